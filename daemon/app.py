@@ -1,0 +1,296 @@
+"""The process: opens the pool, wires the parts, drains on SIGTERM, reloads on SIGHUP.
+
+Everything long-lived is a task of one TaskGroup, so that a part that crashes ends the process loudly instead of
+leaving it half alive. What a part does when the database is away is its own affair: each goes on by itself.
+"""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import structlog
+from asyncpg import PostgresError
+
+from daemon import __version__
+from daemon.config import Settings, changed_parts, load_settings, resolve_secrets, state_directory
+from daemon.database.embedded import EmbeddedServer, embedded_server
+from daemon.database.migrate import migrate
+from daemon.database.pool import Database, is_connection_error, open_database
+from daemon.errors import ConfigError, DatabaseError
+from daemon.ids import WorkerName
+from daemon.jobs import queue
+from daemon.jobs.context import StopReason
+from daemon.jobs.events import EventHub, JobNotifier
+from daemon.jobs.queue import JobQueue
+from daemon.jobs.runner import JobRunner
+from daemon.jobs.service import Jobs
+from daemon.logging import configure_logging
+from daemon.notify import Notifier
+from daemon.schedules import fires
+from daemon.schedules.firing import Firing
+from daemon.schedules.scheduler import Scheduler
+from daemon.sources.http import open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.status.server import StatusParts, serving
+from daemon.tasks import TaskRegistry
+from daemon.wiring import check_schedules, job_policy, make_schedules, make_stores, retry_policy
+
+log = structlog.get_logger()
+
+PRUNE_INTERVAL = 3600.0  # seconds
+QUEUE_START_TIMEOUT = 20.0  # seconds until the daemon counts as ready even without its queue
+WATCHDOG_PING_TIMEOUT = 5.0  # seconds
+
+
+class Application:
+    """One running daemon. `config_path` is read again on SIGHUP; None: there is nothing to reload."""
+
+    def __init__(self, settings: Settings, config_path: Path | None, on_ready: Callable[[str], None] | None) -> None:
+        self._settings = settings
+        self._config_path = config_path
+        self._on_ready = on_ready
+        self._service = Notifier()
+        self._stop = asyncio.Event()
+        self._cut_off = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises DongboError where something needed is missing."""
+        self._handle_signals()
+        secrets = resolve_secrets(self._settings)
+        for warning in secrets.warnings:
+            log.warning("secret_exposed", detail=warning)
+        async with AsyncExitStack() as stack:
+            server = None
+            if secrets.database_url is None:
+                server = await stack.enter_async_context(embedded_server(state_directory()))
+                log.info("postgres_started", version=server.version)
+            dsn = server.dsn if server is not None else secrets.database_url.get_secret_value()  # type: ignore[union-attr]
+            database = await stack.enter_async_context(
+                open_database(
+                    dsn,
+                    max_connections=self._settings.database.max_connections,
+                    statement_timeout=self._settings.database.statement_timeout_seconds,
+                )
+            )
+            schema_version = await migrate(database, then=[queue.install])
+            session = await stack.enter_async_context(open_session())
+            limits = LimiterRegistry()
+            stores = make_stores(self._settings, secrets, session, limits)
+            token = secrets.status_token.get_secret_value() if secrets.status_token else None
+            daemon = _Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
+            await self._run_parts(daemon, server, schema_version, token)
+
+    async def _run_parts(
+        self, daemon: "_Parts", server: EmbeddedServer | None, schema_version: int, token: str | None
+    ) -> None:
+        schedules = make_schedules(self._settings)
+        check_schedules(schedules, daemon.registry)
+        status = StatusParts(
+            database=daemon.database,
+            jobs=daemon.jobs,
+            hub=daemon.hub,
+            scheduler=daemon.scheduler,
+            queue=daemon.queue,
+            version=__version__,
+            started_at=datetime.now(UTC),
+            stores=lambda: sorted(daemon.registry.stores),
+            zone=self._settings.timezone,
+            token=token,
+            allowed_hosts=list(self._settings.status.allowed_hosts),
+            schema_version=schema_version,
+        )
+        async with serving(status, self._settings.status.address) as address, asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(daemon.notifier.run(), name="job-notifier"),
+                tasks.create_task(daemon.hub.run(), name="event-hub"),
+                tasks.create_task(daemon.runner.watch_cancellations(daemon.hub), name="cancellations"),
+                tasks.create_task(self._prune(daemon), name="pruning"),
+                tasks.create_task(self._reload_on_request(daemon), name="reload"),
+                tasks.create_task(self._feed_watchdog(daemon), name="watchdog"),
+            ]
+            if server is not None:
+                background.append(tasks.create_task(server.supervise(), name="embedded-postgres"))
+            running_queue = tasks.create_task(daemon.queue.run(), name="job-queue")
+            async with daemon.scheduler:
+                await daemon.scheduler.apply(schedules)
+                await self._become_ready(daemon, address)
+                await self._stop.wait()
+                self._service.stopping()
+                log.info("stopping", running_jobs=len(daemon.runner.active))
+            await self._drain(daemon, running_queue)
+            for task in background:
+                task.cancel()
+        log.info("stopped")
+
+    async def _become_ready(self, daemon: "_Parts", address: str) -> None:
+        await daemon.database.ping()
+        await daemon.queue.wait_running(QUEUE_START_TIMEOUT)
+        self._service.ready()
+        self._service.status(f"Job page: {address}")
+        log.info("ready", address=address, stores=len(daemon.registry.stores), schedules=len(self._settings.schedules))
+        if self._on_ready is not None:
+            self._on_ready(address)
+
+    async def _drain(self, daemon: "_Parts", running_queue: asyncio.Task[None]) -> None:
+        """Take no new work; let the runs stop at their next checkpoint; after the grace time, or at a second signal,
+        cut them off. What is cut off goes on from its last checkpoint with the next start."""
+        daemon.queue.stop()
+        daemon.runner.stop_all(StopReason.SHUTDOWN)
+        cut_off = asyncio.create_task(self._cut_off.wait(), name="cut-off")
+        try:
+            await asyncio.wait(
+                {running_queue, cut_off},
+                timeout=self._settings.jobs.stop_grace_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            cut_off.cancel()
+        if not running_queue.done():
+            log.warning("runs_cut_off", jobs=[str(job_id) for job_id in daemon.runner.active])
+            running_queue.cancel()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._request_stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _request_stop(self, number: signal.Signals) -> None:
+        log.info("signal_received", signal=signal.Signals(number).name)
+        if self._stop.is_set():
+            self._cut_off.set()
+        self._stop.set()
+
+    async def _reload_on_request(self, daemon: "_Parts") -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._service.reloading()
+            try:
+                await self._apply_file(daemon)
+            except ConfigError as error:
+                log.error("reload_refused", problems=error.problems, next_step="the old configuration stays in force")
+            except (DatabaseError, PostgresError, OSError) as error:
+                log.error("reload_failed", error=str(error), next_step="send SIGHUP again when the cause is mended")
+            finally:
+                self._service.ready()
+
+    async def _apply_file(self, daemon: "_Parts") -> None:
+        """Take over the configuration file: all of it is checked before the first change."""
+        if self._config_path is None:
+            log.warning("reload_ignored", reason="the daemon was started without a configuration file")
+            return
+        new = await asyncio.to_thread(load_settings, self._config_path)
+        secrets = await asyncio.to_thread(resolve_secrets, new)
+        stores = make_stores(new, secrets, daemon.session, daemon.limits)
+        registry = TaskRegistry(stores, job_policy(new))
+        schedules = make_schedules(new)
+        check_schedules(schedules, registry)
+        changes = changed_parts(self._settings, new)
+        configure_logging(level=new.log.level, format=new.log.format)
+        daemon.use_registry(registry)
+        applied = await daemon.scheduler.apply(schedules)
+        self._settings = new
+        log.info(
+            "reloaded",
+            added=applied.added,
+            changed=applied.changed,
+            removed=applied.removed,
+            unchanged=len(applied.unchanged),
+            stores_changed=sorted(changes.stores_changed),
+        )
+        if changes.restart_required:
+            log.warning("restart_required", keys=changes.restart_required)
+
+    async def _prune(self, daemon: "_Parts") -> None:
+        while True:
+            retention = timedelta(days=self._settings.jobs.retention_days)
+            try:
+                await daemon.jobs.prune(retention)
+                async with daemon.database.acquire() as connection:
+                    await fires.prune_fires(connection, datetime.now(UTC) - retention)
+            except Exception as error:
+                if not is_connection_error(error):
+                    raise
+                log.warning("pruning_failed", error=str(error), next_step="tried again later")
+            await asyncio.sleep(PRUNE_INTERVAL)
+
+    async def _feed_watchdog(self, daemon: "_Parts") -> None:
+        """Tell systemd that all is well, after a check that fails when the pool hangs or the scheduler is gone.
+
+        A database that answers with an error is no reason to be restarted: the parts wait for it by themselves.
+        """
+        interval = self._service.watchdog_interval()
+        if interval is None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(WATCHDOG_PING_TIMEOUT):
+                    await daemon.database.ping()
+            except TimeoutError:
+                log.error("watchdog_check_failed", reason="the connection pool does not answer")
+            except (DatabaseError, PostgresError, OSError) as error:
+                log.warning("watchdog_database_away", error=str(error))
+                self._service.watchdog()
+            else:
+                if daemon.scheduler.is_running:
+                    self._service.watchdog()
+            await asyncio.sleep(interval / 2)
+
+
+class _Parts:
+    """The parts of a running daemon, wired to each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        registry: TaskRegistry,
+        session: aiohttp.ClientSession,
+        limits: LimiterRegistry,
+    ) -> None:
+        host = WorkerName(socket.gethostname())
+        self.database = database
+        self.registry = registry
+        self.session = session
+        self.limits = limits
+        self.notifier = JobNotifier(database, settings.jobs.event_interval_milliseconds / 1000)
+        self.hub = EventHub(database)
+        self.jobs = Jobs(database, self.notifier, lambda request: self.registry.admit(request), settings.jobs.max_attempts)
+        self.runner = JobRunner(database, self.notifier, lambda job: self.registry.run(job), retry_policy(settings))
+        self.queue = JobQueue(
+            database,
+            self.runner.run,
+            lambda: self.runner.stop_all(StopReason.DATABASE_LOST),
+            host,
+            registry.lanes(),
+        )
+        firing = Firing(database, self.jobs, host)
+        self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
+
+    def use_registry(self, registry: TaskRegistry) -> None:
+        """Let new jobs run on other stores; those that run keep theirs."""
+        self.registry = registry
+        self.queue.set_lanes(registry.lanes())
+
+
+async def run(
+    settings: Settings, *, config_path: Path | None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Run the daemon until it is told to stop; `on_ready` is called with the job page's address."""
+    began = time.monotonic()
+    log.info("starting", version=__version__)
+
+    def ready(address: str) -> None:
+        log.debug("ready_after", seconds=round(time.monotonic() - began, 3))
+        if on_ready is not None:
+            on_ready(address)
+
+    await Application(settings, config_path, ready).run()

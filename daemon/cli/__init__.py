@@ -1,0 +1,14 @@
+"""The command line `dongbo`. Every command has `--json`; data goes to standard output, everything else to standard error.
+
+What a command needs is imported inside it: `dongbo --help` loads nothing but the descriptions of the commands.
+"""
+
+from daemon.cli.application import app
+from daemon.cli.exits import run_guarded
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """The console script: run the command line and leave with the exit code of its outcome."""
+    raise SystemExit(run_guarded(app))

@@ -1,0 +1,178 @@
+"""A client of the running daemon's HTTP endpoint: what `dongbo` knows of jobs, it knows from there."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import aiohttp
+import orjson
+
+from daemon.cli.documents import FailureDocument, JobDocument
+from daemon.cli.sse import ServerEvent, read_events
+from daemon.cli.target import Target
+from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, ScheduleNotFound
+from daemon.ids import JobId
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+# The daemon says something at least every 15 s, be it only that it is there.
+STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
+PAGE = 200  # jobs asked for at once
+
+
+class DaemonRefused(DongboError):
+    """The daemon did not do what it was asked for; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An answer that is no success: RFC 9457's members, and what else came with them."""
+
+    status: int
+    detail: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def connect(target: Target) -> AsyncIterator["DaemonClient"]:
+    """A client of the daemon at `target`. Nothing is sent before its first method is called."""
+    connector = aiohttp.UnixConnector(target.socket) if target.socket else aiohttp.TCPConnector()
+    headers = {"X-Dongbo-Client": "cli", "Accept": "application/json"}
+    if target.token is not None:
+        headers["Authorization"] = f"Bearer {target.token.get_secret_value()}"
+    async with aiohttp.ClientSession(target.base_url, connector=connector, headers=headers, timeout=TIMEOUT) as session:
+        yield DaemonClient(session, target)
+
+
+class DaemonClient:
+    """The endpoint's routes as methods.
+
+    All of them raise DaemonUnreachable where no daemon answers or the token is refused, and DaemonRefused with the
+    daemon's own words for any other failure.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
+        self._session = session
+        self._target = target
+
+    async def status(self) -> dict[str, Any]:
+        """The daemon's state in one document."""
+        return cast("dict[str, Any]", await self._call("GET", "/status"))
+
+    async def jobs(
+        self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50
+    ) -> list[JobDocument]:
+        """At most `limit` jobs, newest first."""
+        wanted = {"store": store, "type": job_type, "status": status}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        found: list[JobDocument] = []
+        while len(found) < limit:
+            page = await self._call("GET", "/api/jobs", query=query | {"limit": str(min(limit - len(found), PAGE))})
+            found += page["jobs"]
+            cursor = page.get("next_cursor")
+            if not cursor or not page["jobs"]:
+                break
+            query["cursor"] = cursor
+        return found
+
+    async def job(self, job_id: JobId) -> JobDocument:
+        """One job. Raises JobNotFound."""
+        return cast("JobDocument", await self._call("GET", f"/api/jobs/{job_id}"))
+
+    async def failures(self, job_id: JobId, *, limit: int = 100) -> list[FailureDocument]:
+        """The rows that a job could not store, oldest first. Raises JobNotFound."""
+        page = await self._call("GET", f"/api/jobs/{job_id}/failures", query={"limit": str(limit)})
+        return cast("list[FailureDocument]", page["failures"])
+
+    async def submit(self, job_type: str, store: str, params: Mapping[str, Any]) -> JobDocument:
+        """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
+        body = {"type": job_type, "store": store, "params": params}
+        return cast("JobDocument", await self._call("POST", "/api/jobs", body=body))
+
+    async def cancel(self, job_id: JobId) -> JobDocument:
+        """Cancel a job. Raises JobNotFound."""
+        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/cancel"))
+
+    async def retry(self, job_id: JobId, *, failed_rows: bool) -> JobDocument:
+        """Run a job again, or just its failed rows. Raises JobNotFound, LiveJobExists."""
+        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/retry", body={"failed": failed_rows}))
+
+    async def prune(self, older_than_days: float) -> int:
+        """Delete jobs that ended longer ago; how many."""
+        answer = await self._call("POST", "/api/jobs/prune", body={"older_than_days": older_than_days})
+        return int(answer["deleted"])
+
+    async def schedules(self) -> list[dict[str, Any]]:
+        """All schedules with their last and next fires."""
+        answer = await self._call("GET", "/api/schedules")
+        return cast("list[dict[str, Any]]", answer["schedules"])
+
+    async def change_schedule(self, name: str, action: str) -> dict[str, Any]:
+        """Let a schedule `run`, `pause` or `resume`. Raises ScheduleNotFound."""
+        return cast("dict[str, Any]", await self._call("POST", f"/api/schedules/{name}/{action}"))
+
+    @asynccontextmanager
+    async def events(self, last_event_id: str | None = None) -> AsyncIterator[AsyncIterator[ServerEvent]]:
+        """The stream of events: a snapshot, then every change of a job, until the daemon ends it."""
+        headers = {"Accept": "text/event-stream"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        try:
+            async with self._session.get("/api/events", headers=headers, timeout=STREAM_TIMEOUT) as response:
+                if response.status != 200:
+                    raise self._failure(_problem(response, await response.read()))
+                yield read_events(response.content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    async def _call(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> Any:
+        data = None if body is None else orjson.dumps(body)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        try:
+            async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+        if response.status >= 400:
+            raise self._failure(_problem(response, content))
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            raise DaemonUnreachable(
+                f"what answers at {self._target.name} is not dongbo: correct [status] listen, or --url"
+            ) from None
+
+    def _unreachable(self, error: Exception) -> DaemonUnreachable:
+        if isinstance(error, TimeoutError):
+            return DaemonUnreachable(f"the daemon at {self._target.name} did not answer in time: look into its log")
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PermissionError):
+            return DaemonUnreachable(
+                f"this user may not open {self._target.name}: run the command as the user of the daemon (such as with sudo)"
+            )
+        return DaemonUnreachable(
+            f"no daemon answers at {self._target.name}: start it with `dongbo run{self._target.config_option}`"
+        )
+
+    def _failure(self, problem: Problem) -> DongboError:
+        match problem.status:
+            case 401:
+                return DaemonUnreachable(self._target.refused_token())
+            case 404 if problem.extra.get("type", "").endswith("schedule-not-found"):
+                return ScheduleNotFound(problem.detail)
+            case 404:
+                return JobNotFound(problem.detail)
+            case 409 if "job_id" in problem.extra:
+                return LiveJobExists(problem.detail, JobId(problem.extra["job_id"]))
+            case _:
+                return DaemonRefused(problem.detail)
+
+
+def _problem(response: aiohttp.ClientResponse, content: bytes) -> Problem:
+    try:
+        document = orjson.loads(content)
+        detail = document.get("detail") or document["title"]
+    except (orjson.JSONDecodeError, AttributeError, KeyError):
+        return Problem(response.status, f"the daemon answered with HTTP {response.status} {response.reason}")
+    return Problem(response.status, str(detail), document)

@@ -1,0 +1,88 @@
+"""How a command ends: an error meant for people is one line each and an exit code, never a stack trace."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+
+from daemon.errors import DongboError, ExitCode
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+TRACEBACK_VARIABLE = "DONGBO_TRACEBACK"
+
+
+def run_guarded(command: Callable[[], object]) -> int:
+    """Run a command to its end and say what went wrong, if anything did; the exit code of the process.
+
+    Args:
+        command: may raise anything, `SystemExit` too.
+    """
+    try:
+        code = _run(command)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output wants no more of it
+        # Else the interpreter would try to write the rest when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def _run(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as end:
+        return _exit_code(end)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except DongboError as error:
+        return _report([error])
+    except BaseExceptionGroup as group:
+        found = list(_leaves(group))
+        if any(isinstance(error, KeyboardInterrupt) for error in found):
+            return INTERRUPTED
+        expected = [error for error in found if isinstance(error, DongboError)]
+        return _report(expected) if len(expected) == len(found) else _report_bug(group)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets one line, not a stack
+        return _report_bug(error)
+    return ExitCode.OK
+
+
+def _exit_code(end: SystemExit) -> int:
+    match end.code:
+        case None:
+            return ExitCode.OK
+        case int():
+            return end.code
+        case _:
+            sys.stderr.write(f"{end.code}\n")
+            return ExitCode.FAILED
+
+
+def _report(errors: list[DongboError]) -> int:
+    for error in errors:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            sys.stderr.write(f"dongbo: {line}\n")
+    return errors[0].exit_code
+
+
+def _report_bug(error: BaseException) -> int:
+    from daemon.logging import redact
+
+    if os.environ.get(TRACEBACK_VARIABLE):
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    text = " ".join(str(error).split())
+    sys.stderr.write(
+        f"dongbo: a fault in the program: {type(error).__name__}{f': {redact(text)}' if text else ''} "
+        f"(run it with {TRACEBACK_VARIABLE}=1 to see where, and please report it)\n"
+    )
+    return ExitCode.SOFTWARE
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,55 @@
+"""Options that many commands share, and where the configuration file is."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daemon.errors import ConfigError
+
+DEFAULT_CONFIGS = (Path("config/dongbo.toml"), Path("/etc/dongbo/dongbo.toml"))
+
+
+def _or_global(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """What stands after the command, else what stands before it: `dongbo --json status` and `dongbo status --json`."""
+    return value or context.find_root().params.get(parameter.name or "")
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="PATH",
+        callback=_or_global,
+        help="Configuration file; else $DONGBO_CONFIG, ./config/dongbo.toml or /etc/dongbo/dongbo.toml.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", callback=_or_global, help="Write JSON to standard output instead of text.")
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="Where the daemon answers, such as http://127.0.0.1:8765; else as configured."
+    ),
+]
+
+
+def find_config(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The configuration file to read: the one given, else the first of the usual places that has one.
+
+    Raises ConfigError where there is none.
+    """
+    path = given or (Path(environ["DONGBO_CONFIG"]) if environ.get("DONGBO_CONFIG") else None)
+    if path is not None:
+        return path
+    for candidate in DEFAULT_CONFIGS:
+        if candidate.exists():
+            return candidate
+    raise ConfigError(
+        f"no configuration file: there is none at {' or '.join(map(str, DEFAULT_CONFIGS))}; name yours with --config "
+        f"or $DONGBO_CONFIG, or try `dongbo demo`, which needs none"
+    )

@@ -1,0 +1,82 @@
+"""Where output goes: data to standard output, everything that only accompanies it to standard error.
+
+Colours only on a terminal and without `NO_COLOR`; both are rich's own rules. Off a terminal lines are as long as they
+need to be, so that `grep` and `cut` find whole values.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+ENDLESS = 10_000  # columns
+
+
+def data_console() -> "Console":
+    """The console of a command's result."""
+    return _console(sys.stdout)
+
+
+def side_console() -> "Console":
+    """The console of progress, hints and warnings."""
+    return _console(sys.stderr)
+
+
+def say(text: str) -> None:
+    """A remark for the person at the terminal, on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def write_text(text: str) -> None:
+    """One or more lines of data."""
+    sys.stdout.write(f"{text}\n")
+
+
+def write_json(document: object) -> None:
+    """The one JSON document of a command, indented."""
+    import orjson
+
+    _write_bytes(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2))
+
+
+def write_json_line(document: object) -> None:
+    """One line of a stream of JSON documents; written out at once."""
+    import orjson
+
+    _write_bytes(orjson.dumps(document, default=str))
+    sys.stdout.flush()
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence["RenderableType"]], *, numbers: Sequence[str] = ()) -> None:
+    """A table on standard output; the columns named in `numbers` are right-aligned."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        # The first column is what a person copies into the next command: it is never cut or folded.
+        table.add_column(
+            column.upper(), justify="right" if column in numbers else "left", no_wrap=position == 0, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*row)
+    data_console().print(table)
+
+
+def plain(value: Any) -> str:
+    """Text from elsewhere as it may be printed: without the control characters that would steer a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in str(value))
+
+
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    width = None if stream.isatty() else ENDLESS
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _write_bytes(document: bytes) -> None:
+    sys.stdout.write(document.decode())
+    sys.stdout.write("\n")

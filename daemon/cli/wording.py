@@ -1,0 +1,136 @@
+"""Jobs, numbers and times in words for people."""
+
+from datetime import UTC, datetime, tzinfo
+
+
+from daemon.cli.documents import JobDocument
+from daemon.cli.output import plain
+
+STATUS_STYLES = {
+    "PENDING": "cyan",
+    "RUNNING": "blue",
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CANCELLED": "yellow",
+}
+
+
+def is_live(job: JobDocument) -> bool:
+    """Whether the job has still to run or runs."""
+    return job["status"] in ("PENDING", "RUNNING")
+
+
+def number(value: float) -> str:
+    """1,234,567"""
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3:05, 2:03:05"""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    return f"{hours // 24} days"
+
+
+def moment(text: str | datetime | None, zone: tzinfo) -> str:
+    """A time in the given zone, to the second; a dash for none."""
+    if text is None:
+        return "-"
+    value = datetime.fromisoformat(text) if isinstance(text, str) else text
+    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(text: str | None) -> str:
+    """How long ago, or in how long: `3:05 ago`, `in 12 s`."""
+    if text is None:
+        return "-"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def job_duration(job: JobDocument) -> float | None:
+    """Seconds from a job's start to its end or to now; None before its start."""
+    if job["started_at"] is None:
+        return None
+    end = datetime.fromisoformat(job["completed_at"]) if job["completed_at"] else datetime.now(UTC)
+    return max((end - datetime.fromisoformat(job["started_at"])).total_seconds(), 0.0)
+
+
+def is_estimate(job: JobDocument) -> bool:
+    """Whether the job's total is a guess, such as the count of the last full pull."""
+    return bool(job["metadata"].get("total_is_estimate"))
+
+
+def share(job: JobDocument) -> float | None:
+    """How much of the job is done, 0 to 1; None where the total is unknown. Over an estimated total it stays under 1."""
+    total = job["total"]
+    if job["status"] == "COMPLETED":
+        return 1.0
+    if total is None:
+        return None
+    done = job["processed"] / total if total else 0.0
+    return min(done, 0.99 if is_estimate(job) else 1.0)
+
+
+def percent(job: JobDocument) -> str:
+    """`42%`, `~42%` where the total is an estimate, nothing where it is unknown."""
+    done = share(job)
+    if done is None:
+        return ""
+    return f"{'~' if is_estimate(job) and is_live(job) else ''}{int(done * 100)}%"
+
+
+def rows(job: JobDocument) -> str:
+    """`1,200 of ~3,000 rows`"""
+    if job["total"] is None or job["status"] == "COMPLETED":
+        return f"{number(job['processed'])} rows"
+    return f"{number(job['processed'])} of {'~' if is_estimate(job) else ''}{number(job['total'])} rows"
+
+
+def rate(job: JobDocument) -> str:
+    """`480 rows/s`, or nothing."""
+    per_second = job["metadata"].get("rows_per_second")
+    return f"{number(per_second)} rows/s" if per_second else ""
+
+
+def counters(job: JobDocument) -> str:
+    """What became of the rows."""
+    return ", ".join(f"{number(job[name])} {name}" for name in ("created", "updated", "skipped", "failed"))
+
+
+def note(job: JobDocument, before: JobDocument | None = None) -> str:
+    """What a person should know besides: why it waits, why it failed.
+
+    `before` is an earlier state of the same job: the wait for a rate limit shows in the difference.
+    """
+    if job["error"] and job["status"] == "PENDING":
+        return f"tries again {ago(job['not_before'])}: {plain(job['error'])}"
+    if job["error"]:
+        return plain(job["error"])
+    if job["status"] == "PENDING":
+        return "waiting for its turn"
+    if job["status"] == "RUNNING" and job["cancel_requested"]:
+        return "cancelling"
+    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
+    earlier = before["metadata"].get("rate_limit_wait_seconds", 0) if before else waited
+    if job["status"] == "RUNNING" and waited > earlier:
+        return f"waiting for rate limit ({duration(waited)} so far)"
+    return ""
+
+
+def summary(job: JobDocument) -> str:
+    """An ended job in one line."""
+    took = job_duration(job)
+    parts = [f"{job['type']} of {job['store']}: {job['status']}", f"{rows(job)}: {counters(job)}"]
+    if took is not None:
+        parts.append(f"in {duration(took)}")
+    if waited := job["metadata"].get("rate_limit_wait_seconds"):
+        parts.append(f"of which {duration(waited)} waiting for the rate limit")
+    return ", ".join(parts)

@@ -1,0 +1,51 @@
+"""The configuration: what it may say (`settings`), how it is read (`loading`), where its secrets are (`secrets`)."""
+
+from daemon.config.address import ListenAddress, TcpAddress, UnixAddress
+from daemon.config.changes import Changes, changed_parts
+from daemon.config.fields import SecretRef
+from daemon.config.loading import DEMO_CONFIG, json_schema, load_settings, parse_settings
+from daemon.config.secrets import ResolvedSecrets, StoreSecrets, resolve_secrets
+from daemon.config.settings import (
+    CronSchedule,
+    DatabaseSettings,
+    JobSettings,
+    LogSettings,
+    NhanhSettings,
+    PullParams,
+    Schedule,
+    Settings,
+    ShopifySettings,
+    StatusSettings,
+    StoreSettings,
+    with_base_urls,
+)
+from daemon.config.state import state_directory
+
+__all__ = [
+    "DEMO_CONFIG",
+    "Changes",
+    "CronSchedule",
+    "DatabaseSettings",
+    "JobSettings",
+    "ListenAddress",
+    "LogSettings",
+    "NhanhSettings",
+    "PullParams",
+    "ResolvedSecrets",
+    "Schedule",
+    "SecretRef",
+    "Settings",
+    "ShopifySettings",
+    "StatusSettings",
+    "StoreSecrets",
+    "StoreSettings",
+    "TcpAddress",
+    "UnixAddress",
+    "changed_parts",
+    "json_schema",
+    "load_settings",
+    "parse_settings",
+    "resolve_secrets",
+    "state_directory",
+    "with_base_urls",
+]

@@ -1,0 +1,120 @@
+"""Where the status endpoint listens, and which URLs and addresses a configuration may name."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un holds 108 with the closing NUL (man 7 unix)
+FORMS = '"127.0.0.1:8765", "[::1]:8765" or "unix:/run/dongbo/status.sock"'
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A host and a port; port 0 stands for any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody outside this machine can reach it."""
+        return is_loopback(self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path of a Unix socket; who may open it is a matter of file permissions."""
+
+    path: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Always: a Unix socket does not leave the machine."""
+        return True
+
+
+ListenAddress = TcpAddress | UnixAddress
+
+
+def parse_listen(text: str) -> ListenAddress:
+    """Read `host:port`, `[IPv6]:port` or `unix:/path`.
+
+    Raises `ValueError` with what is wrong and an example.
+    """
+    if text.startswith("unix:"):
+        return _unix(text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f'"{text}" is not an address: write {FORMS}')
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f'the port "{port}" is not a number from 0 to 65535: write {FORMS}')
+    return TcpAddress(_host(host), int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or IP address means this machine and cannot be reached from others."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_base_url(text: str) -> str:
+    """The URL of a source without a trailing slash.
+
+    Raises `ValueError` for anything but `https://host[:port][/path]`; `http://` is for this machine only, since every
+    request carries the access token.
+    """
+    parts = _split(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError('is not a web address: write "https://host"')
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("must be an address only, without user name, password, ? or #")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must begin with https://, since the access token travels with every request")
+    return text.rstrip("/")
+
+
+def check_database_url(text: str) -> str:
+    """The URL unchanged. Raises `ValueError`, never quoting the URL, which may hold a password."""
+    parts = _split(text)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError('must begin with postgresql://, such as "postgresql://dongbo@db.example.com:5432/dongbo"')
+    return text
+
+
+def _unix(path: str) -> UnixAddress:
+    if not path.startswith("/"):
+        raise ValueError(f"the path of a Unix socket must be absolute: write {FORMS}")
+    if len(path.encode()) > LONGEST_SOCKET_PATH or "\0" in path:
+        raise ValueError(f"the path of a Unix socket may have at most {LONGEST_SOCKET_PATH} bytes")
+    return UnixAddress(path)
+
+
+def _host(text: str) -> str:
+    in_brackets = text.startswith("[") and text.endswith("]")
+    host = text[1:-1] if in_brackets else text
+    try:
+        is_ipv6 = ip_address(host).version == 6
+    except ValueError:
+        is_ipv6 = False
+        if in_brackets or not HOST_NAME.fullmatch(host) or set(host) <= set("0123456789."):
+            raise ValueError(f'"{text}" is not a host name or IP address: write {FORMS}') from None
+    if is_ipv6 != in_brackets:
+        raise ValueError(f"an IPv6 address, and only that, stands in brackets: write {FORMS}")
+    return host
+
+
+def _split(url: str) -> SplitResult:
+    """`urlsplit` whose errors never quote the URL: what it takes for a port may be part of a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(
+            "is not a valid URL: host or port can't be read"
+            " (in a user name or password write / as %2F, : as %3A, @ as %40, # as %23, ? as %3F)"
+        ) from None
+    return parts

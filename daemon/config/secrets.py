@@ -1,0 +1,167 @@
+"""Secrets: read from where the configuration says they are kept, and from then on masked in the log."""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from daemon.config.address import check_database_url
+from daemon.config.fields import SecretRef
+from daemon.config.settings import Settings, StoreSettings
+from daemon.errors import ConfigError
+from daemon.ids import StoreName
+from daemon.logging import register_secret
+
+LARGEST_SECRET = 64 * 1024  # bytes
+SHORTEST_STATUS_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSecrets:
+    """The credentials of one store; None where the store lacks the source, or the configuration the optional key."""
+
+    nhanh_access_token: SecretStr | None = None
+    nhanh_secret_key: SecretStr | None = None
+    shopify_access_token: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSecrets:
+    """All secrets of a configuration. Compares equal while none has changed; never shows them."""
+
+    database_url: SecretStr | None  # None: the embedded server
+    status_token: SecretStr | None
+    stores: Mapping[StoreName, StoreSecrets]
+    warnings: tuple[str, ...] = ()  # one sentence each, such as about a file that everybody can read
+
+
+def resolve_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> ResolvedSecrets:
+    """Read all secrets, and register them with the log.
+
+    Args:
+        settings: says where they are kept.
+        environ: holds the `env` ones and `CREDENTIALS_DIRECTORY` (systemd.exec(5), "CREDENTIALS").
+
+    Raises `ConfigError` with one line for each secret that can't be read: its key, and what is missing.
+    """
+    reader = _Reader(environ)
+    resolved = ResolvedSecrets(
+        database_url=_database_url(settings, reader),
+        status_token=_status_token(settings, reader),
+        stores={name: _store_secrets(name, store, reader) for name, store in settings.stores.items()},
+        warnings=tuple(reader.warnings),
+    )
+    if reader.problems:
+        raise ConfigError(*reader.problems)
+    return resolved
+
+
+class _Reader:
+    """Reads secrets one by one and gathers what goes wrong, so that a person sees all of it at once."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def read(self, key: str, reference: SecretRef | None) -> SecretStr | None:
+        """The secret of the configuration key `key`; None, with a problem noted, when it can't be read."""
+        if reference is None:
+            return None
+        try:
+            value = self._value(key, reference)
+        except ValueError as error:
+            self.problems.append(f"{key}: {error}")
+            return None
+        register_secret(value)
+        return SecretStr(value)
+
+    def _value(self, key: str, reference: SecretRef) -> str:
+        match reference:
+            case SecretRef(env=str(name)):
+                if name not in self._environ:
+                    raise ValueError(f"environment variable {name} is not set")
+                return _checked(self._environ[name], f"environment variable {name}")
+            case SecretRef(credential=str(name)):
+                directory = self._environ.get("CREDENTIALS_DIRECTORY")
+                if not directory:
+                    raise ValueError(
+                        f"credential {name} is for systemd, which did not start this; use env or file here"
+                    )
+                return _read_file(
+                    Path(directory, name), f"credential {name}", "add LoadCredential= to the systemd unit"
+                )
+            case SecretRef(file=str(name)):
+                value = _read_file(Path(name), f"file {name}", "create it")
+                if Path(name).stat().st_mode & stat.S_IROTH:
+                    self.warnings.append(f"{key}: everybody on this machine can read {name}: chmod o= {name}")
+                return value
+            case _:
+                raise AssertionError("the model lets no reference without a place pass")
+
+
+def _database_url(settings: Settings, reader: _Reader) -> SecretStr | None:
+    url = settings.database.url
+    secret = reader.read("database.url", url) if isinstance(url, SecretRef) else url
+    if secret is None:
+        return None
+    try:
+        parts = urlsplit(check_database_url(secret.get_secret_value()))
+    except ValueError as error:
+        reader.problems.append(f"database.url: {error}")
+        return None
+    if parts.password:
+        register_secret(parts.password)
+        register_secret(unquote(parts.password))
+    return secret
+
+
+def _status_token(settings: Settings, reader: _Reader) -> SecretStr | None:
+    token = reader.read("status.token", settings.status.token)
+    if token is not None and len(token) < SHORTEST_STATUS_TOKEN:
+        reader.warnings.append(
+            f"status.token: under {SHORTEST_STATUS_TOKEN} characters, so it can be guessed: openssl rand -hex 32"
+        )
+    return token
+
+
+def _store_secrets(name: StoreName, store: StoreSettings, reader: _Reader) -> StoreSecrets:
+    nhanh, shopify = store.nhanh, store.shopify
+    return StoreSecrets(
+        nhanh_access_token=reader.read(f"stores.{name}.nhanh.access_token", nhanh.access_token if nhanh else None),
+        nhanh_secret_key=reader.read(f"stores.{name}.nhanh.secret_key", nhanh.secret_key if nhanh else None),
+        shopify_access_token=reader.read(
+            f"stores.{name}.shopify.access_token", shopify.access_token if shopify else None
+        ),
+    )
+
+
+def _read_file(path: Path, what: str, advice: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_SECRET + 1)
+    except FileNotFoundError:
+        raise ValueError(f"{what} does not exist: {advice}") from None
+    except OSError as error:
+        raise ValueError(f"{what} can't be read: {error.strerror}") from None
+    if len(content) > LARGEST_SECRET:
+        raise ValueError(f"{what} is too large for a secret")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{what} is not text") from None
+    return _checked(text, what)
+
+
+def _checked(value: str, what: str) -> str:
+    """The value without the newline that editors leave at the end of a file."""
+    value = value.strip()
+    if not value:
+        raise ValueError(f"{what} is empty")
+    if not value.isprintable():
+        raise ValueError(f"{what} holds more than one line, or unprintable characters")
+    return value

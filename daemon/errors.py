@@ -1,0 +1,162 @@
+"""Every error that a person may see, as one tree. A message says what failed, where, and what to do next.
+
+    DongboError
+    ├── ConfigError                 the configuration file, or a credential it names
+    │   └── InvalidCronExpression   a schedule's cron expression
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable     no connection, or it broke
+    │   └── DatabaseUnsuitable      server too old, schema newer than the program
+    ├── EmbeddedServerError         the embedded PostgreSQL can't be installed, started or reached
+    │   └── EmbeddedDataInUse       another daemon runs on the same data
+    ├── StateDirectoryError         the state directory can't be created or written
+    ├── ListenError                 the status endpoint's address can't be bound
+    ├── DaemonUnreachable           the CLI found no daemon at the configured address
+    ├── SourceError                 Nhanh.vn or Shopify
+    │   ├── SourceUnavailable       network, 5xx, rubbish: may pass by itself, worth a retry
+    │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
+    │   ├── SourceRefused           a bad token, a missing permission, a wrong request: a person must act
+    │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
+    ├── ScheduleNotFound            there is no schedule of this name
+    └── JobError
+        ├── JobNotFound
+        ├── LiveJobExists           one live job per (store, type)
+        ├── InvalidJobRequest       unknown type or store, bad parameters
+        └── InvalidTransition       such as cancelling a job that has ended
+
+Exit codes follow sysexits.h where it has one, so that systemd and scripts can tell causes apart.
+"""
+
+from enum import IntEnum
+
+from daemon.ids import JobId
+
+
+class ExitCode(IntEnum):
+    """What `dongbo` exits with. The README documents each."""
+
+    OK = 0
+    FAILED = 1  # a job failed, or a check or the doctor found something
+    USAGE = 2
+    UNAVAILABLE = 69  # EX_UNAVAILABLE: database, daemon or address
+    SOFTWARE = 70  # EX_SOFTWARE: a bug; the stack trace is in the log
+    CANT_CREATE = 73  # EX_CANTCREAT: state directory
+    IN_USE = 75  # EX_TEMPFAIL: another daemon has the embedded data or the port
+    CONFIG = 78  # EX_CONFIG
+
+
+class DongboError(Exception):
+    """Base of all errors whose text is meant for a person; printed without a stack trace."""
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+
+class ConfigError(DongboError):
+    """The configuration is wrong; `problems` holds one line each, all of them at once."""
+
+    exit_code = ExitCode.CONFIG
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InvalidCronExpression(ConfigError, ValueError):
+    """A cron expression is not understood, or never fires. A ValueError too, so that a settings model can collect it."""
+
+
+class DatabaseError(DongboError):
+    """PostgreSQL can't be used."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class DatabaseUnavailable(DatabaseError):
+    """There is no connection to PostgreSQL, or it broke."""
+
+
+class DatabaseUnsuitable(DatabaseError):
+    """The server is older than PostgreSQL 14, or its schema is newer than this program."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class EmbeddedServerError(DongboError):
+    """The embedded PostgreSQL can't be installed, started or reached."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class EmbeddedDataInUse(EmbeddedServerError):
+    """Another daemon runs on the same embedded data."""
+
+    exit_code = ExitCode.IN_USE
+
+
+class StateDirectoryError(DongboError):
+    """The state directory can't be created or written."""
+
+    exit_code = ExitCode.CANT_CREATE
+
+
+class ListenError(DongboError):
+    """The status endpoint's address can't be bound."""
+
+    exit_code = ExitCode.IN_USE
+
+
+class DaemonUnreachable(DongboError):
+    """No daemon answers at the configured address."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class SourceError(DongboError):
+    """A call to Nhanh.vn or Shopify failed."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer, or not sensibly: worth a retry."""
+
+
+class RateLimited(SourceError):
+    """The source asked to wait `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SourceRefused(SourceError):
+    """The source refused for a reason that only a person can mend: no retry."""
+
+
+class ScheduleNotFound(DongboError):
+    """There is no schedule of this name in the configuration."""
+
+
+class InvalidFilter(SourceError, ValueError):
+    """A filter or query of a pull is unknown or ill-typed; found before anything is sent."""
+
+
+class JobError(DongboError):
+    """A request about a job can't be carried out."""
+
+
+class JobNotFound(JobError):
+    """There is no job with this id."""
+
+
+class InvalidJobRequest(JobError):
+    """The type, store or parameters of a requested job are wrong."""
+
+
+class InvalidTransition(JobError):
+    """The job's status does not allow what was asked for."""
+
+
+class LiveJobExists(JobError):
+    """A live job of the same store and type exists already; `job_id` is its id."""
+
+    def __init__(self, message: str, job_id: JobId) -> None:
+        super().__init__(message)
+        self.job_id = job_id

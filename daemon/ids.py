@@ -1,0 +1,21 @@
+"""Distinct types for the identifiers that travel through the whole program, so that one is never taken for another."""
+
+import os
+import time
+from typing import NewType
+from uuid import UUID
+
+JobId = NewType("JobId", UUID)
+RunToken = NewType("RunToken", UUID)
+StoreName = NewType("StoreName", str)
+ScheduleName = NewType("ScheduleName", str)
+WorkerName = NewType("WorkerName", str)
+
+
+def new_job_id() -> JobId:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits, so that ids sort by age."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    number = number & ~(0xF << 76) | 0x7 << 76  # version
+    number = number & ~(0x3 << 62) | 0x2 << 62  # variant
+    return JobId(UUID(int=number))

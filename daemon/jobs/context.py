@@ -1,0 +1,180 @@
+"""What a running job holds in its hands: its parameters, its pages, and the ways in which it is told to stop."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from enum import Enum
+from time import monotonic
+from typing import Any, TypeVar
+
+from daemon.database.pool import Connection, Database
+from daemon.ids import RunToken
+from daemon.jobs import failures, store
+from daemon.jobs.events import JobNotifier
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters, Job
+
+P = TypeVar("P")
+
+RATE_WINDOW = 15.0  # seconds over which the shown rate is measured
+
+
+class StopReason(Enum):
+    """Why a run ends before its job does."""
+
+    SHUTDOWN = "the daemon stops"
+    CANCELLED = "cancelling was asked for"
+    DATABASE_LOST = "the database connection was lost"
+    TAKEN_OVER = "another run has taken the job over"
+
+
+class RunStopped(Exception):
+    """Ends a run at a checkpoint; tasks let it pass."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class PageTransaction:
+    """The transaction in which a page's rows, the job's counters and its checkpoint are committed together."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.counted = Counters()
+        self.dead_letters: list[DeadLetter] = []
+
+    def count(self, counters: Counters) -> None:
+        """Add what became of rows that were written or left unchanged."""
+        self.counted += counters
+
+    def reject(self, letters: list[DeadLetter]) -> None:
+        """Count rows that can't be stored as failed and keep them as dead letters."""
+        self.dead_letters += letters
+        self.counted += Counters(failed=len(letters))
+
+
+class JobContext:
+    """One run of a job. All its writes carry the run's token: after a take-over they have no effect and end the run."""
+
+    def __init__(self, job: Job, token: RunToken, database: Database, notifier: JobNotifier) -> None:
+        self.job = job
+        self._token = token
+        self._database = database
+        self._notifier = notifier
+        self._stop_reason: StopReason | None = None
+        self._stop = asyncio.Event()
+        self._costs: Callable[[], Mapping[str, float]] = dict
+        self._processed = job.processed
+        self._pages: int = job.metadata.get("pages", 0)
+        self._started = monotonic()
+        self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
+        self.total = job.total
+
+    @property
+    def database(self) -> Database:
+        """The process's pool, for reads that no page transaction is open for."""
+        return self._database
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters, in the canonical form that submitting gave them."""
+        return self.job.params
+
+    @property
+    def processed(self) -> int:
+        """Rows seen by all runs of this job so far."""
+        return self._processed
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask the run to end at its next checkpoint, or at once while it waits for a page; the first reason counts."""
+        if self._stop_reason is None:
+            self._stop_reason = reason
+            self._stop.set()
+
+    def count_costs(self, costs: Callable[[], Mapping[str, float]]) -> None:
+        """Name what this run has cost so far (calls, waits): added to the costs of the job's earlier runs."""
+        self._costs = costs
+
+    async def describe(self, *, total: int | None, checkpoint: object | None = None, **metadata: Any) -> None:
+        """Say how many rows to expect and how the rows are chosen; shown at once."""
+        self.total = total
+        async with self._database.acquire_for_work() as connection:
+            owned = await store.describe(connection, self.job.id, self._token, total, metadata, checkpoint)
+        if not owned:
+            raise RunStopped(StopReason.TAKEN_OVER)
+        self._notifier.changed(self.job.id)
+
+    async def pages(self, source: AsyncIterator[P]) -> AsyncGenerator[P, None]:
+        """The pages of `source`, each next one fetched while this one is stored; ends at once when the run is to stop.
+
+        Use it within `contextlib.aclosing`, so that a fetch under way ends with the loop.
+        """
+        stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
+        fetch = asyncio.create_task(_next(source), name=f"job-fetch-{self.job.id}")
+        try:
+            while True:
+                await asyncio.wait({fetch, stop}, return_when=asyncio.FIRST_COMPLETED)
+                self._raise_if_stopped()
+                page = fetch.result()
+                if page is None:
+                    return
+                fetch = asyncio.create_task(_next(source), name=f"job-fetch-{self.job.id}")
+                yield page
+        finally:
+            for task in (stop, fetch):
+                task.cancel()
+            await asyncio.gather(stop, fetch, return_exceptions=True)
+
+    @asynccontextmanager
+    async def page(self, checkpoint: object, **metadata: Any) -> AsyncIterator[PageTransaction]:
+        """Store one page: what happens within commits together with the counters and the checkpoint, or not at all.
+
+        Raises RunStopped after the commit where the run is to stop, and before it where the job was taken over.
+        """
+        async with self._database.acquire_for_work() as connection, connection.transaction():
+            page = PageTransaction(connection)
+            yield page
+            if page.dead_letters:
+                await failures.insert(connection, self.job.id, page.dead_letters)
+            progress = self._progress(page.counted.processed) | metadata
+            cancelling = await store.store_page(
+                connection, self.job.id, self._token, page.counted, checkpoint, progress
+            )
+            if cancelling is None:
+                raise RunStopped(StopReason.TAKEN_OVER)
+        self._processed += page.counted.processed
+        self._pages += 1
+        self._notifier.changed(self.job.id)
+        if cancelling:
+            self.stop(StopReason.CANCELLED)
+        self._raise_if_stopped()
+
+    def costs(self) -> dict[str, Any]:
+        """What this job has cost, over all its runs."""
+        costs = {name: round(value + self.job.metadata.get(name, 0), 3) for name, value in self._costs().items()}
+        active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
+        return costs | {"active_seconds": round(active, 3)}
+
+    def overall_rate(self) -> dict[str, Any]:
+        """Rows per second over all runs, for a job that ends."""
+        active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
+        return {"rows_per_second": round(self._processed / active, 1) if active > 0 else 0.0}
+
+    def _progress(self, rows: int) -> dict[str, Any]:
+        now, processed = monotonic(), self._processed + rows
+        self._samples.append((now, processed))
+        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW:
+            self._samples.popleft()
+        since, base = self._samples[0]
+        rate = (processed - base) / (now - since) if now > since else 0.0
+        return self.costs() | {"pages": self._pages + 1, "rows_per_second": round(rate, 1)}
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop_reason is not None:
+            raise RunStopped(self._stop_reason)
+
+
+async def _next(source: AsyncIterator[P]) -> P | None:
+    return await anext(source, None)

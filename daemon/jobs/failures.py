@@ -1,0 +1,91 @@
+"""All SQL on `dongbo.job_failures`, the dead letters: rows that a job could not store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import JobId
+from daemon.jobs.model import JobFailure
+
+PAYLOAD_LIMIT = 16 * 1024  # characters kept of a row: enough to see what is wrong, however large the row
+
+INSERT = """
+INSERT INTO dongbo.job_failures (job_id, source_id, reason, payload, payload_truncated)
+SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[])
+"""
+
+COLUMNS = "id, job_id, source_id, reason, payload, payload_truncated, created_at, resolved_at"
+
+LIST = f"""
+SELECT {COLUMNS} FROM dongbo.job_failures
+WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3
+"""
+
+LIST_UNRESOLVED = f"""
+SELECT {COLUMNS} FROM dongbo.job_failures
+WHERE job_id = $1 AND resolved_at IS NULL AND id > $2 ORDER BY id LIMIT $3
+"""
+
+COUNT_UNRESOLVED = "SELECT count(*) FROM dongbo.job_failures WHERE job_id = $1 AND resolved_at IS NULL"
+
+RESOLVE = """
+UPDATE dongbo.job_failures SET resolved_at = clock_timestamp()
+WHERE job_id = $1 AND id = ANY ($2) AND resolved_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A row that can't be stored, as the mirror or the source client describes it."""
+
+    source_id: str | None
+    reason: str
+    payload: bytes
+
+
+async def insert(connection: Connection, job_id: JobId, letters: Sequence[DeadLetter]) -> None:
+    """Keep what could not be stored, in the transaction of its page."""
+    payloads = [_storable(letter.payload) for letter in letters]
+    await connection.execute(
+        INSERT,
+        job_id,
+        [None if letter.source_id is None else _without_nul(letter.source_id) for letter in letters],
+        [_without_nul(letter.reason) for letter in letters],
+        [payload[:PAYLOAD_LIMIT] for payload in payloads],
+        [len(payload) > PAYLOAD_LIMIT for payload in payloads],
+    )
+
+
+async def list_failures(connection: Connection, job_id: JobId, after: int = 0, limit: int = 100) -> list[JobFailure]:
+    """Dead letters of a job in the order they came; `after` is the last id of the previous page."""
+    return [_failure(row) for row in await connection.fetch(LIST, job_id, after, limit)]
+
+
+async def list_unresolved(connection: Connection, job_id: JobId, after: int, limit: int) -> list[JobFailure]:
+    """Dead letters that no retry has taken up yet; `after` is the last id of the previous page."""
+    return [_failure(row) for row in await connection.fetch(LIST_UNRESOLVED, job_id, after, limit)]
+
+
+async def count_unresolved(connection: Connection, job_id: JobId) -> int:
+    """How many dead letters of the job no retry has taken up yet."""
+    count: int = await connection.fetchval(COUNT_UNRESOLVED, job_id)
+    return count
+
+
+async def resolve(connection: Connection, job_id: JobId, letter_ids: Sequence[int]) -> None:
+    """Mark dead letters as taken up by a retry."""
+    await connection.execute(RESOLVE, job_id, letter_ids)
+
+
+def _storable(payload: bytes) -> str:
+    return _without_nul(payload[: PAYLOAD_LIMIT * 4 + 1].decode("utf-8", errors="replace"))
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\x00", "\\u0000")
+
+
+def _failure(row: Record) -> JobFailure:
+    return JobFailure(**dict(row))

@@ -1,0 +1,144 @@
+"""What a job is: its types, states, counters and parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+
+
+class JobType(StrEnum):
+    """Every operation that the daemon can carry out. The values are stored and shown to people."""
+
+    PULL_NHANH_PRODUCTS = "PULL_NHANH_PRODUCTS"
+    PULL_NHANH_CUSTOMERS = "PULL_NHANH_CUSTOMERS"
+    PULL_SHOPIFY_PRODUCTS = "PULL_SHOPIFY_PRODUCTS"
+    PULL_SHOPIFY_CUSTOMERS = "PULL_SHOPIFY_CUSTOMERS"
+    NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. A job is live until it has reached one of the three terminal states."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the job has still to run or runs."""
+        return self in (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+class JobTrigger(StrEnum):
+    """Who asked for a job."""
+
+    SCHEDULE = "schedule"
+    API = "api"
+    CLI = "cli"
+    WEBHOOK = "webhook"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What became of the rows. `processed = created + updated + skipped + failed`, `successful = created + updated`."""
+
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def successful(self) -> int:
+        """Rows that were written."""
+        return self.created + self.updated
+
+    @property
+    def processed(self) -> int:
+        """All rows seen."""
+        return self.successful + self.skipped + self.failed
+
+    def __add__(self, other: "Counters") -> "Counters":
+        return Counters(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.skipped + other.skipped,
+            self.failed + other.failed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of `dongbo.background_jobs`, as it was read. Times are aware UTC."""
+
+    id: JobId
+    store: StoreName
+    type: JobType
+    status: JobStatus
+    trigger: JobTrigger
+    schedule: ScheduleName | None
+    fire_time: datetime | None
+    params: Mapping[str, Any]
+    total: int | None  # rows to expect; None when the source can't tell
+    processed: int
+    successful: int
+    created: int
+    updated: int
+    skipped: int
+    failed: int
+    metadata: Mapping[str, Any]  # filters or query, pages, rows_per_second, api_calls, waits, total_is_estimate …
+    checkpoint: Any  # JSON from which the next run goes on; None before the first page
+    attempt: int  # consecutive runs without a page of progress, the present one included
+    max_attempts: int
+    not_before: datetime | None  # when a job that waits for a retry runs again
+    run_token: RunToken | None = field(repr=False)
+    worker: WorkerName | None
+    cancel_requested: bool
+    error: str | None
+    version: int  # from one sequence for all jobs: grows with every change of any job
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    completed_at: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as the endpoint shows it: the table's column names, without the run token, plus `eta_seconds`."""
+        names = (name for name in self.__slots__ if name != "run_token")
+        return {name: getattr(self, name) for name in names} | {"eta_seconds": self.eta_seconds}
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until a running job ends at its present rate; None where `total` or the rate is unknown."""
+        rate: float | None = self.metadata.get("rows_per_second")
+        if self.status is not JobStatus.RUNNING or self.total is None or not rate:
+            return None
+        return round(max(self.total - self.processed, 0) / rate, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What somebody asks for. `params` of a pull: `full`, `restart`, `filters` (Nhanh) or `query` (Shopify)."""
+
+    type: JobType
+    store: StoreName
+    trigger: JobTrigger
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """A dead letter: a row that could not be stored."""
+
+    id: int
+    job_id: JobId
+    source_id: str | None  # None where the row did not even have a readable id
+    reason: str
+    payload: str  # the row as the source sent it, JSON text, cut at 16 KiB
+    payload_truncated: bool
+    created_at: datetime
+    resolved_at: datetime | None  # when a retry stored the row after all

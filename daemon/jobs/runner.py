@@ -1,0 +1,195 @@
+"""Runs one job from its claim to its outcome."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_never
+from uuid import uuid4
+
+import structlog
+from asyncpg import PostgresError
+
+from daemon.database.pool import Database, is_connection_error
+from daemon.errors import DatabaseError, DongboError, RateLimited, SourceUnavailable
+from daemon.ids import JobId, RunToken, WorkerName
+from daemon.jobs import store
+from daemon.jobs.context import JobContext, RunStopped, StopReason
+from daemon.jobs.events import EventHub, JobNotifier
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.queue import Requeue
+
+log = structlog.get_logger()
+
+AT_ONCE = timedelta(0)
+OUTCOME_DELAYS = (0.2, 0.5, 1.0)  # seconds between attempts to record an outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a failed run waits for its next attempt: doubled each time, jittered, bounded."""
+
+    first_delay: float = 5.0  # seconds
+    longest_delay: float = 300.0  # seconds
+
+    def delay(self, attempt: int) -> timedelta:
+        """The wait after the given attempt (1 is the first)."""
+        seconds: float = min(self.first_delay * 2 ** (attempt - 1), self.longest_delay)
+        return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311
+
+
+class JobRunner:
+    """Claims jobs, runs their tasks and records how they ended; knows every run of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        notifier: JobNotifier,
+        run_task: Callable[[JobContext], Awaitable[None]],
+        retry: RetryPolicy,
+    ) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._run_task = run_task
+        self._retry = retry
+        self._active: dict[JobId, JobContext] = {}
+
+    @property
+    def active(self) -> Mapping[JobId, JobContext]:
+        """The runs of this process."""
+        return self._active
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Ask every run to end at its next checkpoint."""
+        for context in self._active.values():
+            context.stop(reason)
+
+    async def watch_cancellations(self, hub: EventHub) -> None:
+        """Stop runs that wait for their source as soon as cancelling is asked for, on whatever daemon that was."""
+        with hub.subscribe() as subscription:
+            while True:
+                for event in await subscription.take():
+                    context = self._active.get(event.job.id)
+                    if context is not None and event.job.cancel_requested and event.job.status.is_live:
+                        context.stop(StopReason.CANCELLED)
+
+    async def run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
+        """Run a job; a `Requeue` if it is to run again, None if it has ended or belongs to somebody else now."""
+        token = RunToken(uuid4())
+        async with self._database.acquire() as connection:
+            job = await store.claim(connection, job_id, token, worker)
+        if job is None:
+            return None
+        self._notifier.changed(job.id, at_once=True)
+        keys: dict[str, Any] = {"store": job.store, "job_id": str(job.id), "type": str(job.type)}
+        if job.schedule is not None:
+            keys["schedule"] = job.schedule
+        with structlog.contextvars.bound_contextvars(**keys):
+            context = JobContext(job, token, self._database, self._notifier)
+            self._active[job.id] = context
+            try:
+                return await self._run(context, token)
+            finally:
+                del self._active[job.id]
+
+    async def _run(self, context: JobContext, token: RunToken) -> Requeue | None:
+        job = context.job
+        if job.cancel_requested:
+            await self._finish(context, token, JobStatus.CANCELLED, None)
+            return None
+        if job.attempt > job.max_attempts:
+            message = (
+                f"The daemon died {job.max_attempts} times in a row while it ran this job. "
+                "Look into its log for the cause, then retry the job."
+            )
+            await self._finish(context, token, JobStatus.FAILED, message)
+            return None
+        log.info("job_started", attempt=job.attempt, resumed=job.checkpoint is not None)
+        try:
+            await self._run_task(context)
+        except RunStopped as stopped:
+            return await self._stopped(context, token, stopped.reason)
+        except (SourceUnavailable, RateLimited) as error:
+            return await self._failed_attempt(context, token, error)
+        except DatabaseError as error:
+            return await self._release(context, token, str(error))
+        except DongboError as error:
+            await self._finish(context, token, JobStatus.FAILED, str(error))
+            return None
+        except Exception as error:
+            if is_connection_error(error):
+                return await self._release(context, token, str(error) or type(error).__name__)
+            log.exception("job_crashed")
+            message = (
+                f"A fault in the program ended this job ({type(error).__name__}). "
+                "The log entry job_crashed says where; please report it."
+            )
+            await self._finish(context, token, JobStatus.FAILED, message)
+            return None
+        await self._finish(context, token, JobStatus.COMPLETED, None)
+        return None
+
+    async def _stopped(self, context: JobContext, token: RunToken, reason: StopReason) -> Requeue | None:
+        match reason:
+            case StopReason.CANCELLED:
+                await self._finish(context, token, JobStatus.CANCELLED, None)
+                return None
+            case StopReason.TAKEN_OVER:
+                log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+                return None
+            case StopReason.SHUTDOWN | StopReason.DATABASE_LOST:
+                return await self._release(context, token, reason.value)
+            case _:
+                assert_never(reason)
+
+    async def _failed_attempt(self, context: JobContext, token: RunToken, error: DongboError) -> Requeue | None:
+        # Pages committed in this run made it the first attempt again (see store.STORE_PAGE).
+        attempt = 1 if context.processed > context.job.processed else context.job.attempt
+        if attempt >= context.job.max_attempts:
+            message = (
+                f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job when the cause is mended)"
+            )
+            await self._finish(context, token, JobStatus.FAILED, message)
+            return None
+        delay = self._retry.delay(attempt)
+        if isinstance(error, RateLimited):
+            delay = max(delay, timedelta(seconds=error.retry_after))
+        log.warning("job_attempt_failed", attempt=attempt, error=str(error), retry_in=round(delay.total_seconds(), 1))
+        job = await self._record(lambda c: store.defer(c, context.job.id, token, str(error), delay, context.costs()))
+        if job is None:
+            return None
+        self._notifier.changed(job.id, at_once=True)
+        return Requeue(delay, str(error))
+
+    async def _release(self, context: JobContext, token: RunToken, reason: str) -> Requeue | None:
+        """Put the job back at no cost; where the database is away its row stays, and the next cycle puts it back."""
+        job = await self._record(lambda c: store.release(c, context.job.id, token))
+        if job is None:
+            return None
+        self._notifier.changed(job.id, at_once=True)
+        log.info("job_released", reason=reason, processed=context.processed)
+        return Requeue(AT_ONCE, reason)
+
+    async def _finish(self, context: JobContext, token: RunToken, status: JobStatus, error: str | None) -> None:
+        metadata = context.costs() | context.overall_rate()
+        job = await self._record(lambda c: store.finish(c, context.job.id, token, status, error, metadata))
+        if job is None:
+            log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+            return
+        self._notifier.changed(job.id, at_once=True)
+        level = "error" if status is JobStatus.FAILED else "info"
+        counters = {name: getattr(job, name) for name in ("processed", "created", "updated", "skipped", "failed")}
+        getattr(log, level)("job_ended", status=str(status), error=error, **counters)
+
+    async def _record(self, write: Callable[[Any], Awaitable[Job | None]]) -> Job | None:
+        """Write an outcome, trying again through a short outage; raises the last error when it lasts."""
+        for delay in (*OUTCOME_DELAYS, None):
+            try:
+                async with self._database.acquire() as connection:
+                    return await write(connection)
+            except (DatabaseError, PostgresError, OSError, TimeoutError) as error:
+                if delay is None or (isinstance(error, PostgresError) and not is_connection_error(error)):
+                    raise
+                await asyncio.sleep(delay)
+        raise AssertionError("unreachable")

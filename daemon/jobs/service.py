@@ -1,0 +1,213 @@
+"""What may be asked of jobs: submit, cancel, retry, look, prune. Endpoint, schedules and CLI all come here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from asyncpg import UniqueViolationError
+
+from daemon.database.pool import Connection, Database
+from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
+from daemon.ids import JobId, ScheduleName, StoreName, new_job_id
+from daemon.jobs import failures, queue, store
+from daemon.jobs.events import JobNotifier
+from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.queue import Lane
+
+log = structlog.get_logger()
+
+SUBMIT_ATTEMPTS = 5  # a live job may end between the refused insert and the look at it
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A checked request: where it queues, and its parameters in canonical form."""
+
+    lane: Lane
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request's answer: the new job, or the live one that stands in its place."""
+
+    job: Job
+    is_new: bool
+
+
+class Jobs:
+    """The jobs of one database.
+
+    `admit` checks a request against the configured stores and the known tasks; it raises InvalidJobRequest.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        notifier: JobNotifier,
+        admit: Callable[[JobRequest], Admission],
+        max_attempts: int,
+    ) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._admit = admit
+        self._max_attempts = max_attempts
+
+    async def submit(self, request: JobRequest) -> Job:
+        """Make a job; when this returns, every connection sees it.
+
+        Raises InvalidJobRequest, and LiveJobExists with the id of the live job of the same store and type.
+        """
+        async with self._database.acquire() as connection, connection.transaction():
+            submission = await self.submit_in(connection, request)
+        if not submission.is_new:
+            raise _live(submission.job)
+        self.announce(submission.job)
+        return submission.job
+
+    async def submit_in(
+        self,
+        connection: Connection,
+        request: JobRequest,
+        schedule: ScheduleName | None = None,
+        fire_time: datetime | None = None,
+    ) -> Submission:
+        """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
+        admission = self._admit(request)
+        for _ in range(SUBMIT_ATTEMPTS):
+            new = store.NewJob(
+                id=new_job_id(),
+                store=request.store,
+                type=request.type,
+                lane=admission.lane,
+                trigger=request.trigger,
+                schedule=schedule,
+                fire_time=fire_time,
+                params=admission.params,
+                max_attempts=self._max_attempts,
+            )
+            job = await store.insert_unless_live(connection, new)
+            if job is not None:
+                await queue.enqueue(connection, job.id, admission.lane)
+                return Submission(job, is_new=True)
+            live = await store.find_live(connection, request.store, request.type)
+            if live is not None:
+                return Submission(live, is_new=False)
+        raise InvalidTransition(f"{request.type} jobs of store {request.store} come and go too fast: try again")
+
+    def announce(self, job: Job) -> None:
+        """Tell readers of a job that was made by `submit_in`, after the commit."""
+        self._notifier.changed(job.id, at_once=True)
+        log.info("job_submitted", store=job.store, job_id=str(job.id), type=str(job.type), trigger=str(job.trigger))
+
+    async def get(self, job_id: JobId) -> Job:
+        """One job; raises JobNotFound."""
+        async with self._database.acquire() as connection:
+            job = await store.get(connection, job_id)
+        if job is None:
+            raise _unknown(job_id)
+        return job
+
+    async def list_jobs(
+        self,
+        *,
+        store_name: StoreName | None = None,
+        job_type: JobType | None = None,
+        status: JobStatus | None = None,
+        before: JobId | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Jobs, newest first; `before` is the last id of the previous page."""
+        async with self._database.acquire() as connection:
+            return await store.list_jobs(
+                connection, store=store_name, job_type=job_type, status=status, before=before, limit=limit
+            )
+
+    async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
+        """Dead letters of a job, oldest first; `after` is the last id of the previous page. Raises JobNotFound."""
+        await self.get(job_id)
+        async with self._database.acquire() as connection:
+            return await failures.list_failures(connection, job_id, after, limit)
+
+    async def cancel(self, job_id: JobId) -> Job:
+        """Cancel a pending job at once and a running one at its next checkpoint.
+
+        Raises JobNotFound, and InvalidTransition if the job has ended.
+        """
+        async with self._database.acquire() as connection, connection.transaction():
+            job = await store.request_cancel(connection, job_id)
+            if job is not None and job.status is JobStatus.CANCELLED:
+                await queue.forget(connection, job_id)
+        if job is None:
+            ended = await self.get(job_id)
+            raise InvalidTransition(f"Job {job_id} is {ended.status} already: there is nothing to cancel")
+        self._notifier.changed(job_id, at_once=True)
+        log.info("job_cancel_requested", store=job.store, job_id=str(job.id), type=str(job.type))
+        return job
+
+    async def retry(self, job_id: JobId, *, failed_rows: bool = False) -> Job:
+        """Run a failed or cancelled job again from its checkpoint; with `failed_rows`, make a job of its dead letters.
+
+        Raises JobNotFound, InvalidTransition, and LiveJobExists.
+        """
+        if failed_rows:
+            return await self._retry_rows(await self.get(job_id))
+        try:
+            async with self._database.acquire() as connection, connection.transaction():
+                job = await store.revive(connection, job_id, self._max_attempts)
+                if job is not None:
+                    await queue.enqueue(connection, job.id, self._lane_of(job))
+        except UniqueViolationError:
+            raise await self._live_instead_of(job_id) from None
+        if job is None:
+            present = await self.get(job_id)
+            raise InvalidTransition(
+                f"Job {job_id} is {present.status}: only a failed or cancelled job is retried. "
+                "Submit a new one, or retry its failed rows with --failed."
+            )
+        self.announce(job)
+        return job
+
+    async def prune(self, older_than: timedelta) -> int:
+        """Delete jobs that ended longer ago, their dead letters, and the queue's log; how many jobs were deleted."""
+        deleted = 0
+        while True:
+            async with self._database.acquire() as connection:
+                batch = await store.prune(connection, older_than)
+            deleted += batch
+            if batch == 0:
+                break
+        async with self._database.acquire() as connection:
+            await queue.prune_log(connection, older_than)
+        if deleted:
+            log.info("jobs_pruned", jobs=deleted, older_than_days=older_than.days)
+        return deleted
+
+    def _lane_of(self, job: Job) -> Lane:
+        return self._admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params)).lane
+
+    async def _retry_rows(self, job: Job) -> Job:
+        if job.status.is_live:
+            raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows when it has ended")
+        async with self._database.acquire() as connection:
+            unresolved = await failures.count_unresolved(connection, job.id)
+        if unresolved == 0:
+            raise InvalidTransition(f"Job {job.id} has no failed rows left to retry")
+        params = {"retry_of": str(job.id)}
+        return await self.submit(JobRequest(job.type, job.store, JobTrigger.RETRY, params))
+
+    async def _live_instead_of(self, job_id: JobId) -> LiveJobExists | InvalidTransition:
+        job = await self.get(job_id)
+        async with self._database.acquire() as connection:
+            live = await store.find_live(connection, job.store, job.type)
+        return _live(live) if live is not None else InvalidTransition("The other job has just ended: try again")
+
+
+def _live(job: Job) -> LiveJobExists:
+    return LiveJobExists(f"A {job.type} job of store {job.store} is {job.status} already: {job.id}", job.id)
+
+
+def _unknown(job_id: JobId) -> JobNotFound:
+    return JobNotFound(f"There is no job {job_id}. `dongbo jobs list` shows those that there are.")

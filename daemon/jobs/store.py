@@ -1,0 +1,351 @@
+"""All SQL on `dongbo.background_jobs`: one function a statement, each on a connection that the caller owns.
+
+Every write to a running job names its run token (`WHERE id = … AND run_token = …`), so that a run which has been
+taken over finds no row and stops without effects. Every write takes a new `version`, by which readers catch up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType
+
+COLUMNS = ", ".join(Job.__slots__)
+TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
+IS_LIVE = "status IN ('PENDING', 'RUNNING')"
+
+INSERT_UNLESS_LIVE = f"""
+INSERT INTO dongbo.background_jobs
+    (id, store, type, lane, status, trigger, schedule, fire_time, params, max_attempts)
+VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9)
+ON CONFLICT (store, type) WHERE {IS_LIVE} DO NOTHING
+RETURNING {COLUMNS}
+"""
+
+FIND_LIVE = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE store = $1 AND type = $2 AND {IS_LIVE}"
+
+GET = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = $1"
+
+GET_MANY = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = ANY($1)"
+
+LIST = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR status = $3)
+  AND ($4::uuid IS NULL OR id < $4)
+ORDER BY id DESC LIMIT $5
+"""
+
+LIST_CHANGED_SINCE = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE version > $1 ORDER BY version"
+
+LATEST_VERSION = "SELECT last_value FROM dongbo.job_version"
+
+CLAIM = f"""
+UPDATE dongbo.background_jobs
+SET status = 'RUNNING', run_token = $2, worker = $3, attempt = attempt + 1, not_before = NULL, error = NULL,
+    started_at = coalesce(started_at, clock_timestamp()), {TOUCH}
+WHERE id = $1 AND {IS_LIVE}
+RETURNING {COLUMNS}
+"""
+
+# A committed page is progress, so the run counts as the first attempt again: a job fails only after `max_attempts`
+# runs in a row that got nowhere.
+STORE_PAGE = f"""
+UPDATE dongbo.background_jobs
+SET created = created + $3, updated = updated + $4, skipped = skipped + $5, failed = failed + $6,
+    successful = successful + $3 + $4, processed = processed + $3 + $4 + $5 + $6,
+    checkpoint = $7, metadata = metadata || $8, attempt = 1, {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING cancel_requested
+"""
+
+DESCRIBE = f"""
+UPDATE dongbo.background_jobs
+SET total = $3, metadata = metadata || $4, checkpoint = coalesce($5, checkpoint), {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING id
+"""
+
+FINISH = f"""
+UPDATE dongbo.background_jobs
+SET status = $3, error = $4, metadata = metadata || $5, run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING {COLUMNS}
+"""
+
+DEFER = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', run_token = NULL, error = $3, not_before = clock_timestamp() + $4,
+    metadata = metadata || $5, {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING {COLUMNS}
+"""
+
+RELEASE = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = greatest(attempt - 1, 0), {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING {COLUMNS}
+"""
+
+RELEASE_ORPHANS = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', run_token = NULL, {TOUCH}
+WHERE status = 'RUNNING' AND worker = $1 AND run_token <> ALL ($2::uuid[])
+RETURNING id
+"""
+
+REQUEST_CANCEL = f"""
+UPDATE dongbo.background_jobs
+SET cancel_requested = true,
+    completed_at = CASE WHEN status = 'PENDING' THEN clock_timestamp() END,
+    status = CASE WHEN status = 'PENDING' THEN 'CANCELLED' ELSE status END, {TOUCH}
+WHERE id = $1 AND {IS_LIVE}
+RETURNING {COLUMNS}
+"""
+
+REVIVE = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attempts = $2, not_before = NULL,
+    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', {TOUCH}
+WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
+RETURNING {COLUMNS}
+"""
+
+LATEST_OTHER = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE store = $1 AND type = $2 AND id < $3 AND NOT params ? 'retry_of'
+ORDER BY id DESC LIMIT 1
+"""
+
+LAST_COMPLETED = """
+SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
+WHERE status = 'COMPLETED' GROUP BY store, type ORDER BY store, type
+"""
+
+COUNT_BY_STATUS = """
+SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
+"""
+
+# The newest job of each (store, type) stays: it says how fresh the stream is and where an interrupted pull goes on.
+PRUNE = """
+DELETE FROM dongbo.background_jobs WHERE id IN (
+    SELECT id FROM dongbo.background_jobs AS job
+    WHERE completed_at < clock_timestamp() - $1::interval
+      AND EXISTS (SELECT FROM dongbo.background_jobs AS newer
+                  WHERE newer.store = job.store AND newer.type = job.type AND newer.id > job.id)
+    ORDER BY completed_at LIMIT $2
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """The columns of a job that is asked for."""
+
+    id: JobId
+    store: StoreName
+    type: JobType
+    lane: str
+    trigger: JobTrigger
+    schedule: ScheduleName | None
+    fire_time: datetime | None
+    params: Mapping[str, Any]
+    max_attempts: int
+
+
+async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
+    """Insert a PENDING job; None if a live one of the same (store, type) exists."""
+    row = await connection.fetchrow(
+        INSERT_UNLESS_LIVE,
+        new.id,
+        new.store,
+        new.type,
+        new.lane,
+        new.trigger,
+        new.schedule,
+        new.fire_time,
+        encode(new.params),
+        new.max_attempts,
+    )
+    return _job(row) if row else None
+
+
+async def find_live(connection: Connection, store: StoreName, job_type: JobType) -> Job | None:
+    """The live job of (store, type), if there is one."""
+    row = await connection.fetchrow(FIND_LIVE, store, job_type)
+    return _job(row) if row else None
+
+
+async def get(connection: Connection, job_id: JobId) -> Job | None:
+    """One job by its id."""
+    row = await connection.fetchrow(GET, job_id)
+    return _job(row) if row else None
+
+
+async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
+    """Those of the jobs that exist, in no order."""
+    return [_job(row) for row in await connection.fetch(GET_MANY, job_ids)]
+
+
+async def list_jobs(
+    connection: Connection,
+    *,
+    store: StoreName | None = None,
+    job_type: JobType | None = None,
+    status: JobStatus | None = None,
+    before: JobId | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """Jobs, newest first; `before` is the last id of the previous page."""
+    rows = await connection.fetch(LIST, store, job_type, status, before, limit)
+    return [_job(row) for row in rows]
+
+
+async def list_changed_since(connection: Connection, version: int) -> list[Job]:
+    """Jobs whose present version is greater than `version`, in the order of their versions."""
+    return [_job(row) for row in await connection.fetch(LIST_CHANGED_SINCE, version)]
+
+
+async def latest_version(connection: Connection) -> int:
+    """The greatest version given out so far, committed or not."""
+    version: int = await connection.fetchval(LATEST_VERSION)
+    return version
+
+
+async def claim(connection: Connection, job_id: JobId, token: RunToken, worker: WorkerName) -> Job | None:
+    """Make `token` the owner of a live job; None if the job has ended or is gone."""
+    row = await connection.fetchrow(CLAIM, job_id, token, worker)
+    return _job(row) if row else None
+
+
+async def store_page(
+    connection: Connection,
+    job_id: JobId,
+    token: RunToken,
+    counted: Counters,
+    checkpoint: object,
+    metadata: Mapping[str, Any],
+) -> bool | None:
+    """Add a page's counters, set the checkpoint; whether cancelling was asked for, None if the run lost the job."""
+    requested: bool | None = await connection.fetchval(
+        STORE_PAGE,
+        job_id,
+        token,
+        counted.created,
+        counted.updated,
+        counted.skipped,
+        counted.failed,
+        encode(checkpoint),
+        encode(metadata),
+    )
+    return requested
+
+
+async def describe(
+    connection: Connection,
+    job_id: JobId,
+    token: RunToken,
+    total: int | None,
+    metadata: Mapping[str, Any],
+    checkpoint: object | None = None,
+) -> bool:
+    """Set the total, add metadata and, where given, set the checkpoint; False if the run lost the job."""
+    encoded = None if checkpoint is None else encode(checkpoint)
+    found = await connection.fetchval(DESCRIBE, job_id, token, total, encode(metadata), encoded)
+    return found is not None
+
+
+async def finish(
+    connection: Connection,
+    job_id: JobId,
+    token: RunToken,
+    status: JobStatus,
+    error: str | None,
+    metadata: Mapping[str, Any],
+) -> Job | None:
+    """End a run in a terminal status; None if the run lost the job."""
+    row = await connection.fetchrow(FINISH, job_id, token, status, error, encode(metadata))
+    return _job(row) if row else None
+
+
+async def defer(
+    connection: Connection,
+    job_id: JobId,
+    token: RunToken,
+    error: str,
+    delay: timedelta,
+    metadata: Mapping[str, Any],
+) -> Job | None:
+    """Put a failed run back for another attempt after `delay`; None if the run lost the job."""
+    row = await connection.fetchrow(DEFER, job_id, token, error, delay, encode(metadata))
+    return _job(row) if row else None
+
+
+async def release(connection: Connection, job_id: JobId, token: RunToken) -> Job | None:
+    """Put a run that was stopped back at no cost in attempts; None if the run lost the job."""
+    row = await connection.fetchrow(RELEASE, job_id, token)
+    return _job(row) if row else None
+
+
+async def release_orphans(connection: Connection, worker: WorkerName, active: Sequence[RunToken]) -> list[JobId]:
+    """Put back what `worker` ran, save the runs that it still has; the ids of the jobs that were freed."""
+    return [JobId(row["id"]) for row in await connection.fetch(RELEASE_ORPHANS, worker, active)]
+
+
+async def request_cancel(connection: Connection, job_id: JobId) -> Job | None:
+    """Cancel a pending job, or ask a running one to stop at its next checkpoint; None if the job is not live."""
+    row = await connection.fetchrow(REQUEST_CANCEL, job_id)
+    return _job(row) if row else None
+
+
+async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
+    """Make a failed or cancelled job pending again, counters and checkpoint kept; None if it is neither.
+
+    Raises asyncpg.UniqueViolationError where another job of the same (store, type) is live.
+    """
+    row = await connection.fetchrow(REVIVE, job_id, max_attempts)
+    return _job(row) if row else None
+
+
+async def latest_before(connection: Connection, job: Job) -> Job | None:
+    """The newest job of the same (store, type) that is older than `job`, retries of single rows apart."""
+    row = await connection.fetchrow(LATEST_OTHER, job.store, job.type, job.id)
+    return _job(row) if row else None
+
+
+async def last_completed(connection: Connection) -> list[tuple[StoreName, str, datetime]]:
+    """When each (store, type) completed last."""
+    rows = await connection.fetch(LAST_COMPLETED)
+    return [(StoreName(row["store"]), row["type"], row["completed_at"]) for row in rows]
+
+
+async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
+    """(type, status, jobs) of all jobs in the table."""
+    return [(row["type"], row["status"], row["jobs"]) for row in await connection.fetch(COUNT_BY_STATUS)]
+
+
+async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:
+    """Delete at most `limit` jobs that ended longer ago than `older_than`; how many were deleted."""
+    tag: str = await connection.execute(PRUNE, older_than, limit)
+    return int(tag.rpartition(" ")[2])
+
+
+def encode(value: object) -> str:
+    """JSON text for a jsonb parameter."""
+    return orjson.dumps(value).decode()
+
+
+def _job(row: Record) -> Job:
+    columns = dict(row)
+    for name in ("params", "metadata", "checkpoint"):
+        columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
+    columns["type"] = JobType(columns["type"])
+    columns["status"] = JobStatus(columns["status"])
+    columns["trigger"] = JobTrigger(columns["trigger"])
+    return Job(**columns)

@@ -1,0 +1,193 @@
+"""One pipeline for our events (structlog) and for the libraries' (the standard library's logging).
+
+A terminal gets lines to read, everything else JSON, one object a line. Under journald each line begins with its
+`<priority>` (sd-daemon(3)) and has no time, since journald keeps both. Context (`store`, `job_id`, `type`, `schedule`)
+is bound with `structlog.contextvars` by whoever knows it.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.stdlib import ProcessorFormatter
+
+from daemon.errors import DongboError
+from daemon.logging.values import describe_exception, format_exception, plain_event
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+EventDict = MutableMapping[str, Any]
+Processor = Callable[[Any, str, EventDict], EventDict]
+Renderer = Callable[[Any, str, EventDict], str]
+
+OUR_LOGGER = "daemon"  # the package: libraries are heard from WARNING on
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  # syslog(3)
+COMMON_STEPS: tuple[Any, ...] = (structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name)
+
+
+def configure_logging(
+    level: LogLevel = "info",
+    log_format: LogFormat = "auto",
+    *,
+    stream: TextIO | None = None,
+    zone: tzinfo | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Send all logging of the process to `stream`; may be called again, such as after a reload.
+
+    Args:
+        level: the least important level shown; at `debug` the libraries' too.
+        log_format: `auto` is `console` on a terminal and `json` elsewhere.
+        stream: standard error by default.
+        zone: of the times on the console; the machine's by default. JSON has UTC.
+        environ: is asked for `JOURNAL_STREAM` and `NO_COLOR`.
+    """
+    stream = stream or sys.stderr
+    as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    colours = stream.isatty() and not environ.get("NO_COLOR")
+    handler = _Handler(stream)
+    handler.setFormatter(_formatter(as_json, _is_journal(stream, environ), zone, colours))
+
+    ours: int = getattr(logging, level.upper())
+    libraries = ours if level == "debug" else max(ours, logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=libraries, force=True)
+    logging.getLogger(OUR_LOGGER).setLevel(ours)
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            *COMMON_STEPS,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # so that a reload, and structlog.testing, reach the loggers of all modules
+    )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Reports a record that can't be written by its origin only: its content may be what must not be shown."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        reason = type(sys.exc_info()[1]).__name__
+        origin = f"logger={record.name} at={record.filename}:{record.lineno}"
+        try:
+            self.stream.write(f"log_record_lost {origin} reason={reason}{self.terminator}")
+        except (OSError, ValueError):
+            return  # the stream itself is gone, and there is no other place to say so
+
+
+def _formatter(as_json: bool, in_journal: bool, zone: tzinfo | None, colours: bool) -> ProcessorFormatter:
+    steps: list[Any] = [_describe_exception if as_json else _format_exception]
+    if not in_journal:
+        steps.append(_add_utc_time if as_json else _add_local_time(zone))
+    steps += [ProcessorFormatter.remove_processors_meta, _make_plain]
+    if not as_json:
+        steps.append(_escape_controls)
+    render = _render_json if as_json else _console_renderer(colours)
+    steps.append(_with_priority(render) if in_journal else render)
+    return ProcessorFormatter(
+        processors=steps, foreign_pre_chain=[structlog.contextvars.merge_contextvars, *COMMON_STEPS]
+    )
+
+
+def _describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """The exception as an object. A stack trace is for bugs: errors meant for people give their message only."""
+    match _take_exception(event):
+        case None:
+            pass
+        case DongboError() as error:
+            event.setdefault("error", str(error))
+        case error:
+            event["exception"] = describe_exception(error)
+    return event
+
+
+def _format_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    match _take_exception(event):
+        case None:
+            pass
+        case DongboError() as error:
+            event.setdefault("error", str(error))
+        case error:
+            event["exception"] = format_exception(error)
+    return event
+
+
+def _take_exception(event: EventDict) -> BaseException | None:
+    """What `exc_info` stands for: an exception, the triple of `sys.exc_info`, or true for the present one."""
+    match event.pop("exc_info", None):
+        case BaseException() as error:
+            return error
+        case (_, BaseException() as error, _):
+            return error
+        case tuple() | None | False:
+            return None
+        case _:
+            return sys.exc_info()[1]
+
+
+def _add_utc_time(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.fromtimestamp(event["_record"].created, UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _add_local_time(zone: tzinfo | None) -> Processor:
+    def add_local_time(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        local = datetime.fromtimestamp(event["_record"].created, UTC).astimezone(zone)
+        event["timestamp"] = f"{local:%Y-%m-%d %H:%M:%S}"
+        return event
+
+    return add_local_time
+
+
+def _make_plain(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return plain_event(event)
+
+
+def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Leave no way for a logged value to move the cursor or to forge a line; JSON escapes them anyway."""
+    return {
+        key: "".join(_escape(character, key) for character in value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _escape(character: str, key: str) -> str:
+    is_layout = character == "\n" and key in ("exception", "stack_info")
+    return character if is_layout or character.isprintable() else ascii(character)[1:-1]
+
+
+def _console_renderer(colours: bool) -> Renderer:
+    return ConsoleRenderer(colors=colours, sort_keys=False, exception_formatter=plain_traceback)
+
+
+def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
+    leading = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return orjson.dumps(leading | dict(event)).decode()
+
+
+def _with_priority(render: Renderer) -> Renderer:
+    """Give each line its priority, as journald takes lines for entries."""
+
+    def render_with_priority(logger: Any, method: str, event: EventDict) -> str:
+        prefix = f"<{PRIORITIES.get(event['level'], 6)}>"
+        return prefix + render(logger, method, event).replace("\n", f"\n{prefix}")
+
+    return render_with_priority
+
+
+def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether the stream is connected to journald: systemd.exec(5), `$JOURNAL_STREAM`."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file underneath
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

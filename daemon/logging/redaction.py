@@ -1,0 +1,50 @@
+"""The last line of defence against secrets in the log: known values and telling names are masked in whatever passes."""
+
+import json
+import re
+from urllib.parse import quote
+
+MASK = "***"
+SHORTEST_SECRET = 6  # characters: masking shorter ones would make holes in ordinary text
+
+SECRET_NAME = re.compile(
+    r"(.*[_-])?(token|authorization|password|passwd|secret|secret[_-]key|api[_-]key|cookie)", re.IGNORECASE | re.DOTALL
+)
+
+
+class Redactor:
+    """Masks the secrets that it has been told."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def register(self, secret: str) -> None:
+        """Mask `secret` from now on, also as it stands in a URL, in a `repr` and in JSON."""
+        if len(secret) < SHORTEST_SECRET:
+            return
+        self._forms |= {secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+        longest_first = sorted(self._forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def redact(self, text: str) -> str:
+        """The text with every known secret masked."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+_process_wide = Redactor()
+
+
+def register_secret(secret: str) -> None:
+    """Mask this value wherever it turns up in the log from now on. Values under 6 characters are not masked."""
+    _process_wide.register(secret)
+
+
+def redact(text: str) -> str:
+    """The text with every registered secret masked."""
+    return _process_wide.redact(text)
+
+
+def names_a_secret(key: str) -> bool:
+    """Whether what stands under this key is a secret by its name: `access_token`, `X-Shopify-Access-Token` …"""
+    return SECRET_NAME.fullmatch(key) is not None

@@ -1,0 +1,158 @@
+"""Pages of Nhanh.vn into `nhanh_customers`, `nhanh_products` and `nhanh_inventory`."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.jobs.model import Counters
+from daemon.mirror.document import without
+from daemon.mirror.table import Column, MirrorTable
+from daemon.sources.nhanh.models import NhanhCustomer, NhanhProduct
+from daemon.sources.page import SourceRow
+
+CUSTOMERS = MirrorTable(
+    "nhanh_customers",
+    (
+        Column("type", "smallint"),
+        Column("name", "text"),
+        Column("mobile", "text"),
+        Column("code", "text"),
+        Column("email", "text"),
+        Column("address", "text"),
+        Column("points", "bigint"),
+        Column("total_amount", "numeric"),
+        Column("source_updated_at", "timestamptz"),
+    ),
+)
+
+PRODUCTS = MirrorTable(
+    "nhanh_products",
+    (
+        Column("parent_id", "bigint"),
+        Column("code", "text"),
+        Column("barcode", "text"),
+        Column("name", "text"),
+        Column("status", "smallint"),
+        Column("type", "smallint"),
+        Column("retail_price", "numeric"),
+        Column("import_price", "numeric"),
+        Column("old_price", "numeric"),
+        Column("wholesale_price", "numeric"),
+        Column("category_id", "bigint"),
+        Column("brand_id", "bigint"),
+        Column("source_updated_at", "timestamptz"),
+    ),
+)
+
+FIGURES = ("remain", "available", "holding", "shipping", "damaged", "transferring")
+
+UPSERT_INVENTORY = f"""
+WITH page AS (
+    SELECT * FROM unnest($2::bigint[], $3::bigint[], {", ".join(f"${n}::numeric[]" for n in range(4, 10))})
+        AS page (product_id, depot_id, {", ".join(FIGURES)})
+), changed AS (
+    SELECT page.* FROM page LEFT JOIN dongbo.nhanh_inventory AS mirrored
+        ON mirrored.store = $1 AND mirrored.product_id = page.product_id AND mirrored.depot_id = page.depot_id
+    WHERE mirrored.product_id IS NULL OR mirrored.deleted_at IS NOT NULL
+       OR ({", ".join(f"mirrored.{name}" for name in FIGURES)})
+          <> ({", ".join(f"round(page.{name}, 4)" for name in FIGURES)})
+)
+INSERT INTO dongbo.nhanh_inventory (store, product_id, depot_id, {", ".join(FIGURES)})
+SELECT $1, * FROM changed
+ON CONFLICT (store, product_id, depot_id) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in FIGURES)}, changed_at = now(), deleted_at = NULL
+RETURNING product_id
+"""
+
+# A depot that a product no longer names holds nothing of it any more, or can't be seen any more.
+DELETE_INVENTORY = """
+UPDATE dongbo.nhanh_inventory AS mirrored SET deleted_at = now(), changed_at = now()
+WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM unnest($3::bigint[], $4::bigint[]) AS page (product_id, depot_id)
+    WHERE page.product_id = mirrored.product_id AND page.depot_id = mirrored.depot_id
+)
+RETURNING product_id
+"""
+
+
+async def upsert_customers(
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]]
+) -> Counters:
+    """Store a page of customers."""
+    outcome = await CUSTOMERS.upsert(connection, store, [_customer(row) for row in rows])
+    return outcome.count(len(rows))
+
+
+async def upsert_products(
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]]
+) -> Counters:
+    """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
+    outcome = await PRODUCTS.upsert(connection, store, [_product(row) for row in rows])
+    stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value for row in rows})
+    updated = outcome.updated | (stock_changed - outcome.created)
+    return Counters(
+        created=len(outcome.created),
+        updated=len(updated),
+        skipped=len(rows) - len(outcome.created) - len(updated),
+    )
+
+
+async def _upsert_inventory(
+    connection: Connection, store: StoreName, products: dict[int, NhanhProduct]
+) -> frozenset[int]:
+    """Store the stock of those products whose rows tell it; the ids of the products whose stock has changed."""
+    told = {number: product.inventory for number, product in products.items() if product.inventory is not None}
+    if not told:
+        return frozenset()
+    # By depot, so that a depot that is named twice counts once.
+    figures: dict[tuple[int, int], tuple[Decimal, ...]] = {
+        (number, depot.depot_id): tuple(getattr(depot, name) for name in FIGURES)
+        for number, inventory in told.items()
+        for depot in inventory.depots
+    }
+    product_ids, depot_ids = [key[0] for key in figures], [key[1] for key in figures]
+    columns = [[values[index] for values in figures.values()] for index in range(len(FIGURES))]
+    written = await connection.fetch(UPSERT_INVENTORY, store, product_ids, depot_ids, *columns)
+    deleted = await connection.fetch(DELETE_INVENTORY, store, list(told), product_ids, depot_ids)
+    return frozenset(row["product_id"] for row in (*written, *deleted))
+
+
+def _customer(row: SourceRow[NhanhCustomer]) -> dict[str, Any]:
+    customer = row.value
+    return {
+        "id": customer.id,
+        "type": customer.type,
+        "name": customer.name,
+        "mobile": customer.mobile,
+        "code": customer.code,
+        "email": customer.email,
+        "address": customer.address,
+        "points": customer.points,
+        "total_amount": customer.total_amount,
+        "source_updated_at": customer.updated_at,
+        "document": row.document,
+    }
+
+
+def _product(row: SourceRow[NhanhProduct]) -> dict[str, Any]:
+    product = row.value
+    prices = product.prices
+    return {
+        "id": product.id,
+        "parent_id": product.parent_id,
+        "code": product.code,
+        "barcode": product.barcode,
+        "name": product.name,
+        "status": product.status,
+        "type": product.type,
+        "retail_price": prices.retail if prices else None,
+        "import_price": prices.import_ if prices else None,
+        "old_price": prices.old if prices else None,
+        "wholesale_price": prices.wholesale if prices else None,
+        "category_id": product.category_id,
+        "brand_id": product.brand_id,
+        "source_updated_at": product.updated_at,
+        "document": without(row.document, "inventory"),
+    }

@@ -1,0 +1,72 @@
+"""What the daemon tells systemd: the notify protocol (sd_notify(3)), of which nothing happens where nobody listens."""
+
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """Speaks to the service manager that started this process.
+
+    The variables of the protocol are taken out of the environment, so that no child, PostgreSQL above all, speaks
+    on our behalf.
+
+    Args:
+        environ: `NOTIFY_SOCKET` is the path of a datagram socket, abstract when it begins with `@`; `WATCHDOG_USEC` and
+            `WATCHDOG_PID` are those of sd_watchdog_enabled(3).
+    """
+
+    def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
+        address = environ.pop("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._watchdog_interval = _watchdog_interval(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""))
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a service manager listens."""
+        return bool(self._address)
+
+    def watchdog_interval(self) -> float | None:
+        """Seconds after which systemd takes the daemon for hung: notify in half of them. None: no watchdog."""
+        return self._watchdog_interval
+
+    def ready(self) -> None:
+        """The daemon has started, or has reloaded."""
+        self._send("READY=1")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(f"STATUS={' '.join(text.split())}")
+
+    def watchdog(self) -> None:
+        """The daemon is alive; to be said after a real check only."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """A reload has begun; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """The daemon has begun to stop."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+                channel.setblocking(False)
+                channel.sendto(message.encode(), self._address)
+        except OSError as error:  # systemd is not there, or its queue is full: the work goes on without it
+            log.warning("notification_lost", notification=message.partition("=")[0], error=error)
+
+
+def _watchdog_interval(microseconds: str, pid: str) -> float | None:
+    if not microseconds.isdecimal() or int(microseconds) == 0 or (pid and pid != str(os.getpid())):
+        return None
+    return int(microseconds) / 1_000_000

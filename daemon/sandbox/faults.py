@@ -1,0 +1,214 @@
+"""Faults on demand for both sandbox servers: at a rate, or scripted one by one.
+
+`Faults(error_500=0.05)` fails one request of twenty. `faults.next("truncated", path="customer/list", times=2)` fails
+the next two of that path. Bad rows are chosen by (seed, row id), so a row is as bad the second time it is asked for.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from daemon.sandbox.catalogue import Draws
+
+_HTML_500 = "<html><head><title>500 Internal Server Error</title></head><body><h1>Lỗi hệ thống</h1></body></html>"
+_HTML_200 = "<!DOCTYPE html><html><body>Hệ thống đang bảo trì, vui lòng quay lại sau.</body></html>"
+_LONG_TEXT = "x" * 2**20
+_HUGE_NUMBER = 10**30
+
+
+class Fault(StrEnum):
+    """What can go wrong with a request."""
+
+    ERROR_500 = "error_500"  # HTTP 500 with an HTML body; nothing was done
+    RATE_LIMITED = "rate_limited"  # the API's own form of 429; nothing was done
+    NONSENSE = "nonsense"  # HTML with HTTP 200; nothing was done
+    RESET = "reset"  # done, but the connection is aborted instead of an answer
+    TRUNCATED = "truncated"  # done, but the JSON stops half-way though the HTTP is whole
+    CUT_OFF = "cut_off"  # done, but the connection ends half-way through the body
+    SLOW = "slow"  # answered correctly, after `slow_seconds`
+
+
+class BadRow(StrEnum):
+    """What can be wrong with a row."""
+
+    MISSING_ID = "missing_id"
+    WRONG_TYPES = "wrong_types"
+    HUGE_NUMBER = "huge_number"
+    NEGATIVE_NUMBER = "negative_number"
+    NUL_CHARACTER = "nul_character"
+    LONG_TEXT = "long_text"
+    NULL_ROW = "null_row"
+
+
+@dataclass(slots=True)
+class _Scripted:
+    fault: Fault
+    path: str
+    times: int
+
+
+@dataclass
+class Faults:
+    """Which faults to commit. Rates are shares of requests from 0 to 1, and may be changed at any time.
+
+    Args:
+        error_500: and the other rates: see `Fault`.
+        bad_rows: share of rows that are bad, see `BadRow`.
+        slow_seconds: how long a slow answer takes.
+        seed: the same seed commits the same faults in the same order of requests.
+    """
+
+    error_500: float = 0.0
+    rate_limited: float = 0.0
+    nonsense: float = 0.0
+    reset: float = 0.0
+    truncated: float = 0.0
+    cut_off: float = 0.0
+    slow: float = 0.0
+    bad_rows: float = 0.0
+    slow_seconds: float = 2.0
+    seed: int = 0
+    counts: Counter[Fault] = field(default_factory=Counter)  # faults committed so far
+    _script: list[_Scripted] = field(default_factory=list, repr=False)
+    _random: random.Random = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+
+    def next(self, fault: Fault | str, *, path: str = "", times: int = 1) -> None:
+        """Commit `fault` on the next `times` requests whose path ends with `path`, before any random fault."""
+        self._script.append(_Scripted(Fault(fault), path, times))
+
+    def bad_row(self, kind: str, row_id: int | str) -> BadRow | None:
+        """What is wrong with this row, the same at every call; None for a good row.
+
+        Args:
+            kind: keeps rows of different tables apart, such as "customers".
+            row_id: the source's id of the row.
+        """
+        if not self.bad_rows:
+            return None
+        draws = Draws(self.seed, f"bad/{kind}/{row_id}", 0)
+        return draws.choice(tuple(BadRow)) if draws.below(1_000_000) < self.bad_rows * 1_000_000 else None
+
+    def middleware(
+        self, rate_limited: Callable[[], web.Response], on_fault: Callable[[Fault], None] | None = None
+    ) -> Middleware:
+        """The faults as an aiohttp middleware.
+
+        Args:
+            rate_limited: makes the API's own answer to too many requests.
+            on_fault: told of each fault after it was committed, in the task of its request.
+        """
+
+        @web.middleware
+        async def commit_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+            fault = self._choose(request.path)
+            if fault is None:
+                return await handler(request)
+            self.counts[fault] += 1
+            try:
+                return await _commit(fault, request, handler, rate_limited, self.slow_seconds)
+            finally:
+                if on_fault is not None:
+                    on_fault(fault)
+
+        return commit_faults
+
+    def _choose(self, path: str) -> Fault | None:
+        for scripted in self._script:
+            if path.endswith(scripted.path):
+                scripted.times -= 1
+                if not scripted.times:
+                    self._script.remove(scripted)
+                return scripted.fault
+        rates = [(fault, getattr(self, fault.value)) for fault in Fault]
+        if not any(rate for _, rate in rates):
+            return None
+        drawn = self._random.random()
+        for fault, rate in rates:
+            if drawn < rate:
+                return fault
+            drawn -= rate
+        return None
+
+
+async def _commit(
+    fault: Fault, request: web.Request, handler: Handler, rate_limited: Callable[[], web.Response], slow_seconds: float
+) -> web.StreamResponse:
+    match fault:
+        case Fault.ERROR_500:
+            return web.Response(status=500, text=_HTML_500, content_type="text/html")
+        case Fault.NONSENSE:
+            return web.Response(text=_HTML_200, content_type="text/html")
+        case Fault.RATE_LIMITED:
+            return rate_limited()
+        case Fault.SLOW:
+            await asyncio.sleep(slow_seconds)
+            return await handler(request)
+        case Fault.RESET:
+            response = await handler(request)
+            _abort(request)
+            return response
+        case Fault.TRUNCATED:
+            response = await handler(request)
+            return web.Response(status=response.status, body=_half(response), content_type="application/json")
+        case Fault.CUT_OFF:
+            return await _cut_off(request, await handler(request))
+
+
+async def _cut_off(request: web.Request, whole: web.StreamResponse) -> web.StreamResponse:
+    """Promise the whole body, send half of it, and abort."""
+    body = _half(whole)
+    response = web.StreamResponse(status=whole.status, headers={"Content-Type": "application/json"})
+    response.content_length = 2 * len(body) + 2
+    await response.prepare(request)
+    await response.write(body)
+    _abort(request)
+    return response
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _half(response: web.StreamResponse) -> bytes:
+    body = response.body if isinstance(response, web.Response) else b""
+    return bytes(body)[: len(body) // 2] if isinstance(body, bytes | bytearray) else b""
+
+
+def spoil(
+    row: dict[str, Any], bad: BadRow, *, id_field: str, text_field: str, number_fields: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """A copy of `row` that is bad in the given way; None is a null in place of the row.
+
+    Args:
+        row: a row as the API would send it.
+        bad: what is to be wrong.
+        id_field: the row's id.
+        text_field: a text that every row has, such as the name.
+        number_fields: numbers and times (may be absent from the row).
+    """
+    match bad:
+        case BadRow.MISSING_ID:
+            return {name: value for name, value in row.items() if name != id_field}
+        case BadRow.WRONG_TYPES:
+            return row | {text_field: {"unexpected": ["object"]}} | dict.fromkeys(number_fields, "không phải số")
+        case BadRow.HUGE_NUMBER:
+            return row | dict.fromkeys(number_fields, _HUGE_NUMBER)
+        case BadRow.NEGATIVE_NUMBER:
+            return row | {id_field: -1} | dict.fromkeys(number_fields, -5)
+        case BadRow.NUL_CHARACTER:
+            return row | {text_field: f"{row.get(text_field)}\0"}
+        case BadRow.LONG_TEXT:
+            return row | {text_field: _LONG_TEXT}
+        case BadRow.NULL_ROW:
+            return None

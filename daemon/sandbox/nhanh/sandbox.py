@@ -1,0 +1,183 @@
+"""The sandbox's Nhanh.vn Open API v3.0, after the official documentation: access, limits, pages and their quirks."""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from daemon.sandbox.catalogue import Catalogue
+from daemon.sandbox.faults import Fault, Faults
+from daemon.sandbox.nhanh import access, filters, lists
+from daemon.sandbox.nhanh.access import ApiError, ErrorCode
+from daemon.sandbox.nhanh.cursor import Cursors
+from daemon.sandbox.nhanh.limits import Lock, RateLimit
+from daemon.sandbox.nhanh.records import NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.rendering import Spelling
+from daemon.sandbox.nhanh.shop import NhanhShop
+
+APP_ID = 73001
+BUSINESS_ID = 110668
+TOKEN = "sandbox-nhanh-access-token"  # noqa: S105 (opens nothing but the sandbox)
+SECRET_KEY = "sandbox-nhanh-secret-key"  # noqa: S105
+YEAR_SECONDS = 365 * 24 * 3600
+
+_LOG_SIZE = 200_000
+
+
+@dataclass(slots=True)
+class LoggedRequest:
+    """One request as it arrived. `outcome` is "ok", an error code, "HTTP 404", or a fault's name."""
+
+    at: float  # Unix seconds
+    path: str  # such as "customer/list"
+    outcome: str
+
+
+_request: ContextVar[LoggedRequest] = ContextVar("_request")
+
+
+class NhanhSandbox(NhanhShop):
+    """A Nhanh.vn account to call over HTTP and to change in process.
+
+    Args:
+        catalogue: what the shop starts with.
+        seed: of all quirks and random changes.
+        limits: whether the rate limit holds.
+        quirks: whether `next` changes shape, pages come short or empty, and numbers and nulls vary in form.
+        faults: what goes wrong.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        seed: int = 7,
+        limits: bool = True,
+        quirks: bool = True,
+        faults: Faults | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(catalogue, seed=seed, clock=clock)
+        self.app_id = APP_ID
+        self.business_id = BUSINESS_ID
+        self.token = TOKEN
+        self.secret_key = SECRET_KEY
+        self.token_version = "3.0"  # noqa: S105 ("2.0": made for the older API, refused)
+        self.expires_at = int(clock()) + YEAR_SECONDS
+        self.permissions = set(access.PERMISSIONS)
+        self.business_enabled = True
+        self.limits = limits
+        self.quirks = quirks
+        self.faults = faults or Faults()
+        self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_SIZE)
+        self.seed = seed
+        self.cursors = Cursors(seed)
+        self._spelling = Spelling(seed, quirks)
+        self._rate_limit = RateLimit()
+
+    @property
+    def spelling(self) -> Spelling:
+        """How rows are written at present."""
+        return self._spelling
+
+    @property
+    def depot_ids(self) -> frozenset[int]:
+        """The depots that the token may see; empty for all. Others do not count in any stock."""
+        return self._spelling.depot_ids
+
+    @depot_ids.setter
+    def depot_ids(self, depot_ids: Iterable[int]) -> None:
+        self._spelling = Spelling(self.seed, self.quirks, frozenset(depot_ids))
+        self.products.forget_rendered()
+
+    @property
+    def outcomes(self) -> Counter[tuple[str, str]]:
+        """How many logged requests there were of each (path, outcome)."""
+        return Counter((request.path, request.outcome) for request in self.requests)
+
+    def prerender(self) -> None:
+        """Render every row now, so that a benchmark does not wait for it later."""
+        self.products.rendered(self.products, self.product_json)
+        self.customers.rendered(self.customers, self.customer_json)
+
+    def product_json(self, product: NhanhProduct) -> bytes:
+        """A row of product/list. Not by orjson, whose results hold on to some 8 kB each when they are kept."""
+        return msgspec.json.encode(self._spelling.product(product))
+
+    def customer_json(self, customer: NhanhCustomer) -> bytes:
+        """A row of customer/list."""
+        return msgspec.json.encode(self._spelling.customer(customer))
+
+    def application(self) -> web.Application:
+        """The server, to be run by whoever asks."""
+        faults = self.faults.middleware(self._injected_rate_limit, self._log_fault)
+        application = web.Application(middlewares=[self._log, faults])
+        application.router.add_post("/{version}/{resource}/{action}", self._answer)
+        return application
+
+    @web.middleware
+    async def _log(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        logged = LoggedRequest(self.clock(), request.path.split("/", 2)[-1], "ok")
+        self.requests.append(logged)
+        _request.set(logged)
+        try:
+            return await handler(request)
+        except web.HTTPException as refusal:
+            logged.outcome = f"HTTP {refusal.status}"
+            raise
+
+    def _log_fault(self, fault: Fault) -> None:
+        if fault is not Fault.SLOW:
+            _request.get().outcome = fault.value
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            body = self._dispatch(request, await request.read())
+        except ApiError as error:
+            _request.get().outcome = error.code
+            body = error.body
+        except filters.InvalidFieldsError as error:
+            _request.get().outcome = ErrorCode.INVALID_FORM_FIELDS
+            body = ApiError(ErrorCode.INVALID_FORM_FIELDS, error.messages).body
+        return web.Response(body=body, content_type="application/json")
+
+    def _dispatch(self, request: web.Request, body: bytes) -> bytes:
+        path = f"{request.match_info['resource']}/{request.match_info['action']}"
+        endpoint = _ENDPOINTS.get(path)
+        if endpoint is None:
+            raise web.HTTPNotFound
+        access.check_caller(self, request, path, self._rate_limit)
+        return endpoint(self, _json_object(body))
+
+    def _injected_rate_limit(self) -> web.Response:
+        error = access.rate_limited(Lock(1, math.ceil(self.clock() + 1)))
+        return web.Response(body=error.body, content_type="application/json")
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise ApiError(ErrorCode.INVALID_DATA, "Invalid data") from error
+    if not isinstance(parsed, dict):
+        raise ApiError(ErrorCode.INVALID_DATA, ["data must be a JSON object"])
+    return parsed
+
+
+_ENDPOINTS: dict[str, Callable[[NhanhSandbox, Mapping[str, Any]], bytes]] = {
+    "app/checkaccesstoken": access.check_access_token,
+    "business/depot": lists.depots,
+    "product/list": lists.products,
+    "product/inventory": lists.inventory,
+    "product/detail": lists.product_detail,
+    "customer/list": lists.customers,
+}

@@ -1,0 +1,169 @@
+"""Both sandbox servers of one shop: started together, on free ports, for tests, demos, rehearsals and benchmarks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from daemon.errors import ListenError
+from daemon.sandbox.catalogue import Catalogue, generate
+from daemon.sandbox.faults import Faults
+from daemon.sandbox.nhanh import NhanhSandbox
+from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
+
+log = structlog.get_logger()
+
+_SHUTDOWN_SECONDS = 0.5  # how long a slow answer may hold up the end
+
+
+@dataclass
+class SandboxSettings:
+    """What kind of shop to run, and how nastily.
+
+    Args:
+        seed: the same seed makes the same shop, quirks and random changes.
+        products: how many products (not with `shopify_csv`).
+        customers: how many customers.
+        variants_per_product: fewest and most variants of a product.
+        big_product_variants: when not 0, the first product has this many variants.
+        depots: how many depots.
+        limits: whether the rate limits of both APIs hold.
+        shopify_restore_rate: points per second.
+        quirks: whether answers vary in form as the real ones do.
+        faults: what goes wrong, on both servers.
+        churn_per_second: how many changes a second happen in the Nhanh shop by themselves.
+        prerender: render all Nhanh rows before the first request (benchmarks).
+        host: address to listen on.
+        nhanh_port: 0 takes a free port.
+        shopify_port: 0 takes a free port.
+        shopify_csv: Shopify's product exports that the goods are taken from.
+    """
+
+    seed: int = 7
+    products: int = 300
+    customers: int = 2000
+    variants_per_product: tuple[int, int] = (1, 6)
+    big_product_variants: int = 0
+    depots: int = 3
+    limits: bool = True
+    shopify_restore_rate: float = 100.0
+    quirks: bool = True
+    faults: Faults = field(default_factory=Faults)
+    churn_per_second: float = 0.0
+    prerender: bool = False
+    host: str = "127.0.0.1"
+    nhanh_port: int = 0
+    shopify_port: int = 0
+    shopify_csv: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Two running servers with the same shop behind them; their credentials are on `nhanh` and `shopify`."""
+
+    nhanh: NhanhSandbox
+    shopify: ShopifySandbox
+    nhanh_url: str
+    shopify_url: str
+    faults: Faults
+    catalogue: Catalogue
+
+
+@asynccontextmanager
+async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncIterator[Sandbox]:
+    """Run both servers until the context ends.
+
+    Raises:
+        ListenError: an address can't be bound.
+    """
+    settings = settings or SandboxSettings()
+    catalogue = _catalogue(settings)
+    nhanh = NhanhSandbox(
+        catalogue, seed=settings.seed, limits=settings.limits, quirks=settings.quirks, faults=settings.faults
+    )
+    shopify = ShopifySandbox(
+        catalogue,
+        seed=settings.seed,
+        limits=settings.limits,
+        restore_rate=settings.shopify_restore_rate,
+        quirks=settings.quirks,
+        faults=settings.faults,
+        csv=settings.shopify_csv,
+    )
+    if settings.prerender:
+        nhanh.prerender()
+    async with (
+        _listening(nhanh.application(), settings.host, settings.nhanh_port) as nhanh_url,
+        _listening(shopify.application(), settings.host, settings.shopify_port) as shopify_url,
+        _churning(nhanh, settings.churn_per_second),
+    ):
+        log.info("sandbox_started", nhanh=nhanh_url, shopify=shopify_url, goods=len(catalogue.goods))
+        yield Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue)
+
+
+async def serve(settings: SandboxSettings, ready: Callable[[Sandbox], None]) -> None:
+    """Run both servers until cancelled.
+
+    Args:
+        settings: what to run.
+        ready: called once with the addresses and credentials, when both servers answer.
+
+    Raises:
+        ListenError: an address can't be bound.
+    """
+    async with running_sandbox(settings) as sandbox:
+        ready(sandbox)
+        await asyncio.Event().wait()
+
+
+def _catalogue(settings: SandboxSettings) -> Catalogue:
+    if settings.shopify_csv:
+        return catalogue_from_csv(
+            settings.shopify_csv, settings.seed, customers=settings.customers, depots=settings.depots
+        )
+    return generate(
+        settings.seed,
+        products=settings.products,
+        customers=settings.customers,
+        variants_per_product=settings.variants_per_product,
+        depots=settings.depots,
+        big_product_variants=settings.big_product_variants,
+    )
+
+
+@asynccontextmanager
+async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `application`; the value is its base URL."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ListenError(
+                f"the sandbox can't listen on {host}:{port} ({error.strerror or error}): choose another port"
+            ) from error
+        bound_host, bound_port = runner.addresses[0][:2]
+        yield f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _churning(nhanh: NhanhSandbox, per_second: float) -> AsyncIterator[None]:
+    """Keep the shop changing. Not a TaskGroup: that would wrap whatever the body raises into an ExceptionGroup."""
+    if not per_second:
+        yield
+        return
+    churn = asyncio.create_task(nhanh.churn(per_second), name="sandbox-churn")
+    try:
+        yield
+    finally:
+        churn.cancel()
+        await asyncio.wait([churn])
+        if not churn.cancelled():
+            churn.result()

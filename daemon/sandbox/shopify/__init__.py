@@ -1,0 +1,7 @@
+"""A local Shopify: the part of the Admin API that dongbo uses, over a shop that tests can change."""
+
+from daemon.sandbox.shopify.product_csv import catalogue_from_csv
+from daemon.sandbox.shopify.sandbox import API_VERSION, AnsweredRequest, RequestLog, ShopifySandbox
+from daemon.sandbox.shopify.state import Change
+
+__all__ = ["API_VERSION", "AnsweredRequest", "Change", "RequestLog", "ShopifySandbox", "catalogue_from_csv"]

@@ -1,0 +1,252 @@
+"""A Shopify shop on a local port: the Admin API's GraphQL endpoint over an in-process shop."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import structlog
+from aiohttp import web
+from graphql import ExecutionResult, GraphQLError, execute_sync
+
+from daemon.sandbox.catalogue import OPENED, Catalogue
+from daemon.sandbox.faults import Faults
+from daemon.sandbox.shopify import cost
+from daemon.sandbox.shopify.access import READ_SCOPES
+from daemon.sandbox.shopify.bad_rows import spoil_rows
+from daemon.sandbox.shopify.binding import executable_schema
+from daemon.sandbox.shopify.bucket import PointBucket
+from daemon.sandbox.shopify.context import Context, ShopProfile
+from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
+from daemon.sandbox.shopify.listings import Listings
+from daemon.sandbox.shopify.product_csv import read_products
+from daemon.sandbox.shopify.state import ShopState
+from daemon.sandbox.shopify.stocking import stock_shop
+
+log = structlog.get_logger()
+
+API_VERSION = "2026-10"
+ZONE = "Asia/Ho_Chi_Minh"
+KEPT_REQUESTS = 1000
+LARGEST_BODY = 2**20
+THROTTLED_ERROR = {
+    "message": "Throttled",
+    "extensions": {"code": "THROTTLED", "documentation": "https://shopify.dev/api/usage/rate-limits"},
+}
+INVALID_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """One request and what became of it. Costs are None where it did not come to that."""
+
+    operation: str | None
+    variables: Mapping[str, Any]
+    requested_cost: int | None
+    actual_cost: int | None
+    throttled: bool
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Counts of all requests to the endpoint, and the last thousand of them."""
+
+    calls: int = 0
+    throttled: int = 0
+    points: int = 0  # actual costs together
+    last: deque[AnsweredRequest] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
+
+    def add(self, request: AnsweredRequest) -> None:
+        """Count a request."""
+        self.calls += 1
+        self.throttled += request.throttled
+        self.points += request.actual_cost or 0
+        self.last.append(request)
+
+
+class ShopifySandbox(ShopState):
+    """A shop that behaves as Shopify's Admin API does.
+
+    Args:
+        catalogue: the goods, people and depots that the shop starts with.
+        seed: the same seed makes the same shop of the same catalogue.
+        limits: refuse queries when the points are used up.
+        restore_rate: points per second: 100 on the small plans, up to 2,000.
+        quirks: behave as the real API has been seen to: cursors of varying shape, days instead of times in the
+            customers' `updated_at` filter.
+        faults: what goes wrong on demand.
+        csv: Shopify product exports that take the place of the catalogue's goods.
+        token: the access token that is accepted.
+        shop: the shop's handle, in front of `.myshopify.com`.
+        scopes: what the token may see.
+        clock: seconds for the restoring of points.
+        now: the time that changes are stamped with.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        seed: int,
+        limits: bool,
+        restore_rate: float = 100,
+        quirks: bool = True,
+        faults: Faults,
+        csv: Sequence[Path] = (),
+        token: str = "shpat_sandbox",  # noqa: S107
+        shop: str = "dongbo-sandbox",
+        scopes: Collection[str] = READ_SCOPES,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(lambda: now().replace(microsecond=0))
+        self.token = token
+        self.shop = shop
+        self.scopes = frozenset(scopes)
+        self.requests = RequestLog()
+        self.bucket = PointBucket(restore_rate, clock)
+        self._limits = limits
+        self._quirks = quirks
+        self._faults = faults
+        self._schema = executable_schema()
+        self._documents = Documents(self._schema)
+        stock_shop(self, catalogue, seed=seed, products=read_products(csv) if csv else None)
+        self._profile = ShopProfile(
+            name="Cửa hàng thử nghiệm",
+            domain=f"{shop}.myshopify.com",
+            currency="USD" if csv else "VND",
+            zone=ZONE,
+            opened_at=OPENED,
+        )
+        self._listings = Listings(self, ZoneInfo(ZONE), quirks=quirks)
+
+    def application(self) -> web.Application:
+        """The HTTP side, to be run on any address."""
+        application = web.Application(
+            client_max_size=LARGEST_BODY, middlewares=[self._faults.middleware(_too_many_requests)]
+        )
+        application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
+        return application
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        if request.match_info["version"] != API_VERSION:
+            return _answer({"errors": "Not Found"}, HTTPStatus.NOT_FOUND)
+        if request.headers.get("X-Shopify-Access-Token") != self.token:
+            return _answer({"errors": INVALID_TOKEN}, HTTPStatus.UNAUTHORIZED)
+        try:
+            query, operation_name, variables = _read_body(request.content_type, await request.read())
+        except ValueError as error:
+            return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
+        return _answer(self._execute(query, operation_name, variables))
+
+    def _execute(self, query: str, operation_name: str | None, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a query, its cost charged."""
+        try:
+            operation = self._documents.operation(query, operation_name, variables)
+        except RefusedError as refused:
+            self.requests.add(AnsweredRequest(operation_name, variables, None, None, throttled=False))
+            return {"errors": refused.errors}
+        name = operation.definition.name.value if operation.definition.name else None
+        fields = cost.plan(self._schema, operation.document, operation.definition, variables)
+        requested = cost.requested(fields)
+        if requested > cost.MAX_QUERY_COST:
+            self.requests.add(AnsweredRequest(name, variables, requested, None, throttled=False))
+            return {"errors": [_too_dear(requested)]}
+        if self._limits and not self.bucket.spend(requested):
+            self.requests.add(AnsweredRequest(name, variables, requested, None, throttled=True))
+            log.debug("query_throttled", operation=name, requested=requested)
+            return {"errors": [THROTTLED_ERROR], "extensions": {"cost": self._cost(requested, None)}}
+        context = self._context()
+        result = self._run(operation, context)
+        actual = cost.actual(fields, result.data)
+        if self._limits:
+            self.bucket.refund(requested - actual)
+        self.requests.add(AnsweredRequest(name, variables, requested, actual, throttled=False))
+        extensions: dict[str, Any] = {"cost": self._cost(requested, actual)}
+        if context.searches:
+            extensions["search"] = context.searches
+        answer: dict[str, Any] = {"data": spoil_rows(result.data, self._faults)}
+        if result.errors:
+            answer["errors"] = [_written_error(error) for error in result.errors]
+        return answer | {"extensions": extensions}
+
+    def _context(self) -> Context:
+        shape = self.requests.calls if self._quirks else 0
+        return Context(self, self._listings, self._profile, self.scopes, shape)
+
+    def _run(self, operation: Operation, context: Context) -> ExecutionResult:
+        return execute_sync(
+            self._schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(operation.variables),
+            operation_name=operation.definition.name.value if operation.definition.name else None,
+        )
+
+    def _cost(self, requested: int, actual: int | None) -> dict[str, Any]:
+        available = int(self.bucket.available) if self._limits else int(self.bucket.capacity)
+        return {
+            "requestedQueryCost": requested,
+            "actualQueryCost": actual,
+            "throttleStatus": {
+                "maximumAvailable": float(self.bucket.capacity),
+                "currentlyAvailable": available,
+                "restoreRate": float(self.bucket.restore_rate),
+            },
+        }
+
+
+def _read_body(content_type: str, body: bytes) -> tuple[str, str | None, Mapping[str, Any]]:
+    """The query, the operation's name and the variables in a request; raises ValueError."""
+    if content_type == "application/graphql":
+        return body.decode(), None, {}
+    content = orjson.loads(body)
+    if not isinstance(content, dict) or not isinstance(content.get("query"), str):
+        raise ValueError("Required parameter missing or invalid")
+    variables, name = content.get("variables") or {}, content.get("operationName")
+    if not isinstance(variables, dict) or not isinstance(name, str | None):
+        raise ValueError("Required parameter missing or invalid")
+    return content["query"], name, variables
+
+
+def _written_error(error: GraphQLError) -> Mapping[str, Any]:
+    """An error in a field; one that is no GraphQLError of ours is a bug in the sandbox."""
+    if error.original_error is None or isinstance(error.original_error, GraphQLError):
+        return error.formatted
+    log.error("resolver_failed", path=error.path, exc_info=error.original_error)
+    return {**error.formatted, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+
+
+def _too_dear(requested: int) -> dict[str, Any]:
+    return {
+        "message": f"Query cost is {requested}, which exceeds the single query max cost limit ({cost.MAX_QUERY_COST}).",
+        "extensions": {
+            "code": "MAX_COST_EXCEEDED",
+            "cost": requested,
+            "maxCost": cost.MAX_QUERY_COST,
+            "documentation": "https://shopify.dev/api/usage/rate-limits",
+        },
+    }
+
+
+def _too_many_requests() -> web.Response:
+    """What comes when Shopify sheds load in front of GraphQL."""
+    response = _answer({"errors": "Throttled"}, HTTPStatus.TOO_MANY_REQUESTS)
+    response.headers["Retry-After"] = "2.0"
+    return response
+
+
+def _answer(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    try:
+        body = orjson.dumps(content)
+    except TypeError:  # a bad row may hold a number beyond 64 bits, which orjson refuses
+        body = json.dumps(content, ensure_ascii=False).encode()
+    headers = {"X-Shopify-API-Version": API_VERSION}
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

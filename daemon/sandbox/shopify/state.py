@@ -1,0 +1,342 @@
+"""What a Shopify shop holds, and the ways in which it changes."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+Clock = Callable[[], datetime]
+
+KEEP: Decimal = Decimal("NaN")
+"""Leave the compare-at price as it is."""
+
+
+@dataclass(slots=True)
+class Level:
+    """The stock of one item at one location."""
+
+    location_id: int
+    available: int
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class Variant:
+    """A product variant and its inventory item."""
+
+    id: int
+    product_id: int
+    inventory_item_id: int
+    title: str
+    sku: str | None
+    barcode: str | None
+    price: Decimal
+    compare_at_price: Decimal | None
+    position: int
+    option_values: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    levels: list[Level] = field(default_factory=list)
+    tracked: bool = True
+    requires_shipping: bool = True
+    taxable: bool = True
+    inventory_policy: str = "DENY"
+    grams: Decimal = Decimal(0)
+    weight_unit: str = "KILOGRAMS"
+    unit_cost: Decimal | None = None
+
+    @property
+    def inventory_quantity(self) -> int:
+        """What is available at all locations together."""
+        return sum(level.available for level in self.levels)
+
+
+@dataclass(slots=True)
+class Product:
+    """A product with its variants in their order."""
+
+    id: int
+    handle: str
+    title: str
+    description_html: str
+    vendor: str
+    product_type: str
+    tags: list[str]
+    status: str
+    option_names: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    variants: list[Variant] = field(default_factory=list)
+    image_url: str | None = None
+    image_alt: str | None = None
+    is_gift_card: bool = False
+    seo_title: str | None = None
+    seo_description: str | None = None
+
+    @property
+    def total_inventory(self) -> int:
+        """What is available of all tracked variants together."""
+        return sum(variant.inventory_quantity for variant in self.variants if variant.tracked)
+
+
+@dataclass(slots=True)
+class Address:
+    """A customer's postal address."""
+
+    id: int
+    first_name: str | None
+    last_name: str | None
+    address1: str | None
+    city: str | None
+    phone: str | None
+    company: str | None = None
+    address2: str | None = None
+    province: str | None = None
+    province_code: str | None = None
+    zip: str | None = None
+    country: str = "Vietnam"
+    country_code: str = "VN"
+
+
+@dataclass(slots=True)
+class Customer:
+    """A customer; the first address is the default one. `phone` is E.164."""
+
+    id: int
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    phone: str | None
+    note: str | None
+    tags: list[str]
+    state: str
+    amount_spent: Decimal
+    number_of_orders: int
+    created_at: datetime
+    updated_at: datetime
+    addresses: list[Address] = field(default_factory=list)
+
+    @property
+    def display_name(self) -> str:
+        """The name, else the email address, else the phone number, as Shopify shows it."""
+        name = " ".join(part for part in (self.first_name, self.last_name) if part)
+        return name or self.email or self.phone or ""
+
+
+@dataclass(slots=True)
+class Location:
+    """A place that holds stock; `depot_id` is the Nhanh depot that it stands for."""
+
+    id: int
+    name: str
+    depot_id: int
+    city: str
+    created_at: datetime
+    updated_at: datetime
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened in the shop, under the topic of Shopify's webhook for it."""
+
+    topic: str
+    id: int
+
+
+class ShopState:
+    """A shop's content, with one method for each kind of change.
+
+    Args:
+        now: the time that changes are stamped with.
+
+    `revision` grows with every change. `observers` are called with each `Change` after it took effect.
+    """
+
+    def __init__(self, now: Clock) -> None:
+        self.products: dict[int, Product] = {}
+        self.variants: dict[int, Variant] = {}
+        self.inventory_items: dict[int, Variant] = {}
+        self.customers: dict[int, Customer] = {}
+        self.locations: dict[int, Location] = {}
+        self.revision = 0
+        self.observers: list[Callable[[Change], None]] = []
+        self._now = now
+
+    def add_location(self, location: Location) -> None:
+        """Open a location."""
+        self.locations[location.id] = location
+        self._changed("locations/create", location.id)
+
+    def add_product(self, product: Product) -> None:
+        """Put in a product with its variants."""
+        self.products[product.id] = product
+        self._index(product.variants)
+        self._changed("products/create", product.id)
+
+    def add_variant(self, variant: Variant) -> None:
+        """Add a variant behind the others of its product."""
+        product = self.products[variant.product_id]
+        variant.position = len(product.variants) + 1
+        product.variants = [*product.variants, variant]
+        self._index([variant])
+        self._update_product(product)
+
+    def duplicate_product(self, product_id: int) -> Product:
+        """Copy a product with its variants, as a draft with "Copy of" in front of its title."""
+        original = self.products[product_id]
+        variant_id, item_id = _new_id(self.variants), _new_id(self.inventory_items)
+        product = replace(
+            original,
+            id=_new_id(self.products),
+            handle=f"copy-of-{original.handle}-{self.revision}",
+            title=f"Copy of {original.title}",
+            status="DRAFT",
+            tags=list(original.tags),
+            created_at=self._now(),
+            updated_at=self._now(),
+            published_at=None,
+        )
+        product.variants = [
+            replace(
+                variant,
+                id=variant_id + number,
+                product_id=product.id,
+                inventory_item_id=item_id + number,
+                levels=[replace(level, available=0) for level in variant.levels],
+                created_at=self._now(),
+                updated_at=self._now(),
+            )
+            for number, variant in enumerate(original.variants)
+        ]
+        self.add_product(product)
+        return product
+
+    def add_customer(self, customer: Customer) -> None:
+        """Put in a customer."""
+        self.customers[customer.id] = customer
+        self._changed("customers/create", customer.id)
+
+    def register_customer(self, first_name: str, last_name: str, *, email: str | None, phone: str | None) -> Customer:
+        """A new customer who gives their name, email address and phone number (E.164)."""
+        customer = Customer(
+            id=_new_id(self.customers),
+            first_name=first_name,
+            last_name=last_name,
+            email=email,
+            phone=phone,
+            note=None,
+            tags=[],
+            state="ENABLED",
+            amount_spent=Decimal(0),
+            number_of_orders=0,
+            created_at=self._now(),
+            updated_at=self._now(),
+        )
+        self.add_customer(customer)
+        return customer
+
+    def change_price(self, variant_id: int, price: Decimal, compare_at_price: Decimal | None = KEEP) -> None:
+        """Set a variant's price, and its compare-at price unless that is left out."""
+        variant = self.variants[variant_id]
+        variant.price = price
+        if compare_at_price is not KEEP:
+            variant.compare_at_price = compare_at_price
+        self._update_variant(variant)
+
+    def change_sku(self, variant_id: int, sku: str | None) -> None:
+        """Give a variant another SKU."""
+        variant = self.variants[variant_id]
+        variant.sku = sku
+        self._update_variant(variant)
+
+    def change_stock(self, variant_id: int, available: int, location_id: int | None = None) -> None:
+        """Set what is available of a variant at one location, by default at the first that stocks it."""
+        variant = self.variants[variant_id]
+        levels = {level.location_id: level for level in variant.levels}
+        level = variant.levels[0] if location_id is None else levels[location_id]
+        level.available = available
+        level.updated_at = self._now()
+        self._changed("inventory_levels/update", variant.inventory_item_id)
+        self._update_variant(variant)
+
+    def change_title(self, product_id: int, title: str) -> None:
+        """Rename a product."""
+        self.products[product_id].title = title
+        self.touch_product(product_id)
+
+    def change_status(self, product_id: int, status: str) -> None:
+        """Make a product ACTIVE, DRAFT, ARCHIVED or UNLISTED."""
+        self.products[product_id].status = status
+        self.touch_product(product_id)
+
+    def change_tags(self, product_id: int, tags: Iterable[str]) -> None:
+        """Replace a product's tags."""
+        self.products[product_id].tags = list(tags)
+        self.touch_product(product_id)
+
+    def change_customer(self, customer_id: int, *, note: str | None = None, tags: Iterable[str] | None = None) -> None:
+        """Replace a customer's note or tags, whichever is given."""
+        customer = self.customers[customer_id]
+        if note is not None:
+            customer.note = note
+        if tags is not None:
+            customer.tags = list(tags)
+        self.touch_customer(customer_id)
+
+    def touch_product(self, product_id: int) -> None:
+        """Save a product with nothing changed but the time."""
+        self._update_product(self.products[product_id])
+
+    def touch_customer(self, customer_id: int) -> None:
+        """Save a customer with nothing changed but the time."""
+        self.customers[customer_id].updated_at = self._now()
+        self._changed("customers/update", customer_id)
+
+    def delete_product(self, product_id: int) -> None:
+        """Delete a product and its variants."""
+        for variant in self.products.pop(product_id).variants:
+            self._forget(variant)
+        self._changed("products/delete", product_id)
+
+    def delete_variant(self, variant_id: int) -> None:
+        """Delete a variant; the ones behind it move up."""
+        variant = self.variants[variant_id]
+        self._forget(variant)
+        product = self.products[variant.product_id]
+        product.variants = [other for other in product.variants if other is not variant]
+        for position, other in enumerate(product.variants, start=1):
+            other.position = position
+        self._update_product(product)
+
+    def delete_customer(self, customer_id: int) -> None:
+        """Delete a customer."""
+        del self.customers[customer_id]
+        self._changed("customers/delete", customer_id)
+
+    def _index(self, variants: Iterable[Variant]) -> None:
+        for variant in variants:
+            self.variants[variant.id] = variant
+            self.inventory_items[variant.inventory_item_id] = variant
+
+    def _forget(self, variant: Variant) -> None:
+        del self.variants[variant.id]
+        del self.inventory_items[variant.inventory_item_id]
+
+    def _update_variant(self, variant: Variant) -> None:
+        variant.updated_at = self._now()
+        self._update_product(self.products[variant.product_id])
+
+    def _update_product(self, product: Product) -> None:
+        product.updated_at = self._now()
+        self._changed("products/update", product.id)
+
+    def _changed(self, topic: str, record_id: int) -> None:
+        self.revision += 1
+        for observer in self.observers:
+            observer(Change(topic, record_id))
+
+
+def _new_id(records: Iterable[int]) -> int:
+    return max(records, default=0) + 32_768

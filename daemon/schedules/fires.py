@@ -1,0 +1,194 @@
+"""All SQL on `dongbo.schedule_fires` and `dongbo.schedule_states`, on a connection that the caller owns.
+
+The primary key of a fire is (store, schedule, fire_time): of any number of daemons one inserts it, and with it, in the
+same transaction, the job. A fire that no row tells of has not happened, whatever the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
+from daemon.schedules.model import FireRecord, FireResult, ScheduleSpec
+
+IS_PAUSED = "SELECT FROM dongbo.schedule_states WHERE store = $1 AND schedule = $2 AND paused"
+
+# Waits for a concurrent claim of the same fire to commit or to roll back, so exactly one succeeds.
+CLAIM_FIRE = f"""
+INSERT INTO dongbo.schedule_fires (store, schedule, fire_time, outcome, worker)
+SELECT $1::text, $2::text, $3::timestamptz, $4::text, $5::text
+WHERE NOT EXISTS ({IS_PAUSED})
+ON CONFLICT (store, schedule, fire_time) DO NOTHING
+RETURNING fire_time
+"""
+
+RECORD_OUTCOME = """
+UPDATE dongbo.schedule_fires SET outcome = $4, job_id = $5, detail = $6
+WHERE store = $1 AND schedule = $2 AND fire_time = $3
+"""
+
+LAST_FIRES = """
+SELECT store, schedule, fire_time, job_id, outcome, detail, worker, fired_at FROM dongbo.schedule_fires
+WHERE store = $1 AND schedule = $2 ORDER BY fire_time DESC LIMIT $3
+"""
+
+# A fire before the present expression was known, or set down for a clock that ran ahead, is none to make up.
+REMEMBER_SCHEDULES = """
+INSERT INTO dongbo.schedule_states AS state (store, schedule, timetable, known_since)
+SELECT store, schedule, timetable, $4
+FROM unnest($1::text[], $2::text[], $3::text[]) AS spec (store, schedule, timetable)
+ORDER BY store, schedule
+ON CONFLICT (store, schedule) DO UPDATE
+SET timetable = excluded.timetable, known_since = excluded.known_since,
+    resumed_at = CASE WHEN state.resumed_at IS NOT NULL THEN least(state.resumed_at, excluded.known_since) END
+WHERE state.timetable IS DISTINCT FROM excluded.timetable
+   OR greatest(state.known_since, state.resumed_at) > excluded.known_since + interval '1 minute'
+"""
+
+FORGET_TIMETABLES = """
+UPDATE dongbo.schedule_states AS state SET timetable = NULL
+FROM unnest($1::text[], $2::text[]) AS spec (store, schedule)
+WHERE state.store = spec.store AND state.schedule = spec.schedule
+"""
+
+READ_SITUATIONS = """
+SELECT coalesce(state.paused, false) AS paused, greatest(state.known_since, state.resumed_at) AS since,
+    EXISTS (
+        SELECT FROM dongbo.schedule_fires AS fire
+        WHERE fire.store = spec.store AND fire.schedule = spec.schedule AND fire.fire_time = spec.due
+    ) AS recorded,
+    last.*
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS spec (store, schedule, due, place)
+LEFT JOIN dongbo.schedule_states AS state ON state.store = spec.store AND state.schedule = spec.schedule
+LEFT JOIN LATERAL (
+    SELECT * FROM dongbo.schedule_fires AS fire
+    WHERE fire.store = spec.store AND fire.schedule = spec.schedule
+    ORDER BY fire.fire_time DESC LIMIT 1
+) AS last ON true
+ORDER BY place
+"""
+
+PAUSE_SCHEDULE = """
+INSERT INTO dongbo.schedule_states AS state (store, schedule, paused, paused_at, known_since)
+VALUES ($1, $2, true, $3, $3)
+ON CONFLICT (store, schedule) DO UPDATE SET paused = true, paused_at = $3 WHERE NOT state.paused
+"""
+
+RESUME_SCHEDULE = """
+UPDATE dongbo.schedule_states SET paused = false, paused_at = NULL, resumed_at = $3
+WHERE store = $1 AND schedule = $2 AND paused
+"""
+
+# The last fire of a schedule stays, however old: without it a yearly schedule would seem to have been missed.
+PRUNE_FIRES = """
+DELETE FROM dongbo.schedule_fires AS fire
+WHERE fired_at < $1 AND EXISTS (
+    SELECT FROM dongbo.schedule_fires AS later
+    WHERE later.store = fire.store AND later.schedule = fire.schedule AND later.fire_time > fire.fire_time
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the database knows of a schedule.
+
+    Args:
+        paused: whether a person has paused it.
+        since: fires up to this time are not made up; None if the schedule is not remembered yet.
+        recorded: whether the fire that was asked about is recorded, by whichever daemon.
+        last: the fire with the latest fire time.
+    """
+
+    paused: bool
+    since: datetime | None
+    recorded: bool
+    last: FireRecord | None
+
+
+async def claim_fire(connection: Connection, spec: ScheduleSpec, fire_time: datetime, worker: WorkerName) -> bool:
+    """Take a fire for this daemon; to be called in the transaction that submits the job.
+
+    False: another daemon has it, or the schedule is paused. The row says "submitted" until `record_outcome`.
+    """
+    claimed = await connection.fetchval(
+        CLAIM_FIRE, spec.store, spec.name, fire_time, FireResult.SUBMITTED.value, worker
+    )
+    return claimed is not None
+
+
+async def record_outcome(
+    connection: Connection,
+    spec: ScheduleSpec,
+    fire_time: datetime,
+    outcome: FireResult,
+    job_id: JobId | None,
+    detail: str | None = None,
+) -> None:
+    """Write down what a claimed fire came to, in the transaction of the claim."""
+    await connection.execute(RECORD_OUTCOME, spec.store, spec.name, fire_time, outcome.value, job_id, detail)
+
+
+async def last_fires(
+    connection: Connection, store: StoreName, schedule: ScheduleName, limit: int = 20
+) -> list[FireRecord]:
+    """The newest fires of a schedule, latest fire time first."""
+    return [_fire_record(row) for row in await connection.fetch(LAST_FIRES, store, schedule, limit)]
+
+
+async def remember(connection: Connection, specs: Sequence[ScheduleSpec], now: datetime) -> None:
+    """Note from when on these schedules are known with their present timetables; keeps what is noted already."""
+    keys = [spec.timetable_key for spec in specs]
+    await connection.execute(REMEMBER_SCHEDULES, *_names(specs), keys, now)
+
+
+async def forget(connection: Connection, specs: Sequence[ScheduleSpec]) -> None:
+    """Note that these schedules are no longer configured: one that comes back has missed nothing. Pauses stay."""
+    await connection.execute(FORGET_TIMETABLES, *_names(specs))
+
+
+async def read_situations(
+    connection: Connection, specs: Sequence[ScheduleSpec], due: Sequence[datetime | None]
+) -> list[Situation]:
+    """What is known of each schedule and of its fire at the time `due`, in the order of `specs`, by one statement."""
+    return [_situation(row) for row in await connection.fetch(READ_SITUATIONS, *_names(specs), due)]
+
+
+async def pause(connection: Connection, store: StoreName, schedule: ScheduleName, now: datetime) -> None:
+    """Keep a schedule from firing on all daemons until `resume`; no effect on one that is paused."""
+    await connection.execute(PAUSE_SCHEDULE, store, schedule, now)
+
+
+async def resume(connection: Connection, store: StoreName, schedule: ScheduleName, now: datetime) -> None:
+    """Let a schedule fire again; what it missed while paused is not made up. No effect on one that is not paused."""
+    await connection.execute(RESUME_SCHEDULE, store, schedule, now)
+
+
+async def prune_fires(connection: Connection, before: datetime) -> int:
+    """Delete fires recorded before a time, except the last of each schedule; returns how many."""
+    return int((await connection.execute(PRUNE_FIRES, before)).split()[-1])
+
+
+def _names(specs: Sequence[ScheduleSpec]) -> tuple[list[StoreName], list[ScheduleName]]:
+    return [spec.store for spec in specs], [spec.name for spec in specs]
+
+
+def _situation(row: Record) -> Situation:
+    last = None if row["fire_time"] is None else _fire_record(row)
+    return Situation(row["paused"], row["since"], row["recorded"], last)
+
+
+def _fire_record(row: Record) -> FireRecord:
+    return FireRecord(
+        store=row["store"],
+        schedule=row["schedule"],
+        fire_time=row["fire_time"],
+        job_id=row["job_id"],
+        outcome=FireResult(row["outcome"]),
+        detail=row["detail"],
+        worker=row["worker"],
+        fired_at=row["fired_at"],
+    )

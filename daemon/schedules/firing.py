@@ -1,0 +1,45 @@
+"""What a fire does: claim it, submit its job and record both, in one transaction."""
+
+from datetime import datetime
+
+from daemon.database.pool import Database
+from daemon.errors import LiveJobExists
+from daemon.ids import WorkerName
+from daemon.jobs.model import JobRequest, JobTrigger, JobType
+from daemon.jobs.service import Jobs
+from daemon.schedules import fires
+from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec
+
+
+class Firing:
+    """Carries out fires on the jobs of one database; `worker` is recorded with each."""
+
+    def __init__(self, database: Database, jobs: Jobs, worker: WorkerName) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._worker = worker
+
+    async def fire(self, spec: ScheduleSpec, fire_time: datetime) -> FireOutcome:
+        """One job for one fire, whatever number of daemons tries. Raises JobError where the job is refused."""
+        async with self._database.acquire() as connection, connection.transaction():
+            if not await fires.claim_fire(connection, spec, fire_time, self._worker):
+                return FireOutcome(FireResult.NOT_CLAIMED)
+            submission = await self._jobs.submit_in(connection, request_of(spec), spec.name, fire_time)
+            result = FireResult.SUBMITTED if submission.is_new else FireResult.ALREADY_LIVE
+            await fires.record_outcome(connection, spec, fire_time, result, submission.job.id, None)
+        if submission.is_new:
+            self._jobs.announce(submission.job)
+        return FireOutcome(result, submission.job.id)
+
+    async def run_now(self, spec: ScheduleSpec) -> FireOutcome:
+        """Submit the schedule's job at a person's request."""
+        try:
+            job = await self._jobs.submit(request_of(spec, JobTrigger.API))
+        except LiveJobExists as live:
+            return FireOutcome(FireResult.ALREADY_LIVE, live.job_id, str(live))
+        return FireOutcome(FireResult.SUBMITTED, job.id)
+
+
+def request_of(spec: ScheduleSpec, trigger: JobTrigger = JobTrigger.SCHEDULE) -> JobRequest:
+    """The job that a schedule asks for."""
+    return JobRequest(JobType(spec.job_type), spec.store, trigger, spec.params)

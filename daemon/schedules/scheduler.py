@@ -1,0 +1,384 @@
+"""Fires the configured schedules: on time by a timer, and by a sweep whatever the timer can't know of.
+
+The timer only wakes the scheduler; what is due follows from the clock and `dongbo.schedule_fires`. So a fire whose
+transaction failed, or that fell into a stop, an outage, a suspend or a jump of the clock, is found by the next sweep.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.errors import JobError, LiveJobExists, ScheduleNotFound
+from daemon.ids import ScheduleName, WorkerName
+from daemon.schedules import fires
+from daemon.schedules.cron import CronTimetable
+from daemon.schedules.entry import Entry
+from daemon.schedules.model import (
+    AppliedChanges,
+    Fire,
+    FireOutcome,
+    FireResult,
+    ScheduleSpec,
+    ScheduleState,
+    Submit,
+    Timetable,
+)
+from daemon.schedules.timer import Timer
+
+log = structlog.get_logger()
+
+TIMETABLES: Final[Mapping[str, Callable[[ScheduleSpec], Timetable]]] = {
+    "cron": lambda spec: CronTimetable(spec.expression, spec.zone),
+}
+"""What each kind of schedule makes its timetable of: a new kind is one file with a `Timetable`, and a line here."""
+
+SWEEP_INTERVAL = 15.0  # seconds between two sweeps
+SWEEP_RETRY = 2.0  # seconds from a failed sweep to the next: how soon after an outage missed fires are made up
+SWEEP_TIMEOUT = 20.0  # seconds for a sweep's statements
+FIRE_TIMEOUT = 30.0  # seconds for the transaction of one fire
+CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
+UNHEALTHY_AFTER = 60.0  # seconds without a successful sweep
+MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
+CLOCK_JUMP = timedelta(seconds=2)  # more than this between the wall clock and the monotonic one is not mere slewing
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Scheduler:
+    """Runs between `start` and `stop`, or inside `async with`.
+
+    Args:
+        database: lends at most CONCURRENT_FIRES + 1 connections at a time.
+        fire: carries out one fire in one transaction, see `daemon.schedules.model.Fire`.
+        submit: carries out a manual run.
+        worker: the daemon's name, recorded with what the scheduler itself decides.
+        clock: tells the present time, aware UTC.
+        sweep_interval: seconds between two sweeps.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        fire: Fire,
+        submit: Submit,
+        *,
+        worker: WorkerName,
+        clock: Callable[[], datetime] = utc_now,
+        sweep_interval: float = SWEEP_INTERVAL,
+    ) -> None:
+        self._database = database
+        self._fire = fire
+        self._submit = submit
+        self._worker = worker
+        self._clock = clock
+        self._sweep_interval = sweep_interval
+        self._entries: dict[ScheduleName, Entry] = {}
+        self._to_remember: dict[ScheduleName, ScheduleSpec] = {}
+        self._to_forget: list[ScheduleSpec] = []
+        self._lock = asyncio.Lock()  # held by whatever reads the database's picture into the entries, or changes both
+        self._slots = asyncio.Semaphore(CONCURRENT_FIRES)
+        self._stopping = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start the timer and the sweeps; schedules come by `apply`."""
+        if self._runner is not None:
+            raise RuntimeError("the scheduler has been started already")
+        self._entries.clear()
+        self._stopping.clear()
+        self._swept_at = self._checked_ticks = asyncio.get_running_loop().time()
+        self._checked_at = self._clock()
+        self._sweep_error: str | None = None
+        self._timer = Timer(self._wake)
+        self._timer.start()
+        started = asyncio.Event()
+        self._runner = asyncio.create_task(self._run(started), name="scheduler")
+        await started.wait()
+
+    async def stop(self) -> None:
+        """Begin no more fires and wait for those that have begun; a no-op when not running.
+
+        Cancelling it cuts the fires off: their transactions roll back, and they are made up after the next start.
+        """
+        if self._runner is None:
+            return
+        self._stopping.set()
+        runner, self._runner = self._runner, None
+        await runner
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the timer and the sweeps run."""
+        return self._runner is not None and not self._runner.done()
+
+    @property
+    def problem(self) -> str | None:
+        """Why schedules may not fire at present, for a person; None if all is well."""
+        if not self.is_running:
+            return "the scheduler does not run: restart the daemon"
+        age = asyncio.get_running_loop().time() - self._swept_at
+        if age > UNHEALTHY_AFTER:
+            reason = self._sweep_error or "no answer"
+            return f"the schedules could not be compared with the database for {age:.0f} s: {reason}"
+        return None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether schedules fire."""
+        return self.problem is None
+
+    async def apply(self, specs: Sequence[ScheduleSpec]) -> AppliedChanges:
+        """Make these the schedules, at the start and on a reload; touches only what differs, by name.
+
+        A database that is away is no error: the sweeps catch up with it.
+        """
+        if not self.is_running:
+            raise RuntimeError("the scheduler has not been started")
+        wanted = {spec.name: spec for spec in specs}
+        if len(wanted) < len(specs):
+            raise ValueError("two schedules have the same name")
+        async with self._lock:
+            present = {name: entry.spec for name, entry in self._entries.items()}
+            changes = AppliedChanges(
+                added=tuple(name for name in wanted if name not in present),
+                changed=tuple(name for name in wanted if name in present and wanted[name] != present[name]),
+                removed=tuple(name for name in present if name not in wanted),
+                unchanged=tuple(name for name in wanted if wanted[name] == present.get(name)),
+            )
+            for name in changes.removed:
+                self._remove(name)
+            for name in changes.changed:
+                self._change(wanted[name])
+            for name in changes.added:
+                self._add(wanted[name])
+            self._entries = {name: self._entries[name] for name in wanted}
+        log.info(
+            "schedules_applied",
+            added=changes.added,
+            changed=changes.changed,
+            removed=changes.removed,
+            unchanged=len(changes.unchanged),
+        )
+        await self._try_sweep()
+        return changes
+
+    async def pause(self, name: ScheduleName) -> None:
+        """Keep a schedule from firing, here, on other daemons and after a restart, until `resume`.
+
+        Raises `ScheduleNotFound`, and what the database raises.
+        """
+        entry = self._entry(name)
+        async with self._lock, self._database.acquire() as connection:
+            await fires.pause(connection, entry.spec.store, name, self._clock())
+            entry.paused = True
+        log.info("schedule_paused", schedule=name, store=entry.spec.store)
+
+    async def resume(self, name: ScheduleName) -> None:
+        """Let a paused schedule fire again; what it missed meanwhile is not made up. Raises as `pause` does."""
+        entry = self._entry(name)
+        async with self._lock, self._database.acquire() as connection:
+            now = self._clock()
+            await fires.resume(connection, entry.spec.store, name, now)
+            if entry.paused:
+                entry.paused, entry.since = False, now
+        log.info("schedule_resumed", schedule=name, store=entry.spec.store)
+
+    async def run_now(self, name: ScheduleName) -> FireOutcome:
+        """Submit a schedule's job at a person's request, also of a paused one. It counts as no fire of the schedule.
+
+        Raises `ScheduleNotFound`, and what `submit` raises.
+        """
+        spec = self._entry(name).spec
+        outcome = await self._submit(spec)
+        log.info("schedule_run", schedule=name, store=spec.store, outcome=outcome.result, job_id=outcome.job_id)
+        return outcome
+
+    def states(self) -> list[ScheduleState]:
+        """Where each schedule stands, in the order of the configuration, as of the last sweep or later."""
+        now = self._clock()
+        return [entry.state(now) for entry in self._entries.values()]
+
+    async def sweep(self) -> None:
+        """Compare the schedules with the database, and begin the fires that are due and have not happened.
+
+        Raises what the database raises.
+        """
+        async with asyncio.timeout(SWEEP_TIMEOUT), self._lock:
+            now = self._clock()
+            entries = list(self._entries.values())
+            for entry in entries:
+                entry.advance(now)
+            self._notice_clock_jump(now)
+            if entries or self._to_forget:
+                async with self._database.acquire() as connection:
+                    await self._write_memory(connection, now)
+                    specs, due = [entry.spec for entry in entries], [entry.due for entry in entries]
+                    situations = await fires.read_situations(connection, specs, due)
+                for entry, asked, situation in zip(entries, due, situations, strict=True):
+                    entry.learn(situation, asked)
+                    if situation.since is None or entry.since > now + timedelta(minutes=1):
+                        self._to_remember[entry.spec.name] = entry.spec
+            self._swept_at = asyncio.get_running_loop().time()
+            for entry in entries:
+                self._begin_if_due(entry)
+
+    async def wait_idle(self) -> None:
+        """Wait until the fires that have begun have ended."""
+        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _run(self, started: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as self._group:
+            sweeps = self._group.create_task(self._sweep_for_ever(), name="schedule-sweeps")
+            started.set()
+            try:
+                await self._stopping.wait()
+            finally:
+                sweeps.cancel()
+                await self._timer.stop()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            swept = await self._try_sweep()
+            await asyncio.sleep(self._sweep_interval if swept else SWEEP_RETRY)
+
+    async def _try_sweep(self) -> bool:
+        try:
+            await self.sweep()
+        except Exception as error:  # whatever it is, the next sweep must come
+            reason = _describe(error)
+            if reason != self._sweep_error:  # told once, not every two seconds of an outage
+                log.warning("sweep_failed", error=reason, exc_info=not is_connection_error(error))
+            self._sweep_error = reason
+            return False
+        if self._sweep_error is not None:
+            log.info("sweep_recovered")
+        self._sweep_error = None
+        return True
+
+    async def _write_memory(self, connection: Connection, now: datetime) -> None:
+        if self._to_forget:
+            await fires.forget(connection, self._to_forget)
+            self._to_forget.clear()
+        if self._to_remember:
+            await fires.remember(connection, list(self._to_remember.values()), now)
+            self._to_remember.clear()
+
+    def _wake(self, name: ScheduleName) -> None:
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.advance(self._clock())
+            self._begin_if_due(entry)
+
+    def _begin_if_due(self, entry: Entry) -> None:
+        fire_time = entry.unsettled(asyncio.get_running_loop().time())
+        if fire_time is None or self._stopping.is_set():
+            return
+        name = f"fire {entry.spec.name} {fire_time:%Y-%m-%dT%H:%MZ}"
+        entry.task = self._group.create_task(self._settle(entry, fire_time), name=name)
+
+    async def _settle(self, entry: Entry, fire_time: datetime) -> None:
+        spec = entry.spec
+        about = {"schedule": spec.name, "store": spec.store, "fire_time": fire_time.isoformat()}
+        try:
+            async with self._slots, asyncio.timeout(FIRE_TIMEOUT):
+                late = self._clock() - fire_time
+                outcome = await self._carry_out(spec, fire_time, late)
+        except Exception as error:  # whatever it is, the fire must be tried again
+            if is_connection_error(error):  # no pause: the sweep that succeeds next knows that the database is back
+                log.warning("fire_failed", **about, error=_describe(error))
+            else:
+                seconds = entry.fail(fire_time, asyncio.get_running_loop().time())
+                log.exception("fire_failed", **about, error=_describe(error), retry_after=seconds)
+            return
+        entry.settle(fire_time, outcome, self._worker, self._clock())
+        if outcome.result is not FireResult.NOT_CLAIMED:
+            log.info(
+                "schedule_fired",
+                **about,
+                outcome=outcome.result,
+                job_id=outcome.job_id,
+                detail=outcome.detail,
+                late_seconds=round(late.total_seconds(), 3),
+            )
+
+    async def _carry_out(self, spec: ScheduleSpec, fire_time: datetime, late: timedelta) -> FireOutcome:
+        if spec.misfire == "skip" and late > MISFIRE_GRACE:
+            detail = f"missed by {late.total_seconds():.0f} s, and this schedule does not make up missed fires"
+            return await self._record(spec, fire_time, FireOutcome(FireResult.SKIPPED, detail=detail))
+        try:
+            return await self._fire(spec, fire_time)
+        except LiveJobExists as error:
+            outcome = FireOutcome(FireResult.ALREADY_LIVE, error.job_id, str(error))
+        except JobError as error:
+            outcome = FireOutcome(FireResult.FAILED, detail=str(error))
+        return await self._record(spec, fire_time, outcome)
+
+    async def _record(self, spec: ScheduleSpec, fire_time: datetime, outcome: FireOutcome) -> FireOutcome:
+        async with self._database.acquire() as connection, connection.transaction():
+            if not await fires.claim_fire(connection, spec, fire_time, self._worker):
+                return FireOutcome(FireResult.NOT_CLAIMED)
+            await fires.record_outcome(connection, spec, fire_time, outcome.result, outcome.job_id, outcome.detail)
+        return outcome
+
+    def _entry(self, name: ScheduleName) -> Entry:
+        try:
+            return self._entries[name]
+        except KeyError:
+            known = ", ".join(self._entries) or "none"
+            raise ScheduleNotFound(f'there is no schedule "{name}" in the configuration; there are: {known}') from None
+
+    def _add(self, spec: ScheduleSpec) -> None:
+        timetable = TIMETABLES[spec.kind](spec)
+        self._entries[spec.name] = Entry(spec, timetable, self._clock())
+        self._to_remember[spec.name] = spec
+        self._timer.set(spec.name, timetable)
+
+    def _change(self, spec: ScheduleSpec) -> None:
+        entry = self._entries[spec.name]
+        if (spec.store, spec.timetable_key) == (entry.spec.store, entry.spec.timetable_key):
+            entry.spec = spec
+            return
+        if spec.store != entry.spec.store:
+            self._remove(spec.name)
+        self._add(spec)
+        if spec.store == entry.spec.store:
+            self._entries[spec.name].paused, self._entries[spec.name].last = entry.paused, entry.last
+
+    def _remove(self, name: ScheduleName) -> None:
+        self._to_forget.append(self._entries.pop(name).spec)
+        self._to_remember.pop(name, None)
+        self._timer.remove(name)
+
+    def _notice_clock_jump(self, now: datetime) -> None:
+        ticks = asyncio.get_running_loop().time()
+        jump = now - self._checked_at - timedelta(seconds=ticks - self._checked_ticks)
+        self._checked_at, self._checked_ticks = now, ticks
+        if abs(jump) < CLOCK_JUMP:
+            return
+        log.warning("clock_jumped", seconds=round(jump.total_seconds(), 1))
+        self._timer.realign({name: entry.upcoming for name, entry in self._entries.items() if entry.upcoming})
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer from the database in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Clients of Nhanh.vn and Shopify: typed pages, limits and retries. They know nothing of jobs or the database."""

@@ -1,0 +1,226 @@
+"""Rows one by one out of an answer: what fits becomes a typed value, what doesn't a `BadRow` with a plain sentence.
+
+Numbers may come as int, float or numeric string, and absent, null, `""`, `[]` and `{}` all mean none. A row is tried
+as it is first, which nearly all pass; one that fails is cleaned of empty values and tried once more.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
+
+import msgspec
+import orjson
+
+from daemon.sources.page import BadRow, SourceRow
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_DOCUMENT_BYTES = 512 * 1024
+MAX_TEXT = 4096  # characters
+MAX_NOTE = 65_536  # characters; Shopify allows 5,000 in a customer's note
+
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Reference = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # other rows' ids, for which 0 and -1 have meanings
+Small = Annotated[int, msgspec.Meta(ge=-(2**15), le=2**15 - 1)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Note = Annotated[str, msgspec.Meta(max_length=MAX_NOTE)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ZERO = Decimal(0)
+
+_LONE_SURROGATE = re.compile(
+    rb"\\\\|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# PostgreSQL's jsonb keeps numbers as numeric, which ends at 131,072 digits before the point and 16,383 behind it.
+_HUGE_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9.]+[eE][+-]?0*[1-9][0-9]{3,}|[0-9]{10000}")
+_HUGE_NUMBER_SIGNS = (re.compile(rb"e-0*[1-9][0-9]{3}"), re.compile(rb"E-0*[1-9][0-9]{3}"))
+_ROOM_FOR_HUGE_NUMBER = 10_000  # bytes; a shorter row can only hold one by its exponent
+
+codecs.register_error("dongbo.nul", lambda error: ("\\u0000", getattr(error, "end")))  # noqa: B009 - typed as Exception
+
+
+class UnfitRowError(ValueError):
+    """A row doesn't fit; the text is a plain sentence."""
+
+
+def check_amount(name: str, value: Decimal | None, *, negative: bool = False) -> Decimal | None:
+    """The value, if it fits numeric(20, 4); else `UnfitRowError`. Finer fractions are for the database to round."""
+    if value is None:
+        return None
+    if not value:
+        return ZERO
+    if not value.is_finite():
+        raise UnfitRowError(f"The field {name} is not a number: {value}.")
+    if not -20 <= value.adjusted() <= 15:
+        raise UnfitRowError(f"The field {name} is beyond what can be stored: {value:.6E}.")
+    if not negative and value < 0:
+        raise UnfitRowError(f"The field {name} is negative: {value}.")
+    return value
+
+
+def split_list(body: bytes, decode: Callable[[bytes], Any]) -> tuple[Any, bool]:
+    """Decode an envelope, and tell whether all of its rows are sound JSON that PostgreSQL's jsonb can hold.
+
+    Half surrogate pairs and broken UTF-8 can't even be skipped over; they are replaced by U+0000, which no row may have
+    either, so that only their own row is lost.
+
+    Raises:
+        msgspec.DecodeError, RecursionError: the body is cut off, not JSON, or nested beyond reason.
+    """
+    try:
+        # Validates everything that the typed decoders skip: UTF-8, surrogates, numbers beyond a double.
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return decode(mend(body)), False
+    suspicious = b"\\u0000" in body or any(sign.search(body) for sign in _HUGE_NUMBER_SIGNS)
+    return decode(body), not suspicious
+
+
+def mend(body: bytes) -> bytes:
+    """The body with every half surrogate pair and every broken UTF-8 byte replaced by an escaped U+0000."""
+    text = body.decode("utf-8", errors="dongbo.nul").encode()
+    return _LONE_SURROGATE.sub(lambda match: rb"\u0000" if match[2] else match[0], text)
+
+
+class RowDecoder(Generic[T]):
+    """Decodes single rows of one type. `source_id` reads the id out of a row that otherwise doesn't fit."""
+
+    def __init__(
+        self,
+        kind: type[T],
+        *,
+        id_field: str = "id",
+        dec_hook: Callable[[type, Any], Any] | None = None,
+        source_id: Callable[[object], str | None] = lambda value: _plain_id(value),
+    ) -> None:
+        self._decode = msgspec.json.Decoder(kind, strict=False, dec_hook=dec_hook).decode
+        self._kind = kind
+        self._texts = _text_fields(kind)
+        self._id_field = id_field
+        self._source_id = source_id
+
+    def rows(
+        self, rows: Iterable[bytes | msgspec.Raw], *, sound: bool | None
+    ) -> tuple[list[SourceRow[T]], list[BadRow]]:
+        """Decode each row by itself.
+
+        `sound` tells whether the whole page has passed the checks of `split_list`; None: nobody has looked yet.
+        """
+        good: list[SourceRow[T]] = []
+        bad: list[BadRow] = []
+        for row in rows:
+            document = bytes(row)
+            try:
+                good.append(SourceRow(self.checked(document, sound=sound), document))
+            except UnfitRowError as error:
+                bad.append(self.bad(document, str(error)))
+        return good, bad
+
+    def checked(self, document: bytes, *, sound: bool | None = None) -> T:
+        """The typed value of a row whose JSON can be stored; `sound` as for `rows`.
+
+        Raises:
+            UnfitRowError: it doesn't fit, with a sentence that names the field.
+        """
+        doubtful = b"\\u0000" in document if sound is None else not sound
+        if doubtful or len(document) > _ROOM_FOR_HUGE_NUMBER:
+            check_document(document)
+        return self.value(document)
+
+    def value(self, document: bytes) -> T:
+        """The typed value of one row.
+
+        Raises:
+            UnfitRowError: it doesn't fit, with a sentence that names the field.
+        """
+        try:
+            return self._decode(document)
+        except (msgspec.ValidationError, UnfitRowError):
+            pass
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UnfitRowError(f"The row is not sound JSON: {error}.") from error
+        try:
+            return self._decode(self._cleaned(document))
+        except msgspec.ValidationError as error:
+            raise UnfitRowError(_sentence(error)) from error
+
+    def bad(self, document: bytes, reason: str) -> BadRow:
+        """A dead letter for this row, with its id if that can be read."""
+        try:
+            row = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            row = None
+        identifier = self._source_id(row.get(self._id_field)) if isinstance(row, dict) else None
+        return BadRow(identifier, reason, document)
+
+    def _cleaned(self, document: bytes) -> bytes:
+        """The row without empty values, and with text where text is wanted. Numbers keep every digit."""
+        row = _loads_exactly(document)
+        if not isinstance(row, dict):
+            raise UnfitRowError("The row is not an object.")
+        row = _without_empty(row)
+        for name in self._texts & row.keys():
+            if isinstance(row[name], int | Decimal) and not isinstance(row[name], bool):
+                row[name] = str(row[name])
+        return _dumps_exactly(row)
+
+
+def check_document(document: bytes) -> None:
+    """Raise `UnfitRowError` if the document is too large or holds what PostgreSQL's jsonb refuses."""
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise UnfitRowError(f"The row is too large: {len(document):,} bytes, and {MAX_DOCUMENT_BYTES:,} are allowed.")
+    if _NUL.search(document):
+        raise UnfitRowError("The row holds a NUL character or a broken one, which PostgreSQL can't store.")
+    if _HUGE_NUMBER.search(document):
+        raise UnfitRowError("The row holds a number with more digits than PostgreSQL can store.")
+    try:
+        orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise UnfitRowError(f"The row is not sound JSON: {error.msg}.") from error
+
+
+_loads_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+_dumps_exactly = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _without_empty(value: Any) -> Any:
+    match value:
+        case dict():
+            cleaned = {key: _without_empty(item) for key, item in value.items()}
+            return {key: item for key, item in cleaned.items() if not _is_empty(item)}
+        case list():
+            return [_without_empty(item) for item in value]
+        case _:
+            return value
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
+
+
+def _plain_id(value: object) -> str | None:
+    return str(value)[:100] if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _text_fields(kind: type[msgspec.Struct]) -> frozenset[str]:
+    hints = get_type_hints(kind)
+    wanted: Mapping[str, Sequence[object]] = {name: get_args(hint) or (hint,) for name, hint in hints.items()}
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind) if str in wanted[field.name])
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    """What msgspec says, as a sentence for people: "Expected `int`, got `str` - at `$.id`" and its kin."""
+    if isinstance(error.__cause__, UnfitRowError):
+        return str(error.__cause__)
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").removeprefix(".")
+    if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
+        return f"The field {f'{field}.{missing[1]}' if field else missing[1]} is missing."
+    said = text.replace("`", "")
+    said = said[:1].lower() + said[1:]
+    return f"The field {field} doesn't fit: {said}." if field else f"The row doesn't fit: {said}."

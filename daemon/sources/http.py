@@ -1,0 +1,174 @@
+"""One HTTP session for the process, one way to send a call, and one way to repeat it."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from typing import TypeVar
+
+import aiohttp
+import orjson
+import structlog
+
+from daemon.errors import RateLimited, SourceRefused, SourceUnavailable
+from daemon.sources.meter import CallMeter
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+TIMEOUT = aiohttp.ClientTimeout(total=60, connect=15, sock_connect=10, sock_read=30)
+CONNECTIONS = 64
+CONNECTIONS_PER_HOST = 16
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often a call is repeated after failures, and how long it waits before: doubling, with jitter."""
+
+    attempts: int = 6
+    initial: float = 0.5  # seconds
+    maximum: float = 30.0  # seconds
+    rate_limited_attempts: int = 10  # in a row; the waiting itself is the limiter's
+
+    def wait(self, retry: int) -> float:
+        """Seconds before the `retry`-th repetition (from 1): half of it certain, so that a server gets its rest."""
+        ceiling: float = min(self.maximum, self.initial * 2 ** (retry - 1))
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the load, guards nothing
+
+
+BACKOFF = Backoff()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the status, and the whole body, decompressed."""
+
+    status: int
+    body: bytes
+    retry_after: float | None  # seconds, from Retry-After
+    date: float | None  # Unix seconds by the server's clock, whole ones
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """The process's one session: explicit time-outs, a bounded number of connections, no cookies."""
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, ttl_dns_cache=300)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=TIMEOUT,
+        headers={"User-Agent": f"dongbo/{version('dongbo')}", "Accept": "application/json"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        json_serialize=lambda value: orjson.dumps(value).decode(),
+    ) as session:
+        yield session
+
+
+async def post(
+    session: aiohttp.ClientSession, url: str, *, body: bytes, headers: Mapping[str, str], source: str, meter: CallMeter
+) -> Answer:
+    """POST a JSON body once and read the whole answer, whatever its status.
+
+    `source` names the other end in errors, such as `Nhanh.vn (app 1, business 2)`.
+
+    Raises:
+        SourceUnavailable: no answer, or only a part of it, within the time-outs.
+        SourceRefused: the address is not one, or leads elsewhere.
+    """
+    meter.api_calls += 1
+    try:
+        # A redirect would carry the token to an address that nobody configured.
+        async with session.post(
+            url, data=body, headers={"Content-Type": "application/json", **headers}, allow_redirects=False
+        ) as response:
+            content = await _read(response, source)
+            meter.bytes_received += len(content)
+            answer = Answer(response.status, content, _retry_after(response), _date(response))
+    except aiohttp.InvalidURL as error:
+        raise SourceRefused(f"{source}: {url!r} is not an address; correct base_url in the configuration.") from error
+    except TimeoutError as error:
+        raise SourceUnavailable(f"{source} did not answer within the time-out; it will be tried again.") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise SourceUnavailable(f"{source} can't be reached: {_plain(error)}.") from error
+    if 300 <= answer.status < 400:
+        raise SourceRefused(
+            f"{source} answered with a redirect (HTTP {answer.status}); correct the address in the configuration."
+        )
+    return answer
+
+
+async def retrying(
+    attempt: Callable[[], Awaitable[T]], *, meter: CallMeter, source: str, backoff: Backoff = BACKOFF
+) -> T:
+    """Make a call, and make it again after failures that may pass by themselves.
+
+    A refusal is raised at once. After a rate limit the call is repeated without a wait of its own: the limiter holds it
+    back as long as the server asked for. Failures draw on the meter's budget for the whole job, rate limits don't.
+
+    Raises:
+        SourceUnavailable, RateLimited: the last failure, when attempts or budget are used up.
+        SourceRefused: as raised by `attempt`.
+    """
+    failures = rate_limits = 0
+    while True:
+        try:
+            return await attempt()
+        except RateLimited as error:
+            rate_limits += 1
+            meter.rate_limited += 1
+            if rate_limits >= backoff.rate_limited_attempts:
+                raise
+            log.warning("call_rate_limited", source=source, retry=rate_limits, reason=str(error))
+        except SourceUnavailable as error:
+            failures += 1
+            if failures >= backoff.attempts:
+                raise
+            if meter.retry_budget <= 0:
+                raise SourceUnavailable(f"{error} The job's budget of retries is used up.") from error
+            meter.retry_budget -= 1
+            wait = backoff.wait(failures)
+            log.warning("call_retried", source=source, retry=failures, wait_seconds=round(wait, 3), reason=str(error))
+            await asyncio.sleep(wait)
+            meter.retry_wait_seconds += wait
+        meter.retries += 1
+
+
+async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise SourceUnavailable(f"{source} sent an answer of more than {MAX_ANSWER_BYTES // 2**20} MiB.")
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    moment, now = _timestamp(text), _date(response)
+    return max(0.0, moment - now) if moment is not None and now is not None else None
+
+
+def _date(response: aiohttp.ClientResponse) -> float | None:
+    return _timestamp(response.headers.get("Date", ""))
+
+
+def _timestamp(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _plain(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,196 @@
+"""Rate limits, shared by all jobs of the process: one window per (account, URL) at Nhanh, one bucket per Shopify shop.
+
+All times are those of the running event loop: monotonic, so that a jump of the wall clock changes nothing. Both
+limiters serve their waiters strictly in the order of arrival, and a waiter may be cancelled at any point.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from daemon.sources.window import SlidingWindow
+
+# Nhanh documentation, "API Rate Limit": 150 requests per 30 s for each appId + businessId + URL.
+NHANH_REQUESTS = 150
+NHANH_WINDOW_SECONDS = 30.0
+
+# Shopify documentation, "Rate limits": every bucket restores at least 100 points a second. Its size is learnt from the
+# first answer; until then no more is spent than the most that one query may cost.
+SHOPIFY_RESTORE_RATE = 100.0
+SHOPIFY_MAX_QUERY_COST = 1000.0
+
+
+class WindowLimiter:
+    """Lets at most `requests` calls reach the server in any `seconds`, and none while the account is locked."""
+
+    def __init__(self, requests: int | None = NHANH_REQUESTS, seconds: float = NHANH_WINDOW_SECONDS) -> None:
+        """Limit nothing if `requests` is None, which is for servers of one's own."""
+        self._window = SlidingWindow(requests, seconds) if requests is not None else None
+        self._turn = asyncio.Lock()  # its waiters are served in order
+        self._freed = asyncio.Event()
+        self._locked_until = float("-inf")
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[float]:
+        """Wait for a free place, hold it during the call, and give it back; yields the seconds waited."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with self._turn:
+            await self._wait_for_turn(loop)
+            if self._window is not None:
+                self._window.take(loop.time())
+        try:
+            yield loop.time() - asked
+        finally:
+            if self._window is not None:
+                self._window.free(loop.time())
+                self._freed.set()
+
+    def lock(self, seconds: float) -> None:
+        """Let nobody call for `seconds` from now: the server has locked the account for this URL."""
+        until = asyncio.get_running_loop().time() + seconds
+        self._locked_until = max(self._locked_until, until)
+        if self._window is not None:
+            self._window.pace(self._locked_until)
+
+    async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            now = loop.time()
+            free_at = self._window.earliest(now) if self._window is not None else now
+            if free_at is None:  # every place is held by a call under way
+                self._freed.clear()
+                await self._freed.wait()
+                continue
+            ready_at = max(free_at, self._locked_until)
+            if ready_at <= now:
+                return
+            # Asked again afterwards: a lock may have come in the meantime.
+            await asyncio.sleep(ready_at - now)
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleStatus:
+    """`extensions.cost` of a Shopify answer, as far as the bucket needs it; points, and points per second."""
+
+    requested: float | None
+    maximum_available: float
+    currently_available: float
+    restore_rate: float
+
+
+class Reservation:
+    """Points set aside for one call; `report` what the answer says of the bucket."""
+
+    def __init__(self, bucket: "CostBucket", operation: str, cost: float, waited: float) -> None:
+        self.cost = cost
+        self.waited = waited  # seconds
+        self._bucket = bucket
+        self._operation = operation
+        self._reports_seen = bucket.reports
+
+    def report(self, status: ThrottleStatus) -> None:
+        """Learn from the answer to this call what the bucket holds and what the operation costs."""
+        self._bucket.learn(self._operation, status, concurrent=self._bucket.reports != self._reports_seen)
+
+
+class CostBucket:
+    """Follows the bucket that Shopify keeps for this app and shop, so that no call is sent that it would throttle.
+
+    Shopify takes the requested cost when a call starts and gives back what it did not use when it ends. So does this:
+    a call is sent once the points known to be there, less those set aside for calls under way, cover its cost. What an
+    answer says is older than its arrival by the way back, so the estimate errs on the low side, and the next answer
+    corrects it: no restored point is lost while the bucket is not full.
+    """
+
+    def __init__(self) -> None:
+        self.reports = 0
+        self._known = SHOPIFY_MAX_QUERY_COST
+        self._known_at: float | None = None
+        self._maximum = SHOPIFY_MAX_QUERY_COST
+        self._rate = SHOPIFY_RESTORE_RATE
+        self._set_aside = 0.0
+        self._blocked_until = float("-inf")
+        self._costs: dict[str, float] = {}  # per operation and page shape, as answers have told
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    def cost_of(self, operation: str) -> float | None:
+        """What a call of this operation was last charged at its start; None before the first answer."""
+        return self._costs.get(operation)
+
+    @asynccontextmanager
+    async def reserve(self, operation: str, estimate: float) -> AsyncIterator[Reservation]:
+        """Wait until the bucket covers the operation's cost and set the points aside for the time of the call.
+
+        `operation` names the query along with its page shape; `estimate` is its cost in points until it is learnt.
+        """
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with self._turn:
+            cost = await self._wait_for_points(loop, operation, estimate)
+            self._set_aside += cost
+        try:
+            yield Reservation(self, operation, cost, waited=loop.time() - asked)
+        finally:
+            self._set_aside -= cost
+            self._changed.set()
+
+    def learn(self, operation: str, status: ThrottleStatus, *, concurrent: bool) -> None:
+        """Take over what an answer tells. If another came in during the call, this may be older: believe the lower."""
+        now = asyncio.get_running_loop().time()
+        self._maximum, self._rate = status.maximum_available, max(status.restore_rate, 1.0)
+        reported = status.currently_available
+        self._known = min(reported, self._estimate(now)) if concurrent else reported
+        self._known_at = now
+        self.reports += 1
+        if status.requested is not None:
+            self._costs[operation] = status.requested
+        self._changed.set()
+
+    def block(self, seconds: float) -> None:
+        """Let nobody call for `seconds` from now (HTTP 429 with Retry-After)."""
+        self._blocked_until = max(self._blocked_until, asyncio.get_running_loop().time() + seconds)
+
+    def _estimate(self, now: float) -> float:
+        restored = 0.0 if self._known_at is None else (now - self._known_at) * self._rate
+        return min(self._maximum, self._known + restored)
+
+    async def _wait_for_points(self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float) -> float:
+        while True:
+            now = loop.time()
+            # A cost beyond the bucket's size would never be covered: let the server decide about it.
+            cost = min(self._costs.get(operation, estimate), self._maximum)
+            lacking = cost - (self._estimate(now) - self._set_aside)
+            wait = max(self._blocked_until - now, lacking / self._rate)
+            if wait <= 0:
+                return cost
+            # A call that ends may give points back sooner than they are restored.
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+
+
+class LimiterRegistry:
+    """The limiters of all accounts of this process; give every client the same one."""
+
+    def __init__(
+        self, nhanh_requests: int | None = NHANH_REQUESTS, nhanh_window_seconds: float = NHANH_WINDOW_SECONDS
+    ) -> None:
+        """`nhanh_requests` per window for each URL; None limits nothing, which is for servers of one's own."""
+        self._nhanh_requests = nhanh_requests
+        self._nhanh_window_seconds = nhanh_window_seconds
+        self._windows: dict[tuple[str, str], WindowLimiter] = {}
+        self._buckets: dict[str, CostBucket] = {}
+
+    def window(self, account: str, url: str) -> WindowLimiter:
+        """The window of this account for this URL."""
+        key = (account, url)
+        if key not in self._windows:
+            self._windows[key] = WindowLimiter(self._nhanh_requests, self._nhanh_window_seconds)
+        return self._windows[key]
+
+    def bucket(self, account: str) -> CostBucket:
+        """The bucket of this shop."""
+        return self._buckets.setdefault(account, CostBucket())

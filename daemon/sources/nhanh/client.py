@@ -1,0 +1,313 @@
+"""The client of Nhanh.vn's Open API v3.0.
+
+Everything is `POST {base_url}/v3.0/{resource}/{action}?appId=…&businessId=…` with a JSON body and the raw access token
+in the Authorization header. Source of all rules: the documentation on developers.nhanh.group.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+import structlog
+
+from daemon.errors import RateLimited, SourceRefused, SourceUnavailable
+from daemon.sources.decode import RowDecoder, split_list
+from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
+from daemon.sources.limits import LimiterRegistry, WindowLimiter
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh import errors
+from daemon.sources.nhanh.errors import Envelope
+from daemon.sources.nhanh.filters import (
+    ALL_STATUSES,
+    normalise_customer_filters,
+    normalise_inventory_filters,
+    normalise_product_filters,
+    to_api,
+)
+from daemon.sources.nhanh.models import NhanhAccess, NhanhCustomer, NhanhDepot, NhanhInventory, NhanhProduct
+from daemon.sources.page import BadRow, Page, SourceRow
+
+log = structlog.get_logger()
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+BASE_URL = "https://pos.open.nhanh.vn"
+PAGE_SIZE = 100  # Nhanh documentation, "Paginator": at most 100 unless an endpoint says otherwise
+MAX_IDS = 100  # Nhanh documentation: `ids` holds at most 100
+MAX_REPEATS = 5  # of the same answer to the same `next`
+MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide rows
+
+_NO_MORE = (b"", b"null", b'""', b"[]", b"{}", b"false")
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_split_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class NhanhClient:
+    """One app's access to one business. Rows that don't fit are delivered as such; calls are limited and repeated."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        app_id: int,
+        business_id: int,
+        access_token: str,
+        secret_key: str | None = None,
+        base_url: str = BASE_URL,
+        limits: LimiterRegistry,
+        backoff: Backoff = BACKOFF,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`limits` is the process's one registry; `secret_key` is needed for `check_access_token` only."""
+        self.account = f"nhanh:{app_id}:{business_id}"
+        self._session = session
+        self._source = f"Nhanh.vn (app {app_id}, business {business_id})"
+        self._base_url = f"{base_url.rstrip('/')}/v3.0"
+        self._identity = f"appId={app_id}&businessId={business_id}"
+        self._headers = {"Authorization": access_token}
+        self._secret_key = secret_key
+        self._secrets = tuple(secret for secret in (access_token, secret_key) if secret)
+        self._limits = limits
+        self._backoff = backoff
+        self._wall_clock = wall_clock
+        self._warned: set[tuple[str, str]] = set()
+        self._customers = RowDecoder(NhanhCustomer)
+        self._products = RowDecoder(NhanhProduct)
+        self._inventory = RowDecoder(NhanhInventory, id_field="productId")
+        self._depots = RowDecoder(NhanhDepot)
+
+    def __repr__(self) -> str:
+        return f"NhanhClient({self.account})"
+
+    def customers(
+        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Page[NhanhCustomer]]:
+        """All customers that match, by ascending id, from behind `after` on (None: from the start).
+
+        Raises:
+            InvalidFilter: at once.
+            SourceRefused, RateLimited, SourceUnavailable: while iterating, after the retries.
+        """
+        wanted = to_api(normalise_customer_filters(filters))
+        return self._pages("customer/list", wanted, self._customers, after, meter, page_size)
+
+    def products(
+        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Page[NhanhProduct]]:
+        """All products that match, of every status unless the filters name some, with their stock per depot.
+
+        By ascending id, from behind `after` on (None: from the start). Raises as `customers` does.
+        """
+        wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_product_filters(filters))
+        return self._pages("product/list", wanted, self._products, after, meter, page_size)
+
+    def inventory(
+        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Page[NhanhInventory]]:
+        """The stock of all products that match, by ascending product id. Raises as `customers` does."""
+        wanted = to_api(normalise_inventory_filters(filters))
+        return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
+
+    async def customers_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhCustomer]:
+        """The customers of these ids that exist, in as many calls as it takes."""
+        return await self._by_ids("customer/list", {}, ids, self._customers, meter)
+
+    async def products_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhProduct]:
+        """The products of these ids that exist, in as many calls as it takes."""
+        return await self._by_ids("product/list", {"status": list(ALL_STATUSES)}, ids, self._products, meter)
+
+    async def check_access_token(self, *, meter: CallMeter | None = None) -> NhanhAccess:
+        """What the access token may do, and until when.
+
+        Raises:
+            SourceRefused: the client has no secret key, or Nhanh refused token or key.
+        """
+        if not self._secret_key:
+            raise SourceRefused(f"{self._source}: the check of the access token needs secret_key in the configuration.")
+        action = "app/checkaccesstoken"
+        envelope, _ = await self._call(action, {"secretKey": self._secret_key}, meter or CallMeter())
+        try:
+            found = msgspec.json.decode(envelope.data, type=_Access, strict=False)
+            expires_at = datetime.fromtimestamp(found.expired_at, UTC)
+        except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
+            raise SourceUnavailable(f"{self._source} sent an answer to {action} that can't be read.") from error
+        return NhanhAccess(
+            expires_at=expires_at,
+            depot_ids=[int(depot) for depot in found.depot_ids] if isinstance(found.depot_ids, list) else [],
+            permissions=_names(found.permissions),
+            business_id=found.business_id,
+        )
+
+    async def depots(self, *, meter: CallMeter | None = None) -> list[NhanhDepot]:
+        """The depots of the business; those that can't be read are left out with a warning in the log."""
+        # An empty object would become an empty array in the server's PHP, which stands for no filter as well.
+        envelope, sound = await self._call("business/depot", {"filters": {"ids": []}}, meter or CallMeter())
+        rows, bad = self._rows("business/depot", envelope, sound, self._depots)
+        for row in bad:
+            log.warning("depot_unreadable", source=self._source, depot=row.source_id, reason=row.reason)
+        return [row.value for row in rows]
+
+    async def _by_ids(
+        self, action: str, filters: dict[str, object], ids: Sequence[int], decoder: RowDecoder[T], meter: CallMeter
+    ) -> Page[T]:
+        rows: list[SourceRow[T]] = []
+        bad: list[BadRow] = []
+        distinct = list(dict.fromkeys(ids))
+        for start in range(0, len(distinct), MAX_IDS):
+            wanted = filters | {"ids": distinct[start : start + MAX_IDS]}
+            async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE):
+                rows += page.rows
+                bad += page.bad
+        return Page(rows, bad, None)
+
+    async def _pages(
+        self,
+        action: str,
+        filters: dict[str, object],
+        decoder: RowDecoder[T],
+        after: object | None,
+        meter: CallMeter,
+        page_size: int,
+        sort: str = "id",
+    ) -> AsyncIterator[Page[T]]:
+        guard = _EndlessnessGuard(self._source, action)
+        position = _position(after)
+        while True:
+            paginator: dict[str, object] = {"size": page_size, "sort": {sort: "asc"}}
+            if position is not None:
+                paginator["next"] = msgspec.Raw(position)
+            envelope, sound = await self._call(action, {"filters": filters, "paginator": paginator}, meter)
+            rows, bad = self._rows(action, envelope, sound, decoder)
+            following = _next(envelope.paginator)
+            guard.check(position, following, bytes(envelope.data))
+            # As text: an object would come back from a database with other spacing and order of keys.
+            yield Page(rows, bad, following.decode() if following is not None else None)
+            if following is None:
+                return
+            position = following
+
+    async def _call(self, action: str, payload: dict[str, object], meter: CallMeter) -> tuple[Envelope, bool]:
+        """The successful answer, and whether its rows are sound JSON throughout."""
+        address = f"{self._base_url}/{action}"
+        limiter = self._limits.window(self.account, address)
+        url = f"{address}?{self._identity}"
+        body = msgspec.json.encode(payload)
+
+        async def attempt() -> tuple[Envelope, bool]:
+            async with limiter.slot() as waited:
+                meter.rate_limit_wait_seconds += waited
+                answer = await post(
+                    self._session, url, body=body, headers=self._headers, source=self._source, meter=meter
+                )
+                # Judged before the place is given back, so that nobody else calls while the account is locked.
+                return self._judged(answer, limiter)
+
+        envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
+        self._warn_once(action, envelope)
+        return envelope, sound
+
+    def _judged(self, answer: Answer, limiter: WindowLimiter) -> tuple[Envelope, bool]:
+        try:
+            envelope, sound = split_list(answer.body, _decode_envelope)
+        except (msgspec.DecodeError, RecursionError):
+            envelope, sound = Envelope(), False
+        if envelope.succeeded and answer.status < 400:
+            return envelope, sound
+        error = errors.failure(self._source, answer, envelope, self._secrets, self._wall_clock())
+        if isinstance(error, RateLimited):
+            limiter.lock(error.retry_after)
+        raise error
+
+    def _rows(
+        self, action: str, envelope: Envelope, sound: bool, decoder: RowDecoder[T]
+    ) -> tuple[list[SourceRow[T]], list[BadRow]]:
+        data = bytes(envelope.data)
+        if data in _NO_MORE:
+            return [], []
+        try:
+            rows = _split_rows(data)
+        except msgspec.DecodeError as error:
+            raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.") from error
+        return decoder.rows(rows, sound=sound)
+
+    def _warn_once(self, action: str, envelope: Envelope) -> None:
+        if not bytes(envelope.warning):
+            return
+        said = errors.plain_messages(envelope, self._secrets)
+        if said and (action, said) not in self._warned:
+            self._warned.add((action, said))
+            log.warning("source_warned", source=self._source, action=action, warning=said)
+
+
+class _Access(msgspec.Struct, rename="camel"):
+    expired_at: float
+    business_id: int
+    depot_ids: list[int | str] | str | None = None  # "All" and an empty list mean all of them
+    permissions: Any = None
+
+
+class _Paginator(msgspec.Struct):
+    next: msgspec.Raw = msgspec.Raw()
+
+
+class _EndlessnessGuard:
+    """Notices a list that would never end: the same `next` with the same rows again, or nothing but empty pages."""
+
+    def __init__(self, source: str, action: str) -> None:
+        self._list = f"the list {action} of {source}"
+        self._repeats = self._empty = 0
+        self._last_data: bytes | None = None
+
+    def check(self, position: bytes | None, following: bytes | None, data: bytes) -> None:
+        """Raise `SourceUnavailable` if this answer is one too many."""
+        empty = data in _NO_MORE
+        stuck = following is not None and following == position and (empty or data == self._last_data)
+        self._repeats = self._repeats + 1 if stuck else 0
+        self._empty = self._empty + 1 if empty else 0
+        self._last_data = data
+        if following is None:
+            return
+        if self._repeats >= MAX_REPEATS:
+            raise SourceUnavailable(f"Reading {self._list} stopped: it names the same next page again and again.")
+        if self._empty >= MAX_EMPTY_PAGES:
+            raise SourceUnavailable(f"Reading {self._list} stopped: {MAX_EMPTY_PAGES} empty pages in a row.")
+
+
+def _position(after: object | None) -> bytes | None:
+    """`Page.next` as JSON text again. Anything but a string is taken for the JSON value that Nhanh sent."""
+    match after:
+        case None:
+            return None
+        case str():
+            return after.encode()
+        case _:
+            return msgspec.json.encode(after)
+
+
+def _next(paginator: msgspec.Raw) -> bytes | None:
+    try:
+        following = bytes(msgspec.json.decode(bytes(paginator) or b"{}", type=_Paginator).next)
+    except msgspec.DecodeError:  # null, or PHP's [] for an empty object
+        return None
+    return None if following in _NO_MORE else following
+
+
+def _names(permissions: Any) -> list[str]:
+    match permissions:
+        case None | "":
+            return []
+        case str():
+            return [name.strip() for name in permissions.split(",")]
+        case dict():
+            return [str(name) for name in permissions]
+        case list():
+            return [
+                str(name.get("name", name.get("id", name))) if isinstance(name, dict) else str(name)
+                for name in permissions
+            ]
+        case _:
+            return [str(permissions)]

@@ -1,0 +1,157 @@
+"""What Nhanh.vn's failures mean, and what a person should do about each."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import orjson
+
+from daemon.errors import RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.sources.http import Answer
+
+# Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
+DEFAULT_LOCK_SECONDS = 30.0
+LOCK_MARGIN_SECONDS = 0.05
+MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
+MAX_MESSAGE = 500  # characters
+
+RATE_LIMIT_CODES = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
+
+_RENEW = "create a new one on open.nhanh.vn and put it where access_token in the configuration points"
+
+# Nhanh documentation, "Common error codes".
+_ADVICE = {
+    "ERR_INVALID_APP_ID": (
+        "refused the app id; compare app_id in the configuration with the app's page on open.nhanh.vn"
+    ),
+    "ERR_INVALID_ACCESS_TOKEN": f"refused the access token; {_RENEW}",
+    "ERR_INVALID_VERSION": f"says that the access token is not for API version 3.0; {_RENEW}",
+    "ERR_INVALID_BUSINESS_ID": (
+        "refused the business id; compare business_id in the configuration with the one that came with the access token"
+    ),
+    "ERR_INVALID_DEPOT_ID": (
+        "says that the access token does not cover this depot; grant the app all depots and use the new access token"
+    ),
+    "ERR_INVALID_FORM_FIELDS": "refused a field of the request; check the filters of this pull",
+    "ERR_INVALID_DATA": "could not read the request; check the filters of this pull, and report it if they look right",
+    "ERR_BUSINESS_NOT_ENABLE_API": (
+        "says that the business has not enabled its Open API; as director, enable it in the settings on nhanh.vn"
+    ),
+    "ERR_403": (
+        "says that the access token lacks the permission for this; grant it to the app with an account that has it,"
+        " and use the new access token"
+    ),
+}
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """Every answer of the API, with its parts left as they came."""
+
+    code: int | str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    paginator: msgspec.Raw = msgspec.Raw()
+    error_code: str | int | None = None
+    messages: msgspec.Raw = msgspec.Raw()
+    message: msgspec.Raw = msgspec.Raw()  # ERR_429 has this one
+    warning: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the call did what it was asked for."""
+        return str(self.code) == "1"
+
+
+class _Lock(msgspec.Struct, rename="camel"):
+    locked_seconds: float | None = None
+    unlocked_at: float | None = None
+
+
+def failure(source: str, answer: Answer, envelope: Envelope, secrets: Iterable[str], wall_time: float) -> SourceError:
+    """What an answer that is no success means: `SourceUnavailable`, `RateLimited` or `SourceRefused`.
+
+    `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds.
+    """
+    if str(envelope.error_code) in RATE_LIMIT_CODES:
+        return _rate_limited(source, answer, bytes(envelope.data), wall_time)
+    if envelope.code is None or answer.status == 429 or answer.status >= 500:
+        return _unreadable(source, answer)
+    code = str(envelope.error_code or "without an error code")
+    said = plain_messages(envelope, secrets)
+    advice = _ADVICE.get(code, "refused the request")
+    return SourceRefused(f"{source} {advice} ({code}{': ' + said if said else ''}).")
+
+
+def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer: Answer, wall_time: float) -> float:
+    """How long to call no more, from the answer's arrival on.
+
+    `unlockedAt` is a time of the server's wall clock. Ours serves to read it only if it agrees with the server's Date
+    header; else the header itself does, which may lengthen the wait by its second. `lockedSeconds` bounds the wait from
+    above and stands in for times that make no sense: calling while locked makes the lock longer.
+    """
+    longest = locked_seconds if locked_seconds and locked_seconds > 0 else None
+    fallback = longest or answer.retry_after or DEFAULT_LOCK_SECONDS
+    if unlocked_at is None:
+        return fallback + LOCK_MARGIN_SECONDS
+    now = wall_time
+    if answer.date is not None and not -0.5 <= wall_time - answer.date <= MAX_CLOCK_DIFFERENCE:
+        now = answer.date
+    remaining = unlocked_at - now
+    if remaining <= 0 or (longest is None and remaining > 3600):
+        remaining = fallback
+    return min(remaining, longest or remaining) + LOCK_MARGIN_SECONDS
+
+
+def plain_messages(envelope: Envelope, secrets: Iterable[str]) -> str:
+    """The texts of `messages`, `message` or `warning`, whatever their shape, without secrets and of bearable length."""
+    texts = [text for raw in (envelope.messages, envelope.message, envelope.warning) for text in _texts(_loads(raw))]
+    said = "; ".join(texts)
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    return said if len(said) <= MAX_MESSAGE else said[:MAX_MESSAGE] + "…"
+
+
+def _rate_limited(source: str, answer: Answer, data: bytes, wall_time: float) -> RateLimited:
+    """The error for a locked account, with the seconds until it is unlocked."""
+    try:
+        lock = msgspec.json.decode(data or b"{}", type=_Lock, strict=False)
+    except msgspec.DecodeError:
+        lock = _Lock()
+    seconds = lock_seconds(lock.locked_seconds, lock.unlocked_at, answer, wall_time)
+    return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (rate limit).", seconds)
+
+
+def _unreadable(source: str, answer: Answer) -> SourceError:
+    """The error for an answer that is not the API's: a gateway's page, a cut-off body, or a server in trouble."""
+    if answer.status == 429:
+        seconds = answer.retry_after or DEFAULT_LOCK_SECONDS
+        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP 429).", seconds)
+    if answer.status >= 500 or answer.status == 408:
+        return SourceUnavailable(f"{source} is in trouble (HTTP {answer.status}).")
+    if answer.status >= 400:
+        return SourceRefused(
+            f"{source} refused the request (HTTP {answer.status}); check app_id, business_id and access_token."
+        )
+    start = answer.body[:15].lstrip().lower()
+    kind = "a web page" if start.startswith(b"<") else "a broken or cut-off answer"
+    return SourceUnavailable(
+        f"{source} sent {kind} instead of data (HTTP {answer.status}, {len(answer.body):,} bytes)."
+    )
+
+
+def _loads(raw: msgspec.Raw) -> Any:
+    try:
+        return orjson.loads(bytes(raw) or b"null")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _texts(messages: Any) -> list[str]:
+    match messages:
+        case None | "":
+            return []
+        case dict():
+            return [f"{name}: {text}" for name, item in messages.items() for text in _texts(item)]
+        case list():
+            return [text for item in messages for text in _texts(item)]
+        case _:
+            return [str(messages).rstrip(".")]

@@ -1,0 +1,193 @@
+"""The rows of Nhanh.vn as far as the daemon uses them; the rest stays in a row's own JSON.
+
+Names are ours, `rename` has Nhanh's. Structs check themselves, so that a row that doesn't fit never gets further.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import msgspec
+
+from daemon.sources.decode import EPOCH, ZERO, Id, Moment, Reference, Small, Text, UnfitRowError, check_amount
+
+
+class Named(msgspec.Struct, gc=False):
+    """A level or group of customers."""
+
+    id: Reference | None = None
+    name: Text | None = None
+
+
+class NhanhCustomer(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """A row of `customer/list`."""
+
+    id: Id
+    type: Small | None = None  # 1 retail, 2 wholesale, 3 agent
+    name: Text | None = None
+    mobile: Text | None = None  # as it was typed in, every digit kept
+    code: Text | None = None
+    email: Text | None = None
+    address: Text | None = None
+    gender: Small | None = None
+    birthday: Text | None = None  # as it was typed in: often not a whole date
+    points: Reference | None = None  # may be negative
+    total_amount: Decimal | None = None
+    group: Named | None = None
+    level: Named | None = None
+    started: Text | None = msgspec.field(default=None, name="startedDate")
+    last_bought: Text | None = msgspec.field(default=None, name="lastBoughtDate")
+    updated_at: Moment | None = None
+
+    def __post_init__(self) -> None:
+        self.total_amount = check_amount("totalAmount", self.total_amount, negative=True)
+        self.updated_at = _moment("updatedAt", self.updated_at)
+        self.name = self.name or None
+        self.mobile = self.mobile or None
+        self.code = self.code or None
+        self.email = self.email or None
+        self.address = self.address or None
+        self.birthday = self.birthday or None
+
+    @property
+    def group_id(self) -> int | None:
+        """The id of the customer's group."""
+        return self.group.id if self.group else None
+
+    @property
+    def group_name(self) -> str | None:
+        """The name of the customer's group."""
+        return self.group.name if self.group else None
+
+    @property
+    def level_id(self) -> int | None:
+        """The id of the customer's level."""
+        return self.level.id if self.level else None
+
+    @property
+    def level_name(self) -> str | None:
+        """The name of the customer's level."""
+        return self.level.name if self.level else None
+
+    @property
+    def started_date(self) -> date | None:
+        """Since when somebody is a customer; None where Nhanh has no readable date."""
+        return _date(self.started)
+
+    @property
+    def last_bought_date(self) -> date | None:
+        """When the customer last bought something; None where Nhanh has no readable date."""
+        return _date(self.last_bought)
+
+
+class Prices(msgspec.Struct, gc=False, rename={"import_": "import"}):
+    """The prices of a product; None where Nhanh has none."""
+
+    retail: Decimal | None = None
+    import_: Decimal | None = None
+    old: Decimal | None = None
+    wholesale: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        self.retail = check_amount("prices.retail", self.retail)
+        self.import_ = check_amount("prices.import", self.import_)
+        self.old = check_amount("prices.old", self.old)
+        self.wholesale = check_amount("prices.wholesale", self.wholesale)
+
+
+class StockFigures(msgspec.Struct, gc=False, rename={"transferring": "transfering"}, kw_only=True):
+    """Pieces by what becomes of them. May be fractional, and negative where more was sold than there was."""
+
+    remain: Decimal = ZERO
+    available: Decimal = ZERO
+    holding: Decimal = ZERO
+    shipping: Decimal = ZERO
+    damaged: Decimal = ZERO
+    transferring: Decimal = ZERO  # Nhanh spells it with one r
+
+    def __post_init__(self) -> None:
+        self.remain = check_amount("inventory.remain", self.remain, negative=True) or ZERO
+        self.available = check_amount("inventory.available", self.available, negative=True) or ZERO
+        self.holding = check_amount("inventory.holding", self.holding, negative=True) or ZERO
+        self.shipping = check_amount("inventory.shipping", self.shipping, negative=True) or ZERO
+        self.damaged = check_amount("inventory.damaged", self.damaged, negative=True) or ZERO
+        self.transferring = check_amount("inventory.transfering", self.transferring, negative=True) or ZERO
+
+
+class DepotStock(StockFigures, gc=False, kw_only=True):
+    """The stock of a product in one depot."""
+
+    depot_id: Id = msgspec.field(name="id")
+
+
+class Inventory(StockFigures, gc=False, kw_only=True):
+    """The stock of a product over all depots that the access token may see, and in each of them."""
+
+    depots: list[DepotStock] = []
+
+
+class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """A row of `product/list`."""
+
+    id: Id
+    parent_id: Reference | None = None  # -1 stands alone, -2 is a parent itself
+    code: Text | None = None  # the SKU
+    barcode: Text | None = None
+    name: Text | None = None
+    status: Small | None = None  # 1 new, 2 selling, 3 stopped, 4 out of stock
+    type: Small | None = None
+    prices: Prices | None = None
+    category_id: Reference | None = None
+    brand_id: Reference | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None  # does not move when only stock changes
+    inventory: Inventory | None = None
+
+    def __post_init__(self) -> None:
+        self.created_at = _moment("createdAt", self.created_at)
+        self.updated_at = _moment("updatedAt", self.updated_at)
+        self.code = self.code or None
+        self.barcode = self.barcode or None
+        self.name = self.name or None
+
+
+class NhanhInventory(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """A row of `product/inventory`: lighter than a product, and to be had by the time of a stock change."""
+
+    product_id: Id
+    barcode: Text | None = None
+    name: Text | None = None
+    prices: Prices | None = None
+    inventory: Inventory | None = None
+
+
+class NhanhDepot(msgspec.Struct, gc=False, kw_only=True):
+    """A depot of the business."""
+
+    id: Id
+    code: Text | None = None
+    name: Text | None = None
+    mobile: Text | None = None
+
+
+class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """What the access token may do, and until when."""
+
+    expires_at: datetime
+    depot_ids: list[int]  # empty: all depots. With some only, stock is silently lower than it is.
+    permissions: list[str]
+    business_id: int
+
+
+def _moment(name: str, value: datetime | None) -> datetime | None:
+    if value is None or value > EPOCH:
+        return value
+    if value == EPOCH:  # Nhanh's way of saying never
+        return None
+    raise UnfitRowError(f"The field {name} is out of range: {value.isoformat()}.")
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text[:10]) if text else None
+    except ValueError:
+        return None

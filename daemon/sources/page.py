@@ -1,0 +1,32 @@
+"""What every list of a source is delivered as: pages of good rows and bad ones, and where to go on."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow(Generic[T]):
+    """A row that fits: typed and validated, along with its own JSON."""
+
+    value: T
+    document: bytes  # JSON; see the method that delivers it for what it holds
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that doesn't fit: a dead letter for the job, never an exception."""
+
+    source_id: str | None  # None where not even the id could be read
+    reason: str  # a plain sentence that names the field
+    payload: bytes  # the row's JSON, which may be huge
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list."""
+
+    rows: list[SourceRow[T]]
+    bad: list[BadRow]
+    next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last

@@ -1,0 +1,90 @@
+"""Filters of Shopify pulls: their canonical form, and the search query that they make."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from daemon.errors import InvalidFilter
+from daemon.sources import filters as read
+
+PRODUCT_STATUSES = ("active", "draft", "archived")
+MAX_QUERY = 2000  # characters
+
+
+def _status(name: str, value: object) -> list[str]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple | set | frozenset):
+        raise InvalidFilter(f"The filter {name} must be one of {', '.join(PRODUCT_STATUSES)}, not {value!r}.")
+    found = {str(item).strip().lower() for item in items}
+    if not found or not found <= set(PRODUCT_STATUSES):
+        raise InvalidFilter(f"The filter {name} must be one of {', '.join(PRODUCT_STATUSES)}, not {value!r}.")
+    return sorted(found)
+
+
+def normalise_product_filters(filters: Mapping[str, object]) -> dict[str, object]:
+    """Filters of a product pull in canonical JSON form: `status`, one or some of active, draft, archived.
+
+    Raises:
+        InvalidFilter: an unknown filter or an unfit value, in a plain sentence.
+    """
+    return read.normalise(filters, {"status": _status}, of="products of Shopify")
+
+
+def normalise_query(query: object) -> str | None:
+    """A search query in Shopify's syntax, trimmed; None if there is none.
+
+    Raises:
+        InvalidFilter: it is no text, too long, or its quotes or parentheses don't match, so that it could not be
+            combined with anything.
+    """
+    if query is None:
+        return None
+    if not isinstance(query, str):
+        raise InvalidFilter(f"The query must be a text in Shopify's search syntax, not {query!r}.")
+    trimmed = query.strip()
+    if len(trimmed) > MAX_QUERY or "\0" in trimmed:
+        raise InvalidFilter(f"The query is too long or holds a NUL character; {MAX_QUERY} characters are allowed.")
+    if not _is_balanced(trimmed):
+        raise InvalidFilter(f"The quotes or parentheses of the query don't match: {trimmed!r}.")
+    return trimmed or None
+
+
+def search_query(
+    query: str | None = None, *, filters: Mapping[str, object] | None = None, updated_from: datetime | None = None
+) -> str | None:
+    """One search query that means all of the parts at once; None if there are none.
+
+    `filters` as `normalise_product_filters` takes them; `updated_from` is aware.
+    """
+    parts = [f"({asked})"] if (asked := normalise_query(query)) else []
+    statuses = normalise_product_filters(filters or {}).get("status")
+    if isinstance(statuses, list):
+        alternatives = [f"status:{status}" for status in statuses]
+        parts.append(alternatives[0] if len(alternatives) == 1 else f"({' OR '.join(alternatives)})")
+    if updated_from is not None:
+        # Shopify documentation, "Search syntax": a time is quoted, because of its colons.
+        parts.append(f"updated_at:>='{updated_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'")
+    if len(parts) == 1 and asked:
+        return asked
+    return " AND ".join(parts) or None
+
+
+def quoted(term: str) -> str:
+    """The term as one value of a search, whatever is in it (Shopify documentation, "Search syntax")."""
+    escaped = term.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _is_balanced(query: str) -> bool:
+    depth, in_quotes, escaped = 0, False, False
+    for character in query:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == '"':
+            in_quotes = not in_quotes
+        elif not in_quotes and character in "()":
+            depth += 1 if character == "(" else -1
+            if depth < 0:
+                return False
+    return depth == 0 and not in_quotes and not escaped

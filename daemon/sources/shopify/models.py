@@ -1,0 +1,246 @@
+"""The rows of Shopify as far as the daemon uses them; the rest stays in a row's own JSON."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from daemon.sources.decode import Moment, Note, Reference, Text, UnfitRowError, check_amount
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+
+_GID = re.compile(r"gid://shopify/\w+/([0-9]{1,19})(?:\?.*)?")
+_GRAMS = {
+    "GRAMS": Decimal(1),
+    "KILOGRAMS": Decimal(1000),
+    "OUNCES": Decimal("28.349523125"),
+    "POUNDS": Decimal("453.59237"),
+}
+
+
+class Gid(int):
+    """The number at the end of a global id such as `gid://shopify/Product/1`."""
+
+
+def dec_hook(kind: type, value: Any) -> Any:
+    """Decode what msgspec does not know: global ids."""
+    if kind is not Gid:
+        raise NotImplementedError(kind)
+    if (number := gid_number(value)) is None:
+        raise UnfitRowError(f"The field id is no id of Shopify's: {str(value)[:100]!r}.")
+    return Gid(number)
+
+
+def gid_number(value: object) -> int | None:
+    """The number in a global id; None if it is not one."""
+    match = _GID.fullmatch(value) if isinstance(value, str) else None
+    number = int(match[1]) if match else 0
+    return number if 0 < number < 2**63 else None
+
+
+class Image(msgspec.Struct, rename="camel"):
+    """A picture."""
+
+    url: Text
+    alt_text: Text | None = None
+
+
+class _Preview(msgspec.Struct):
+    image: Image | None = None
+
+
+class _Media(msgspec.Struct):
+    preview: _Preview | None = None
+
+
+class ShopifyOption(msgspec.Struct):
+    """What the variants of a product differ in, such as their size."""
+
+    name: Text
+    values: list[Text]
+    position: Int32
+
+
+class SelectedOption(msgspec.Struct):
+    """A variant's value of one option."""
+
+    name: Text
+    value: Text
+
+
+class Weight(msgspec.Struct):
+    """A weight as it was entered."""
+
+    unit: Text
+    value: Decimal
+
+    @property
+    def grams(self) -> Decimal | None:
+        """The weight in grams; None for a unit that we don't know."""
+        factor = _GRAMS.get(self.unit)
+        return self.value * factor if factor is not None else None
+
+
+class _Measurement(msgspec.Struct):
+    weight: Weight | None = None
+
+
+class InventoryItem(msgspec.Struct, rename="camel"):
+    """What is kept in stock of a variant."""
+
+    id: Gid
+    tracked: bool | None = None
+    requires_shipping: bool | None = None
+    measurement: _Measurement | None = None
+
+
+class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
+    """A variant of a product."""
+
+    id: Gid
+    title: Text | None = None
+    sku: Text | None = None
+    barcode: Text | None = None
+    price: Decimal
+    compare_at_price: Decimal | None = None
+    position: Int32 | None = None
+    taxable: bool | None = None
+    inventory_policy: Text | None = None  # DENY, CONTINUE
+    inventory_quantity: Reference | None = None  # over all locations; negative where more was sold than there was
+    selected_options: list[SelectedOption] = []
+    inventory_item: InventoryItem | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    document: bytes = msgspec.field(default=b"", name="_document")  # the variant's own JSON
+
+    def __post_init__(self) -> None:
+        self.price = check_amount("price", self.price) or Decimal(0)
+        self.compare_at_price = check_amount("compareAtPrice", self.compare_at_price)
+        self.sku = self.sku or None
+        self.barcode = self.barcode or None
+
+    @property
+    def inventory_item_id(self) -> int | None:
+        """The id of the inventory item, by which stock is set."""
+        return self.inventory_item.id if self.inventory_item else None
+
+    @property
+    def weight(self) -> Weight | None:
+        """The weight as it was entered."""
+        measurement = self.inventory_item.measurement if self.inventory_item else None
+        return measurement.weight if measurement else None
+
+
+class ShopifyProduct(msgspec.Struct, rename="camel", kw_only=True):
+    """A product with all its variants."""
+
+    id: Gid
+    handle: Text | None = None
+    title: Text | None = None
+    status: Text | None = None  # ACTIVE, ARCHIVED, DRAFT, UNLISTED
+    vendor: Text | None = None
+    product_type: Text | None = None
+    tags: list[Text] = []
+    is_gift_card: bool | None = None
+    total_inventory: Reference | None = None
+    options: list[ShopifyOption] = []
+    featured_media: _Media | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    published_at: Moment | None = None
+    variants: list[ShopifyVariant] = msgspec.field(default_factory=list, name="_variants")
+
+    @property
+    def image_url(self) -> str | None:
+        """The address of the product's first picture."""
+        preview = self.featured_media.preview if self.featured_media else None
+        return preview.image.url if preview and preview.image else None
+
+
+class Money(msgspec.Struct, rename="camel"):
+    """An amount in a currency."""
+
+    amount: Decimal
+    currency_code: Text
+
+    def __post_init__(self) -> None:
+        self.amount = check_amount("amount", self.amount, negative=True) or Decimal(0)
+
+
+class Address(msgspec.Struct, rename={"country_code": "countryCodeV2", "province_code": "provinceCode"}, kw_only=True):
+    """A customer's address; None where nothing was entered."""
+
+    first_name: Text | None = msgspec.field(default=None, name="firstName")
+    last_name: Text | None = msgspec.field(default=None, name="lastName")
+    company: Text | None = None
+    address1: Text | None = None
+    address2: Text | None = None
+    city: Text | None = None
+    province: Text | None = None
+    province_code: Text | None = None
+    zip: Text | None = None
+    country: Text | None = None
+    country_code: Text | None = None
+    phone: Text | None = None
+
+
+class _Email(msgspec.Struct, rename="camel"):
+    email_address: Text | None = None
+
+
+class _Phone(msgspec.Struct, rename="camel"):
+    phone_number: Text | None = None
+
+
+class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
+    """A customer."""
+
+    id: Gid
+    first_name: Text | None = None
+    last_name: Text | None = None
+    display_name: Text | None = None
+    note: Note | None = None
+    tags: list[Text] = []
+    state: Text | None = None  # DECLINED, DISABLED, ENABLED, INVITED
+    number_of_orders: Reference | None = None
+    amount_spent: Money | None = None
+    default_email_address: _Email | None = None
+    default_phone_number: _Phone | None = None
+    default_address: Address | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+
+    @property
+    def email(self) -> str | None:
+        """The default email address."""
+        return (self.default_email_address.email_address if self.default_email_address else None) or None
+
+    @property
+    def phone(self) -> str | None:
+        """The default phone number, every digit kept."""
+        return (self.default_phone_number.phone_number if self.default_phone_number else None) or None
+
+    @property
+    def address_phone(self) -> str | None:
+        """The phone number of the default address, every digit kept."""
+        return (self.default_address.phone if self.default_address else None) or None
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many rows there are; at least so many, where not `exact`."""
+
+    count: int
+    exact: bool
+
+
+class ShopInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shop says of itself."""
+
+    name: str
+    domain: str  # my-shop.myshopify.com
+    currency: str  # ISO 4217
+    timezone: str  # IANA
+    plan: str
+    is_plus: bool
+    is_development: bool

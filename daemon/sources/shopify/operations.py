@@ -1,0 +1,55 @@
+"""The GraphQL operations, read once from the `.graphql` files in `operations/`, each with the fragments it needs."""
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+
+_SPREAD = re.compile(r"\.\.\.\s*(?!on\b)([A-Za-z_]\w*)")
+_FRAGMENT = re.compile(r"^fragment (\w+) on ", re.MULTILINE)
+_OPERATION = re.compile(r"^(?:query|mutation) (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A named query or mutation, ready to send."""
+
+    name: str
+    document: str
+
+
+def load_operations() -> dict[str, Operation]:
+    """All operations by the name of their file, without its ending."""
+    files = {
+        entry.name.removesuffix(".graphql"): entry.read_text(encoding="utf-8")
+        for entry in resources.files(__package__).joinpath("operations").iterdir()
+        if entry.name.endswith(".graphql")
+    }
+    fragments = {match[1]: text for text in files.values() if (match := _FRAGMENT.search(text))}
+    return {
+        name: Operation(match[1], _with_fragments(text, fragments))
+        for name, text in files.items()
+        if (match := _OPERATION.search(text))
+    }
+
+
+def _with_fragments(text: str, fragments: dict[str, str]) -> str:
+    needed: dict[str, str] = {}
+    open_texts = [text]
+    while open_texts:
+        for name in _SPREAD.findall(open_texts.pop()):
+            if name not in needed:
+                needed[name] = fragments[name]
+                open_texts.append(fragments[name])
+    return "\n".join([text, *needed.values()])
+
+
+OPERATIONS = load_operations()
+PRODUCTS = OPERATIONS["products"]
+PRODUCTS_BY_IDS = OPERATIONS["products_by_ids"]
+PRODUCT_VARIANTS = OPERATIONS["product_variants"]
+PRODUCTS_COUNT = OPERATIONS["products_count"]
+CUSTOMERS = OPERATIONS["customers"]
+CUSTOMERS_BY_IDS = OPERATIONS["customers_by_ids"]
+CUSTOMERS_COUNT = OPERATIONS["customers_count"]
+GRANTED_SCOPES = OPERATIONS["granted_scopes"]
+SHOP = OPERATIONS["shop"]

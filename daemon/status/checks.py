@@ -1,0 +1,85 @@
+"""Whether the daemon can do its work: what stands behind `/readyz`, and behind the checks of `/status` and `/metrics`."""
+
+import time
+from dataclasses import dataclass
+
+from asyncpg import PostgresError
+
+from daemon.database.connection_errors import reason
+from daemon.database.migrate import schema_version
+from daemon.database.pool import is_connection_error
+from daemon.errors import DongboError
+from daemon.status.background import Background, SharedReading
+from daemon.status.parts import StatusParts
+
+CHECK_TIMEOUT = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of being ready, with the reason where it fails."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _DatabaseAnswer:
+    seconds: float  # one round trip
+    schema_version: int
+
+
+class Checks:
+    """The conditions under which the daemon is ready."""
+
+    def __init__(self, parts: StatusParts, background: Background) -> None:
+        self._parts = parts
+        self._database = SharedReading(background, "status-database-check", self._ask_database, CHECK_TIMEOUT)
+
+    async def run(self) -> list[Check]:
+        """All checks, in at most CHECK_TIMEOUT seconds."""
+        return [*await self._check_database(), self._check_listener(), self._check_scheduler(), self._check_worker()]
+
+    async def _ask_database(self) -> _DatabaseAnswer:
+        async with self._parts.database.acquire() as connection:
+            began = time.perf_counter()
+            await connection.fetchval("SELECT 1")
+            seconds = time.perf_counter() - began
+            return _DatabaseAnswer(seconds, await schema_version(connection))
+
+    async def _check_database(self) -> list[Check]:
+        try:
+            answer = await self._database.get()
+        except TimeoutError:
+            failure = f"no answer within {CHECK_TIMEOUT:g} s"
+        except (DongboError, PostgresError, OSError) as error:
+            failure = reason(error)
+        except Exception as error:
+            if not is_connection_error(error):
+                raise
+            failure = reason(error)
+        else:
+            return [Check("database", True, f"answers in {answer.seconds * 1000:.1f} ms"), self._check_schema(answer)]
+        return [Check("database", False, failure), Check("schema", False, "unknown while the database is away")]
+
+    def _check_schema(self, answer: _DatabaseAnswer) -> Check:
+        found, wanted = answer.schema_version, self._parts.schema_version
+        if found == wanted:
+            return Check("schema", True, f"version {found}")
+        remedy = "restart the daemon to migrate it" if found < wanted else "install a newer dongbo"
+        return Check("schema", False, f"version {found}, but this program works with {wanted}: {remedy}")
+
+    def _check_listener(self) -> Check:
+        if self._parts.hub.is_listening:
+            return Check("listener", True, "hears of changed jobs")
+        return Check("listener", False, "does not hear of changed jobs: connects to the database again by itself")
+
+    def _check_scheduler(self) -> Check:
+        problem = self._parts.scheduler.problem
+        return Check("scheduler", problem is None, problem or "fires schedules")
+
+    def _check_worker(self) -> Check:
+        if self._parts.queue.is_running:
+            return Check("worker", True, f"takes jobs as {self._parts.queue.worker}")
+        return Check("worker", False, "takes no jobs: connects to the queue again by itself, or the daemon stops")

@@ -1,0 +1,115 @@
+"""What the endpoint needs of the rest of the daemon, as interfaces: schedules and queue are known by their shape only."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from daemon.database.pool import Database
+from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
+from daemon.jobs.events import EventHub
+from daemon.jobs.model import JobType
+from daemon.jobs.service import Jobs
+
+
+class ScheduleSpec(Protocol):
+    """What a schedule is configured to do; see `daemon.schedules.model.ScheduleSpec`."""
+
+    @property
+    def name(self) -> ScheduleName: ...
+    @property
+    def store(self) -> StoreName: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def expression(self) -> str: ...
+    @property
+    def zone(self) -> ZoneInfo: ...
+    @property
+    def misfire(self) -> str: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+
+
+class ScheduleState(Protocol):
+    """Where a schedule stands; times are aware UTC."""
+
+    @property
+    def spec(self) -> ScheduleSpec: ...
+    @property
+    def next_fire(self) -> datetime | None: ...
+    @property
+    def last_fire(self) -> datetime | None: ...
+    @property
+    def last_outcome(self) -> str | None: ...
+    @property
+    def last_job_id(self) -> JobId | None: ...
+    @property
+    def last_detail(self) -> str | None: ...
+    @property
+    def paused(self) -> bool: ...
+
+
+class FireOutcome(Protocol):
+    """What became of a manual run; `result` is one of "submitted", "already_live", "skipped", "failed", "not_claimed"."""
+
+    @property
+    def result(self) -> str: ...
+    @property
+    def job_id(self) -> JobId | None: ...
+    @property
+    def detail(self) -> str | None: ...
+
+
+class Scheduler(Protocol):
+    """The schedules of this process; a name that is not there raises ScheduleNotFound."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why schedules may not fire at present, for a person; None if all is well."""
+
+    def states(self) -> Sequence[ScheduleState]: ...
+    async def pause(self, name: ScheduleName) -> None: ...
+    async def resume(self, name: ScheduleName) -> None: ...
+    async def run_now(self, name: ScheduleName) -> FireOutcome: ...
+
+
+class Queue(Protocol):
+    """The worker of this process."""
+
+    @property
+    def is_running(self) -> bool: ...
+    @property
+    def worker(self) -> WorkerName | None: ...
+
+
+@dataclass(frozen=True)
+class StatusParts:
+    """Everything that the endpoint shows and steers.
+
+    Args:
+        started_at: when the daemon started, aware UTC.
+        stores: the configured stores, asked for anew each time, since a reload may change them.
+        job_types: what this daemon can run.
+        zone: the shop's time zone, in which the page shows times.
+        token: the bearer token that all but the probes must show; None: none is asked for.
+        allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
+        schema_version: the database schema that this program works with.
+    """
+
+    database: Database
+    jobs: Jobs
+    hub: EventHub
+    scheduler: Scheduler
+    queue: Queue
+    version: str
+    started_at: datetime
+    stores: Callable[[], Collection[StoreName]]
+    job_types: Collection[JobType]
+    zone: ZoneInfo
+    token: str | None = field(repr=False)
+    allowed_hosts: Collection[str]
+    schema_version: int

@@ -1,0 +1,12 @@
+"""The coroutines that jobs run. A new one is a file here with a `@task`; its import below makes it known."""
+
+from daemon.tasks import (  # noqa: F401 - importing registers them
+    noop,
+    pull_nhanh_customers,
+    pull_nhanh_products,
+    pull_shopify_customers,
+    pull_shopify_products,
+)
+from daemon.tasks.registry import JobPolicy, Store, TaskRegistry
+
+__all__ = ["JobPolicy", "Store", "TaskRegistry"]

@@ -1,0 +1,14 @@
+"""A job that does nothing: `dongbo doctor` follows it through all stations that a real one passes."""
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import Counters, JobType
+from daemon.tasks import params
+from daemon.tasks.registry import JobPolicy, Store, task
+
+
+@task(JobType.NOOP, source=None, lane="noop", params=params.none)
+async def noop(job: JobContext, _store: Store, _policy: JobPolicy) -> None:
+    """Say that there is one row, and skip it."""
+    await job.describe(total=1)
+    async with job.page(checkpoint=1) as page:
+        page.count(Counters(skipped=1))

@@ -1,0 +1,30 @@
+"""Customers of Nhanh.vn into `nhanh_customers`."""
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.mirror import nhanh as mirror
+from daemon.sources.nhanh.filters import normalise_customer_filters
+from daemon.tasks import params
+from daemon.tasks.filters import changed_since, uncounted
+from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(
+    JobType.PULL_NHANH_CUSTOMERS,
+    source=Source.NHANH,
+    lane="nhanh-customers",
+    params=params.filtered(normalise_customer_filters),
+)
+async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
+    """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""
+    nhanh, filters = store.nhanh, job.params.get("filters", {})
+    stream = Stream(
+        table=mirror.CUSTOMERS,
+        details=(),
+        fetch=lambda after, since, meter: nhanh.customers(changed_since(filters, since), after=after, meter=meter),
+        fetch_by_ids=lambda ids, meter: nhanh.customers_by_ids(ids, meter=meter),
+        count=uncounted,
+        store=mirror.upsert_customers,
+    )
+    await run_pull(job, policy, stream)

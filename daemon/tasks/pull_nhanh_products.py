@@ -1,0 +1,30 @@
+"""Products of Nhanh.vn, with their stock per depot, into `nhanh_products` and `nhanh_inventory`."""
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.mirror import nhanh as mirror
+from daemon.sources.nhanh.filters import normalise_product_filters
+from daemon.tasks import params
+from daemon.tasks.filters import changed_since, uncounted
+from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(
+    JobType.PULL_NHANH_PRODUCTS,
+    source=Source.NHANH,
+    lane="nhanh-products",
+    params=params.filtered(normalise_product_filters),
+)
+async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
+    """A product's time of change does not move with its stock: only a full pull is sure to see every stock."""
+    nhanh, filters = store.nhanh, job.params.get("filters", {})
+    stream = Stream(
+        table=mirror.PRODUCTS,
+        details=(("nhanh_inventory", "product_id"),),
+        fetch=lambda after, since, meter: nhanh.products(changed_since(filters, since), after=after, meter=meter),
+        fetch_by_ids=lambda ids, meter: nhanh.products_by_ids(ids, meter=meter),
+        count=uncounted,
+        store=mirror.upsert_products,
+    )
+    await run_pull(job, policy, stream)

@@ -1,0 +1,40 @@
+"""Customers of Shopify into `shopify_customers`."""
+
+from datetime import datetime
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.mirror import shopify as mirror
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.filters import normalise_query, search_query
+from daemon.tasks import params
+from daemon.tasks.filters import exact_total
+from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(
+    JobType.PULL_SHOPIFY_CUSTOMERS,
+    source=Source.SHOPIFY,
+    lane="shopify",
+    params=params.queried(normalise_query),
+)
+async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
+    """`query` is any search query of Shopify's."""
+    shopify = store.shopify
+
+    def query(since: datetime | None) -> str | None:
+        return search_query(job.params.get("query"), updated_from=since)
+
+    async def count(since: datetime | None, meter: CallMeter) -> int | None:
+        return exact_total(await shopify.customers_count(query(since), meter=meter))
+
+    stream = Stream(
+        table=mirror.CUSTOMERS,
+        details=(),
+        fetch=lambda after, since, meter: shopify.customers(query(since), after=after, meter=meter),
+        fetch_by_ids=lambda ids, meter: shopify.customers_by_ids(ids, meter=meter),
+        count=count,
+        store=mirror.upsert_customers,
+    )
+    await run_pull(job, policy, stream)

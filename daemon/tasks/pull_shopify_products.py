@@ -1,0 +1,40 @@
+"""Products of Shopify, with all their variants, into `shopify_products` and `shopify_variants`."""
+
+from datetime import datetime
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.mirror import shopify as mirror
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.filters import normalise_product_filters, normalise_query, search_query
+from daemon.tasks import params
+from daemon.tasks.filters import exact_total
+from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(
+    JobType.PULL_SHOPIFY_PRODUCTS,
+    source=Source.SHOPIFY,
+    lane="shopify",
+    params=params.queried(normalise_query, normalise_product_filters),
+)
+async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
+    """`filters.status` names some of active, draft, archived; `query` is any search query of Shopify's."""
+    shopify = store.shopify
+
+    def query(since: datetime | None) -> str | None:
+        return search_query(job.params.get("query"), filters=job.params.get("filters"), updated_from=since)
+
+    async def count(since: datetime | None, meter: CallMeter) -> int | None:
+        return exact_total(await shopify.products_count(query(since), meter=meter))
+
+    stream = Stream(
+        table=mirror.PRODUCTS,
+        details=(("shopify_variants", "product_id"),),
+        fetch=lambda after, since, meter: shopify.products(query(since), after=after, meter=meter),
+        fetch_by_ids=lambda ids, meter: shopify.products_by_ids(ids, meter=meter),
+        count=count,
+        store=mirror.upsert_products,
+    )
+    await run_pull(job, policy, stream)

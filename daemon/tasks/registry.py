@@ -1,0 +1,132 @@
+"""The tasks that jobs run, and what each needs: one registry, filled by the `@task` decorator."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from daemon.errors import InvalidJobRequest
+from daemon.ids import StoreName
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobRequest, JobType
+from daemon.jobs.queue import Lane
+from daemon.jobs.service import Admission
+from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.shopify.client import ShopifyClient
+
+
+class Source(Enum):
+    """The system on the other side that a task talks to."""
+
+    NHANH = "nhanh"
+    SHOPIFY = "shopify"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A configured store with the clients of its sources."""
+
+    name: StoreName
+    nhanh_client: NhanhClient | None
+    shopify_client: ShopifyClient | None
+
+    @property
+    def nhanh(self) -> NhanhClient:
+        """The client of Nhanh.vn; raises InvalidJobRequest where the store has none."""
+        if self.nhanh_client is None:
+            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.nhanh] in the configuration.")
+        return self.nhanh_client
+
+    @property
+    def shopify(self) -> ShopifyClient:
+        """The client of Shopify; raises InvalidJobRequest where the store has none."""
+        if self.shopify_client is None:
+            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.shopify] in the configuration.")
+        return self.shopify_client
+
+    def has(self, source: Source) -> bool:
+        """Whether the store is connected to a source."""
+        match source:
+            case Source.NHANH:
+                return self.nhanh_client is not None
+            case Source.SHOPIFY:
+                return self.shopify_client is not None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """Settings that tasks need."""
+
+    implausible_deletion_share: float = 0.2  # of a table's rows
+    implausible_deletion_minimum: int = 50  # rows; fewer never stop a pull
+    checkpoint_max_age: float = 24 * 3600.0  # seconds
+
+
+TaskFunction = Callable[[JobContext, Store, JobPolicy], Awaitable[None]]
+ReadParams = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """One task: `lane` is shared by the jobs of a store that draw on the same rate limit, `concurrency` how many of
+    them run at a time over all machines (0: no limit)."""
+
+    job_type: JobType
+    run: TaskFunction
+    source: Source | None
+    lane: str
+    concurrency: int
+    read_params: ReadParams
+
+
+_TASKS: dict[JobType, TaskSpec] = {}
+
+
+def task(
+    job_type: JobType, *, source: Source | None, lane: str, concurrency: int = 1, params: ReadParams
+) -> Callable[[TaskFunction], TaskFunction]:
+    """Register the coroutine that runs jobs of a type; `params` makes parameters canonical or refuses them."""
+
+    def register(run: TaskFunction) -> TaskFunction:
+        _TASKS[job_type] = TaskSpec(job_type, run, source, lane, concurrency, params)
+        return run
+
+    return register
+
+
+class TaskRegistry:
+    """The known tasks on the configured stores: admits requests, names lanes, runs jobs."""
+
+    def __init__(self, stores: Mapping[StoreName, Store], policy: JobPolicy) -> None:
+        self.stores = stores
+        self.policy = policy
+
+    def admit(self, request: JobRequest) -> Admission:
+        """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
+        spec = _TASKS[request.type]
+        store = self._store(request.store)
+        if spec.source is not None and not store.has(spec.source):
+            raise InvalidJobRequest(
+                f"{request.type} needs [stores.{store.name}.{spec.source.value}] in the configuration, which has none."
+            )
+        return Admission(_lane(store, spec), spec.read_params(request.params))
+
+    def lanes(self) -> dict[Lane, int]:
+        """All lanes of the configured stores with their limits."""
+        return {_lane(store, spec): spec.concurrency for store in self.stores.values() for spec in _TASKS.values()}
+
+    async def run(self, job: JobContext) -> None:
+        """Run a job's task."""
+        store = self._store(job.job.store)
+        await _TASKS[job.job.type].run(job, store, self.policy)
+
+    def _store(self, name: StoreName) -> Store:
+        store = self.stores.get(name)
+        if store is None:
+            known = ", ".join(sorted(self.stores)) or "none"
+            raise InvalidJobRequest(f"There is no store {name!r} in the configuration. Configured: {known}.")
+        return store
+
+
+def _lane(store: Store, spec: TaskSpec) -> Lane:
+    return Lane(f"{store.name}/{spec.lane}")

@@ -1,0 +1,62 @@
+"""Taking up the dead letters of an ended job: just those rows are asked for again, by their ids."""
+
+from typing import TypeVar
+from uuid import UUID
+
+from daemon.ids import JobId
+from daemon.jobs import failures
+from daemon.jobs.context import JobContext
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters, JobFailure
+from daemon.sources.meter import CallMeter
+from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, store_one_by_one
+
+T = TypeVar("T")
+
+BATCH = 100  # rows: what Nhanh takes in one call
+
+
+async def retry_rows(job: JobContext, stream: Stream[T], meter: CallMeter) -> None:
+    """Move the dead letters of the job named by `retry_of` to this one, and store the rows that fit now.
+
+    A row that is gone at the source counts as skipped. A row without an id can't be asked for: it fails again.
+    """
+    origin = JobId(UUID(job.params["retry_of"]))
+    after: int = job.job.checkpoint or 0
+    if job.job.checkpoint is None:
+        async with job.database.acquire_for_work() as connection:
+            total = await failures.count_unresolved(connection, origin)
+        await job.describe(total=total, mode="retry", retry_of=str(origin))
+    while True:
+        async with job.database.acquire_for_work() as connection:
+            letters = await failures.list_unresolved(connection, origin, after, BATCH)
+        if not letters:
+            return
+        await _retry_batch(job, stream, meter, origin, letters)
+        after = letters[-1].id
+
+
+async def _retry_batch(
+    job: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
+) -> None:
+    wanted = {letter.source_id for letter in letters if letter.source_id and letter.source_id.isdigit()}
+    page = await stream.fetch_by_ids(sorted(int(number) for number in wanted), meter)
+    nameless = [letter for letter in letters if letter.source_id not in wanted]
+    repeated = len(letters) - len(nameless) - len(wanted)
+    async with job.page(checkpoint=letters[-1].id) as transaction:
+        try:
+            async with transaction.connection.transaction():
+                counted = await stream.store(transaction.connection, job.job.store, page.rows)
+            transaction.count(counted)
+        except UNSTORABLE:
+            await store_one_by_one(transaction, stream, job.job.store, page.rows)
+        transaction.reject([dead_letter(bad) for bad in page.bad])
+        transaction.reject([_still_nameless(letter) for letter in nameless])
+        gone = len(wanted) - len(page.rows) - len(page.bad)
+        transaction.count(Counters(skipped=max(gone, 0) + repeated))
+        await failures.resolve(transaction.connection, origin, [letter.id for letter in letters])
+
+
+def _still_nameless(letter: JobFailure) -> DeadLetter:
+    reason = "The row has no readable id, so that it can't be asked for again: mend it at the source and pull."
+    return DeadLetter(letter.source_id, reason, letter.payload.encode())

@@ -1,0 +1,96 @@
+"""From the configuration's words to the program's parts: stores with their clients, schedules, policies."""
+
+import aiohttp
+
+from daemon.config import ResolvedSecrets, Settings, StoreSecrets, StoreSettings
+from daemon.errors import ConfigError, JobError
+from daemon.ids import StoreName
+from daemon.jobs.runner import RetryPolicy
+from daemon.schedules.firing import request_of
+from daemon.schedules.model import ScheduleSpec
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.tasks import JobPolicy, Store, TaskRegistry
+
+
+def make_stores(
+    settings: Settings, secrets: ResolvedSecrets, session: aiohttp.ClientSession, limits: LimiterRegistry
+) -> dict[StoreName, Store]:
+    """The configured stores, with clients that share the process's session and limits."""
+    return {
+        name: make_store(name, store, secrets.stores[name], session, limits) for name, store in settings.stores.items()
+    }
+
+
+def make_store(
+    name: StoreName,
+    settings: StoreSettings,
+    secrets: StoreSecrets,
+    session: aiohttp.ClientSession,
+    limits: LimiterRegistry,
+) -> Store:
+    """One store with the clients of the sources that it is connected to."""
+    nhanh = shopify = None
+    if settings.nhanh is not None and secrets.nhanh_access_token is not None:
+        nhanh = NhanhClient(
+            session,
+            app_id=settings.nhanh.app_id,
+            business_id=settings.nhanh.business_id,
+            access_token=secrets.nhanh_access_token.get_secret_value(),
+            secret_key=secrets.nhanh_secret_key.get_secret_value() if secrets.nhanh_secret_key else None,
+            base_url=settings.nhanh.base_url,
+            limits=limits,
+        )
+    if settings.shopify is not None and secrets.shopify_access_token is not None:
+        shopify = ShopifyClient(
+            session,
+            shop=settings.shopify.shop,
+            access_token=secrets.shopify_access_token.get_secret_value(),
+            base_url=settings.shopify.base_url,
+            limits=limits,
+        )
+    return Store(name, nhanh, shopify)
+
+
+def make_schedules(settings: Settings) -> list[ScheduleSpec]:
+    """The configured schedules, in the order of the file."""
+    return [
+        ScheduleSpec(
+            name=schedule.name,
+            store=schedule.store,
+            kind=schedule.kind,
+            expression=schedule.cron,
+            zone=settings.zone_of(schedule),
+            misfire=schedule.misfire,
+            job_type=schedule.job,
+            params=schedule.params.to_json(),
+        )
+        for schedule in settings.schedules
+    ]
+
+
+def check_schedules(schedules: list[ScheduleSpec], registry: TaskRegistry) -> None:
+    """Raise ConfigError for schedules whose jobs would be refused, such as for an unknown filter."""
+    problems = []
+    for schedule in schedules:
+        try:
+            registry.admit(request_of(schedule))
+        except JobError as error:
+            problems.append(f"schedule {schedule.name}: {error}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def job_policy(settings: Settings) -> JobPolicy:
+    """What tasks need of the settings."""
+    return JobPolicy(
+        implausible_deletion_share=settings.jobs.implausible_deletion_share,
+        implausible_deletion_minimum=settings.jobs.implausible_deletion_minimum,
+        checkpoint_max_age=settings.jobs.checkpoint_max_age_hours * 3600,
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """How failed runs are repeated."""
+    return RetryPolicy(settings.jobs.retry_backoff_seconds, settings.jobs.retry_backoff_max_seconds)

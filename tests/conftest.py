@@ -1,0 +1,138 @@
+"""A real PostgreSQL for the tests: one server for the session, a fresh migrated database for each test."""
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from daemon.database.embedded import embedded_server
+from daemon.database.migrate import migrate
+from daemon.database.pool import Database, open_database
+from daemon.jobs import queue
+
+T = TypeVar("T")
+
+
+class TestServer:
+    """A PostgreSQL server and an event loop that outlives the loops of the single tests."""
+
+    __test__ = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dsn: str) -> None:
+        self._loop = loop
+        self._dsn = dsn
+        self._numbers = count(1)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine in the session's loop and waits for its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
+
+    def url(self, name: str) -> str:
+        """The URL of a database on this server."""
+        return urlsplit(self._dsn)._replace(path=f"/{name}").geturl()
+
+    async def execute(self, sql: str) -> None:
+        """Runs a statement in the server's maintenance database."""
+        connection = await asyncpg.connect(self._dsn)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    @contextmanager
+    def new_database(self, template: str = "template0") -> Iterator[str]:
+        """A database of its own name; yields the name."""
+        name = f"dongbo_test_{os.getpid()}_{next(self._numbers)}"
+        self.run(self.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'"))
+        try:
+            yield name
+        finally:
+            self.run(self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@contextmanager
+def _session_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread for the whole session; the server's death signal follows that thread."""
+    started: Future[asyncio.AbstractEventLoop] = Future()
+    ended = asyncio.Event()
+
+    async def serve() -> None:
+        started.set_result(asyncio.get_running_loop())
+        await ended.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="session-loop", daemon=True)
+    thread.start()
+    loop = started.result(timeout=10)
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(timeout=60)
+
+
+@contextmanager
+def _embedded(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+    """An embedded server without safety against power cuts, in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="dongbo-") as directory:
+        context = embedded_server(Path(directory), durable=False)
+        server = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(timeout=60)
+        try:
+            yield server.dsn
+        finally:
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[TestServer]:
+    """The server that $DONGBO_TEST_DATABASE_URL names, whose user may create databases; else an embedded one."""
+    external = os.environ.get("DONGBO_TEST_DATABASE_URL")
+    with _session_loop() as loop:
+        if external:
+            yield TestServer(loop, external)
+        else:
+            with _embedded(loop) as dsn:
+                yield TestServer(loop, dsn)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: TestServer) -> Iterator[str]:
+    """The name of a migrated database, from which those of the tests are copied."""
+
+    async def fill(url: str) -> None:
+        async with open_database(url) as database:
+            await migrate(database, then=[queue.install])
+
+    with postgres_server.new_database() as name:
+        postgres_server.run(fill(postgres_server.url(name)))
+        yield name
+
+
+@pytest.fixture
+def database_url(postgres_server: TestServer, migrated_template: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database, dropped after the test."""
+    with postgres_server.new_database(migrated_template) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: TestServer) -> Iterator[str]:
+    """The URL of a fresh database without any table, dropped after the test."""
+    with postgres_server.new_database() as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open pool on a fresh, migrated database."""
+    async with open_database(database_url) as opened:
+        yield opened

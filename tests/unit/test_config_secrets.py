@@ -1,0 +1,189 @@
+"""Secrets: found where the configuration says, missing ones explained, none ever shown (rule 11)."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config import Settings, parse_settings, resolve_secrets
+from daemon.errors import ConfigError
+from daemon.ids import StoreName
+from daemon.logging import redact
+from daemon.logging.redaction import Redactor
+
+TOKEN = "nhanh-4f9d1c6b"
+
+STORE = """
+[stores.main.nhanh]
+app_id = 1
+business_id = 2
+access_token = %s
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_redactor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.logging.redaction._process_wide", Redactor())
+
+
+def settings_with(reference: str) -> Settings:
+    """Settings whose Nhanh token is kept at `reference`."""
+    return parse_settings(STORE % reference, source="x")
+
+
+def resolve_token(reference: str, environ: dict[str, str] | None = None) -> str:
+    """The Nhanh token that is kept at `reference`."""
+    token = resolve_secrets(settings_with(reference), environ or {}).stores[StoreName("main")].nhanh_access_token
+    assert token is not None
+    return token.get_secret_value()
+
+
+def problem_with(reference: str, environ: dict[str, str] | None = None) -> str:
+    """What is said about the token."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_token(reference, environ)
+    (problem,) = caught.value.problems
+    assert problem.startswith("stores.main.nhanh.access_token: ")
+    return problem.removeprefix("stores.main.nhanh.access_token: ")
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    """A file with a token, readable by its owner only."""
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_from_each_place(secret_file: Path) -> None:
+    """A secret comes from the environment, from systemd's credentials or from a file, without a trailing newline."""
+    assert resolve_token('{ env = "NHANH_TOKEN" }', {"NHANH_TOKEN": TOKEN}) == TOKEN
+    assert resolve_token('{ credential = "token" }', {"CREDENTIALS_DIRECTORY": str(secret_file.parent)}) == TOKEN
+    assert resolve_token(f'{{ file = "{secret_file}" }}') == TOKEN
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """A secret that can't be read gives its key, its place, and what to do."""
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert problem_with('{ env = "NHANH_TOKEN" }') == "environment variable NHANH_TOKEN is not set"
+    assert (
+        problem_with('{ env = "NHANH_TOKEN" }', {"NHANH_TOKEN": " \n"}) == "environment variable NHANH_TOKEN is empty"
+    )
+    assert problem_with('{ credential = "x" }').startswith("credential x is for systemd")
+    assert problem_with('{ credential = "x" }', credentials).startswith(
+        "credential x does not exist: add LoadCredential="
+    )
+    assert problem_with(f'{{ file = "{tmp_path}/x" }}') == f"file {tmp_path}/x does not exist: create it"
+    assert problem_with(f'{{ file = "{tmp_path}" }}') == f"file {tmp_path} can't be read: Is a directory"
+
+
+def test_what_is_no_secret_is_refused(tmp_path: Path) -> None:
+    """A wrong file is told from a token, and its content is not shown."""
+    path = tmp_path / "token"
+    for content, problem in (
+        (b"one\ntwo", "holds more than one line"),
+        (b"\xff\xfe\x00", "is not text"),
+        (b"x" * 70_000, "is too large"),
+        (b"", "is empty"),
+    ):
+        path.write_bytes(content)
+        assert problem_with(f'{{ file = "{path}" }}').startswith(f"file {path} {problem}")
+
+
+def test_all_that_is_missing_at_once() -> None:
+    """Whoever sets up a daemon learns of all missing secrets in one go."""
+    text = 'status.token = { env = "S" }\ndatabase.url = { env = "D" }\n' + STORE % '{ env = "N" }'
+    with pytest.raises(ConfigError) as caught:
+        resolve_secrets(parse_settings(text, source="x"), {})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "database.url",
+        "status.token",
+        "stores.main.nhanh.access_token",
+    ]
+
+
+def test_a_file_for_everybody_gives_a_warning(secret_file: Path) -> None:
+    """A secret that every user of the machine can read works, with a warning that says how to mend it."""
+    settings = settings_with(f'{{ file = "{secret_file}" }}')
+    assert resolve_secrets(settings, {}).warnings == ()
+    secret_file.chmod(0o644)
+    (warning,) = resolve_secrets(settings, {}).warnings
+    assert warning.startswith("stores.main.nhanh.access_token: everybody")
+    assert f"chmod o= {secret_file}" in warning
+
+
+def test_a_short_status_token_gives_a_warning() -> None:
+    """A token that can be guessed is pointed out."""
+    settings = parse_settings('status.token = { env = "T" }', source="x")
+    assert resolve_secrets(settings, {"T": "x" * 16}).warnings == ()
+    assert "guessed" in resolve_secrets(settings, {"T": "x" * 15}).warnings[0]
+
+
+@pytest.mark.parametrize(
+    "value", [f'"{TOKEN}"', f'{{ env = "{TOKEN}" }}', f'{{ credential = "/{TOKEN}" }}', "12345678"]
+)
+def test_a_secret_in_the_file_is_refused_unseen(value: str) -> None:
+    """A token written into the file itself gives the way to do it right, and does not show up in the message."""
+    with pytest.raises(ConfigError) as caught:
+        settings_with(value)
+    assert TOKEN not in str(caught.value)
+    assert "12345678" not in str(caught.value)
+
+
+def test_exactly_one_place() -> None:
+    """A secret is kept in one place."""
+    for reference in ("{}", '{ env = "A", file = "/b" }'):
+        with pytest.raises(ConfigError, match="say exactly one place"):
+            settings_with(reference)
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=6))
+def test_the_password_of_a_wrong_database_url_is_not_shown(password: str) -> None:
+    """Whatever is wrong with a database URL, the message says so without quoting it."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_secrets(
+            parse_settings('database.url = { env = "URL" }', source="x"),
+            {"URL": f"mysql://dongbo:{password}@db.example.com:port/dongbo"},
+        )
+    assert "db.example.com:port" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_password_with_a_slash_gets_the_way_to_write_it() -> None:
+    """The usual mistake in database URLs is explained, in the file and in secrets."""
+    with pytest.raises(ConfigError, match="write / as %2F") as caught:
+        parse_settings('database.url = "postgresql://u:gehe/im@h:5432/d"', source="x")
+    assert "gehe" not in str(caught.value)
+
+
+def test_the_database_url_of_the_file_or_a_secret() -> None:
+    """A URL without a password may stand in the file; both ways give the same."""
+    url = "postgresql://dongbo@db.example.com/dongbo"
+    plain = resolve_secrets(parse_settings(f'database.url = "{url}"', source="x"), {})
+    secret = resolve_secrets(parse_settings('database.url = { env = "URL" }', source="x"), {"URL": url})
+    assert plain == secret
+    assert plain.database_url is not None
+    assert plain.database_url.get_secret_value() == url
+
+
+def test_nothing_shows_a_secret(secret_file: Path) -> None:
+    """No form in which settings and secrets may be printed holds one, and the log knows them all."""
+    text = 'database.url = "postgresql://u:p%40ssword@h/d"\n' + STORE % f'{{ file = "{secret_file}" }}'
+    settings = parse_settings(text, source="x")
+    secrets = resolve_secrets(settings, os.environ)
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(secrets), str(secrets)):
+        assert TOKEN not in shown
+        assert "ssword" not in shown
+    assert redact(f"a {TOKEN} b p%40ssword c p@ssword") == "a *** b *** c ***"
+
+
+def test_secrets_compare_by_their_values(secret_file: Path) -> None:
+    """A reload sees that a token was renewed though the configuration is the same."""
+    settings = settings_with(f'{{ file = "{secret_file}" }}')
+    before = resolve_secrets(settings, {})
+    assert resolve_secrets(settings, {}) == before
+    secret_file.write_text("renewed-token")
+    assert resolve_secrets(settings, {}) != before
