@@ -6,14 +6,12 @@ leaving it half alive. What a part does when the database is away is its own aff
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import structlog
 from asyncpg import PostgresError
 
@@ -21,25 +19,19 @@ from daemon import __version__
 from daemon.config import Settings, changed_parts, load_settings, resolve_secrets, state_directory
 from daemon.database.embedded import EmbeddedServer, embedded_server
 from daemon.database.migrate import migrate
-from daemon.database.pool import Database, is_connection_error, open_database
+from daemon.database.pool import is_connection_error, open_database
 from daemon.errors import ConfigError, DatabaseError
-from daemon.ids import WorkerName
 from daemon.jobs import queue
 from daemon.jobs.context import StopReason
-from daemon.jobs.events import EventHub, JobNotifier
-from daemon.jobs.queue import JobQueue
-from daemon.jobs.runner import JobRunner
-from daemon.jobs.service import Jobs
+from daemon.jobs.model import JobType
 from daemon.logging import configure_logging
 from daemon.notify import Notifier
 from daemon.schedules import fires
-from daemon.schedules.firing import Firing
-from daemon.schedules.scheduler import Scheduler
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.status.server import StatusParts, serving
 from daemon.tasks import TaskRegistry
-from daemon.wiring import check_schedules, job_policy, make_schedules, make_stores, retry_policy
+from daemon.wiring import Parts, check_schedules, job_policy, make_schedules, make_stores
 
 log = structlog.get_logger()
 
@@ -84,11 +76,11 @@ class Application:
             limits = LimiterRegistry()
             stores = make_stores(self._settings, secrets, session, limits)
             token = secrets.status_token.get_secret_value() if secrets.status_token else None
-            daemon = _Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
+            daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
             await self._run_parts(daemon, server, schema_version, token)
 
     async def _run_parts(
-        self, daemon: "_Parts", server: EmbeddedServer | None, schema_version: int, token: str | None
+        self, daemon: Parts, server: EmbeddedServer | None, schema_version: int, token: str | None
     ) -> None:
         schedules = make_schedules(self._settings)
         check_schedules(schedules, daemon.registry)
@@ -101,6 +93,7 @@ class Application:
             version=__version__,
             started_at=datetime.now(UTC),
             stores=lambda: sorted(daemon.registry.stores),
+            job_types=list(JobType),
             zone=self._settings.timezone,
             token=token,
             allowed_hosts=list(self._settings.status.allowed_hosts),
@@ -129,7 +122,7 @@ class Application:
                 task.cancel()
         log.info("stopped")
 
-    async def _become_ready(self, daemon: "_Parts", address: str) -> None:
+    async def _become_ready(self, daemon: Parts, address: str) -> None:
         await daemon.database.ping()
         await daemon.queue.wait_running(QUEUE_START_TIMEOUT)
         self._service.ready()
@@ -138,7 +131,7 @@ class Application:
         if self._on_ready is not None:
             self._on_ready(address)
 
-    async def _drain(self, daemon: "_Parts", running_queue: asyncio.Task[None]) -> None:
+    async def _drain(self, daemon: Parts, running_queue: asyncio.Task[None]) -> None:
         """Take no new work; let the runs stop at their next checkpoint; after the grace time, or at a second signal,
         cut them off. What is cut off goes on from its last checkpoint with the next start."""
         daemon.queue.stop()
@@ -168,7 +161,7 @@ class Application:
             self._cut_off.set()
         self._stop.set()
 
-    async def _reload_on_request(self, daemon: "_Parts") -> None:
+    async def _reload_on_request(self, daemon: Parts) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
@@ -182,7 +175,7 @@ class Application:
             finally:
                 self._service.ready()
 
-    async def _apply_file(self, daemon: "_Parts") -> None:
+    async def _apply_file(self, daemon: Parts) -> None:
         """Take over the configuration file: all of it is checked before the first change."""
         if self._config_path is None:
             log.warning("reload_ignored", reason="the daemon was started without a configuration file")
@@ -209,7 +202,7 @@ class Application:
         if changes.restart_required:
             log.warning("restart_required", keys=changes.restart_required)
 
-    async def _prune(self, daemon: "_Parts") -> None:
+    async def _prune(self, daemon: Parts) -> None:
         while True:
             retention = timedelta(days=self._settings.jobs.retention_days)
             try:
@@ -222,7 +215,7 @@ class Application:
                 log.warning("pruning_failed", error=str(error), next_step="tried again later")
             await asyncio.sleep(PRUNE_INTERVAL)
 
-    async def _feed_watchdog(self, daemon: "_Parts") -> None:
+    async def _feed_watchdog(self, daemon: Parts) -> None:
         """Tell systemd that all is well, after a check that fails when the pool hangs or the scheduler is gone.
 
         A database that answers with an error is no reason to be restarted: the parts wait for it by themselves.
@@ -245,45 +238,7 @@ class Application:
             await asyncio.sleep(interval / 2)
 
 
-class _Parts:
-    """The parts of a running daemon, wired to each other."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        registry: TaskRegistry,
-        session: aiohttp.ClientSession,
-        limits: LimiterRegistry,
-    ) -> None:
-        host = WorkerName(socket.gethostname())
-        self.database = database
-        self.registry = registry
-        self.session = session
-        self.limits = limits
-        self.notifier = JobNotifier(database, settings.jobs.event_interval_milliseconds / 1000)
-        self.hub = EventHub(database)
-        self.jobs = Jobs(database, self.notifier, lambda request: self.registry.admit(request), settings.jobs.max_attempts)
-        self.runner = JobRunner(database, self.notifier, lambda job: self.registry.run(job), retry_policy(settings))
-        self.queue = JobQueue(
-            database,
-            self.runner.run,
-            lambda: self.runner.stop_all(StopReason.DATABASE_LOST),
-            host,
-            registry.lanes(),
-        )
-        firing = Firing(database, self.jobs, host)
-        self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
-
-    def use_registry(self, registry: TaskRegistry) -> None:
-        """Let new jobs run on other stores; those that run keep theirs."""
-        self.registry = registry
-        self.queue.set_lanes(registry.lanes())
-
-
-async def run(
-    settings: Settings, *, config_path: Path | None, on_ready: Callable[[str], None] | None = None
-) -> None:
+async def run(settings: Settings, *, config_path: Path | None, on_ready: Callable[[str], None] | None = None) -> None:
     """Run the daemon until it is told to stop; `on_ready` is called with the job page's address."""
     began = time.monotonic()
     log.info("starting", version=__version__)

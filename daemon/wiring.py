@@ -1,13 +1,21 @@
 """From the configuration's words to the program's parts: stores with their clients, schedules, policies."""
 
+import socket
+
 import aiohttp
 
 from daemon.config import ResolvedSecrets, Settings, StoreSecrets, StoreSettings
+from daemon.database.pool import Database
 from daemon.errors import ConfigError, JobError
-from daemon.ids import StoreName
-from daemon.jobs.runner import RetryPolicy
-from daemon.schedules.firing import request_of
+from daemon.ids import StoreName, WorkerName
+from daemon.jobs.context import StopReason
+from daemon.jobs.events import EventHub, JobNotifier
+from daemon.jobs.queue import JobQueue
+from daemon.jobs.runner import JobRunner, RetryPolicy
+from daemon.jobs.service import Jobs
+from daemon.schedules.firing import Firing, request_of
 from daemon.schedules.model import ScheduleSpec
+from daemon.schedules.scheduler import Scheduler
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
@@ -94,3 +102,41 @@ def job_policy(settings: Settings) -> JobPolicy:
 def retry_policy(settings: Settings) -> RetryPolicy:
     """How failed runs are repeated."""
     return RetryPolicy(settings.jobs.retry_backoff_seconds, settings.jobs.retry_backoff_max_seconds)
+
+
+class Parts:
+    """The parts of a running daemon, wired to each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        registry: TaskRegistry,
+        session: aiohttp.ClientSession,
+        limits: LimiterRegistry,
+    ) -> None:
+        host = WorkerName(socket.gethostname())
+        self.database = database
+        self.registry = registry
+        self.session = session
+        self.limits = limits
+        self.notifier = JobNotifier(database, settings.jobs.event_interval_milliseconds / 1000)
+        self.hub = EventHub(database)
+        self.jobs = Jobs(
+            database, self.notifier, lambda request: self.registry.admit(request), settings.jobs.max_attempts
+        )
+        self.runner = JobRunner(database, self.notifier, lambda job: self.registry.run(job), retry_policy(settings))
+        self.queue = JobQueue(
+            database,
+            self.runner.run,
+            lambda: self.runner.stop_all(StopReason.DATABASE_LOST),
+            host,
+            registry.lanes(),
+        )
+        firing = Firing(database, self.jobs, host)
+        self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
+
+    def use_registry(self, registry: TaskRegistry) -> None:
+        """Let new jobs run on other stores; those that run keep theirs."""
+        self.registry = registry
+        self.queue.set_lanes(registry.lanes())

@@ -104,7 +104,9 @@ class JobSettings(Section):
     def _not_below_the_first(cls, longest: float, info: ValidationInfo) -> float:
         first = info.data.get("retry_backoff_seconds", 0)
         if longest < first:
-            raise ValueError(f"the longest wait ({longest:g}) is shorter than the first (retry_backoff_seconds = {first:g})")
+            raise ValueError(
+                f"the longest wait ({longest:g}) is shorter than the first (retry_backoff_seconds = {first:g})"
+            )
         return longest
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,6 +34,7 @@ WORTH_SAYING = 2.0  # seconds of waiting after which a person wants to know why
 FAST_SHUTDOWN_DEADLINE = 30.0  # seconds; the last checkpoint writes at most shared_buffers
 IMMEDIATE_SHUTDOWN_DEADLINE = 5.0
 REMAINS_DEADLINE = 10.0  # seconds for a server whose daemon was killed to finish its own shutdown
+SHORTEST_BACKOFF = 0.1
 LONGEST_BACKOFF = 30.0
 STABLE_AFTER = 60.0  # seconds of running after which a crash counts as the first one again
 LOG_LIMIT = 10 * 2**20
@@ -81,7 +82,7 @@ class EmbeddedServer:
         self.dsn = dsn
         self.version = binaries.version
         self._data = data_directory(state_directory)
-        self._log_path = state_directory / "postgres.log"
+        self._log_path = self._data.with_name("postgres.log")
         self._log_offset = 0
         self._binaries = binaries
         self._settings = SETTINGS | (SETTINGS_SINCE_18 if binaries.major >= 18 else {})
@@ -109,23 +110,19 @@ class EmbeddedServer:
 
     async def supervise(self) -> NoReturn:
         """Starts the server again whenever it has ended by itself. Run it in a task as long as the server is used."""
-        backoff = 0.2
+        backoff = SHORTEST_BACKOFF
         while True:
-            started = time.monotonic()
+            began = time.monotonic()
             try:
-                await self.wait_closed()
-            except EmbeddedServerError as error:
-                log.error("postgres_ended", error=str(error))
-            if time.monotonic() - started > STABLE_AFTER:
-                backoff = 0.2
-            while True:
-                try:
+                if self.pid is None:
                     await self._start()
-                    break
-                except (EmbeddedServerError, OSError) as error:
-                    log.error("postgres_restart_failed", error=str(error), retry_in=backoff)
-                    await asyncio.sleep(backoff)
-                    backoff = min(backoff * 2, LONGEST_BACKOFF)
+                await self.wait_closed()
+            except (EmbeddedServerError, OSError) as error:
+                if time.monotonic() - began > STABLE_AFTER:
+                    backoff = SHORTEST_BACKOFF
+                log.error("postgres_ended", error=str(error), restart_in=backoff)
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
 
     async def _start(self) -> None:
         began = time.monotonic()
@@ -194,19 +191,18 @@ class EmbeddedServer:
                 (signal.SIGINT, FAST_SHUTDOWN_DEADLINE),
                 (signal.SIGQUIT, IMMEDIATE_SHUTDOWN_DEADLINE),
             ):
-                process.send_signal(number)
+                _send(process, number)
                 try:
                     async with asyncio.timeout(deadline):
                         await process.wait()
                     return
                 except TimeoutError:
                     log.warning("postgres_stops_slowly", signal=number.name, seconds=deadline)
-            process.kill()
+            _send(process, signal.SIGKILL)
             await process.wait()
         except asyncio.CancelledError:
             # Whoever cancels the stopping is in a hurry; the log on disk holds every commit.
-            if process.returncode is None:
-                process.send_signal(signal.SIGQUIT)
+            _send(process, signal.SIGQUIT)
             raise
 
     def _log_tail(self, lines: int = 5) -> str:
@@ -254,3 +250,8 @@ async def _create_database(maintenance_dsn: str) -> None:
             await connection.execute(f"CREATE DATABASE {DATABASE}")
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT)
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has ended in this moment
+        process.send_signal(number)

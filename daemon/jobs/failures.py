@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from asyncpg import Record
 
@@ -88,4 +89,4 @@ def _without_nul(text: str) -> str:
 
 
 def _failure(row: Record) -> JobFailure:
-    return JobFailure(**dict(row))
+    return JobFailure(**dict(row) | {"job_id": JobId(UUID(int=row["job_id"].int))})

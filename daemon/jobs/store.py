@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from asyncpg import Record
@@ -345,6 +346,7 @@ def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
+    columns["id"] = JobId(UUID(int=columns["id"].int))  # asyncpg's own kind of UUID is unknown to JSON encoders
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])

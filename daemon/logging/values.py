@@ -33,6 +33,8 @@ def to_plain(value: object, depth: int = 0) -> Any:
             return _clean(value)
         case date() | time():
             return value.isoformat()
+        case BaseException() if not isinstance(value, DongboError):  # whose text often makes no sense without the class
+            return f"{type(value).__name__}: {_to_text(value)}"
         case _ if depth >= DEEPEST:
             return "…"
         case dict():
@@ -82,13 +84,11 @@ def _key(key: object) -> str:
 
 
 def _to_text(value: object) -> str:
-    """What `str` makes of an error, a path, a number …, and `repr` of most others; their class where that fails."""
+    """What `str` makes of the value, or its class where that fails."""
     try:
         text = str(value)
     except Exception:  # noqa: BLE001 - somebody's __str__ or __repr__; the log must go on
-        text = f"<{type(value).__qualname__} that can't be shown>"
-    if isinstance(value, BaseException) and not isinstance(value, DongboError) and not text:
-        text = type(value).__qualname__
+        text = f"<{type(value).__name__} that can't be shown>"
     return _clean(text)
 
 

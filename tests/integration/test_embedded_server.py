@@ -86,11 +86,7 @@ class TestStart:
     @pytest.mark.parametrize(
         "name",
         [
-            pytest.param("with space", id="space"),
-            pytest.param("a,b", id="comma"),
-            pytest.param('it\'s "quoted"', id="quotes"),
-            pytest.param("back\\slash $HOME `x` %20 #?&=", id="shell-and-url"),
-            pytest.param("cửa hàng", id="vietnamese"),
+            pytest.param('it\'s a "cửa hàng", back\\slash $HOME `x` %20 #?&=', id="characters"),
             pytest.param("/".join(["long" * 20] * 4), id="long"),
         ],
     )

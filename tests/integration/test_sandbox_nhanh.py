@@ -126,14 +126,15 @@ async def test_following_next_yields_every_row_once(
 
 
 async def test_quirks_of_paging_all_occur(caller: Caller) -> None:
-    """`next` is an object, an array and a string in turn; pages come short and empty; the end has three forms."""
-    shapes, sizes, ends = set(), set(), set()
+    """`next` and warnings are an object, an array and a string in turn; pages come short and empty; ends vary."""
+    shapes, sizes, ends, warnings = set(), set(), set(), set()
     caller.sandbox.limits = False
     for size in range(3, 40):
         paginator: Json = {"size": size, "sort": {"id": "asc"}}
         while True:
             answer = await caller.call("customer/list", {"paginator": paginator})
             following = (answer.get("paginator") or {}).get("next")
+            warnings.add(type(answer.get("warning")))
             sizes.add("empty" if not answer["data"] else "short" if len(answer["data"]) < size else "full")
             if following is None:
                 ends.add(json.dumps(answer.get("paginator", "absent")))
@@ -141,6 +142,7 @@ async def test_quirks_of_paging_all_occur(caller: Caller) -> None:
             shapes.add(type(following))
             paginator["next"] = following
     assert shapes == {dict, list, str}
+    assert warnings == {dict, list, str, type(None)}
     assert sizes == {"empty", "short", "full"}
     assert ends == {'{"next": null}', "{}", '"absent"'}
 

@@ -77,7 +77,7 @@ def test_fields(ours: GraphQLSchema, official: GraphQLSchema) -> None:
 
 
 def test_arguments(ours: GraphQLSchema, official: GraphQLSchema) -> None:
-    """Every argument exists with the same type (or a nullable one, where the default is missing), and none required is left out."""
+    """Every argument exists with its type, or nullable where its default is missing; no required one is left out."""
     for definition in own_types(ours):
         if not isinstance(definition, GraphQLObjectType | GraphQLInterfaceType):
             continue

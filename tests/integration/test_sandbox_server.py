@@ -67,7 +67,8 @@ async def test_a_shop_from_shopify_exports(tmp_path: Path) -> None:
     """With product exports, Nhanh sells what they list."""
     export = tmp_path / "products.csv"
     lines = [
-        "Handle,Title,Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price",
+        "Handle,Title,Vendor,Type,Tags,Published,Option1 Name,Option1 Value,"
+        "Variant SKU,Variant Inventory Qty,Variant Price",
         "ao,Áo,May Việt,Áo,nam,true,Size,S,AO-S,3,99000",
         "ao,,,,,,,M,AO-M,4,109000",
         "mu,Mũ,May Việt,Mũ,,true,Title,Default Title,MU,1,59000",

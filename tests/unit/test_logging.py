@@ -1,4 +1,4 @@
-"""The log: one form for our events and the libraries', readable where a person reads it, and never a secret (rule 11)."""
+"""The log: one form for our events and the libraries', fit for who reads it, and never a secret (rule 11)."""
 
 import asyncio
 import io
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 import structlog
 import time_machine
@@ -135,7 +136,8 @@ class TestSecrets:
         """In events, keys, nested values, arguments of libraries, messages of exceptions and their source lines."""
         configure_logging("debug", log_format, stream=stream, environ={})
         register_secret(SECRET)
-        log.info(f"called with {SECRET}", url=f"https://x/?t={SECRET}", nested=[{"a": (SECRET,)}], **{SECRET: 1})
+        event = f"called with {SECRET}"
+        log.info(event, url=f"https://x/?t={SECRET}", nested=[{"a": (SECRET,)}], **{SECRET: 1})
         logging.getLogger("aiohttp").warning("header %r", {"x": SECRET})
         logging.getLogger("aiohttp").warning("bytes %s", SECRET.encode())
         try:
@@ -172,12 +174,16 @@ class TestSecrets:
         log.info("page_stored")
         assert events(stream)[0]["event"] == "page_stored"
 
-    @given(st.text(min_size=6), st.text(), st.text())
+    @given(
+        st.text(st.characters(exclude_characters="0123456789 *"), min_size=6, max_size=20),
+        st.text("0123456789 ", max_size=5),
+        st.text("0123456789 ", max_size=5),
+    )
     def test_any_secret_in_any_text(self, secret: str, before: str, after: str) -> None:
         """A registered value is found in whatever surrounds it."""
         redactor = Redactor()
         redactor.register(secret)
-        assert secret not in redactor.redact(before + secret + after).replace(MASK, "\0")
+        assert redactor.redact(before + secret + after) == before + MASK + after
 
     def test_a_long_text_is_cut_after_masking(self, stream: io.StringIO) -> None:
         """The cut leaves no half of a secret."""
@@ -238,7 +244,7 @@ class TestValues:
         endless: list[Any] = []
         endless.append(endless)
         configure_logging(stream=stream, environ={})
-        log.info("odd", broken=Broken(), endless=endless, half="\ud800", huge=2**70, nan=float("nan"), keys={1: {2, 2}})
+        log.info("odd", broken=Broken(), endless=endless, half="\ud800", huge=2**70, nan=float("nan"), keys={1: {2}})
         log.info("path", path=Path("/x"), time=datetime(2026, 1, 1, tzinfo=UTC), secret=SecretStr("x"), type=str)
         odd, path = events(stream)
         assert odd["broken"] == "<Broken that can't be shown>"
@@ -261,16 +267,18 @@ class TestValues:
 
     @given(
         st.dictionaries(
-            st.text(),
+            st.text(max_size=5),
             st.recursive(
-                st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),
-                lambda values: st.lists(values) | st.dictionaries(st.text() | st.integers(), values),
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5),
+                lambda values: st.lists(values, max_size=3) | st.dictionaries(st.integers(), values, max_size=3),
+                max_leaves=10,
             ),
+            max_size=3,
         )
     )
     def test_any_value_becomes_json(self, event: dict[str, Any]) -> None:
         """Whatever is logged has a form that JSON can hold."""
-        json.dumps(plain_event(event)).encode()
+        assert orjson.dumps(plain_event(event))
 
     def test_the_console_shows_control_characters(self, stream: io.StringIO) -> None:
         """A customer's name can neither colour the terminal nor forge a second line."""

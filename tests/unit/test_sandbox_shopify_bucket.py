@@ -43,7 +43,9 @@ def test_a_refused_query_costs_nothing() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 30)),  # requested, share of it refunded, seconds until
+    st.tuples(
+        st.integers(0, 1000), st.floats(0, 1), st.floats(0, 30)
+    ),  # requested, share of it refunded, seconds until
     max_size=60,
 )
 

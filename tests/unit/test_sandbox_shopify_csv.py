@@ -60,7 +60,12 @@ def test_column_names_of_the_present_template(tmp_path: Path) -> None:
     (product,) = read_products([export(tmp_path, header + "Áo,ao,Draft,A-1,12.50,TRUE,-3\n")])
     (variant,) = product.variants
     assert (product.handle, product.status) == ("ao", "DRAFT")
-    assert (variant.sku, variant.price, variant.continue_selling, variant.quantity) == ("A-1", Decimal("12.50"), True, -3)
+    assert (variant.sku, variant.price, variant.continue_selling, variant.quantity) == (
+        "A-1",
+        Decimal("12.50"),
+        True,
+        -3,
+    )
 
 
 def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:

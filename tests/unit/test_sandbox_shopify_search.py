@@ -16,21 +16,42 @@ SAIGON = ZoneInfo("Asia/Ho_Chi_Minh")
 MOMENT = datetime(2026, 10, 1, 12, 30, tzinfo=UTC)
 
 
-def product(**changes: object) -> Product:
+def product() -> Product:
     """A product on sale in the summer."""
     variant = Variant(7, 1, 70, "Đỏ", "AT-DO", "8930", Decimal(190), None, 1, ("Đỏ",), MOMENT, MOMENT)
-    made = Product(
-        5, "ao-thun", "Áo thun mùa hè", "", "Lụa Vạn Phúc", "Áo", ["sale", "mùa hè"], "ACTIVE", ("Màu",), MOMENT, MOMENT,
-        MOMENT, [variant],
-    )  # fmt: skip
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
+    return Product(
+        id=5,
+        handle="ao-thun",
+        title="Áo thun mùa hè",
+        description_html="",
+        vendor="Lụa Vạn Phúc",
+        product_type="Áo",
+        tags=["sale", "mùa hè"],
+        status="ACTIVE",
+        option_names=("Màu",),
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        published_at=MOMENT,
+        variants=[variant],
+    )
 
 
 def customer() -> Customer:
     """A customer who has bought four times."""
-    return Customer(9, "An", "Nguyễn", "an@example.vn", "+84903123456", None, ["vip"], "ENABLED", Decimal(1500), 4, MOMENT, MOMENT)  # fmt: skip
+    return Customer(
+        id=9,
+        first_name="An",
+        last_name="Nguyễn",
+        email="an@example.vn",
+        phone="+84903123456",
+        note=None,
+        tags=["vip"],
+        state="ENABLED",
+        amount_spent=Decimal(1500),
+        number_of_orders=4,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+    )
 
 
 def search(query: str) -> Search[Product]:

@@ -47,6 +47,13 @@ class _Bad:
     number_fields: tuple[str, ...]
 
 
+# Nhanh documentation, "Successful response": a warning is a string, an object or an array. By page number modulo 60.
+_WARNINGS = {
+    30: b',"warning":"sandbox: an example of a warning"',
+    40: b',"warning":{"sandbox":"an example of a warning"}',
+    50: b',"warning":["sandbox: an example","of two warnings"]',
+}
+
 _BAD_PRODUCT = _Bad("products", "id", ("status", "createdAt", "updatedAt"))
 _BAD_INVENTORY = _Bad("inventory", "productId", ("prices", "inventory"))
 _BAD_CUSTOMER = _Bad("customers", "id", ("points", "totalAmount", "updatedAt"))
@@ -212,4 +219,5 @@ def _envelope(sandbox: NhanhSandbox, asked: _Asked, rows: list[bytes], following
     else:
         ends = (b',"paginator":{"next":null}', b',"paginator":{}', b"")
         paginator = ends[asked.position.page % 3 if sandbox.quirks else 0]
-    return b'{"code":1' + paginator + b',"data":[' + b",".join(rows) + b"]}"
+    warning = _WARNINGS.get(asked.position.page % 60, b"") if sandbox.quirks else b""
+    return b'{"code":1' + warning + paginator + b',"data":[' + b",".join(rows) + b"]}"

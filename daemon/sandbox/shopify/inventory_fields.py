@@ -39,6 +39,7 @@ class StockLevel:
 
     @property
     def id(self) -> int:
+        """The location's number, which tells an item's levels apart."""
         return self.level.location_id
 
 

@@ -1,0 +1,94 @@
+"""`dongbo check`: is the configuration right, when does what fire, and, with `--live`, does all of it answer?"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daemon.config import Settings
+
+FIRES_SHOWN = 5
+
+
+def check(
+    live: Annotated[
+        bool, typer.Option("--live", help="Try the database and the credentials of all stores, too.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration file and show when each schedule fires next."""
+    from daemon.cli import output
+    from daemon.cli.findings import any_failed, to_json, write_findings
+    from daemon.cli.options import find_config
+    from daemon.config import load_settings
+    from daemon.errors import ConfigError
+
+    path = find_config(config)
+    try:
+        settings = load_settings(path)
+        fires = _next_fires(settings)
+    except ConfigError as error:
+        if as_json:
+            output.write_json({"config": str(path), "ok": False, "problems": error.problems})
+        raise
+    findings = _try_live(settings) if live else []
+    is_well = not any_failed(findings)
+    if as_json:
+        report = {"config": str(path), "ok": is_well, "problems": [], "schedules": fires}
+        output.write_json(report | ({"live": to_json(findings)} if live else {}))
+    else:
+        _write(path, settings, fires)
+        if findings:
+            output.write_text("")
+            write_findings(findings)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
+    from datetime import UTC, datetime
+
+    from daemon.schedules.cron import next_fires
+
+    now = datetime.now(UTC)
+    return [
+        {
+            "name": schedule.name,
+            "store": schedule.store,
+            "job": schedule.job,
+            "cron": schedule.cron,
+            "timezone": str(zone),
+            "next": [fire.astimezone(zone).isoformat() for fire in next_fires(schedule.cron, now, zone, FIRES_SHOWN)],
+        }
+        for schedule in settings.schedules
+        for zone in (settings.zone_of(schedule),)
+    ]
+
+
+def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]]) -> None:
+    from datetime import datetime
+
+    from daemon.cli import output
+
+    output.write_text(f"{path} is right: {len(settings.stores)} stores, {len(settings.schedules)} schedules")
+    for schedule in fires:
+        output.write_text(
+            f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {schedule['cron']} ({schedule['timezone']})"
+        )
+        for fire in schedule["next"]:
+            output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")
+
+
+def _try_live(settings: "Settings") -> list[Any]:
+    import asyncio
+
+    from daemon.cli.live_checks import check_live
+    from daemon.logging import configure_logging
+
+    configure_logging("error", "console")  # what goes wrong becomes a finding
+    return asyncio.run(check_live(settings))

@@ -1,0 +1,150 @@
+"""Tries the credentials of every store, and says which jobs they allow."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from daemon.cli.findings import Finding, failed, ok, warning
+from daemon.config import NhanhSettings, ResolvedSecrets, Settings, ShopifySettings, StoreSecrets
+from daemon.errors import SourceError, SourceRefused
+from daemon.jobs.model import JobType
+from daemon.sources.http import Backoff, open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.models import NhanhAccess
+from daemon.sources.page import Page
+from daemon.sources.shopify.client import ShopifyClient
+
+EXPIRES_SOON = 30  # days
+BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
+# Shopify documentation, "Access scopes": what the queries of each pull touch.
+NEEDED_SCOPES = {
+    JobType.PULL_SHOPIFY_PRODUCTS: ("read_products", "read_inventory"),
+    JobType.PULL_SHOPIFY_CUSTOMERS: ("read_customers",),
+}
+
+
+async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
+    """One store after the other: a source that does not answer is a finding like any other."""
+    if not settings.stores:
+        return [warning("stores", "none is configured", "add a table [stores.main.nhanh] or [stores.main.shopify]")]
+    findings: list[Finding] = []
+    async with open_session() as session:
+        for name, store in settings.stores.items():
+            if store.nhanh is not None:
+                findings += await _check_nhanh(f"{name} nhanh", session, store.nhanh, secrets.stores[name])
+            if store.shopify is not None:
+                findings += await _check_shopify(f"{name} shopify", session, store.shopify, secrets.stores[name])
+    return findings
+
+
+async def _check_nhanh(
+    subject: str, session: aiohttp.ClientSession, settings: NhanhSettings, secrets: StoreSecrets
+) -> list[Finding]:
+    client = NhanhClient(
+        session,
+        app_id=settings.app_id,
+        business_id=settings.business_id,
+        access_token=_reveal(secrets.nhanh_access_token) or "",
+        secret_key=_reveal(secrets.nhanh_secret_key),
+        base_url=settings.base_url,
+        limits=LimiterRegistry(),
+        backoff=BACKOFF,
+    )
+    findings = []
+    if secrets.nhanh_secret_key is None:
+        advice = "add secret_key to the store's nhanh table"
+        findings.append(warning(subject, "when the access token expires can't be told without the secret key", advice))
+    else:
+        try:
+            findings += _judge_access(subject, await client.check_access_token(), settings)
+        except SourceError as error:
+            findings.append(_unreachable(subject, error))
+            if not isinstance(error, SourceRefused):
+                return findings
+    meter = CallMeter()
+    pulls = {
+        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
+    }
+    return findings + [await _try_first_page(subject, job_type, pages) for job_type, pages in pulls.items()]
+
+
+def _judge_access(subject: str, access: NhanhAccess, settings: NhanhSettings) -> list[Finding]:
+    days = (access.expires_at - datetime.now(UTC)).days
+    expiry = f"the access token expires in {days} days, on {access.expires_at:%Y-%m-%d}"
+    renew = "make a new one on open.nhanh.vn: authorise the app again, it can't be prolonged"
+    findings = [
+        failed(subject, f"the access token expired on {access.expires_at:%Y-%m-%d}", renew)
+        if days < 0
+        else warning(subject, expiry, renew)
+        if days < EXPIRES_SOON
+        else ok(subject, expiry)
+    ]
+    if access.business_id != settings.business_id:
+        detail = f"the access token is for business {access.business_id}, the configuration says {settings.business_id}"
+        findings.append(failed(subject, detail, "correct business_id, or take that business's token"))
+    if access.depot_ids:
+        depots = ", ".join(map(str, access.depot_ids))
+        findings.append(
+            warning(
+                subject,
+                f"the access token sees depots {depots} only: stock in all others is missing without a word",
+                "authorise the app for all depots, unless that is meant",
+            )
+        )
+    else:
+        findings.append(ok(subject, "the access token sees all depots"))
+    if access.permissions:
+        findings.append(ok(subject, f"permissions: {', '.join(access.permissions)}"))
+    return findings
+
+
+async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[Page[Any]]) -> Finding:
+    try:
+        await anext(pages, None)
+    except SourceError as error:
+        return _unreachable(f"{subject} {job_type}", error)
+    finally:
+        await pages.aclose()  # type: ignore[attr-defined] - they are generators
+    return ok(subject, f"{job_type} can run")
+
+
+async def _check_shopify(
+    subject: str, session: aiohttp.ClientSession, settings: ShopifySettings, secrets: StoreSecrets
+) -> list[Finding]:
+    client = ShopifyClient(
+        session,
+        shop=settings.shop,
+        access_token=_reveal(secrets.shopify_access_token) or "",
+        base_url=settings.base_url,
+        limits=LimiterRegistry(),
+        backoff=BACKOFF,
+    )
+    try:
+        granted = await client.granted_scopes()
+    except SourceError as error:
+        return [_unreachable(subject, error)]
+    findings = [ok(subject, f"the access token is good; granted scopes: {', '.join(sorted(granted)) or 'none'}")]
+    for job_type, needed in NEEDED_SCOPES.items():
+        # Who may write a thing may read it.
+        missing = [scope for scope in needed if not {scope, scope.replace("read_", "write_")} & granted]
+        if missing:
+            advice = f"add {', '.join(missing)} to the app's Admin API scopes in Shopify, and install it again"
+            findings.append(failed(subject, f"{job_type} can't run: the scopes {', '.join(missing)} are missing", advice))
+        else:
+            findings.append(ok(subject, f"{job_type} can run"))
+    return findings
+
+
+def _unreachable(subject: str, error: SourceError) -> Finding:
+    if isinstance(error, SourceRefused):
+        return failed(subject, str(error))
+    return failed(subject, str(error), "look whether the internet connection and base_url are right, and try again")
+
+
+def _reveal(secret: Any) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

@@ -1,0 +1,134 @@
+"""Jobs as tables, as one, and as the answer to a request."""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import tzinfo
+
+from rich.text import Text
+
+from daemon.cli import output, wording
+from daemon.cli.client import DaemonClient
+from daemon.cli.documents import FailureDocument, JobDocument
+from daemon.cli.following import View, follow_until_ended
+from daemon.cli.target import Target
+from daemon.cli.views import JsonView, ended, open_view
+from daemon.cli.wording import is_live
+from daemon.errors import LiveJobExists
+from daemon.ids import JobId
+
+LONGEST_ERROR = 60  # characters in a list
+COSTS = {
+    "pages": "pages",
+    "api_calls": "API calls",
+    "retries": "repeated calls",
+    "rate_limited": "times told to wait",
+    "rate_limit_wait_seconds": "s waited for the rate limit",
+    "retry_wait_seconds": "s waited after failures",
+    "deleted": "rows found deleted",
+}
+
+
+def open_watch_view(zone: tzinfo, *, as_json: bool) -> AbstractContextManager[View]:
+    """The view of `jobs watch`, whose result is what it shows."""
+    return nullcontext(JsonView()) if as_json else open_view(sys.stdout, zone=zone, summarise=True)
+
+
+def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
+    """Jobs as a table."""
+    output.write_table(
+        ("id", "type", "store", "status", "rows", "failed", "created", "took", "error"),
+        [_row(job, zone) for job in jobs],
+        numbers=("rows", "failed", "took"),
+    )
+
+
+def write_one(job: JobDocument, failures: Sequence[FailureDocument], zone: tzinfo) -> None:
+    """All that there is to know of one job."""
+    took = wording.job_duration(job)
+    fields = {
+        "job": job["id"],
+        "type": job["type"],
+        "store": job["store"],
+        "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
+        "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
+        "params": ", ".join(f"{name} = {output.plain(value)}" for name, value in job["params"].items()) or "-",
+        "rows": f"{wording.rows(job)}: {wording.counters(job)}",
+        "cost": ", ".join(
+            f"{job['metadata'][name]:,} {word}" for name, word in COSTS.items() if job["metadata"].get(name)
+        )
+        or "-",
+        "rate": wording.rate(job) or "-",
+        "attempt": f"{job['attempt']} of {job['max_attempts']}",
+        "worker": job["worker"] or "-",
+        "created": wording.moment(job["created_at"], zone),
+        "started": wording.moment(job["started_at"], zone),
+        "ended": wording.moment(job["completed_at"], zone),
+        "took": wording.duration(took) if took is not None else "-",
+        "note": wording.note(job) or "-",
+    }
+    width = max(map(len, fields))
+    console = output.data_console()
+    for name, value in fields.items():
+        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
+    for failure in failures:
+        state = "stored by a retry" if failure["resolved_at"] else "not stored"
+        text = f"  row {failure['source_id'] or '(no id)'}, {state}: {output.plain(failure['reason'])}"
+        console.print(Text(text), soft_wrap=True)
+    if job["failed"] and any(failure["resolved_at"] is None for failure in failures):
+        output.say(f"{job['failed']} rows failed. Try just these again: dongbo jobs retry {job['id']} --failed")
+
+
+def write_outcome(job: JobDocument, as_json: bool, what: str) -> None:
+    """What a request has done to a job."""
+    if as_json:
+        output.write_json(job)
+    else:
+        output.write_text(f"{job['type']} of {job['store']}, job {job['id']}, {what}")
+
+
+async def show_requested(
+    client: DaemonClient, target: Target, ask: Callable[[], Awaitable[JobDocument]], *, wait: bool, as_json: bool
+) -> bool:
+    """Ask for a job and, if wanted, follow it to its end; whether all went well.
+
+    Where a live job stands in its place, that one is followed. Without `wait` that raises LiveJobExists.
+    """
+    try:
+        job = await ask()
+    except LiveJobExists as live:
+        if not wait:
+            raise LiveJobExists(f"{live} (follow it: dongbo jobs watch {live.job_id})", live.job_id) from None
+        output.say(f"dongbo: {live}; following that one")
+        job = await client.job(live.job_id)
+    if not wait:
+        write_outcome(job, as_json, "is submitted")
+        if not as_json:
+            output.say(f"Follow it: dongbo jobs watch {job['id']}")
+        return True
+    with open_view(sys.stderr, zone=target.zone, summarise=False) as view:
+        (job,) = await follow_until_ended(client, [JobId(job["id"])], view)  # type: ignore[arg-type]
+    if as_json:
+        output.write_json(job)
+    else:
+        output.data_console().print(ended(job), soft_wrap=True)
+    return job["status"] == "COMPLETED"
+
+
+def _row(job: JobDocument, zone: tzinfo) -> list[Text]:
+    took = wording.job_duration(job)
+    status = Text(job["status"], style=wording.STATUS_STYLES[job["status"]])
+    if is_live(job) and (done := wording.percent(job)):
+        status.append(f" {done}")
+    error = output.plain(job["error"] or "")
+    return [
+        Text(job["id"]),
+        Text(job["type"]),
+        Text(job["store"]),
+        status,
+        Text(wording.number(job["processed"])),
+        Text(wording.number(job["failed"]), style="red" if job["failed"] else ""),
+        Text(wording.moment(job["created_at"], zone)),
+        Text(wording.duration(took) if took is not None else "-"),
+        Text(error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"),
+    ]

@@ -1,0 +1,177 @@
+"""`dongbo jobs`: look at jobs, follow, cancel, retry and prune them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.options import ConfigOption, JsonOption, UrlOption
+from daemon.jobs.model import JobStatus, JobType
+
+if TYPE_CHECKING:
+    from daemon.cli.client import DaemonClient
+    from daemon.cli.target import Target
+    from daemon.ids import JobId
+
+app = typer.Typer(help="Look at jobs, follow, cancel, retry and prune them.", no_args_is_help=True)
+
+JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, as `jobs list` shows it.")]
+
+
+@app.command("list")
+def list_jobs(
+    store: Annotated[str | None, typer.Option(help="Only jobs of this store.")] = None,
+    job_type: Annotated[JobType | None, typer.Option("--type", help="Only jobs of this type.")] = None,
+    status: Annotated[
+        JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    from daemon.cli import job_output, output
+    from daemon.cli.talking import talk
+
+    async def ask(client: "DaemonClient", target: "Target") -> None:
+        found = await client.jobs(store=store, job_type=job_type, status=status, limit=limit)
+        if as_json:
+            output.write_json({"jobs": found})
+        elif found:
+            job_output.write_list(found, target.zone)
+        else:
+            output.say("There are no such jobs.")
+
+    talk(config, url, ask)
+
+
+@app.command()
+def show(
+    job_id: JobIdArgument,
+    failures: Annotated[int, typer.Option(min=0, max=1000, help="Show at most so many rows that failed.")] = 10,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one job with its parameters, counters, costs and failed rows."""
+    from daemon.cli import job_output, output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", target: "Target") -> None:
+        job = await client.job(wanted)
+        letters = await client.failures(wanted, limit=failures) if failures and job["failed"] else []
+        if as_json:
+            output.write_json({**job, "failures": letters})
+        else:
+            job_output.write_one(job, letters, target.zone)
+
+    talk(config, url, ask)
+
+
+@app.command()
+def watch(
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all jobs, for ever.")
+    ] = None,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow jobs live, through restarts of the daemon."""
+    from daemon.cli import following, job_output
+    from daemon.cli.talking import talk
+
+    wanted = [_job_id(job_id) for job_id in job_ids or []]
+
+    async def follow(client: "DaemonClient", target: "Target") -> bool:
+        with job_output.open_watch_view(target.zone, as_json=as_json) as view:
+            if not wanted:
+                await following.watch(client, view)
+                return True
+            ended = await following.follow_until_ended(client, wanted, view)
+            return all(job["status"] == JobStatus.COMPLETED for job in ended)
+
+    if not talk(config, url, follow):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    job_id: JobIdArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """Cancel a job: a pending one at once, a running one within a page."""
+    from daemon.cli import job_output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", _target: "Target") -> None:
+        job = await client.cancel(wanted)
+        job_output.write_outcome(job, as_json, "is cancelled" if job["completed_at"] else "will stop at its next page")
+
+    talk(config, url, ask)
+
+
+@app.command()
+def retry(
+    job_id: JobIdArgument,
+    failed: Annotated[bool, typer.Option("--failed", help="Take up just the rows that failed, in a new job.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")] = False,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a failed or cancelled job again from where it stopped, or just the failed rows of any job."""
+    from daemon.cli import job_output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", target: "Target") -> bool:
+        return await job_output.show_requested(
+            client, target, lambda: client.retry(wanted, failed_rows=failed), wait=wait, as_json=as_json
+        )
+
+    if not talk(config, url, ask):
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Days; else [jobs] retention_days.")
+    ] = None,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete jobs that ended long ago, with their failed rows."""
+    from daemon.cli import output
+    from daemon.cli.talking import talk
+
+    async def ask(client: "DaemonClient", target: "Target") -> None:
+        days = older_than
+        if days is None:
+            if target.settings is None:
+                raise typer.BadParameter("name the number of days", param_hint="--older-than")
+            days = target.settings.jobs.retention_days
+        deleted = await client.prune(days)
+        if as_json:
+            output.write_json({"deleted": deleted, "older_than_days": days})
+        else:
+            output.write_text(f"{deleted} jobs deleted that ended more than {days:g} days ago")
+
+    talk(config, url, ask)
+
+
+def _job_id(text: str) -> "JobId":
+    from uuid import UUID
+
+    from daemon.ids import JobId
+
+    try:
+        return JobId(UUID(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a job's id: `dongbo jobs list` shows them") from None

@@ -1,0 +1,190 @@
+"""The daemon's figures for Prometheus. A scrape costs three small queries; without the database the rest is answered."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from platform import python_version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from daemon.ids import JobId
+from daemon.jobs.model import Counters, Job
+from daemon.status.checks import Check
+from daemon.status.parts import StatusParts
+from daemon.status.sse import EventStreams
+from daemon.status.survey import Survey
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+METRICS: Final[dict[str, str]] = {
+    "dongbo_build_info": "The running version; always 1.",
+    "dongbo_ready": "Whether all checks of /readyz pass.",
+    "dongbo_check": "Whether a check of /readyz passes.",
+    "dongbo_jobs": "Jobs that the database keeps, by type and status.",
+    "dongbo_running_job_processed_rows": "Rows that a running job has seen.",
+    "dongbo_running_job_rows": "Rows that a running job expects, where its source can tell.",
+    "dongbo_job_rows_total": "Rows that jobs have dealt with since this daemon started, by outcome.",
+    "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
+    "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
+    "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
+    "dongbo_schedule_paused": "Whether the schedule is paused.",
+    "dongbo_pool_connections": "Connections to the database that are open.",
+    "dongbo_pool_connections_in_use": "Connections to the database that are lent out.",
+    "dongbo_pool_connections_max": "Connections to the database that may be open.",
+    "dongbo_hub_listening": "Whether changes of jobs are heard of at once.",
+    "dongbo_notification_lag_seconds": "From sending a notification to hearing it, as last measured.",
+    "dongbo_event_streams": "Readers of /api/events.",
+    "dongbo_event_loop_lag_seconds": "How long a callback waited for its turn, at this scrape.",
+}
+"""Every metric of ours by its name, with its meaning. Those of the process come on top (process_…, python_gc_…)."""
+
+OUTCOMES = ("created", "updated", "skipped", "failed")
+MOST_JOBS = 10_000  # whose counters are remembered
+
+
+class RowCounter:
+    """Sums up what becomes of rows, out of the changes of jobs that the hub tells of.
+
+    The counters of jobs go up only, and the hub tells of each job's last state, so nothing is missed; what jobs
+    had counted before the daemon started is left out.
+    """
+
+    def __init__(self, started_at: datetime) -> None:
+        self._started_at = started_at
+        self._known: OrderedDict[JobId, Counters] = OrderedDict()
+        self.totals: dict[tuple[str, str], Counters] = {}  # by store and type
+
+    def count(self, job: Job) -> None:
+        """Take in a job's present state."""
+        present = Counters(job.created, job.updated, job.skipped, job.failed)
+        before = self._known.get(job.id)
+        if before is None:
+            before = Counters() if job.created_at >= self._started_at else present
+        stream = (job.store, job.type)
+        self.totals[stream] = self.totals.get(stream, Counters()) + _difference(present, before)
+        self._known[job.id] = present
+        self._known.move_to_end(job.id)
+        if len(self._known) > MOST_JOBS:
+            self._known.popitem(last=False)
+
+
+class Metrics:
+    """Answers scrapes."""
+
+    def __init__(self, parts: StatusParts, streams: EventStreams) -> None:
+        self._parts = parts
+        self._streams = streams
+        self._rows = RowCounter(parts.started_at)
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
+        GCCollector(registry=self._process)
+
+    async def follow(self) -> None:
+        """Count the rows of jobs, until cancelled."""
+        with self._parts.hub.subscribe() as subscription:
+            while True:
+                for event in await subscription.take():
+                    self._rows.count(event.job)
+
+    async def scrape(self, checks: Sequence[Check], survey: Survey | None) -> bytes:
+        """All figures in Prometheus' text format; those of the table are left out where there is no survey."""
+        lag = await _loop_lag()
+        families = [*self._of_process(checks, lag), *self._of_schedules(), *(_of_table(survey) if survey else ())]
+        return generate_latest(_Scrape(self._process, families))
+
+    def _of_process(self, checks: Sequence[Check], loop_lag: float) -> Iterator[Metric]:
+        hub, usage = self._parts.hub, self._parts.database.usage()
+        build = _gauge("dongbo_build_info", "version", "python")
+        build.add_metric([self._parts.version, python_version()], 1)
+        yield build
+        yield _value("dongbo_ready", all(check.ok for check in checks))
+        each = _gauge("dongbo_check", "check")
+        for check in checks:
+            each.add_metric([check.name], check.ok)
+        yield each
+        yield _value("dongbo_pool_connections", usage.size)
+        yield _value("dongbo_pool_connections_in_use", usage.in_use)
+        yield _value("dongbo_pool_connections_max", usage.max)
+        yield _value("dongbo_hub_listening", hub.is_listening)
+        if hub.notification_lag is not None:
+            yield _value("dongbo_notification_lag_seconds", hub.notification_lag)
+        yield _value("dongbo_event_streams", len(self._streams))
+        yield _value("dongbo_event_loop_lag_seconds", loop_lag)
+        rows = CounterMetricFamily(
+            "dongbo_job_rows_total", METRICS["dongbo_job_rows_total"], labels=["store", "type", "outcome"]
+        )
+        for (store, job_type), counters in self._rows.totals.items():
+            for outcome in OUTCOMES:
+                rows.add_metric([store, job_type, outcome], getattr(counters, outcome))
+        yield rows
+
+    def _of_schedules(self) -> Iterator[Metric]:
+        next_fire = _gauge("dongbo_schedule_next_fire_timestamp_seconds", "store", "schedule")
+        last_fire = _gauge("dongbo_schedule_last_fire_timestamp_seconds", "store", "schedule")
+        paused = _gauge("dongbo_schedule_paused", "store", "schedule")
+        for state in self._parts.scheduler.states():
+            labels = [state.spec.store, state.spec.name]
+            paused.add_metric(labels, state.paused)
+            for family, fire in ((next_fire, state.next_fire), (last_fire, state.last_fire)):
+                if fire is not None:
+                    family.add_metric(labels, fire.timestamp())
+        yield from (next_fire, last_fire, paused)
+
+
+class _Scrape(Collector):
+    """The process's own metrics, then the given ones."""
+
+    def __init__(self, process: CollectorRegistry, families: Sequence[Metric]) -> None:
+        self._process = process
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._process.collect()
+        yield from self._families
+
+
+def _of_table(survey: Survey) -> Iterator[Metric]:
+    jobs = _gauge("dongbo_jobs", "type", "status")
+    for job_type, status, count in survey.counts:
+        jobs.add_metric([job_type, status], count)
+    yield jobs
+    processed = _gauge("dongbo_running_job_processed_rows", "store", "type")
+    expected = _gauge("dongbo_running_job_rows", "store", "type")
+    for job in survey.running:
+        processed.add_metric([job.store, job.type], job.processed)
+        if job.total is not None:
+            expected.add_metric([job.store, job.type], job.total)
+    yield from (processed, expected)
+    success = _gauge("dongbo_last_success_timestamp_seconds", "store", "type")
+    for store, job_type, completed_at in survey.last_completed:
+        success.add_metric([store, job_type], completed_at.timestamp())
+    yield success
+
+
+async def _loop_lag() -> float:
+    began = time.perf_counter()
+    await asyncio.sleep(0)
+    return time.perf_counter() - began
+
+
+def _gauge(name: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, METRICS[name], labels=labels)
+
+
+def _value(name: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, METRICS[name], value=value)
+
+
+def _difference(present: Counters, before: Counters) -> Counters:
+    return Counters(
+        created=max(present.created - before.created, 0),
+        updated=max(present.updated - before.updated, 0),
+        skipped=max(present.skipped - before.skipped, 0),
+        failed=max(present.failed - before.failed, 0),
+    )

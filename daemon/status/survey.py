@@ -1,0 +1,58 @@
+"""What the jobs' table says at this moment; `/status` and `/metrics` show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from asyncpg import PostgresError
+
+from daemon.database.pool import is_connection_error
+from daemon.errors import DatabaseError
+from daemon.ids import StoreName
+from daemon.jobs import store
+from daemon.jobs.model import Job, JobStatus
+from daemon.status.background import Background, SharedReading
+from daemon.status.parts import StatusParts
+
+log = structlog.get_logger()
+
+SURVEY_TIMEOUT = 2.0  # seconds
+MOST_RUNNING = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Three small queries on one connection."""
+
+    running: Sequence[Job]
+    last_completed: Sequence[tuple[StoreName, str, datetime]]  # store, type, when
+    counts: Sequence[tuple[str, str, int]]  # type, status, number of jobs
+
+
+class Surveyor:
+    """Takes surveys, one at a time."""
+
+    def __init__(self, parts: StatusParts, background: Background) -> None:
+        self._parts = parts
+        self._reading = SharedReading(background, "status-survey", self._survey, SURVEY_TIMEOUT)
+
+    async def survey(self) -> Survey | None:
+        """The survey; None while the database is away or does not answer in SURVEY_TIMEOUT seconds."""
+        try:
+            return await self._reading.get()
+        except (DatabaseError, PostgresError, TimeoutError) as error:
+            log.debug("survey_failed", error=str(error))
+            return None
+        except Exception as error:
+            if not is_connection_error(error):
+                raise
+            return None
+
+    async def _survey(self) -> Survey:
+        async with self._parts.database.acquire() as connection:
+            return Survey(
+                running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
+                last_completed=await store.last_completed(connection),
+                counts=await store.count_by_status(connection),
+            )
