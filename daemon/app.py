@@ -187,7 +187,7 @@ class Application:
         schedules = make_schedules(new)
         check_schedules(schedules, registry)
         changes = changed_parts(self._settings, new)
-        configure_logging(level=new.log.level, format=new.log.format)
+        configure_logging(new.log.level, new.log.format, zone=new.timezone)
         daemon.use_registry(registry)
         applied = await daemon.scheduler.apply(schedules)
         self._settings = new

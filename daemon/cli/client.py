@@ -120,7 +120,7 @@ class DaemonClient:
         try:
             async with self._session.get("/api/events", headers=headers, timeout=STREAM_TIMEOUT) as response:
                 if response.status != 200:
-                    raise self._failure(_problem(response, await response.read()))
+                    raise self._failure("/api/events", _problem(response, await response.read()))
                 yield read_events(response.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
@@ -136,7 +136,7 @@ class DaemonClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
         if response.status >= 400:
-            raise self._failure(_problem(response, content))
+            raise self._failure(path, _problem(response, content))
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
@@ -155,14 +155,16 @@ class DaemonClient:
             f"no daemon answers at {self._target.name}: start it with `dongbo run{self._target.config_option}`"
         )
 
-    def _failure(self, problem: Problem) -> DongboError:
+    def _failure(self, path: str, problem: Problem) -> DongboError:
         match problem.status:
             case 401:
                 return DaemonUnreachable(self._target.refused_token())
-            case 404 if problem.extra.get("type", "").endswith("schedule-not-found"):
-                return ScheduleNotFound(problem.detail)
-            case 404:
+            case 404 if path.startswith("/api/jobs/"):
                 return JobNotFound(problem.detail)
+            case 404 if path.startswith("/api/schedules/"):
+                return ScheduleNotFound(problem.detail)
+            case 503:
+                return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self._target.name})")
             case 409 if "job_id" in problem.extra:
                 return LiveJobExists(problem.detail, JobId(problem.extra["job_id"]))
             case _:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
 import orjson
@@ -32,10 +32,14 @@ class View(Protocol):
         """Something about the stream itself, such as that the daemon is away."""
 
 
-async def watch(client: DaemonClient, view: View) -> None:
-    """Show the live jobs and every change of any job, until cancelled. Raises DaemonUnreachable at the start only."""
+async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], None] | None = None) -> None:
+    """Show the live jobs and every change of any job, until cancelled.
+
+    `remark` takes what is to be said of the stream itself; the view by default. Raises DaemonUnreachable at the start
+    only.
+    """
     versions: dict[str, int] = {}
-    async with _ticking(view), aclosing(_batches(client, view.remark)) as batches:
+    async with _ticking(view), aclosing(_batches(client, remark or view.remark)) as batches:
         async for is_snapshot, jobs in batches:
             for job in jobs:
                 known = versions.get(job["id"])
@@ -68,15 +72,16 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
                 if job["id"] in states:
                     take(job)
             if is_snapshot:  # it tells of the latest jobs only, and an end may have come while nobody listened
-                for job_id in job_ids:
-                    take(await client.job(job_id))
+                with suppress(DaemonUnreachable):  # it has gone again: the stream says so, too
+                    for job_id in job_ids:
+                        take(await client.job(job_id))
     return [states[str(job_id)] for job_id in job_ids]
 
 
 async def _batches(
     client: DaemonClient, remark: Callable[[str], None]
 ) -> AsyncIterator[tuple[bool, list[JobDocument]]]:
-    """What the stream tells of, for ever: whether it is the snapshot at its beginning, and the jobs.
+    """What the stream tells of, for ever: whether it is the beginning of a connection, and the jobs.
 
     A lost connection is made again. Raises DaemonUnreachable when the first one can't be had.
     """
@@ -89,6 +94,7 @@ async def _batches(
                 if failures:
                     remark("the daemon answers again")
                 has_connected, failures = True, 0
+                yield True, []
                 async for event in events:
                     last_id = event.id or last_id
                     yield _batch(event)

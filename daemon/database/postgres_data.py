@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,7 @@ from daemon.errors import EmbeddedServerError, StateDirectoryError
 
 log = structlog.get_logger()
 
+UNFINISHED = "postgres.unfinished-"
 INITDB_OPTIONS = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums", "--no-instructions")
 
 
@@ -51,8 +53,7 @@ async def initialize(binaries: Binaries, data: Path) -> None:
         EmbeddedServerError: initdb failed; with the last lines of what it said.
     """
     log.info("postgres_initializing", version=binaries.version, data=str(data))
-    unfinished = data.with_name("postgres.unfinished")
-    _make_empty(unfinished)
+    unfinished = _unfinished_directory(data)
     process = await run_postgres_program(
         binaries.initdb,
         ["-D", str(unfinished), *INITDB_OPTIONS],
@@ -71,13 +72,14 @@ async def initialize(binaries: Binaries, data: Path) -> None:
     _move_into_place(unfinished, data)
 
 
-def _make_empty(directory: Path) -> None:
+def _unfinished_directory(data: Path) -> Path:
+    # A new name each time: the initdb of a daemon that was killed a moment ago still removes what it has made.
     try:
-        if directory.exists():
-            shutil.rmtree(directory)
-        directory.mkdir(mode=0o700)
+        for left in data.parent.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=data.parent))
     except OSError as error:
-        raise StateDirectoryError(f"{directory} can't be written: {error.strerror}") from None
+        raise StateDirectoryError(f"{data.parent} can't be written: {error.strerror}") from None
 
 
 def _move_into_place(finished: Path, data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether the daemon can do its work: what stands behind `/readyz`, and behind the checks of `/status` and `/metrics`."""
+"""Whether the daemon can do its work: what `/readyz`, `/status` and `/metrics` say of it."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The daemon's figures for Prometheus. A scrape costs three small queries; without the database the rest is answered."""
+"""The daemon's figures for Prometheus. A scrape costs three small queries; without the database the rest is told."""
 
 import asyncio
 import time

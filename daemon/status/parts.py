@@ -1,4 +1,4 @@
-"""What the endpoint needs of the rest of the daemon, as interfaces: schedules and queue are known by their shape only."""
+"""What the endpoint needs of the rest of the daemon, as interfaces: schedules and queue are known by shape only."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class ScheduleState(Protocol):
 
 
 class FireOutcome(Protocol):
-    """What became of a manual run; `result` is one of "submitted", "already_live", "skipped", "failed", "not_claimed"."""
+    """What became of a manual run; `result` is "submitted", "already_live", or a reason why there is no job."""
 
     @property
     def result(self) -> str: ...

@@ -30,8 +30,8 @@ RETRY_AFTER = 5  # seconds
 BUSY = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
-class Problem(Exception):  # noqa: N818 - the name of RFC 9457
-    """An answer of status 4xx or 5xx.
+class Problem(Exception):
+    """An answer of status 4xx or 5xx, by the name that RFC 9457 gives it.
 
     Args:
         kind: a short name for what programs may want to tell apart beyond the status; becomes the problem's type.
@@ -82,11 +82,11 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        allow = {hdrs.ALLOW: ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))}
+        allow: dict[str, str] = {hdrs.ALLOW: ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))}
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=allow)
         problem = Problem(405, f"{request.method} is not for this address: use {allow[hdrs.ALLOW]}", headers=allow)
-    except Exception as error:  # noqa: BLE001 - every one is answered, and those that are bugs are logged
+    except Exception as error:
         problem = _problem_of(error)
         if problem.status == 500:
             log.exception("request_failed", method=request.method, path=request.path)

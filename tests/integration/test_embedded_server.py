@@ -123,10 +123,11 @@ class TestStart:
 
     async def test_unfinished_initdb_is_done_again(self, tmp_path: Path) -> None:
         """What a kill in the middle of initdb leaves is never taken for data."""
-        (tmp_path / "postgres.unfinished").mkdir()
-        (tmp_path / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
+        (tmp_path / "postgres.unfinished-1").mkdir()
+        (tmp_path / "postgres.unfinished-1" / "PG_VERSION").write_text("18\n")
         async with embedded_server(tmp_path) as server:
             assert await _fetch(server, "SELECT 1") == 1
+        assert {path.name for path in tmp_path.iterdir()} == {"daemon.lock", "postgres", "postgres.log"}
 
     async def test_database_dropped_by_hand_is_made_again(self, state: Path) -> None:
         """The daemon starts also when somebody dropped its database."""
@@ -231,7 +232,7 @@ class TestEnd:
     def test_kill_in_the_middle_of_initdb(self, tmp_path: Path) -> None:
         """A daemon that is killed during its first start leaves nothing that stops the next."""
         daemon = _popen(tmp_path)
-        while not (tmp_path / "postgres.unfinished" / "PG_VERSION").exists():
+        while not list(tmp_path.glob("postgres.unfinished-*/PG_VERSION")):
             assert daemon.poll() is None
         daemon.kill()
         daemon.communicate()

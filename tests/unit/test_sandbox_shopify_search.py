@@ -139,7 +139,14 @@ def test_an_unquoted_time_falls_apart() -> None:
 
 def test_a_value_that_makes_no_sense_is_reported() -> None:
     """A number, status or time that is none is ignored with a warning."""
-    assert [w["code"] for w in search("id:x status:nice updated_at:'soon'").warnings] == ["invalid_value"] * 3
+    queries = [
+        "id:x",
+        "status:nice",
+        "updated_at:'soon'",
+        "updated_at:0001-01-01",
+        "updated_at:'9999-12-31T23:59:59-12:00'",
+    ]
+    assert [search(query).warnings[0]["code"] for query in queries] == ["invalid_value"] * 5
 
 
 @pytest.mark.parametrize(

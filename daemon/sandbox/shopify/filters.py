@@ -1,7 +1,7 @@
 """The search filters of each list, as the descriptions of `query` in Shopify's schema name them."""
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -165,7 +165,8 @@ def _any_number(numbers: Callable[[T], Iterable[int | Decimal]]) -> MakePredicat
             raise InvalidValueError(value) from None
         if not bound.is_finite():
             raise InvalidValueError(value)
-        return lambda row: any(comparator.holds(number, bound) for number in numbers(row))
+        holds = comparator.relation
+        return lambda row: any(holds(number, bound) for number in numbers(row))
 
     return make
 
@@ -193,7 +194,8 @@ def _moment(moment: Callable[[T], datetime | None], zone: ZoneInfo) -> MakePredi
         bound = _time(value, zone)
         if isinstance(bound, date) and not isinstance(bound, datetime):
             return _compare_days(moment, zone, comparator, bound)
-        return lambda row: (at := moment(row)) is not None and comparator.holds(at, bound)
+        holds = comparator.relation
+        return lambda row: (at := moment(row)) is not None and holds(at, bound)
 
     return make
 
@@ -211,22 +213,17 @@ def _day(moment: Callable[[T], datetime | None], zone: ZoneInfo) -> MakePredicat
 def _compare_days(
     moment: Callable[[T], datetime | None], zone: ZoneInfo, comparator: Comparator, day: date
 ) -> Predicate[T]:
-    start = datetime.combine(day, time.min, zone)
-    end = datetime.combine(day, time.max, zone)
-
-    def matches(row: T) -> bool:
-        at = moment(row)
-        if at is None:
-            return False
-        match comparator:
-            case Comparator.EQUAL:
-                return start <= at <= end
-            case Comparator.LESS | Comparator.GREATER_OR_EQUAL:
-                return comparator.holds(at, start)
-            case Comparator.LESS_OR_EQUAL | Comparator.GREATER:
-                return comparator.holds(at, end)
-
-    return matches
+    start = datetime.combine(day, time.min, zone).astimezone(UTC)
+    end = datetime.combine(day, time.max, zone).astimezone(UTC)
+    match comparator:
+        case Comparator.EQUAL:
+            return lambda row: (at := moment(row)) is not None and start <= at <= end
+        case Comparator.LESS | Comparator.GREATER_OR_EQUAL:
+            bound = start
+        case Comparator.LESS_OR_EQUAL | Comparator.GREATER:
+            bound = end
+    holds = comparator.relation
+    return lambda row: (at := moment(row)) is not None and holds(at, bound)
 
 
 def _time(value: str, zone: ZoneInfo) -> datetime | date:
@@ -237,7 +234,7 @@ def _time(value: str, zone: ZoneInfo) -> datetime | date:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise InvalidValueError(value) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _not(make: MakePredicate[T]) -> MakePredicate[T]:

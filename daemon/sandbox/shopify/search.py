@@ -5,8 +5,9 @@ answer says so in `extensions.search`. A bare value ends at a colon, so that an 
 terms, which has been seen with the real API as well.
 """
 
+import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -26,19 +27,20 @@ class Comparator(StrEnum):
     GREATER = ">"
     GREATER_OR_EQUAL = ">="
 
-    def holds(self, left: Any, right: Any) -> bool:
-        """Whether `left` stands in this relation to `right`; both of one ordered type."""
+    @property
+    def relation(self) -> Callable[[Any, Any], bool]:
+        """The relation between two values of one ordered type."""
         match self:
             case Comparator.EQUAL:
-                return bool(left == right)
+                return operator.eq
             case Comparator.LESS:
-                return bool(left < right)
+                return operator.lt
             case Comparator.LESS_OR_EQUAL:
-                return bool(left <= right)
+                return operator.le
             case Comparator.GREATER:
-                return bool(left > right)
+                return operator.gt
             case Comparator.GREATER_OR_EQUAL:
-                return bool(left >= right)
+                return operator.ge
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,31 +122,35 @@ def _predicate(query: Query, filters: Filters[T], warnings: list[dict[str, str]]
             negated = _predicate(operand, filters, warnings)
             return None if negated is None else lambda row: not negated(row)
         case And(operands):
-            needed = [p for p in (_predicate(operand, filters, warnings) for operand in operands) if p is not None]
-            return (lambda row: all(p(row) for p in needed)) if needed else None
+            return _combined([_predicate(operand, filters, warnings) for operand in operands], all)
         case Or(operands):
-            choices = [p for p in (_predicate(operand, filters, warnings) for operand in operands) if p is not None]
-            return (lambda row: any(p(row) for p in choices)) if choices else None
+            return _combined([_predicate(operand, filters, warnings) for operand in operands], any)
+
+
+def _combined(predicates: list[Predicate[T] | None], combine: Callable[[Iterable[bool]], bool]) -> Predicate[T] | None:
+    understood = [predicate for predicate in predicates if predicate is not None]
+    if len(understood) <= 1:
+        return understood[0] if understood else None
+    return lambda row: combine(predicate(row) for predicate in understood)
 
 
 def _term_predicate(term: Term, filters: Filters[T], warnings: list[dict[str, str]]) -> Predicate[T] | None:
     if term.field is None:
-        words = [filters.anywhere(value) for value in term.values]
-        return lambda row: any(word(row) for word in words)
+        return _combined([filters.anywhere(value) for value in term.values], any)
     named = filters.named.get(term.field.lower())
     if named is None:
         warnings.append(
             {"field": term.field, "message": "Invalid search field for this query.", "code": "invalid_field"}
         )
         return None
-    choices = []
+    choices: list[Predicate[T] | None] = []
     for value in term.values:
         try:
             choices.append(named(term.comparator, value))
-        except InvalidValueError:
+        except (InvalidValueError, OverflowError):  # a time at the edge of the calendar has no equal in another zone
             message = f"Input `{value}` is not an accepted value."
             warnings.append({"field": term.field, "message": message, "code": "invalid_value"})
-    return (lambda row: any(choice(row) for choice in choices)) if choices else None
+    return _combined(choices, any)
 
 
 def _described(query: Query) -> dict[str, Any]:

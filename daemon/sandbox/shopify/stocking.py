@@ -51,9 +51,11 @@ class _Stocking:
         else:
             for number, product in enumerate(products, start=1):
                 self._state.add_product(self._exported_product(number, product))
-        for person in self._catalogue.people:
-            if Draws(self._seed, "shopify customer", person.number).permille(600):
-                self._state.add_customer(self._customer(person))
+        for index in range(len(self._catalogue.people)):
+            if Draws(self._seed, "shopify customer", index).permille(
+                600
+            ):  # people are made when looked at: not all are
+                self._state.add_customer(self._customer(self._catalogue.people[index]))
 
     # ── Products of the catalogue ───────────────────────────────────────────────────────────────────────────────────
 

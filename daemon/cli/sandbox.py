@@ -1,0 +1,121 @@
+"""`dongbo sandbox`: a Nhanh.vn and a Shopify on this machine, to try things out on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from daemon.sandbox.server import Sandbox
+
+
+def sandbox(
+    seed: Annotated[int, typer.Option(help="The same seed makes the same shop.")] = 7,
+    products: Annotated[int, typer.Option(min=0, help="How many products.")] = 300,
+    customers: Annotated[int, typer.Option(min=0, help="How many customers.")] = 2000,
+    shopify_csv: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Take the products from this export of Shopify's; may be given several times."),
+    ] = None,
+    nhanh_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Nhanh.vn; 0 takes a free one.")] = 0,
+    shopify_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Shopify; 0 takes a free one.")] = 0,
+    limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether the rate limits hold.")] = True,
+    quirks: Annotated[
+        bool, typer.Option("--quirks/--no-quirks", help="Whether answers vary in form as the real ones do.")
+    ] = True,
+    churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in the Nhanh.vn shop.")] = 0.0,
+    error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
+    rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
+    reset_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of connections reset.")] = 0.0,
+    slow_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of slow answers.")] = 0.0,
+    truncate_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of answers cut short.")] = 0.0,
+    bad_row_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that are wrong.")] = 0.0,
+    _config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a Nhanh.vn and a Shopify on this machine with the same goods, until Ctrl-C."""
+    from daemon.cli import output
+    from daemon.cli.event_loop import run_in_loop
+    from daemon.errors import ConfigError
+    from daemon.logging import configure_logging
+    from daemon.sandbox.faults import Faults
+    from daemon.sandbox.server import SandboxSettings, serve
+
+    for path in shopify_csv or ():
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such file; name a product export of Shopify's with --shopify-csv")
+    configure_logging("warning", "auto")
+    settings = SandboxSettings(
+        seed=seed,
+        products=products,
+        customers=customers,
+        limits=limits,
+        quirks=quirks,
+        faults=Faults(
+            error_500=error_rate,
+            rate_limited=rate_limit_rate,
+            reset=reset_rate,
+            slow=slow_rate,
+            truncated=truncate_rate,
+            bad_rows=bad_row_rate,
+            seed=seed,
+        ),
+        churn_per_second=churn,
+        nhanh_port=nhanh_port,
+        shopify_port=shopify_port,
+        shopify_csv=tuple(shopify_csv or ()),
+    )
+
+    def announce(running: "Sandbox") -> None:
+        if as_json:
+            output.write_json_line(_describe(running))
+        else:
+            output.say(_instructions(running))
+
+    run_in_loop(serve(settings, announce))
+
+
+def _describe(running: "Sandbox") -> dict[str, object]:
+    nhanh, shopify = running.nhanh, running.shopify
+    return {
+        "nhanh": {
+            "base_url": running.nhanh_url,
+            "app_id": nhanh.app_id,
+            "business_id": nhanh.business_id,
+            "access_token": nhanh.token,
+            "secret_key": nhanh.secret_key,
+        },
+        "shopify": {"base_url": running.shopify_url, "shop": shopify.shop, "access_token": shopify.token},
+        "goods": len(running.catalogue.goods),
+        "customers": len(running.catalogue.people),
+    }
+
+
+def _instructions(running: "Sandbox") -> str:
+    nhanh, shopify = running.nhanh, running.shopify
+    return f"""\
+A shop with {len(running.catalogue.goods):,} goods and {len(running.catalogue.people):,} customers answers at
+  Nhanh.vn  {running.nhanh_url}
+  Shopify   {running.shopify_url}
+until Ctrl-C. To point a daemon at it, set
+
+export SANDBOX_NHANH_TOKEN={nhanh.token}
+export SANDBOX_NHANH_SECRET_KEY={nhanh.secret_key}
+export SANDBOX_SHOPIFY_TOKEN={shopify.token}
+
+and put this into its configuration:
+
+[stores.sandbox.nhanh]
+app_id = {nhanh.app_id}
+business_id = {nhanh.business_id}
+access_token = {{ env = "SANDBOX_NHANH_TOKEN" }}
+secret_key = {{ env = "SANDBOX_NHANH_SECRET_KEY" }}
+base_url = "{running.nhanh_url}"
+
+[stores.sandbox.shopify]
+shop = "{shopify.shop}"
+access_token = {{ env = "SANDBOX_SHOPIFY_TOKEN" }}
+base_url = "{running.shopify_url}"
+"""

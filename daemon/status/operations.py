@@ -1,0 +1,65 @@
+"""What an entry of the route table is, and what the handlers find on the application."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel
+
+from daemon.status.checks import Checks
+from daemon.status.metrics import Metrics
+from daemon.status.parts import StatusParts
+from daemon.status.reading import JSON_TYPE
+from daemon.status.sse import EventStreams
+from daemon.status.survey import Surveyor
+
+PARTS = web.AppKey("parts", StatusParts)
+CHECKS = web.AppKey("checks", Checks)
+SURVEYOR = web.AppKey("surveyor", Surveyor)
+STREAMS = web.AppKey("streams", EventStreams)
+METRICS = web.AppKey("metrics", Metrics)
+DESCRIPTION = web.AppKey("description", bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: `schema` names one of the description's schemas."""
+
+    description: str
+    schema: str | None = None
+    content_type: str = JSON_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method on a path: its handler, and all that its description says.
+
+    Args:
+        problems: statuses of the problems that it may answer with, beyond those that every operation may.
+        is_open: whether it needs no token.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    answers: Mapping[int, Answer]
+    problems: tuple[int, ...] = ()
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # request headers with a meaning
+    is_open: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique in the table."""
+        return self.handler.__name__
+
+
+def json_response(
+    data: object, status: int = 200, *, content_type: str = JSON_TYPE, location: str | None = None
+) -> web.Response:
+    """An answer in JSON."""
+    headers = {"Location": location} if location else None
+    return web.Response(status=status, body=orjson.dumps(data), content_type=content_type, headers=headers)

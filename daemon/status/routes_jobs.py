@@ -1,0 +1,174 @@
+"""Jobs: list, look, submit, cancel, retry, prune, and follow."""
+
+from datetime import timedelta
+
+from aiohttp import hdrs, web
+
+from daemon.ids import StoreName
+from daemon.jobs.model import Job, JobRequest, JobTrigger
+from daemon.status.operations import PARTS, STREAMS, Answer, Operation, json_response
+from daemon.status.reading import (
+    EventsQuery,
+    FailuresQuery,
+    JobsQuery,
+    PruneBody,
+    RetryBody,
+    SubmitBody,
+    job_cursor,
+    number_cursor,
+    read_body,
+    read_job_cursor,
+    read_job_id,
+    read_number_cursor,
+    read_query,
+)
+from daemon.status.views import FailureList, Pruned
+
+CLIENT_HEADER = "X-Dongbo-Client"
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """Newest first."""
+    query = read_query(request, JobsQuery)
+    jobs = await request.app[PARTS].jobs.list_jobs(
+        store_name=StoreName(query.store) if query.store is not None else None,
+        job_type=query.type,
+        status=query.status,
+        before=read_job_cursor(query.cursor),
+        limit=query.limit + 1,
+    )
+    page = jobs[: query.limit]
+    cursor = job_cursor(page[-1].id) if len(jobs) > len(page) else None
+    return json_response({"jobs": [job.to_json() for job in page], "next_cursor": cursor})
+
+
+async def get_job(request: web.Request) -> web.Response:
+    """One job."""
+    job = await request.app[PARTS].jobs.get(read_job_id(request))
+    return json_response(job.to_json())
+
+
+async def list_failures(request: web.Request) -> web.Response:
+    """A job's dead letters."""
+    query = read_query(request, FailuresQuery)
+    failures = await request.app[PARTS].jobs.list_failures(
+        read_job_id(request), after=read_number_cursor(query.cursor), limit=query.limit + 1
+    )
+    page = failures[: query.limit]
+    cursor = number_cursor(page[-1].id) if len(failures) > len(page) else None
+    return json_response(FailureList(page, cursor))
+
+
+async def submit_job(request: web.Request) -> web.Response:
+    """Make a job."""
+    body = await read_body(request, SubmitBody)
+    trigger = JobTrigger.CLI if request.headers.get(CLIENT_HEADER, "").lower() == "cli" else JobTrigger.API
+    job = await request.app[PARTS].jobs.submit(JobRequest(body.type, StoreName(body.store), trigger, body.params))
+    return accepted(job)
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    """Ask a job to stop."""
+    return accepted(await request.app[PARTS].jobs.cancel(read_job_id(request)))
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    """Run a job, or its failed rows, again."""
+    job_id = read_job_id(request)
+    body = await read_body(request, RetryBody)
+    return accepted(await request.app[PARTS].jobs.retry(job_id, failed_rows=body.failed))
+
+
+async def prune_jobs(request: web.Request) -> web.Response:
+    """Delete old jobs."""
+    body = await read_body(request, PruneBody)
+    return json_response(Pruned(await request.app[PARTS].jobs.prune(timedelta(days=body.older_than_days))))
+
+
+async def follow_jobs(request: web.Request) -> web.StreamResponse:
+    """The event stream."""
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(content_type="text/event-stream")
+    query = read_query(request, EventsQuery)
+    return await request.app[STREAMS].serve(request, request.headers.get("Last-Event-ID", query.last_event_id))
+
+
+def accepted(job: Job) -> web.Response:
+    """202 with the job and where to find it."""
+    return json_response(job.to_json(), 202, location=f"/api/jobs/{job.id}")
+
+
+JOB_OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/jobs",
+        list_jobs,
+        "Jobs, newest first",
+        {200: Answer("A page of jobs", "JobList")},
+        problems=(400, 503),
+        query=JobsQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/jobs",
+        submit_job,
+        "Submit a job",
+        {202: Answer("The job; Location is its address", "Job")},
+        problems=(400, 409, 413, 415, 422, 503),
+        body=SubmitBody,
+        headers={CLIENT_HEADER: 'who asks: "cli" is kept as the job\'s trigger'},
+    ),
+    Operation(
+        "POST",
+        "/api/jobs/prune",
+        prune_jobs,
+        "Delete jobs that ended long ago, with their dead letters",
+        {200: Answer("How many were deleted", "Pruned")},
+        problems=(400, 413, 415, 422, 503),
+        body=PruneBody,
+    ),
+    Operation(
+        "GET",
+        "/api/jobs/{id}",
+        get_job,
+        "One job",
+        {200: Answer("The job", "Job")},
+        problems=(404, 503),
+    ),
+    Operation(
+        "GET",
+        "/api/jobs/{id}/failures",
+        list_failures,
+        "Rows that a job could not store, oldest first",
+        {200: Answer("A page of dead letters", "FailureList")},
+        problems=(400, 404, 503),
+        query=FailuresQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/jobs/{id}/cancel",
+        cancel_job,
+        "Cancel a pending job at once, a running one at its next checkpoint",
+        {202: Answer("The job", "Job")},
+        problems=(404, 409, 503),
+    ),
+    Operation(
+        "POST",
+        "/api/jobs/{id}/retry",
+        retry_job,
+        "Run a failed or cancelled job again, or make a job of just its failed rows",
+        {202: Answer("The job; Location is its address", "Job")},
+        problems=(400, 404, 409, 413, 415, 422, 503),
+        body=RetryBody,
+    ),
+    Operation(
+        "GET",
+        "/api/events",
+        follow_jobs,
+        "Changes of jobs as server-sent events: `snapshot` ({version, jobs}), then `job`; ids are versions",
+        {200: Answer("The stream", content_type="text/event-stream")},
+        problems=(503,),
+        query=EventsQuery,
+        headers={"Last-Event-ID": "goes on after this version, without a snapshot"},
+    ),
+)

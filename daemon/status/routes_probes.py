@@ -1,0 +1,118 @@
+"""What monitoring asks: alive, ready, status, metrics."""
+
+import os
+from datetime import UTC, datetime
+
+from aiohttp import hdrs, web
+
+from daemon.status.checks import Check
+from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
+from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
+from daemon.status.reading import JSON_TYPE, ReadyQuery, read_query
+from daemon.status.survey import Survey
+from daemon.status.views import Freshness, Readiness, RunningJob, Schedule, Status
+
+
+async def get_livez(_request: web.Request) -> web.Response:
+    """That this answers is the answer: the loop turns."""
+    return web.Response(text="ok\n")
+
+
+async def get_readyz(request: web.Request) -> web.Response:
+    """Whether the daemon can do its work."""
+    verbose = read_query(request, ReadyQuery).verbose is not None
+    checks = await request.app[CHECKS].run()
+    ready = all(check.ok for check in checks)
+    status = 200 if ready else 503
+    if JSON_TYPE in request.headers.get(hdrs.ACCEPT, ""):
+        return json_response(Readiness(ready, checks), status)
+    lines = [_line(check) for check in checks if verbose or not check.ok]
+    return web.Response(status=status, text="\n".join([*lines, "ok" if ready else "not ready", ""]))
+
+
+async def get_healthz(request: web.Request) -> web.Response:
+    """The same by another name."""
+    return await get_readyz(request)
+
+
+async def get_status(request: web.Request) -> web.Response:
+    """The daemon at a glance."""
+    app, parts = request.app, request.app[PARTS]
+    checks = await app[CHECKS].run()
+    survey = await app[SURVEYOR].survey() if _database_answers(checks) else None
+    now = datetime.now(UTC)
+    status = Status(
+        version=parts.version,
+        pid=os.getpid(),
+        worker=parts.queue.worker,
+        started_at=parts.started_at,
+        now=now,
+        uptime_seconds=round((now - parts.started_at).total_seconds(), 1),
+        timezone=str(parts.zone),
+        ready=all(check.ok for check in checks),
+        checks=checks,
+        running=[RunningJob.of(job) for job in survey.running] if survey else None,
+        schedules=[Schedule.of(state) for state in parts.scheduler.states()],
+        freshness=_freshness(survey, now) if survey else None,
+        pool=parts.database.usage(),
+        notification_lag_seconds=parts.hub.notification_lag,
+        subscribers=len(app[STREAMS]),
+        stores=sorted(parts.stores()),
+        job_types=sorted(parts.job_types),
+    )
+    return json_response(status)
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """Figures for Prometheus."""
+    app = request.app
+    checks = await app[CHECKS].run()
+    survey = await app[SURVEYOR].survey() if _database_answers(checks) else None
+    body = await app[METRICS].scrape(checks, survey)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: METRICS_TYPE})
+
+
+def _line(check: Check) -> str:
+    return f"[{'+' if check.ok else '-'}] {check.name}: {check.detail}"
+
+
+def _database_answers(checks: list[Check]) -> bool:
+    return all(check.ok for check in checks if check.name == "database")
+
+
+def _freshness(survey: Survey, now: datetime) -> list[Freshness]:
+    return [
+        Freshness(store, job_type, at, round((now - at).total_seconds(), 1))
+        for store, job_type, at in survey.last_completed
+    ]
+
+
+TEXT = "text/plain"
+READY_ANSWERS = {
+    200: Answer("Ready; as JSON where Accept names it", "Readiness"),
+    503: Answer("Not ready, with reasons", "Readiness"),
+}
+PROBE_OPERATIONS = (
+    Operation(
+        "GET", "/livez", get_livez, "Whether the process lives", {200: Answer("It does", None, TEXT)}, is_open=True
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        get_readyz,
+        "Whether the daemon can do its work: database, schema, listener, scheduler, worker",
+        READY_ANSWERS,
+        query=ReadyQuery,
+        is_open=True,
+    ),
+    Operation("GET", "/healthz", get_healthz, "The same as /readyz", READY_ANSWERS, query=ReadyQuery, is_open=True),
+    Operation("GET", "/status", get_status, "The daemon at a glance", {200: Answer("The daemon", "Status")}),
+    Operation(
+        "GET",
+        "/metrics",
+        get_metrics,
+        "Figures for Prometheus",
+        {200: Answer("Prometheus' text format", None, TEXT)},
+        is_open=True,
+    ),
+)

@@ -1,0 +1,88 @@
+"""Schedules: list, run now, pause, resume."""
+
+from aiohttp import web
+
+from daemon.errors import ScheduleNotFound
+from daemon.ids import ScheduleName
+from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.parts import ScheduleState
+from daemon.status.problems import Problem
+from daemon.status.routes_jobs import accepted
+from daemon.status.views import Schedule, ScheduleList
+
+
+async def list_schedules(request: web.Request) -> web.Response:
+    """All schedules."""
+    return json_response(ScheduleList([Schedule.of(state) for state in request.app[PARTS].scheduler.states()]))
+
+
+async def run_schedule(request: web.Request) -> web.Response:
+    """Submit a schedule's job now."""
+    parts = request.app[PARTS]
+    outcome = await parts.scheduler.run_now(_name(request))
+    if outcome.result == "submitted" and outcome.job_id is not None:
+        return accepted(await parts.jobs.get(outcome.job_id))
+    if outcome.result == "already_live":
+        detail = outcome.detail or f"A job of this store and type is live already: {outcome.job_id}"
+        raise Problem(409, detail, kind="live-job-exists", members={"job_id": outcome.job_id})
+    raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")
+
+
+async def pause_schedule(request: web.Request) -> web.Response:
+    """Keep a schedule from firing."""
+    name = _name(request)
+    await request.app[PARTS].scheduler.pause(name)
+    return json_response(Schedule.of(_state(request, name)))
+
+
+async def resume_schedule(request: web.Request) -> web.Response:
+    """Let a schedule fire again."""
+    name = _name(request)
+    await request.app[PARTS].scheduler.resume(name)
+    return json_response(Schedule.of(_state(request, name)))
+
+
+def _name(request: web.Request) -> ScheduleName:
+    return ScheduleName(request.match_info["name"])
+
+
+def _state(request: web.Request, name: ScheduleName) -> ScheduleState:
+    for state in request.app[PARTS].scheduler.states():
+        if state.spec.name == name:
+            return state
+    raise ScheduleNotFound(f"The schedule {name!r} has just been removed from the configuration")
+
+
+SCHEDULE_OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/schedules",
+        list_schedules,
+        "Schedules with their last and next fire",
+        {200: Answer("All schedules, in the order of the configuration", "ScheduleList")},
+    ),
+    Operation(
+        "POST",
+        "/api/schedules/{name}/run",
+        run_schedule,
+        "Submit the schedule's job now, also of a paused one",
+        {202: Answer("The job; Location is its address", "Job")},
+        problems=(404, 409, 422, 503),
+    ),
+    Operation(
+        "POST",
+        "/api/schedules/{name}/pause",
+        pause_schedule,
+        "Keep the schedule from firing, on all daemons and after a restart",
+        {200: Answer("The schedule", "Schedule")},
+        problems=(404, 503),
+    ),
+    Operation(
+        "POST",
+        "/api/schedules/{name}/resume",
+        resume_schedule,
+        "Let a paused schedule fire again; what it missed is not made up",
+        {200: Answer("The schedule", "Schedule")},
+        problems=(404, 503),
+    ),
+)

@@ -1,0 +1,135 @@
+"""What the endpoint answers besides jobs, as plain records that orjson writes and the API's description reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from daemon.database.pool import PoolUsage
+from daemon.jobs.model import Job, JobFailure, JobType
+from daemon.status.checks import Check
+from daemon.status.parts import ScheduleState
+
+
+@dataclass(frozen=True, slots=True)
+class FailureList:
+    """Dead letters of a job, oldest first."""
+
+    failures: Sequence[JobFailure]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What pruning did."""
+
+    deleted: int  # jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule and where it stands."""
+
+    name: str
+    store: str
+    kind: str
+    cron: str
+    timezone: str
+    misfire: str
+    type: str  # of the job that it submits
+    params: Mapping[str, Any]
+    next_fire: datetime | None
+    last_fire: datetime | None
+    last_outcome: str | None
+    last_job_id: UUID | None
+    last_detail: str | None
+    paused: bool
+
+    @classmethod
+    def of(cls, state: ScheduleState) -> Self:
+        """The schedule as the scheduler describes it."""
+        spec = state.spec
+        return cls(
+            name=spec.name,
+            store=spec.store,
+            kind=spec.kind,
+            cron=spec.expression,
+            timezone=str(spec.zone),
+            misfire=spec.misfire,
+            type=spec.job_type,
+            params=dict(spec.params),
+            next_fire=state.next_fire,
+            last_fire=state.last_fire,
+            last_outcome=state.last_outcome,
+            last_job_id=state.last_job_id,
+            last_detail=state.last_detail,
+            paused=state.paused,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleList:
+    """The schedules, in the order of the configuration."""
+
+    schedules: Sequence[Schedule]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A running job in short."""
+
+    id: UUID
+    store: str
+    type: JobType
+    processed: int
+    total: int | None
+    failed: int
+    eta_seconds: float | None
+    started_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The job in short."""
+        return cls(job.id, job.store, job.type, job.processed, job.total, job.failed, job.eta_seconds, job.started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the data of a stream is."""
+
+    store: str
+    type: str
+    last_completed: datetime
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the daemon can do its work."""
+
+    ready: bool
+    checks: Sequence[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The daemon at a glance. `running` and `freshness` are null while the database is away."""
+
+    version: str
+    pid: int
+    worker: str | None
+    started_at: datetime
+    now: datetime
+    uptime_seconds: float
+    timezone: str
+    ready: bool
+    checks: Sequence[Check]
+    running: Sequence[RunningJob] | None
+    schedules: Sequence[Schedule]
+    freshness: Sequence[Freshness] | None
+    pool: PoolUsage
+    notification_lag_seconds: float | None
+    subscribers: int
+    stores: Sequence[str]
+    job_types: Sequence[JobType]

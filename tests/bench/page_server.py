@@ -1,0 +1,88 @@
+"""A Nhanh.vn of customers whose pages are ready-made bytes, so that a benchmark measures the daemon and not the sandbox.
+
+It speaks just enough HTTP for one kind of request, `POST …/customer/list`, and answers it with the rows that the
+sandbox's shop has. Run in a process of its own: `python tests/bench/page_server.py CUSTOMERS`; it prints its URL.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterator
+
+import uvloop
+from daemon.sandbox.catalogue import generate
+from daemon.sandbox.nhanh import NhanhSandbox
+
+PAGE_SIZE = 100  # what the daemon asks for; Nhanh's maximum
+SEED = 7
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_NEXT = re.compile(rb'"next":\{"page":([0-9]+)\}')
+
+
+def customer_rows(customers: int) -> Iterator[bytes]:
+    """The JSON of each customer of the sandbox's shop, by ascending id."""
+    shop = NhanhSandbox(generate(SEED, products=1, customers=customers), seed=SEED, quirks=False)
+    return map(shop.customer_json, shop.customers.values())
+
+
+def customer_pages(customers: int) -> list[bytes]:
+    """Whole answers, headers included."""
+    last = (customers + PAGE_SIZE - 1) // PAGE_SIZE - 1
+    rows = customer_rows(customers)
+    return [_answer(list(_take(rows, PAGE_SIZE)), page + 1 if page < last else None) for page in range(last + 1)]
+
+
+def _take(rows: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for _, row in zip(range(count), rows, strict=False):
+        yield row
+
+
+def _answer(rows: list[bytes], following: int | None) -> bytes:
+    paginator = b"" if following is None else b',"paginator":{"next":{"page":%d}}' % following
+    body = b'{"code":1%b,"data":[%b]}' % (paginator, b",".join(rows))
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+class PageProtocol(asyncio.Protocol):
+    """One connection; requests come one after the other."""
+
+    def __init__(self, pages: list[bytes]) -> None:
+        self._pages = pages
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request as soon as it is there."""
+        self._received += data
+        while (end := self._request_end()) is not None:
+            request, self._received = self._received[:end], self._received[end:]
+            asked = _NEXT.search(request)
+            self._transport.write(self._pages[int(asked[1]) if asked else 0])
+
+    def _request_end(self) -> int | None:
+        head = self._received.find(b"\r\n\r\n")
+        if head < 0:
+            return None
+        length = _LENGTH.search(self._received, 0, head + 2)
+        end = head + 4 + (int(length[1]) if length else 0)
+        return end if len(self._received) >= end else None
+
+
+async def serve(customers: int) -> None:
+    """Serve until the process is ended; the first line of output is the base URL."""
+    pages = customer_pages(customers)
+    server = await asyncio.get_running_loop().create_server(lambda: PageProtocol(pages), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    sys.stdout.write(f"http://127.0.0.1:{port}\n")
+    sys.stdout.flush()
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))

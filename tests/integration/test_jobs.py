@@ -1,0 +1,241 @@
+"""Jobs: visible at once, one live, exact, resumable, cancellable, retried, rescued."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from daemon.database.pool import Database
+from daemon.errors import InvalidJobRequest, InvalidTransition, JobNotFound, LiveJobExists
+from daemon.ids import JobId, RunToken, StoreName, WorkerName, new_job_id
+from daemon.jobs import failures, store
+from daemon.jobs.context import JobContext, RunStopped
+from daemon.jobs.events import JobNotifier
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.queue import Lane
+from daemon.jobs.service import Admission, Jobs
+
+STORE = StoreName("main")
+CUSTOMERS = JobRequest(JobType.PULL_NHANH_CUSTOMERS, STORE, JobTrigger.API)
+
+
+@pytest.fixture
+def notifier(database: Database) -> JobNotifier:
+    """A notifier that nobody runs: what it is told stays unsent."""
+    return JobNotifier(database, 0.25)
+
+
+@pytest.fixture
+def jobs(database: Database, notifier: JobNotifier) -> Jobs:
+    """The service without workers."""
+    return Jobs(database, notifier, lambda request: Admission(Lane("main/test"), request.params), max_attempts=3)
+
+
+async def begin(database: Database, notifier: JobNotifier, job_id: JobId) -> JobContext:
+    """Claim a job and give its run."""
+    token = RunToken(uuid4())
+    async with database.acquire() as connection:
+        job = await store.claim(connection, job_id, token, WorkerName("test"))
+    assert job is not None
+    return JobContext(job, token, database, notifier)
+
+
+async def test_job_is_visible_from_another_connection_when_submit_returns(jobs: Jobs, database_url: str) -> None:
+    """Rule 2: any connection sees the job as soon as `submit` has returned."""
+    job = await jobs.submit(CUSTOMERS)
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SELECT status FROM dongbo.background_jobs WHERE id = $1", job.id) == "PENDING"
+        assert await connection.fetchval("SELECT count(*) FROM dongbo.pgqueuer") == 1
+    finally:
+        await connection.close()
+
+
+async def test_second_request_is_answered_with_the_live_job(jobs: Jobs) -> None:
+    """Rule 5: of many simultaneous requests one makes a job and all others get its id."""
+    answers = await asyncio.gather(*(jobs.submit(CUSTOMERS) for _ in range(20)), return_exceptions=True)
+    made = [answer for answer in answers if not isinstance(answer, BaseException)]
+    refused = [answer for answer in answers if isinstance(answer, LiveJobExists)]
+    assert len(made) == 1
+    assert len(refused) == 19
+    assert {error.job_id for error in refused} == {made[0].id}
+    assert len(await jobs.list_jobs()) == 1
+
+
+async def test_other_stores_and_types_have_their_own_live_jobs(jobs: Jobs) -> None:
+    """Rule 5 holds per store and type."""
+    await jobs.submit(CUSTOMERS)
+    await jobs.submit(JobRequest(JobType.PULL_NHANH_PRODUCTS, STORE, JobTrigger.API))
+    await jobs.submit(JobRequest(JobType.PULL_NHANH_CUSTOMERS, StoreName("other"), JobTrigger.API))
+    assert len(await jobs.list_jobs()) == 3
+
+
+async def test_page_commits_rows_counters_and_checkpoint_together(
+    jobs: Jobs, database: Database, notifier: JobNotifier
+) -> None:
+    """Rule 3: a page that fails leaves neither rows nor counters nor checkpoint behind."""
+    job = await jobs.submit(CUSTOMERS)
+    run = await begin(database, notifier, job.id)
+    insert = "INSERT INTO dongbo.watermarks (store, stream, complete_to) VALUES ('main', 'x', now())"
+    with pytest.raises(RuntimeError, match="on purpose"):
+        async with run.page(checkpoint={"at": 1}) as page:
+            await page.connection.execute(insert)
+            page.count(Counters(created=3))
+            raise RuntimeError("on purpose")
+    after = await jobs.get(job.id)
+    assert (after.processed, after.checkpoint) == (0, None)
+    async with run.page(checkpoint={"at": 2}) as page:
+        assert await page.connection.fetchval("SELECT count(*) FROM dongbo.watermarks") == 0
+        await page.connection.execute(insert)
+        page.count(Counters(created=2, updated=1, skipped=4))
+        page.reject([DeadLetter("7", "bad", b"{}")])
+    after = await jobs.get(job.id)
+    assert (after.processed, after.successful, after.created, after.updated, after.skipped, after.failed) == (
+        8, 3, 2, 1, 4, 1,
+    )  # fmt: skip
+    assert after.checkpoint == {"at": 2}
+    assert after.metadata["pages"] == 1
+    assert [letter.source_id for letter in await jobs.list_failures(job.id)] == ["7"]
+
+
+async def test_run_that_was_taken_over_has_no_effect(jobs: Jobs, database: Database, notifier: JobNotifier) -> None:
+    """Rule 4: after a take-over every write of the old run is without effect and ends it."""
+    job = await jobs.submit(CUSTOMERS)
+    old = await begin(database, notifier, job.id)
+    new = await begin(database, notifier, job.id)
+    with pytest.raises(RunStopped):
+        async with old.page(checkpoint={"old": True}) as page:
+            await page.connection.execute(
+                "INSERT INTO dongbo.watermarks (store, stream, complete_to) VALUES ('main', 'old', now())"
+            )
+            page.count(Counters(created=1))
+    with pytest.raises(RunStopped):
+        await old.describe(total=5)
+    async with new.page(checkpoint={"new": True}) as page:
+        assert await page.connection.fetchval("SELECT count(*) FROM dongbo.watermarks") == 0
+        page.count(Counters(created=1))
+    after = await jobs.get(job.id)
+    assert (after.created, after.checkpoint, after.total) == (1, {"new": True}, None)
+
+
+async def test_database_refuses_counters_that_do_not_add_up(jobs: Jobs, database: Database) -> None:
+    """Rule 3 is also a constraint of the table."""
+    job = await jobs.submit(CUSTOMERS)
+    async with database.acquire() as connection:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute("UPDATE dongbo.background_jobs SET processed = 1 WHERE id = $1", job.id)
+
+
+async def test_cancelling_a_pending_job_ends_it_and_empties_the_queue(jobs: Jobs, database: Database) -> None:
+    """A job that has not begun is cancelled at once and never runs."""
+    job = await jobs.submit(CUSTOMERS)
+    assert (await jobs.cancel(job.id)).status is JobStatus.CANCELLED
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM dongbo.pgqueuer") == 0
+    with pytest.raises(InvalidTransition, match="nothing to cancel"):
+        await jobs.cancel(job.id)
+
+
+async def test_running_job_learns_of_the_cancellation_with_its_next_page(
+    jobs: Jobs, database: Database, notifier: JobNotifier
+) -> None:
+    """Cancelling takes effect within one page, and that page still counts."""
+    job = await jobs.submit(CUSTOMERS)
+    run = await begin(database, notifier, job.id)
+    assert (await jobs.cancel(job.id)).status is JobStatus.RUNNING
+    with pytest.raises(RunStopped):
+        async with run.page(checkpoint=1) as page:
+            page.count(Counters(skipped=5))
+    assert (await jobs.get(job.id)).processed == 5
+
+
+async def test_unknown_job_is_said_to_be_unknown(jobs: Jobs) -> None:
+    """Asking for a job that does not exist is an error of its own."""
+    for ask in (jobs.get, jobs.cancel, jobs.retry, jobs.list_failures):
+        with pytest.raises(JobNotFound):
+            await ask(new_job_id())
+
+
+async def test_failed_job_is_revived_with_its_counters(jobs: Jobs, database: Database, notifier: JobNotifier) -> None:
+    """A retry keeps id, counters and checkpoint; a completed job is not retried."""
+    job = await jobs.submit(CUSTOMERS)
+    token = RunToken(uuid4())
+    async with database.acquire() as connection:
+        await store.claim(connection, job.id, token, WorkerName("test"))
+        await store.store_page(connection, job.id, token, Counters(created=4), {"at": 4}, {})
+        await store.finish(connection, job.id, token, JobStatus.FAILED, "broken", {})
+    revived = await jobs.retry(job.id)
+    assert (revived.id, revived.status, revived.created, revived.checkpoint) == (
+        job.id, JobStatus.PENDING, 4, {"at": 4},
+    )  # fmt: skip
+    with pytest.raises(InvalidTransition, match="only a failed or cancelled job"):
+        await jobs.retry(job.id)
+
+
+async def test_revival_gives_way_to_a_live_job(jobs: Jobs, database: Database) -> None:
+    """Rule 5 also holds for retries."""
+    first = await jobs.submit(CUSTOMERS)
+    await jobs.cancel(first.id)
+    second = await jobs.submit(CUSTOMERS)
+    with pytest.raises(LiveJobExists) as refusal:
+        await jobs.retry(first.id)
+    assert refusal.value.job_id == second.id
+
+
+async def test_prune_deletes_old_jobs_but_the_newest(jobs: Jobs, database: Database) -> None:
+    """Old ended jobs go with their dead letters; the newest of a store and type stays, and so do live ones."""
+    ended = []
+    for _ in range(3):
+        job = await jobs.submit(CUSTOMERS)
+        await jobs.cancel(job.id)
+        ended.append(job.id)
+    live = await jobs.submit(JobRequest(JobType.PULL_NHANH_PRODUCTS, STORE, JobTrigger.API))
+    async with database.acquire() as connection:
+        await failures.insert(connection, ended[0], [DeadLetter(None, "bad", b"{}")])
+        await connection.execute("UPDATE dongbo.background_jobs SET completed_at = now() - interval '40 days' WHERE completed_at IS NOT NULL")
+    assert await jobs.prune(timedelta(days=30)) == 2
+    assert {job.id for job in await jobs.list_jobs()} == {ended[2], live.id}
+
+
+async def test_list_pages_through_all_jobs(jobs: Jobs) -> None:
+    """The cursor leads through every job once, newest first."""
+    made = []
+    for _ in range(7):
+        job = await jobs.submit(CUSTOMERS)
+        await jobs.cancel(job.id)
+        made.append(job.id)
+    seen, before = [], None
+    while page := await jobs.list_jobs(before=before, limit=3):
+        seen += [job.id for job in page]
+        before = seen[-1]
+    assert seen == made[::-1]
+    assert await jobs.list_jobs(status=JobStatus.RUNNING) == []
+    assert len(await jobs.list_jobs(status=JobStatus.CANCELLED)) == 7
+
+
+async def test_dead_letter_with_nul_and_a_megabyte_is_kept(jobs: Jobs) -> None:
+    """A dead letter can hold what no jsonb could, and is cut at a sensible length."""
+    job = await jobs.submit(CUSTOMERS)
+    async with jobs._database.acquire() as connection:
+        letters = [DeadLetter("1\x00", "x\x00", b'{"a": "\\u0000"}'), DeadLetter(None, "long", b"y" * 1_000_000)]
+        await failures.insert(connection, job.id, letters)
+    first, second = await jobs.list_failures(job.id)
+    assert first.payload == '{"a": "\\u0000"}'
+    assert not first.payload_truncated
+    assert second.payload_truncated
+    assert len(second.payload) == failures.PAYLOAD_LIMIT
+
+
+async def test_refused_request_leaves_nothing_behind(database: Database, notifier: JobNotifier) -> None:
+    """A request that is not admitted makes no job."""
+
+    def refuse(request: JobRequest) -> Admission:
+        raise InvalidJobRequest("no")
+
+    jobs = Jobs(database, notifier, refuse, max_attempts=3)
+    with pytest.raises(InvalidJobRequest):
+        await jobs.submit(CUSTOMERS)
+    assert await jobs.list_jobs() == []
