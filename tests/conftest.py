@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
@@ -81,26 +80,25 @@ def _session_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def _embedded(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
-    """An embedded server without safety against power cuts, in a directory of its own."""
-    with tempfile.TemporaryDirectory(prefix="dongbo-") as directory:
-        context = embedded_server(Path(directory), durable=False)
-        server = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(timeout=60)
-        try:
-            yield server.dsn
-        finally:
-            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(timeout=60)
+def _embedded(loop: asyncio.AbstractEventLoop, state_directory: Path) -> Iterator[str]:
+    """An embedded server without safety against power cuts."""
+    context = embedded_server(state_directory, durable=False)
+    server = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(timeout=60)
+    try:
+        yield server.dsn
+    finally:
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(timeout=60)
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[TestServer]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """The server that $DONGBO_TEST_DATABASE_URL names, whose user may create databases; else an embedded one."""
     external = os.environ.get("DONGBO_TEST_DATABASE_URL")
     with _session_loop() as loop:
         if external:
             yield TestServer(loop, external)
         else:
-            with _embedded(loop) as dsn:
+            with _embedded(loop, tmp_path_factory.mktemp("server")) as dsn:
                 yield TestServer(loop, dsn)
 
 

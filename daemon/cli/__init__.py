@@ -1,5 +1,6 @@
-"""The command line `dongbo`. Every command has `--json`; data goes to standard output, everything else to standard error.
+"""The command line `dongbo`.
 
+Every command has `--json`; data goes to standard output, everything else to standard error.
 What a command needs is imported inside it: `dongbo --help` loads nothing but the descriptions of the commands.
 """
 

@@ -4,8 +4,17 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import check, config, demo, doctor, jobs, pull, run, sandbox, schedules, status
+from daemon.cli.check import check
+from daemon.cli.config import app as config_commands
+from daemon.cli.demo import demo
+from daemon.cli.doctor import doctor
+from daemon.cli.jobs import app as jobs_commands
 from daemon.cli.options import ConfigOption, JsonOption
+from daemon.cli.pull import app as pull_commands
+from daemon.cli.run import run
+from daemon.cli.sandbox import sandbox
+from daemon.cli.schedules import app as schedules_commands
+from daemon.cli.status import status
 
 app = typer.Typer(
     name="dongbo",
@@ -36,13 +45,13 @@ def main(
     """Options that stand before the command hold for it."""
 
 
-app.command("run")(run.run)
-app.command("check")(check.check)
-app.add_typer(config.app, name="config")
-app.add_typer(pull.app, name="pull")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(schedules.app, name="schedules")
-app.command("status")(status.status)
-app.command("doctor")(doctor.doctor)
-app.command("sandbox")(sandbox.sandbox)
-app.command("demo")(demo.demo)
+app.command("run")(run)
+app.command("check")(check)
+app.add_typer(config_commands, name="config")
+app.add_typer(pull_commands, name="pull")
+app.add_typer(jobs_commands, name="jobs")
+app.add_typer(schedules_commands, name="schedules")
+app.command("status")(status)
+app.command("doctor")(doctor)
+app.command("sandbox")(sandbox)
+app.command("demo")(demo)

@@ -21,7 +21,7 @@ def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the configuration file and show when each schedule fires next."""
+    """Check the configuration; show when what fires."""
     from daemon.cli import output
     from daemon.cli.findings import any_failed, to_json, write_findings
     from daemon.cli.options import find_config
@@ -77,9 +77,8 @@ def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]]) -> N
 
     output.write_text(f"{path} is right: {len(settings.stores)} stores, {len(settings.schedules)} schedules")
     for schedule in fires:
-        output.write_text(
-            f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {schedule['cron']} ({schedule['timezone']})"
-        )
+        when = f"{schedule['cron']} ({schedule['timezone']})"
+        output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")
         for fire in schedule["next"]:
             output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")
 

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 import orjson
 
-from daemon.cli.documents import FailureDocument, JobDocument
+from daemon.cli.documents import FailureDocument, JobDocument, ScheduleDocument, StatusDocument
 from daemon.cli.sse import ServerEvent, read_events
 from daemon.cli.target import Target
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, ScheduleNotFound
@@ -17,7 +18,7 @@ from daemon.ids import JobId
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon says something at least every 15 s, be it only that it is there.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
-PAGE = 200  # jobs asked for at once
+PAGE = 200  # rows asked for at once
 
 
 class DaemonRefused(DongboError):
@@ -55,34 +56,26 @@ class DaemonClient:
         self._session = session
         self._target = target
 
-    async def status(self) -> dict[str, Any]:
-        """The daemon's state in one document."""
-        return cast("dict[str, Any]", await self._call("GET", "/status"))
+    async def status(self) -> StatusDocument:
+        """The daemon at a glance."""
+        return cast("StatusDocument", await self._call("GET", "/status"))
 
     async def jobs(
         self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50
     ) -> list[JobDocument]:
         """At most `limit` jobs, newest first."""
         wanted = {"store": store, "type": job_type, "status": status}
-        query = {name: value for name, value in wanted.items() if value is not None}
-        found: list[JobDocument] = []
-        while len(found) < limit:
-            page = await self._call("GET", "/api/jobs", query=query | {"limit": str(min(limit - len(found), PAGE))})
-            found += page["jobs"]
-            cursor = page.get("next_cursor")
-            if not cursor or not page["jobs"]:
-                break
-            query["cursor"] = cursor
-        return found
+        query = {name: str(value) for name, value in wanted.items() if value is not None}
+        return cast("list[JobDocument]", await self._list("/api/jobs", "jobs", query, limit))
 
     async def job(self, job_id: JobId) -> JobDocument:
         """One job. Raises JobNotFound."""
         return cast("JobDocument", await self._call("GET", f"/api/jobs/{job_id}"))
 
     async def failures(self, job_id: JobId, *, limit: int = 100) -> list[FailureDocument]:
-        """The rows that a job could not store, oldest first. Raises JobNotFound."""
-        page = await self._call("GET", f"/api/jobs/{job_id}/failures", query={"limit": str(limit)})
-        return cast("list[FailureDocument]", page["failures"])
+        """At most `limit` rows that a job could not store, oldest first. Raises JobNotFound."""
+        found = await self._list(f"/api/jobs/{job_id}/failures", "failures", {}, limit)
+        return cast("list[FailureDocument]", found)
 
     async def submit(self, job_type: str, store: str, params: Mapping[str, Any]) -> JobDocument:
         """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
@@ -102,14 +95,22 @@ class DaemonClient:
         answer = await self._call("POST", "/api/jobs/prune", body={"older_than_days": older_than_days})
         return int(answer["deleted"])
 
-    async def schedules(self) -> list[dict[str, Any]]:
+    async def schedules(self) -> list[ScheduleDocument]:
         """All schedules with their last and next fires."""
         answer = await self._call("GET", "/api/schedules")
-        return cast("list[dict[str, Any]]", answer["schedules"])
+        return cast("list[ScheduleDocument]", answer["schedules"])
 
-    async def change_schedule(self, name: str, action: str) -> dict[str, Any]:
-        """Let a schedule `run`, `pause` or `resume`. Raises ScheduleNotFound."""
-        return cast("dict[str, Any]", await self._call("POST", f"/api/schedules/{name}/{action}"))
+    async def run_schedule(self, name: str) -> JobDocument:
+        """Submit a schedule's job now. Raises ScheduleNotFound, LiveJobExists."""
+        return cast("JobDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/run"))
+
+    async def pause_schedule(self, name: str) -> ScheduleDocument:
+        """Keep a schedule from firing. Raises ScheduleNotFound."""
+        return cast("ScheduleDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/pause"))
+
+    async def resume_schedule(self, name: str) -> ScheduleDocument:
+        """Let a paused schedule fire again. Raises ScheduleNotFound."""
+        return cast("ScheduleDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/resume"))
 
     @asynccontextmanager
     async def events(self, last_event_id: str | None = None) -> AsyncIterator[AsyncIterator[ServerEvent]]:
@@ -124,6 +125,17 @@ class DaemonClient:
                 yield read_events(response.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
+
+    async def _list(self, path: str, name: str, query: dict[str, str], limit: int) -> list[Any]:
+        """The rows called `name`, page after page."""
+        rows: list[Any] = []
+        while len(rows) < limit:
+            page = await self._call("GET", path, query=query | {"limit": str(min(limit - len(rows), PAGE))})
+            rows += page[name]
+            if page["next_cursor"] is None:
+                break
+            query = query | {"cursor": page["next_cursor"]}
+        return rows
 
     async def _call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object | None = None
@@ -149,7 +161,7 @@ class DaemonClient:
             return DaemonUnreachable(f"the daemon at {self._target.name} did not answer in time: look into its log")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PermissionError):
             return DaemonUnreachable(
-                f"this user may not open {self._target.name}: run the command as the user of the daemon (such as with sudo)"
+                f"this user may not open {self._target.name}: run the command as the daemon's user (such as with sudo)"
             )
         return DaemonUnreachable(
             f"no daemon answers at {self._target.name}: start it with `dongbo run{self._target.config_option}`"

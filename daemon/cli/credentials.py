@@ -1,6 +1,6 @@
 """Tries the credentials of every store, and says which jobs they allow."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.models import NhanhAccess
-from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
 
 EXPIRES_SOON = 30  # days
@@ -66,7 +65,7 @@ async def _check_nhanh(
             if not isinstance(error, SourceRefused):
                 return findings
     meter = CallMeter()
-    pulls = {
+    pulls: Mapping[JobType, AsyncIterator[object]] = {
         JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
         JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
     }
@@ -103,13 +102,14 @@ def _judge_access(subject: str, access: NhanhAccess, settings: NhanhSettings) ->
     return findings
 
 
-async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[Page[Any]]) -> Finding:
+async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[object]) -> Finding:
     try:
         await anext(pages, None)
     except SourceError as error:
         return _unreachable(f"{subject} {job_type}", error)
     finally:
-        await pages.aclose()  # type: ignore[attr-defined] - they are generators
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
     return ok(subject, f"{job_type} can run")
 
 
@@ -134,7 +134,8 @@ async def _check_shopify(
         missing = [scope for scope in needed if not {scope, scope.replace("read_", "write_")} & granted]
         if missing:
             advice = f"add {', '.join(missing)} to the app's Admin API scopes in Shopify, and install it again"
-            findings.append(failed(subject, f"{job_type} can't run: the scopes {', '.join(missing)} are missing", advice))
+            detail = f"{job_type} can't run: the scopes {', '.join(missing)} are missing"
+            findings.append(failed(subject, detail, advice))
         else:
             findings.append(ok(subject, f"{job_type} can run"))
     return findings

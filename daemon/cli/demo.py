@@ -19,7 +19,10 @@ def demo(
     _config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try dongbo out: everything runs on this machine, nothing needs to be configured. Ctrl-C ends it."""
+    """Try dongbo on a sandbox shop, all on this machine.
+
+    Nothing needs to be configured. Ctrl-C ends it; a second start finds the data again.
+    """
     from contextlib import suppress
 
     from daemon.cli.demo_daemon import run_demo

@@ -73,7 +73,9 @@ def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
         text = _replace(text, f'listen = "127.0.0.1:{FIRST_PORT}"', f'listen = "127.0.0.1:{port}"')
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise StateDirectoryError(f"the demo can't write to {state} ({error.strerror}): name another with --state") from None
+        raise StateDirectoryError(
+            f"the demo can't write to {state} ({error.strerror}): name another with --state"
+        ) from None
     return path
 
 
@@ -97,7 +99,7 @@ async def _guide(
 async def _run_schedules(client: DaemonClient, settings: Settings) -> None:
     for schedule in settings.schedules:
         try:
-            await client.change_schedule(schedule.name, "run")
+            await client.run_schedule(schedule.name)
         except DongboError as error:  # it will fire within a minute or two by itself
             output.say(f"dongbo: {schedule.name} was not run at once: {error}")
 
@@ -106,7 +108,8 @@ def _welcome(settings: Settings, address: str, path: Path) -> str:
     page, *fires = what_happens(settings, address)
     fires_text = "\n".join(fires)
     return f"""
-A shop with {SHOP.products:,} products and {SHOP.customers:,} customers runs on this machine, and the daemon keeps up with it.
+A shop with {SHOP.products:,} products and {SHOP.customers:,} customers runs on this machine,
+and the daemon keeps up with it.
 
 {page}
 

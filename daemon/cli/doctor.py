@@ -15,7 +15,10 @@ def doctor(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find out why a job is not seen: follow one that does nothing through all stations, and look at all parts."""
+    """Find out why a job is not seen.
+
+    A job that does nothing is followed through all stations that a real one passes; then all parts are looked at.
+    """
     import asyncio
 
     from daemon.cli import output

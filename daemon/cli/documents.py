@@ -44,3 +44,78 @@ class FailureDocument(TypedDict):
     reason: str
     created_at: str
     resolved_at: str | None
+
+
+class ScheduleDocument(TypedDict):
+    """A schedule and where it stands."""
+
+    name: str
+    store: str
+    cron: str
+    timezone: str
+    type: str
+    next_fire: str | None
+    last_fire: str | None
+    last_outcome: str | None
+    last_job_id: str | None
+    last_detail: str | None
+    paused: bool
+
+
+class CheckDocument(TypedDict):
+    """One condition of being ready."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class RunningDocument(TypedDict):
+    """A running job in short."""
+
+    id: str
+    store: str
+    type: str
+    processed: int
+    total: int | None
+    failed: int
+    eta_seconds: float | None
+
+
+class FreshnessDocument(TypedDict):
+    """How old the data of a stream is."""
+
+    store: str
+    type: str
+    last_completed: str
+    age_seconds: float
+
+
+class PoolDocument(TypedDict):
+    """Connections of the daemon's pool."""
+
+    size: int
+    idle: int
+    max: int
+    in_use: int
+
+
+class StatusDocument(TypedDict):
+    """The daemon at a glance. `running` and `freshness` are None while its database is away."""
+
+    version: str
+    pid: int
+    worker: str | None
+    started_at: str
+    now: str
+    uptime_seconds: float
+    timezone: str
+    ready: bool
+    checks: list[CheckDocument]
+    running: list[RunningDocument] | None
+    schedules: list[ScheduleDocument]
+    freshness: list[FreshnessDocument] | None
+    pool: PoolDocument
+    notification_lag_seconds: float | None
+    subscribers: int
+    stores: list[str]

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def run_in_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on uvloop, which serves many connections with less processor time than asyncio's own."""
+    """Run a coroutine to its end on uvloop, which takes less processor time than asyncio's own loop."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

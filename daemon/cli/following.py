@@ -1,7 +1,7 @@
 """Following jobs over the daemon's event stream, through restarts of the daemon."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
@@ -80,7 +80,7 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
 
 async def _batches(
     client: DaemonClient, remark: Callable[[str], None]
-) -> AsyncIterator[tuple[bool, list[JobDocument]]]:
+) -> AsyncGenerator[tuple[bool, list[JobDocument]], None]:
     """What the stream tells of, for ever: whether it is the beginning of a connection, and the jobs.
 
     A lost connection is made again. Raises DaemonUnreachable when the first one can't be had.

@@ -21,9 +21,7 @@ JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's 
 def list_jobs(
     store: Annotated[str | None, typer.Option(help="Only jobs of this store.")] = None,
     job_type: Annotated[JobType | None, typer.Option("--type", help="Only jobs of this type.")] = None,
-    status: Annotated[
-        JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")
-    ] = None,
+    status: Annotated[JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
     config: ConfigOption = None,
     url: UrlOption = None,
@@ -73,7 +71,8 @@ def show(
 @app.command()
 def watch(
     job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all jobs, for ever.")
+        list[str] | None,
+        typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all, for ever."),
     ] = None,
     config: ConfigOption = None,
     url: UrlOption = None,

@@ -83,7 +83,7 @@ async def _seen_in_database(connection: asyncpg.Connection, job_id: JobId, began
         return failed(
             "seen in database",
             "another connection does not see the job",
-            "the daemon works on another database than this configuration names: give --config of the daemon's own file",
+            "the daemon works on another database than this configuration names: name its own file with --config",
         )
     return ok("seen in database", f"another connection sees it, {status}", milliseconds=_since(began))
 

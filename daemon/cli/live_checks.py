@@ -20,8 +20,10 @@ async def check_live(settings: Settings) -> list[Finding]:
         secrets = resolve_secrets(settings)
     except ConfigError as error:
         return [failed("secrets", problem) for problem in error.problems]
-    exposed = [warning("secrets", text, "close it, and renew the secret if others use this machine")
-               for text in secrets.warnings]
+    exposed = [
+        warning("secrets", text, "close it, and renew the secret if others use this machine")
+        for text in secrets.warnings
+    ]
     return [*exposed, *await check_database(secrets), *await check_stores(settings, secrets)]
 
 

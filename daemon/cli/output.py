@@ -50,7 +50,9 @@ def write_json_line(document: object) -> None:
     sys.stdout.flush()
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence["RenderableType"]], *, numbers: Sequence[str] = ()) -> None:
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence["RenderableType"]], *, numbers: Sequence[str] = ()
+) -> None:
     """A table on standard output; the columns named in `numbers` are right-aligned."""
     from rich.table import Table
 

@@ -27,7 +27,7 @@ RestartOption = Annotated[
 DeletionsOption = Annotated[
     bool, typer.Option("--allow-deletions", help="Believe the source even if a large share of the rows is gone.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the pull to its end; exit code 1 unless it completes.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 QueryOption = Annotated[
     str | None, typer.Option("--query", help="Only what this search finds, in the syntax of Shopify's admin.")
 ]
@@ -127,7 +127,7 @@ def _pull(
     from daemon.cli.talking import talk
 
     async def ask(client: "DaemonClient", target: "Target") -> bool:
-        wanted = store or _only_store(target, job_type)
+        wanted = store or await _only_store(client, target, job_type)
         return await show_requested(
             client, target, lambda: client.submit(job_type, wanted, params), wait=wait, as_json=as_json
         )
@@ -136,16 +136,18 @@ def _pull(
         raise typer.Exit(1)
 
 
-def _only_store(target: "Target", job_type: JobType) -> str:
+async def _only_store(client: "DaemonClient", target: "Target", job_type: JobType) -> str:
     """The store to pull from where none was named; raises BadParameter where that is not clear."""
     from daemon.config.settings import source_of
 
     source = source_of(job_type)
-    stores = target.settings.stores if target.settings else {}
-    names = [name for name, store in stores.items() if source is None or getattr(store, source) is not None]
+    if target.settings is None or source is None:
+        names = (await client.status())["stores"]
+    else:
+        names = [name for name, store in target.settings.stores.items() if getattr(store, source) is not None]
     if len(names) == 1:
         return names[0]
-    known = f"one of {', '.join(names)}" if names else "the configuration names no such store"
+    known = f"one of {', '.join(names)}" if names else f"the configuration has none with a table .{source}"
     raise typer.BadParameter(f"which store? {known}", param_hint="--store")
 
 

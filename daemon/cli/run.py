@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reads the configuration again."""
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    SIGHUP lets it read the configuration again.
+    """
     import sys
 
     from daemon import app

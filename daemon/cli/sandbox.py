@@ -17,7 +17,7 @@ def sandbox(
     customers: Annotated[int, typer.Option(min=0, help="How many customers.")] = 2000,
     shopify_csv: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Take the products from this export of Shopify's; may be given several times."),
+        typer.Option(metavar="PATH", help="Products from this export of Shopify's; may be given several times."),
     ] = None,
     nhanh_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Nhanh.vn; 0 takes a free one.")] = 0,
     shopify_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Shopify; 0 takes a free one.")] = 0,
@@ -35,7 +35,7 @@ def sandbox(
     _config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a Nhanh.vn and a Shopify on this machine with the same goods, until Ctrl-C."""
+    """Run a Nhanh.vn and a Shopify of one shop on this machine."""
     from daemon.cli import output
     from daemon.cli.event_loop import run_in_loop
     from daemon.errors import ConfigError

@@ -7,8 +7,6 @@ import typer
 from daemon.cli.options import ConfigOption, JsonOption, UrlOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from daemon.cli.client import DaemonClient
     from daemon.cli.target import Target
 
@@ -37,33 +35,50 @@ def list_schedules(config: ConfigOption = None, url: UrlOption = None, as_json: 
 
 @app.command("run")
 def run_schedule(
-    name: NameArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")] = False,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Submit a schedule's job now; its timetable stays as it is."""
-    _change(name, "run", config, url, as_json=as_json)
+    """Submit a schedule's job now, also of a paused one; its timetable stays as it is."""
+    from daemon.cli.job_output import show_requested
+    from daemon.cli.talking import talk
+
+    async def ask(client: "DaemonClient", target: "Target") -> bool:
+        return await show_requested(client, target, lambda: client.run_schedule(name), wait=wait, as_json=as_json)
+
+    if not talk(config, url, ask):
+        raise typer.Exit(1)
 
 
 @app.command()
 def pause(name: NameArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """Let a schedule fire no more, also after a restart of the daemon."""
-    _change(name, "pause", config, url, as_json=as_json)
+    from daemon.cli import output
+    from daemon.cli.talking import talk
+
+    async def ask(client: "DaemonClient", _target: "Target") -> None:
+        schedule = await client.pause_schedule(name)
+        if as_json:
+            output.write_json(schedule)
+        else:
+            output.write_text(f"{name} is paused until `dongbo schedules resume {name}`")
+
+    talk(config, url, ask)
 
 
 @app.command()
 def resume(name: NameArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False) -> None:
-    """Let a paused schedule fire again."""
-    _change(name, "resume", config, url, as_json=as_json)
-
-
-def _change(name: str, action: str, config: "Path | None", url: str | None, *, as_json: bool) -> None:
-    from daemon.cli import output, status_output
+    """Let a paused schedule fire again; what it missed is not made up."""
+    from daemon.cli import output, wording
     from daemon.cli.talking import talk
 
     async def ask(client: "DaemonClient", target: "Target") -> None:
-        answer = await client.change_schedule(name, action)
+        schedule = await client.resume_schedule(name)
         if as_json:
-            output.write_json(answer)
+            output.write_json(schedule)
         else:
-            output.write_text(status_output.schedule_outcome(name, action, answer, target.zone))
+            output.write_text(f"{name} fires next at {wording.moment(schedule['next_fire'], target.zone)}")
 
     talk(config, url, ask)

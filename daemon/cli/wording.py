@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, tzinfo
 
-
 from daemon.cli.documents import JobDocument
 from daemon.cli.output import plain
 
@@ -69,7 +68,7 @@ def is_estimate(job: JobDocument) -> bool:
 
 
 def share(job: JobDocument) -> float | None:
-    """How much of the job is done, 0 to 1; None where the total is unknown. Over an estimated total it stays under 1."""
+    """How much of the job is done, 0 to 1; None where the total is unknown. An estimate never makes 1."""
     total = job["total"]
     if job["status"] == "COMPLETED":
         return 1.0

@@ -54,12 +54,14 @@ FROM unnest($1::text[], $2::text[]) AS spec (store, schedule)
 WHERE state.store = spec.store AND state.schedule = spec.schedule
 """
 
+# As a rule the fire that is asked about is the last one, and the look-up behind OR does not run. It is no EXISTS, which
+# the planner would turn into a scan of the whole table.
 READ_SITUATIONS = """
 SELECT coalesce(state.paused, false) AS paused, greatest(state.known_since, state.resumed_at) AS since,
-    EXISTS (
-        SELECT FROM dongbo.schedule_fires AS fire
+    coalesce(last.fire_time = spec.due OR (
+        SELECT true FROM dongbo.schedule_fires AS fire
         WHERE fire.store = spec.store AND fire.schedule = spec.schedule AND fire.fire_time = spec.due
-    ) AS recorded,
+    ), false) AS recorded,
     last.*
 FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS spec (store, schedule, due, place)
 LEFT JOIN dongbo.schedule_states AS state ON state.store = spec.store AND state.schedule = spec.schedule

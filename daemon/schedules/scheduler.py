@@ -6,6 +6,7 @@ transaction failed, or that fell into a stop, an outage, a suspend or a jump of 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -14,7 +15,7 @@ import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import JobError, LiveJobExists, ScheduleNotFound
-from daemon.ids import ScheduleName, WorkerName
+from daemon.ids import JobId, ScheduleName, WorkerName
 from daemon.schedules import fires
 from daemon.schedules.cron import CronTimetable
 from daemon.schedules.entry import Entry
@@ -44,6 +45,7 @@ FIRE_TIMEOUT = 30.0  # seconds for the transaction of one fire
 CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
 UNHEALTHY_AFTER = 60.0  # seconds without a successful sweep
 MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
+NAMES_IN_LOG = 20
 CLOCK_JUMP = timedelta(seconds=2)  # more than this between the wall clock and the monotonic one is not mere slewing
 
 
@@ -171,10 +173,8 @@ class Scheduler:
             self._entries = {name: self._entries[name] for name in wanted}
         log.info(
             "schedules_applied",
-            added=changes.added,
-            changed=changes.changed,
-            removed=changes.removed,
-            unchanged=len(changes.unchanged),
+            **{kind: len(names) for kind, names in asdict(changes).items()},
+            names=[*changes.added, *changes.changed, *changes.removed][:NAMES_IN_LOG],
         )
         await self._try_sweep()
         return changes
@@ -207,7 +207,7 @@ class Scheduler:
         """
         spec = self._entry(name).spec
         outcome = await self._submit(spec)
-        log.info("schedule_run", schedule=name, store=spec.store, outcome=outcome.result, job_id=outcome.job_id)
+        log.info("schedule_run", schedule=name, store=spec.store, outcome=outcome.result, job_id=_text(outcome.job_id))
         return outcome
 
     def states(self) -> list[ScheduleState]:
@@ -315,7 +315,7 @@ class Scheduler:
                 "schedule_fired",
                 **about,
                 outcome=outcome.result,
-                job_id=outcome.job_id,
+                job_id=_text(outcome.job_id),
                 detail=outcome.detail,
                 late_seconds=round(late.total_seconds(), 3),
             )
@@ -376,6 +376,10 @@ class Scheduler:
             return
         log.warning("clock_jumped", seconds=round(jump.total_seconds(), 1))
         self._timer.realign({name: entry.upcoming for name, entry in self._entries.items() if entry.upcoming})
+
+
+def _text(job_id: JobId | None) -> str | None:
+    return None if job_id is None else str(job_id)
 
 
 def _describe(error: Exception) -> str:

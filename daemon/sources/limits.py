@@ -20,6 +20,10 @@ NHANH_WINDOW_SECONDS = 30.0
 SHOPIFY_RESTORE_RATE = 100.0
 SHOPIFY_MAX_QUERY_COST = 1000.0
 
+SPARE_POINTS = 1.0  # what a server may say too much by rounding
+
+SHORTEST_WAIT = 0.001  # seconds; the last fraction of a point would otherwise be waited for in rounding errors
+
 
 class WindowLimiter:
     """Lets at most `requests` calls reach the server in any `seconds`, and none while the account is locked."""
@@ -105,9 +109,8 @@ class CostBucket:
 
     def __init__(self) -> None:
         self.reports = 0
-        self._known = SHOPIFY_MAX_QUERY_COST
+        self._known = self._maximum = SHOPIFY_MAX_QUERY_COST + SPARE_POINTS
         self._known_at: float | None = None
-        self._maximum = SHOPIFY_MAX_QUERY_COST
         self._rate = SHOPIFY_RESTORE_RATE
         self._set_aside = 0.0
         self._blocked_until = float("-inf")
@@ -160,15 +163,15 @@ class CostBucket:
         while True:
             now = loop.time()
             # A cost beyond the bucket's size would never be covered: let the server decide about it.
-            cost = min(self._costs.get(operation, estimate), self._maximum)
-            lacking = cost - (self._estimate(now) - self._set_aside)
+            cost = min(self._costs.get(operation, estimate), self._maximum - SPARE_POINTS)
+            lacking = cost + SPARE_POINTS - (self._estimate(now) - self._set_aside)
             wait = max(self._blocked_until - now, lacking / self._rate)
             if wait <= 0:
                 return cost
             # A call that ends may give points back sooner than they are restored.
             self._changed.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(max(wait, SHORTEST_WAIT)):
                     await self._changed.wait()
 
 

@@ -191,7 +191,7 @@ class _Pull(Generic[T]):
         transaction.reject([dead_letter(bad) for bad in page.bad])
         if checkpoint.finds_deletions and behind.finds_deletions:
             up_to = None if behind.at_end else behind.last_id
-            present = [*_ids(page.rows), *(int(bad.source_id) for bad in page.bad if bad.source_id)]
+            present = _known_ids(page)
             await deletions.note(
                 transaction.connection, self._store, self._stream.table, checkpoint.last_id, up_to, present
             )
@@ -253,9 +253,8 @@ def _advance(checkpoint: Checkpoint, page: Page[T]) -> Checkpoint:
     Deletions are found by the gaps between ids. Where a page breaks their order, or holds a row whose id can't be read,
     the gaps mean nothing, and the rest of the pull looks for none.
     """
-    ids = _ids(page.rows)
-    has_nameless = any(not _is_id(bad.source_id) for bad in page.bad)
-    known_ids = [*ids, *(int(bad.source_id) for bad in page.bad if bad.source_id and _is_id(bad.source_id))]
+    known_ids = _known_ids(page)
+    has_nameless = len(known_ids) < len(page.rows) + len(page.bad)
     in_order = all(number > checkpoint.last_id for number in known_ids)
     return replace(
         checkpoint,
@@ -271,8 +270,15 @@ def _ids(rows: Sequence[SourceRow[T]]) -> list[int]:
     return [cast("Any", row.value).id for row in rows]
 
 
-def _is_id(text: str | None) -> bool:
-    return text is not None and text.isascii() and text.isdigit() and int(text) < 2**63
+def _known_ids(page: Page[T]) -> list[int]:
+    """The ids on a page, those of bad rows included where they can be read."""
+    readable = (bad.source_id for bad in page.bad if bad.source_id is not None)
+    return [*_ids(page.rows), *(int(text) for text in readable if is_id(text))]
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id that a source can be asked for."""
+    return text.isascii() and text.isdigit() and 0 < int(text) < 2**63
 
 
 def _stream_key(table: MirrorTable, pull_scope: dict[str, Any]) -> str:

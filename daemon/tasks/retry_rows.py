@@ -9,7 +9,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobFailure
 from daemon.sources.meter import CallMeter
-from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, store_one_by_one
+from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, is_id, store_one_by_one
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ async def retry_rows(job: JobContext, stream: Stream[T], meter: CallMeter) -> No
 async def _retry_batch(
     job: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
 ) -> None:
-    wanted = {letter.source_id for letter in letters if letter.source_id and letter.source_id.isdigit()}
+    wanted = {letter.source_id for letter in letters if letter.source_id and is_id(letter.source_id)}
     page = await stream.fetch_by_ids(sorted(int(number) for number in wanted), meter)
     nameless = [letter for letter in letters if letter.source_id not in wanted]
     repeated = len(letters) - len(nameless) - len(wanted)

@@ -14,7 +14,7 @@ from daemon.ids import JobId, StoreName
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from daemon.sources.http import open_session
+from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
@@ -88,6 +88,7 @@ async def running_workshop(
             secret_key=sandbox.nhanh.secret_key,
             base_url=sandbox.nhanh_url,
             limits=limits,
+            backoff=Backoff(initial=0.01, maximum=0.05),
         )
         shopify = ShopifyClient(
             session,
@@ -95,6 +96,7 @@ async def running_workshop(
             access_token=sandbox.shopify.token,
             base_url=sandbox.shopify_url,
             limits=limits,
+            backoff=Backoff(initial=0.01, maximum=0.05),
         )
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify)}, policy or JobPolicy())
         parts = Parts(Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, session, limits)

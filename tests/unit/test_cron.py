@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from daemon.errors import ConfigError, InvalidCronExpression
@@ -136,6 +136,7 @@ moments = st.tuples(st.sampled_from(WALKS), st.integers(0, DAYS * 24 * 60 * 60 -
 # -- properties
 
 
+@settings(deadline=None)
 @given(expressions, moments)
 @example("30 2 * * *", ((BERLIN, datetime(2026, 3, 28, tzinfo=UTC)), 3600))
 @example("*/5 3 * * *", ((LORD_HOWE, datetime(2026, 10, 2, tzinfo=UTC)), 86400))
@@ -158,6 +159,7 @@ def test_agrees_with_a_walk_through_every_minute(expression, moment):
     assert previous == expected if expected else previous is None or previous < start
 
 
+@settings(deadline=None)
 @given(expressions, moments)
 def test_fires_are_strictly_increasing_whole_minutes_in_utc(expression, moment):
     """Each fire is later than the one before, at second 0, in UTC."""
@@ -169,6 +171,7 @@ def test_fires_are_strictly_increasing_whole_minutes_in_utc(expression, moment):
     assert all(fire.tzinfo is UTC and fire.second == fire.microsecond == 0 for fire in fires)
 
 
+@settings(deadline=None)
 @given(expressions, moments, st.integers(1, 10**6 - 1))
 def test_previous_and_next_are_each_others_inverse(expression, moment, microseconds):
     """From a fire the previous one is the fire itself; just before it, what lies before; no fire lies between."""
@@ -181,6 +184,7 @@ def test_previous_and_next_are_each_others_inverse(expression, moment, microseco
     assert before is None or (before <= now and cron.next_fire(expression, before, zone) == fire)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.lists(st.text("0123456789*/-,LW#?SUNMO ", max_size=6), max_size=7).map(" ".join))
 def test_rubbish_is_refused_in_one_plain_line(text):
     """Whatever is written in the place of an expression, it is accepted and fires, or refused with an example."""

@@ -5,6 +5,7 @@ import heapq
 import selectors
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_short_pull_does_not_wait() -> None:
 def test_a_long_pull_never_stands_still_for_long() -> None:
     """The places left after the first burst are spread over the window, instead of leaving a gap at its end."""
     sent, _ = simulate(SlidingWindow(150, WINDOW), [(0.02, 0.01, 0.01)] * 1500)
-    assert max(after - before for before, after in zip(sent, sent[1:], strict=False)) < 3
+    assert max(after - before for before, after in pairwise(sent)) < 3
 
 
 def test_waiters_are_served_in_order() -> None:
@@ -266,18 +267,18 @@ async def pull(bucket: CostBucket, shop: Shop, costs: list[tuple[float, float]],
 def test_all_restored_points_are_used_without_throttling(
     jobs: int, way: float, costs: list[tuple[float, float]]
 ) -> None:
-    """Jobs that always want more use at least 95 % of the points restored in ten minutes, and none is throttled."""
+    """Jobs that always want more use at least 95 % of the points restored in four minutes, and none is throttled."""
 
     async def main() -> Shop:
         bucket, shop = CostBucket(), Shop()
         async with asyncio.TaskGroup() as group:
             for _ in range(jobs):
-                group.create_task(pull(bucket, shop, costs, way, until=600))
+                group.create_task(pull(bucket, shop, costs, way, until=240))
         return shop
 
     shop = run_in_virtual_time(main)
     assert shop.throttled == 0
-    assert shop.used >= 0.95 * 600 * shop.rate
+    assert shop.used >= 0.95 * 240 * shop.rate
 
 
 @given(
@@ -290,7 +291,7 @@ def test_all_restored_points_are_used_without_throttling(
     way=st.sampled_from([0.0, 0.02, 0.5]),
     rate=st.sampled_from([100.0, 200.0, 2000.0]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nothing_is_throttled_whatever_the_costs(
     costs: list[tuple[float, float]], jobs: int, way: float, rate: float
 ) -> None:
@@ -300,7 +301,7 @@ def test_nothing_is_throttled_whatever_the_costs(
         bucket, shop = CostBucket(), Shop(rate, rate * 20)
         async with asyncio.TaskGroup() as group:
             for _ in range(jobs):
-                group.create_task(pull(bucket, shop, costs, way, until=20))
+                group.create_task(pull(bucket, shop, costs, way, until=10))
         return shop
 
     assert run_in_virtual_time(main).throttled == 0
@@ -331,7 +332,7 @@ def test_a_blocked_bucket_lets_nobody_through() -> None:
         async with bucket.reserve("pull", 1) as reservation:
             return reservation.waited
 
-    assert run_in_virtual_time(main) == pytest.approx(7)
+    assert run_in_virtual_time(main) == pytest.approx(7, abs=0.01)
 
 
 def test_a_cost_beyond_the_bucket_is_not_waited_for_without_end() -> None:
@@ -344,4 +345,4 @@ def test_a_cost_beyond_the_bucket_is_not_waited_for_without_end() -> None:
         async with bucket.reserve("large", 900) as reservation:
             return reservation.waited
 
-    assert run_in_virtual_time(main) == pytest.approx(1)
+    assert run_in_virtual_time(main) == pytest.approx(1, abs=0.01)

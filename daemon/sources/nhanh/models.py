@@ -168,6 +168,11 @@ class NhanhDepot(msgspec.Struct, gc=False, kw_only=True):
     name: Text | None = None
     mobile: Text | None = None
 
+    def __post_init__(self) -> None:
+        self.code = self.code or None
+        self.name = self.name or None
+        self.mobile = self.mobile or None
+
 
 class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
     """What the access token may do, and until when."""

@@ -1,0 +1,171 @@
+"""All that `dongbo doctor` looks at, in the order in which a person would."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from daemon.cli import patients
+from daemon.cli.client import DaemonClient, connect
+from daemon.cli.credentials import check_stores
+from daemon.cli.documents import StatusDocument
+from daemon.cli.findings import Finding, failed, ok, warning
+from daemon.cli.journey import follow_a_job
+from daemon.cli.live_checks import check_database
+from daemon.cli.target import Target
+from daemon.cli.wording import duration
+from daemon.config import ResolvedSecrets, Settings, resolve_secrets, state_directory
+from daemon.config.settings import DatabaseSettings
+from daemon.database.connection_errors import describe, next_step, reason
+from daemon.database.postgres_socket import running_server_dsn
+from daemon.errors import ConfigError, DongboError
+from daemon.ids import StoreName
+
+CONNECT_TIMEOUT = 5.0  # seconds
+APPLICATION_NAME = "dongbo-doctor"
+LOOK_AT_LOG = "see the daemon's log: journalctl -u dongbo, or where it was started"
+
+
+async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
+    """Everything that can be found out about the daemon at `target`, or without it."""
+    findings: list[Finding] = []
+    async with connect(target) as client:
+        status = await _ask_daemon(client, findings)
+        async with _own_connection(target, findings, daemon_runs=status is not None) as connection:
+            if status is not None:
+                findings += _judge_readiness(status)
+                findings += await _follow(client, status, connection)
+                findings += patients.judge_schedules(status)
+                findings += patients.judge_jobs(await patients.jobs_of_daemon(client))
+            elif connection is not None:
+                findings += patients.judge_jobs(await patients.jobs_in_database(connection))
+            if connection is not None:
+                findings += await patients.check_pool(connection, status)
+                findings += await patients.check_clock(connection, target)
+    if tries_credentials and target.settings is not None:
+        findings += await _try_credentials(target.settings, daemon_runs=status is not None)
+    return findings
+
+
+async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> StatusDocument | None:
+    try:
+        status = await client.status()
+    except DongboError as error:
+        findings.append(failed("daemon", str(error), "no job runs without it; what follows was found without it"))
+        return None
+    up = duration(status["uptime_seconds"])
+    findings.append(ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}"))
+    return status
+
+
+def _judge_readiness(status: StatusDocument) -> list[Finding]:
+    findings = [
+        ok(check["name"], check["detail"])
+        if check["ok"]
+        else failed(
+            check["name"], check["detail"], "see the daemon's log: journalctl -u dongbo, or where it was started"
+        )
+        for check in status["checks"]
+    ]
+    lag = status["notification_lag_seconds"]
+    if lag is None:
+        detail = "not measured in the last seconds: a notification was lost, or the daemon has just started"
+        findings.append(warning("notification lag", detail, "run the doctor again; if it stays, look at the listener"))
+    else:
+        slow = lag > 1.0
+        detail = f"{lag * 1000:.1f} ms from NOTIFY to the daemon's listener"
+        findings.append(
+            warning("notification lag", detail, "machine or database are overloaded") if slow
+            else ok("notification lag", detail)
+        )  # fmt: skip
+    return findings
+
+
+async def _follow(client: DaemonClient, status: StatusDocument, connection: asyncpg.Connection | None) -> list[Finding]:
+    if not status["stores"]:
+        advice = "add a table [stores.main.nhanh] or [stores.main.shopify]"
+        return [warning("job submitted", "no store is configured, so no job can run", advice)]
+    return await follow_a_job(client, status["stores"][0], connection)
+
+
+@asynccontextmanager
+async def _own_connection(
+    target: Target, findings: list[Finding], *, daemon_runs: bool
+) -> AsyncIterator[asyncpg.Connection | None]:
+    """A connection to the daemon's database that is not the daemon's; None, and a finding, where there can be none."""
+    dsn = await _find_database(target, findings, daemon_runs=daemon_runs)
+    connection = None
+    if dsn is not None:
+        try:
+            # Not the pool's, which belongs to one process: this must be another connection.
+            connection = await asyncpg.connect(
+                dsn, timeout=CONNECT_TIMEOUT, command_timeout=30, server_settings={"application_name": APPLICATION_NAME}
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            detail = f"no connection to {describe(dsn)} from here: {reason(error)}"
+            findings.append((warning if daemon_runs else failed)("own connection", detail, next_step(error)))
+    try:
+        yield connection
+    finally:
+        if connection is not None:
+            await connection.close(timeout=CONNECT_TIMEOUT)
+
+
+async def _find_database(target: Target, findings: list[Finding], *, daemon_runs: bool) -> str | None:
+    settings = target.settings
+    if settings is None:
+        advice = "name the daemon's configuration with --config"
+        findings.append(warning("own connection", "without a configuration the database is not known", advice))
+        return None
+    try:
+        secrets = resolve_secrets(settings.model_copy(update={"stores": {}, "status": _without_token(settings)}))
+        if secrets.database_url is not None:
+            return secrets.database_url.get_secret_value()
+        directory = _state_directory(target.config)
+        dsn = await running_server_dsn(directory)
+    except DongboError as error:
+        advice = "run the doctor with the user and the environment of the daemon"
+        findings.append(warning("own connection", str(error), advice))
+        return None
+    if dsn is None and daemon_runs:
+        detail = f"the daemon's embedded database is not under {directory}"
+        findings.append(warning("own connection", detail, "set $STATE_DIRECTORY as the daemon has it"))
+    elif dsn is None:
+        findings += await check_database(ResolvedSecrets(None, None, {}))
+    return dsn
+
+
+def _without_token(settings: Settings) -> object:
+    return settings.status.model_copy(update={"token": None})
+
+
+def _state_directory(config: Path | None) -> Path:
+    """Where the embedded database is: `dongbo demo` keeps its configuration in its state directory."""
+    if config is not None and (config.parent / "daemon.lock").exists():
+        return config.parent
+    return state_directory()
+
+
+async def _try_credentials(settings: Settings, *, daemon_runs: bool) -> list[Finding]:
+    """Store by store, so that one credential that can't be read does not hide the others."""
+    findings: list[Finding] = []
+    for name, store in settings.stores.items():
+        alone = settings.model_copy(
+            update={
+                "stores": {StoreName(name): store},
+                "database": DatabaseSettings(),
+                "status": _without_token(settings),
+            }
+        )
+        try:
+            secrets = resolve_secrets(alone)
+        except ConfigError as error:
+            advice = "the daemon has read it; to try it here, run the doctor with the daemon's environment"
+            findings += [
+                warning("secrets", problem, advice) if daemon_runs else failed("secrets", problem)
+                for problem in error.problems
+            ]
+            continue
+        findings += await check_stores(alone, secrets)
+    return findings

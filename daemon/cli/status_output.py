@@ -1,0 +1,74 @@
+"""The daemon's status and its schedules as text."""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+from rich.text import Text
+
+from daemon.cli import output, wording
+from daemon.cli.documents import ScheduleDocument, StatusDocument
+from daemon.cli.target import Target
+
+
+def write_status(status: StatusDocument, target: Target) -> None:
+    """The daemon at a glance."""
+    console = output.data_console()
+    state = Text("ready", style="green") if status["ready"] else Text("not ready", style="red")
+    up = wording.duration(status["uptime_seconds"])
+    text = Text.assemble(f"dongbo {status['version']} at {target.name}: ", state, f", process {status['pid']}, up {up}")
+    console.print(text, soft_wrap=True)
+    for check in status["checks"]:
+        sign = ("✓ ", "green") if check["ok"] else ("✗ ", "red")
+        console.print(Text.assemble(sign, f"{check['name']}: {output.plain(check['detail'])}"), soft_wrap=True)
+    pool, lag = status["pool"], status["notification_lag_seconds"]
+    known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"
+    console.print(
+        f"  connections: {pool['in_use']} in use, {pool['size']} open, at most {pool['max']}; "
+        f"notification lag: {known_lag}; readers of the event stream: {status['subscribers']}",
+        soft_wrap=True,
+    )
+    if status["running"] is not None:
+        _write_running(status)
+    if status["schedules"]:
+        output.write_text("")
+        write_schedules(status["schedules"], target.zone)
+    if status["freshness"]:
+        output.write_text("")
+        rows = [
+            (line["type"], line["store"], f"{wording.duration(line['age_seconds'])} ago")
+            for line in status["freshness"]
+        ]
+        output.write_table(("last completed", "store", "when"), rows)
+
+
+def write_schedules(schedules: Sequence[ScheduleDocument], zone: tzinfo) -> None:
+    """Schedules as a table, times in the shop's zone."""
+    columns = ("schedule", "job", "store", "cron", "next fire", "last fire", "outcome")
+    output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
+
+
+def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
+    next_fire = (
+        Text("paused", style="yellow") if schedule["paused"] else Text(wording.moment(schedule["next_fire"], zone))
+    )
+    outcome = " ".join(filter(None, [schedule["last_outcome"], output.plain(schedule["last_detail"] or "")]))
+    return [
+        Text(schedule["name"]),
+        Text(schedule["type"]),
+        Text(schedule["store"]),
+        Text(schedule["cron"]),
+        next_fire,
+        Text(wording.moment(schedule["last_fire"], zone)),
+        Text(outcome or "-", style="red" if schedule["last_outcome"] == "failed" else ""),
+    ]
+
+
+def _write_running(status: StatusDocument) -> None:
+    running = status["running"] or []
+    output.write_text(f"\nrunning jobs: {len(running) or 'none'}")
+    for job in running:
+        of_total = f" of {wording.number(job['total'])}" if job["total"] is not None else ""
+        eta = f", ETA {wording.duration(job['eta_seconds'])}" if job["eta_seconds"] is not None else ""
+        output.write_text(
+            f"  {job['id']}  {job['type']} of {job['store']}: {wording.number(job['processed'])}{of_total} rows{eta}"
+        )
