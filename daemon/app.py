@@ -29,7 +29,8 @@ from daemon.notify import Notifier
 from daemon.schedules import fires
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
-from daemon.status.server import StatusParts, serving
+from daemon.status.parts import StatusParts
+from daemon.status.server import serving
 from daemon.tasks import TaskRegistry
 from daemon.wiring import Parts, check_schedules, job_policy, make_schedules, make_stores
 

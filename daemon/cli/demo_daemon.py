@@ -17,8 +17,10 @@ from daemon.cli.views import open_view
 from daemon.config import DEMO_CONFIG, Settings, load_settings
 from daemon.database.state_lock import state_lock
 from daemon.errors import DongboError, ListenError, StateDirectoryError
+from daemon.ids import StoreName
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 
+STORE = StoreName("demo")
 FIRST_PORT = 8765
 PORTS_TRIED = 100
 # Large enough to watch the progress and to meet the rate limits, small enough to be done within a minute.
@@ -36,6 +38,7 @@ async def run_demo(state: Path, *, opens_browser: bool, as_json: bool) -> None:
     async with running_sandbox(SHOP) as sandbox:
         path = write_configuration(state, sandbox, _free_port())
         settings = load_settings(path)
+        _admit(settings, sandbox)
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         guide = asyncio.create_task(_guide(ready, settings, path, opens_browser=opens_browser, as_json=as_json))
         try:
@@ -65,18 +68,23 @@ def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
             file.touch(0o600)
             file.write_text(secret, "utf-8")
             text = _replace(text, f'{{ env = "{name}" }}', f"{{ file = {_toml_text(str(file))} }}")
-        for header, url in (
-            ("[stores.demo.nhanh]", sandbox.nhanh_url),
-            ("[stores.demo.shopify]", sandbox.shopify_url),
-        ):
-            text = _replace(text, header, f'{header}\nbase_url = "{url}"')
-        text = _replace(text, f'listen = "127.0.0.1:{FIRST_PORT}"', f'listen = "127.0.0.1:{port}"')
+        text = _replace(text, '"http://127.0.0.1:8766"', f'"{sandbox.nhanh_url}"')
+        text = _replace(text, '"http://127.0.0.1:8767"', f'"{sandbox.shopify_url}"')
+        text = _replace(text, f'"127.0.0.1:{FIRST_PORT}"', f'"127.0.0.1:{port}"')
         path.write_text(text, "utf-8")
     except OSError as error:
         raise StateDirectoryError(
             f"the demo can't write to {state} ({error.strerror}): name another with --state"
         ) from None
     return path
+
+
+def _admit(settings: Settings, sandbox: Sandbox) -> None:
+    """Let the sandbox accept the app and the business of the demo's configuration."""
+    nhanh = settings.stores[STORE].nhanh
+    if nhanh is None:
+        raise AssertionError("the demo's store has no Nhanh.vn")
+    sandbox.nhanh.app_id, sandbox.nhanh.business_id = nhanh.app_id, nhanh.business_id
 
 
 async def _guide(

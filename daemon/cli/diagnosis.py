@@ -23,6 +23,7 @@ from daemon.errors import ConfigError, DongboError
 from daemon.ids import StoreName
 
 CONNECT_TIMEOUT = 5.0  # seconds
+SLOW_NOTIFICATION = 1.0  # seconds
 APPLICATION_NAME = "dongbo-doctor"
 LOOK_AT_LOG = "see the daemon's log: journalctl -u dongbo, or where it was started"
 
@@ -63,22 +64,19 @@ def _judge_readiness(status: StatusDocument) -> list[Finding]:
     findings = [
         ok(check["name"], check["detail"])
         if check["ok"]
-        else failed(
-            check["name"], check["detail"], "see the daemon's log: journalctl -u dongbo, or where it was started"
-        )
+        else failed(check["name"], check["detail"], LOOK_AT_LOG)
         for check in status["checks"]
     ]
     lag = status["notification_lag_seconds"]
     if lag is None:
         detail = "not measured in the last seconds: a notification was lost, or the daemon has just started"
         findings.append(warning("notification lag", detail, "run the doctor again; if it stays, look at the listener"))
+        return findings
+    detail = f"{lag * 1000:.1f} ms from NOTIFY to the daemon's listener"
+    if lag > SLOW_NOTIFICATION:
+        findings.append(warning("notification lag", detail, "this machine or the database is overloaded"))
     else:
-        slow = lag > 1.0
-        detail = f"{lag * 1000:.1f} ms from NOTIFY to the daemon's listener"
-        findings.append(
-            warning("notification lag", detail, "machine or database are overloaded") if slow
-            else ok("notification lag", detail)
-        )  # fmt: skip
+        findings.append(ok("notification lag", detail))
     return findings
 
 

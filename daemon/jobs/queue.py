@@ -19,7 +19,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
-from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job as QueueRow
 from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel, QueueManagerId
@@ -226,13 +226,11 @@ class JobQueue:
             try:
                 await self._cycle()
                 failures = 0
-            except (DatabaseError, PostgresError, OSError, TimeoutError) as error:
-                log.warning("queue_cycle_failed", error=str(error), next_step="reconnecting")
-            except Exception as error:
-                if not is_connection_error(error):
-                    log.exception("queue_cycle_crashed")
-                else:
+            except Exception as error:  # whatever it is, the next cycle must come
+                if is_connection_error(error) or _is_listener_failure(error):
                     log.warning("queue_cycle_failed", error=str(error), next_step="reconnecting")
+                else:
+                    log.exception("queue_cycle_crashed", next_step="starting anew")
             delay = RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311
             failures += 1
             await _wait(self._stopping, delay)
@@ -339,6 +337,12 @@ async def _restore_places(connection: Connection, urgent: Sequence[JobId]) -> li
 
 def _payload(job_id: JobId) -> bytes:
     return str(job_id).encode()
+
+
+def _is_listener_failure(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_listener_failure(inner) for inner in error.exceptions)
+    return isinstance(error, FailingListenerError)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -44,6 +44,19 @@ _ROOM_FOR_HUGE_NUMBER = 10_000  # bytes; a shorter row can only hold one by its 
 codecs.register_error("dongbo.nul", lambda error: ("\\u0000", getattr(error, "end")))  # noqa: B009 - typed as Exception
 
 
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "nothing",
+    "datetime": "a time",
+}
+
+
 class UnfitRowError(ValueError):
     """A row doesn't fit; the text is a plain sentence."""
 
@@ -152,8 +165,8 @@ class RowDecoder(Generic[T]):
     def bad(self, document: bytes, reason: str) -> BadRow:
         """A dead letter for this row, with its id if that can be read."""
         try:
-            row = orjson.loads(document)
-        except orjson.JSONDecodeError:
+            row = _loads_exactly(document)
+        except (msgspec.DecodeError, RecursionError):
             row = None
         identifier = self._source_id(row.get(self._id_field)) if isinstance(row, dict) else None
         return BadRow(identifier, reason, document)
@@ -221,6 +234,6 @@ def _sentence(error: msgspec.ValidationError) -> str:
     field = path.rstrip("`").removeprefix(".")
     if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
         return f"The field {f'{field}.{missing[1]}' if field else missing[1]} is missing."
-    said = text.replace("`", "")
-    said = said[:1].lower() + said[1:]
+    said = re.sub(r"`(\w+)( \| null)?`", lambda word: _WORDS.get(word[1], word[1]), text)
+    said = said[:1].lower() + said[1:].rstrip()
     return f"The field {field} doesn't fit: {said}." if field else f"The row doesn't fit: {said}."

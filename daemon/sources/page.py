@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow(Generic[T]):
-    """A row that fits: typed and validated, along with its own JSON."""
+class SourceRow(msgspec.Struct, Generic[T], frozen=True):
+    """A row that fits: typed and validated, along with its own JSON. A struct, for there are very many."""
 
     value: T
     document: bytes  # JSON; see the method that delivers it for what it holds

@@ -8,8 +8,10 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from typing import cast
 
 import uvloop
+
 from daemon.sandbox.catalogue import generate
 from daemon.sandbox.nhanh import NhanhSandbox
 
@@ -53,8 +55,7 @@ class PageProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
         """Answer each request as soon as it is there."""

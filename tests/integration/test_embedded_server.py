@@ -127,7 +127,7 @@ class TestStart:
         (tmp_path / "postgres.unfinished-1" / "PG_VERSION").write_text("18\n")
         async with embedded_server(tmp_path) as server:
             assert await _fetch(server, "SELECT 1") == 1
-        assert sorted(os.listdir(tmp_path)) == ["daemon.lock", "postgres", "postgres.log"]
+        assert _names_in(tmp_path) == {"daemon.lock", "postgres", "postgres.log"}
 
     async def test_database_dropped_by_hand_is_made_again(self, state: Path) -> None:
         """The daemon starts also when somebody dropped its database."""
@@ -369,6 +369,10 @@ class TestRemains:
         with pytest.raises(StateDirectoryError, match="can't be written"):
             async with embedded_server(tmp_path / "file" / "state"):
                 pass
+
+
+def _names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
 
 
 def _mode(path: Path) -> int:

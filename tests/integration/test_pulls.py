@@ -8,7 +8,6 @@ from daemon.errors import InvalidTransition
 from daemon.jobs.model import JobStatus, JobType
 from tests.integration.conftest import Workshop
 
-
 PULLS = [
     (JobType.PULL_NHANH_CUSTOMERS, "nhanh_customers"),
     (JobType.PULL_NHANH_PRODUCTS, "nhanh_products"),

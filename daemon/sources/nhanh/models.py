@@ -39,14 +39,21 @@ class NhanhCustomer(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     updated_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        self.total_amount = check_amount("totalAmount", self.total_amount, negative=True)
+        if self.total_amount is not None:
+            self.total_amount = check_amount("totalAmount", self.total_amount, negative=True)
         self.updated_at = _moment("updatedAt", self.updated_at)
-        self.name = self.name or None
-        self.mobile = self.mobile or None
-        self.code = self.code or None
-        self.email = self.email or None
-        self.address = self.address or None
-        self.birthday = self.birthday or None
+        if not self.name:
+            self.name = None
+        if not self.mobile:
+            self.mobile = None
+        if not self.code:
+            self.code = None
+        if not self.email:
+            self.email = None
+        if not self.address:
+            self.address = None
+        if not self.birthday:
+            self.birthday = None
 
     @property
     def group_id(self) -> int | None:
@@ -145,9 +152,12 @@ class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     def __post_init__(self) -> None:
         self.created_at = _moment("createdAt", self.created_at)
         self.updated_at = _moment("updatedAt", self.updated_at)
-        self.code = self.code or None
-        self.barcode = self.barcode or None
-        self.name = self.name or None
+        if not self.code:
+            self.code = None
+        if not self.barcode:
+            self.barcode = None
+        if not self.name:
+            self.name = None
 
 
 class NhanhInventory(msgspec.Struct, rename="camel", gc=False, kw_only=True):
@@ -169,9 +179,12 @@ class NhanhDepot(msgspec.Struct, gc=False, kw_only=True):
     mobile: Text | None = None
 
     def __post_init__(self) -> None:
-        self.code = self.code or None
-        self.name = self.name or None
-        self.mobile = self.mobile or None
+        if not self.code:
+            self.code = None
+        if not self.name:
+            self.name = None
+        if not self.mobile:
+            self.mobile = None
 
 
 class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
