@@ -61,7 +61,7 @@ class ConfigError(DongboError):
 
 
 class InvalidCronExpression(ConfigError, ValueError):
-    """A cron expression is not understood, or never fires. A ValueError too, so that a settings model can collect it."""
+    """A cron expression is not understood, or never fires. A ValueError, too: settings models collect those."""
 
 
 class DatabaseError(DongboError):

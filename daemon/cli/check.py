@@ -36,7 +36,7 @@ def check(
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
-    findings = _try_live(settings) if live else []
+    findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
         report = {"config": str(path), "ok": is_well, "problems": [], "schedules": fires}
@@ -83,11 +83,11 @@ def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]]) -> N
             output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")
 
 
-def _try_live(settings: "Settings") -> list[Any]:
+def _try_live(settings: "Settings", path: "Path") -> list[Any]:
     import asyncio
 
     from daemon.cli.live_checks import check_live
     from daemon.logging import configure_logging
 
     configure_logging("error", "console")  # what goes wrong becomes a finding
-    return asyncio.run(check_live(settings))
+    return asyncio.run(check_live(settings, path))

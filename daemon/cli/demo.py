@@ -1,7 +1,7 @@
 """`dongbo demo`: the daemon with a database of its own, on a sandbox shop of this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
@@ -27,10 +27,11 @@ def demo(
 
     from daemon.cli.demo_daemon import run_demo
     from daemon.cli.event_loop import run_in_loop
+    from daemon.cli.output import CurrentStderr
     from daemon.config import state_directory
     from daemon.logging import configure_logging
 
-    configure_logging("warning", "console")
+    configure_logging("warning", "console", stream=cast("TextIO", CurrentStderr()))
     directory = state or state_directory() / "demo"
     with suppress(KeyboardInterrupt):  # before the daemon itself listens to it; to end the demo is no failure
         run_in_loop(run_demo(directory.absolute(), opens_browser=browser, as_json=as_json))

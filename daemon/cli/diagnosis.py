@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 
@@ -12,14 +11,14 @@ from daemon.cli.credentials import check_stores
 from daemon.cli.documents import StatusDocument
 from daemon.cli.findings import Finding, failed, ok, warning
 from daemon.cli.journey import follow_a_job
-from daemon.cli.live_checks import check_database
+from daemon.cli.live_checks import check_database, database_directory
 from daemon.cli.target import Target
 from daemon.cli.wording import duration
-from daemon.config import ResolvedSecrets, Settings, resolve_secrets, state_directory
+from daemon.config import ResolvedSecrets, Settings, resolve_secrets
 from daemon.config.settings import DatabaseSettings
 from daemon.database.connection_errors import describe, next_step, reason
 from daemon.database.postgres_socket import running_server_dsn
-from daemon.errors import ConfigError, DongboError
+from daemon.errors import ConfigError, DaemonUnreachable, DongboError
 from daemon.ids import StoreName
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -32,39 +31,46 @@ async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
     """Everything that can be found out about the daemon at `target`, or without it."""
     findings: list[Finding] = []
     async with connect(target) as client:
-        status = await _ask_daemon(client, findings)
+        try:
+            status = await client.status()
+        except DongboError as error:
+            status = None
+            advice = "no job runs without it; what follows was found without it"
+            findings.append(
+                failed("daemon", str(error), advice if isinstance(error, DaemonUnreachable) else LOOK_AT_LOG)
+            )
         async with _own_connection(target, findings, daemon_runs=status is not None) as connection:
             if status is not None:
-                findings += _judge_readiness(status)
-                findings += await _follow(client, status, connection)
-                findings += patients.judge_schedules(status)
-                findings += patients.judge_jobs(await patients.jobs_of_daemon(client))
+                findings += await _examine_daemon(client, status, connection)
             elif connection is not None:
                 findings += patients.judge_jobs(await patients.jobs_in_database(connection))
             if connection is not None:
-                findings += await patients.check_pool(connection, status)
                 findings += await patients.check_clock(connection, target)
     if tries_credentials and target.settings is not None:
         findings += await _try_credentials(target.settings, daemon_runs=status is not None)
     return findings
 
 
-async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> StatusDocument | None:
-    try:
-        status = await client.status()
-    except DongboError as error:
-        findings.append(failed("daemon", str(error), "no job runs without it; what follows was found without it"))
-        return None
+async def _examine_daemon(
+    client: DaemonClient, status: StatusDocument, connection: asyncpg.Connection | None
+) -> list[Finding]:
     up = duration(status["uptime_seconds"])
-    findings.append(ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}"))
-    return status
+    findings = [ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}")]
+    findings += _judge_readiness(status)
+    try:
+        findings += await _follow(client, status, connection)
+        findings += patients.judge_schedules(status)
+        findings += patients.judge_jobs(await patients.jobs_of_daemon(client))
+    except DongboError as error:  # it has gone, or its database has, while it was being looked at
+        findings.append(failed("daemon", str(error), LOOK_AT_LOG))
+    if connection is not None:
+        findings += await patients.check_pool(connection, status)
+    return findings
 
 
 def _judge_readiness(status: StatusDocument) -> list[Finding]:
     findings = [
-        ok(check["name"], check["detail"])
-        if check["ok"]
-        else failed(check["name"], check["detail"], LOOK_AT_LOG)
+        ok(check["name"], check["detail"]) if check["ok"] else failed(check["name"], check["detail"], LOOK_AT_LOG)
         for check in status["checks"]
     ]
     lag = status["notification_lag_seconds"]
@@ -120,7 +126,7 @@ async def _find_database(target: Target, findings: list[Finding], *, daemon_runs
         secrets = resolve_secrets(settings.model_copy(update={"stores": {}, "status": _without_token(settings)}))
         if secrets.database_url is not None:
             return secrets.database_url.get_secret_value()
-        directory = _state_directory(target.config)
+        directory = database_directory(target.config)
         dsn = await running_server_dsn(directory)
     except DongboError as error:
         advice = "run the doctor with the user and the environment of the daemon"
@@ -130,19 +136,12 @@ async def _find_database(target: Target, findings: list[Finding], *, daemon_runs
         detail = f"the daemon's embedded database is not under {directory}"
         findings.append(warning("own connection", detail, "set $STATE_DIRECTORY as the daemon has it"))
     elif dsn is None:
-        findings += await check_database(ResolvedSecrets(None, None, {}))
+        findings += await check_database(ResolvedSecrets(None, None, {}), directory)
     return dsn
 
 
 def _without_token(settings: Settings) -> object:
     return settings.status.model_copy(update={"token": None})
-
-
-def _state_directory(config: Path | None) -> Path:
-    """Where the embedded database is: `dongbo demo` keeps its configuration in its state directory."""
-    if config is not None and (config.parent / "daemon.lock").exists():
-        return config.parent
-    return state_directory()
 
 
 async def _try_credentials(settings: Settings, *, daemon_runs: bool) -> list[Finding]:

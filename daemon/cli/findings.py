@@ -78,7 +78,7 @@ def write_findings(findings: Sequence[Finding]) -> None:
         if finding.advice:
             text.append(f"\n→ {_lines(finding.advice)}", style=style)
         table.add_row(Text(f"{sign} {output.plain(finding.subject)}", style=style), took, text)
-    output.data_console().print(table)
+    output.write_renderable(table)
 
 
 def _lines(text: str) -> str:

@@ -1,5 +1,7 @@
 """Tries what a configuration names: the database, and the credentials of every store."""
 
+from pathlib import Path
+
 from daemon.cli.credentials import check_stores
 from daemon.cli.findings import Finding, failed, ok, warning
 from daemon.config import ResolvedSecrets, Settings, resolve_secrets, state_directory
@@ -14,8 +16,8 @@ CONNECTIONS = 4
 CONNECT_DEADLINE = 2.0  # seconds
 
 
-async def check_live(settings: Settings) -> list[Finding]:
-    """Everything that can be tried without a daemon."""
+async def check_live(settings: Settings, config: Path) -> list[Finding]:
+    """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
     try:
         secrets = resolve_secrets(settings)
     except ConfigError as error:
@@ -24,16 +26,27 @@ async def check_live(settings: Settings) -> list[Finding]:
         warning("secrets", text, "close it, and renew the secret if others use this machine")
         for text in secrets.warnings
     ]
-    return [*exposed, *await check_database(secrets), *await check_stores(settings, secrets)]
+    return [
+        *exposed,
+        *await check_database(secrets, database_directory(config)),
+        *await check_stores(settings, secrets),
+    ]
 
 
-async def check_database(secrets: ResolvedSecrets) -> list[Finding]:
-    """The database that the daemon uses or will use."""
+def database_directory(config: Path | None) -> Path:
+    """Where the embedded database is: `dongbo demo` keeps its configuration in its state directory."""
+    if config is not None and (config.parent / "daemon.lock").exists():
+        return config.parent
+    return state_directory()
+
+
+async def check_database(secrets: ResolvedSecrets, directory: Path) -> list[Finding]:
+    """The database that the daemon uses or will use; the embedded one is in `directory`."""
     try:
         if secrets.database_url is not None:
             return await _check_server(secrets.database_url.get_secret_value())
-        running = await running_server_dsn(state_directory())
-        return await (_check_server(running) if running else _check_embedded())
+        running = await running_server_dsn(directory)
+        return await (_check_server(running) if running else _check_embedded(directory))
     except DongboError as error:
         return [failed("database", str(error))]
 
@@ -70,8 +83,7 @@ def _judge_schema(found: int) -> Finding:
     )
 
 
-async def _check_embedded() -> list[Finding]:
-    directory = state_directory()
+async def _check_embedded(directory: Path) -> list[Finding]:
     made_by = major_version_of(data_directory(directory))
     binaries = await find_binaries(made_by)
     state = f"its data is in {directory}" if made_by else f"the first `dongbo run` makes its data in {directory}"

@@ -6,6 +6,7 @@ need to be, so that `grep` and `cut` find whole values.
 
 import sys
 from collections.abc import Iterable, Sequence
+from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -64,7 +65,34 @@ def write_table(
         )
     for row in rows:
         table.add_row(*row)
-    data_console().print(table)
+    write_renderable(table)
+
+
+def write_renderable(renderable: "RenderableType") -> None:
+    """A table or the like on standard output; off a terminal without the blanks that fill up its lines."""
+    console = data_console()
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    with console.capture() as captured:
+        console.print(renderable)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+class CurrentStderr(TextIOBase):
+    """Whatever standard error is at the moment: while progress bars are drawn, what is written goes above them."""
+
+    def write(self, text: str) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal in the end."""
+        return sys.__stderr__ is not None and sys.__stderr__.isatty()
 
 
 def plain(value: Any) -> str:

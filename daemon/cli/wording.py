@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from daemon.cli.documents import JobDocument
 from daemon.cli.output import plain
 
+WORTH_SAYING = 0.1  # seconds of waiting
 STATUS_STYLES = {
     "PENDING": "cyan",
     "RUNNING": "blue",
@@ -119,7 +120,7 @@ def note(job: JobDocument, before: JobDocument | None = None) -> str:
         return "cancelling"
     waited = job["metadata"].get("rate_limit_wait_seconds", 0)
     earlier = before["metadata"].get("rate_limit_wait_seconds", 0) if before else waited
-    if job["status"] == "RUNNING" and waited > earlier:
+    if job["status"] == "RUNNING" and waited - earlier >= WORTH_SAYING:
         return f"waiting for rate limit ({duration(waited)} so far)"
     return ""
 
@@ -130,6 +131,7 @@ def summary(job: JobDocument) -> str:
     parts = [f"{job['type']} of {job['store']}: {job['status']}", f"{rows(job)}: {counters(job)}"]
     if took is not None:
         parts.append(f"in {duration(took)}")
-    if waited := job["metadata"].get("rate_limit_wait_seconds"):
+    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
+    if waited >= WORTH_SAYING:
         parts.append(f"of which {duration(waited)} waiting for the rate limit")
     return ", ".join(parts)

@@ -44,6 +44,7 @@ class PageTransaction:
         self.connection = connection
         self.counted = Counters()
         self.dead_letters: list[DeadLetter] = []
+        self.metadata: dict[str, Any] = {}
 
     def count(self, counters: Counters) -> None:
         """Add what became of rows that were written or left unchanged."""
@@ -106,7 +107,7 @@ class JobContext:
             raise RunStopped(StopReason.TAKEN_OVER)
         self._notifier.changed(self.job.id)
 
-    async def pages(self, source: AsyncIterator[P]) -> AsyncGenerator[P, None]:
+    async def pages(self, source: AsyncGenerator[P, None]) -> AsyncGenerator[P, None]:
         """The pages of `source`, each next one fetched while this one is stored; ends at once when the run is to stop.
 
         Use it within `contextlib.aclosing`, so that a fetch under way ends with the loop.
@@ -126,26 +127,28 @@ class JobContext:
             for task in (stop, fetch):
                 task.cancel()
             await asyncio.gather(stop, fetch, return_exceptions=True)
+            await source.aclose()
 
     @asynccontextmanager
-    async def page(self, checkpoint: object, **metadata: Any) -> AsyncIterator[PageTransaction]:
+    async def page(self, checkpoint: object, *, pages: int = 1) -> AsyncIterator[PageTransaction]:
         """Store one page: what happens within commits together with the counters and the checkpoint, or not at all.
 
-        Raises RunStopped after the commit where the run is to stop, and before it where the job was taken over.
+        `pages` is how many pages of the source that is; 0 for a closing step. Raises RunStopped after the commit where
+        the run is to stop, and before it where the job was taken over.
         """
         async with self._database.acquire_for_work() as connection, connection.transaction():
             page = PageTransaction(connection)
             yield page
             if page.dead_letters:
                 await failures.insert(connection, self.job.id, page.dead_letters)
-            progress = self._progress(page.counted.processed) | metadata
+            progress = self._progress(page.counted.processed, pages) | page.metadata
             cancelling = await store.store_page(
                 connection, self.job.id, self._token, page.counted, checkpoint, progress
             )
             if cancelling is None:
                 raise RunStopped(StopReason.TAKEN_OVER)
         self._processed += page.counted.processed
-        self._pages += 1
+        self._pages += pages
         self._notifier.changed(self.job.id)
         if cancelling:
             self.stop(StopReason.CANCELLED)
@@ -162,19 +165,19 @@ class JobContext:
         active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
         return {"rows_per_second": round(self._processed / active, 1) if active > 0 else 0.0}
 
-    def _progress(self, rows: int) -> dict[str, Any]:
+    def _progress(self, rows: int, pages: int) -> dict[str, Any]:
         now, processed = monotonic(), self._processed + rows
         self._samples.append((now, processed))
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW:
             self._samples.popleft()
         since, base = self._samples[0]
         rate = (processed - base) / (now - since) if now > since else 0.0
-        return self.costs() | {"pages": self._pages + 1, "rows_per_second": round(rate, 1)}
+        return self.costs() | {"pages": self._pages + pages, "rows_per_second": round(rate, 1)}
 
     def _raise_if_stopped(self) -> None:
         if self._stop_reason is not None:
             raise RunStopped(self._stop_reason)
 
 
-async def _next(source: AsyncIterator[P]) -> P | None:
+async def _next(source: AsyncGenerator[P, None]) -> P | None:
     return await anext(source, None)

@@ -1,6 +1,6 @@
 """What all pulls have in common: where to start, page after page, what is gone, and until when it is complete."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ class Stream(Generic[T]):
 
     table: MirrorTable
     details: tuple[tuple[str, str], ...]
-    fetch: Callable[[object | None, datetime | None, CallMeter], AsyncIterator[Page[T]]]
+    fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
     count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
     store: Callable[[Connection, StoreName, Sequence[SourceRow[T]]], Awaitable[Counters]]
@@ -158,6 +158,7 @@ class _Pull(Generic[T]):
             since=checkpoint.since,
             total_is_estimate=is_estimate and total is not None,
             continues=checkpoint.continues,
+            deleted=0,
             **chosen,
         )
 
@@ -197,14 +198,17 @@ class _Pull(Generic[T]):
             )
 
     async def complete(self, checkpoint: Checkpoint) -> None:
-        """Mark what is gone and move the watermark, in one transaction with the job's counters."""
+        """Mark what is gone and move the watermark, in one transaction; done again after a crash it changes nothing."""
         is_full = checkpoint.since is None
-        deleted = 0
-        async with self._job.page(checkpoint=asdict(checkpoint)) as transaction:
+        async with self._job.page(
+            checkpoint=asdict(replace(checkpoint, finds_deletions=False)), pages=0
+        ) as transaction:
             connection = transaction.connection
             if checkpoint.finds_deletions:
                 await self._check_plausible(connection)
-                deleted = await deletions.mark(connection, self._store, self._stream.table, self._stream.details)
+                transaction.metadata["deleted"] = await deletions.mark(
+                    connection, self._store, self._stream.table, self._stream.details
+                )
             await watermarks.advance(
                 connection,
                 self._store,
@@ -212,7 +216,7 @@ class _Pull(Generic[T]):
                 datetime.fromisoformat(checkpoint.started_at),
                 checkpoint.rows if is_full else None,
             )
-        await self._job.describe(total=self._job.processed, total_is_estimate=False, deleted=deleted)
+        await self._job.describe(total=self._job.processed, total_is_estimate=False)
 
     async def _check_plausible(self, connection: Connection) -> None:
         gone = await deletions.count(connection, self._store, self._stream.table)
@@ -221,9 +225,9 @@ class _Pull(Generic[T]):
             return
         if gone > present * self._policy.implausible_deletion_share:
             raise ImplausibleDeletions(
-                f"{gone:,} of {present:,} rows in {self._stream.table.name} are no longer at the source, which is more "
-                f"than the {self._policy.implausible_deletion_share:.0%} that are taken as plausible. Nothing was "
-                "marked as deleted. If it is right, pull again with --allow-deletions; else look at the source's permissions."
+                f"{gone:,} of {present:,} rows in {self._stream.table.name} are no longer at the source, which is "
+                f"more than the {self._policy.implausible_deletion_share:.0%} taken as plausible. Nothing was marked "
+                "as deleted. If it is right, pull again with --allow-deletions; else look at the permissions there."
             )
 
 

@@ -5,7 +5,7 @@ in the Authorization header. Source of all rules: the documentation on developer
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -85,7 +85,7 @@ class NhanhClient:
 
     def customers(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncIterator[Page[NhanhCustomer]]:
+    ) -> AsyncGenerator[Page[NhanhCustomer], None]:
         """All customers that match, by ascending id, from behind `after` on (None: from the start).
 
         Raises:
@@ -97,7 +97,7 @@ class NhanhClient:
 
     def products(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncIterator[Page[NhanhProduct]]:
+    ) -> AsyncGenerator[Page[NhanhProduct], None]:
         """All products that match, of every status unless the filters name some, with their stock per depot.
 
         By ascending id, from behind `after` on (None: from the start). Raises as `customers` does.
@@ -107,7 +107,7 @@ class NhanhClient:
 
     def inventory(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncIterator[Page[NhanhInventory]]:
+    ) -> AsyncGenerator[Page[NhanhInventory], None]:
         """The stock of all products that match, by ascending product id. Raises as `customers` does."""
         wanted = to_api(normalise_inventory_filters(filters))
         return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
@@ -173,7 +173,7 @@ class NhanhClient:
         meter: CallMeter,
         page_size: int,
         sort: str = "id",
-    ) -> AsyncIterator[Page[T]]:
+    ) -> AsyncGenerator[Page[T], None]:
         guard = _EndlessnessGuard(self._source, action)
         position = _position(after)
         while True:

@@ -1,6 +1,6 @@
 """The client of Shopify's Admin GraphQL API 2026-10."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -91,7 +91,7 @@ class ShopifyClient:
 
     def products(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"
-    ) -> AsyncIterator[Page[ShopifyProduct]]:
+    ) -> AsyncGenerator[Page[ShopifyProduct], None]:
         """All products that match, each with all its variants, from behind `after` on (None: from the start).
 
         A row's document is the product's JSON without `variants`; each variant has a `document` of its own.
@@ -106,7 +106,7 @@ class ShopifyClient:
 
     def customers(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"
-    ) -> AsyncIterator[Page[ShopifyCustomer]]:
+    ) -> AsyncGenerator[Page[ShopifyCustomer], None]:
         """All customers that match, from behind `after` on (None: from the start). Raises as `products` does."""
         variables = {"query": normalise_query(query), "sortKey": sort}
         pages = self._customer_pages
@@ -171,7 +171,7 @@ class ShopifyClient:
         after: object | None,
         read: Reader[T],
         meter: CallMeter,
-    ) -> AsyncIterator[Page[T]]:
+    ) -> AsyncGenerator[Page[T], None]:
         cursor = str(after) if after is not None else None
         while True:
             data = await self._shaped(operation, variables | {"after": cursor}, shape, meter)

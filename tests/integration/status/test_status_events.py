@@ -56,10 +56,9 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(endpoint: Any, last_event_id: object = None, **query: str) -> AsyncIterator[Reader]:
+async def reading(endpoint: Any, **options: Any) -> AsyncIterator[Reader]:
     """An open stream."""
-    headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
-    async with endpoint.client.get("/api/events", headers=headers, params=query) as response:
+    async with endpoint.client.get("/api/events", **options) as response:
         assert response.status == 200
         assert response.content_type == "text/event-stream"
         async with asyncio.timeout(20):
@@ -104,9 +103,8 @@ async def test_a_reader_goes_on_where_it_stopped(endpoint: Any) -> None:
     async with reading(endpoint) as reader:
         version = (await reader.next()).id
     job = await endpoint.ended()
-    for options in ({"last_event_id": version}, {"last_event_id": None, "query": version}):
-        query = {"last_event_id": str(options["query"])} if "query" in options else {}
-        async with reading(endpoint, options["last_event_id"], **query) as reader:
+    for options in ({"headers": {"Last-Event-ID": str(version)}}, {"params": {"last_event_id": str(version)}}):
+        async with reading(endpoint, **options) as reader:
             event = await reader.next()
             assert (event.name, event.data["id"], event.data["status"]) == ("job", str(job.id), "COMPLETED")
 
@@ -124,7 +122,7 @@ async def test_a_reader_who_missed_very_much_gets_a_snapshot(endpoint: Any, monk
     monkeypatch.setattr(sse, "MOST_CHANGES", 2)
     for _ in range(4):
         await endpoint.ended()
-    async with reading(endpoint, 1) as reader:
+    async with reading(endpoint, headers={"Last-Event-ID": "1"}) as reader:
         assert (await reader.next()).name == "snapshot"
 
 
@@ -252,7 +250,7 @@ async def test_two_hundred_readers_hear_within_milliseconds(endpoint: Any) -> No
             for _ in range(readers):
                 await ready.acquire()
             for page in range(pages):
-                sent.append(time.perf_counter() + 9)
+                sent.append(0.0)
                 await endpoint.progress(job, token, Counters(created=1))
                 sent[-1] = time.perf_counter()
                 async with asyncio.timeout(10):
@@ -260,9 +258,8 @@ async def test_two_hundred_readers_hear_within_milliseconds(endpoint: Any) -> No
                         await asyncio.sleep(0.01)
     assert len(delays) == readers * pages
     delays.sort()
-    # The figures to reach are 20 and 100 ms with readers in processes of their own; here they share this one.
-    print(f"median {delays[len(delays) // 2] * 1000:.1f} ms, p99 {delays[int(len(delays) * 0.99)] * 1000:.1f} ms")
-    assert delays[len(delays) // 2] < 0.5
+    # The figures to reach are 20 and 100 ms; here all readers share the endpoint's process, on a machine of unknown load.
+    assert delays[len(delays) // 2] < 0.2, f"median {delays[len(delays) // 2] * 1000:.1f} ms"
 
 
 async def _connect_and_never_read(endpoint: Any) -> asyncio.StreamWriter:

@@ -1,0 +1,209 @@
+"""What monitoring sees: alive, ready, status, metrics, and the description of the API."""
+
+import asyncio
+import re
+from contextlib import AsyncExitStack
+from typing import Any
+
+import jsonschema
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from daemon.database.pool import open_database
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.failures import insert as insert_failures
+from daemon.jobs.model import Counters, Job, JobStatus, JobType
+from daemon.status.metrics import METRICS
+from daemon.status.routes import OPERATIONS
+
+
+async def _readyz(endpoint: Any, query: str = "") -> tuple[int, str]:
+    async with endpoint.client.get(f"/readyz{query}") as response:
+        return response.status, await response.text()
+
+
+async def test_a_working_daemon_is_ready(endpoint: Any) -> None:
+    """/readyz says ok; ?verbose lists each check; /healthz is the same."""
+    assert await _readyz(endpoint) == (200, "ok\n")
+    status, text = await _readyz(endpoint, "?verbose")
+    assert status == 200
+    for name in ("database", "schema", "listener", "scheduler", "worker"):
+        assert f"[+] {name}: " in text
+    async with endpoint.client.get("/healthz?verbose&surplus=1") as response:
+        assert response.status == 200
+    answer = await endpoint.get("/readyz", headers={"Accept": "application/json"})
+    assert answer["ready"] is True
+    assert len(answer["checks"]) == 5
+
+
+async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
+    """/readyz is 503 with the reason while a part does not work, and well again afterwards."""
+    endpoint.worker.is_running = False
+    status, text = await _readyz(endpoint)
+    assert status == 503
+    assert text.startswith("[-] worker: ")
+    assert "database" not in text
+    endpoint.worker.is_running = True
+    endpoint.parts.hub.is_listening = False
+    assert (await _readyz(endpoint))[1].startswith("[-] listener: ")
+    endpoint.parts.hub.is_listening = True
+    await endpoint.parts.scheduler.stop()
+    assert (await _readyz(endpoint))[1].startswith("[-] scheduler: ")
+    await endpoint.parts.scheduler.start()
+    assert await _readyz(endpoint) == (200, "ok\n")
+
+
+async def test_another_schema_is_not_ready(open_endpoint: Any) -> None:
+    """The text says what to do."""
+    async with open_endpoint(schema_version=99) as endpoint:
+        status, text = await _readyz(endpoint)
+    assert status == 503
+    assert "works with 99: restart the daemon to migrate it" in text
+
+
+async def test_a_hanging_database_fails_the_check_in_time_and_checks_do_not_pile_up(
+    open_endpoint: Any, database_url: str
+) -> None:
+    """Any number of probes take one place in the queue for a connection, and are answered in about two seconds."""
+    async with open_database(database_url, max_connections=4) as small, open_endpoint(on=small) as endpoint:
+        async with AsyncExitStack() as stack:
+            while small.usage().in_use < 4:
+                await stack.enter_async_context(small.acquire())
+            began = asyncio.get_running_loop().time()
+            answers = await asyncio.gather(*(_readyz(endpoint) for _ in range(30)))
+            assert asyncio.get_running_loop().time() - began < 3.5
+            assert all(status == 503 and "database: no answer within 2 s" in text for status, text in answers)
+            waiting = [task for task in asyncio.all_tasks() if task.get_name() == "status-database-check"]
+            assert len(waiting) == 1
+            assert (await endpoint.get("/status"))["ready"] is False
+            async with endpoint.client.get("/livez") as response:
+                assert await response.text() == "ok\n"
+        async with asyncio.timeout(10):
+            while (await _readyz(endpoint))[0] != 200:
+                pass
+
+
+async def test_status_tells_of_everything_at_a_glance(endpoint: Any) -> None:
+    """Version, checks, running jobs, schedules, freshness, pool."""
+    await endpoint.ended()
+    running = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
+    await endpoint.progress(running, await endpoint.claim(running), Counters(created=7), rows_per_second=3.5)
+    status = await endpoint.get("/status")
+    assert status["version"] == "9.9.9"
+    assert status["worker"] == "worker-1"
+    assert status["timezone"] == "Asia/Ho_Chi_Minh"
+    assert status["ready"] is True
+    assert [(job["id"], job["processed"]) for job in status["running"]] == [(str(running.id), 7)]
+    assert [(one["store"], one["type"]) for one in status["freshness"]] == [("main", "PULL_NHANH_CUSTOMERS")]
+    assert 0 <= status["freshness"][0]["age_seconds"] < 60
+    assert {"name", "next_fire", "last_fire", "last_outcome"} <= status["schedules"][0].keys()
+    assert status["pool"]["max"] >= status["pool"]["in_use"]
+    assert status["stores"] == ["main"]
+
+
+async def test_status_and_metrics_answer_without_the_database(endpoint: Any) -> None:
+    """What the process knows by itself is told; the rest is null or left out."""
+    endpoint.parts.database.pool.terminate()
+    status = await endpoint.get("/status")
+    assert (status["ready"], status["running"], status["freshness"]) == (False, None, None)
+    families = await _scrape(endpoint)
+    assert families["dongbo_ready"] == {(): 0}
+    assert families["dongbo_check"][("database",)] == 0
+    assert "process_cpu_seconds" in families
+    assert "dongbo_jobs" not in families
+
+
+async def test_metrics_follow_the_jobs(endpoint: Any) -> None:
+    """Gauges of the table, counters of rows since the start, and every metric is in METRICS."""
+    await endpoint.ended()
+    job = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
+    token = await endpoint.claim(job)
+    with endpoint.parts.hub.subscribe() as events:
+        for counted in (Counters(created=3, failed=1), Counters(updated=5, skipped=2)):
+            await endpoint.progress(job, token, counted)
+        while max(event.job.processed for event in await events.take()) < 11:
+            pass
+    families = await _scrape(endpoint)
+    products = ("main", "PULL_NHANH_PRODUCTS")
+    rows = families["dongbo_job_rows"]
+    assert [rows[(*products, outcome)] for outcome in ("created", "updated", "skipped", "failed")] == [3, 5, 2, 1]
+    assert families["dongbo_jobs"][("PULL_NHANH_PRODUCTS", "RUNNING")] == 1
+    assert families["dongbo_jobs"][("PULL_NHANH_CUSTOMERS", "COMPLETED")] == 1
+    assert families["dongbo_running_job_processed_rows"][products] == 11
+    assert families["dongbo_last_success_timestamp_seconds"][("main", "PULL_NHANH_CUSTOMERS")] > 1.7e9
+    assert families["dongbo_schedule_next_fire_timestamp_seconds"][("main", "other")] > 1.7e9
+    assert families["dongbo_build_info"].popitem()[0][0] == "9.9.9"
+    ours = {name for name in families if name.startswith("dongbo_")}
+    assert ours <= {name.removesuffix("_total") for name in METRICS}
+
+
+async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:
+    async with endpoint.client.get("/metrics") as response:
+        assert response.status == 200
+        assert response.content_type == "text/plain"
+        text = await response.text()
+    return {
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+async def test_the_description_names_exactly_the_routes_that_there_are(endpoint: Any) -> None:
+    """/openapi.json and the router agree, operation by operation, and so do the path parameters."""
+    description = await endpoint.get("/openapi.json")
+    assert description["openapi"].startswith("3.1.")
+    described = {(method.upper(), path) for path, methods in description["paths"].items() for method in methods}
+    assert described == {(operation.method, operation.path) for operation in OPERATIONS}
+    ids = [one["operationId"] for methods in description["paths"].values() for one in methods.values()]
+    assert len(ids) == len(set(ids))
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            in_path = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+            assert in_path == set(re.findall(r"{(\w+)}", path))
+            assert operation["responses"]
+    for schema in description["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', str(description).replace("'", '"')):
+        assert reference in description["components"]["schemas"]
+
+
+async def test_the_answers_are_what_the_description_says(endpoint: Any) -> None:
+    """Each JSON answer is valid against the schema of its operation."""
+    description = await endpoint.get("/openapi.json")
+    job = await endpoint.submit()
+    token = await endpoint.claim(job)
+    await endpoint.change(lambda c: insert_failures(c, job.id, [DeadLetter(None, "x", b"{}")]), job.id)
+    await endpoint.progress(job, token, Counters(created=1), rows_per_second=1.0)
+
+    def check(method: str, path: str, status: int, answer: object) -> None:
+        content = description["paths"][path][method]["responses"][str(status)]["content"]
+        schema = next(iter(content.values()))["schema"] | {"components": description["components"]}
+        jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
+
+    check("get", "/api/jobs", 200, await endpoint.get("/api/jobs"))
+    check("get", "/api/jobs", 400, await endpoint.get("/api/jobs?limit=x", 400))
+    check("post", "/api/jobs", 422, await endpoint.call("POST", "/api/jobs", 422, json={}))
+    check("get", "/api/jobs/{id}", 200, shown := await endpoint.get(f"/api/jobs/{job.id}"))
+    check("get", "/api/jobs/{id}/failures", 200, await endpoint.get(f"/api/jobs/{job.id}/failures"))
+    check("get", "/api/schedules", 200, await endpoint.get("/api/schedules"))
+    check("get", "/status", 200, await endpoint.get("/status"))
+    readiness = await endpoint.get("/readyz", headers={"Accept": "application/json"})
+    check("get", "/readyz", 200, readiness)
+    await endpoint.finish(job, token, JobStatus.COMPLETED)
+    check("post", "/api/jobs/prune", 200, await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 1}))
+    assert set(description["components"]["schemas"]["Job"]["required"]) == set(shown)
+    assert set(shown) == {*Job.__slots__, "eta_seconds"} - {"run_token"}
+
+
+@pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS if operation.method == "GET"}))
+async def test_every_address_carries_the_headers_that_protect_the_page(endpoint: Any, path: str) -> None:
+    """No script but ours, no framing, no sniffing, no referrer, and no name of the server's software."""
+    async with endpoint.client.head(path.replace("{id}", "x").replace("{file}", "page.js")) as response:
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Server"] == "dongbo"
+        static = path == "/" or path.startswith("/page/")
+        assert response.headers["Cache-Control"] == ("no-cache" if static else "no-store")

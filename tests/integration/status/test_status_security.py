@@ -1,0 +1,225 @@
+"""Who may ask, where the endpoint listens, and that no input makes it fail."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daemon.errors import ListenError
+from daemon.status.routes import OPERATIONS
+
+TOKEN = "s3cret-tokén"
+OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}"}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+
+
+async def _raw(endpoint: Any, request: bytes) -> bytes:
+    """The answer to bytes on a connection of their own."""
+    host, port = endpoint.url.removeprefix("http://").rstrip("/").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request)
+        async with asyncio.timeout(10):
+            return await reader.read(65_536)
+    finally:
+        writer.close()
+
+
+async def test_all_but_probes_and_the_empty_page_need_the_token(open_endpoint: Any) -> None:
+    """401 with WWW-Authenticate without it, or with a wrong one."""
+    async with open_endpoint(token=TOKEN) as endpoint:
+        for operation in OPERATIONS:
+            path = operation.path.replace("{file}", "index.html").replace("{id}", "x").replace("{name}", "other")
+            async with endpoint.client.request(operation.method, path) as response:
+                assert (response.status == 401) is (operation.path not in OPEN), operation.path
+                if response.status == 401:
+                    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+                    assert response.content_type == "application/problem+json"
+        for headers in (
+            _bearer(TOKEN + "x"),
+            _bearer(""),
+            {"Authorization": "Basic " + TOKEN},
+            {"Authorization": "x"},
+        ):
+            headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+            await endpoint.get("/status", 401, headers=headers)
+        await endpoint.get("/nothing", 401)
+        await endpoint.get("/api/jobs?token=" + TOKEN, 401)
+
+
+async def test_the_right_token_opens(open_endpoint: Any) -> None:
+    """Also one that is not ASCII, sent as UTF-8."""
+    async with open_endpoint(token=TOKEN) as endpoint:
+        answer = await _raw(
+            endpoint,
+            f"GET /api/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode(),
+        )
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_token_is_not_shown_by_what_holds_it() -> None:
+    """The repr of the parts leaves it out."""
+    from daemon.status.parts import StatusParts
+
+    assert not StatusParts.__dataclass_fields__["token"].repr
+
+
+async def test_foreign_hosts_are_refused(endpoint: Any) -> None:
+    """A name that somebody else's DNS points here gets 421: no rebinding."""
+    for host in ("evil.example", "evil.example:8765", "localhost.evil.example", "127.0.0.1.evil.example", "10.1.2.3", "@", ""):
+        async with endpoint.client.get("/livez", headers={"Host": host}) as response:
+            assert response.status == 421, host
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:8765", "status.example.com", "status.example.com:443"):
+        async with endpoint.client.get("/livez", headers={"Host": host}) as response:
+            assert response.status == 200, host
+    assert (await _raw(endpoint, b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_pages_of_other_origins_change_nothing(endpoint: Any) -> None:
+    """Origin must be the endpoint's own, or one that is configured, or absent."""
+    for origin in ("https://evil.example", "null", "http://localhost:1", "file://", "http://[", ""):
+        await endpoint.call("POST", "/api/schedules/other/pause", 403, headers={"Origin": origin})
+    for origin in (endpoint.url.rstrip("/"), "https://status.example.com"):
+        await endpoint.call("POST", "/api/schedules/other/pause", 200, headers={"Origin": origin})
+    await endpoint.get("/status", headers={"Origin": "https://evil.example"})
+
+
+async def test_a_port_in_use_is_told_with_its_remedy(endpoint: Any, open_endpoint: Any) -> None:
+    """ListenError names the address and what to do."""
+    address = endpoint.url.removeprefix("http://").rstrip("/")
+    with pytest.raises(ListenError, match=rf"{address}.*in use.*\[status\] listen"):
+        async with open_endpoint(listen=address):
+            pass
+    with pytest.raises(ListenError, match="no such address"):
+        async with open_endpoint(listen="203.0.113.1:0"):
+            pass
+    with pytest.raises(ListenError, match="name is unknown"):
+        async with open_endpoint(listen="no-such-host.invalid:0"):
+            pass
+
+
+async def test_a_unix_socket_is_for_its_group_and_goes_with_the_daemon(open_endpoint: Any, tmp_path: Path) -> None:
+    """Mode 0660; any Host will do, since no browser comes here by itself."""
+    path = tmp_path / "status.sock"
+    async with open_endpoint(listen=f"unix:{path}") as endpoint:
+        assert endpoint.url == f"unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        await endpoint.get("/status", headers={"Host": "anything"})
+        with pytest.raises(ListenError, match="in use by another daemon"):
+            async with open_endpoint(listen=f"unix:{path}"):
+                pass
+        assert path.exists()
+    assert not path.exists()
+
+
+async def test_a_stale_socket_is_replaced_and_other_files_are_not(open_endpoint: Any, tmp_path: Path) -> None:
+    """What a killed daemon left is no obstacle."""
+    path = tmp_path / "status.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(path))
+    async with open_endpoint(listen=f"unix:{path}") as endpoint:
+        await endpoint.get("/status")
+    path.write_text("precious")
+    with pytest.raises(ListenError, match="no socket"):
+        async with open_endpoint(listen=f"unix:{path}"):
+            pass
+    assert path.read_text() == "precious"
+    with pytest.raises(ListenError, match="can't listen"):
+        async with open_endpoint(listen=f"unix:{tmp_path}/missing/status.sock"):
+            pass
+
+
+async def test_an_ill_formed_request_is_400(endpoint: Any) -> None:
+    """Rubbish on the wire is the client's fault, too."""
+    for request in (
+        b"rubbish\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Encoding: gzip\r\nContent-Length: 4\r\nConnection: close\r\n\r\nabcd",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nExpect: rubbish\r\nConnection: close\r\n\r\n",
+    ):
+        status = (await _raw(endpoint, request)).split(b" ")[1]
+        assert status.startswith(b"4"), (request[:60], status)
+
+
+PATHS = st.one_of(
+    st.sampled_from([operation.path for operation in OPERATIONS if operation.path != "/api/events"]),
+    st.text(max_size=60).map(lambda text: "/" + text),
+    st.text(max_size=30).map(lambda text: f"/api/jobs/{text}"),
+    st.text(max_size=30).map(lambda text: f"/api/schedules/{text}/run"),
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["NOOP", "PULL_NHANH_CUSTOMERS"]) | VALUES,
+            "store": st.just("main") | VALUES,
+            "params": st.dictionaries(st.sampled_from(["full", "filters", "query", "x"]), VALUES, max_size=3) | VALUES,
+            "failed": st.booleans() | VALUES,
+            "older_than_days": st.floats() | st.integers() | VALUES,
+        },
+    ),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Accept", "Origin", "Host", "Last-Event-ID", "X-Dongbo-Client", "Authorization", "Content-Type"]),
+    st.sampled_from(["application/json", "localhost", "x", "", "\xff", "Bearer ", "http://localhost", "🙂".encode().decode("latin-1")]),
+    max_size=4,
+)
+QUERIES = st.dictionaries(
+    st.sampled_from(["limit", "cursor", "status", "type", "store", "verbose"]) | st.text(max_size=5),
+    st.sampled_from(["1", "500", "RUNNING", "NOOP", "main"]) | st.text(max_size=40),
+    max_size=3,
+)
+METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+
+
+async def test_no_input_makes_the_endpoint_fail(endpoint: Any) -> None:
+    """Whatever comes in, nothing is answered with 5xx (a probe's 503 apart, which is an answer)."""
+    from urllib.parse import quote, urlencode
+
+    import orjson
+
+    loop = asyncio.get_running_loop()
+
+    @given(method=METHODS, path=PATHS, query=QUERIES, headers=HEADERS, body=BODIES)
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    def attack(method: str, path: str, query: dict[str, str], headers: dict[str, str], body: Any) -> None:
+        if isinstance(body, dict):
+            try:
+                body = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+            except TypeError:
+                body = repr(body).encode("utf-8", "surrogatepass")
+            headers = {"Content-Type": "application/json", **headers}
+        target = quote(path.encode("utf-8", "surrogatepass"), safe="/{}%") + "?" + urlencode(
+            {k.encode("utf-8", "surrogatepass"): v.encode("utf-8", "surrogatepass") for k, v in query.items()}
+        )
+        head = f"{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        for name, value in ({"Host": "localhost"} | headers).items():
+            head += f"{name}: {value}\r\n"
+        request = head.encode("latin-1") + b"\r\n" + body
+        answer = asyncio.run_coroutine_threadsafe(_raw(endpoint, request), loop).result(20)
+        status = int(answer.split(b" ", 2)[1])
+        assert status < 500, (request, answer)
+        if status >= 400 and status != 400:
+            assert b"application/problem+json" in answer or method == "HEAD", (request, answer)
+
+    await asyncio.to_thread(attack)
