@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -92,6 +93,8 @@ async def _guide(
 ) -> None:
     """Says what there is to see, sees to it that there is something at once, and shows the jobs."""
     address = await ready
+    # A closed terminal hangs up: that ends a demo, while a daemon would read its configuration again.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
     if as_json:
         output.write_json_line({"address": address, "config": str(path)})
     else:

@@ -7,6 +7,7 @@ same transaction, the job. A fire that no row tells of has not happened, whateve
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from asyncpg import Record
 
@@ -188,7 +189,8 @@ def _fire_record(row: Record) -> FireRecord:
         store=row["store"],
         schedule=row["schedule"],
         fire_time=row["fire_time"],
-        job_id=row["job_id"],
+        # asyncpg's own kind of UUID is unknown to JSON encoders
+        job_id=None if row["job_id"] is None else JobId(UUID(int=row["job_id"].int)),
         outcome=FireResult(row["outcome"]),
         detail=row["detail"],
         worker=row["worker"],

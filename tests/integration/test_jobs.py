@@ -195,7 +195,9 @@ async def test_prune_deletes_old_jobs_but_the_newest(jobs: Jobs, database: Datab
     live = await jobs.submit(JobRequest(JobType.PULL_NHANH_PRODUCTS, STORE, JobTrigger.API))
     async with database.acquire() as connection:
         await failures.insert(connection, ended[0], [DeadLetter(None, "bad", b"{}")])
-        await connection.execute("UPDATE dongbo.background_jobs SET completed_at = now() - interval '40 days' WHERE completed_at IS NOT NULL")
+        await connection.execute(
+            "UPDATE dongbo.background_jobs SET completed_at = now() - interval '40 days' WHERE completed_at IS NOT NULL"
+        )
     assert await jobs.prune(timedelta(days=30)) == 2
     assert {job.id for job in await jobs.list_jobs()} == {ended[2], live.id}
 

@@ -81,7 +81,7 @@ async def test_foreign_hosts_are_refused(endpoint: Any) -> None:
     for host in ("localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:8765", "status.example.com", "status.example.com:443"):
         async with endpoint.client.get("/livez", headers={"Host": host}) as response:
             assert response.status == 200, host
-    assert (await _raw(endpoint, b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    assert b" 400 " in (await _raw(endpoint, b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n"))[:20]
 
 
 async def test_pages_of_other_origins_change_nothing(endpoint: Any) -> None:

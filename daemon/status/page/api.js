@@ -1,0 +1,49 @@
+// Requests to the daemon, with the token where it asks for one.
+
+const KEY = "dongbo-token";
+
+/** The daemon wants a token, or another one. */
+export class Unauthorized extends Error {}
+
+/** The daemon refused; the message is its own. */
+export class Refused extends Error {}
+
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+export const keepToken = (token) => sessionStorage.setItem(KEY, token);
+export const forgetToken = () => sessionStorage.removeItem(KEY);
+
+/** A response that is no error. */
+export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
+  const token = sessionStorage.getItem(KEY);
+  const sent = { ...headers };
+  // Header values are bytes: fetch refuses characters beyond Latin-1, so the token goes as UTF-8.
+  if (token !== null) sent.Authorization = `Bearer ${asBytes(token)}`;
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  const response = await fetch(path, {
+    method,
+    headers: sent,
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
+    cache: "no-store",
+    credentials: "omit",
+  });
+  if (response.status === 401) throw new Unauthorized(await detail(response));
+  if (!response.ok) throw new Refused(await detail(response));
+  return response;
+}
+
+export const getJson = async (path) => (await request(path, { signal: AbortSignal.timeout(10_000) })).json();
+
+export const post = async (path, body) =>
+  (await request(path, { method: "POST", body, signal: AbortSignal.timeout(30_000) })).json();
+
+const asBytes = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
+async function detail(response) {
+  try {
+    const problem = await response.json();
+    return problem.detail ?? problem.title ?? response.statusText;
+  } catch {
+    return `The daemon answered ${response.status} ${response.statusText}`;
+  }
+}

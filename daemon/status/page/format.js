@@ -1,0 +1,100 @@
+// How numbers, times and names are shown. Times are in the shop's zone, which the daemon tells.
+
+let zone = "UTC";
+let clockSkew = 0; // milliseconds by which the daemon's clock is ahead of this one
+
+export function useClock(zoneName, daemonNow) {
+  zone = zoneName;
+  clockSkew = Date.parse(daemonNow) - Date.now();
+  formats.clear();
+}
+
+/** The present time by the daemon's clock, in milliseconds. */
+export const now = () => Date.now() + clockSkew;
+
+const integers = new Intl.NumberFormat("en");
+const formats = new Map();
+
+function format(options) {
+  const key = JSON.stringify(options);
+  if (!formats.has(key)) {
+    formats.set(key, new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options }));
+  }
+  return formats.get(key);
+}
+
+const DAY = { year: "numeric", month: "2-digit", day: "2-digit" };
+const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+
+export const number = (value) => integers.format(value);
+
+/** "14:03:22" today, "21 Nov 14:03" on other days. */
+export function time(iso) {
+  const date = new Date(iso);
+  const day = format(DAY);
+  if (day.format(date) === day.format(now())) return format(TIME).format(date);
+  const sameYear = format({ year: "numeric" }).format(date) === format({ year: "numeric" }).format(now());
+  const shown = { day: "numeric", month: "short", ...(sameYear ? {} : { year: "numeric" }) };
+  return `${format(shown).format(date)} ${format({ hour: "2-digit", minute: "2-digit" }).format(date)}`;
+}
+
+/** The whole moment, for a tooltip. */
+export function moment(iso) {
+  return `${format({ ...DAY, ...TIME }).format(new Date(iso))} ${zoneName()}`;
+}
+
+/** Such as "Asia/Ho Chi Minh (GMT+7)". */
+export function zoneName() {
+  const parts = format({ timeZoneName: "short" }).formatToParts(now());
+  const offset = parts.find((part) => part.type === "timeZoneName")?.value ?? "";
+  const name = zone.replaceAll("_", " ");
+  return offset && offset !== name ? `${name} (${offset})` : name;
+}
+
+/** "8 s", "3 min 20 s", "2 h 5 min", "3 d 4 h". */
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return join(Math.floor(whole / 60), "min", whole % 60, "s");
+  if (whole < 86400) return join(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "min");
+  return join(Math.floor(whole / 86400), "d", Math.floor((whole % 86400) / 3600), "h");
+}
+
+const join = (large, largeUnit, small, smallUnit) =>
+  small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+
+/** Duration of a job: tenths of a second where it was short. */
+export function duration(fromIso, toMilliseconds) {
+  const seconds = Math.max(0, toMilliseconds - Date.parse(fromIso)) / 1000;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds);
+}
+
+/** "in 40 s", "3 min ago". */
+export function relative(iso) {
+  const seconds = (Date.parse(iso) - now()) / 1000;
+  return seconds >= 0 ? `in ${coarse(seconds)}` : `${coarse(-seconds)} ago`;
+}
+
+function coarse(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return span(seconds - (seconds % 60));
+  return span(seconds - (seconds % 3600));
+}
+
+const WORDS = { NHANH: "Nhanh", SHOPIFY: "Shopify", NOOP: "No-op" };
+
+/** "PULL_NHANH_CUSTOMERS" → "Pull Nhanh customers". */
+export function jobType(type) {
+  const words = type.split("_").map((word) => WORDS[word] ?? word.toLowerCase());
+  return words[0].charAt(0).toUpperCase() + words.join(" ").slice(1);
+}
+
+const OUTCOMES = {
+  submitted: "job submitted",
+  already_live: "a job was running already",
+  skipped: "missed, skipped",
+  failed: "failed",
+};
+
+export const outcome = (name) => OUTCOMES[name] ?? name;

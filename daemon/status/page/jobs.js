@@ -1,0 +1,276 @@
+// The table of jobs: one <tbody> a job, updated in place.
+
+import { getJson, post } from "./api.js";
+import { button, byId, cell, element, setAttribute, setHidden, setText } from "./dom.js";
+import { duration, jobType, moment, now, number, relative, span, time } from "./format.js";
+
+const MOST_ROWS = 200;
+const SHOWN_FAILURES = 20;
+const LIVE = new Set(["PENDING", "RUNNING"]);
+const NAMES = { PENDING: "Pending", RUNNING: "Running", COMPLETED: "Completed", FAILED: "Failed", CANCELLED: "Cancelled" };
+
+export class JobTable {
+  /** `act(work)` carries out an action and shows its error; `emptyText()` says what to expect of an empty table. */
+  constructor(act, emptyText) {
+    this.act = act;
+    this.emptyText = emptyText;
+    this.table = byId("jobs");
+    this.rows = new Map(); // by id
+    this.waiting = new Map(); // latest state of each job until the next frame
+    this.isLoaded = false;
+  }
+
+  /** The state of things anew: what is not in it has gone. */
+  replaceAll(jobs) {
+    const present = new Set(jobs.map((job) => job.id));
+    for (const id of [...this.rows.keys()]) if (!present.has(id)) this.#remove(id);
+    this.waiting.clear();
+    this.isLoaded = true;
+    for (const job of jobs) this.put(job);
+    this.#schedule();
+  }
+
+  put(job) {
+    const known = this.waiting.get(job.id) ?? this.rows.get(job.id)?.job;
+    if (known && known.version >= job.version) return;
+    this.waiting.set(job.id, job);
+    this.#schedule();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    for (const row of this.rows.values()) row.tick();
+    this.#showSummary();
+  }
+
+  #schedule() {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    const flush = () => {
+      this.scheduled = false;
+      this.#flush();
+    };
+    // A hidden tab gets no frames.
+    if (document.hidden) setTimeout(flush, 250);
+    else requestAnimationFrame(flush);
+  }
+
+  #flush() {
+    for (const job of this.waiting.values()) {
+      const row = this.rows.get(job.id);
+      if (row) row.show(job);
+      else this.#insert(job);
+    }
+    this.waiting.clear();
+    this.#trim();
+    this.#showSummary();
+  }
+
+  #insert(job) {
+    const row = new JobRow(job, this.act);
+    // Ids are UUIDv7: they sort by age. Live jobs stand first, so that a long pull stays in sight.
+    const after = [...this.table.tBodies].find((body) => body.dataset.id < job.id);
+    this.table.insertBefore(row.body, after ?? null);
+    this.rows.set(job.id, row);
+  }
+
+  #trim() {
+    const bodies = [...this.table.tBodies];
+    for (let at = bodies.length - 1; at >= 0 && this.rows.size > MOST_ROWS; at -= 1) {
+      const row = this.rows.get(bodies[at].dataset.id);
+      if (!LIVE.has(row.job.status)) this.#remove(row.job.id);
+    }
+  }
+
+  #remove(id) {
+    this.rows.get(id)?.body.remove();
+    this.rows.delete(id);
+    this.waiting.delete(id);
+  }
+
+  #showSummary() {
+    const isEmpty = this.rows.size === 0;
+    setHidden(this.table, isEmpty);
+    setHidden(byId("jobs-empty"), !isEmpty || !this.isLoaded);
+    if (isEmpty) setText(byId("jobs-empty"), this.emptyText());
+    const counts = { RUNNING: 0, PENDING: 0 };
+    for (const { job } of this.rows.values()) if (job.status in counts) counts[job.status] += 1;
+    const parts = [];
+    if (counts.RUNNING) parts.push(`${counts.RUNNING} running`);
+    if (counts.PENDING) parts.push(`${counts.PENDING} pending`);
+    setText(byId("jobs-summary"), parts.join(" · "));
+    document.title = counts.RUNNING ? `${counts.RUNNING} running · dongbo` : "dongbo";
+  }
+}
+
+class JobRow {
+  constructor(job, act) {
+    this.act = act;
+    this.id = job.id;
+    this.#build(job);
+    this.show(job);
+  }
+
+  #build(job) {
+    this.status = element("span", { class: "status" });
+    this.statusHint = element("span", { class: "quiet block" });
+    this.toggle = element("button", { type: "button", class: "toggle", "aria-expanded": "false" }, jobType(job.type));
+    this.toggle.addEventListener("click", () => this.#toggle());
+    this.origin = element("span", { class: "quiet block" });
+    this.bar = element("progress", { "aria-label": "Progress" });
+    this.progress = element("span", { class: "block" });
+    this.speed = element("span", { class: "quiet block" });
+    this.counters = Object.fromEntries(
+      ["created", "updated", "skipped", "failed"].map((name) => [
+        name,
+        cell(name[0].toUpperCase() + name.slice(1), { class: `number counter ${name}` }),
+      ]),
+    );
+    this.started = cell("Started", { class: "nowrap" });
+    this.duration = cell("Duration", { class: "nowrap" });
+    this.cancel = button("Cancel", () => this.#cancel());
+    this.retry = button("Retry", () => this.act(() => post(`/api/jobs/${this.id}/retry`, {})));
+    this.retryRows = button("Retry failed rows", () =>
+      this.act(() => post(`/api/jobs/${this.id}/retry`, { failed: true })),
+    );
+    this.error = element("td", { role: "cell", colspan: "10", class: "error" });
+    this.errorRow = element("tr", { role: "row", class: "error-row" }, this.error);
+    this.details = element("td", { role: "cell", colspan: "10" });
+    this.detailRow = element("tr", { role: "row", class: "detail-row", hidden: true }, this.details);
+    this.main = element(
+      "tr",
+      { role: "row", class: "main-row" },
+      cell("Status", { class: "status-cell" }, this.status, this.statusHint),
+      cell("Job", { class: "job-cell" }, this.toggle, this.origin),
+      cell("Progress", { class: "wide progress-cell" }, this.bar, this.progress, this.speed),
+      ...Object.values(this.counters),
+      this.started,
+      this.duration,
+      cell("", { class: "actions" }, this.cancel, this.retry, this.retryRows),
+    );
+    this.body = element("tbody", { role: "rowgroup", "data-id": job.id }, this.main, this.errorRow, this.detailRow);
+  }
+
+  show(job) {
+    const before = this.job;
+    this.job = job;
+    const cancelling = job.status === "RUNNING" && job.cancel_requested;
+    setText(this.status, cancelling ? "Cancelling" : NAMES[job.status] ?? job.status);
+    setAttribute(this.status, "data-status", job.status);
+    setText(this.origin, [job.store, job.schedule ? `schedule ${job.schedule}` : job.trigger].join(" · "));
+    for (const [name, node] of Object.entries(this.counters)) {
+      setText(node, number(job[name]));
+      node.classList.toggle("zero", job[name] === 0);
+    }
+    setText(this.error, job.error ?? "");
+    setHidden(this.errorRow, !job.error);
+    setHidden(this.cancel, !LIVE.has(job.status) || job.cancel_requested);
+    setHidden(this.retry, job.status !== "FAILED" && job.status !== "CANCELLED");
+    setHidden(this.retryRows, LIVE.has(job.status) || job.failed === 0);
+    this.#showProgress();
+    this.tick();
+    if (!this.detailRow.hidden && before) this.#showDetails(before.failed !== job.failed);
+  }
+
+  tick() {
+    const { job } = this;
+    setText(this.started, job.started_at ? time(job.started_at) : "–");
+    setAttribute(this.started, "title", job.started_at ? moment(job.started_at) : null);
+    const end = job.completed_at ? Date.parse(job.completed_at) : now();
+    setText(this.duration, job.started_at ? duration(job.started_at, end) : "–");
+    const waits = job.status === "PENDING" && job.not_before && Date.parse(job.not_before) > now();
+    const attempt = `attempt ${job.attempt} of ${job.max_attempts}`;
+    setText(this.statusHint, waits ? `runs again ${relative(job.not_before)} · ${attempt}` : "");
+  }
+
+  #showProgress() {
+    const { job } = this;
+    const about = job.metadata.total_is_estimate ? "~" : "";
+    const isRunning = job.status === "RUNNING";
+    const isKnown = job.total !== null && job.total > 0;
+    const share = isKnown ? Math.min(job.processed / job.total, isRunning && about ? 0.99 : 1) : null;
+    setHidden(this.bar, !isRunning && job.status !== "PENDING");
+    if (share !== null) {
+      setAttribute(this.bar, "value", share.toFixed(4));
+    } else if (isRunning) {
+      this.bar.removeAttribute("value"); // indeterminate
+    } else {
+      setAttribute(this.bar, "value", "0");
+    }
+    const rows = isKnown && LIVE.has(job.status)
+      ? `${number(job.processed)} of ${about}${number(job.total)} rows (${about}${Math.floor(share * 100)} %)`
+      : `${number(job.processed)} rows`;
+    setText(this.progress, job.status === "PENDING" && job.processed === 0 ? "Waiting for its turn" : rows);
+    setText(this.speed, this.#speed().join(" · "));
+  }
+
+  #speed() {
+    const { job } = this;
+    const parts = [];
+    const rate = job.metadata.rows_per_second;
+    if (rate && job.status !== "PENDING") parts.push(`${number(rate < 10 ? rate : Math.round(rate))} rows/s`);
+    if (job.eta_seconds !== null && job.status === "RUNNING") parts.push(`${span(job.eta_seconds)} left`);
+    const waited = job.metadata.rate_limit_wait_seconds;
+    if (waited >= 1) parts.push(`waited ${span(waited)} for the rate limit`);
+    return parts;
+  }
+
+  #cancel() {
+    if (!confirm(`Cancel "${jobType(this.job.type)}" of ${this.job.store}? What it has stored stays.`)) return undefined;
+    return this.act(() => post(`/api/jobs/${this.id}/cancel`));
+  }
+
+  #toggle() {
+    const open = this.detailRow.hidden;
+    setHidden(this.detailRow, !open);
+    setAttribute(this.toggle, "aria-expanded", String(open));
+    if (open) this.#showDetails(true);
+  }
+
+  #showDetails(withFailures) {
+    const { job } = this;
+    const facts = element("dl");
+    const add = (name, value) => {
+      if (value !== null && value !== undefined && value !== "") facts.append(element("dt", {}, name), element("dd", {}, value));
+    };
+    add("Id", job.id);
+    add("Worker", job.worker);
+    add("Attempt", `${job.attempt} of ${job.max_attempts}`);
+    add("Fire time", job.fire_time && moment(job.fire_time));
+    add("Created", moment(job.created_at));
+    add("Started", job.started_at && moment(job.started_at));
+    add("Ended", job.completed_at && moment(job.completed_at));
+    add("Parameters", json(job.params));
+    add("Metadata", json(job.metadata));
+    add("Checkpoint", job.checkpoint === null ? null : json(job.checkpoint));
+    this.failures ??= element("div", { class: "failures" });
+    this.details.replaceChildren(facts, this.failures);
+    if (withFailures) this.#loadFailures();
+  }
+
+  async #loadFailures() {
+    if (this.job.failed === 0) {
+      this.failures.replaceChildren();
+      return;
+    }
+    await this.act(async () => {
+      const { failures } = await getJson(`/api/jobs/${this.id}/failures?limit=${SHOWN_FAILURES}`);
+      const items = failures.map((failure) =>
+        element(
+          "li",
+          {},
+          element("strong", {}, failure.source_id ?? "without an id"),
+          `: ${failure.reason}`,
+          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (stored by a retry)")] : []),
+          element("details", {}, element("summary", {}, "Row"), element("pre", {}, failure.payload)),
+        ),
+      );
+      const shown = failures.length < this.job.failed ? `the first ${failures.length} of ${number(this.job.failed)}` : number(failures.length);
+      this.failures.replaceChildren(element("h3", {}, `Failed rows: ${shown}`), element("ol", {}, ...items));
+    });
+  }
+}
+
+function json(value) {
+  return Object.keys(value ?? {}).length ? JSON.stringify(value, null, 1).replaceAll(/\n */g, " ") : "";
+}

@@ -1,0 +1,182 @@
+"""The queue: one worker a job, lost places restored, names that say whose jobs are orphans."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from daemon.database.pool import Database
+from daemon.ids import JobId, RunToken, StoreName, WorkerName
+from daemon.jobs import store
+from daemon.jobs.events import JobNotifier
+from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.queue import JobQueue, Lane, Requeue, claim_worker_name
+from daemon.jobs.service import Admission, Jobs
+
+LANE = Lane("main/test")
+
+
+class Recorder:
+    """Stands for the runner: notes which jobs it was given, and by whom."""
+
+    def __init__(self, answer: Requeue | None = None) -> None:
+        self.given: list[tuple[JobId, WorkerName]] = []
+        self.answer = answer
+        self.arrived = asyncio.Event()
+
+    async def run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
+        """Take a job."""
+        self.given.append((job_id, worker))
+        self.arrived.set()
+        answer, self.answer = self.answer, None
+        return answer
+
+
+@asynccontextmanager
+async def running_queue(
+    database: Database, recorder: Recorder, base: str = "worker", limit: int = 1
+) -> AsyncIterator[JobQueue]:
+    """A queue with one lane."""
+    queue = JobQueue(database, recorder.run, lambda: None, base, {LANE: limit})
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(queue.run(), name="queue")
+        assert await queue.wait_running(20)
+        yield queue
+        queue.stop()
+
+
+@pytest.fixture
+def jobs(database: Database) -> Jobs:
+    """The service."""
+    return Jobs(database, JobNotifier(database, 1), lambda request: Admission(LANE, request.params), max_attempts=3)
+
+
+def request(name: str = "main") -> JobRequest:
+    """A job of a store of its own."""
+    return JobRequest(JobType.NOOP, StoreName(name), JobTrigger.API)
+
+
+async def arrived(recorder: Recorder, count: int = 1) -> None:
+    """Wait until so many jobs were given."""
+    async with asyncio.timeout(30):
+        while len(recorder.given) < count:
+            recorder.arrived.clear()
+            await recorder.arrived.wait()
+
+
+async def test_submitted_job_reaches_a_worker_at_once(database: Database, jobs: Jobs) -> None:
+    """A job is handed over by notification, not by the poll."""
+    recorder = Recorder()
+    async with running_queue(database, recorder) as queue:
+        job = await jobs.submit(request())
+        async with asyncio.timeout(2):
+            await arrived(recorder)
+        assert recorder.given == [(job.id, queue.worker)]
+
+
+async def test_each_job_goes_to_one_of_two_workers(database: Database, jobs: Jobs) -> None:
+    """Two queues on one database share the jobs, none is given twice."""
+    first, second = Recorder(), Recorder()
+    async with running_queue(database, first) as one, running_queue(database, second) as two:
+        assert one.worker != two.worker
+        made = {(await jobs.submit(request(f"store-{number}"))).id for number in range(20)}
+        async with asyncio.timeout(30):
+            while len(first.given) + len(second.given) < 20:
+                await asyncio.sleep(0.02)
+        given = [job for job, _ in (*first.given, *second.given)]
+        assert sorted(given) == sorted(made)
+
+
+async def test_job_of_an_unknown_lane_is_left_to_others(database: Database, jobs: Jobs) -> None:
+    """A worker takes only jobs of stores that it has; a reload that brings the store brings its jobs."""
+    recorder = Recorder()
+    elsewhere = Jobs(database, JobNotifier(database, 1), lambda r: Admission(Lane("elsewhere/test"), r.params), 3)
+    async with running_queue(database, recorder) as queue:
+        foreign = await elsewhere.submit(request("elsewhere"))
+        own = await jobs.submit(request())
+        await arrived(recorder)
+        assert [job for job, _ in recorder.given] == [own.id]
+        queue.set_lanes({LANE: 1, Lane("elsewhere/test"): 1})
+        await arrived(recorder, 2)
+        assert recorder.given[1][0] == foreign.id
+
+
+async def test_requeued_job_is_given_again(database: Database, jobs: Jobs) -> None:
+    """A run that asks for it is repeated."""
+    recorder = Recorder(Requeue(timedelta(milliseconds=50), "again"))
+    async with running_queue(database, recorder):
+        job = await jobs.submit(request())
+        await arrived(recorder, 2)
+        assert [given for given, _ in recorder.given] == [job.id, job.id]
+
+
+async def test_live_job_without_a_place_gets_one_again(database: Database, jobs: Jobs) -> None:
+    """Whatever PgQueuer may have deleted: the row in `background_jobs` is the truth."""
+    job = await jobs.submit(request())
+    async with database.acquire() as connection:
+        await connection.execute("DELETE FROM dongbo.pgqueuer")
+        await connection.execute("UPDATE dongbo.background_jobs SET updated_at = now() - interval '1 minute'")
+    recorder = Recorder()
+    queue = JobQueue(database, recorder.run, lambda: None, "sweeper", {LANE: 1})
+    assert await queue.restore_places() == [job.id]
+    assert await queue.restore_places() == []
+    async with running_queue(database, recorder):
+        await arrived(recorder)
+
+
+async def test_jobs_of_a_dead_worker_are_released_when_it_starts_again(database: Database, jobs: Jobs) -> None:
+    """A daemon that was killed and restarted finds its own running jobs at once, with and without their places."""
+    released = []
+    for number in range(2):
+        job = await jobs.submit(request(f"store-{number}"))
+        async with database.acquire() as connection:
+            await store.claim(connection, job.id, RunToken(uuid4()), WorkerName("worker"))
+        released.append(job.id)
+    other = await jobs.submit(request("other"))
+    async with database.acquire() as connection:
+        await store.claim(connection, other.id, RunToken(uuid4()), WorkerName("somebody-else"))
+        await connection.execute("UPDATE dongbo.pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid()")
+        await connection.execute(
+            "DELETE FROM dongbo.pgqueuer WHERE payload = convert_to($1::text, 'UTF8')", str(released[1])
+        )
+    recorder = Recorder()
+    async with running_queue(database, recorder, "worker", limit=0):
+        async with asyncio.timeout(5):
+            await arrived(recorder, 2)
+        assert {job for job, _ in recorder.given} == set(released)
+    assert (await jobs.get(other.id)).status is JobStatus.RUNNING
+
+
+async def test_worker_name_is_held_by_one_live_process(database: Database, database_url: str) -> None:
+    """The second of two live workers gets a name of its own; a name is free again when its connection ends."""
+    first, second = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        assert await claim_worker_name(first, "shop") == "shop"
+        assert await claim_worker_name(second, "shop") == "shop-2"
+        await first.close()
+        async with database.acquire() as connection:
+            assert await claim_worker_name(connection, "shop") == "shop"
+    finally:
+        await second.close()
+
+
+async def test_queue_goes_on_after_its_connection_was_killed(database: Database, jobs: Jobs, database_url: str) -> None:
+    """The loss of the LISTEN connection ends the cycle and begins a new one."""
+    recorder = Recorder()
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with running_queue(database, recorder):
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            job = await jobs.submit(request())
+            async with asyncio.timeout(20):
+                await arrived(recorder)
+            assert recorder.given[0][0] == job.id
+    finally:
+        await connection.close()
