@@ -12,4 +12,4 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """The console script: run the command line and leave with the exit code of its outcome."""
-    raise SystemExit(run_guarded(app))
+    raise SystemExit(run_guarded(lambda: app(prog_name="dongbo")))

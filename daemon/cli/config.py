@@ -15,7 +15,10 @@ def config() -> None:
 
 @app.command()
 def schema(_config: ConfigOption = None, _json: JsonOption = False) -> None:
-    """Write the JSON schema of the configuration file, for editors that complete and check TOML."""
+    """Write the JSON schema of the configuration file.
+
+    Editors complete and check TOML with it.
+    """
     from daemon.config import json_schema
 
     output.write_json(json_schema())

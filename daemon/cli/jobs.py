@@ -51,7 +51,7 @@ def show(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one job with its parameters, counters, costs and failed rows."""
+    """Show one job with counters, costs and failed rows."""
     from daemon.cli import job_output, output
     from daemon.cli.talking import talk
 
@@ -100,7 +100,7 @@ def watch(
 def cancel(
     job_id: JobIdArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False
 ) -> None:
-    """Cancel a job: a pending one at once, a running one within a page."""
+    """Cancel a job; a running one stops within a page."""
     from daemon.cli import job_output
     from daemon.cli.talking import talk
 
@@ -122,7 +122,10 @@ def retry(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a failed or cancelled job again from where it stopped, or just the failed rows of any job."""
+    """Run a failed or cancelled job again, or just failed rows.
+
+    It goes on from where it stopped. With --failed, a new job takes up the rows that could not be stored.
+    """
     from daemon.cli import job_output
     from daemon.cli.talking import talk
 

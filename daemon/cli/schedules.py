@@ -41,7 +41,10 @@ def run_schedule(
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit a schedule's job now, also of a paused one; its timetable stays as it is."""
+    """Submit a schedule's job now, also of a paused one.
+
+    Its timetable stays as it is.
+    """
     from daemon.cli.job_output import show_requested
     from daemon.cli.talking import talk
 
@@ -54,7 +57,7 @@ def run_schedule(
 
 @app.command()
 def pause(name: NameArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False) -> None:
-    """Let a schedule fire no more, also after a restart of the daemon."""
+    """Let a schedule fire no more, also after a restart."""
     from daemon.cli import output
     from daemon.cli.talking import talk
 
@@ -70,7 +73,10 @@ def pause(name: NameArgument, config: ConfigOption = None, url: UrlOption = None
 
 @app.command()
 def resume(name: NameArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False) -> None:
-    """Let a paused schedule fire again; what it missed is not made up."""
+    """Let a paused schedule fire again.
+
+    What it missed is not made up.
+    """
     from daemon.cli import output, wording
     from daemon.cli.talking import talk
 

@@ -172,7 +172,7 @@ class PullParams(Section):
 
     full: bool = Field(default=False, description="Pull everything, not only what changed, and find deletions.")
     filters: Annotated[dict[str, JsonValue], BeforeValidator(quote_dates)] | None = Field(
-        default=None, description="Filters of a Nhanh.vn pull."
+        default=None, description="Filters of a pull from Nhanh.vn; of PULL_SHOPIFY_PRODUCTS: status."
     )
     query: str | None = Field(default=None, min_length=1, description="Search query of a Shopify pull.")
 
@@ -215,8 +215,8 @@ class CronSchedule(_ScheduleBase):
     @classmethod
     def _fit_the_source(cls, params: PullParams, info: ValidationInfo) -> PullParams:
         job = info.data.get("job")
-        if params.filters is not None and job is not None and source_of(job) != "nhanh":
-            raise ValueError("filters are for pulls from Nhanh.vn; a pull from Shopify takes a query")
+        if params.filters is not None and job in (JobType.PULL_SHOPIFY_CUSTOMERS, JobType.NOOP):
+            raise ValueError(f"{job} takes no filters; a pull from Shopify takes a query")
         if params.query is not None and job is not None and source_of(job) != "shopify":
             raise ValueError("a query is for pulls from Shopify; a pull from Nhanh.vn takes filters")
         return params

@@ -64,7 +64,9 @@ class DaemonProcess:
             await asyncio.gather(*self.readers)
             return await self._process.wait()
 
-    async def logged(self, event: str, *, times: int = 1, seconds: float = START_SECONDS, **keys: Any) -> dict[str, Any]:
+    async def logged(
+        self, event: str, *, times: int = 1, seconds: float = START_SECONDS, **keys: Any
+    ) -> dict[str, Any]:
         """The log line of an event, as soon as it is there for the n-th time."""
 
         def found() -> list[dict[str, Any]]:

@@ -273,7 +273,7 @@ class TestProblems:
             ),
             (
                 STORES + SCHEDULE.replace("NHANH", "SHOPIFY") + "params.filters = { type = 1 }",
-                "16: schedules[0].params: filters are for pulls from Nhanh.vn",
+                "16: schedules[0].params: PULL_SHOPIFY_CUSTOMERS takes no filters",
             ),
             (
                 STORES.partition("[stores.main.shopify]")[0] + SCHEDULE.replace("NHANH", "SHOPIFY"),

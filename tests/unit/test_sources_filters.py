@@ -1,5 +1,6 @@
 """Filters of pulls: one canonical form for equal pulls, and a plain sentence for what is not a filter."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -83,10 +84,8 @@ def test_filters_are_translated_for_the_api() -> None:
 @given(st.dictionaries(st.sampled_from(["type", "ids", "updated_from", "last_bought_to"]), st.from_type(object)))
 def test_no_filter_value_escapes_as_another_error(filters: dict[str, Any]) -> None:
     """Whatever is given, the answer is a canonical form or InvalidFilter."""
-    try:
+    with suppress(InvalidFilter):
         orjson.dumps(normalise_customer_filters(filters))
-    except InvalidFilter as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ export class JobTable {
 
   #insert(job) {
     const row = new JobRow(job, this.act);
-    // Ids are UUIDv7: they sort by age. Live jobs stand first, so that a long pull stays in sight.
+    // Ids are UUIDv7: they sort by age.
     const after = [...this.table.tBodies].find((body) => body.dataset.id < job.id);
     this.table.insertBefore(row.body, after ?? null);
     this.rows.set(job.id, row);

@@ -58,6 +58,7 @@ async function load() {
     setText(byId("version"), `v${status.version}`);
     setText(byId("zone"), `Times are in ${zoneName()}.`);
     showHealth(status);
+    setHidden(byId("api-link"), hasToken()); // a link can't send the token
     schedules.show(status.schedules, status.timezone);
     tick();
   } catch (error) {

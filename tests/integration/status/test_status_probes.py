@@ -144,7 +144,9 @@ async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:
         assert response.content_type == "text/plain"
         text = await response.text()
     return {
-        family.name: {tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in family.samples}
+        family.name: {
+            tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in family.samples
+        }
         for family in text_string_to_metric_families(text)
     }
 
@@ -191,7 +193,9 @@ async def test_the_answers_are_what_the_description_says(endpoint: Any) -> None:
     readiness = await endpoint.get("/readyz", headers={"Accept": "application/json"})
     check("get", "/readyz", 200, readiness)
     await endpoint.finish(job, token, JobStatus.COMPLETED)
-    check("post", "/api/jobs/prune", 200, await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 1}))
+    check(
+        "post", "/api/jobs/prune", 200, await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 1})
+    )
     assert set(description["components"]["schemas"]["Job"]["required"]) == set(shown)
     assert set(shown) == {*Job.__slots__, "eta_seconds"} - {"run_token"}
 

@@ -75,10 +75,25 @@ def test_the_token_is_not_shown_by_what_holds_it() -> None:
 
 async def test_foreign_hosts_are_refused(endpoint: Any) -> None:
     """A name that somebody else's DNS points here gets 421: no rebinding."""
-    for host in ("evil.example", "evil.example:8765", "localhost.evil.example", "127.0.0.1.evil.example", "10.1.2.3", "@", ""):
+    for host in (
+        "evil.example",
+        "evil.example:8765",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.1.2.3",
+        "@",
+        "",
+    ):
         async with endpoint.client.get("/livez", headers={"Host": host}) as response:
             assert response.status == 421, host
-    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:8765", "status.example.com", "status.example.com:443"):
+    for host in (
+        "localhost",
+        "LOCALHOST:1",
+        "127.0.0.1:9",
+        "[::1]:8765",
+        "status.example.com",
+        "status.example.com:443",
+    ):
         async with endpoint.client.get("/livez", headers={"Host": host}) as response:
             assert response.status == 200, host
     assert b" 400 " in (await _raw(endpoint, b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n"))[:20]
@@ -181,7 +196,18 @@ BODIES = st.one_of(
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["Accept", "Origin", "Host", "Last-Event-ID", "X-Dongbo-Client", "Authorization", "Content-Type"]),
-    st.sampled_from(["application/json", "localhost", "x", "", "\xff", "Bearer ", "http://localhost", "🙂".encode().decode("latin-1")]),
+    st.sampled_from(
+        [
+            "application/json",
+            "localhost",
+            "x",
+            "",
+            "\xff",
+            "Bearer ",
+            "http://localhost",
+            "🙂".encode().decode("latin-1"),
+        ]
+    ),
     max_size=4,
 )
 QUERIES = st.dictionaries(
@@ -209,8 +235,12 @@ async def test_no_input_makes_the_endpoint_fail(endpoint: Any) -> None:
             except TypeError:
                 body = repr(body).encode("utf-8", "surrogatepass")
             headers = {"Content-Type": "application/json", **headers}
-        target = quote(path.encode("utf-8", "surrogatepass"), safe="/{}%") + "?" + urlencode(
-            {k.encode("utf-8", "surrogatepass"): v.encode("utf-8", "surrogatepass") for k, v in query.items()}
+        target = (
+            quote(path.encode("utf-8", "surrogatepass"), safe="/{}%")
+            + "?"
+            + urlencode(
+                {k.encode("utf-8", "surrogatepass"): v.encode("utf-8", "surrogatepass") for k, v in query.items()}
+            )
         )
         head = f"{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
         for name, value in ({"Host": "localhost"} | headers).items():

@@ -1,0 +1,221 @@
+"""The job page in a real browser, driven over the DevTools protocol; skipped where there is no Chromium."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from daemon.jobs.model import Counters, JobStatus, JobType
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
+)
+HOSTILE = "<img src=x onerror=\"document.title='broken in'\"> & <b>bold</b>"
+
+
+class Page:
+    """One tab of the browser."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.complaints: list[str] = []  # of the page's console
+        self.dialogs: list[str] = []
+
+    async def listen(self) -> None:
+        """Take answers and events, until cancelled."""
+        async for message in self._socket:
+            content = message.json()
+            match content.get("method"):
+                case None:
+                    self._answers.pop(content["id"]).set_result(content)
+                case "Page.javascriptDialogOpening":
+                    self.dialogs.append(content["params"]["message"])
+                    await self._post("Page.handleJavaScriptDialog", accept=True)
+                case "Runtime.exceptionThrown":
+                    self.complaints.append(str(content["params"]["exceptionDetails"]))
+                case "Log.entryAdded":
+                    self.complaints.append(content["params"]["entry"]["text"])
+                case _:
+                    pass
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """A command's result."""
+        answer = self._answers[await self._post(method, **params)]
+        content = await asyncio.wait_for(answer, 20)
+        assert "error" not in content, content
+        return content["result"]
+
+    async def _post(self, method: str, **params: Any) -> int:
+        self._number += 1
+        self._answers[self._number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": self._number, "method": method, "params": params})
+        return self._number
+
+    async def open(self, url: str) -> None:
+        """Go to an address."""
+        for domain in ("Page", "Runtime", "Log"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=url)
+
+    async def value(self, script: str) -> Any:
+        """What an expression is on the page."""
+        result = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        return result["result"].get("value")
+
+    async def text(self, selector: str) -> str:
+        """The visible text of all elements together."""
+        return await self.value(f"[...document.querySelectorAll({selector!r})].map(e => e.innerText).join('\\n')") or ""
+
+    async def click(self, selector: str, label: str) -> None:
+        """Press the visible button of this label."""
+        found = await self.value(
+            f"(b => {{ b?.click(); return !!b }})([...document.querySelectorAll({selector + ' button'!r})]"
+            f".find(b => b.innerText === {label!r} && b.offsetParent))"
+        )
+        assert found, f"there is no button {label}"
+
+    async def until(self, selector: str, holds: Callable[[str], bool]) -> str:
+        """The text as soon as it is what is waited for."""
+        text = ""
+        try:
+            async with asyncio.timeout(20):
+                while not holds(text := await self.text(selector)):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{selector} shows {text!r}; {self.complaints}") from None
+        return text
+
+
+@asynccontextmanager
+async def _browsing(directory: Path) -> AsyncIterator[Page]:
+    assert CHROMIUM is not None
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={directory}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        port_file = directory / "DevToolsActivePort"
+        async with asyncio.timeout(30):
+            while not (port_file.exists() and port_file.read_text().count("\n")):
+                await asyncio.sleep(0.02)
+        port = port_file.read_text().split("\n")[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as response:
+                target = next(one for one in await response.json() if one["type"] == "page")
+            async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                page = Page(socket)
+                listener = asyncio.create_task(page.listen(), name="devtools")
+                try:
+                    yield page
+                finally:
+                    listener.cancel()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A browser with an empty profile."""
+    async with _browsing(tmp_path / "profile") as opened:
+        yield opened
+
+
+async def test_the_page_follows_a_job_without_a_reload(endpoint: Any, page: Page) -> None:
+    """A newcomer sees what will happen, then a job from its submission to its end; scripts find nothing to complain of."""
+    await page.open(endpoint.url)
+    assert "products-yearly" in await page.until("#jobs-empty", lambda text: "fires in" in text)
+    await page.until("#live", lambda text: text == "Live")
+    await page.until("#health", lambda text: text == "Ready")
+    assert "Asia/Ho Chi Minh" in await page.text("#zone")
+
+    job = await endpoint.submit()
+    await page.until("#jobs .status", lambda text: text == "Pending")
+    token = await endpoint.claim(job)
+    await page.until("#jobs .status", lambda text: text == "Running")
+    await endpoint.progress(
+        job, token, Counters(created=12_345, failed=2), rows_per_second=456.0, rate_limit_wait_seconds=75.0
+    )
+    progress = await page.until("#jobs .progress-cell", lambda text: "12,347 rows" in text)
+    assert "456 rows/s" in progress
+    assert "waited 1 min 15 s for the rate limit" in progress
+
+    await page.click("#jobs", "Cancel")
+    await page.until("#jobs .status", lambda text: text == "Cancelling")
+    assert page.dialogs == ['Cancel "Pull Nhanh customers" of main? What it has stored stays.']
+    await endpoint.finish(job, token, JobStatus.FAILED, HOSTILE)
+    await page.until("#jobs .status", lambda text: text == "Failed")
+    assert await page.text("#jobs .error") == HOSTILE
+
+    await page.click("#jobs", "Retry")
+    await page.until("#jobs .status", lambda text: text == "Pending")
+    await page.click("#schedules", "Pause")
+    await page.until("#schedules .status", lambda text: text == "Paused")
+    await page.click("#schedules", "Resume")
+    await page.click("#schedules", "Run now")
+    await page.until("#jobs .toggle", lambda text: "Pull Nhanh products" in text)
+    assert await page.value("document.title") == "dongbo"
+    assert page.complaints == []
+
+
+async def test_the_page_comes_back_by_itself(open_endpoint: Any, page: Page) -> None:
+    """After the daemon was away, the page shows what has happened meanwhile."""
+    async with open_endpoint() as endpoint:
+        await page.open(endpoint.url)
+        await page.until("#live", lambda text: text == "Live")
+        address = endpoint.url.removeprefix("http://").rstrip("/")
+        job = await endpoint.submit()
+        await page.until("#jobs .status", lambda text: text == "Pending")
+    await page.until("#live", lambda text: "Reconnecting" in text)
+    async with open_endpoint(listen=address) as endpoint:
+        await endpoint.call("POST", f"/api/jobs/{job.id}/cancel", 202)
+        await page.until("#live", lambda text: text == "Live")
+        await page.until("#jobs .status", lambda text: text == "Cancelled")
+
+
+async def test_the_page_asks_for_the_token(open_endpoint: Any, page: Page) -> None:
+    """It shows nothing before; a wrong token is said to be wrong; the right one is kept in the tab."""
+    async with open_endpoint(token="tokén") as endpoint:
+        await endpoint.submit(JobType.NOOP)
+        await page.open(endpoint.url)
+
+        async def enter(token: str) -> None:
+            await page.value(f"document.getElementById('token').value = {token!r}")
+            await page.click("#login", "Show the jobs")
+
+        await page.until("#login", lambda text: "Show the jobs" in text)
+        assert await page.text("#content") == ""
+        await enter("wrong")
+        await page.until("#login-error", lambda text: "wrong" in text)
+        await enter("tokén")
+        await page.until("#jobs .toggle", lambda text: text == "No-op")
+        await page.until("#live", lambda text: text == "Live")
+        await page.call("Page.reload")
+        await page.until("#jobs .toggle", lambda text: text == "No-op")

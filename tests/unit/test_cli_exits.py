@@ -1,0 +1,98 @@
+"""How commands end: exit codes and what a person reads."""
+
+import pytest
+
+from daemon.cli.exits import run_guarded
+from daemon.errors import ConfigError, DaemonUnreachable, DongboError, EmbeddedDataInUse, ExitCode, JobNotFound
+from daemon.logging import register_secret
+
+
+def raising(error: BaseException):
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("a.toml:1: wrong"), ExitCode.CONFIG),
+        (DaemonUnreachable("no daemon"), ExitCode.UNAVAILABLE),
+        (EmbeddedDataInUse("in use"), ExitCode.IN_USE),
+        (JobNotFound("no job"), ExitCode.FAILED),
+        (DongboError("some"), ExitCode.FAILED),
+        (SystemExit(2), ExitCode.USAGE),
+        (SystemExit(None), ExitCode.OK),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_end_has_its_exit_code(error: BaseException, code: int) -> None:
+    """The exit code says which kind of thing went wrong."""
+    assert run_guarded(raising(error)) == code
+
+
+def test_success_is_zero() -> None:
+    """A command that returns has succeeded."""
+    assert run_guarded(lambda: None) == ExitCode.OK
+
+
+def test_an_expected_error_is_one_line_each_without_a_stack_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every problem of a configuration is a line of its own on standard error; standard output stays empty."""
+    run_guarded(raising(ConfigError("a.toml:1: first", "a.toml:2: second")))
+    printed = capsys.readouterr()
+    assert printed.err == "dongbo: a.toml:1: first\ndongbo: a.toml:2: second\n"
+    assert printed.out == ""
+
+
+def test_errors_out_of_a_task_group_are_reported_like_single_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """A group of expected errors is no fault of the program."""
+    group = ExceptionGroup("tasks", [ConfigError("one"), ExceptionGroup("more", [JobNotFound("two")])])
+    assert run_guarded(raising(group)) == ExitCode.CONFIG
+    assert capsys.readouterr().err == "dongbo: one\ndongbo: two\n"
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected error shows no stack trace unless it is asked for, and never a secret."""
+    register_secret("hunter2-is-secret")
+    monkeypatch.delenv("DONGBO_TRACEBACK", raising=False)
+    assert run_guarded(raising(KeyError("hunter2-is-secret"))) == ExitCode.SOFTWARE
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "KeyError" in printed
+    assert "DONGBO_TRACEBACK=1" in printed
+    assert "hunter2" not in printed
+
+
+def test_the_stack_trace_of_a_bug_can_be_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """$DONGBO_TRACEBACK shows where a fault is, without secrets."""
+    register_secret("hunter2-is-secret")
+    monkeypatch.setenv("DONGBO_TRACEBACK", "1")
+    run_guarded(raising(KeyError("hunter2-is-secret")))
+    printed = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in printed
+    assert "hunter2" not in printed
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A broken pipe, as of `dongbo jobs list | head -1`, is not worth a word."""
+    import os
+    import subprocess
+    import sys
+
+    program = (
+        "import sys; from daemon.cli.exits import run_guarded;"
+        "sys.exit(run_guarded(lambda: sys.stdout.write('x' * 1_000_000)))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert ended.stderr == b""
+    assert ended.returncode == ExitCode.FAILED

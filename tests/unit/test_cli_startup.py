@@ -1,0 +1,89 @@
+"""`dongbo --help` is there at once, and says what every command takes."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from daemon.cli.reference import EXIT_CODES, CommandReference, command_reference
+
+DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
+HEAVY = {"pydantic", "asyncpg", "aiohttp", "rich", "structlog", "apscheduler", "pgqueuer", "graphql", "msgspec", "orjson"}
+COMMANDS = command_reference()
+
+
+def test_help_loads_none_of_the_heavy_libraries() -> None:
+    """What a command needs is imported when it runs, not to describe it."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", *DONGBO[1:], "--help"], capture_output=True, text=True, check=True
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    assert loaded & HEAVY == set()
+
+
+def test_help_is_fast() -> None:
+    """The best of a few starts takes less than 0.3 s."""
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([*DONGBO, "--help"], capture_output=True, check=True)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.3
+
+
+def test_version_is_the_distribution_s() -> None:
+    """`--version` says what is installed."""
+    from importlib.metadata import version
+
+    ended = subprocess.run([*DONGBO, "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout == f"dongbo {version('dongbo')}\n"
+
+
+def test_all_commands_are_there() -> None:
+    """The reference, from which the README is checked, names every command."""
+    assert [command.path for command in COMMANDS if command.path] == [
+        "run",
+        "check",
+        "status",
+        "doctor",
+        "sandbox",
+        "demo",
+        "config schema",
+        "pull nhanh-products",
+        "pull nhanh-customers",
+        "pull shopify-products",
+        "pull shopify-customers",
+        "jobs list",
+        "jobs show",
+        "jobs watch",
+        "jobs cancel",
+        "jobs retry",
+        "jobs prune",
+        "schedules list",
+        "schedules run",
+        "schedules pause",
+        "schedules resume",
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.path or "dongbo")
+def test_every_command_takes_the_common_options_and_says_what_it_does(command: CommandReference) -> None:
+    """`--config` and `--json` work everywhere, and each help has a sentence."""
+    assert {"--config", "-c", "--json"} <= set(command.options)
+    assert command.summary.endswith(".")
+    assert len(command.summary) <= 64 or not command.path, "the list of commands would cut it"
+
+
+def test_exit_codes_are_all_named() -> None:
+    """The reference names each exit code."""
+    assert {0, 1, 2, 69, 70, 73, 75, 78, 130} == set(EXIT_CODES)
+
+
+def test_output_off_a_terminal_has_no_colours() -> None:
+    """No escape sequences go into a pipe, whatever the terminal around it can do."""
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    ended = subprocess.run([*DONGBO, "pull", "--help"], capture_output=True, text=True, check=True, env=environment)
+    assert re.search(r"\x1b\[", ended.stdout) is None
