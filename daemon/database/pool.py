@@ -182,7 +182,6 @@ async def open_database(
             # A plan that is kept from when a table was small reads all of it, again and again, while a pull fills it.
             "plan_cache_mode": "force_custom_plan",
         },
-        reset=_leave_as_it_is,
     )
     try:
         await _reach(pool, where, connect_deadline)
@@ -192,11 +191,6 @@ async def open_database(
         yield database
     finally:
         await _close(pool)
-
-
-async def _leave_as_it_is(_connection: Connection) -> None:
-    """Spares the round trip that would reset the session: asyncpg itself ends what transaction may be open, and who
-    changes anything else of a session's state takes a `dedicated` connection."""
 
 
 async def _reach(pool: asyncpg.Pool, where: str, deadline: float) -> None:

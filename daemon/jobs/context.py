@@ -18,6 +18,7 @@ from daemon.jobs.model import Counters, Job
 P = TypeVar("P")
 
 RATE_WINDOW = 15.0  # seconds over which the shown rate is measured
+PAGES_AHEAD = 4  # pages fetched while others are stored: enough to keep the disk busy, and no more than memory can hold
 
 
 class StopReason(Enum):
@@ -65,7 +66,7 @@ class JobContext:
         self._database = database
         self._notifier = notifier
         self._stop_reason: StopReason | None = None
-        self._stop = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._costs: Callable[[], Mapping[str, float]] = dict
         self._processed = job.processed
         self._pages: int = job.metadata.get("pages", 0)
@@ -92,7 +93,7 @@ class JobContext:
         """Ask the run to end at its next checkpoint, or at once while it waits for a page; the first reason counts."""
         if self._stop_reason is None:
             self._stop_reason = reason
-            self._stop.set()
+            self._wakeup.set()
 
     def count_costs(self, costs: Callable[[], Mapping[str, float]]) -> None:
         """Name what this run has cost so far (calls, waits): added to the costs of the job's earlier runs."""
@@ -107,26 +108,41 @@ class JobContext:
             raise RunStopped(StopReason.TAKEN_OVER)
         self._notifier.changed(self.job.id)
 
-    async def pages(self, source: AsyncGenerator[P, None]) -> AsyncGenerator[P, None]:
-        """The pages of `source`, each next one fetched while this one is stored; ends at once when the run is to stop.
+    async def pages(self, source: AsyncGenerator[P, None]) -> AsyncGenerator[list[P], None]:
+        """The pages of `source` in groups: all that have come while the last group was stored, to be committed at once.
 
-        Use it within `contextlib.aclosing`, so that a fetch under way ends with the loop.
+        So a source that is slower than the database commits page by page, and a faster one does not wait for the disk.
+        Ends at once when the run is to stop. Use it within `contextlib.aclosing`, so that a fetch under way ends with
+        the loop.
         """
-        stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
-        fetch = asyncio.create_task(_next(source), name=f"job-fetch-{self.job.id}")
+        ready: deque[P] = deque()
+        room = asyncio.Semaphore(PAGES_AHEAD)
+
+        async def fetch_ahead() -> None:
+            async for page in source:
+                await room.acquire()
+                ready.append(page)
+                self._wakeup.set()
+
+        fetch = asyncio.create_task(fetch_ahead(), name=f"job-fetch-{self.job.id}")
+        fetch.add_done_callback(lambda _: self._wakeup.set())
         try:
             while True:
-                await asyncio.wait({fetch, stop}, return_when=asyncio.FIRST_COMPLETED)
+                while not ready and not fetch.done() and self._stop_reason is None:
+                    self._wakeup.clear()
+                    await self._wakeup.wait()
                 self._raise_if_stopped()
-                page = fetch.result()
-                if page is None:
+                if not ready:
+                    fetch.result()
                     return
-                fetch = asyncio.create_task(_next(source), name=f"job-fetch-{self.job.id}")
-                yield page
+                group = list(ready)
+                ready.clear()
+                for _ in group:
+                    room.release()
+                yield group
         finally:
-            for task in (stop, fetch):
-                task.cancel()
-            await asyncio.gather(stop, fetch, return_exceptions=True)
+            fetch.cancel()
+            await asyncio.gather(fetch, return_exceptions=True)
             await source.aclose()
 
     @asynccontextmanager
@@ -177,7 +193,3 @@ class JobContext:
     def _raise_if_stopped(self) -> None:
         if self._stop_reason is not None:
             raise RunStopped(self._stop_reason)
-
-
-async def _next(source: AsyncGenerator[P, None]) -> P | None:
-    return await anext(source, None)

@@ -136,6 +136,7 @@ class QueueDriver:
     def __init__(self, database: Database, listener: Connection) -> None:
         self._database = database
         self._listener = listener
+        self._listening = asyncio.Event()
         self.shutdown = asyncio.Event()
         self.tm = TaskManager()
 
@@ -151,7 +152,9 @@ class QueueDriver:
             return tag
 
     async def notify(self, channel: str, payload: str) -> None:
-        """Send a notification."""
+        """Send a notification, once there is a listener: PgQueuer probes itself before it has begun to LISTEN, and would
+        take the probe that nobody heard for a listener that fails."""
+        await self._listening.wait()
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
@@ -161,6 +164,7 @@ class QueueDriver:
             callback(payload)
 
         await self._listener.add_listener(channel, relay)
+        self._listening.set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -252,6 +256,7 @@ class JobQueue:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     sweeper = tasks.create_task(self._sweep(), name="queue-sweep")
+                    watcher = tasks.create_task(self._interrupt_on_loss(manager), name="queue-loss")
                     await manager.run(
                         dequeue_timeout=POLL_INTERVAL,
                         heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -259,6 +264,7 @@ class JobQueue:
                         log_aggregation_interval=timedelta(0),
                     )
                     sweeper.cancel()
+                    watcher.cancel()
             finally:
                 self._manager = self.worker = None
                 self._running.clear()
@@ -276,15 +282,20 @@ class JobQueue:
             raise RetryRequested(delay=requeue.delay, reason=requeue.reason)
 
     def _watch(self, listener: Connection, manager: QueueManager) -> None:
-        """End the cycle, and with it the runs, at once when the LISTEN connection is lost."""
+        """End the cycle at once when the LISTEN connection is lost."""
 
         def lost(_connection: object) -> None:
             if not manager.shutdown.is_set():
                 log.warning("queue_listener_lost", next_step="reconnecting")
                 manager.shutdown.set()
-                self._interrupt_runs()
 
         listener.add_termination_listener(lost)
+
+    async def _interrupt_on_loss(self, manager: QueueManager) -> None:
+        """End the runs of a cycle that ends by itself: PgQueuer waits for them, and takes no other job meanwhile."""
+        await manager.shutdown.wait()
+        if not self._stopping.is_set():
+            self._interrupt_runs()
 
     async def _recover(self, worker: WorkerName, manager_id: QueueManagerId) -> None:
         """Put back what this worker ran when it died: it holds the name's lock now, so nobody else runs under it."""

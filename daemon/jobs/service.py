@@ -55,13 +55,13 @@ class Jobs:
         self._admit = admit
         self._max_attempts = max_attempts
 
-    async def submit(self, request: JobRequest) -> Job:
-        """Make a job; when this returns, every connection sees it.
+    async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
+        """Make a job; when this returns, every connection sees it. `schedule` names the one that a person runs by hand.
 
         Raises InvalidJobRequest, and LiveJobExists with the id of the live job of the same store and type.
         """
         async with self._database.acquire() as connection, connection.transaction():
-            submission = await self.submit_in(connection, request)
+            submission = await self.submit_in(connection, request, schedule)
         if not submission.is_new:
             raise _live(submission.job)
         self.announce(submission.job)

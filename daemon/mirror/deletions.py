@@ -5,6 +5,7 @@ lacks is gone at the source. Noting them first lets the pull stop before it dele
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
@@ -29,7 +30,7 @@ WHERE gone.store = $1 AND gone.stream = $2
 """
 
 
-async def clear(connection: Connection, store: StoreName, table: MirrorTable) -> None:
+async def clear(connection: Connection, store: StoreName, table: MirrorTable[Any]) -> None:
     """Forget what an earlier pull noted."""
     await connection.execute(CLEAR, store, table.name)
 
@@ -37,7 +38,7 @@ async def clear(connection: Connection, store: StoreName, table: MirrorTable) ->
 async def note(
     connection: Connection,
     store: StoreName,
-    table: MirrorTable,
+    table: MirrorTable[Any],
     after: int,
     up_to: int | None,
     present: Sequence[int],
@@ -46,13 +47,15 @@ async def note(
     await connection.execute(NOTE.format(table=table.name), store, table.name, after, up_to, present)
 
 
-async def count(connection: Connection, store: StoreName, table: MirrorTable) -> int:
+async def count(connection: Connection, store: StoreName, table: MirrorTable[Any]) -> int:
     """How many rows are noted."""
     number: int = await connection.fetchval(COUNT, store, table.name)
     return number
 
 
-async def mark(connection: Connection, store: StoreName, table: MirrorTable, details: Sequence[tuple[str, str]]) -> int:
+async def mark(
+    connection: Connection, store: StoreName, table: MirrorTable[Any], details: Sequence[tuple[str, str]]
+) -> int:
     """Mark the noted rows, and their rows in the detail tables [(table, column that refers to the row)], as deleted."""
     for detail, column in details:
         await connection.execute(MARK.format(table=detail, column=column), store, table.name)

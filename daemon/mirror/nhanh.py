@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
@@ -12,37 +11,37 @@ from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.nhanh.models import NhanhCustomer, NhanhProduct
 from daemon.sources.page import SourceRow
 
-CUSTOMERS = MirrorTable(
+CUSTOMERS = MirrorTable[NhanhCustomer](
     "nhanh_customers",
     (
-        Column("type", "smallint"),
-        Column("name", "text"),
-        Column("mobile", "text"),
-        Column("code", "text"),
-        Column("email", "text"),
-        Column("address", "text"),
-        Column("points", "bigint"),
-        Column("total_amount", "numeric"),
-        Column("source_updated_at", "timestamptz"),
+        Column("type", "smallint", lambda customer: customer.type),
+        Column("name", "text", lambda customer: customer.name),
+        Column("mobile", "text", lambda customer: customer.mobile),
+        Column("code", "text", lambda customer: customer.code),
+        Column("email", "text", lambda customer: customer.email),
+        Column("address", "text", lambda customer: customer.address),
+        Column("points", "bigint", lambda customer: customer.points),
+        Column("total_amount", "numeric", lambda customer: customer.total_amount),
+        Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
     ),
 )
 
-PRODUCTS = MirrorTable(
+PRODUCTS = MirrorTable[NhanhProduct](
     "nhanh_products",
     (
-        Column("parent_id", "bigint"),
-        Column("code", "text"),
-        Column("barcode", "text"),
-        Column("name", "text"),
-        Column("status", "smallint"),
-        Column("type", "smallint"),
-        Column("retail_price", "numeric"),
-        Column("import_price", "numeric"),
-        Column("old_price", "numeric"),
-        Column("wholesale_price", "numeric"),
-        Column("category_id", "bigint"),
-        Column("brand_id", "bigint"),
-        Column("source_updated_at", "timestamptz"),
+        Column("parent_id", "bigint", lambda product: product.parent_id),
+        Column("code", "text", lambda product: product.code),
+        Column("barcode", "text", lambda product: product.barcode),
+        Column("name", "text", lambda product: product.name),
+        Column("status", "smallint", lambda product: product.status),
+        Column("type", "smallint", lambda product: product.type),
+        Column("retail_price", "numeric", lambda product: product.prices.retail if product.prices else None),
+        Column("import_price", "numeric", lambda product: product.prices.import_ if product.prices else None),
+        Column("old_price", "numeric", lambda product: product.prices.old if product.prices else None),
+        Column("wholesale_price", "numeric", lambda product: product.prices.wholesale if product.prices else None),
+        Column("category_id", "bigint", lambda product: product.category_id),
+        Column("brand_id", "bigint", lambda product: product.brand_id),
+        Column("source_updated_at", "timestamptz", lambda product: product.updated_at),
     ),
 )
 
@@ -81,7 +80,7 @@ async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]]
 ) -> Counters:
     """Store a page of customers."""
-    outcome = await CUSTOMERS.upsert(connection, store, [_customer(row) for row in rows])
+    outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
     return outcome.count(len(rows))
 
 
@@ -89,7 +88,8 @@ async def upsert_products(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]]
 ) -> Counters:
     """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
-    outcome = await PRODUCTS.upsert(connection, store, [_product(row) for row in rows])
+    products = {row.value.id: (row.value, without(row.document, "inventory")) for row in rows}
+    outcome = await PRODUCTS.upsert(connection, store, products)
     stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value for row in rows})
     updated = outcome.updated | (stock_changed - outcome.created)
     return Counters(
@@ -117,42 +117,3 @@ async def _upsert_inventory(
     written = await connection.fetch(UPSERT_INVENTORY, store, product_ids, depot_ids, *columns)
     deleted = await connection.fetch(DELETE_INVENTORY, store, list(told), product_ids, depot_ids)
     return frozenset(row["product_id"] for row in (*written, *deleted))
-
-
-def _customer(row: SourceRow[NhanhCustomer]) -> dict[str, Any]:
-    customer = row.value
-    return {
-        "id": customer.id,
-        "type": customer.type,
-        "name": customer.name,
-        "mobile": customer.mobile,
-        "code": customer.code,
-        "email": customer.email,
-        "address": customer.address,
-        "points": customer.points,
-        "total_amount": customer.total_amount,
-        "source_updated_at": customer.updated_at,
-        "document": row.document,
-    }
-
-
-def _product(row: SourceRow[NhanhProduct]) -> dict[str, Any]:
-    product = row.value
-    prices = product.prices
-    return {
-        "id": product.id,
-        "parent_id": product.parent_id,
-        "code": product.code,
-        "barcode": product.barcode,
-        "name": product.name,
-        "status": product.status,
-        "type": product.type,
-        "retail_price": prices.retail if prices else None,
-        "import_price": prices.import_ if prices else None,
-        "old_price": prices.old if prices else None,
-        "wholesale_price": prices.wholesale if prices else None,
-        "category_id": product.category_id,
-        "brand_id": product.brand_id,
-        "source_updated_at": product.updated_at,
-        "document": without(row.document, "inventory"),
-    }

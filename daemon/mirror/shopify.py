@@ -1,60 +1,66 @@
 """Pages of Shopify into `shopify_customers`, `shopify_products` and `shopify_variants`."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import orjson
+from typing import NamedTuple
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.mirror.table import Column, MirrorTable, text_array
+from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.page import SourceRow
 from daemon.sources.shopify.models import ShopifyCustomer, ShopifyProduct, ShopifyVariant
 
-CUSTOMERS = MirrorTable(
+CUSTOMERS = MirrorTable[ShopifyCustomer](
     "shopify_customers",
     (
-        Column("display_name", "text"),
-        Column("email", "text"),
-        Column("phone", "text"),
-        Column("address_phone", "text"),
-        Column("note", "text"),
-        text_array("tags"),
-        Column("amount_spent", "numeric"),
-        Column("currency", "text"),
-        Column("number_of_orders", "bigint"),
-        Column("state", "text"),
-        Column("source_updated_at", "timestamptz"),
+        Column("display_name", "text", lambda customer: customer.display_name),
+        Column("email", "text", lambda customer: customer.email),
+        Column("phone", "text", lambda customer: customer.phone),
+        Column("address_phone", "text", lambda customer: customer.address_phone),
+        Column("note", "text", lambda customer: customer.note),
+        Column("tags", "text[]", lambda customer: customer.tags),
+        Column("amount_spent", "numeric", lambda customer: customer.amount_spent and customer.amount_spent.amount),
+        Column("currency", "text", lambda customer: customer.amount_spent and customer.amount_spent.currency_code),
+        Column("number_of_orders", "bigint", lambda customer: customer.number_of_orders),
+        Column("state", "text", lambda customer: customer.state),
+        Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
     ),
 )
 
-PRODUCTS = MirrorTable(
+PRODUCTS = MirrorTable[ShopifyProduct](
     "shopify_products",
     (
-        Column("handle", "text"),
-        Column("title", "text"),
-        Column("status", "text"),
-        Column("vendor", "text"),
-        Column("product_type", "text"),
-        text_array("tags"),
-        Column("source_updated_at", "timestamptz"),
+        Column("handle", "text", lambda product: product.handle),
+        Column("title", "text", lambda product: product.title),
+        Column("status", "text", lambda product: product.status),
+        Column("vendor", "text", lambda product: product.vendor),
+        Column("product_type", "text", lambda product: product.product_type),
+        Column("tags", "text[]", lambda product: product.tags),
+        Column("source_updated_at", "timestamptz", lambda product: product.updated_at),
     ),
 )
 
-VARIANTS = MirrorTable(
+
+class OwnedVariant(NamedTuple):
+    """A variant and the product that it belongs to."""
+
+    variant: ShopifyVariant
+    product_id: int
+
+
+VARIANTS = MirrorTable[OwnedVariant](
     "shopify_variants",
     (
-        Column("product_id", "bigint"),
-        Column("inventory_item_id", "bigint"),
-        Column("sku", "text"),
-        Column("barcode", "text"),
-        Column("title", "text"),
-        Column("position", "integer"),
-        Column("price", "numeric"),
-        Column("compare_at_price", "numeric"),
-        Column("inventory_quantity", "bigint"),
-        Column("source_updated_at", "timestamptz"),
+        Column("product_id", "bigint", lambda row: row.product_id),
+        Column("inventory_item_id", "bigint", lambda row: row.variant.inventory_item_id),
+        Column("sku", "text", lambda row: row.variant.sku),
+        Column("barcode", "text", lambda row: row.variant.barcode),
+        Column("title", "text", lambda row: row.variant.title),
+        Column("position", "integer", lambda row: row.variant.position),
+        Column("price", "numeric", lambda row: row.variant.price),
+        Column("compare_at_price", "numeric", lambda row: row.variant.compare_at_price),
+        Column("inventory_quantity", "bigint", lambda row: row.variant.inventory_quantity),
+        Column("source_updated_at", "timestamptz", lambda row: row.variant.updated_at),
     ),
 )
 
@@ -70,7 +76,7 @@ async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]]
 ) -> Counters:
     """Store a page of customers."""
-    outcome = await CUSTOMERS.upsert(connection, store, [_customer(row) for row in rows])
+    outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
     return outcome.count(len(rows))
 
 
@@ -78,10 +84,14 @@ async def upsert_products(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]]
 ) -> Counters:
     """Store a page of products with their variants; a product counts as updated where it or a variant has changed."""
-    outcome = await PRODUCTS.upsert(connection, store, [_product(row) for row in rows])
+    outcome = await PRODUCTS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
     products = {row.value.id: row.value for row in rows}
     owners: dict[int, int] = {variant.id: product.id for product in products.values() for variant in product.variants}
-    variants = [_variant(variant, product) for product in products.values() for variant in product.variants]
+    variants: dict[int, tuple[OwnedVariant, bytes]] = {
+        variant.id: (OwnedVariant(variant, product.id), variant.document)
+        for product in products.values()
+        for variant in product.variants
+    }
     written = (await VARIANTS.upsert(connection, store, variants)).written
     deleted = await connection.fetch(DELETE_VARIANTS, store, list(products), list(owners))
     changed = {owners[variant] for variant in written} | {row["product_id"] for row in deleted}
@@ -91,55 +101,3 @@ async def upsert_products(
         updated=len(updated),
         skipped=len(rows) - len(outcome.created) - len(updated),
     )
-
-
-def _customer(row: SourceRow[ShopifyCustomer]) -> dict[str, Any]:
-    customer = row.value
-    spent = customer.amount_spent
-    return {
-        "id": customer.id,
-        "display_name": customer.display_name,
-        "email": customer.email,
-        "phone": customer.phone,
-        "address_phone": customer.address_phone,
-        "note": customer.note,
-        "tags": orjson.dumps(customer.tags).decode(),
-        "amount_spent": spent.amount if spent else None,
-        "currency": spent.currency_code if spent else None,
-        "number_of_orders": customer.number_of_orders,
-        "state": customer.state,
-        "source_updated_at": customer.updated_at,
-        "document": row.document,
-    }
-
-
-def _product(row: SourceRow[ShopifyProduct]) -> dict[str, Any]:
-    product = row.value
-    return {
-        "id": product.id,
-        "handle": product.handle,
-        "title": product.title,
-        "status": product.status,
-        "vendor": product.vendor,
-        "product_type": product.product_type,
-        "tags": orjson.dumps(product.tags).decode(),
-        "source_updated_at": product.updated_at,
-        "document": row.document,
-    }
-
-
-def _variant(variant: ShopifyVariant, product: ShopifyProduct) -> dict[str, Any]:
-    return {
-        "id": variant.id,
-        "product_id": product.id,
-        "inventory_item_id": variant.inventory_item_id,
-        "sku": variant.sku,
-        "barcode": variant.barcode,
-        "title": variant.title,
-        "position": variant.position,
-        "price": variant.price,
-        "compare_at_price": variant.compare_at_price,
-        "inventory_quantity": variant.inventory_quantity,
-        "source_updated_at": variant.updated_at,
-        "document": variant.document,
-    }

@@ -1,34 +1,40 @@
-"""How a page of rows goes into a mirror table: one statement, whatever the page's size.
+"""How a page of rows goes into a mirror table: what is new by one COPY, what has changed by one statement.
 
-A row is recognised as unchanged by the digest of its document and then not touched at all: no dead tuple, no lock, no
-WAL. `ON CONFLICT DO UPDATE … WHERE` alone would lock every unchanged row, which writes to its page.
+The digests of the rows that are there are asked for first. A row whose digest is the same is not even sent, let alone
+touched: no dead tuple, no lock, no WAL. `ON CONFLICT DO UPDATE … WHERE` alone would lock every unchanged row, which
+writes to its page.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import msgspec
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 
+T = TypeVar("T")
+
 DIGEST_SIZE = 16  # bytes: 128 bits leave no room for two documents to meet by chance
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One typed column: `kind` is its type on the way in, `read` the expression that makes the value of that."""
+class Column(Generic[T]):
+    """One typed column: its type, and how its value is read out of a row of the source."""
 
     name: str
-    kind: str
-    read: str | None = None
+    type: str
+    read: Callable[[T], Any]
 
     @property
-    def expression(self) -> str:
-        """The column's value, out of the page."""
-        return self.read or f"page.{self.name}"
+    def is_array(self) -> bool:
+        """Whether the values are lists."""
+        return self.type.endswith("[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +58,34 @@ class Outcome:
         return self.created | self.updated
 
 
+NOTHING = Outcome(frozenset(), frozenset())
+
+
 @dataclass(frozen=True)
-class MirrorTable:
+class MirrorTable(Generic[T]):
     """A mirror table with key (store, id), typed columns, `document` and `digest`."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column[T], ...]
 
-    async def upsert(self, connection: Connection, store: StoreName, rows: Sequence[Mapping[str, Any]]) -> Outcome:
-        """Store rows given as {column: value} with `id` and `document` (JSON bytes); of repeated ids the last counts.
+    async def upsert(self, connection: Connection, store: StoreName, rows: Mapping[int, tuple[T, bytes]]) -> Outcome:
+        """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
 
         A row that had been marked as deleted comes back as updated.
         """
-        latest = {row["id"]: row for row in rows}
-        if not latest:
-            return Outcome(frozenset(), frozenset())
-        distinct = latest.values()
-        arguments: list[list[Any]] = [[row[column.name] for row in distinct] for column in self.columns]
-        documents = [row["document"] for row in distinct]
-        stored = await connection.fetch(
-            self._upsert,
-            store,
-            list(latest),
-            *arguments,
-            [document.decode() for document in documents],
-            [digest(document) for document in documents],
-        )
-        created = frozenset(row["id"] for row in stored if row["created"])
-        return Outcome(created, frozenset(row["id"] for row in stored) - created)
+        digests = {row_id: digest(document) for row_id, (_, document) in rows.items()}
+        known = await self._known(connection, store, list(rows))
+        written = {row_id: row for row_id, row in rows.items() if known.get(row_id) != digests[row_id]}
+        if not written:
+            return NOTHING
+        if known.keys().isdisjoint(written):
+            try:
+                async with connection.transaction():
+                    await self._copy(connection, store, written, digests)
+                return Outcome(frozenset(written), frozenset())
+            except (asyncpg.UniqueViolationError, ValueError, OverflowError):
+                pass  # somebody else has just stored one of them; or a value doesn't fit, which `_write` says better
+        return await self._write(connection, store, written, digests)
 
     async def count_present(self, connection: Connection, store: StoreName) -> int:
         """How many rows of the store are not marked as deleted."""
@@ -89,26 +95,80 @@ class MirrorTable:
         )
         return count
 
-    @cached_property
-    def _upsert(self) -> str:
-        names = [column.name for column in self.columns]
-        arrays = [f"${number}::{column.kind}[]" for number, column in enumerate(self.columns, start=3)]
-        after = len(self.columns) + 3
-        return f"""
-        WITH page AS (
-            SELECT * FROM unnest($2::bigint[], {", ".join(arrays)}, ${after}::text[], ${after + 1}::bytea[])
-                AS page (id, {", ".join(names)}, document, digest)
-        ), changed AS (
-            SELECT page.* FROM page LEFT JOIN dongbo.{self.name} AS mirrored
-                ON mirrored.store = $1 AND mirrored.id = page.id
-            WHERE mirrored.id IS NULL OR mirrored.digest <> page.digest OR mirrored.deleted_at IS NOT NULL
+    async def _known(self, connection: Connection, store: StoreName, row_ids: Collection[int]) -> dict[int, bytes]:
+        """The digests of those rows that are there; that of a deleted row is empty, as it is to be written anyway."""
+        return dict(await connection.fetch(self._select_digests, store, row_ids) if row_ids else ())
+
+    async def _copy(
+        self,
+        connection: Connection,
+        store: StoreName,
+        rows: Mapping[int, tuple[T, bytes]],
+        digests: Mapping[int, bytes],
+    ) -> None:
+        readers = [column.read for column in self.columns]
+        await connection.copy_records_to_table(
+            self.name,
+            schema_name="dongbo",
+            columns=["store", "id", *self._names, "document", "digest"],
+            records=[
+                (store, row_id, *[read(row) for read in readers], document.decode(), digests[row_id])
+                for row_id, (row, document) in rows.items()
+            ],
         )
-        INSERT INTO dongbo.{self.name} AS mirrored (store, id, {", ".join(names)}, document, digest)
-        SELECT $1, page.id, {", ".join(column.expression for column in self.columns)}, page.document::jsonb, page.digest
-        FROM changed AS page
+
+    async def _write(
+        self,
+        connection: Connection,
+        store: StoreName,
+        rows: Mapping[int, tuple[T, bytes]],
+        digests: Mapping[int, bytes],
+    ) -> Outcome:
+        stored = await connection.fetch(
+            self._insert_or_update,
+            store,
+            list(rows),
+            *([_as_parameter(column, row) for row, _ in rows.values()] for column in self.columns),
+            [document.decode() for _, document in rows.values()],
+            [digests[row_id] for row_id in rows],
+        )
+        created = frozenset(row["id"] for row in stored if row["created"])
+        return Outcome(created, frozenset(row["id"] for row in stored) - created)
+
+    @property
+    def _names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @cached_property
+    def _select_digests(self) -> str:
+        return f"""
+        SELECT id, CASE WHEN deleted_at IS NULL THEN digest ELSE '' END FROM dongbo.{self.name}
+        WHERE store = $1 AND id = ANY ($2::bigint[])
+        """
+
+    @cached_property
+    def _insert_or_update(self) -> str:
+        # `unnest` can't take apart arrays of unequal arrays: those travel as JSON.
+        arrays = [
+            f"${number}::{'text' if column.is_array else column.type}[]"
+            for number, column in enumerate(self.columns, start=3)
+        ]
+        after = len(self.columns) + 3
+        values = [
+            f"ARRAY(SELECT jsonb_array_elements_text(page.{column.name}::jsonb))::{column.type}"
+            if column.is_array
+            else f"page.{column.name}"
+            for column in self.columns
+        ]
+        written = [*self._names, "document", "digest"]
+        return f"""
+        INSERT INTO dongbo.{self.name} AS mirrored (store, id, {", ".join(written)})
+        SELECT $1, page.id, {", ".join(values)}, page.document::jsonb, page.digest
+        FROM unnest($2::bigint[], {", ".join(arrays)}, ${after}::text[], ${after + 1}::bytea[])
+            AS page (id, {", ".join(written)})
         ON CONFLICT (store, id) DO UPDATE SET
-            {", ".join(f"{name} = excluded.{name}" for name in (*names, "document", "digest"))},
-            changed_at = now(), deleted_at = NULL
+            {", ".join(f"{name} = excluded.{name}" for name in written)}, changed_at = now(), deleted_at = NULL
+        WHERE mirrored.digest <> excluded.digest OR mirrored.deleted_at IS NOT NULL
         RETURNING id, xmax = 0 AS created
         """
 
@@ -118,11 +178,6 @@ def digest(document: bytes) -> bytes:
     return blake2b(document, digest_size=DIGEST_SIZE).digest()
 
 
-def text_array(name: str) -> Column:
-    """A text[] column, sent as a JSON array: `unnest` can't take apart arrays of unequal arrays."""
-    return Column(name, "text", f"ARRAY(SELECT jsonb_array_elements_text(page.{name}::jsonb))")
-
-
-def ids(rows: Iterable[Mapping[str, Any]]) -> list[int]:
-    """The ids of rows."""
-    return [row["id"] for row in rows]
+def _as_parameter(column: Column[T], row: T) -> Any:
+    value = column.read(row)
+    return msgspec.json.encode(value).decode() if column.is_array else value

@@ -34,7 +34,7 @@ class Firing:
     async def run_now(self, spec: ScheduleSpec) -> FireOutcome:
         """Submit the schedule's job at a person's request."""
         try:
-            job = await self._jobs.submit(request_of(spec, JobTrigger.API))
+            job = await self._jobs.submit(request_of(spec, JobTrigger.API), spec.name)
         except LiveJobExists as live:
             return FireOutcome(FireResult.ALREADY_LIVE, live.job_id, str(live))
         return FireOutcome(FireResult.SUBMITTED, job.id)

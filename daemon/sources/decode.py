@@ -159,8 +159,10 @@ class RowDecoder(Generic[T]):
             raise UnfitRowError(f"The row is not sound JSON: {error}.") from error
         try:
             return self._decode(self._cleaned(document))
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise UnfitRowError(_sentence(error)) from error
+        except RecursionError as error:
+            raise UnfitRowError("The row is nested too deeply.") from error
 
     def bad(self, document: bytes, reason: str) -> BadRow:
         """A dead letter for this row, with its id if that can be read."""
@@ -197,7 +199,14 @@ def check_document(document: bytes) -> None:
         raise UnfitRowError(f"The row is not sound JSON: {error.msg}.") from error
 
 
-_loads_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+def _exact(number: str) -> Decimal:
+    try:
+        return Decimal(number)
+    except ArithmeticError as error:  # an exponent beyond what Decimal knows
+        raise ValueError(f"no such number: {number[:50]}") from error
+
+
+_loads_exactly = msgspec.json.Decoder(float_hook=_exact).decode
 _dumps_exactly = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -226,7 +235,7 @@ def _text_fields(kind: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(field.encode_name for field in msgspec.structs.fields(kind) if str in wanted[field.name])
 
 
-def _sentence(error: msgspec.ValidationError) -> str:
+def _sentence(error: msgspec.DecodeError) -> str:
     """What msgspec says, as a sentence for people: "Expected `int`, got `str` - at `$.id`" and its kin."""
     if isinstance(error.__cause__, UnfitRowError):
         return str(error.__cause__)

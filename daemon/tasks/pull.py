@@ -46,7 +46,7 @@ class Stream(Generic[T]):
     whose rows belong to the table's rows, with the column that refers to them.
     """
 
-    table: MirrorTable
+    table: MirrorTable[Any]
     details: tuple[tuple[str, str], ...]
     fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
@@ -167,22 +167,23 @@ class _Pull(Generic[T]):
         if checkpoint.at_end:
             return checkpoint
         source = self._stream.fetch(checkpoint.after, checkpoint.since_time, self._meter)
-        async with aclosing(self._job.pages(source)) as pages:
-            async for page in pages:
+        async with aclosing(self._job.pages(source)) as groups:
+            async for group in groups:
+                page = _joined(group)
                 behind = _advance(checkpoint, page)
-                await self._store_page(checkpoint, behind, page)
+                await self._store_page(checkpoint, behind, page, len(group))
                 checkpoint = behind
         return checkpoint
 
-    async def _store_page(self, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]) -> None:
+    async def _store_page(self, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T], pages: int) -> None:
         try:
-            async with self._job.page(checkpoint=asdict(behind)) as transaction:
+            async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
                 counted = await self._stream.store(transaction.connection, self._store, page.rows)
                 transaction.count(counted)
                 await self._finish_page(transaction, checkpoint, behind, page)
         except UNSTORABLE as error:
             log.warning("page_refused", error=str(error)[:300], next_step="storing its rows one by one")
-            async with self._job.page(checkpoint=asdict(behind)) as transaction:
+            async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
                 await store_one_by_one(transaction, self._stream, self._store, page.rows)
                 await self._finish_page(transaction, checkpoint, behind, page)
 
@@ -251,6 +252,14 @@ async def store_one_by_one(
             transaction.count(counted)
 
 
+def _joined(pages: Sequence[Page[T]]) -> Page[T]:
+    """Pages that follow each other as one."""
+    if len(pages) == 1:
+        return pages[0]
+    rows = [row for page in pages for row in page.rows]
+    return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next)
+
+
 def _advance(checkpoint: Checkpoint, page: Page[T]) -> Checkpoint:
     """The checkpoint behind a page.
 
@@ -285,7 +294,7 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and 0 < int(text) < 2**63
 
 
-def _stream_key(table: MirrorTable, pull_scope: dict[str, Any]) -> str:
+def _stream_key(table: MirrorTable[Any], pull_scope: dict[str, Any]) -> str:
     """The watermark's name: filtered pulls are streams of their own."""
     chosen = {name: pull_scope[name] for name in ("filters", "query") if name in pull_scope}
     return f"{table.name}?{orjson.dumps(chosen, option=orjson.OPT_SORT_KEYS).decode()}" if chosen else table.name

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -101,6 +102,10 @@ class Site:
         ):
             yield daemon
 
+    def postmaster(self) -> int:
+        """The process id of the embedded server."""
+        return int((socket_directory(self.state) / "postmaster.pid").read_text().split()[0])
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the test's own to the database."""
@@ -133,6 +138,15 @@ async def eventually(
     except TimeoutError:
         raise AssertionError(f"{what or condition} was not true within {seconds} s; last: {value!r}") from None
     return value
+
+
+async def gone(pid: int, seconds: float = 10.0) -> None:
+    """Wait until a process that is not ours has ended."""
+
+    async def ended() -> bool:
+        return not Path(f"/proc/{pid}").exists()
+
+    await eventually(ended, seconds, what=f"the end of process {pid}")
 
 
 def _toml(value: object) -> str:
@@ -168,6 +182,15 @@ def site(tmp_path: Path, sandbox: Sandbox, database_url: str) -> Site:
 def embedded_site(tmp_path: Path, sandbox: Sandbox) -> Site:
     """A site whose daemon brings its own PostgreSQL."""
     return Site(tmp_path, sandbox, None)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ class DaemonProcess:
         self.readers = [
             asyncio.create_task(self._read(stream), name="daemon-output") for stream in (process.stdout, process.stderr)
         ]
+        for reader in self.readers:
+            reader.add_done_callback(lambda _: self._news.set())
 
     @property
     def pid(self) -> int:
@@ -43,6 +45,11 @@ class DaemonProcess:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.returncode
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has closed its output."""
+        return all(reader.done() for reader in self.readers)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -75,7 +82,7 @@ class DaemonProcess:
         try:
             async with asyncio.timeout(seconds):
                 while len(found()) < times:
-                    assert self.exit_code is None, f"ended with {self.exit_code} before {event}:\n{self.text}"
+                    assert not self.has_ended, f"ended before {event}:\n{self.text}"
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
@@ -96,7 +103,6 @@ class DaemonProcess:
                 parsed = None
             self.log.append(parsed if isinstance(parsed, dict) else {"raw": line})
             self._news.set()
-        self._news.set()
 
 
 class Api:

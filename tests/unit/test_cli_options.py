@@ -35,7 +35,7 @@ def test_the_usual_places_are_tried_in_order(tmp_path: Path, monkeypatch: pytest
 def test_no_configuration_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the places, the option, and the way without a configuration."""
     monkeypatch.setattr(options, "DEFAULT_CONFIGS", (tmp_path / "none.toml",))
-    with pytest.raises(ConfigError, match="none.toml.*--config.*dongbo demo"):
+    with pytest.raises(ConfigError, match=r"none\.toml.*--config.*dongbo demo"):
         find_config(None, {})
 
 

@@ -1,6 +1,7 @@
 """Server-sent events out of any chunks."""
 
 import asyncio
+import itertools
 
 import pytest
 from aiohttp import StreamReader
@@ -37,7 +38,7 @@ async def parse(chunks: list[bytes]) -> list[ServerEvent]:
 def test_events_do_not_depend_on_how_they_are_cut(cuts: list[int]) -> None:
     """Names, data of several lines, the last id; comments and what is cut off are passed over."""
     edges = [0, *sorted(cuts), len(STREAM)]
-    chunks = [STREAM[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    chunks = [STREAM[start:end] for start, end in itertools.pairwise(edges) if start < end]
     assert asyncio.run(parse(chunks)) == EVENTS
 
 

@@ -11,7 +11,18 @@ import pytest
 from daemon.cli.reference import EXIT_CODES, CommandReference, command_reference
 
 DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
-HEAVY = {"pydantic", "asyncpg", "aiohttp", "rich", "structlog", "apscheduler", "pgqueuer", "graphql", "msgspec", "orjson"}
+HEAVY = {
+    "pydantic",
+    "asyncpg",
+    "aiohttp",
+    "rich",
+    "structlog",
+    "apscheduler",
+    "pgqueuer",
+    "graphql",
+    "msgspec",
+    "orjson",
+}
 COMMANDS = command_reference()
 
 

@@ -37,7 +37,15 @@ def job(**changes: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1:00"), (185, "3:05"), (7385, "2:03:05"), (2e5, "2 days")],
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (59.4, "59 s"),
+        (59.6, "1:00"),
+        (185, "3:05"),
+        (7385, "2:03:05"),
+        (2e5, "2 days"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
     """A length of time is as exact as a person needs it."""
@@ -84,7 +92,9 @@ def test_the_share_is_always_one(total: int | None, processed: int, estimate: bo
 def test_notes_say_why_a_job_waits() -> None:
     """A rate limit, a retry, a queue: each has its words."""
     before = job(metadata={"rate_limit_wait_seconds": 1.0})
-    assert wording.note(job(metadata={"rate_limit_wait_seconds": 3.5}), before) == "waiting for rate limit (3.5 s so far)"
+    assert (
+        wording.note(job(metadata={"rate_limit_wait_seconds": 3.5}), before) == "waiting for rate limit (3.5 s so far)"
+    )
     assert wording.note(job(metadata={"rate_limit_wait_seconds": 3.5})) == ""
     assert wording.note(job(status="PENDING")) == "waiting for its turn"
     retry = job(status="PENDING", error="no answer", not_before="2000-01-01T00:00:00Z")

@@ -38,30 +38,34 @@ export function time(iso) {
   return `${format(shown).format(date)} ${format({ hour: "2-digit", minute: "2-digit" }).format(date)}`;
 }
 
-/** The whole moment, for a tooltip. */
+/** The whole moment: "24 Nov 2026, 00:37:15 GMT+7". */
 export function moment(iso) {
-  return `${format({ ...DAY, ...TIME }).format(new Date(iso))} ${zoneName()}`;
+  const shown = { day: "numeric", month: "short", year: "numeric", ...TIME };
+  return `${format(shown).format(new Date(iso))} ${offset(new Date(iso))}`.trim();
 }
 
 /** Such as "Asia/Ho Chi Minh (GMT+7)". */
 export function zoneName() {
-  const parts = format({ timeZoneName: "short" }).formatToParts(now());
-  const offset = parts.find((part) => part.type === "timeZoneName")?.value ?? "";
   const name = zone.replaceAll("_", " ");
-  return offset && offset !== name ? `${name} (${offset})` : name;
+  return offset(now()) && offset(now()) !== name ? `${name} (${offset(now())})` : name;
+}
+
+function offset(date) {
+  const parts = format({ timeZoneName: "short" }).formatToParts(date);
+  return parts.find((part) => part.type === "timeZoneName")?.value ?? "";
 }
 
 /** "8 s", "3 min 20 s", "2 h 5 min", "3 d 4 h". */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return `${whole}\u00a0s`;
   if (whole < 3600) return join(Math.floor(whole / 60), "min", whole % 60, "s");
   if (whole < 86400) return join(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "min");
   return join(Math.floor(whole / 86400), "d", Math.floor((whole % 86400) / 3600), "h");
 }
 
 const join = (large, largeUnit, small, smallUnit) =>
-  small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+  small ? `${large}\u00a0${largeUnit}\u00a0${small}\u00a0${smallUnit}` : `${large}\u00a0${largeUnit}`;
 
 /** Duration of a job: tenths of a second where it was short. */
 export function duration(fromIso, toMilliseconds) {
@@ -76,8 +80,8 @@ export function relative(iso) {
 }
 
 function coarse(seconds) {
-  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 60) return `${Math.max(0, Math.round(seconds))}\u00a0s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}\u00a0min`;
   if (seconds < 86400) return span(seconds - (seconds % 60));
   return span(seconds - (seconds % 3600));
 }

@@ -5,6 +5,7 @@ import { button, byId, cell, element, setAttribute, setHidden, setText } from ".
 import { duration, jobType, moment, now, number, relative, span, time } from "./format.js";
 
 const MOST_ROWS = 200;
+const FIRST_ROWS = 20; // shown before somebody asks for more, so that the schedules stay in reach
 const SHOWN_FAILURES = 20;
 const LIVE = new Set(["PENDING", "RUNNING"]);
 const NAMES = { PENDING: "Pending", RUNNING: "Running", COMPLETED: "Completed", FAILED: "Failed", CANCELLED: "Cancelled" };
@@ -18,6 +19,11 @@ export class JobTable {
     this.rows = new Map(); // by id
     this.waiting = new Map(); // latest state of each job until the next frame
     this.isLoaded = false;
+    this.isWhole = false;
+    byId("jobs-more").addEventListener("click", () => {
+      this.isWhole = true;
+      this.#fold();
+    });
   }
 
   /** The state of things anew: what is not in it has gone. */
@@ -63,6 +69,7 @@ export class JobTable {
     }
     this.waiting.clear();
     this.#trim();
+    this.#fold();
     this.#showSummary();
   }
 
@@ -80,6 +87,18 @@ export class JobTable {
       const row = this.rows.get(bodies[at].dataset.id);
       if (!LIVE.has(row.job.status)) this.#remove(row.job.id);
     }
+  }
+
+  /** Hides older jobs that have ended. */
+  #fold() {
+    let hidden = 0;
+    [...this.table.tBodies].forEach((body, at) => {
+      const isHidden = !this.isWhole && at >= FIRST_ROWS && !LIVE.has(this.rows.get(body.dataset.id).job.status);
+      setHidden(body, isHidden);
+      if (isHidden) hidden += 1;
+    });
+    setHidden(byId("jobs-more"), hidden === 0);
+    setText(byId("jobs-more"), `Show ${hidden} more`);
   }
 
   #remove(id) {
@@ -130,7 +149,7 @@ class JobRow {
     this.duration = cell("Duration", { class: "nowrap" });
     this.cancel = button("Cancel", () => this.#cancel());
     this.retry = button("Retry", () => this.act(() => post(`/api/jobs/${this.id}/retry`, {})));
-    this.retryRows = button("Retry failed rows", () =>
+    this.retryRows = button("Retry failed", () =>
       this.act(() => post(`/api/jobs/${this.id}/retry`, { failed: true })),
     );
     this.error = element("td", { role: "cell", colspan: "10", class: "error" });
@@ -179,8 +198,8 @@ class JobRow {
     const end = job.completed_at ? Date.parse(job.completed_at) : now();
     setText(this.duration, job.started_at ? duration(job.started_at, end) : "–");
     const waits = job.status === "PENDING" && job.not_before && Date.parse(job.not_before) > now();
-    const attempt = `attempt ${job.attempt} of ${job.max_attempts}`;
-    setText(this.statusHint, waits ? `runs again ${relative(job.not_before)} · ${attempt}` : "");
+    const attempt = `Attempt\u00a0${job.attempt}\u00a0of\u00a0${job.max_attempts}`;
+    setText(this.statusHint, waits ? `${attempt}, again ${relative(job.not_before)}` : "");
   }
 
   #showProgress() {
@@ -198,7 +217,7 @@ class JobRow {
       setAttribute(this.bar, "value", "0");
     }
     const rows = isKnown && LIVE.has(job.status)
-      ? `${number(job.processed)} of ${about}${number(job.total)} rows (${about}${Math.floor(share * 100)} %)`
+      ? `${number(job.processed)} of ${about}${number(job.total)} rows (${about}${Math.floor(share * 100)}\u00a0%)`
       : `${number(job.processed)} rows`;
     setText(this.progress, job.status === "PENDING" && job.processed === 0 ? "Waiting for its turn" : rows);
     setText(this.speed, this.#speed().join(" · "));

@@ -95,7 +95,7 @@ class Endpoint:
     async def listening(self) -> None:
         """Wait until the hub hears of changes."""
         async with asyncio.timeout(10):
-            while not self.parts.hub.is_listening:  # noqa: ASYNC110 - the hub has no event for it
+            while not self.parts.hub.is_listening:
                 await asyncio.sleep(0.005)
 
 

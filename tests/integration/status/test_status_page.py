@@ -85,13 +85,15 @@ class Page:
 
     async def text(self, selector: str) -> str:
         """The visible text of all elements together."""
-        return await self.value(f"[...document.querySelectorAll({selector!r})].map(e => e.innerText).join('\\n')") or ""
+        visible = f"[...document.querySelectorAll({selector!r})].filter(e => e.checkVisibility())"
+        text: str = await self.value(f"{visible}.map(e => e.innerText).join('\\n')") or ""
+        return text.replace("\u00a0", " ")
 
     async def click(self, selector: str, label: str) -> None:
         """Press the visible button of this label."""
         found = await self.value(
             f"(b => {{ b?.click(); return !!b }})([...document.querySelectorAll({selector + ' button'!r})]"
-            f".find(b => b.innerText === {label!r} && b.offsetParent))"
+            f".find(b => b.innerText === {label!r} && b.checkVisibility()))"
         )
         assert found, f"there is no button {label}"
 
@@ -149,7 +151,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
 
 
 async def test_the_page_follows_a_job_without_a_reload(endpoint: Any, page: Page) -> None:
-    """A newcomer sees what will happen, then a job from its submission to its end; scripts find nothing to complain of."""
+    """A newcomer sees what will happen, then a job from its submission to its end, and the console stays empty."""
     await page.open(endpoint.url)
     assert "products-yearly" in await page.until("#jobs-empty", lambda text: "fires in" in text)
     await page.until("#live", lambda text: text == "Live")

@@ -6,12 +6,15 @@ import socket
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.errors import ListenError
+from daemon.status.parts import StatusParts
 from daemon.status.routes import OPERATIONS
 
 TOKEN = "s3cret-tokén"
@@ -61,15 +64,14 @@ async def test_the_right_token_opens(open_endpoint: Any) -> None:
     async with open_endpoint(token=TOKEN) as endpoint:
         answer = await _raw(
             endpoint,
-            f"GET /api/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode(),
+            b"GET /api/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            + f"Authorization: Bearer {TOKEN}\r\n\r\n".encode(),
         )
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_token_is_not_shown_by_what_holds_it() -> None:
     """The repr of the parts leaves it out."""
-    from daemon.status.parts import StatusParts
-
     assert not StatusParts.__dataclass_fields__["token"].repr
 
 
@@ -220,10 +222,6 @@ METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 
 async def test_no_input_makes_the_endpoint_fail(endpoint: Any) -> None:
     """Whatever comes in, nothing is answered with 5xx (a probe's 503 apart, which is an answer)."""
-    from urllib.parse import quote, urlencode
-
-    import orjson
-
     loop = asyncio.get_running_loop()
 
     @given(method=METHODS, path=PATHS, query=QUERIES, headers=HEADERS, body=BODIES)
