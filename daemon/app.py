@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from asyncpg import PostgresError
+from asyncpg import InterfaceError, PostgresError
 
 from daemon import __version__
 from daemon.config import Settings, changed_parts, load_settings, resolve_secrets, state_directory
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 PRUNE_INTERVAL = 3600.0  # seconds
 QUEUE_START_TIMEOUT = 20.0  # seconds until the daemon counts as ready even without its queue
 WATCHDOG_PING_TIMEOUT = 5.0  # seconds
+CUT_OFF_INTERVAL = 1.0  # seconds
 
 
 class Application:
@@ -52,10 +53,20 @@ class Application:
         self._stop = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._reload = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, as nothing runs yet
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises DongboError where something needed is missing."""
+        self._starting = asyncio.current_task()
         self._handle_signals()
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if not self._stop.is_set():
+                raise
+            log.info("stopped", while_starting=True)
+
+    async def _run(self) -> None:
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
@@ -78,6 +89,7 @@ class Application:
             stores = make_stores(self._settings, secrets, session, limits)
             token = secrets.status_token.get_secret_value() if secrets.status_token else None
             daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
+            self._starting = None
             await self._run_parts(daemon, server, schema_version, token)
 
     async def _run_parts(
@@ -118,6 +130,8 @@ class Application:
                 await self._stop.wait()
                 self._service.stopping()
                 log.info("stopping", running_jobs=len(daemon.runner.active))
+                daemon.queue.stop()
+                daemon.runner.stop_all(StopReason.SHUTDOWN)
             await self._drain(daemon, running_queue)
             for task in background:
                 task.cancel()
@@ -125,18 +139,30 @@ class Application:
 
     async def _become_ready(self, daemon: Parts, address: str) -> None:
         await daemon.database.ping()
-        await daemon.queue.wait_running(QUEUE_START_TIMEOUT)
+        await self._wait_for_queue(daemon)
+        if self._stop.is_set():
+            return
         self._service.ready()
         self._service.status(f"Job page: {address}")
         log.info("ready", address=address, stores=len(daemon.registry.stores), schedules=len(self._settings.schedules))
         if self._on_ready is not None:
             self._on_ready(address)
 
+    async def _wait_for_queue(self, daemon: Parts) -> None:
+        started = asyncio.create_task(daemon.queue.wait_running(QUEUE_START_TIMEOUT), name="queue-start")
+        stop = asyncio.create_task(self._stop.wait(), name="stop-while-starting")
+        try:
+            await asyncio.wait({started, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (started, stop):
+                task.cancel()
+            await asyncio.gather(started, stop, return_exceptions=True)
+
     async def _drain(self, daemon: Parts, running_queue: asyncio.Task[None]) -> None:
-        """Take no new work; let the runs stop at their next checkpoint; after the grace time, or at a second signal,
-        cut them off. What is cut off goes on from its last checkpoint with the next start."""
-        daemon.queue.stop()
-        daemon.runner.stop_all(StopReason.SHUTDOWN)
+        """Wait for the runs to stop at a checkpoint; after the grace time, or at a second signal, cut them off.
+
+        What is cut off goes on from its last checkpoint with the next start.
+        """
         cut_off = asyncio.create_task(self._cut_off.wait(), name="cut-off")
         try:
             await asyncio.wait(
@@ -148,7 +174,10 @@ class Application:
             cut_off.cancel()
         if not running_queue.done():
             log.warning("runs_cut_off", jobs=[str(job_id) for job_id in daemon.runner.active])
-            running_queue.cancel()
+            # More than once: cancelled in its loop, PgQueuer still waits for its runs before it ends.
+            while not running_queue.done():
+                running_queue.cancel()
+                await asyncio.wait({running_queue}, timeout=CUT_OFF_INTERVAL)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -161,6 +190,8 @@ class Application:
         if self._stop.is_set():
             self._cut_off.set()
         self._stop.set()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def _reload_on_request(self, daemon: Parts) -> None:
         while True:
@@ -210,9 +241,7 @@ class Application:
                 await daemon.jobs.prune(retention)
                 async with daemon.database.acquire() as connection:
                     await fires.prune_fires(connection, datetime.now(UTC) - retention)
-            except Exception as error:
-                if not is_connection_error(error):
-                    raise
+            except (DatabaseError, PostgresError, InterfaceError, OSError) as error:
                 log.warning("pruning_failed", error=str(error), next_step="tried again later")
             await asyncio.sleep(PRUNE_INTERVAL)
 
@@ -230,7 +259,9 @@ class Application:
                     await daemon.database.ping()
             except TimeoutError:
                 log.error("watchdog_check_failed", reason="the connection pool does not answer")
-            except (DatabaseError, PostgresError, OSError) as error:
+            except Exception as error:
+                if not is_connection_error(error):
+                    raise
                 log.warning("watchdog_database_away", error=str(error))
                 self._service.watchdog()
             else:

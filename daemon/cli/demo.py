@@ -31,7 +31,7 @@ def demo(
     from daemon.config import state_directory
     from daemon.logging import configure_logging
 
-    configure_logging("warning", "console", stream=cast("TextIO", CurrentStderr()))
+    configure_logging("error", "console", stream=cast("TextIO", CurrentStderr()))
     directory = state or state_directory() / "demo"
     with suppress(KeyboardInterrupt):  # before the daemon itself listens to it; to end the demo is no failure
         run_in_loop(run_demo(directory.absolute(), opens_browser=browser, as_json=as_json))

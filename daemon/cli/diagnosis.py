@@ -31,14 +31,7 @@ async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
     """Everything that can be found out about the daemon at `target`, or without it."""
     findings: list[Finding] = []
     async with connect(target) as client:
-        try:
-            status = await client.status()
-        except DongboError as error:
-            status = None
-            advice = "no job runs without it; what follows was found without it"
-            findings.append(
-                failed("daemon", str(error), advice if isinstance(error, DaemonUnreachable) else LOOK_AT_LOG)
-            )
+        status = await _ask_daemon(client, findings)
         async with _own_connection(target, findings, daemon_runs=status is not None) as connection:
             if status is not None:
                 findings += await _examine_daemon(client, status, connection)
@@ -51,12 +44,25 @@ async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
     return findings
 
 
+async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> StatusDocument | None:
+    try:
+        status = await client.status()
+    except DaemonUnreachable as error:
+        advice = "no job runs without it; what follows was found without it"
+        findings.append(failed("daemon", str(error), advice))
+        return None
+    except DongboError as error:
+        findings.append(failed("daemon", str(error), LOOK_AT_LOG))
+        return None
+    up = duration(status["uptime_seconds"])
+    findings.append(ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}"))
+    return status
+
+
 async def _examine_daemon(
     client: DaemonClient, status: StatusDocument, connection: asyncpg.Connection | None
 ) -> list[Finding]:
-    up = duration(status["uptime_seconds"])
-    findings = [ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}")]
-    findings += _judge_readiness(status)
+    findings = _judge_readiness(status)
     try:
         findings += await _follow(client, status, connection)
         findings += patients.judge_schedules(status)

@@ -35,7 +35,11 @@ def open_watch_view(zone: tzinfo, *, as_json: bool) -> AbstractContextManager[Vi
 
 
 def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
-    """Jobs as a table."""
+    """Jobs as a table, or where that has no room as two lines each."""
+    if output.is_narrow():
+        for job in jobs:
+            output.write_renderable(_lines(job, zone))
+        return
     output.write_table(
         ("id", "type", "store", "status", "rows", "failed", "created", "took", "error"),
         [_row(job, zone) for job in jobs],
@@ -115,20 +119,43 @@ async def show_requested(
     return job["status"] == "COMPLETED"
 
 
-def _row(job: JobDocument, zone: tzinfo) -> list[Text]:
+def _lines(job: JobDocument, zone: tzinfo) -> Text:
     took = wording.job_duration(job)
+    result = [wording.rows(job), f"{wording.number(job['failed'])} failed" if job["failed"] else ""]
+    result.append(f"in {wording.duration(took)}" if took is not None else "")
+    text = Text.assemble(
+        f"{job['id']}  ",
+        _status(job),
+        f"  {wording.moment(job['created_at'], zone)}\n",
+        f"  {job['type']} of {job['store']}: {', '.join(filter(None, result))}",
+    )
+    if job["error"]:
+        text.append(f"\n  {_error(job)}", style="red")
+    return text
+
+
+def _status(job: JobDocument) -> Text:
     status = Text(job["status"], style=wording.STATUS_STYLES[job["status"]])
     if is_live(job) and (done := wording.percent(job)):
         status.append(f" {done}")
+    return status
+
+
+def _error(job: JobDocument) -> str:
     error = output.plain(job["error"] or "")
+    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
+
+
+def _row(job: JobDocument, zone: tzinfo) -> list[Text]:
+    took = wording.job_duration(job)
     return [
         Text(job["id"]),
         Text(job["type"]),
         Text(job["store"]),
-        status,
+        _status(job),
         Text(wording.number(job["processed"])),
         Text(wording.number(job["failed"]), style="red" if job["failed"] else ""),
         Text(wording.moment(job["created_at"], zone)),
         Text(wording.duration(took) if took is not None else "-"),
-        Text(error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"),
+        Text(_error(job)),
     ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 ENDLESS = 10_000  # columns
+WIDE = 130  # columns
 
 
 def data_console() -> "Console":
@@ -66,6 +67,12 @@ def write_table(
     for row in rows:
         table.add_row(*row)
     write_renderable(table)
+
+
+def is_narrow() -> bool:
+    """Whether standard output is a terminal on which a table of jobs or schedules would have to break its cells."""
+    console = data_console()
+    return console.is_terminal and console.width < WIDE
 
 
 def write_renderable(renderable: "RenderableType") -> None:

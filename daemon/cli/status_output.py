@@ -42,24 +42,44 @@ def write_status(status: StatusDocument, target: Target) -> None:
 
 
 def write_schedules(schedules: Sequence[ScheduleDocument], zone: tzinfo) -> None:
-    """Schedules as a table, times in the shop's zone."""
+    """Schedules as a table, or where that has no room as two lines each; times in the shop's zone."""
+    if output.is_narrow():
+        for schedule in schedules:
+            output.write_renderable(_lines(schedule, zone))
+        return
     columns = ("schedule", "job", "store", "cron", "next fire", "last fire", "outcome")
     output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
 
 
-def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
-    next_fire = (
-        Text("paused", style="yellow") if schedule["paused"] else Text(wording.moment(schedule["next_fire"], zone))
+def _lines(schedule: ScheduleDocument, zone: tzinfo) -> Text:
+    return Text.assemble(
+        (schedule["name"], "bold"),
+        ": ",
+        _next_fire(schedule, zone, "next "),
+        f"\n  {schedule['type']} of {schedule['store']}, {schedule['cron']}; ",
+        f"last {wording.moment(schedule['last_fire'], zone)}, {_outcome(schedule)}",
     )
-    outcome = " ".join(filter(None, [schedule["last_outcome"], output.plain(schedule["last_detail"] or "")]))
+
+
+def _next_fire(schedule: ScheduleDocument, zone: tzinfo, prefix: str = "") -> Text:
+    if schedule["paused"]:
+        return Text("paused", style="yellow")
+    return Text(f"{prefix}{wording.moment(schedule['next_fire'], zone)}")
+
+
+def _outcome(schedule: ScheduleDocument) -> str:
+    return " ".join(filter(None, [schedule["last_outcome"], output.plain(schedule["last_detail"] or "")])) or "-"
+
+
+def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
     return [
         Text(schedule["name"]),
         Text(schedule["type"]),
         Text(schedule["store"]),
         Text(schedule["cron"]),
-        next_fire,
+        _next_fire(schedule, zone),
         Text(wording.moment(schedule["last_fire"], zone)),
-        Text(outcome or "-", style="red" if schedule["last_outcome"] == "failed" else ""),
+        Text(_outcome(schedule), style="red" if schedule["last_outcome"] == "failed" else ""),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum
 from time import monotonic
@@ -66,10 +66,11 @@ class JobContext:
         self._database = database
         self._notifier = notifier
         self._stop_reason: StopReason | None = None
-        self._wakeup = asyncio.Event()
+        self._stop = asyncio.Event()
         self._costs: Callable[[], Mapping[str, float]] = dict
         self._processed = job.processed
         self._pages: int = job.metadata.get("pages", 0)
+        self.has_progressed = False  # whether this run has stored a page
         self._started = monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
         self.total = job.total
@@ -93,7 +94,7 @@ class JobContext:
         """Ask the run to end at its next checkpoint, or at once while it waits for a page; the first reason counts."""
         if self._stop_reason is None:
             self._stop_reason = reason
-            self._wakeup.set()
+            self._stop.set()
 
     def count_costs(self, costs: Callable[[], Mapping[str, float]]) -> None:
         """Name what this run has cost so far (calls, waits): added to the costs of the job's earlier runs."""
@@ -108,6 +109,19 @@ class JobContext:
             raise RunStopped(StopReason.TAKEN_OVER)
         self._notifier.changed(self.job.id)
 
+    async def unless_stopped(self, call: Awaitable[P]) -> P:
+        """The result of a call to the source; raises RunStopped at once when the run is to stop, answer or not."""
+        stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
+        answer = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
+            self._raise_if_stopped()
+            return answer.result()
+        finally:
+            for task in (stop, answer):
+                task.cancel()
+            await asyncio.gather(stop, answer, return_exceptions=True)
+
     async def pages(self, source: AsyncGenerator[P, None]) -> AsyncGenerator[list[P], None]:
         """The pages of `source` in groups: all that have come while the last group was stored, to be committed at once.
 
@@ -117,23 +131,26 @@ class JobContext:
         """
         ready: deque[P] = deque()
         room = asyncio.Semaphore(PAGES_AHEAD)
+        news = asyncio.Event()
 
         async def fetch_ahead() -> None:
             async for page in source:
                 await room.acquire()
                 ready.append(page)
-                self._wakeup.set()
+                news.set()
 
         fetch = asyncio.create_task(fetch_ahead(), name=f"job-fetch-{self.job.id}")
-        fetch.add_done_callback(lambda _: self._wakeup.set())
+        stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
+        for task in (fetch, stop):
+            task.add_done_callback(lambda _: news.set())
         try:
             while True:
-                while not ready and not fetch.done() and self._stop_reason is None:
-                    self._wakeup.clear()
-                    await self._wakeup.wait()
+                while not (ready or fetch.done() or stop.done()):
+                    news.clear()
+                    await news.wait()
                 self._raise_if_stopped()
                 if not ready:
-                    fetch.result()
+                    fetch.result()  # raises what the source raised
                     return
                 group = list(ready)
                 ready.clear()
@@ -141,16 +158,18 @@ class JobContext:
                     room.release()
                 yield group
         finally:
-            fetch.cancel()
-            await asyncio.gather(fetch, return_exceptions=True)
+            for task in (fetch, stop):
+                task.cancel()
+            await asyncio.gather(fetch, stop, return_exceptions=True)
             await source.aclose()
 
     @asynccontextmanager
     async def page(self, checkpoint: object, *, pages: int = 1) -> AsyncIterator[PageTransaction]:
         """Store one page: what happens within commits together with the counters and the checkpoint, or not at all.
 
-        `pages` is how many pages of the source that is; 0 for a closing step. Raises RunStopped after the commit where
-        the run is to stop, and before it where the job was taken over.
+        `pages` is how many pages of the source that is; 0 for a step that opens or closes the job.
+        Raises RunStopped before the commit where the job was taken over, and after the commit of a page where the run
+        is to stop.
         """
         async with self._database.acquire_for_work() as connection, connection.transaction():
             page = PageTransaction(connection)
@@ -159,13 +178,22 @@ class JobContext:
                 await failures.insert(connection, self.job.id, page.dead_letters)
             progress = self._progress(page.counted.processed, pages) | page.metadata
             cancelling = await store.store_page(
-                connection, self.job.id, self._token, page.counted, checkpoint, progress
+                connection,
+                self.job.id,
+                self._token,
+                page.counted,
+                checkpoint,
+                progress,
+                is_progress=pages > 0,
             )
             if cancelling is None:
                 raise RunStopped(StopReason.TAKEN_OVER)
         self._processed += page.counted.processed
-        self._pages += pages
         self._notifier.changed(self.job.id)
+        if pages == 0:  # such a step is not worth doing again
+            return
+        self._pages += pages
+        self.has_progressed = True
         if cancelling:
             self.stop(StopReason.CANCELLED)
         self._raise_if_stopped()

@@ -254,7 +254,9 @@ class EventHub:
 
     async def _catch_up(self) -> None:
         async with self._database.acquire() as connection:
-            jobs = await store.list_changed_since(connection, self._latest_version - VERSION_OVERLAP)
+            present = await store.list_versions_since(connection, self._latest_version - VERSION_OVERLAP)
+            missed = [job_id for job_id, version in present.items() if version > self._versions.get(job_id, 0)]
+            jobs = await store.get_many(connection, missed) if missed else []
         self._publish(jobs)
         floor = self._latest_version - 2 * VERSION_OVERLAP
         self._versions = {job_id: version for job_id, version in self._versions.items() if version > floor}

@@ -14,7 +14,6 @@ from typing import Any, NewType, Self
 from uuid import UUID, uuid5
 
 import structlog
-from asyncpg import PostgresError
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
@@ -27,7 +26,6 @@ from pgqueuer.ports.driver import Driver, NotifyCallback
 from pgqueuer.qm import QueueManager
 
 from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import DatabaseError
 from daemon.ids import JobId, WorkerName
 from daemon.jobs import store
 
@@ -39,6 +37,8 @@ Lane = NewType("Lane", str)
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)  # a dead worker's job is taken over after this and a poll: under 30 s
 # An UPDATE of the queue notifies nobody: a job put back for a retry waits for the next poll.
 POLL_INTERVAL = timedelta(seconds=4)
+# While jobs wait for a busy lane. A lane that gets free is announced, so this is only for what slips through.
+BUSY_POLL_INTERVAL = timedelta(seconds=1)
 SWEEP_INTERVAL = 5.0  # seconds
 RECONNECT_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
 LOCK_SPACE = 0x646F6E67  # "dong": the first key of our advisory locks
@@ -57,6 +57,13 @@ WHERE status IN ('PENDING', 'RUNNING')
   AND (updated_at < clock_timestamp() - interval '10 seconds' OR id = ANY ($1))
   AND NOT EXISTS (SELECT FROM dongbo.pgqueuer WHERE payload = convert_to(job.id::text, 'UTF8'))
 FOR UPDATE SKIP LOCKED
+"""
+
+IS_ATTENDED = """
+SELECT EXISTS (
+    SELECT FROM dongbo.pgqueuer
+    WHERE payload = $1 AND status = 'picked' AND heartbeat > clock_timestamp() - $2::interval
+)
 """
 
 FORGET_PLACE = "DELETE FROM dongbo.pgqueuer WHERE payload = $1 AND status = 'queued'"
@@ -125,6 +132,12 @@ async def forget(connection: Connection, job_id: JobId) -> None:
     await connection.execute(FORGET_PLACE, _payload(job_id))
 
 
+async def is_attended(connection: Connection, job_id: JobId) -> bool:
+    """Whether a living worker has the job."""
+    attended: bool = await connection.fetchval(IS_ATTENDED, _payload(job_id), 2 * HEARTBEAT_TIMEOUT)
+    return attended
+
+
 async def prune_log(connection: Connection, older_than: timedelta) -> None:
     """PgQueuer never deletes from its log."""
     await connection.execute(PRUNE_LOG, older_than)
@@ -139,11 +152,20 @@ class QueueDriver:
         self._listening = asyncio.Event()
         self.shutdown = asyncio.Event()
         self.tm = TaskManager()
+        self.on_failure: Callable[[], None] = lambda: None
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        """Run a statement on any connection of the pool."""
-        async with self._database.acquire() as connection:
-            return [dict(row) for row in await connection.fetch(query, *args)]
+        """Run a statement of PgQueuer's loop on any connection of the pool.
+
+        When one fails, PgQueuer leaves its loop and waits for all running jobs, however long they take, while nobody
+        serves the queue: so `on_failure` is called, to end the cycle.
+        """
+        try:
+            async with self._database.acquire() as connection:
+                return [dict(row) for row in await connection.fetch(query, *args)]
+        except Exception:
+            self.on_failure()
+            raise
 
     async def execute(self, query: str, *args: object) -> str:
         """Run a statement on any connection of the pool."""
@@ -152,8 +174,10 @@ class QueueDriver:
             return tag
 
     async def notify(self, channel: str, payload: str) -> None:
-        """Send a notification, once there is a listener: PgQueuer probes itself before it has begun to LISTEN, and would
-        take the probe that nobody heard for a listener that fails."""
+        """Send a notification, once there is a listener to hear it.
+
+        PgQueuer probes its listener before it has begun to LISTEN, and takes the lost probe for a listener that fails.
+        """
         await self._listening.wait()
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
@@ -196,6 +220,7 @@ class JobQueue:
         self._manager: QueueManager | None = None
         self._stopping = asyncio.Event()
         self._running = asyncio.Event()
+        self._has_run = False  # then orphans are of this process, which lives: the database was away
         self.worker: WorkerName | None = None  # None while there is no cycle
 
     @property
@@ -242,8 +267,10 @@ class JobQueue:
     async def _cycle(self) -> None:
         async with self._database.dedicated() as listener:
             worker = await claim_worker_name(listener, self._worker_base)
-            queries = _queries(QueueDriver(self._database, listener))
-            manager = QueueManager(queries, Channel("dongbo_queue"))
+            driver = QueueDriver(self._database, listener)
+            manager = QueueManager(_queries(driver), Channel("dongbo_queue"))
+            manager.min_dequeue_poll_interval = BUSY_POLL_INTERVAL
+            driver.on_failure = manager.shutdown.set
             manager.queue_manager_id = QueueManagerId(uuid5(UUID(int=0), worker))
             self._register(manager, self._lanes)
             self._watch(listener, manager)
@@ -300,9 +327,10 @@ class JobQueue:
     async def _recover(self, worker: WorkerName, manager_id: QueueManagerId) -> None:
         """Put back what this worker ran when it died: it holds the name's lock now, so nobody else runs under it."""
         async with self._database.acquire() as connection, connection.transaction():
-            orphans = await store.release_orphans(connection, worker, [])
+            orphans = await store.release_orphans(connection, worker, at_no_cost=self._has_run)
             await connection.execute(RELEASE_PLACES, manager_id, [_payload(job_id) for job_id in orphans])
             await _restore_places(connection, orphans)
+        self._has_run = True
         if orphans:
             log.info("orphans_released", worker=worker, jobs=[str(job_id) for job_id in orphans])
 
@@ -311,8 +339,11 @@ class JobQueue:
             await asyncio.sleep(SWEEP_INTERVAL)
             try:
                 restored = await self.restore_places()
-            except (DatabaseError, PostgresError, OSError, TimeoutError) as error:
-                log.warning("queue_sweep_failed", error=str(error))
+            except Exception as error:  # whatever it is, the next sweep must come
+                if is_connection_error(error):
+                    log.warning("queue_sweep_failed", error=str(error))
+                else:
+                    log.exception("queue_sweep_failed")
             else:
                 if restored:
                     log.warning("queue_places_restored", jobs=[str(job_id) for job_id in restored])

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any, assert_never
 from uuid import uuid4
 
+import asyncpg
 import structlog
-from asyncpg import PostgresError
 
 from daemon.database.pool import Database, is_connection_error
-from daemon.errors import DatabaseError, DongboError, RateLimited, SourceUnavailable
+from daemon.errors import DatabaseError, DatabaseUnavailable, DongboError, RateLimited, SourceUnavailable
 from daemon.ids import JobId, RunToken, WorkerName
 from daemon.jobs import store
 from daemon.jobs.context import JobContext, RunStopped, StopReason
@@ -23,6 +23,16 @@ from daemon.jobs.queue import Requeue
 log = structlog.get_logger()
 
 AT_ONCE = timedelta(0)
+SECOND_PLACE_DELAY = timedelta(seconds=15)
+# What the database may do at the next attempt: SQLSTATE classes 40 (deadlocks), 53 (a full disk), 55 (locks) and 57
+# (time-outs).
+MAY_PASS = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.OperatorInterventionError,
+)
+DATABASE_PAUSE = timedelta(seconds=1)
 OUTCOME_DELAYS = (0.2, 0.5, 1.0)  # seconds between attempts to record an outcome
 
 
@@ -54,6 +64,8 @@ class JobRunner:
         self._run_task = run_task
         self._retry = retry
         self._active: dict[JobId, JobContext] = {}
+        self._is_closed = False
+        self._stops = 0  # how often all runs were told to stop: one that is being claimed meanwhile has missed it
 
     @property
     def active(self) -> Mapping[JobId, JobContext]:
@@ -61,7 +73,9 @@ class JobRunner:
         return self._active
 
     def stop_all(self, reason: StopReason) -> None:
-        """Ask every run to end at its next checkpoint."""
+        """Ask every run to end at its next checkpoint; after SHUTDOWN no run begins any more."""
+        self._stops += 1
+        self._is_closed = self._is_closed or reason is StopReason.SHUTDOWN
         for context in self._active.values():
             context.stop(reason)
 
@@ -76,7 +90,21 @@ class JobRunner:
 
     async def run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
         """Run a job; a `Requeue` if it is to run again, None if it has ended or belongs to somebody else now."""
-        token = RunToken(uuid4())
+        try:
+            return await self._claim_and_run(job_id, worker)
+        except Exception as error:
+            if not is_connection_error(error):
+                raise
+            reason = str(error) or type(error).__name__
+            log.warning("run_lost_database", job_id=str(job_id), error=reason, next_step="the job runs again")
+            return Requeue(DATABASE_PAUSE, reason)
+
+    async def _claim_and_run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
+        if self._is_closed:
+            return Requeue(AT_ONCE, StopReason.SHUTDOWN.value)
+        if job_id in self._active:  # its place was given out twice
+            return Requeue(SECOND_PLACE_DELAY, "the job runs already")
+        token, stops = RunToken(uuid4()), self._stops
         async with self._database.acquire() as connection:
             job = await store.claim(connection, job_id, token, worker)
         if job is None:
@@ -88,6 +116,8 @@ class JobRunner:
         with structlog.contextvars.bound_contextvars(**keys):
             context = JobContext(job, token, self._database, self._notifier)
             self._active[job.id] = context
+            if self._stops != stops:
+                context.stop(StopReason.SHUTDOWN if self._is_closed else StopReason.DATABASE_LOST)
             try:
                 return await self._run(context, token)
             finally:
@@ -120,6 +150,9 @@ class JobRunner:
         except Exception as error:
             if is_connection_error(error):
                 return await self._release(context, token, str(error) or type(error).__name__)
+            if isinstance(error, MAY_PASS):
+                refusal = DatabaseUnavailable(f"PostgreSQL refused to store a page: {error}. Look into its log")
+                return await self._failed_attempt(context, token, refusal)
             log.exception("job_crashed")
             message = (
                 f"A fault in the program ended this job ({type(error).__name__}). "
@@ -145,7 +178,7 @@ class JobRunner:
 
     async def _failed_attempt(self, context: JobContext, token: RunToken, error: DongboError) -> Requeue | None:
         # Pages committed in this run made it the first attempt again (see store.STORE_PAGE).
-        attempt = 1 if context.processed > context.job.processed else context.job.attempt
+        attempt = 1 if context.has_progressed else context.job.attempt
         if attempt >= context.job.max_attempts:
             message = (
                 f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job when the cause is mended)"
@@ -160,7 +193,7 @@ class JobRunner:
         if job is None:
             return None
         self._notifier.changed(job.id, at_once=True)
-        return Requeue(delay, str(error))
+        return Requeue(delay, str(error)) if job.status.is_live else None
 
     async def _release(self, context: JobContext, token: RunToken, reason: str) -> Requeue | None:
         """Put the job back at no cost; where the database is away its row stays, and the next cycle puts it back."""
@@ -169,7 +202,7 @@ class JobRunner:
             return None
         self._notifier.changed(job.id, at_once=True)
         log.info("job_released", reason=reason, processed=context.processed)
-        return Requeue(AT_ONCE, reason)
+        return Requeue(AT_ONCE, reason) if job.status.is_live else None
 
     async def _finish(self, context: JobContext, token: RunToken, status: JobStatus, error: str | None) -> None:
         metadata = context.costs() | context.overall_rate()
@@ -188,8 +221,8 @@ class JobRunner:
             try:
                 async with self._database.acquire() as connection:
                     return await write(connection)
-            except (DatabaseError, PostgresError, OSError, TimeoutError) as error:
-                if delay is None or (isinstance(error, PostgresError) and not is_connection_error(error)):
+            except Exception as error:
+                if delay is None or not (is_connection_error(error) or isinstance(error, MAY_PASS)):
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("unreachable")

@@ -140,6 +140,8 @@ class Jobs:
             job = await store.request_cancel(connection, job_id)
             if job is not None and job.status is JobStatus.CANCELLED:
                 await queue.forget(connection, job_id)
+            elif job is not None and not await queue.is_attended(connection, job_id):
+                job = await store.cancel_unattended(connection, job_id)
         if job is None:
             ended = await self.get(job_id)
             raise InvalidTransition(f"Job {job_id} is {ended.status} already: there is nothing to cancel")

@@ -42,6 +42,8 @@ WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND (
 ORDER BY id DESC LIMIT $5
 """
 
+LIST_VERSIONS_SINCE = "SELECT id, version FROM dongbo.background_jobs WHERE version > $1"
+
 LIST_CHANGED_SINCE = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE version > $1 ORDER BY version"
 
 LATEST_VERSION = "SELECT last_value FROM dongbo.job_version"
@@ -60,7 +62,7 @@ STORE_PAGE = f"""
 UPDATE dongbo.background_jobs
 SET created = created + $3, updated = updated + $4, skipped = skipped + $5, failed = failed + $6,
     successful = successful + $3 + $4, processed = processed + $3 + $4 + $5 + $6,
-    checkpoint = $7, metadata = metadata || $8, attempt = 1, {TOUCH}
+    checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END, {TOUCH}
 WHERE id = $1 AND run_token = $2
 RETURNING cancel_requested
 """
@@ -79,9 +81,14 @@ WHERE id = $1 AND run_token = $2
 RETURNING {COLUMNS}
 """
 
+# A run that goes back to the queue goes nowhere if cancelling was asked for meanwhile.
+BACK_TO_QUEUE = """
+run_token = NULL, status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'PENDING' END,
+    completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END"""
+
 DEFER = f"""
 UPDATE dongbo.background_jobs
-SET status = 'PENDING', run_token = NULL, error = $3, not_before = clock_timestamp() + $4,
+SET {BACK_TO_QUEUE}, error = $3, not_before = clock_timestamp() + $4,
     metadata = metadata || $5, {TOUCH}
 WHERE id = $1 AND run_token = $2
 RETURNING {COLUMNS}
@@ -89,15 +96,15 @@ RETURNING {COLUMNS}
 
 RELEASE = f"""
 UPDATE dongbo.background_jobs
-SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = greatest(attempt - 1, 0), {TOUCH}
+SET {BACK_TO_QUEUE}, worker = NULL, attempt = greatest(attempt - 1, 0), {TOUCH}
 WHERE id = $1 AND run_token = $2
 RETURNING {COLUMNS}
 """
 
 RELEASE_ORPHANS = f"""
 UPDATE dongbo.background_jobs
-SET status = 'PENDING', run_token = NULL, {TOUCH}
-WHERE status = 'RUNNING' AND worker = $1 AND run_token <> ALL ($2::uuid[])
+SET {BACK_TO_QUEUE}, attempt = CASE WHEN $2 THEN greatest(attempt - 1, 0) ELSE attempt END, {TOUCH}
+WHERE status = 'RUNNING' AND worker = $1
 RETURNING id
 """
 
@@ -107,6 +114,13 @@ SET cancel_requested = true,
     completed_at = CASE WHEN status = 'PENDING' THEN clock_timestamp() END,
     status = CASE WHEN status = 'PENDING' THEN 'CANCELLED' ELSE status END, {TOUCH}
 WHERE id = $1 AND {IS_LIVE}
+RETURNING {COLUMNS}
+"""
+
+CANCEL_UNATTENDED = f"""
+UPDATE dongbo.background_jobs
+SET status = 'CANCELLED', run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
+WHERE id = $1 AND status = 'RUNNING' AND cancel_requested
 RETURNING {COLUMNS}
 """
 
@@ -124,22 +138,34 @@ WHERE store = $1 AND type = $2 AND id < $3 AND NOT params ? 'retry_of'
 ORDER BY id DESC LIMIT 1
 """
 
+NEWEST_OTHER = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE store = $1 AND type = $2 AND id <> $3
+ORDER BY id DESC LIMIT 1
+"""
+
+# Only whole pulls make a stream fresh, not those of some rows.
 LAST_COMPLETED = """
 SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
-WHERE status = 'COMPLETED' GROUP BY store, type ORDER BY store, type
+WHERE status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query']
+GROUP BY store, type ORDER BY store, type
 """
 
 COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
 """
 
-# The newest job of each (store, type) stays: it says how fresh the stream is and where an interrupted pull goes on.
+# The newest job of each store, type and status stays: it says how fresh the stream is and where an interrupted pull
+# goes on. So does one whose dead letters a live job is taking up.
 PRUNE = """
 DELETE FROM dongbo.background_jobs WHERE id IN (
     SELECT id FROM dongbo.background_jobs AS job
     WHERE completed_at < clock_timestamp() - $1::interval
       AND EXISTS (SELECT FROM dongbo.background_jobs AS newer
-                  WHERE newer.store = job.store AND newer.type = job.type AND newer.id > job.id)
+                  WHERE newer.store = job.store AND newer.type = job.type AND newer.status = job.status
+                    AND newer.id > job.id)
+      AND NOT EXISTS (SELECT FROM dongbo.background_jobs AS retry
+                      WHERE retry.status IN ('PENDING', 'RUNNING') AND retry.params ->> 'retry_of' = job.id::text)
     ORDER BY completed_at LIMIT $2
 )
 """
@@ -213,6 +239,12 @@ async def list_changed_since(connection: Connection, version: int) -> list[Job]:
     return [_job(row) for row in await connection.fetch(LIST_CHANGED_SINCE, version)]
 
 
+async def list_versions_since(connection: Connection, version: int) -> dict[JobId, int]:
+    """The present versions of the jobs that have one greater than `version`."""
+    rows = await connection.fetch(LIST_VERSIONS_SINCE, version)
+    return {JobId(UUID(int=row["id"].int)): row["version"] for row in rows}
+
+
 async def latest_version(connection: Connection) -> int:
     """The greatest version given out so far, committed or not."""
     version: int = await connection.fetchval(LATEST_VERSION)
@@ -232,6 +264,8 @@ async def store_page(
     counted: Counters,
     checkpoint: object,
     metadata: Mapping[str, Any],
+    *,
+    is_progress: bool,
 ) -> bool | None:
     """Add a page's counters, set the checkpoint; whether cancelling was asked for, None if the run lost the job."""
     requested: bool | None = await connection.fetchval(
@@ -244,6 +278,7 @@ async def store_page(
         counted.failed,
         encode(checkpoint),
         encode(metadata),
+        is_progress,
     )
     return requested
 
@@ -271,7 +306,7 @@ async def finish(
     metadata: Mapping[str, Any],
 ) -> Job | None:
     """End a run in a terminal status; None if the run lost the job."""
-    row = await connection.fetchrow(FINISH, job_id, token, status, error, encode(metadata))
+    row = await connection.fetchrow(FINISH, job_id, token, status, _storable(error), encode(metadata))
     return _job(row) if row else None
 
 
@@ -284,7 +319,7 @@ async def defer(
     metadata: Mapping[str, Any],
 ) -> Job | None:
     """Put a failed run back for another attempt after `delay`; None if the run lost the job."""
-    row = await connection.fetchrow(DEFER, job_id, token, error, delay, encode(metadata))
+    row = await connection.fetchrow(DEFER, job_id, token, _storable(error), delay, encode(metadata))
     return _job(row) if row else None
 
 
@@ -294,14 +329,20 @@ async def release(connection: Connection, job_id: JobId, token: RunToken) -> Job
     return _job(row) if row else None
 
 
-async def release_orphans(connection: Connection, worker: WorkerName, active: Sequence[RunToken]) -> list[JobId]:
-    """Put back what `worker` ran, save the runs that it still has; the ids of the jobs that were freed."""
-    return [JobId(row["id"]) for row in await connection.fetch(RELEASE_ORPHANS, worker, active)]
+async def release_orphans(connection: Connection, worker: WorkerName, *, at_no_cost: bool) -> list[JobId]:
+    """Put back what `worker` ran, at no cost in attempts or as a failed one; the ids of the jobs that were freed."""
+    return [JobId(row["id"]) for row in await connection.fetch(RELEASE_ORPHANS, worker, at_no_cost)]
 
 
 async def request_cancel(connection: Connection, job_id: JobId) -> Job | None:
     """Cancel a pending job, or ask a running one to stop at its next checkpoint; None if the job is not live."""
     row = await connection.fetchrow(REQUEST_CANCEL, job_id)
+    return _job(row) if row else None
+
+
+async def cancel_unattended(connection: Connection, job_id: JobId) -> Job | None:
+    """End a running job that was to be cancelled and that no worker has; None if it has just ended by itself."""
+    row = await connection.fetchrow(CANCEL_UNATTENDED, job_id)
     return _job(row) if row else None
 
 
@@ -317,6 +358,12 @@ async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Jo
 async def latest_before(connection: Connection, job: Job) -> Job | None:
     """The newest job of the same (store, type) that is older than `job`, retries of single rows apart."""
     row = await connection.fetchrow(LATEST_OTHER, job.store, job.type, job.id)
+    return _job(row) if row else None
+
+
+async def newest_other(connection: Connection, job: Job) -> Job | None:
+    """The newest other job of the same (store, type)."""
+    row = await connection.fetchrow(NEWEST_OTHER, job.store, job.type, job.id)
     return _job(row) if row else None
 
 
@@ -340,6 +387,11 @@ async def prune(connection: Connection, older_than: timedelta, limit: int = 5_00
 def encode(value: object) -> str:
     """JSON text for a jsonb parameter."""
     return orjson.dumps(value).decode()
+
+
+def _storable(text: str | None) -> str | None:
+    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
+    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _job(row: Record) -> Job:

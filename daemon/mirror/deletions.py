@@ -23,7 +23,7 @@ ON CONFLICT DO NOTHING
 """
 
 MARK = """
-UPDATE dongbo.{table} AS mirrored SET deleted_at = now()
+UPDATE dongbo.{table} AS mirrored SET deleted_at = now(), changed_at = now()
 FROM dongbo.deletion_candidates AS gone
 WHERE gone.store = $1 AND gone.stream = $2
   AND mirrored.store = $1 AND mirrored.{column} = gone.source_id AND mirrored.deleted_at IS NULL

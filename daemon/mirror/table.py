@@ -11,7 +11,6 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 import msgspec
 
 from daemon.database.pool import Connection
@@ -71,20 +70,17 @@ class MirrorTable(Generic[T]):
     async def upsert(self, connection: Connection, store: StoreName, rows: Mapping[int, tuple[T, bytes]]) -> Outcome:
         """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
 
-        A row that had been marked as deleted comes back as updated.
+        A row that had been marked as deleted comes back as updated. Where somebody else stores one of several new rows
+        at the same moment, this raises asyncpg.UniqueViolationError; for a single row it never does.
         """
         digests = {row_id: digest(document) for row_id, (_, document) in rows.items()}
         known = await self._known(connection, store, list(rows))
         written = {row_id: row for row_id, row in rows.items() if known.get(row_id) != digests[row_id]}
         if not written:
             return NOTHING
-        if known.keys().isdisjoint(written):
-            try:
-                async with connection.transaction():
-                    await self._copy(connection, store, written, digests)
-                return Outcome(frozenset(written), frozenset())
-            except (asyncpg.UniqueViolationError, ValueError, OverflowError):
-                pass  # somebody else has just stored one of them; or a value doesn't fit, which `_write` says better
+        if len(written) > 1 and known.keys().isdisjoint(written):
+            await self._copy(connection, store, written, digests)
+            return Outcome(frozenset(written), frozenset())
         return await self._write(connection, store, written, digests)
 
     async def count_present(self, connection: Connection, store: StoreName) -> int:

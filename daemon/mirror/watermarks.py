@@ -12,7 +12,8 @@ ADVANCE = """
 INSERT INTO dongbo.watermarks AS known (store, stream, complete_to, rows_at_last_full_pull, full_pull_at)
 VALUES ($1, $2, $3, $4::bigint, CASE WHEN $4::bigint IS NOT NULL THEN now() END)
 ON CONFLICT (store, stream) DO UPDATE SET
-    complete_to = greatest(known.complete_to, excluded.complete_to),
+    complete_to = CASE WHEN known.complete_to > now() THEN excluded.complete_to  -- it was set by a clock that was ahead
+                       ELSE greatest(known.complete_to, excluded.complete_to) END,
     rows_at_last_full_pull = coalesce(excluded.rows_at_last_full_pull, known.rows_at_last_full_pull),
     full_pull_at = coalesce(excluded.full_pull_at, known.full_pull_at),
     updated_at = now()
@@ -36,5 +37,5 @@ async def get(connection: Connection, store: StoreName, stream: str) -> Watermar
 async def advance(
     connection: Connection, store: StoreName, stream: str, complete_to: datetime, full_pull_rows: int | None
 ) -> None:
-    """Move the watermark forward, never back; `full_pull_rows` is given by a full pull."""
+    """Move the watermark forward, and back only out of the future; `full_pull_rows` is given by a full pull."""
     await connection.execute(ADVANCE, store, stream, complete_to, full_pull_rows)

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 import orjson
@@ -16,11 +16,12 @@ from daemon.ids import StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.failures import DeadLetter
-from daemon.jobs.model import Counters, Job, JobStatus
+from daemon.jobs.model import Counters
 from daemon.mirror import deletions, watermarks
 from daemon.mirror.table import MirrorTable
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
+from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed, row_ids
 from daemon.tasks.params import scope
 from daemon.tasks.registry import JobPolicy
 
@@ -54,26 +55,6 @@ class Stream(Generic[T]):
     store: Callable[[Connection, StoreName, Sequence[SourceRow[T]]], Awaitable[Counters]]
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """From where a pull goes on; kept as JSON with the job."""
-
-    started_at: str  # ISO 8601: until when the stream is complete once this pull has ended
-    since: str | None  # ISO 8601: the pull is of rows changed since then; None: of all rows
-    finds_deletions: bool
-    after: Any = None  # the source's cursor
-    last_id: int = 0  # the greatest id up to there
-    rows: int = 0  # seen up to there, by all jobs that took part
-    at_end: bool = False
-    continues: str | None = None  # the job whose interrupted pull this one goes on with
-    version: int = field(default=1)
-
-    @property
-    def since_time(self) -> datetime | None:
-        """`since` as a time."""
-        return datetime.fromisoformat(self.since) if self.since else None
-
-
 async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T]) -> None:
     """Pull a stream's pages into its table, from where the job, or the interrupted one before it, stopped.
 
@@ -105,46 +86,48 @@ class _Pull(Generic[T]):
 
     async def start(self) -> Checkpoint:
         """Where to begin, said in the job's metadata along with the number of rows to expect."""
-        if self._job.job.checkpoint is not None:
-            return Checkpoint(**self._job.job.checkpoint)
         async with self._job.database.acquire_for_work() as connection:
+            newest = await job_store.newest_other(connection, self._job.job)
             earlier = await job_store.latest_before(connection, self._job.job)
             known = await watermarks.get(connection, self._store, self._stream_key)
-        checkpoint = self._interrupted(earlier) or await self._afresh(known)
+        own = resumed(self._job.job, newest, self._policy.checkpoint_max_age)
+        if own is not None:
+            return own
+        checkpoint = continued(self._job.job, earlier, newest, self._policy.checkpoint_max_age)
+        if checkpoint is None:
+            checkpoint = await self._begin(self._fresh(known))
         await self._describe(checkpoint, known)
         return checkpoint
 
-    def _interrupted(self, earlier: Job | None) -> Checkpoint | None:
-        """The checkpoint of an earlier pull of the same scope that did not get to its end."""
-        if earlier is None or self._job.params.get("restart") or earlier.checkpoint is None:
-            return None
-        if earlier.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
-            return None
-        if scope(earlier.params) != scope(self._job.params) or earlier.completed_at is None:
-            return None
-        age = (datetime.now(UTC) - earlier.completed_at).total_seconds()
-        if age > self._policy.checkpoint_max_age:
-            return None
-        log.info("pull_continued", continues=str(earlier.id))
-        return replace(Checkpoint(**earlier.checkpoint), continues=str(earlier.id))
-
-    async def _afresh(self, known: watermarks.Watermark | None) -> Checkpoint:
-        since = None if known is None or self._job.params.get("full") else known.complete_to - WATERMARK_OVERLAP
-        checkpoint = Checkpoint(
-            started_at=datetime.now(UTC).isoformat(),
+    def _fresh(self, known: watermarks.Watermark | None) -> Checkpoint:
+        now = datetime.now(UTC)
+        since = known.complete_to - WATERMARK_OVERLAP if known is not None else None
+        if (
+            self._job.params.get("full")
+            or "updated_to" in self._job.params.get("filters", {})  # nothing new ever comes into a bounded time
+            or (known is not None and known.complete_to > now)  # the clock was ahead: what it says is worth nothing
+        ):
+            since = None
+        return Checkpoint(
+            started_at=now.isoformat(),
             since=since.isoformat() if since else None,
             finds_deletions=since is None and not self._is_filtered,
         )
-        if checkpoint.finds_deletions:
-            async with self._job.database.acquire_for_work() as connection:
-                await deletions.clear(connection, self._store, self._stream.table)
-                # Into an empty table a pull brings nothing but new rows: nothing can be gone.
-                present = await self._stream.table.count_present(connection, self._store)
-            checkpoint = replace(checkpoint, finds_deletions=present > 0)
+
+    async def _begin(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Forget what an earlier pull noted as gone."""
+        if not checkpoint.finds_deletions:
+            return checkpoint
+        async with self._job.database.acquire_for_work() as connection:
+            present = await self._stream.table.count_present(connection, self._store)
+        # Into an empty table a pull brings nothing but new rows: nothing can be gone.
+        checkpoint = replace(checkpoint, finds_deletions=present > 0)
+        async with self._job.page(checkpoint=asdict(checkpoint), pages=0) as transaction:
+            await deletions.clear(transaction.connection, self._store, self._stream.table)
         return checkpoint
 
     async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None) -> None:
-        total = await self._stream.count(checkpoint.since_time, self._meter)
+        total = await self._job.unless_stopped(self._stream.count(checkpoint.since_time, self._meter))
         is_estimate = total is None and checkpoint.since is None and known is not None
         if is_estimate and known is not None:
             total = known.rows_at_last_full_pull
@@ -170,7 +153,7 @@ class _Pull(Generic[T]):
         async with aclosing(self._job.pages(source)) as groups:
             async for group in groups:
                 page = _joined(group)
-                behind = _advance(checkpoint, page)
+                behind = checkpoint.behind(page)
                 await self._store_page(checkpoint, behind, page, len(group))
                 checkpoint = behind
         return checkpoint
@@ -191,15 +174,28 @@ class _Pull(Generic[T]):
         self, transaction: PageTransaction, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]
     ) -> None:
         transaction.reject([dead_letter(bad) for bad in page.bad])
-        if checkpoint.finds_deletions and behind.finds_deletions:
+        if checkpoint.finds_deletions and not behind.finds_deletions:
+            reason = "a page had a row without a readable id, or ids out of order"
+            transaction.metadata["deletions_not_sought"] = reason
+            log.warning("deletions_not_sought", reason=reason, next_step="mend the failed rows, then pull with full")
+        elif checkpoint.finds_deletions:
             up_to = None if behind.at_end else behind.last_id
-            present = _known_ids(page)
+            present = known_ids(page)
             await deletions.note(
                 transaction.connection, self._store, self._stream.table, checkpoint.last_id, up_to, present
             )
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Mark what is gone and move the watermark, in one transaction; done again after a crash it changes nothing."""
+        try:
+            await self._close(checkpoint)
+        except ImplausibleDeletions:
+            # Whoever tries again shall look again: what was missing may be back.
+            await self._job.describe(total=self._job.total, checkpoint=asdict(checkpoint.from_the_start()))
+            raise
+        await self._job.describe(total=self._job.processed, total_is_estimate=False)
+
+    async def _close(self, checkpoint: Checkpoint) -> None:
         is_full = checkpoint.since is None
         async with self._job.page(
             checkpoint=asdict(replace(checkpoint, finds_deletions=False)), pages=0
@@ -217,12 +213,12 @@ class _Pull(Generic[T]):
                 datetime.fromisoformat(checkpoint.started_at),
                 checkpoint.rows if is_full else None,
             )
-        await self._job.describe(total=self._job.processed, total_is_estimate=False)
 
     async def _check_plausible(self, connection: Connection) -> None:
         gone = await deletions.count(connection, self._store, self._stream.table)
         present = await self._stream.table.count_present(connection, self._store)
-        if self._job.params.get("allow_deletions") or gone < self._policy.implausible_deletion_minimum:
+        few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle
+        if few or self._job.params.get("allow_deletions"):
             return
         if gone > present * self._policy.implausible_deletion_share:
             raise ImplausibleDeletions(
@@ -246,7 +242,7 @@ async def store_one_by_one(
             async with transaction.connection.transaction():
                 counted = await stream.store(transaction.connection, store, [row])
         except UNSTORABLE as error:
-            source_id = str(_ids([row])[0])
+            source_id = str(row_ids([row])[0])
             transaction.reject([DeadLetter(source_id, f"The database refused the row: {error}"[:1000], row.document)])
         else:
             transaction.count(counted)
@@ -258,40 +254,6 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
         return pages[0]
     rows = [row for page in pages for row in page.rows]
     return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next)
-
-
-def _advance(checkpoint: Checkpoint, page: Page[T]) -> Checkpoint:
-    """The checkpoint behind a page.
-
-    Deletions are found by the gaps between ids. Where a page breaks their order, or holds a row whose id can't be read,
-    the gaps mean nothing, and the rest of the pull looks for none.
-    """
-    known_ids = _known_ids(page)
-    has_nameless = len(known_ids) < len(page.rows) + len(page.bad)
-    in_order = all(number > checkpoint.last_id for number in known_ids)
-    return replace(
-        checkpoint,
-        after=page.next,
-        last_id=max([checkpoint.last_id, *known_ids]),
-        rows=checkpoint.rows + len(page.rows) + len(page.bad),
-        at_end=page.next is None,
-        finds_deletions=checkpoint.finds_deletions and in_order and not has_nameless,
-    )
-
-
-def _ids(rows: Sequence[SourceRow[T]]) -> list[int]:
-    return [cast("Any", row.value).id for row in rows]
-
-
-def _known_ids(page: Page[T]) -> list[int]:
-    """The ids on a page, those of bad rows included where they can be read."""
-    readable = (bad.source_id for bad in page.bad if bad.source_id is not None)
-    return [*_ids(page.rows), *(int(text) for text in readable if is_id(text))]
-
-
-def is_id(text: str) -> bool:
-    """Whether a text is an id that a source can be asked for."""
-    return text.isascii() and text.isdigit() and 0 < int(text) < 2**63
 
 
 def _stream_key(table: MirrorTable[Any], pull_scope: dict[str, Any]) -> str:

@@ -3,13 +3,16 @@
 from typing import TypeVar
 from uuid import UUID
 
+from daemon.database.pool import Connection
+from daemon.errors import InvalidJobRequest
 from daemon.ids import JobId
-from daemon.jobs import failures
+from daemon.jobs import failures, store
 from daemon.jobs.context import JobContext
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobFailure
 from daemon.sources.meter import CallMeter
-from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, is_id, store_one_by_one
+from daemon.tasks.checkpoint import is_id
+from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, store_one_by_one
 
 T = TypeVar("T")
 
@@ -25,6 +28,7 @@ async def retry_rows(job: JobContext, stream: Stream[T], meter: CallMeter) -> No
     after: int = job.job.checkpoint or 0
     if job.job.checkpoint is None:
         async with job.database.acquire_for_work() as connection:
+            await _check_origin(connection, job, origin)
             total = await failures.count_unresolved(connection, origin)
         await job.describe(total=total, mode="retry", retry_of=str(origin))
     while True:
@@ -36,11 +40,18 @@ async def retry_rows(job: JobContext, stream: Stream[T], meter: CallMeter) -> No
         after = letters[-1].id
 
 
+async def _check_origin(connection: Connection, job: JobContext, origin: JobId) -> None:
+    """The ids in dead letters mean nothing to another source."""
+    asked = await store.get(connection, origin)
+    if asked is None or (asked.store, asked.type) != (job.job.store, job.job.type):
+        raise InvalidJobRequest(f"params.retry_of: {origin} is no {job.job.type} job of store {job.job.store}.")
+
+
 async def _retry_batch(
     job: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
 ) -> None:
     wanted = {letter.source_id for letter in letters if letter.source_id and is_id(letter.source_id)}
-    page = await stream.fetch_by_ids(sorted(int(number) for number in wanted), meter)
+    page = await job.unless_stopped(stream.fetch_by_ids(sorted(int(number) for number in wanted), meter))
     nameless = [letter for letter in letters if letter.source_id not in wanted]
     repeated = len(letters) - len(nameless) - len(wanted)
     async with job.page(checkpoint=letters[-1].id) as transaction:

@@ -79,8 +79,10 @@ class Site:
         return {"file": str(file)}
 
     def write(self) -> None:
-        """Write the configuration file."""
-        self.config.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in self.settings.items()))
+        """Write the configuration file, at one go: a daemon may be about to read it."""
+        new = self.config.with_suffix(".new")
+        new.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in self.settings.items()))
+        new.replace(self.config)
 
     @asynccontextmanager
     async def process(
@@ -105,6 +107,10 @@ class Site:
     def postmaster(self) -> int:
         """The process id of the embedded server."""
         return int((socket_directory(self.state) / "postmaster.pid").read_text().split()[0])
+
+    def has_pid_file(self) -> bool:
+        """Whether the embedded server runs, or has not ended in order."""
+        return (socket_directory(self.state) / "postmaster.pid").exists()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -140,11 +146,16 @@ async def eventually(
     return value
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this id."""
+    return Path(f"/proc/{pid}").exists()
+
+
 async def gone(pid: int, seconds: float = 10.0) -> None:
     """Wait until a process that is not ours has ended."""
 
     async def ended() -> bool:
-        return not Path(f"/proc/{pid}").exists()
+        return not is_alive(pid)
 
     await eventually(ended, seconds, what=f"the end of process {pid}")
 

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -186,11 +186,11 @@ async def _jobs(response: aiohttp.ClientResponse) -> AsyncIterator[Job]:
 
 @asynccontextmanager
 async def running(
-    *arguments: str | Path, directory: Path, environment: Mapping[str, str], pass_fds: tuple[int, ...] = ()
+    *arguments: str | Path, directory: Path, environment: Mapping[str, str], command: Sequence[str] = COMMAND
 ) -> AsyncIterator[DaemonProcess]:
     """Run `dongbo` with the given arguments; whatever happens, it is gone at the end."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         *map(str, arguments),
         cwd=directory,
         env={"PATH": os.environ["PATH"], "HOME": str(directory), **environment},
@@ -198,7 +198,6 @@ async def running(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=LINE_LIMIT,
-        pass_fds=pass_fds,
     )
     daemon = DaemonProcess(process)
     try:

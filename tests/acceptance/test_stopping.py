@@ -5,13 +5,12 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site, eventually, gone
+from tests.acceptance.conftest import Site, eventually, gone, is_alive
 from tests.acceptance.ledger import check_ledger
 from tests.acceptance.process import Job, RunningDaemon
 
@@ -60,7 +59,7 @@ async def page_is_blocked(connection: asyncpg.Connection) -> None:
 async def test_a_stop_puts_running_jobs_back_at_no_cost(
     site: Site, sandbox: Sandbox, connection: asyncpg.Connection
 ) -> None:
-    """SIGTERM in the middle of a pull: exit code 0, the job is pending with no attempt spent, and goes on afterwards."""
+    """SIGTERM in the middle of a pull: exit code 0, the job is pending with no attempt spent, and goes on later."""
     async with site.daemon() as daemon:
         job = await started_pull(daemon)
         began = time.monotonic()
@@ -151,8 +150,8 @@ async def test_the_embedded_server_ends_with_its_daemon(
     async with embedded_site.daemon() as daemon:
         await started_pull(daemon)
         postgres = embedded_site.postmaster()
-        assert Path(f"/proc/{postgres}").exists()
+        assert is_alive(postgres)
         daemon.process.send(number)
         await daemon.process.exited()
     await gone(postgres)
-    assert not (embedded_site.state / "postgres" / "postmaster.pid").exists(), "it ended in order"
+    assert not embedded_site.has_pid_file(), "it ended in order"

@@ -1,13 +1,15 @@
-"""A Nhanh.vn of customers whose pages are ready-made bytes, so that a benchmark measures the daemon and not the sandbox.
+"""A Nhanh.vn of customers whose pages are ready-made bytes, so that a benchmark measures the daemon alone.
 
 It speaks just enough HTTP for one kind of request, `POST …/customer/list`, and answers it with the rows that the
-sandbox's shop has. Run in a process of its own: `python tests/bench/page_server.py CUSTOMERS`; it prints its URL.
+sandbox's shop has. It runs in a process of its own (`serving`), whose first line of output is its URL.
 """
 
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
 from typing import cast
 
 import uvloop
@@ -32,12 +34,21 @@ def customer_pages(customers: int) -> list[bytes]:
     """Whole answers, headers included."""
     last = (customers + PAGE_SIZE - 1) // PAGE_SIZE - 1
     rows = customer_rows(customers)
-    return [_answer(list(_take(rows, PAGE_SIZE)), page + 1 if page < last else None) for page in range(last + 1)]
+    return [_answer(list(islice(rows, PAGE_SIZE)), page + 1 if page < last else None) for page in range(last + 1)]
 
 
-def _take(rows: Iterator[bytes], count: int) -> Iterator[bytes]:
-    for _, row in zip(range(count), rows, strict=False):
-        yield row
+@asynccontextmanager
+async def serving(customers: int, delay: float = 0.0) -> AsyncIterator[tuple[str, int]]:
+    """Run the server; its base URL and process id. Each answer waits `delay` seconds."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, str(customers), str(delay), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield (await process.stdout.readline()).decode().strip(), process.pid
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def _answer(rows: list[bytes], following: int | None) -> bytes:
@@ -49,8 +60,9 @@ def _answer(rows: list[bytes], following: int | None) -> bytes:
 class PageProtocol(asyncio.Protocol):
     """One connection; requests come one after the other."""
 
-    def __init__(self, pages: list[bytes]) -> None:
+    def __init__(self, pages: list[bytes], delay: float) -> None:
         self._pages = pages
+        self._delay = delay  # seconds
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,7 +75,11 @@ class PageProtocol(asyncio.Protocol):
         while (end := self._request_end()) is not None:
             request, self._received = self._received[:end], self._received[end:]
             asked = _NEXT.search(request)
-            self._transport.write(self._pages[int(asked[1]) if asked else 0])
+            page = self._pages[int(asked[1]) if asked else 0]
+            if self._delay:
+                asyncio.get_running_loop().call_later(self._delay, self._transport.write, page)
+            else:
+                self._transport.write(page)
 
     def _request_end(self) -> int | None:
         head = self._received.find(b"\r\n\r\n")
@@ -74,16 +90,16 @@ class PageProtocol(asyncio.Protocol):
         return end if len(self._received) >= end else None
 
 
-async def serve(customers: int) -> None:
-    """Serve until the process is ended; the first line of output is the base URL."""
+async def serve(customers: int, delay: float) -> None:
+    """Serve until the process is ended."""
     pages = customer_pages(customers)
-    server = await asyncio.get_running_loop().create_server(lambda: PageProtocol(pages), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    sys.stdout.write(f"http://127.0.0.1:{port}\n")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: PageProtocol(pages, delay), "127.0.0.1", 0)
+    sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(int(sys.argv[1]), float(sys.argv[2])))

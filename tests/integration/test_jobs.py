@@ -145,6 +145,8 @@ async def test_running_job_learns_of_the_cancellation_with_its_next_page(
     """Cancelling takes effect within one page, and that page still counts."""
     job = await jobs.submit(CUSTOMERS)
     run = await begin(database, notifier, job.id)
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.pgqueuer SET status = 'picked'")
     assert (await jobs.cancel(job.id)).status is JobStatus.RUNNING
     with pytest.raises(RunStopped):
         async with run.page(checkpoint=1) as page:
@@ -165,7 +167,7 @@ async def test_failed_job_is_revived_with_its_counters(jobs: Jobs, database: Dat
     token = RunToken(uuid4())
     async with database.acquire() as connection:
         await store.claim(connection, job.id, token, WorkerName("test"))
-        await store.store_page(connection, job.id, token, Counters(created=4), {"at": 4}, {})
+        await store.store_page(connection, job.id, token, Counters(created=4), {"at": 4}, {}, is_progress=True)
         await store.finish(connection, job.id, token, JobStatus.FAILED, "broken", {})
     revived = await jobs.retry(job.id)
     assert (revived.id, revived.status, revived.created, revived.checkpoint) == (
@@ -241,3 +243,41 @@ async def test_refused_request_leaves_nothing_behind(database: Database, notifie
     with pytest.raises(InvalidJobRequest):
         await jobs.submit(CUSTOMERS)
     assert await jobs.list_jobs() == []
+
+
+async def test_failed_attempt_of_a_job_to_be_cancelled_ends_it(jobs: Jobs, database: Database) -> None:
+    """Who asked for cancelling does not wait for the next attempt."""
+    for back in ("defer", "release"):
+        job = await jobs.submit(CUSTOMERS)
+        token = RunToken(uuid4())
+        async with database.acquire() as connection:
+            await store.claim(connection, job.id, token, WorkerName("test"))
+            await store.request_cancel(connection, job.id)
+            if back == "defer":
+                ended = await store.defer(connection, job.id, token, "broken \x00", timedelta(minutes=5), {})
+            else:
+                ended = await store.release(connection, job.id, token)
+        assert ended is not None
+        assert ended.status is JobStatus.CANCELLED
+
+
+async def test_running_job_that_nobody_has_is_cancelled_at_once(jobs: Jobs, database: Database) -> None:
+    """A job whose worker died and whose lane nobody serves can be ended; one whose worker lives is asked."""
+    job = await jobs.submit(CUSTOMERS)
+    async with database.acquire() as connection:
+        await store.claim(connection, job.id, RunToken(uuid4()), WorkerName("dead"))
+        await connection.execute("UPDATE dongbo.pgqueuer SET status = 'picked', heartbeat = now()")
+    assert (await jobs.cancel(job.id)).status is JobStatus.RUNNING
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.pgqueuer SET heartbeat = now() - interval '5 minutes'")
+    assert (await jobs.cancel(job.id)).status is JobStatus.CANCELLED
+
+
+async def test_job_whose_failed_rows_are_being_retried_is_not_pruned(jobs: Jobs, database: Database) -> None:
+    """Its dead letters are needed until the retry has ended."""
+    origin = await jobs.submit(CUSTOMERS)
+    await jobs.cancel(origin.id)
+    newer = await jobs.submit(CUSTOMERS)
+    await jobs.cancel(newer.id)
+    await jobs.submit(JobRequest(CUSTOMERS.type, STORE, JobTrigger.RETRY, {"retry_of": str(origin.id)}))
+    assert await jobs.prune(timedelta(seconds=-1)) == 0

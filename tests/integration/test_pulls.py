@@ -95,13 +95,93 @@ async def test_implausible_deletions_stop_and_ask(workshop: Workshop) -> None:
     assert "--allow-deletions" in str(refused.error)
     deleted = "SELECT count(*) FROM dongbo.nhanh_customers WHERE deleted_at IS NOT NULL"
     assert await workshop.value(deleted) == 0
-    calls = len(shop.requests)
+    retried = await workshop.wait((await workshop.parts.jobs.retry(refused.id)).id)
+    assert retried.status is JobStatus.FAILED, "a retry looks again, and asks again"
+    assert await workshop.value(deleted) == 0
     allowed = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, allow_deletions=True)
     assert await workshop.value(deleted) == 300
     assert allowed.metadata["deleted"] == 300
-    assert allowed.metadata["continues"] == str(refused.id)
-    assert len(shop.requests) == calls, "the pull had read everything already"
     assert first.processed == 730
+
+
+async def test_rows_that_are_back_are_not_deleted_after_all(workshop: Workshop) -> None:
+    """What a refused pull did not find is looked for again: nothing is marked on old numbers, even when allowed."""
+    shop = workshop.sandbox.nhanh
+    await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    lost = [shop.customers[customer_id] for customer_id in sorted(shop.customers)[:300]]
+    for customer in lost:
+        shop.delete_customer(customer.id)
+    assert (await workshop.run(JobType.PULL_NHANH_CUSTOMERS, full=True)).status is JobStatus.FAILED
+    for customer in lost:
+        shop.add_customer(customer)
+    job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, allow_deletions=True)
+    assert job.metadata["deleted"] == 0
+    assert await workshop.value("SELECT count(*) FROM dongbo.nhanh_customers WHERE deleted_at IS NOT NULL") == 0
+
+
+async def test_pull_cancelled_on_its_last_page_is_not_taken_for_read(workshop: Workshop) -> None:
+    """The next pull after one that was cancelled with everything read begins anew."""
+    shop = workshop.sandbox.nhanh
+    first = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    async with workshop.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.background_jobs SET status = 'CANCELLED' WHERE id = $1", first.id)
+        await connection.execute("DELETE FROM dongbo.watermarks")
+    shop.touch_customer(sorted(shop.customers)[0])
+    second = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    assert (second.processed, second.updated) == (730, 1)
+
+
+async def test_revived_pull_deletes_nothing_after_a_newer_one(workshop: Workshop) -> None:
+    """Rows that a cancelled pull noted as gone may have been pulled again since: its retry marks none."""
+    shop = workshop.sandbox.nhanh
+    await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    lost = shop.customers[sorted(shop.customers)[3]]
+    shop.delete_customer(lost.id)
+    shop.faults.slow, shop.faults.slow_seconds = 1.0, 0.1
+    full = await workshop.submit(JobType.PULL_NHANH_CUSTOMERS, full=True)
+    await workshop.wait(full.id, lambda seen: seen.processed > 100)
+    await workshop.parts.jobs.cancel(full.id)
+    await workshop.wait(full.id)
+    shop.faults.slow = 0.0
+    shop.add_customer(lost)
+    await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    revived = await workshop.wait((await workshop.parts.jobs.retry(full.id)).id)
+    assert revived.status is JobStatus.COMPLETED
+    assert await workshop.value("SELECT count(*) FROM dongbo.nhanh_customers WHERE deleted_at IS NOT NULL") == 0
+
+
+async def test_watermark_of_a_clock_that_was_ahead_is_not_believed(workshop: Workshop) -> None:
+    """A stream that claims to be complete until tomorrow is pulled whole, and its watermark comes back."""
+    await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    async with workshop.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.watermarks SET complete_to = now() + interval '1 day'")
+    job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    assert job.metadata["mode"] == "full"
+    assert await workshop.value("SELECT complete_to <= now() FROM dongbo.watermarks")
+
+
+async def test_pull_up_to_a_time_can_be_repeated(workshop: Workshop) -> None:
+    """A filter with an upper bound leaves nothing to be pulled incrementally: it is pulled whole each time."""
+    for _ in range(2):
+        job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, filters={"updated_to": "2025-06-30T00:00:00Z"})
+        assert job.processed > 0
+
+
+async def test_row_without_an_id_is_said_to_hide_deletions(workshop: Workshop) -> None:
+    """Where the gaps between ids mean nothing, no deletions are sought, and the job says so."""
+    workshop.sandbox.faults.bad_rows = 0.3
+    await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, full=True)
+    assert "readable id" in job.metadata["deletions_not_sought"]
+
+
+async def test_failed_rows_are_retried_by_their_own_kind_of_job_only(workshop: Workshop) -> None:
+    """The ids of one source mean nothing to another."""
+    workshop.sandbox.faults.bad_rows = 0.2
+    products = await workshop.completed(JobType.PULL_NHANH_PRODUCTS)
+    job = await workshop.run(JobType.PULL_NHANH_CUSTOMERS, retry_of=str(products.id))
+    assert job.status is JobStatus.FAILED
+    assert await workshop.value("SELECT count(*) FROM dongbo.job_failures WHERE resolved_at IS NULL") == products.failed
 
 
 async def test_incremental_pull_asks_for_what_changed(workshop: Workshop) -> None:

@@ -180,3 +180,37 @@ async def test_queue_goes_on_after_its_connection_was_killed(database: Database,
             assert recorder.given[0][0] == job.id
     finally:
         await connection.close()
+
+
+async def test_failing_statement_of_the_queue_does_not_stall_the_others(
+    database: Database, jobs: Jobs, database_url: str
+) -> None:
+    """When PgQueuer's loop breaks while a job runs, the runs are interrupted and a new cycle serves the queue."""
+    release = asyncio.Event()
+    given: list[JobId] = []
+
+    async def run(job_id: JobId, worker: WorkerName) -> Requeue | None:
+        given.append(job_id)
+        if len(given) == 1:
+            await release.wait()
+        return None
+
+    queue = JobQueue(database, run, release.set, "worker", {LANE: 0})
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(queue.run(), name="queue")
+        assert await queue.wait_running(20)
+        await jobs.submit(request("first"))
+        async with asyncio.timeout(10):
+            while not given:
+                await asyncio.sleep(0.01)
+        async with database.acquire() as connection:
+            await connection.execute("ALTER TABLE dongbo.pgqueuer RENAME TO away")
+            async with asyncio.timeout(20):
+                while not release.is_set():
+                    await asyncio.sleep(0.05)
+            await connection.execute("ALTER TABLE dongbo.away RENAME TO pgqueuer")
+        second = await jobs.submit(request("second"))
+        async with asyncio.timeout(20):
+            while second.id not in given:
+                await asyncio.sleep(0.05)
+        queue.stop()

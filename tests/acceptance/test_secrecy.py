@@ -1,0 +1,100 @@
+"""Rule 11: secrets never show."""
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+import pytest
+
+from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from tests.acceptance.conftest import Site
+
+PASSWORD = "p@ss:w/ord#" + secrets.token_hex(8)
+PATHS = ("/", "/status", "/openapi.json", "/metrics", "/api/jobs", "/api/schedules", "/readyz?verbose", "/livez")
+JOB_ERRORS = "SELECT string_agg(concat_ws(' ', error, metadata, params, checkpoint), ' ') FROM dongbo.background_jobs"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A shop whose secrets are words that stand nowhere else."""
+    async with running_sandbox(SandboxSettings(products=5, customers=20, limits=False)) as running_one:
+        running_one.nhanh.token = f"nhanh-{secrets.token_hex(8)}"
+        running_one.nhanh.secret_key = f"key-{secrets.token_hex(8)}"
+        running_one.shopify.token = f"shpat_{secrets.token_hex(8)}"
+        yield running_one
+
+
+@pytest.fixture
+async def site(tmp_path: Path, sandbox: Sandbox, database_url: str) -> Site:
+    """A site with every kind of secret, whose log tells all that it can."""
+    url = urlsplit(database_url)
+    with_password = url._replace(netloc=f"postgres:{quote(PASSWORD, safe='')}@{url.netloc.rpartition('@')[2]}").geturl()
+    site = Site(tmp_path, sandbox, with_password)
+    site.secrets += [PASSWORD, quote(PASSWORD, safe="")]
+    site.status_token = secrets.token_hex(16)
+    site.settings["status"]["token"] = site.secret("status-token", site.status_token)
+    site.settings["log"]["level"] = "debug"
+    site.write()
+    return site
+
+
+def check_text(site: Site, text: str) -> None:
+    """None of the secrets is in the text."""
+    assert text
+    for secret in site.secrets:
+        assert secret not in text, f"{secret} is in {text[:2000]}"
+
+
+async def test_nothing_that_the_daemon_says_holds_a_secret(site: Site, sandbox: Sandbox, database_url: str) -> None:
+    """Log (at level debug), endpoint, job errors and `dongbo check` stay clean, also when the sources refuse, fail and
+    the configuration is wrong; the log is looked through at the end of `site.daemon`."""
+    site.settings["stores"]["refused"] = site.store()
+    for source in ("nhanh", "shopify"):
+        wrong = site.secret(f"wrong-{source}", f"wrong-{secrets.token_hex(8)}")
+        site.settings["stores"]["refused"][source]["access_token"] = wrong
+    site.settings["stores"]["away"] = site.store()
+    for source in ("nhanh", "shopify"):
+        site.settings["stores"]["away"][source]["base_url"] = "http://127.0.0.1:1"
+    site.write()
+    async with site.daemon() as daemon:
+        for store in ("main", "refused"):
+            for pull in ("PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS"):
+                job = await daemon.api.submit(pull, store=store)
+                ended = await daemon.api.ended(job["id"])
+                assert ended["status"] == ("COMPLETED" if store == "main" else "FAILED")
+                check_text(site, str(ended))
+        for path in PATHS:
+            check_text(site, (await daemon.api.text(path))[1])
+        async with daemon.api.session.get("/status", headers={"Authorization": "Bearer wrong"}) as response:
+            assert response.status == 401
+            check_text(site, await response.text())
+        away = await daemon.api.submit("PULL_NHANH_CUSTOMERS", store="away")
+        await daemon.process.logged("call_retried")
+        check_text(site, str(await daemon.api.cancel(away["id"])))
+        check_text(site, command_line(daemon.process.pid))
+        connection = await asyncpg.connect(database_url)
+        check_text(site, await connection.fetchval(JOB_ERRORS))
+        await connection.close()
+        assert await daemon.process.terminate() == 0
+    for arguments in (("check",), ("check", "--live"), ("--json", "check", "--live")):
+        async with site.process(*arguments) as check:
+            await check.exited(60)
+        check_text(site, check.text)
+
+
+@pytest.mark.parametrize("wrong", ["scheme", "port"])
+async def test_a_wrong_database_url_is_not_quoted(site: Site, wrong: str) -> None:
+    """A URL that can't be used is complained about without its password."""
+    file = site.directory / "database-url"
+    url = f"mysql://me:{quote(PASSWORD, safe='')}@h/d" if wrong == "scheme" else f"postgresql://me:{PASSWORD}@h:54x/d"
+    file.write_text(url)
+    async with site.process() as process:
+        assert await process.exited() == 78
+    check_text(site, process.text)
+
+
+def command_line(pid: int) -> str:
+    """What the process list shows of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

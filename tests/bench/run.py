@@ -1,0 +1,59 @@
+"""All benchmarks: `python tests/bench/run.py [--only NAME …] [--quick]`.
+
+One JSON line for each figure to stdout, progress to stderr. The exit code is 1 if a figure misses its target.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import idle
+import limits
+import pull_customers
+import sse_latency
+import structlog
+import uvloop
+from figures import Figure, machine, say, write
+
+from daemon.database.postgres_binaries import find_binaries
+
+BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
+    "pull_customers": pull_customers.measure,
+    "pull_million": pull_customers.measure_million,
+    "limits_nhanh": limits.measure_nhanh,
+    "limits_shopify": limits.measure_shopify,
+    "event_latency": sse_latency.measure,
+    "idle": idle.measure,
+}
+
+
+async def run(names: list[str], quick: bool) -> bool:
+    """Run the named benchmarks one after the other; whether all targets were met."""
+    postgres = (await find_binaries(None)).version
+    missed = []
+    for name in names:
+        here = machine(postgres)
+        async for figure in BENCHMARKS[name](quick):
+            write(name, figure, here)
+            if figure.met is False:
+                missed.append(figure.name)
+    say(f"missed: {', '.join(missed)}" if missed else "all targets met")
+    return not missed
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Measure the daemon against its targets.")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="one round each, without the million rows")
+    arguments = parser.parse_args()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    sys.exit(0 if uvloop.run(run(arguments.only, arguments.quick)) else 1)
+
+
+if __name__ == "__main__":
+    main()

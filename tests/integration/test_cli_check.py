@@ -1,0 +1,201 @@
+"""`dongbo check` and `dongbo config schema`: the file, the fires, and what the sources say."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.cli import app
+from daemon.cli.credentials import check_stores
+from daemon.cli.exits import run_guarded
+from daemon.cli.findings import Finding, Level
+from daemon.config import load_settings, resolve_secrets
+from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+
+TOKENS = {"N": "sandbox-nhanh-access-token", "K": "sandbox-nhanh-secret-key", "S": "shpat_sandbox"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def dongbo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """Runs a command in this process, with the sandbox's tokens in the environment and a state directory of its own."""
+    for name, value in TOKENS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    def run(*arguments: str) -> Outcome:
+        code = run_guarded(lambda: app(list(arguments), prog_name="dongbo"))
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return run
+
+
+def configuration(path: Path, nhanh_url: str, shopify_url: str, *, with_key: bool = True) -> Path:
+    key = 'secret_key = { env = "K" }' if with_key else ""
+    path.write_text(
+        f"""
+[stores.main.nhanh]
+app_id = 73001
+business_id = 110668
+access_token = {{ env = "N" }}
+{key}
+base_url = "{nhanh_url}"
+[stores.main.shopify]
+shop = "sandbox"
+access_token = {{ env = "S" }}
+base_url = "{shopify_url}"
+[[schedules]]
+name = "nightly"
+kind = "cron"
+cron = "0 2 * * *"
+store = "main"
+job = "PULL_NHANH_PRODUCTS"
+"""
+    )
+    return path
+
+
+def check_on_sandbox(path: Path, change: Callable[[Sandbox], None], *, with_key: bool = True) -> list[Finding]:
+    """What the credentials' check finds on a sandbox that was changed first."""
+
+    async def run() -> list[Finding]:
+        async with running_sandbox(SandboxSettings(products=3, customers=3)) as sandbox:
+            change(sandbox)
+            settings = load_settings(configuration(path, sandbox.nhanh_url, sandbox.shopify_url, with_key=with_key))
+            return await check_stores(settings, resolve_secrets(settings, TOKENS))
+
+    return asyncio.run(run())
+
+
+def details(findings: list[Finding], level: Level) -> str:
+    return "\n".join(finding.detail for finding in findings if finding.level is level)
+
+
+def test_a_right_file_shows_five_fires_in_the_shop_s_zone(dongbo: Any, tmp_path: Path) -> None:
+    """02:00 is two in the morning in Vietnam, wherever the machine is."""
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
+    shown = dongbo("check", "--config", str(path))
+    assert shown.code == 0
+    assert shown.out.count(" 02:00\n") == 5
+    (schedule,) = json.loads(dongbo("check", "--json", "--config", str(path)).out)["schedules"]
+    assert schedule["timezone"] == "Asia/Ho_Chi_Minh"
+    fires = [datetime.fromisoformat(fire) for fire in schedule["next"]]
+    assert all(fire.hour == 2 and fire.astimezone(UTC).hour == 19 for fire in fires)
+    assert fires == sorted(set(fires))
+
+
+def test_a_wrong_file_is_one_line_per_problem(dongbo: Any, tmp_path: Path) -> None:
+    """Everything at once, with file and line; the same as JSON; exit code 78."""
+    path = tmp_path / "a.toml"
+    path.write_text('colour = 1\ntimezone = "Saigon/Nowhere"\n')
+    said = dongbo("check", "--config", str(path))
+    assert (said.code, said.out) == (78, "")
+    assert [line.split(": ")[1] for line in said.err.splitlines()] == [f"{path}:1", f"{path}:2"]
+    document = json.loads(dongbo("check", "--json", "--config", str(path)).out)
+    assert document["ok"] is False
+    assert len(document["problems"]) == 2
+
+
+def test_missing_credentials_are_findings_of_the_live_check(
+    dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are missing are named, and the file itself is right."""
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
+    monkeypatch.delenv("N")
+    monkeypatch.delenv("S")
+    document = json.loads(dongbo("check", "--live", "--json", "--config", str(path)).out)
+    assert [(finding["subject"], finding["level"]) for finding in document["live"]] == [("secrets", "failed")] * 2
+
+
+def test_sources_that_do_not_answer_are_findings(dongbo: Any, tmp_path: Path) -> None:
+    """No stack trace, exit code 1, and no secret in what is printed."""
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
+    ended = dongbo("check", "--live", "--config", str(path))
+    assert ended.code == 1
+    assert "✗ main nhanh" in ended.out
+    assert "✗ main shopify" in ended.out
+    assert not any(token in ended.out + ended.err for token in TOKENS.values())
+
+
+def test_the_schema_is_json(dongbo: Any) -> None:
+    """For editors."""
+    assert json.loads(dongbo("config", "schema").out)["title"] == "dongbo configuration"
+
+
+def test_a_sandbox_s_credentials_are_all_good(tmp_path: Path) -> None:
+    """Each job type can run."""
+    findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None)
+    assert {finding.level for finding in findings} == {Level.OK}
+    assert details(findings, Level.OK).count("can run") == 4
+
+
+def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp_path: Path) -> None:
+    """A month is the time to act in."""
+
+    def in_days(days: float) -> Callable[[Sandbox], None]:
+        def change(sandbox: Sandbox) -> None:
+            sandbox.nhanh.expires_at = int(datetime.now(UTC).timestamp() + days * 86400)
+
+        return change
+
+    soon = check_on_sandbox(tmp_path / "a.toml", in_days(10.5))
+    assert "expires in 10 days" in details(soon, Level.WARNING)
+    assert details(soon, Level.FAILED) == ""
+    expired = check_on_sandbox(tmp_path / "a.toml", in_days(-2))
+    assert details(expired, Level.FAILED) != ""
+
+
+def test_a_token_of_some_depots_is_a_warning(tmp_path: Path) -> None:
+    """Stock in the others is missing without a word: this is where a person learns of it."""
+
+    def limit(sandbox: Sandbox) -> None:
+        sandbox.nhanh.depot_ids = [sandbox.catalogue.depots[0].id]
+
+    assert "stock in all others is missing" in details(check_on_sandbox(tmp_path / "a.toml", limit), Level.WARNING)
+
+
+def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
+    """Nhanh's permissions and Shopify's scopes, in terms of jobs."""
+
+    def restrict(sandbox: Sandbox) -> None:
+        sandbox.nhanh.permissions.discard("customer/list")
+        sandbox.shopify.scopes = frozenset({"read_products", "read_inventory"})
+
+    findings = check_on_sandbox(tmp_path / "a.toml", restrict)
+    failed = [finding for finding in findings if finding.level is Level.FAILED]
+    assert [finding.subject for finding in failed] == ["main nhanh PULL_NHANH_CUSTOMERS", "main shopify"]
+    assert "PULL_SHOPIFY_CUSTOMERS can't run: the scopes read_customers are missing" in failed[1].detail
+    assert "PULL_NHANH_PRODUCTS can run" in details(findings, Level.OK)
+
+
+def test_without_the_secret_key_the_token_is_tried_all_the_same(tmp_path: Path) -> None:
+    """That the token works is found out by a call; when it expires can't be told, and that is said."""
+    findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None, with_key=False)
+    assert "when the access token expires can't be told" in details(findings, Level.WARNING)
+    assert "PULL_NHANH_CUSTOMERS can run" in details(findings, Level.OK)
+
+
+def test_a_wrong_token_is_a_failure_for_every_job(tmp_path: Path) -> None:
+    """What Nhanh says is told, without the token."""
+
+    def change(sandbox: Sandbox) -> None:
+        sandbox.nhanh.token = "another"
+        sandbox.shopify.token = "another"
+
+    findings = check_on_sandbox(tmp_path / "a.toml", change)
+    assert {finding.level for finding in findings} == {Level.FAILED}
+    assert not any(token in details(findings, Level.FAILED) for token in TOKENS.values())
