@@ -74,7 +74,6 @@ class Application:
             server = None
             if secrets.database_url is None:
                 server = await stack.enter_async_context(embedded_server(state_directory()))
-                log.info("postgres_started", version=server.version)
             dsn = server.dsn if server is not None else secrets.database_url.get_secret_value()  # type: ignore[union-attr]
             database = await stack.enter_async_context(
                 open_database(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import asyncpg
 
@@ -36,7 +37,7 @@ async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
             if status is not None:
                 findings += await _examine_daemon(client, status, connection)
             elif connection is not None:
-                findings += patients.judge_jobs(await patients.jobs_in_database(connection))
+                findings += patients.judge_jobs(await patients.jobs_in_database(connection), datetime.now(UTC))
             if connection is not None:
                 findings += await patients.check_clock(connection, target)
     if tries_credentials and target.settings is not None:
@@ -66,7 +67,7 @@ async def _examine_daemon(
     try:
         findings += await _follow(client, status, connection)
         findings += patients.judge_schedules(status)
-        findings += patients.judge_jobs(await patients.jobs_of_daemon(client))
+        findings += patients.judge_jobs(await patients.jobs_of_daemon(client), datetime.now(UTC))
     except DongboError as error:  # it has gone, or its database has, while it was being looked at
         findings.append(failed("daemon", str(error), LOOK_AT_LOG))
     if connection is not None:

@@ -51,9 +51,8 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[JobDocument]:
     return cast("list[JobDocument]", orjson.loads(orjson.dumps([job.to_json() for job in jobs])))
 
 
-def judge_jobs(jobs: Sequence[JobDocument]) -> list[Finding]:
+def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
     """Jobs that don't get on, and jobs that failed lately."""
-    now = datetime.now(UTC)
     stuck = [finding for job in jobs if is_live(job) and (finding := _stuck(job, now)) is not None]
     return [*(stuck or [ok("stuck jobs", "none")]), *_failed_lately(jobs, now)]
 

@@ -18,7 +18,7 @@ from daemon.jobs.model import Counters, Job
 P = TypeVar("P")
 
 RATE_WINDOW = 15.0  # seconds over which the shown rate is measured
-PAGES_AHEAD = 4  # pages fetched while others are stored: enough to keep the disk busy, and no more than memory can hold
+PAGES_AHEAD = 8  # pages fetched while others are stored: enough to keep the disk busy, and a few MB of memory
 
 
 class StopReason(Enum):

@@ -31,7 +31,16 @@ T = TypeVar("T")
 
 # Clocks differ, and Nhanh's documentation contradicts itself on what moves a time: ask again for the last minutes.
 WATERMARK_OVERLAP = timedelta(minutes=15)
-UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.CheckViolationError, ValueError)
+# What a page is refused for but its rows one by one may not be. The last two come from a COPY: of a row that somebody
+# else has just stored as well, and of a number that does not fit its column.
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.CheckViolationError,
+    ValueError,
+    asyncpg.UniqueViolationError,
+    OverflowError,
+)
 
 
 class ImplausibleDeletions(DongboError):

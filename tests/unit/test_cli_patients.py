@@ -3,14 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from daemon.cli import patients
 from daemon.cli.findings import Level
-from daemon.cli.patients import judge_jobs, judge_schedules
+from daemon.cli.patients import judge_schedules
 
 NOW = datetime.now(UTC)
 
 
 def ago(**length: float) -> str:
     return (NOW - timedelta(**length)).isoformat()
+
+
+def judge_jobs(jobs: Any) -> Any:
+    return patients.judge_jobs(jobs, NOW)
 
 
 def job(number: int = 1, **changes: Any) -> Any:
