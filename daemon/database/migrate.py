@@ -91,7 +91,7 @@ async def migrate(
         DatabaseUnavailable: the connection broke, or another daemon holds the lock for too long.
     """
     wanted = shipped_migrations() if migrations is None else migrations
-    async with database.dedicated() as connection:
+    async with database.acquire() as connection:
         try:
             await _lock(connection)
             await connection.execute(WITHOUT_HASTE)
@@ -114,7 +114,7 @@ async def migrate(
 
 
 async def _lock(connection: Connection) -> None:
-    """Takes the lock that only one daemon can have, until the connection is closed, which lets go of it.
+    """Takes the lock that only one daemon can have, until the connection goes back to the pool, which lets go of it.
 
     Asked for again and again: a statement that waits for a lock holds a snapshot, and another daemon's CREATE INDEX
     CONCURRENTLY waits for all snapshots to end.

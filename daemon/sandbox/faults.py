@@ -152,6 +152,8 @@ async def _commit(
             return rate_limited()
         case Fault.SLOW:
             await asyncio.sleep(slow_seconds)
+            if request.transport is None:  # the caller did not wait, and there is no body to read any more
+                return web.Response()
             return await handler(request)
         case Fault.RESET:
             response = await handler(request)

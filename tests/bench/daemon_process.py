@@ -75,7 +75,7 @@ class Bench:
         """Ask for a job, which must succeed; its row."""
         job = await self.ended(await self.submit(job_type, **params))
         if job["status"] != "COMPLETED":
-            raise RuntimeError(f"{job_type} ended {job['status']}: {job['error']}")
+            raise RuntimeError(f"{job_type} ended {job['status']}: {job['error']}\n{_log_tail(self.state)}")
         return job
 
 
@@ -129,7 +129,7 @@ async def _ready(
 ) -> None:
     while True:
         if process.returncode is not None:
-            raise RuntimeError(f"the daemon ended before it was ready:\n{(state / 'daemon.log').read_text()[-3000:]}")
+            raise RuntimeError(f"the daemon ended before it was ready:\n{_log_tail(state)}")
         try:
             async with session.get(f"{address}readyz") as response:
                 if response.status == 200:
@@ -173,6 +173,10 @@ def _config(port: int, nhanh_url: str, shopify_url: str | None) -> str:
             f'base_url = "{shopify_url}"',
         ]
     return "\n".join(lines) + "\n"
+
+
+def _log_tail(state: Path) -> str:
+    return (state / "daemon.log").read_text()[-3000:]
 
 
 def _free_port() -> int:

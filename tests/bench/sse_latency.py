@@ -20,9 +20,10 @@ from daemon_process import Bench, running_daemon, state_directory
 from figures import Bound, Figure, say
 
 READERS = 200
-PAGES = 60
-# Longer than the coalescing window (250 ms unless configured otherwise), so that every page is announced at once.
-SLOW_PAGE = 0.4  # seconds
+PAGES = 50
+# Longer than two coalescing windows (250 ms unless configured otherwise): so every page is announced at once, the first
+# one too, before which the start of the run is announced at the end of a window.
+SLOW_PAGE = 0.6  # seconds
 FAST_PAGE = 0.02  # seconds: a dozen pages in each window
 SHORT_PULLS = 20
 MEDIAN_TARGET = 20.0  # milliseconds
