@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 
+import command_line
 import idle
 import limits
 import pull_customers
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "limits_shopify": limits.measure_shopify,
     "event_latency": sse_latency.measure,
     "idle": idle.measure,
+    "command_line": command_line.measure,
 }
 
 

@@ -255,7 +255,7 @@ class TestEnd:
                 assert killed is not None
                 os.kill(killed, signal.SIGKILL)
                 async with asyncio.timeout(30):
-                    while server.pid in (None, killed) or not await _answers(server):  # noqa: ASYNC110
+                    while server.pid in (None, killed) or not await _answers(server):
                         await asyncio.sleep(0.05)
                 async with database.acquire() as connection:
                     assert await connection.fetchval("SELECT count(*) FROM kept") == 1000
@@ -407,7 +407,7 @@ async def _answers(server: EmbeddedServer) -> bool:
 
 async def _until_no_process(state: Path) -> None:
     async with asyncio.timeout(10):
-        while processes_in(state / "postgres"):  # noqa: ASYNC110 -- they are not our children
+        while processes_in(state / "postgres"):
             await asyncio.sleep(0.02)
 
 

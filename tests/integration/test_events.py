@@ -44,7 +44,7 @@ def jobs(database: Database, notifier: JobNotifier) -> Jobs:
 async def listening(hub: EventHub) -> None:
     """Wait until the hub hears."""
     async with asyncio.timeout(10):
-        while not hub.is_listening:  # noqa: ASYNC110 - the hub has no event for it
+        while not hub.is_listening:
             await asyncio.sleep(0.01)
 
 
@@ -114,7 +114,8 @@ async def test_version_that_becomes_visible_late_is_not_missed(
                 transaction = connection.transaction()
                 await transaction.start()
                 await connection.execute(
-                    "UPDATE dongbo.background_jobs SET total = 1, version = nextval('dongbo.job_version') WHERE id = $1",
+                    "UPDATE dongbo.background_jobs SET total = 1, version = nextval('dongbo.job_version') "
+                    "WHERE id = $1",
                     late.id,
                 )
                 early = await jobs.submit(JobRequest(JobType.NOOP, StoreName("other"), JobTrigger.API))
@@ -185,6 +186,6 @@ async def test_notification_lag_is_measured(database: Database) -> None:
     hub = EventHub(database)
     async with running(hub.run()):
         async with asyncio.timeout(10):
-            while hub.notification_lag is None:  # noqa: ASYNC110 - measured by the hub on its own schedule
+            while hub.notification_lag is None:
                 await asyncio.sleep(0.01)
         assert 0 <= hub.notification_lag < 5

@@ -255,5 +255,5 @@ async def _sleep_on_the_server(database: Database) -> None:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 -- the pool has no event for it
+        while not condition():
             await asyncio.sleep(0.005)

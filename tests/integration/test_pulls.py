@@ -126,7 +126,7 @@ async def test_pull_cancelled_on_its_last_page_is_not_taken_for_read(workshop: W
     async with workshop.database.acquire() as connection:
         await connection.execute("UPDATE dongbo.background_jobs SET status = 'CANCELLED' WHERE id = $1", first.id)
         await connection.execute("DELETE FROM dongbo.watermarks")
-    shop.touch_customer(sorted(shop.customers)[0])
+    shop.touch_customer(min(shop.customers))
     second = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
     assert (second.processed, second.updated) == (730, 1)
 
