@@ -212,6 +212,9 @@ class Application:
             log.warning("reload_ignored", reason="the daemon was started without a configuration file")
             return
         new = await asyncio.to_thread(load_settings, self._config_path)
+        if self._settings.stores and not new.stores:
+            # Most likely an editor has emptied the file and not yet written it.
+            raise ConfigError(f"{self._config_path}: no store is left in it; to run without any, restart the daemon")
         secrets = await asyncio.to_thread(resolve_secrets, new)
         stores = make_stores(new, secrets, daemon.session, daemon.limits)
         registry = TaskRegistry(stores, job_policy(new))

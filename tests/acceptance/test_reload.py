@@ -125,3 +125,15 @@ async def test_what_needs_a_restart_is_said(site: Site) -> None:
         told = await daemon.process.logged("restart_required")
         assert set(told["keys"]) == {"status.listen", "jobs.max_attempts"}
         assert daemon.process.events("reloaded") == [], "which is said at level info"
+
+
+async def test_an_emptied_file_is_refused(site: Site) -> None:
+    """A file that an editor has emptied and not yet written takes no store and no schedule away."""
+    site.settings["schedules"] = [schedule("kept", "0 2 * * *", "NOOP")]
+    site.write()
+    async with site.daemon() as daemon:
+        site.config.write_text("")
+        daemon.process.send(signal.SIGHUP)
+        refused = await daemon.process.logged("reload_refused")
+        assert "no store is left" in refused["problems"][0]
+        assert list(await schedules(daemon)) == ["kept"]
