@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
@@ -20,6 +21,10 @@ from daemon.database.pool import Database, open_database
 from daemon.jobs import queue
 
 T = TypeVar("T")
+
+# A shell starts its background processes with SIGINT ignored, and whatever these start ignores it, too: the processes
+# that the tests interrupt shall not, however the tests were started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class TestServer:

@@ -74,11 +74,15 @@ class Endpoint:
         """Let a job run."""
         token = RunToken(uuid4())
         await self.change(lambda c: store.claim(c, job.id, token, WORKER), job.id)
+        picked = "UPDATE dongbo.pgqueuer SET status = 'picked' WHERE payload = convert_to($1, 'UTF8')"
+        await self.change(lambda c: c.execute(picked, str(job.id)), job.id)
         return token
 
     async def progress(self, job: Job, token: RunToken, counted: Counters, **metadata: Any) -> None:
         """Store a page of a running job."""
-        await self.change(lambda c: store.store_page(c, job.id, token, counted, {"page": 1}, metadata), job.id)
+        await self.change(
+            lambda c: store.store_page(c, job.id, token, counted, {"page": 1}, metadata, is_progress=True), job.id
+        )
 
     async def finish(self, job: Job, token: RunToken, status: JobStatus, error: str | None = None) -> None:
         """End a running job."""
