@@ -67,6 +67,7 @@ class Application:
             log.info("stopped", while_starting=True)
 
     async def _run(self) -> None:
+        check_schedules(make_schedules(self._settings))
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
@@ -95,7 +96,6 @@ class Application:
         self, daemon: Parts, server: EmbeddedServer | None, schema_version: int, token: str | None
     ) -> None:
         schedules = make_schedules(self._settings)
-        check_schedules(schedules, daemon.registry)
         status = StatusParts(
             database=daemon.database,
             jobs=daemon.jobs,
@@ -219,7 +219,7 @@ class Application:
         stores = make_stores(new, secrets, daemon.session, daemon.limits)
         registry = TaskRegistry(stores, job_policy(new))
         schedules = make_schedules(new)
-        check_schedules(schedules, registry)
+        check_schedules(schedules)
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
         daemon.use_registry(registry)

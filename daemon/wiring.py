@@ -10,16 +10,17 @@ from daemon.errors import ConfigError, JobError
 from daemon.ids import StoreName, WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.events import EventHub, JobNotifier
+from daemon.jobs.model import JobType
 from daemon.jobs.queue import JobQueue
 from daemon.jobs.runner import JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
-from daemon.schedules.firing import Firing, request_of
+from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
 from daemon.schedules.scheduler import Scheduler
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.tasks import JobPolicy, Store, TaskRegistry
+from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
 
 
 def make_stores(
@@ -78,12 +79,12 @@ def make_schedules(settings: Settings) -> list[ScheduleSpec]:
     ]
 
 
-def check_schedules(schedules: list[ScheduleSpec], registry: TaskRegistry) -> None:
+def check_schedules(schedules: list[ScheduleSpec]) -> None:
     """Raise ConfigError for schedules whose jobs would be refused, such as for an unknown filter."""
     problems = []
     for schedule in schedules:
         try:
-            registry.admit(request_of(schedule))
+            read_params(JobType(schedule.job_type), schedule.params)
         except JobError as error:
             problems.append(f"schedule {schedule.name}: {error}")
     if problems:

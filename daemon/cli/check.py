@@ -27,15 +27,19 @@ def check(
     from daemon.cli.options import find_config
     from daemon.config import load_settings
     from daemon.errors import ConfigError
+    from daemon.wiring import check_schedules, make_schedules
 
     path = find_config(config)
     try:
         settings = load_settings(path)
+        check_schedules(make_schedules(settings))
         fires = _next_fires(settings)
     except ConfigError as error:
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
+    for problem in _absent_secrets(settings):
+        output.say(f"dongbo: {problem} (here; the daemon needs it)")
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
@@ -48,6 +52,17 @@ def check(
             write_findings(findings)
     if not is_well:
         raise typer.Exit(1)
+
+
+def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
+    """What can't be read from here: the daemon may run with other variables and credentials, so it is no fault yet."""
+    from daemon.config import resolve_secrets
+    from daemon.errors import ConfigError
+
+    try:
+        return resolve_secrets(settings).warnings
+    except ConfigError as error:
+        return error.problems
 
 
 def _next_fires(settings: "Settings") -> list[dict[str, Any]]:

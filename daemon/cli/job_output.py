@@ -76,7 +76,7 @@ def write_one(job: JobDocument, failures: Sequence[FailureDocument], zone: tzinf
     for name, value in fields.items():
         console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
     for failure in failures:
-        state = "stored by a retry" if failure["resolved_at"] else "not stored"
+        state = "taken up by a retry" if failure["resolved_at"] else "not stored"
         text = f"  row {failure['source_id'] or '(no id)'}, {state}: {output.plain(failure['reason'])}"
         console.print(Text(text), soft_wrap=True)
     if job["failed"] and any(failure["resolved_at"] is None for failure in failures):

@@ -58,7 +58,8 @@ def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
 
 
 def _stuck(job: JobDocument, now: datetime) -> Finding | None:
-    still_for = now - datetime.fromisoformat(job["updated_at"])
+    waiting = job["metadata"].get("waiting") or {}  # told again and again, which is no progress
+    still_for = now - datetime.fromisoformat(waiting.get("since") or job["updated_at"])
     if still_for < STUCK_AFTER:
         return None
     name = f"{job['type']} of {job['store']}, job {job['id']}"
@@ -72,10 +73,10 @@ def _stuck(job: JobDocument, now: datetime) -> Finding | None:
         )
         return failed("stuck jobs", f"{name}: PENDING for {since}", advice)
     waited = job["metadata"].get("rate_limit_wait_seconds", 0)
-    if waited * 2 > job["metadata"].get("active_seconds", 0) > 0:
+    if waiting.get("for") == "the rate limit" or waited * 2 > job["metadata"].get("active_seconds", 0) > 0:
         return warning(
             "stuck jobs",
-            f"{name}: RUNNING, no page for {since}, and mostly waiting for the rate limit ({duration(waited)})",
+            f"{name}: RUNNING, no page for {since}, and mostly waiting for the rate limit",
             "the source lets it wait: does another program use the same access token?",
         )
     return failed(

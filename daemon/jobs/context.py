@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from enum import Enum
 from time import monotonic
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from daemon.jobs.model import Counters, Job
 
 P = TypeVar("P")
 
+WAIT_TOLD_AFTER = 5.0  # seconds without a page after which, and then each time, a job says what it waits for
 RATE_WINDOW = 15.0  # seconds over which the shown rate is measured
 PAGES_AHEAD = 8  # pages fetched while others are stored: enough to keep the disk busy, and a few MB of memory
 
@@ -68,6 +70,7 @@ class JobContext:
         self._stop_reason: StopReason | None = None
         self._stop = asyncio.Event()
         self._costs: Callable[[], Mapping[str, float]] = dict
+        self._waits_for: Callable[[], str] = lambda: "the source"
         self._processed = job.processed
         self._pages: int = job.metadata.get("pages", 0)
         self.has_progressed = False  # whether this run has stored a page
@@ -96,9 +99,10 @@ class JobContext:
             self._stop_reason = reason
             self._stop.set()
 
-    def count_costs(self, costs: Callable[[], Mapping[str, float]]) -> None:
-        """Name what this run has cost so far (calls, waits): added to the costs of the job's earlier runs."""
-        self._costs = costs
+    def count_costs(self, costs: Callable[[], Mapping[str, float]], waits_for: Callable[[], str]) -> None:
+        """Name what this run has cost so far (calls, waits), which is added to the costs of the job's earlier runs, and
+        what it waits for when no page comes."""
+        self._costs, self._waits_for = costs, waits_for
 
     async def describe(self, *, total: int | None, checkpoint: object | None = None, **metadata: Any) -> None:
         """Say how many rows to expect and how the rows are chosen; shown at once."""
@@ -145,9 +149,14 @@ class JobContext:
             task.add_done_callback(lambda _: news.set())
         try:
             while True:
+                waiting_since = datetime.now(UTC)
                 while not (ready or fetch.done() or stop.done()):
                     news.clear()
-                    await news.wait()
+                    try:
+                        async with asyncio.timeout(WAIT_TOLD_AFTER):
+                            await news.wait()
+                    except TimeoutError:
+                        await self._tell_wait(waiting_since)
                 self._raise_if_stopped()
                 if not ready:
                     fetch.result()  # raises what the source raised
@@ -162,6 +171,11 @@ class JobContext:
                 task.cancel()
             await asyncio.gather(fetch, stop, return_exceptions=True)
             await source.aclose()
+
+    async def _tell_wait(self, since: datetime) -> None:
+        """Say why nothing moves: a person must not have to guess."""
+        waiting = {"for": self._waits_for(), "since": since.isoformat()}
+        await self.describe(total=self.total, waiting=waiting, rows_per_second=0.0, **self.costs())
 
     @asynccontextmanager
     async def page(self, checkpoint: object, *, pages: int = 1) -> AsyncIterator[PageTransaction]:
@@ -207,7 +221,7 @@ class JobContext:
     def overall_rate(self) -> dict[str, Any]:
         """Rows per second over all runs, for a job that ends."""
         active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
-        return {"rows_per_second": round(self._processed / active, 1) if active > 0 else 0.0}
+        return {"waiting": None, "rows_per_second": round(self._processed / active, 1) if active > 0 else 0.0}
 
     def _progress(self, rows: int, pages: int) -> dict[str, Any]:
         now, processed = monotonic(), self._processed + rows
@@ -216,7 +230,7 @@ class JobContext:
             self._samples.popleft()
         since, base = self._samples[0]
         rate = (processed - base) / (now - since) if now > since else 0.0
-        return self.costs() | {"pages": self._pages + pages, "rows_per_second": round(rate, 1)}
+        return self.costs() | {"waiting": None, "pages": self._pages + pages, "rows_per_second": round(rate, 1)}
 
     def _raise_if_stopped(self) -> None:
         if self._stop_reason is not None:

@@ -19,6 +19,7 @@ from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType
 
 COLUMNS = ", ".join(Job.__slots__)
 TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
+PARTIAL = "ARRAY['retry_of', 'filters', 'query']"  # parameters of pulls that are not of the whole stream
 IS_LIVE = "status IN ('PENDING', 'RUNNING')"
 
 INSERT_UNLESS_LIVE = f"""
@@ -145,9 +146,9 @@ ORDER BY id DESC LIMIT 1
 """
 
 # Only whole pulls make a stream fresh, not those of some rows.
-LAST_COMPLETED = """
+LAST_COMPLETED = f"""
 SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
-WHERE status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query']
+WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}
 GROUP BY store, type ORDER BY store, type
 """
 
@@ -157,13 +158,13 @@ SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type,
 
 # The newest job of each store, type and status stays: it says how fresh the stream is and where an interrupted pull
 # goes on. So does one whose dead letters a live job is taking up.
-PRUNE = """
+PRUNE = f"""
 DELETE FROM dongbo.background_jobs WHERE id IN (
     SELECT id FROM dongbo.background_jobs AS job
     WHERE completed_at < clock_timestamp() - $1::interval
       AND EXISTS (SELECT FROM dongbo.background_jobs AS newer
                   WHERE newer.store = job.store AND newer.type = job.type AND newer.status = job.status
-                    AND newer.id > job.id)
+                    AND newer.params ?| {PARTIAL} = job.params ?| {PARTIAL} AND newer.id > job.id)
       AND NOT EXISTS (SELECT FROM dongbo.background_jobs AS retry
                       WHERE retry.status IN ('PENDING', 'RUNNING') AND retry.params ->> 'retry_of' = job.id::text)
     ORDER BY completed_at LIMIT $2

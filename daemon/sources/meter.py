@@ -13,4 +13,5 @@ class CallMeter:
     retry_wait_seconds: float = 0.0  # waited between attempts after failures
     rate_limited: int = 0  # answers ERR_429, THROTTLED or HTTP 429
     bytes_received: int = 0  # of answers, decompressed
+    waits_for_rate_limit: bool = False  # at this moment
     retry_budget: int = 100  # retries after failures that the whole job has left

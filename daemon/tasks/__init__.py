@@ -7,6 +7,6 @@ from daemon.tasks import (  # noqa: F401 - importing registers them
     pull_shopify_customers,
     pull_shopify_products,
 )
-from daemon.tasks.registry import JobPolicy, Store, TaskRegistry
+from daemon.tasks.registry import JobPolicy, Store, TaskRegistry, read_params
 
-__all__ = ["JobPolicy", "Store", "TaskRegistry"]
+__all__ = ["JobPolicy", "Store", "TaskRegistry", "read_params"]

@@ -70,7 +70,10 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T]) -> Non
     Raises ImplausibleDeletions, RunStopped, and what the source raises.
     """
     meter = CallMeter()
-    job.count_costs(lambda: _costs(meter))
+    job.count_costs(
+        lambda: _costs(meter),
+        lambda: "the rate limit" if meter.waits_for_rate_limit else "an answer of the source",
+    )
     if "retry_of" in job.params:
         # Imported here, because retries need this module's page storing.
         from daemon.tasks.retry_rows import retry_rows

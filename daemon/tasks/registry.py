@@ -94,6 +94,11 @@ def task(
     return register
 
 
+def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a job in canonical form; raises InvalidJobRequest where the job would be refused for them."""
+    return _TASKS[job_type].read_params(params)
+
+
 class TaskRegistry:
     """The known tasks on the configured stores: admits requests, names lanes, runs jobs."""
 
@@ -109,7 +114,7 @@ class TaskRegistry:
             raise InvalidJobRequest(
                 f"{request.type} needs [stores.{store.name}.{spec.source.value}] in the configuration, which has none."
             )
-        return Admission(_lane(store, spec), spec.read_params(request.params))
+        return Admission(_lane(store, spec), read_params(request.type, request.params))
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""

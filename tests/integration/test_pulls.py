@@ -363,3 +363,15 @@ async def test_stock_per_depot_is_mirrored(workshop: Workshop) -> None:
     stock = "SELECT available FROM dongbo.nhanh_inventory WHERE product_id = $1 AND depot_id = $2"
     assert await workshop.value(stock, product.id, depot) == 4711
     assert await workshop.value("SELECT xmin::text FROM dongbo.nhanh_products WHERE id = $1", product.id) == before
+
+
+async def test_job_says_what_it_waits_for(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job whose source does not answer tells so, and stops telling when a page has come."""
+    monkeypatch.setattr("daemon.jobs.context.WAIT_TOLD_AFTER", 0.1)
+    faults = workshop.sandbox.faults
+    faults.slow, faults.slow_seconds = 1.0, 1.0
+    job = await workshop.submit(JobType.PULL_NHANH_CUSTOMERS)
+    waiting = await workshop.wait(job.id, lambda seen: seen.metadata.get("waiting") is not None)
+    assert waiting.metadata["waiting"]["for"] == "an answer of the source"
+    faults.slow = 0.0
+    assert (await workshop.wait(job.id)).metadata["waiting"] is None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +12,12 @@ import pytest
 from daemon.errors import ListenError
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import Change
+from daemon.sandbox.nhanh.limits import REQUESTS as RATE_LIMIT
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox, serve
+from daemon.sources.http import open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.client import NhanhClient
 
 SMALL = {"products": 12, "customers": 30}
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -133,3 +139,23 @@ async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
     with pytest.raises(LookupError, match="mine"):
         async with running_sandbox(SandboxSettings(**SMALL, churn_per_second=1)):
             raise LookupError("mine")
+
+
+async def test_a_locked_client_is_let_in_at_its_first_retry() -> None:
+    """One ERR_429 costs one wait: the client does not knock before the lock has ended, which would make it longer."""
+    async with running_sandbox(SandboxSettings(products=1, customers=5)) as sandbox, open_session() as session:
+        nhanh = sandbox.nhanh
+        for _ in range(RATE_LIMIT):
+            nhanh._rate_limit.admit((nhanh.app_id, nhanh.business_id, "customer/list"), time.time())
+        client = NhanhClient(
+            session,
+            app_id=nhanh.app_id,
+            business_id=nhanh.business_id,
+            access_token=nhanh.token,
+            base_url=sandbox.nhanh_url,
+            limits=LimiterRegistry(),
+        )
+        meter = CallMeter()
+        pages = [page async for page in client.customers({}, after=None, meter=meter)]
+        assert sum(len(page.rows) for page in pages) == 5
+        assert meter.rate_limited == 1

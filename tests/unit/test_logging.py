@@ -175,7 +175,7 @@ class TestSecrets:
         assert events(stream)[0]["event"] == "page_stored"
 
     @given(
-        st.text(st.characters(exclude_characters="0123456789 *"), min_size=6, max_size=20),
+        st.text(st.characters(exclude_characters="0123456789 *", exclude_categories=["Cs"]), min_size=6, max_size=20),
         st.text("0123456789 ", max_size=5),
         st.text("0123456789 ", max_size=5),
     )

@@ -198,7 +198,9 @@ class NhanhClient:
         body = msgspec.json.encode(payload)
 
         async def attempt() -> tuple[Envelope, bool]:
+            meter.waits_for_rate_limit = True
             async with limiter.slot() as waited:
+                meter.waits_for_rate_limit = False
                 meter.rate_limit_wait_seconds += waited
                 answer = await post(
                     self._session, url, body=body, headers=self._headers, source=self._source, meter=meter

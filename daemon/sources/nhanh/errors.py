@@ -11,7 +11,8 @@ from daemon.sources.http import Answer
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
 DEFAULT_LOCK_SECONDS = 30.0
-LOCK_MARGIN_SECONDS = 0.05
+LOCK_MARGIN_SECONDS = 0.25
+WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind
 MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
 MAX_MESSAGE = 500  # characters
 
@@ -85,8 +86,9 @@ def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer
     """How long to call no more, from the answer's arrival on.
 
     `unlockedAt` is a time of the server's wall clock. Ours serves to read it only if it agrees with the server's Date
-    header; else the header itself does, which may lengthen the wait by its second. `lockedSeconds` bounds the wait from
-    above and stands in for times that make no sense: calling while locked makes the lock longer.
+    header; else the header itself does. `lockedSeconds` stands in for times that make no sense. Both are waited for:
+    `unlockedAt` is a whole second, and so may lie behind `lockedSeconds`, and calling while locked makes the lock
+    longer, so that a call too early would never end it.
     """
     longest = locked_seconds if locked_seconds and locked_seconds > 0 else None
     fallback = longest or answer.retry_after or DEFAULT_LOCK_SECONDS
@@ -98,7 +100,9 @@ def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer
     remaining = unlocked_at - now
     if remaining <= 0 or (longest is None and remaining > 3600):
         remaining = fallback
-    return min(remaining, longest or remaining) + LOCK_MARGIN_SECONDS
+    if longest is not None:
+        remaining = max(longest, min(remaining, longest + WHOLE_SECONDS))
+    return remaining + LOCK_MARGIN_SECONDS
 
 
 def plain_messages(envelope: Envelope, secrets: Iterable[str]) -> str:

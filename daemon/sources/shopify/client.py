@@ -270,7 +270,9 @@ class ShopifyClient:
         body = orjson.dumps({"query": operation.document, "operationName": operation.name, "variables": variables})
 
         async def attempt() -> dict[str, Any]:
+            meter.waits_for_rate_limit = True
             async with self._bucket.reserve(label or operation.name, estimate) as reservation:
+                meter.waits_for_rate_limit = False
                 meter.rate_limit_wait_seconds += reservation.waited
                 answer = await post(
                     self._session, self._url, body=body, headers=self._headers, source=self._source, meter=meter

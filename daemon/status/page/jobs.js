@@ -229,6 +229,8 @@ class JobRow {
     const rate = job.metadata.rows_per_second;
     if (rate && job.status !== "PENDING") parts.push(`${number(rate < 10 ? rate : Math.round(rate))} rows/s`);
     if (job.eta_seconds !== null && job.status === "RUNNING") parts.push(`${span(job.eta_seconds)} left`);
+    const waiting = job.status === "RUNNING" ? job.metadata.waiting : null;
+    if (waiting) parts.push(`waiting for ${waiting.for} since ${moment(waiting.since)}`);
     const waited = job.metadata.rate_limit_wait_seconds;
     if (waited >= 1) parts.push(`waited ${span(waited)} for the rate limit`);
     return parts;
@@ -280,7 +282,7 @@ class JobRow {
           {},
           element("strong", {}, failure.source_id ?? "without an id"),
           `: ${failure.reason}`,
-          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (stored by a retry)")] : []),
+          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (taken up by a retry)")] : []),
           element("details", {}, element("summary", {}, "Row"), element("pre", {}, failure.payload)),
         ),
       );
