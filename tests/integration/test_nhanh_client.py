@@ -308,7 +308,7 @@ async def test_a_locked_account_is_left_alone_by_all_jobs(session: aiohttp.Clien
         arrivals.append(time.time())
         if len(arrivals) == 1:
             unlocked_at = int(time.time()) + 2
-            lock = {"lockedSeconds": 10, "unlockedAt": unlocked_at}
+            lock = {"lockedSeconds": 1, "unlockedAt": unlocked_at}
             return web.json_response({"code": 0, "errorCode": "ERR_429", "message": "Too many", "data": lock})
         return web.Response(body=b'{"code":1,"data":[]}')
 
