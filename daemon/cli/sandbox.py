@@ -25,7 +25,7 @@ def sandbox(
     quirks: Annotated[
         bool, typer.Option("--quirks/--no-quirks", help="Whether answers vary in form as the real ones do.")
     ] = True,
-    churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in the Nhanh.vn shop.")] = 0.0,
+    churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
     reset_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of connections reset.")] = 0.0,
@@ -62,7 +62,8 @@ def sandbox(
             bad_rows=bad_row_rate,
             seed=seed,
         ),
-        churn_per_second=churn,
+        churn_per_second=churn / 2,
+        shopify_churn_per_second=churn / 2,
         nhanh_port=nhanh_port,
         shopify_port=shopify_port,
         shopify_csv=tuple(shopify_csv or ()),

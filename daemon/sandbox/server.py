@@ -36,6 +36,8 @@ class SandboxSettings:
         quirks: whether answers vary in form as the real ones do.
         faults: what goes wrong, on both servers.
         churn_per_second: how many changes a second happen in the Nhanh shop by themselves.
+        shopify_churn_per_second: how many happen in the Shopify shop: sales and price edits.
+        unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
         nhanh_port: 0 takes a free port.
@@ -54,6 +56,8 @@ class SandboxSettings:
     quirks: bool = True
     faults: Faults = field(default_factory=Faults)
     churn_per_second: float = 0.0
+    shopify_churn_per_second: float = 0.0
+    unstocked_share: float = 0.0
     prerender: bool = False
     host: str = "127.0.0.1"
     nhanh_port: int = 0
@@ -93,6 +97,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         quirks=settings.quirks,
         faults=settings.faults,
         csv=settings.shopify_csv,
+        unstocked_share=settings.unstocked_share,
     )
     if settings.prerender:
         nhanh.prerender()
@@ -100,6 +105,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         _listening(nhanh.application(), settings.host, settings.nhanh_port) as nhanh_url,
         _listening(shopify.application(), settings.host, settings.shopify_port) as shopify_url,
         _churning(nhanh, settings.churn_per_second),
+        _churning(shopify, settings.shopify_churn_per_second),
     ):
         log.info("sandbox_started", nhanh=nhanh_url, shopify=shopify_url, goods=len(catalogue.goods))
         yield Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue)
@@ -154,12 +160,12 @@ async def _listening(application: web.Application, host: str, port: int) -> Asyn
 
 
 @asynccontextmanager
-async def _churning(nhanh: NhanhSandbox, per_second: float) -> AsyncIterator[None]:
+async def _churning(shop: NhanhSandbox | ShopifySandbox, per_second: float) -> AsyncIterator[None]:
     """Keep the shop changing. Not a TaskGroup: that would wrap whatever the body raises into an ExceptionGroup."""
     if not per_second:
         yield
         return
-    churn = asyncio.create_task(nhanh.churn(per_second), name="sandbox-churn")
+    churn = asyncio.create_task(shop.churn(per_second), name=f"sandbox-churn-{type(shop).__name__}")
     try:
         yield
     finally:

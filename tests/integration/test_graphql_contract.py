@@ -3,22 +3,47 @@
 import gzip
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import graphql
 import orjson
 import pytest
 from aiohttp import web
-from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, TypeInfo, TypeInfoVisitor, Visitor, visit
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    visit,
+)
 
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.errors import CODES_OF_MESSAGES, KEY_LOST_CODES, UNDER_WAY_CODES
 from daemon.sources.shopify.operations import OPERATIONS
+from daemon.sources.shopify.writes import (
+    ANY,
+    ITEM_GONE_CODES,
+    METAFIELD_STALE_CODES,
+    NOT_STOCKED_CODES,
+    PRICE_GONE_CODES,
+    STALE_CODES,
+    UNCONFIRMED,
+    MetafieldChange,
+    PriceChange,
+    StockChange,
+)
 
 SCHEMA_VARIABLE = "DONGBO_SHOPIFY_SCHEMA"
 DEFAULT_SCHEMA = Path(__file__).parents[2] / "../shared/shopify/admin_2026-10.json.gz"
@@ -81,9 +106,76 @@ def test_the_check_can_fail() -> None:
     assert len(deprecations.found) == 1
 
 
+def inputs(schema_type: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every input field that a value uses, with its definition."""
+    kind = graphql.get_nullable_type(schema_type)
+    if isinstance(kind, graphql.GraphQLList):
+        for item in value or ():
+            yield from inputs(kind.of_type, item)
+    elif isinstance(kind, graphql.GraphQLInputObjectType):
+        for name, item in (value or {}).items():
+            yield f"{kind.name}.{name}", kind.fields[name]
+            yield from inputs(kind.fields[name].type, item)
+
+
+def mutation_fields(name: str) -> list[FieldNode]:
+    """The top fields of an operation, if it is a mutation."""
+    document = graphql.parse(OPERATIONS[name].document)
+    return [
+        field
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode) and node.operation is OperationType.MUTATION
+        for field in node.selection_set.selections
+        if isinstance(field, FieldNode)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in OPERATIONS if mutation_fields(name)))
+def test_a_mutation_carries_a_key_where_shopify_demands_one(name: str) -> None:
+    """`@idempotent` is on the mutations whose description requires it, and on no others; the schema can't tell."""
+    (field,) = mutation_fields(name)
+    mutations = official_schema().mutation_type
+    assert mutations is not None
+    described = mutations.fields[field.name.value].description or ""
+    demanded = "idempotency key is required" in described
+    assert [directive.name.value for directive in field.directives or ()] == (["idempotent"] if demanded else [])
+
+
+def test_the_messages_that_stand_for_codes_are_shopifys() -> None:
+    """Where an error has no code, it is known by the schema's wording."""
+    kind = official_schema().type_map["InventorySetQuantitiesUserErrorCode"]
+    assert isinstance(kind, graphql.GraphQLEnumType)
+    for message, code in CODES_OF_MESSAGES.items():
+        assert kind.values[code].description == message
+
+
+def test_the_codes_that_are_acted_on_exist() -> None:
+    """Each code is one of the schema's, but for those that Shopify has dropped and one of our own."""
+    schema = official_schema()
+    for enum, codes in (
+        ("InventorySetQuantitiesUserErrorCode", STALE_CODES | NOT_STOCKED_CODES | ITEM_GONE_CODES),
+        ("InventorySetQuantitiesUserErrorCode", KEY_LOST_CODES | UNDER_WAY_CODES),
+        ("MetafieldsSetUserErrorCode", METAFIELD_STALE_CODES),
+        ("ProductVariantsBulkUpdateUserErrorCode", PRICE_GONE_CODES),
+    ):
+        kind = schema.type_map[enum]
+        assert isinstance(kind, graphql.GraphQLEnumType)
+        assert codes - set(kind.values) <= {"ITEM_NOT_STOCKED_AT_LOCATION"}
+        assert UNCONFIRMED not in kind.values
+
+
 PAGE = {"pageInfo": {"hasNextPage": True, "endCursor": "c"}}
 LAST = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": []}
-PRODUCT = {"id": "gid://shopify/Product/1", "variants": PAGE | {"nodes": []}}
+LEVEL = {"location": {"id": "gid://shopify/Location/5"}, "quantities": [{"quantity": 2}]}
+ITEM = {"id": "gid://shopify/InventoryItem/3", "tracked": True, "inventoryLevels": PAGE | {"nodes": [LEVEL]}}
+VARIANT = {"id": "gid://shopify/ProductVariant/2", "price": "1", "compareAtPrice": None, "inventoryItem": ITEM}
+PRODUCT = {"id": "gid://shopify/Product/1", "variants": PAGE | {"nodes": [VARIANT]}}
+METAFIELD = {
+    "namespace": "custom",
+    "key": "tier",
+    "compareDigest": "d",
+    "owner": {"id": "gid://shopify/Customer/1"},
+}
 DATA: dict[str, Any] = {
     "Products": {"products": LAST | {"nodes": [PRODUCT]}},
     "ProductsByIds": {"nodes": [PRODUCT]},
@@ -102,6 +194,16 @@ DATA: dict[str, Any] = {
             "plan": {"publicDisplayName": "Basic", "shopifyPlus": False, "partnerDevelopment": False},
         }
     },
+    "MoreLevels": {"inventoryItem": {"inventoryLevels": LAST}},
+    "StockLevels": {"nodes": [ITEM]},
+    "VariantPrices": {"nodes": [VARIANT | {"product": {"id": "gid://shopify/Product/1"}}]},
+    "Locations": {"locations": LAST},
+    "SetStock": {"inventorySetQuantities": {"userErrors": []}},
+    "ActivateItem": {"inventoryActivate": {"inventoryLevel": LEVEL, "userErrors": []}},
+    "SetPrices": {"productVariantsBulkUpdate": {"productVariants": [VARIANT], "userErrors": []}},
+    "SetMetafields": {"metafieldsSet": {"metafields": [METAFIELD], "userErrors": []}},
+    "AddTags": {"tagsAdd": {"userErrors": []}},
+    "RemoveTags": {"tagsRemove": {"userErrors": []}},
 }
 
 
@@ -112,6 +214,8 @@ async def _drain(pages: AsyncIterator[Any]) -> None:
 
 async def _call_everything(shopify: ShopifyClient) -> None:
     meter = CallMeter()
+    stock = [StockChange(3, 5, expected=2, quantity=7), StockChange(4, 5, expected=None, quantity=0)]
+    prices = [PriceChange(2, Decimal("1E+5"), None), PriceChange(3, compare_at_price=Decimal("12.50"))]
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: _drain(shopify.products(None, after=None, meter=meter)),
         lambda: _drain(shopify.products("status:active", after="cursor", meter=meter, sort="UPDATED_AT")),
@@ -121,6 +225,16 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.customers_count("tag:vip", meter=meter),
         lambda: shopify.products_by_ids([1], meter=meter),
         lambda: shopify.customers_by_ids([1, 2], meter=meter),
+        shopify.locations,
+        lambda: shopify.stock_levels([3], meter=meter),
+        lambda: shopify.variant_prices([2], meter=meter),
+        lambda: shopify.set_stock(stock, key=uuid4(), reference="gid://dongbo/Job/1", meter=meter),
+        lambda: shopify.activate_item(3, 5, key=uuid4(), meter=meter),
+        lambda: shopify.set_prices(1, prices, meter=meter),
+        lambda: shopify.set_metafields([MetafieldChange(1, "custom.tier", "t", "GOLD", ANY)], meter=meter),
+        lambda: shopify.set_metafields([MetafieldChange(1, "custom.tier", "t", "GOLD", None)], meter=meter),
+        lambda: shopify.add_tags(1, ["vip"], meter=meter),
+        lambda: shopify.remove_tags(1, ["vip"], meter=meter),
         shopify.granted_scopes,
         shopify.shop,
     ]
@@ -163,4 +277,8 @@ def _variable_errors(request: dict[str, Any]) -> list[GraphQLError]:
     found = graphql.execution.values.get_variable_values(
         official_schema(), operation.variable_definitions or (), request["variables"]
     )
+    for definition in operation.variable_definitions or ():
+        declared_type = graphql.type_from_ast(official_schema(), definition.type)
+        for name, field in inputs(declared_type, request["variables"].get(definition.variable.name.value)):
+            assert not field.deprecation_reason, name
     return found if isinstance(found, list) else []

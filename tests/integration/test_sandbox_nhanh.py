@@ -270,6 +270,10 @@ async def test_stopped_products_are_hidden_unless_asked_for(caller: Caller) -> N
     assert stopped
     assert not set(stopped) & set(ids(await caller.rows("product/list", {})))
     assert ids(await caller.rows("product/list", {"status": [3]})) == stopped
+    order: Json = {"productId": "asc"}
+    shown = ids(await caller.rows("product/inventory", {}, sort=order), "productId")
+    everything = ids(await caller.rows("product/inventory", ALL_STATUSES, sort=order), "productId")
+    assert set(everything) - set(shown) == set(stopped) & set(everything) != set()
     assert ids(await caller.rows("product/list", {"ids": stopped})) == stopped
 
 
@@ -363,6 +367,9 @@ async def test_a_token_for_some_depots_sees_only_their_stock(caller: Caller, cat
     rows = {int(row["id"]): row for row in await caller.rows("product/list", ALL_STATUSES)}
     for good in catalogue.goods:
         assert float(rows[product_id(good.number)]["inventory"]["available"]) == good.stock[depot.id]
+    stock = await caller.rows("product/inventory", ALL_STATUSES, sort={"productId": "asc"})
+    shown = {int(row["productId"]): float(row["inventory"]["available"]) for row in stock}
+    assert shown == {product_id(good.number): good.stock[depot.id] for good in catalogue.goods}
     refused = await caller.call("product/inventory", {"filters": {"depotIds": [other.id]}})
     assert refused["errorCode"] == "ERR_INVALID_DEPOT_ID"
     assert ids((await caller.call("business/depot"))["data"]) == [depot.id]

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from graphql import (
     GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -89,6 +90,30 @@ def test_arguments(ours: GraphQLSchema, official: GraphQLSchema) -> None:
                 where = f"{definition.name}.{name}({argument}:)"
                 assert argument in theirs, where
                 assert str(theirs[argument].type) in {str(described.type), f"{described.type}!"}, where
+
+
+def test_input_fields(ours: GraphQLSchema, official: GraphQLSchema) -> None:
+    """Every field of an input object exists with its type; no required one is left out."""
+    inputs = [definition for definition in own_types(ours) if isinstance(definition, GraphQLInputObjectType)]
+    assert inputs
+    for definition in inputs:
+        theirs = official.type_map[definition.name].fields  # type: ignore[union-attr]
+        required = {name for name, field in theirs.items() if str(field.type).endswith("!")}
+        assert required <= set(definition.fields), definition.name
+        for name, field in definition.fields.items():
+            assert str(field.type) == str(theirs[name].type), f"{definition.name}.{name}"
+
+
+def test_directives(ours: GraphQLSchema, official: GraphQLSchema) -> None:
+    """The directives of the file are Shopify's, with their arguments, in the same places."""
+    for name in ("idempotent",):
+        mine, theirs = ours.get_directive(name), official.get_directive(name)
+        assert mine is not None
+        assert theirs is not None
+        assert mine.locations == theirs.locations
+        assert {a: str(each.type) for a, each in mine.args.items()} == {
+            a: str(each.type) for a, each in theirs.args.items()
+        }
 
 
 def test_argument_defaults(official_document: dict[str, Any], ours: GraphQLSchema) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from daemon.errors import ListenError
 from daemon.sandbox.faults import Faults
-from daemon.sandbox.nhanh import Change
 from daemon.sandbox.nhanh.limits import REQUESTS as RATE_LIMIT
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox, serve
 from daemon.sources.http import open_session
@@ -87,16 +86,21 @@ async def test_a_shop_from_shopify_exports(tmp_path: Path) -> None:
 
 
 async def test_churn_runs_as_long_as_the_sandbox() -> None:
-    """With churn the Nhanh shop changes by itself, and the task ends with the sandbox."""
-    changed = asyncio.Event()
+    """With churn both shops change by themselves, and the tasks end with the sandbox."""
+    changed, changed_too = asyncio.Event(), asyncio.Event()
+    settings = SandboxSettings(**SMALL, churn_per_second=500, shopify_churn_per_second=500)
+    async with running_sandbox(settings) as sandbox:
+        sandbox.nhanh.listeners.append(lambda _: changed.set())
+        sandbox.shopify.observers.append(lambda _: changed_too.set())
+        assert len(churning_tasks()) == 2
+        await asyncio.wait_for(asyncio.gather(changed.wait(), changed_too.wait()), 10)
+        assert sandbox.shopify.writes == []
+    assert not churning_tasks()
 
-    def note(_: Change) -> None:
-        changed.set()
 
-    async with running_sandbox(SandboxSettings(**SMALL, churn_per_second=500)) as sandbox:
-        sandbox.nhanh.listeners.append(note)
-        await asyncio.wait_for(changed.wait(), 10)
-    assert "sandbox-churn" not in {task.get_name() for task in asyncio.all_tasks()}
+def churning_tasks() -> list[str]:
+    """The names of the running tasks that change a shop."""
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("sandbox-churn")]
 
 
 async def test_one_set_of_faults_strikes_both_servers() -> None:

@@ -2,32 +2,26 @@
 
 import csv
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import orjson
 import pytest
-from aiohttp import web
 from graphql import GraphQLObjectType, get_named_type, is_abstract_type, is_leaf_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daemon.sources.shopify
-from daemon.sandbox.catalogue import Catalogue, generate
+from daemon.sandbox.catalogue import generate
 from daemon.sandbox.faults import Faults
-from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
+from daemon.sandbox.shopify import catalogue_from_csv
 from daemon.sandbox.shopify.binding import executable_schema
+from daemon.sandbox.shopify.paging import encode_cursor
 from daemon.sandbox.shopify.state import Change
+from tests.integration.sandbox_client import CATALOGUE, Client, new_sandbox, serving
 
 EXPORTS = Path(__file__).parents[2].parent / "shared" / "data" / "shopify-products"
 OPERATIONS = Path(daemon.sources.shopify.__file__).parent / "operations"
-NOW = datetime(2026, 10, 1, 8, 0, 0, 123456, tzinfo=UTC)
-CATALOGUE = generate(3, products=40, customers=120, big_product_variants=270)
 
 
 class Clock:
@@ -38,76 +32,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
-
-
-@dataclass
-class Client:
-    """Asks one sandbox."""
-
-    sandbox: ShopifySandbox
-    session: aiohttp.ClientSession
-    url: str
-
-    async def post(self, body: bytes, token: str | None = None, version: str = "2026-10") -> tuple[int, Any]:
-        """The status and the JSON that come back."""
-        headers = {"X-Shopify-Access-Token": token or self.sandbox.token, "Content-Type": "application/json"}
-        url = f"{self.url}/admin/api/{version}/graphql.json"
-        async with self.session.post(url, data=body, headers=headers) as response:
-            return response.status, await response.json()
-
-    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The whole answer to a query."""
-        status, answer = await self.post(orjson.dumps({"query": query, "variables": variables}))
-        assert status == 200
-        assert isinstance(answer, dict)
-        return answer
-
-    async def data(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The data of a query that must succeed."""
-        answer = await self.ask(query, **variables)
-        assert "errors" not in answer, answer["errors"]
-        data = answer["data"]
-        assert isinstance(data, dict)
-        return data
-
-    async def error(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The only error of a query that must fail."""
-        answer = await self.ask(query, **variables)
-        (error,) = answer["errors"]
-        assert isinstance(error, dict)
-        return error
-
-    async def pages(self, field: str, size: int, arguments: str = "", node: str = "id") -> AsyncIterator[list[Any]]:
-        """The pages of a list, to its end."""
-        query = f"""query($after: String) {{ {field}(first: {size}, after: $after{arguments}) {{
-            nodes {{ {node} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
-        after = None
-        while True:
-            page = (await self.data(query, after=after))[field]
-            yield page["nodes"]
-            if not page["pageInfo"]["hasNextPage"]:
-                return
-            after = page["pageInfo"]["endCursor"]
-
-
-@asynccontextmanager
-async def serving(sandbox: ShopifySandbox) -> AsyncIterator[Client]:
-    """A client of `sandbox`, which listens on a free port meanwhile."""
-    runner = web.AppRunner(sandbox.application(), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        timeout = aiohttp.ClientTimeout(total=10)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            yield Client(sandbox, session, f"http://127.0.0.1:{runner.addresses[0][1]}")
-    finally:
-        await runner.cleanup()
-
-
-def new_sandbox(catalogue: Catalogue = CATALOGUE, **options: Any) -> ShopifySandbox:
-    """A sandbox without limits, unless told otherwise."""
-    chosen: dict[str, Any] = {"seed": 3, "limits": False, "faults": Faults(), "now": lambda: NOW} | options
-    return ShopifySandbox(catalogue, **chosen)
 
 
 @pytest.fixture
@@ -183,6 +107,7 @@ async def test_missing_scopes(client: Client) -> None:
 
 ARGUMENTS = {
     "first": "(first: 2)",
+    "key": '(namespace: "custom", key: "tier")',
     "locationId": "(locationId: $location)",
     "names": '(names: ["available", "on_hand", "committed"])',
 }
@@ -230,6 +155,7 @@ async def test_every_field_has_a_value(client: Client, root: str, kind: str, dep
     fields = selection(definition, depth).replace(
         "$location", f'"gid://shopify/Location/{next(iter(sandbox.locations))}"'
     )
+    sandbox.change_metafield(next(iter(sandbox.customers)), "custom", "tier", "GOLD")
     for number in list(records)[:25]:
         found = await client.data(
             f"query($id: ID!) {{ {root}(id: $id) {{ {fields} }} }}", id=f"gid://shopify/{kind}/{number}"
@@ -265,7 +191,12 @@ async def test_the_operations_of_the_client_are_answered(client: Client, name: s
         used.add(missing[0])
         query += texts[missing[0]]
     product = f"gid://shopify/Product/{next(iter(client.sandbox.products))}"
-    values = {"first": 5, "variants": 5, "sortKey": "ID", "id": product, "ids": [product]}
+    item = f"gid://shopify/InventoryItem/{next(iter(client.sandbox.inventory_items))}"
+    values = {"first": 5, "variants": 5, "levels": 5, "sortKey": "ID", "ids": [product]}
+    values |= {"id": item if "inventoryItem(" in query else product}
+    values |= {"after": encode_cursor((0, 0), 0)} if "$after: String!" in query else {}
+    values |= {f"{field}Namespace": "custom" for field in ("totalSpent", "tier")}
+    values |= {f"{field}Key": field for field in ("totalSpent", "tier")}
     variables = {variable: value for variable, value in values.items() if f"${variable}:" in query}
     answer = await client.data(query, **variables)
     assert all(value is not None for value in answer.values())

@@ -20,9 +20,10 @@ from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
-from daemon.sources.shopify.client import PageShape, ShopifyClient
+from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.filters import search_query
 from daemon.sources.shopify.models import Count
+from daemon.sources.shopify.shape import PageShape
 
 QUICK = Backoff(attempts=4, initial=0.01, maximum=0.02)
 TOKEN = "shpat_nobody_may_see_this"
@@ -326,11 +327,11 @@ async def test_a_query_that_costs_too_much_is_asked_for_less(session: aiohttp.Cl
 
 def test_a_page_shape_shrinks_to_one_and_no_further() -> None:
     """Shrinking ends: at one row with one variant there is nothing left to halve."""
-    shape = PageShape(200, variants=50)
+    shape = PageShape(200, variants=50, levels=4)
     steps = 0
     while shape.shrink():
         steps += 1
-    assert (shape.rows, shape.variants) == (1, 1)
+    assert (shape.rows, shape.variants, shape.levels) == (1, 1, 4)
     assert steps < 20
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.sandbox.shopify.filters import customer_filters, product_filters
+from daemon.sandbox.shopify.records import Customer, Product, Variant
 from daemon.sandbox.shopify.search import Search, compile_query
-from daemon.sandbox.shopify.state import Customer, Product, Variant
 
 SAIGON = ZoneInfo("Asia/Ho_Chi_Minh")
 MOMENT = datetime(2026, 10, 1, 12, 30, tzinfo=UTC)

@@ -1,7 +1,18 @@
 """A local Shopify: the part of the Admin API that dongbo uses, over a shop that tests can change."""
 
+from daemon.sandbox.shopify.idempotency import IdempotencyProblem
 from daemon.sandbox.shopify.product_csv import catalogue_from_csv
 from daemon.sandbox.shopify.sandbox import API_VERSION, AnsweredRequest, RequestLog, ShopifySandbox
 from daemon.sandbox.shopify.state import Change
+from daemon.sandbox.shopify.writes import AppliedWrite
 
-__all__ = ["API_VERSION", "AnsweredRequest", "Change", "RequestLog", "ShopifySandbox", "catalogue_from_csv"]
+__all__ = [
+    "API_VERSION",
+    "AnsweredRequest",
+    "AppliedWrite",
+    "Change",
+    "IdempotencyProblem",
+    "RequestLog",
+    "ShopifySandbox",
+    "catalogue_from_csv",
+]

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from graphql import GraphQLError, GraphQLNamedType
 
 READ_SCOPES = ("read_products", "read_inventory", "read_customers", "read_locations")
+WRITE_SCOPES = ("write_products", "write_inventory", "write_customers")
+ALL_SCOPES = READ_SCOPES + WRITE_SCOPES
 
 TYPE_ACCESS: dict[str, tuple[str, ...]] = {
     "Product": ("read_products",),
@@ -13,6 +15,8 @@ TYPE_ACCESS: dict[str, tuple[str, ...]] = {
     "InventoryLevel": ("read_inventory",),
     "Location": ("read_locations", "read_inventory", "read_markets_home"),
     "Customer": ("read_customers",),
+    "InventoryAdjustmentGroup": ("read_inventory",),
+    "InventoryChange": ("read_inventory",),
 }
 """Any one of the scopes opens the type, and its lists. From `requiredAccess` in Shopify's schema."""
 
@@ -20,6 +24,9 @@ FIELD_ACCESS: dict[tuple[str, str], tuple[str, ...]] = {
     ("QueryRoot", "productsCount"): ("read_products",),
     ("QueryRoot", "productVariantsCount"): ("read_products",),
     ("QueryRoot", "customersCount"): ("read_customers",),
+    ("Mutation", "inventoryActivate"): ("write_inventory",),
+    ("Mutation", "inventorySetQuantities"): ("write_inventory",),
+    ("Mutation", "productVariantsBulkUpdate"): ("write_products",),
 }
 
 SCOPE_DESCRIPTIONS = {
@@ -27,6 +34,9 @@ SCOPE_DESCRIPTIONS = {
     "read_inventory": "Read inventory",
     "read_customers": "Read customer details and customer groups",
     "read_locations": "Read locations",
+    "write_products": "Modify products, variants, and collections",
+    "write_inventory": "Modify inventory",
+    "write_customers": "Modify customer details and customer groups",
 }
 
 

@@ -10,6 +10,8 @@ from daemon.sandbox.shopify.values import gid, written_decimal, written_time
 
 Resolver = Callable[..., Any]
 
+OWN_APP = {"id": gid("App", 1), "title": "dongbo", "handle": "dongbo"}
+
 
 def identified(kind: str) -> dict[str, Resolver]:
     """The fields that all records have."""

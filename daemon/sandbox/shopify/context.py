@@ -1,11 +1,16 @@
 """What the resolvers of one request share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from graphql import FieldNode, GraphQLSchema
+
+from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.state import ShopState
+from daemon.sandbox.shopify.writes import AppliedWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,16 @@ class ShopProfile:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request. Its resolvers leave in `searches` which filters they had to ignore."""
+    """One request. Its resolvers leave in `searches` which filters they had to ignore, in `writes` what they set."""
 
     state: ShopState
     listings: Listings
     profile: ShopProfile
     scopes: frozenset[str]
     cursor_shape: int
+    idempotency: Idempotency
+    writes: list[AppliedWrite]
+    now: Callable[[], datetime]
     searches: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -44,3 +52,9 @@ class Info(Protocol):
     def path(self) -> _Path: ...
     @property
     def context(self) -> Context: ...
+    @property
+    def schema(self) -> GraphQLSchema: ...
+    @property
+    def field_nodes(self) -> list[FieldNode]: ...
+    @property
+    def variable_values(self) -> Any: ...

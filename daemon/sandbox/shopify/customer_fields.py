@@ -5,8 +5,9 @@ from typing import Any
 from daemon.sandbox.shopify.common_fields import Resolver, identified, money_of, page_of
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.listings import sorted_listing
+from daemon.sandbox.shopify.metafields import metafield_of, metafields_of
 from daemon.sandbox.shopify.paging import Page
-from daemon.sandbox.shopify.state import Address, Customer
+from daemon.sandbox.shopify.records import Address, Customer
 from daemon.sandbox.shopify.values import gid
 
 
@@ -52,6 +53,8 @@ CUSTOMER: dict[str, Resolver] = {
     "defaultEmailAddress": _email,
     "defaultPhoneNumber": _phone,
     "locale": lambda _customer, _: "vi",
+    "metafield": metafield_of,
+    "metafields": metafields_of,
     "numberOfOrders": lambda c, _: str(c.number_of_orders),
     "taxExempt": lambda _customer, _: False,
     "validEmailAddress": lambda c, _: "@" in (c.email or ""),

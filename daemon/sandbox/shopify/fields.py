@@ -6,14 +6,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
-from daemon.sandbox.shopify.common_fields import Resolver, count_of, page_request
+from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.customer_fields import ADDRESS, CUSTOMER
 from daemon.sandbox.shopify.inventory_fields import INVENTORY_ITEM, LEVEL, LOCATION, InventoryItem, StockLevel
+from daemon.sandbox.shopify.inventory_writes import ADJUSTMENT_GROUP, INVENTORY_MUTATIONS
 from daemon.sandbox.shopify.listings import Found, Listings
+from daemon.sandbox.shopify.metafields import METAFIELD, METAFIELD_MUTATIONS
 from daemon.sandbox.shopify.paging import Page, bad_request, take_page
 from daemon.sandbox.shopify.product_fields import MEDIA_IMAGE, PRODUCT, VARIANT, MediaImage
-from daemon.sandbox.shopify.state import Customer, Location, Product, Variant
+from daemon.sandbox.shopify.product_writes import PRODUCT_MUTATIONS
+from daemon.sandbox.shopify.records import Customer, Location, Metafield, Product, Variant
+from daemon.sandbox.shopify.tag_writes import TAG_MUTATIONS
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
 MAX_IDS = 250  # Shopify: "Input arguments that accept an array have a maximum size of 250"
@@ -26,6 +30,7 @@ KINDS: Mapping[type, str] = {
     Customer: "Customer",
     Location: "Location",
     MediaImage: "MediaImage",
+    Metafield: "Metafield",
 }
 
 
@@ -137,7 +142,7 @@ def _shop(_: object, info: Info) -> dict[str, Any]:
 def _installation(_: object, info: Info) -> dict[str, Any]:
     return {
         "id": gid("AppInstallation", 1),
-        "app": {"id": gid("App", 1), "title": "dongbo", "handle": "dongbo"},
+        "app": OWN_APP,
         "accessScopes": [
             {"handle": scope, "description": SCOPE_DESCRIPTIONS.get(scope, scope)}
             for scope in sorted(info.context.scopes)
@@ -167,6 +172,9 @@ _QUERIES: dict[str, Resolver] = {
 
 RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "QueryRoot": _QUERIES,
+    "Mutation": {**INVENTORY_MUTATIONS, **PRODUCT_MUTATIONS, **METAFIELD_MUTATIONS, **TAG_MUTATIONS},
+    "InventoryAdjustmentGroup": ADJUSTMENT_GROUP,
+    "Metafield": METAFIELD,
     "Product": PRODUCT,
     "ProductVariant": VARIANT,
     "InventoryItem": INVENTORY_ITEM,

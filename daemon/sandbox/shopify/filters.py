@@ -6,8 +6,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from daemon.sandbox.shopify.records import Customer, Location, Product, Variant
 from daemon.sandbox.shopify.search import Comparator, Filters, InvalidValueError, Predicate
-from daemon.sandbox.shopify.state import Customer, Location, Product, ShopState, Variant
+from daemon.sandbox.shopify.state import ShopState
 
 T = TypeVar("T")
 MakePredicate = Callable[[Comparator, str], Predicate[T]]

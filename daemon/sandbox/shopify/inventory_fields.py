@@ -9,7 +9,7 @@ from daemon.sandbox.shopify.common_fields import Resolver, count_of, identified,
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.listings import sorted_listing
 from daemon.sandbox.shopify.paging import Page, bad_request
-from daemon.sandbox.shopify.state import Level, Location, Variant
+from daemon.sandbox.shopify.records import Level, Location, Variant
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
 QUANTITY_NAMES = frozenset(
@@ -36,6 +36,7 @@ class StockLevel:
 
     variant: Variant
     level: Level
+    is_active: bool = True
 
     @property
     def id(self) -> int:
@@ -44,14 +45,22 @@ class StockLevel:
 
 
 def _levels(item: InventoryItem, info: Info, **arguments: Any) -> Page[StockLevel]:
-    levels = [StockLevel(item.variant, level) for level in item.variant.levels]
+    levels = _stock_levels(item, include_inactive=bool(arguments.get("includeInactive")))
     listing = sorted_listing(levels, lambda level: level.id, reverse=bool(arguments.get("reverse")))
     return page_of(info, listing, arguments)
 
 
 def _level(item: InventoryItem, _: Info, **arguments: Any) -> StockLevel | None:
     _kind, number = parse_gid(arguments["locationId"])
-    return next((StockLevel(item.variant, level) for level in item.variant.levels if level.location_id == number), None)
+    levels = _stock_levels(item, include_inactive=bool(arguments.get("includeInactive")))
+    return next((stock for stock in levels if stock.id == number), None)
+
+
+def _stock_levels(item: InventoryItem, *, include_inactive: bool) -> list[StockLevel]:
+    levels = [StockLevel(item.variant, level) for level in item.variant.levels]
+    if include_inactive:
+        levels += [StockLevel(item.variant, level, is_active=False) for level in item.variant.inactive_levels]
+    return levels
 
 
 def _quantities(stock: StockLevel, _: Info, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -104,7 +113,7 @@ INVENTORY_ITEM: dict[str, Resolver] = {
 LEVEL: dict[str, Resolver] = {
     "createdAt": lambda stock, _: written_time(stock.variant.created_at),
     "id": lambda stock, _: _level_id(stock, "InventoryLevel"),
-    "isActive": lambda _stock, _: True,
+    "isActive": lambda stock, _: stock.is_active,
     "item": lambda stock, _: InventoryItem(stock.variant),
     "location": lambda stock, info: info.context.state.locations[stock.level.location_id],
     "quantities": _quantities,

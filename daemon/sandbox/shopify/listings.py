@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.filters import customer_filters, location_filters, product_filters, variant_filters
 from daemon.sandbox.shopify.paging import Listing, Position
+from daemon.sandbox.shopify.records import Customer, Location, Product, Variant
 from daemon.sandbox.shopify.search import Filters, Search, compile_query
-from daemon.sandbox.shopify.state import Customer, Location, Product, ShopState, Variant
+from daemon.sandbox.shopify.state import ShopState
 
 KEPT_LISTINGS = 16
 

@@ -9,7 +9,7 @@ from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.inventory_fields import InventoryItem
 from daemon.sandbox.shopify.listings import sorted_listing, variant_sort_value
 from daemon.sandbox.shopify.paging import Page
-from daemon.sandbox.shopify.state import Product, Variant
+from daemon.sandbox.shopify.records import Product, Variant
 from daemon.sandbox.shopify.values import gid, plain_text, written_money, written_time
 
 

@@ -19,16 +19,19 @@ from graphql import ExecutionResult, GraphQLError, execute_sync
 from daemon.sandbox.catalogue import OPENED, Catalogue
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.shopify import cost
-from daemon.sandbox.shopify.access import READ_SCOPES
+from daemon.sandbox.shopify.access import ALL_SCOPES
 from daemon.sandbox.shopify.bad_rows import spoil_rows
 from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.bucket import PointBucket
+from daemon.sandbox.shopify.churn import Churn
 from daemon.sandbox.shopify.context import Context, ShopProfile
 from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
+from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.product_csv import read_products
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.stocking import stock_shop
+from daemon.sandbox.shopify.writes import AppliedWrite
 
 log = structlog.get_logger()
 
@@ -85,9 +88,12 @@ class ShopifySandbox(ShopState):
         csv: Shopify product exports that take the place of the catalogue's goods.
         token: the access token that is accepted.
         shop: the shop's handle, in front of `.myshopify.com`.
-        scopes: what the token may see.
+        scopes: what the token may see and change.
+        unstocked_share: share of variants from 0 to 1 that one of the locations does not stock.
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
+
+    `writes` is the journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand.
     """
 
     def __init__(
@@ -102,7 +108,8 @@ class ShopifySandbox(ShopState):
         csv: Sequence[Path] = (),
         token: str = "shpat_sandbox",  # noqa: S107
         shop: str = "dongbo-sandbox",
-        scopes: Collection[str] = READ_SCOPES,
+        scopes: Collection[str] = ALL_SCOPES,
+        unstocked_share: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -111,13 +118,17 @@ class ShopifySandbox(ShopState):
         self.shop = shop
         self.scopes = frozenset(scopes)
         self.requests = RequestLog()
+        self.writes: list[AppliedWrite] = []
+        self.idempotency = Idempotency(now)
         self.bucket = PointBucket(restore_rate, clock)
         self._limits = limits
         self._quirks = quirks
         self._faults = faults
         self._schema = executable_schema()
         self._documents = Documents(self._schema)
-        stock_shop(self, catalogue, seed=seed, products=read_products(csv) if csv else None)
+        products = read_products(csv) if csv else None
+        stock_shop(self, catalogue, seed=seed, products=products, unstocked_share=unstocked_share)
+        self._churn = Churn(self, seed)
         self._profile = ShopProfile(
             name="Cửa hàng thử nghiệm",
             domain=f"{shop}.myshopify.com",
@@ -134,6 +145,14 @@ class ShopifySandbox(ShopState):
         )
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
         return application
+
+    def change_something(self) -> None:
+        """One random change behind everybody's back: a sale, more often than not, or another price."""
+        self._churn.change_something()
+
+    async def churn(self, per_second: float) -> None:
+        """Change something at random, `per_second` times a second on average, until cancelled."""
+        await self._churn.run(per_second)
 
     async def _handle(self, request: web.Request) -> web.Response:
         if request.match_info["version"] != API_VERSION:
@@ -179,7 +198,9 @@ class ShopifySandbox(ShopState):
 
     def _context(self) -> Context:
         shape = self.requests.calls if self._quirks else 0
-        return Context(self, self._listings, self._profile, self.scopes, shape)
+        return Context(
+            self, self._listings, self._profile, self.scopes, shape, self.idempotency, self.writes, self._now
+        )
 
     def _run(self, operation: Operation, context: Context) -> ExecutionResult:
         return execute_sync(

@@ -1,140 +1,17 @@
 """What a Shopify shop holds, and the ways in which it changes."""
 
+import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+from daemon.sandbox.shopify.records import Customer, Level, Location, Metafield, Product, Variant
 
 Clock = Callable[[], datetime]
 
 KEEP: Decimal = Decimal("NaN")
 """Leave the compare-at price as it is."""
-
-
-@dataclass(slots=True)
-class Level:
-    """The stock of one item at one location."""
-
-    location_id: int
-    available: int
-    updated_at: datetime
-
-
-@dataclass(slots=True)
-class Variant:
-    """A product variant and its inventory item."""
-
-    id: int
-    product_id: int
-    inventory_item_id: int
-    title: str
-    sku: str | None
-    barcode: str | None
-    price: Decimal
-    compare_at_price: Decimal | None
-    position: int
-    option_values: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
-    levels: list[Level] = field(default_factory=list)
-    tracked: bool = True
-    requires_shipping: bool = True
-    taxable: bool = True
-    inventory_policy: str = "DENY"
-    grams: Decimal = Decimal(0)
-    weight_unit: str = "KILOGRAMS"
-    unit_cost: Decimal | None = None
-
-    @property
-    def inventory_quantity(self) -> int:
-        """What is available at all locations together."""
-        return sum(level.available for level in self.levels)
-
-
-@dataclass(slots=True)
-class Product:
-    """A product with its variants in their order."""
-
-    id: int
-    handle: str
-    title: str
-    description_html: str
-    vendor: str
-    product_type: str
-    tags: list[str]
-    status: str
-    option_names: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
-    published_at: datetime | None
-    variants: list[Variant] = field(default_factory=list)
-    image_url: str | None = None
-    image_alt: str | None = None
-    is_gift_card: bool = False
-    seo_title: str | None = None
-    seo_description: str | None = None
-
-    @property
-    def total_inventory(self) -> int:
-        """What is available of all tracked variants together."""
-        return sum(variant.inventory_quantity for variant in self.variants if variant.tracked)
-
-
-@dataclass(slots=True)
-class Address:
-    """A customer's postal address."""
-
-    id: int
-    first_name: str | None
-    last_name: str | None
-    address1: str | None
-    city: str | None
-    phone: str | None
-    company: str | None = None
-    address2: str | None = None
-    province: str | None = None
-    province_code: str | None = None
-    zip: str | None = None
-    country: str = "Vietnam"
-    country_code: str = "VN"
-
-
-@dataclass(slots=True)
-class Customer:
-    """A customer; the first address is the default one. `phone` is E.164."""
-
-    id: int
-    first_name: str | None
-    last_name: str | None
-    email: str | None
-    phone: str | None
-    note: str | None
-    tags: list[str]
-    state: str
-    amount_spent: Decimal
-    number_of_orders: int
-    created_at: datetime
-    updated_at: datetime
-    addresses: list[Address] = field(default_factory=list)
-
-    @property
-    def display_name(self) -> str:
-        """The name, else the email address, else the phone number, as Shopify shows it."""
-        name = " ".join(part for part in (self.first_name, self.last_name) if part)
-        return name or self.email or self.phone or ""
-
-
-@dataclass(slots=True)
-class Location:
-    """A place that holds stock; `depot_id` is the Nhanh depot that it stands for."""
-
-    id: int
-    name: str
-    depot_id: int
-    city: str
-    created_at: datetime
-    updated_at: datetime
-    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +40,7 @@ class ShopState:
         self.revision = 0
         self.observers: list[Callable[[Change], None]] = []
         self._now = now
+        self._metafield_ids = itertools.count(35_910_000_000_000, 32_768)
 
     def add_location(self, location: Location) -> None:
         """Open a location."""
@@ -205,6 +83,7 @@ class ShopState:
                 product_id=product.id,
                 inventory_item_id=item_id + number,
                 levels=[replace(level, available=0) for level in variant.levels],
+                inactive_levels=[],
                 created_at=self._now(),
                 updated_at=self._now(),
             )
@@ -254,12 +133,33 @@ class ShopState:
     def change_stock(self, variant_id: int, available: int, location_id: int | None = None) -> None:
         """Set what is available of a variant at one location, by default at the first that stocks it."""
         variant = self.variants[variant_id]
-        levels = {level.location_id: level for level in variant.levels}
-        level = variant.levels[0] if location_id is None else levels[location_id]
+        level = variant.levels[0] if location_id is None else variant.level_at(location_id)
+        if level is None:
+            raise KeyError(location_id)
         level.available = available
-        level.updated_at = self._now()
-        self._changed("inventory_levels/update", variant.inventory_item_id)
-        self._update_variant(variant)
+        self._update_level(variant, level)
+
+    def start_stocking(self, variant_id: int, location_id: int, available: int | None = None) -> Level:
+        """Stock a variant at a location where it is not; the quantity is by default what was there before, else 0."""
+        variant = self.variants[variant_id]
+        before = [level for level in variant.inactive_levels if level.location_id == location_id]
+        level = before[0] if before else Level(location_id, 0, self._now())
+        variant.inactive_levels = [other for other in variant.inactive_levels if other is not level]
+        variant.levels = [*variant.levels, level]
+        if available is not None:
+            level.available = available
+        self._update_level(variant, level)
+        return level
+
+    def stop_stocking(self, variant_id: int, location_id: int) -> None:
+        """Stop stocking a variant at a location; its quantity no longer counts."""
+        variant = self.variants[variant_id]
+        level = variant.level_at(location_id)
+        if level is None:
+            raise KeyError(location_id)
+        variant.levels = [other for other in variant.levels if other is not level]
+        variant.inactive_levels = [*variant.inactive_levels, level]
+        self._update_level(variant, level)
 
     def change_title(self, product_id: int, title: str) -> None:
         """Rename a product."""
@@ -283,6 +183,25 @@ class ShopState:
             customer.note = note
         if tags is not None:
             customer.tags = list(tags)
+        self.touch_customer(customer_id)
+
+    def change_metafield(
+        self, customer_id: int, namespace: str, key: str, value: str, type_: str = "single_line_text_field"
+    ) -> Metafield:
+        """Set a customer's metafield, whether it exists or not; the value is not checked against the type."""
+        customer = self.customers[customer_id]
+        metafield = customer.metafields.get((namespace, key))
+        if metafield is None:
+            now = self._now()
+            metafield = Metafield(next(self._metafield_ids), customer_id, namespace, key, type_, value, now, now)
+            customer.metafields[namespace, key] = metafield
+        metafield.type, metafield.value, metafield.updated_at = type_, value, self._now()
+        self.touch_customer(customer_id)
+        return metafield
+
+    def delete_metafield(self, customer_id: int, namespace: str, key: str) -> None:
+        """Remove a customer's metafield."""
+        del self.customers[customer_id].metafields[namespace, key]
         self.touch_customer(customer_id)
 
     def touch_product(self, product_id: int) -> None:
@@ -323,6 +242,12 @@ class ShopState:
     def _forget(self, variant: Variant) -> None:
         del self.variants[variant.id]
         del self.inventory_items[variant.inventory_item_id]
+
+    def _update_level(self, variant: Variant, level: Level) -> None:
+        """Shopify's schema, Product.updatedAt: inventory adjustments count as updates of the product."""
+        level.updated_at = self._now()
+        self._changed("inventory_levels/update", variant.inventory_item_id)
+        self._update_variant(variant)
 
     def _update_variant(self, variant: Variant) -> None:
         variant.updated_at = self._now()

@@ -8,12 +8,20 @@ from decimal import Decimal
 
 from daemon.sandbox.catalogue import OPENED, SNAPSHOT, Catalogue, Draws, Good, Person, ascii_slug
 from daemon.sandbox.shopify.product_csv import DEFAULT_OPTION, DEFAULT_VALUE, CsvProduct, CsvVariant
-from daemon.sandbox.shopify.state import Address, Customer, Level, Location, Product, ShopState, Variant
+from daemon.sandbox.shopify.records import Address, Customer, Level, Location, Product, Variant
+from daemon.sandbox.shopify.state import ShopState
 
 WEIGHT_UNITS = {"g": "GRAMS", "kg": "KILOGRAMS", "oz": "OUNCES", "lb": "POUNDS"}
 
 
-def stock_shop(state: ShopState, catalogue: Catalogue, *, seed: int, products: Sequence[CsvProduct] | None) -> None:
+def stock_shop(
+    state: ShopState,
+    catalogue: Catalogue,
+    *,
+    seed: int,
+    products: Sequence[CsvProduct] | None,
+    unstocked_share: float = 0.0,
+) -> None:
     """Open the locations, put the goods on sale and register the customers of a new shop.
 
     Args:
@@ -21,15 +29,17 @@ def stock_shop(state: ShopState, catalogue: Catalogue, *, seed: int, products: S
         catalogue: its depots and people; its goods too, unless `products` are given.
         seed: for what the catalogue doesn't tell.
         products: out of exports.
+        unstocked_share: share of variants from 0 to 1 that one of the locations does not stock.
     """
-    _Stocking(state, catalogue, seed).run(products)
+    _Stocking(state, catalogue, seed, unstocked_share).run(products)
 
 
 class _Stocking:
-    def __init__(self, state: ShopState, catalogue: Catalogue, seed: int) -> None:
+    def __init__(self, state: ShopState, catalogue: Catalogue, seed: int, unstocked_share: float) -> None:
         self._state = state
         self._catalogue = catalogue
         self._seed = seed
+        self._unstocked_share = unstocked_share
         self._product_ids = _ids(seed, "products", 7_590_000_000_000)
         self._variant_ids = _ids(seed, "variants", 42_420_000_000_000)
         self._item_ids = _ids(seed, "items", 44_510_000_000_000)
@@ -99,12 +109,20 @@ class _Stocking:
             updated_at=good.updated_at,
             levels=[
                 Level(place.id, good.stock.get(place.depot_id, 0), good.updated_at)
-                for place in self._state.locations.values()
+                for place in self._stocking_places(good.number)
             ],
             tracked=draws.permille(970),
             inventory_policy="CONTINUE" if draws.permille(50) else "DENY",
             grams=Decimal(draws.between(5, 120) * 10),
         )
+
+    def _stocking_places(self, number: int) -> list[Location]:
+        """The locations that stock a good: all, or all but one that is not the first."""
+        places = list(self._state.locations.values())
+        draws = Draws(self._seed, "unstocked", number)
+        if len(places) > 1 and draws.below(1_000_000) < self._unstocked_share * 1_000_000:
+            del places[draws.between(1, len(places) - 1)]
+        return places
 
     # ── Products of an export ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,8 +155,9 @@ class _Stocking:
         return product
 
     def _exported_variant(self, product: Product, position: int, exported: CsvVariant) -> Variant:
+        variant_id = next(self._variant_ids)
         return Variant(
-            id=next(self._variant_ids),
+            id=variant_id,
             product_id=product.id,
             inventory_item_id=next(self._item_ids),
             title=" / ".join(exported.option_values),
@@ -151,8 +170,8 @@ class _Stocking:
             created_at=product.created_at,
             updated_at=product.updated_at,
             levels=[
-                Level(place_id, 0 if number else exported.quantity, product.updated_at)
-                for number, place_id in enumerate(self._state.locations)
+                Level(place.id, 0 if number else exported.quantity, product.updated_at)
+                for number, place in enumerate(self._stocking_places(variant_id))
             ],
             tracked=exported.tracked,
             requires_shipping=exported.requires_shipping,

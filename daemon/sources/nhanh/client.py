@@ -80,6 +80,11 @@ class NhanhClient:
         self._inventory = RowDecoder(NhanhInventory, id_field="productId")
         self._depots = RowDecoder(NhanhDepot)
 
+    @property
+    def can_check_access(self) -> bool:
+        """Whether `check_access_token` can be asked: it needs the app's secret key."""
+        return self._secret_key is not None
+
     def __repr__(self) -> str:
         return f"NhanhClient({self.account})"
 
@@ -108,8 +113,8 @@ class NhanhClient:
     def inventory(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
     ) -> AsyncGenerator[Page[NhanhInventory], None]:
-        """The stock of all products that match, by ascending product id. Raises as `customers` does."""
-        wanted = to_api(normalise_inventory_filters(filters))
+        """The stock of all products that match, of every status, by ascending product id. Raises as `customers` does."""
+        wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_inventory_filters(filters))
         return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
 
     async def customers_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhCustomer]:
@@ -119,6 +124,11 @@ class NhanhClient:
     async def products_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhProduct]:
         """The products of these ids that exist, in as many calls as it takes."""
         return await self._by_ids("product/list", {"status": list(ALL_STATUSES)}, ids, self._products, meter)
+
+    async def inventory_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhInventory]:
+        """The stock of the products of these ids that have a stock record, in as many calls as it takes."""
+        filters: dict[str, object] = {"status": list(ALL_STATUSES)}
+        return await self._by_ids("product/inventory", filters, ids, self._inventory, meter, sort="productId")
 
     async def check_access_token(self, *, meter: CallMeter | None = None) -> NhanhAccess:
         """What the access token may do, and until when.
@@ -152,14 +162,20 @@ class NhanhClient:
         return [row.value for row in rows]
 
     async def _by_ids(
-        self, action: str, filters: dict[str, object], ids: Sequence[int], decoder: RowDecoder[T], meter: CallMeter
+        self,
+        action: str,
+        filters: dict[str, object],
+        ids: Sequence[int],
+        decoder: RowDecoder[T],
+        meter: CallMeter,
+        sort: str = "id",
     ) -> Page[T]:
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
         distinct = list(dict.fromkeys(ids))
         for start in range(0, len(distinct), MAX_IDS):
             wanted = filters | {"ids": distinct[start : start + MAX_IDS]}
-            async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE):
+            async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
                 rows += page.rows
                 bad += page.bad
         return Page(rows, bad, None)

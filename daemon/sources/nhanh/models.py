@@ -169,6 +169,11 @@ class NhanhInventory(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     prices: Prices | None = None
     inventory: Inventory | None = None
 
+    @property
+    def id(self) -> int:
+        """The product's id, by which the rows are told apart and sorted."""
+        return self.product_id
+
 
 class NhanhDepot(msgspec.Struct, gc=False, kw_only=True):
     """A depot of the business."""

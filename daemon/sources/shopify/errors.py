@@ -20,9 +20,39 @@ _STATUS_ADVICE = {
 }
 _PASSING_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
 
+# Shopify documentation, "Implementing idempotency".
+UNDER_WAY_CODES = frozenset({"IDEMPOTENCY_CONCURRENT_REQUEST"})
+KEY_LOST_CODES = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"})
+
 
 class CostExceededError(SourceRefused):
     """One query would cost more than Shopify allows: to be asked again for less at once."""
+
+
+# As in Shopify's schema: activation answers with user errors that have no code, so that their message must tell.
+CODES_OF_MESSAGES = {
+    "This request is currently in progress, please try again.": "IDEMPOTENCY_CONCURRENT_REQUEST",
+    "A previous request with this idempotency key failed. Retry with a new idempotency key.": (
+        "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
+    ),
+    "The same idempotency key cannot be used with different operation parameters.": (
+        "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"
+    ),
+}
+
+
+class IdempotencyLost(SourceError):
+    """An idempotency key is used up, and what became of its call is not said: read the present state, decide anew."""
+
+
+def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceError | None:
+    """What the error codes of a call with an idempotency key say of the key; None if they say nothing of it."""
+    found = set(codes)
+    if found & KEY_LOST_CODES:
+        return IdempotencyLost(f"{source} takes the idempotency key of a call no more: {said}.")
+    if found & UNDER_WAY_CODES:
+        return SourceUnavailable(f"{source} is still busy with an earlier attempt of the same call: {said}.")
+    return None
 
 
 def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -> SourceError | None:
@@ -83,6 +113,8 @@ def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets:
         )
     if "SHOP_INACTIVE" in codes:
         return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")
+    if (error := idempotency_failure(source, codes, said)) is not None:
+        return error
     if codes & _PASSING_CODES:
         return SourceUnavailable(f"{source} is in trouble: {said}.")
     return SourceRefused(f"{source} refused the request: {said}.")

@@ -1,6 +1,7 @@
 """The rows of Shopify as far as the daemon uses them; the rest stays in a row's own JSON."""
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from daemon.sources.decode import Moment, Note, Reference, Text, UnfitRowError, 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 _GID = re.compile(r"gid://shopify/\w+/([0-9]{1,19})(?:\?.*)?")
+_METAFIELD = re.compile(r"([A-Za-z0-9_-]{3,255})\.([A-Za-z0-9_-]{2,64})")  # Shopify's schema, MetafieldsSetInput
 _GRAMS = {
     "GRAMS": Decimal(1),
     "KILOGRAMS": Decimal(1000),
@@ -37,6 +39,11 @@ def gid_number(value: object) -> int | None:
     match = _GID.fullmatch(value) if isinstance(value, str) else None
     number = int(match[1]) if match else 0
     return number if 0 < number < 2**63 else None
+
+
+def gid(kind: str, number: int) -> str:
+    """The global id of a record, such as `gid://shopify/Product/1`."""
+    return f"gid://shopify/{kind}/{number:d}"
 
 
 class Image(msgspec.Struct, rename="camel"):
@@ -112,7 +119,10 @@ class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
     inventory_item: InventoryItem | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    document: bytes = msgspec.field(default=b"", name="_document")  # the variant's own JSON
+    levels: dict[int, int] = msgspec.field(
+        default_factory=dict, name="_levels"
+    )  # available, by location that stocks it
+    document: bytes = msgspec.field(default=b"", name="_document")  # the variant's own JSON, without its stock levels
 
     def __post_init__(self) -> None:
         self.price = check_amount("price", self.price) or Decimal(0)
@@ -124,6 +134,11 @@ class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
     def inventory_item_id(self) -> int | None:
         """The id of the inventory item, by which stock is set."""
         return self.inventory_item.id if self.inventory_item else None
+
+    @property
+    def tracked(self) -> bool | None:
+        """Whether Shopify counts the stock of it."""
+        return self.inventory_item.tracked if self.inventory_item else None
 
     @property
     def weight(self) -> Weight | None:
@@ -193,6 +208,34 @@ class _Phone(msgspec.Struct, rename="camel"):
     phone_number: Text | None = None
 
 
+class Metafield(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that the shop has added to a customer."""
+
+    value: Note  # a text, whatever the type
+    digest: Text = msgspec.field(name="compareDigest")  # stands for the value when it is compared and set
+    type: Text  # such as number_integer
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerMetafields:
+    """Which metafields of a customer hold what is pushed there; each is "namespace.key"."""
+
+    total_spent: str = "custom.total_spent"
+    tier: str = "custom.tier"
+
+
+def metafield_name(name: str) -> tuple[str, str]:
+    """Namespace and key of a metafield that is called "namespace.key".
+
+    Raises:
+        ValueError: it is not a name that Shopify takes.
+    """
+    match = _METAFIELD.fullmatch(name)
+    if match is None:
+        raise ValueError(f"The metafield {name!r} must be written as namespace.key, such as custom.tier.")
+    return match[1], match[2]
+
+
 class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     """A customer."""
 
@@ -210,6 +253,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     default_address: Address | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
+    metafields: dict[str, Metafield | None] = msgspec.field(default_factory=dict, name="_metafields")  # None: not set
 
     @property
     def email(self) -> str | None:
@@ -225,6 +269,29 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     def address_phone(self) -> str | None:
         """The phone number of the default address, every digit kept."""
         return (self.default_address.phone if self.default_address else None) or None
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where stock is kept; a deactivated one can't hold stock any more."""
+
+    id: int
+    name: str
+    is_active: bool
+
+
+class ItemStock(msgspec.Struct, frozen=True):
+    """What there is of an inventory item at present."""
+
+    tracked: bool  # whether Shopify counts its stock
+    levels: dict[int, int]  # available, by location that stocks it
+
+
+class VariantPrice(msgspec.Struct, frozen=True):
+    """What a variant costs at present."""
+
+    product_id: int
+    price: Decimal
+    compare_at_price: Decimal | None
 
 
 class Count(msgspec.Struct, frozen=True):

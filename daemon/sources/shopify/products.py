@@ -1,12 +1,14 @@
-"""Products out of an answer, each along with its variants."""
+"""Products out of an answer, each along with its variants and their stock levels."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
+from daemon.sources.shopify.endpoint import has_more, next_cursor, nodes_of
+from daemon.sources.shopify.levels import MoreLevels, read_levels
 from daemon.sources.shopify.models import ShopifyProduct, ShopifyVariant, dec_hook, gid_number
 
 MoreVariants = Callable[[str, str], Awaitable[list[Any]]]
@@ -18,19 +20,31 @@ def shopify_id(value: object) -> str | None:
     return str(number) if number is not None else None
 
 
-class ProductReader:
-    """Reads products; `more_variants` fetches those behind a product's (global id, cursor)."""
+def variants_of(products: Iterable[Any]) -> Iterator[Any]:
+    """The variants that came with these products, as far as they can be read."""
+    for product in products:
+        yield from nodes_of(product.get("variants")) if isinstance(product, dict) else ()
 
-    def __init__(self, more_variants: MoreVariants) -> None:
+
+def items_of(variants: Iterable[Any]) -> Iterator[Any]:
+    """The inventory items that came with these variants, as far as they can be read."""
+    return (variant.get("inventoryItem") for variant in variants if isinstance(variant, dict))
+
+
+class ProductReader:
+    """Reads products; the two functions fetch what is behind a (global id, cursor) of a product or inventory item."""
+
+    def __init__(self, more_variants: MoreVariants, more_levels: MoreLevels) -> None:
         self._more_variants = more_variants
+        self._more_levels = more_levels
         self._products = RowDecoder(ShopifyProduct, dec_hook=dec_hook, source_id=shopify_id)
         self._variants = RowDecoder(ShopifyVariant, dec_hook=dec_hook, source_id=shopify_id)
 
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyProduct]], list[BadRow]]:
         """Typed products with all their variants, and those that don't fit.
 
-        A product with a variant that doesn't fit doesn't either: half a product would look like deleted variants.
-        A row's document is the product without `variants`; each variant has its own.
+        A product with a variant or stock level that doesn't fit doesn't either: half a product would look like deleted
+        variants. A row's document is the product without `variants`; each variant has its own.
         """
         good: list[SourceRow[ShopifyProduct]] = []
         bad: list[BadRow] = []
@@ -46,21 +60,27 @@ class ProductReader:
             raise UnfitRowError("The row is not an object.")
         document = orjson.dumps({name: value for name, value in node.items() if name != "variants"})
         product = self._products.checked(document)
-        product.variants = [self._variant(variant) for variant in await self._all_variants(node)]
+        product.variants = [await self._variant(variant) for variant in await self._all_variants(node)]
         return SourceRow(product, document)
 
     async def _all_variants(self, node: dict[str, Any]) -> list[Any]:
         connection = node.get("variants")
         if not isinstance(connection, dict) or not isinstance(connection.get("nodes"), list):
             raise UnfitRowError("The field variants is missing.")
+        nodes: list[Any] = connection["nodes"]
+        if not has_more(connection):
+            return nodes
         following = next_cursor(connection)
-        more = await self._more_variants(node["id"], following) if following is not None else []
-        return [*connection["nodes"], *more]
+        if following is None:
+            raise UnfitRowError("The variants are not all there, and it is not said where the others are.")
+        return [*nodes, *await self._more_variants(node["id"], following)]
 
-    def _variant(self, node: Any) -> ShopifyVariant:
-        document = orjson.dumps(node)
+    async def _variant(self, node: Any) -> ShopifyVariant:
+        document = orjson.dumps(_without_levels(node))
         try:
             variant = self._variants.checked(document)
+            if variant.inventory_item is not None:
+                variant.levels = await read_levels(node["inventoryItem"], self._more_levels)
         except UnfitRowError as error:
             identifier = shopify_id(node.get("id")) if isinstance(node, dict) else None
             raise UnfitRowError(f"Variant {identifier or 'without a readable id'}: {error}") from error
@@ -68,10 +88,8 @@ class ProductReader:
         return variant
 
 
-def next_cursor(connection: dict[str, Any]) -> str | None:
-    """Where to go on behind this page of a connection; None: this was its last."""
-    info = connection.get("pageInfo")
-    if not isinstance(info, dict) or not info.get("hasNextPage"):
-        return None
-    cursor = info.get("endCursor")
-    return cursor if isinstance(cursor, str) else None
+def _without_levels(variant: Any) -> Any:
+    item = variant.get("inventoryItem") if isinstance(variant, dict) else None
+    if not isinstance(item, dict):
+        return variant
+    return variant | {"inventoryItem": {name: value for name, value in item.items() if name != "inventoryLevels"}}

@@ -1,0 +1,157 @@
+"""What a Shopify shop is made of."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(slots=True)
+class Level:
+    """The stock of one item at one location."""
+
+    location_id: int
+    available: int
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class Variant:
+    """A product variant and its inventory item."""
+
+    id: int
+    product_id: int
+    inventory_item_id: int
+    title: str
+    sku: str | None
+    barcode: str | None
+    price: Decimal
+    compare_at_price: Decimal | None
+    position: int
+    option_values: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    levels: list[Level] = field(default_factory=list)  # where the item is stocked, zero included
+    inactive_levels: list[Level] = field(default_factory=list)  # where it was stocked before
+    tracked: bool = True
+    requires_shipping: bool = True
+    taxable: bool = True
+    inventory_policy: str = "DENY"
+    grams: Decimal = Decimal(0)
+    weight_unit: str = "KILOGRAMS"
+    unit_cost: Decimal | None = None
+
+    @property
+    def inventory_quantity(self) -> int:
+        """What is available at all locations together."""
+        return sum(level.available for level in self.levels)
+
+    def level_at(self, location_id: int) -> Level | None:
+        """The stock at a location; None where the item is not stocked."""
+        return next((level for level in self.levels if level.location_id == location_id), None)
+
+
+@dataclass(slots=True)
+class Product:
+    """A product with its variants in their order."""
+
+    id: int
+    handle: str
+    title: str
+    description_html: str
+    vendor: str
+    product_type: str
+    tags: list[str]
+    status: str
+    option_names: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    variants: list[Variant] = field(default_factory=list)
+    image_url: str | None = None
+    image_alt: str | None = None
+    is_gift_card: bool = False
+    seo_title: str | None = None
+    seo_description: str | None = None
+
+    @property
+    def total_inventory(self) -> int:
+        """What is available of all tracked variants together."""
+        return sum(variant.inventory_quantity for variant in self.variants if variant.tracked)
+
+
+@dataclass(slots=True)
+class Metafield:
+    """A custom field of a customer; the value is a text whatever its type."""
+
+    id: int
+    owner_id: int
+    namespace: str
+    key: str
+    type: str
+    value: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def compare_digest(self) -> str:
+        """Stands for the stored value in compare-and-set: the same value has the same digest."""
+        return hashlib.sha256(f"{self.type}\n{self.value}".encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class Address:
+    """A customer's postal address."""
+
+    id: int
+    first_name: str | None
+    last_name: str | None
+    address1: str | None
+    city: str | None
+    phone: str | None
+    company: str | None = None
+    address2: str | None = None
+    province: str | None = None
+    province_code: str | None = None
+    zip: str | None = None
+    country: str = "Vietnam"
+    country_code: str = "VN"
+
+
+@dataclass(slots=True)
+class Customer:
+    """A customer; the first address is the default one. `phone` is E.164."""
+
+    id: int
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    phone: str | None
+    note: str | None
+    tags: list[str]
+    state: str
+    amount_spent: Decimal
+    number_of_orders: int
+    created_at: datetime
+    updated_at: datetime
+    addresses: list[Address] = field(default_factory=list)
+    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)  # by namespace and key
+
+    @property
+    def display_name(self) -> str:
+        """The name, else the email address, else the phone number, as Shopify shows it."""
+        name = " ".join(part for part in (self.first_name, self.last_name) if part)
+        return name or self.email or self.phone or ""
+
+
+@dataclass(slots=True)
+class Location:
+    """A place that holds stock; `depot_id` is the Nhanh depot that it stands for."""
+
+    id: int
+    name: str
+    depot_id: int
+    city: str
+    created_at: datetime
+    updated_at: datetime
+    is_active: bool = True

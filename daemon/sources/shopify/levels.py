@@ -1,0 +1,64 @@
+"""Stock levels out of an answer: what is available of an inventory item at each location that stocks it."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from daemon.sources.decode import UnfitRowError
+from daemon.sources.shopify.endpoint import has_more, next_cursor
+from daemon.sources.shopify.models import gid_number
+
+MoreLevels = Callable[[str, str], Awaitable[list[Any]]]
+
+_INT32 = range(-(2**31), 2**31)  # GraphQL specification, "Int"
+
+
+def cut_short(items: Iterable[Any]) -> int:
+    """How many of these inventory items, as they came, have more levels than came with them."""
+    return sum(has_more(item["inventoryLevels"]) for item in items if _has_levels(item))
+
+
+async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int, int]:
+    """All levels of an inventory item; `more_levels` fetches those behind an item's (global id, cursor).
+
+    Raises:
+        UnfitRowError: a level can't be read.
+    """
+    if not _has_levels(item):
+        raise UnfitRowError("The field inventoryItem.inventoryLevels is missing.")
+    connection = item["inventoryLevels"]
+    nodes = connection["nodes"]
+    if has_more(connection):
+        following = next_cursor(connection)
+        if following is None:
+            raise UnfitRowError("The stock levels are not all there, and it is not said where the others are.")
+        nodes = [*nodes, *await more_levels(item["id"], following)]
+    return dict(map(_level, nodes))
+
+
+def quantity_of(level: Any) -> int:
+    """What is available at the location of a level.
+
+    Raises:
+        UnfitRowError: that can't be read.
+    """
+    try:
+        (available,) = level["quantities"]
+        quantity = available["quantity"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnfitRowError("A stock level holds no available quantity.") from error
+    if not isinstance(quantity, int) or isinstance(quantity, bool) or quantity not in _INT32:
+        raise UnfitRowError(f"The available quantity of a stock level is no whole number: {str(quantity)[:100]!r}.")
+    return quantity
+
+
+def _level(node: Any) -> tuple[int, int]:
+    location = node.get("location") if isinstance(node, dict) else None
+    number = gid_number(location.get("id")) if isinstance(location, dict) else None
+    if number is None:
+        raise UnfitRowError("A stock level does not say of which location it is.")
+    return number, quantity_of(node)
+
+
+def _has_levels(item: Any) -> bool:
+    connection = item.get("inventoryLevels") if isinstance(item, dict) else None
+    return isinstance(connection, dict) and isinstance(connection.get("nodes"), list)

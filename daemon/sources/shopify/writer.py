@@ -1,0 +1,264 @@
+"""Writing to Shopify: stock, prices, metafields and tags of customers."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from daemon.sources.decode import UnfitRowError
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify import operations
+from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint
+from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
+from daemon.sources.shopify.levels import quantity_of
+from daemon.sources.shopify.models import VariantPrice, gid, gid_number, metafield_name
+from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.stock import read_price
+from daemon.sources.shopify.writes import (
+    ANY,
+    MAX_METAFIELD_CHANGES,
+    MAX_PRICE_CHANGES,
+    MAX_STOCK_CHANGES,
+    UNCHANGED,
+    UNCONFIRMED,
+    MetafieldChange,
+    MetafieldOutcome,
+    PriceChange,
+    PriceOutcome,
+    StockChange,
+    WriteError,
+)
+
+T = TypeVar("T")
+
+
+class ShopifyWriter:
+    """Writes to a shop; every method is one mutation, repeated until its answer has been read.
+
+    A repetition is harmless for one of two reasons. Stock and activation carry an idempotency key, and all attempts of
+    a call send the same one: Shopify acts on the first of them. Prices, metafields and tags are absolute values, so
+    that writing them twice comes to the same. Of a metafield that is compared and set, an attempt whose answer was lost
+    makes the next one stale: the caller reads it again, and finds nothing left to write.
+
+    All methods raise SourceRefused, RateLimited or SourceUnavailable after the retries. What Shopify refuses of the
+    changes themselves is returned.
+    """
+
+    def __init__(self, endpoint: GraphqlEndpoint) -> None:
+        self._endpoint = endpoint
+
+    async def set_stock(
+        self, changes: Sequence[StockChange], *, key: UUID, reference: str, meter: CallMeter
+    ) -> list[WriteError]:
+        """Set available quantities, all or none: without errors, all of them are set, otherwise none is.
+
+        Args:
+            changes: at most 250, each of another item or location.
+            key: of this call with these changes, and never of another one.
+            reference: a URI that says in Shopify's history of the stock where the change came from.
+            meter: counts the call.
+
+        Raises:
+            IdempotencyLost: the key is used up, and it is not known what became of the changes.
+            ValueError: there are too many changes.
+        """
+        if not _fits(changes, MAX_STOCK_CHANGES):
+            return []
+        quantities = [
+            {
+                "inventoryItemId": gid("InventoryItem", change.item_id),
+                "locationId": gid("Location", change.location_id),
+                "quantity": change.quantity,
+                "changeFromQuantity": change.expected,  # must be sent, even if it is null
+            }
+            for change in changes
+        ]
+        sent = {"name": "available", "reason": "correction", "referenceDocumentUri": reference}
+        variables = {"input": sent | {"quantities": quantities}, "key": str(key)}
+
+        def read(payload: dict[str, Any]) -> list[WriteError]:
+            return self._keyed_errors(payload, len(changes))
+
+        return await self._mutate(operations.SET_STOCK, "inventorySetQuantities", variables, read, meter)
+
+    async def activate_item(self, item_id: int, location_id: int, *, key: UUID, meter: CallMeter) -> int | WriteError:
+        """Stock an item at a location, and return what is available there: what it had when it was last stocked.
+
+        `key` is of this item and location, and never of others. Nothing happens to an item that is stocked there.
+
+        Raises:
+            IdempotencyLost: the key is used up, and it is not known whether the item was activated.
+        """
+        variables = {
+            "itemId": gid("InventoryItem", item_id),
+            "locationId": gid("Location", location_id),
+            "key": str(key),
+        }
+
+        def read(payload: dict[str, Any]) -> int | WriteError:
+            if errors := self._keyed_errors(payload, 1):
+                return WriteError(0, errors[0].code, "; ".join(error.message for error in errors))
+            return quantity_of(payload["inventoryLevel"])
+
+        return await self._mutate(operations.ACTIVATE_ITEM, "inventoryActivate", variables, read, meter)
+
+    async def set_prices(self, product_id: int, changes: Sequence[PriceChange], *, meter: CallMeter) -> PriceOutcome:
+        """Set prices of variants of one product, each by itself: one that is refused does not keep the others back.
+
+        `changes`: at most 250, each of another variant.
+
+        Raises:
+            ValueError: there are too many changes, or an amount is not a number.
+        """
+        if not _fits(changes, MAX_PRICE_CHANGES):
+            return PriceOutcome()
+        variables = {"productId": gid("Product", product_id), "variants": [_price_input(change) for change in changes]}
+
+        def read(payload: dict[str, Any]) -> PriceOutcome:
+            return _price_outcome(payload, product_id, changes)
+
+        return await self._mutate(operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter)
+
+    async def set_metafields(self, changes: Sequence[MetafieldChange], *, meter: CallMeter) -> MetafieldOutcome:
+        """Set metafields of customers, at most 25 and all or none.
+
+        Raises:
+            ValueError: there are too many changes, or a name is not "namespace.key".
+        """
+        if not _fits(changes, MAX_METAFIELD_CHANGES):
+            return MetafieldOutcome()
+        variables = {"metafields": [_metafield_input(change) for change in changes]}
+
+        def read(payload: dict[str, Any]) -> MetafieldOutcome:
+            return _metafield_outcome(payload, changes)
+
+        return await self._mutate(operations.SET_METAFIELDS, "metafieldsSet", variables, read, meter)
+
+    async def add_tags(self, customer_id: int, tags: Sequence[str], *, meter: CallMeter) -> list[WriteError]:
+        """Add tags to a customer; those that are there already stay."""
+        return await self._change_tags(operations.ADD_TAGS, "tagsAdd", customer_id, tags, meter)
+
+    async def remove_tags(self, customer_id: int, tags: Sequence[str], *, meter: CallMeter) -> list[WriteError]:
+        """Remove tags from a customer; those that are not there don't matter."""
+        return await self._change_tags(operations.REMOVE_TAGS, "tagsRemove", customer_id, tags, meter)
+
+    async def _change_tags(
+        self, operation: Operation, field: str, customer_id: int, tags: Sequence[str], meter: CallMeter
+    ) -> list[WriteError]:
+        if not tags:
+            return []
+        variables = {"id": gid("Customer", customer_id), "tags": list(tags)}
+        return await self._mutate(operation, field, variables, lambda payload: _errors(payload, len(tags)), meter)
+
+    async def _mutate(
+        self,
+        operation: Operation,
+        field: str,
+        variables: dict[str, Any],
+        read: Callable[[dict[str, Any]], T],
+        meter: CallMeter,
+    ) -> T:
+        def read_data(data: dict[str, Any]) -> T:
+            try:
+                return read(data[field])
+            except (AttributeError, KeyError, TypeError, UnfitRowError) as error:
+                raise self._endpoint.unreadable(operation) from error
+
+        return await self._endpoint.call(operation, variables, meter, read=read_data, estimate=SMALL_COST)
+
+    def _keyed_errors(self, payload: dict[str, Any], changes: int) -> list[WriteError]:
+        errors = _errors(payload, changes)
+        said = "; ".join(error.message for error in errors)
+        failure = idempotency_failure(self._endpoint.source, (error.code for error in errors), said)
+        if failure is not None:
+            raise failure
+        return errors
+
+
+def _fits(changes: Sequence[object], most: int) -> bool:
+    """Whether there is anything to write; raises ValueError if it is more than one call takes."""
+    if len(changes) > most:
+        raise ValueError(f"One call takes at most {most} changes, not {len(changes)}.")
+    return bool(changes)
+
+
+def _errors(payload: dict[str, Any], changes: int) -> list[WriteError]:
+    return [_error(error, changes) for error in payload["userErrors"]]
+
+
+def _error(error: dict[str, Any], changes: int) -> WriteError:
+    index = error.get("elementIndex")
+    if index is None:  # such as ["input", "quantities", "3", "quantity"]
+        index = next((int(step) for step in error.get("field") or () if str(step).isdecimal()), None)
+    known = isinstance(index, int) and index < changes
+    message = str(error["message"])
+    code = str(error.get("code") or CODES_OF_MESSAGES.get(message, ""))
+    return WriteError(index if known else None, code, message)
+
+
+def _price_input(change: PriceChange) -> dict[str, Any]:
+    sent: dict[str, Any] = {"id": gid("ProductVariant", change.variant_id)}
+    if change.price is not UNCHANGED:
+        sent["price"] = _plain(change.price)
+    if change.compare_at_price is not UNCHANGED:
+        sent["compareAtPrice"] = None if change.compare_at_price is None else _plain(change.compare_at_price)
+    return sent
+
+
+def _plain(amount: Decimal) -> str:
+    """The amount in digits, never with an exponent."""
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no price.")
+    return f"{amount:f}"
+
+
+def _price_outcome(payload: dict[str, Any], product_id: int, changes: Sequence[PriceChange]) -> PriceOutcome:
+    errors = _errors(payload, len(changes))
+    refused = {changes[error.index].variant_id for error in errors if error.index is not None}
+    applied = {
+        number: price
+        for number, price in _prices(payload.get("productVariants") or (), product_id)
+        if number not in refused and any(change.variant_id == number for change in changes)
+    }
+    if all(error.index is not None for error in errors):
+        errors += [
+            WriteError(index, UNCONFIRMED, "Shopify's answer does not mention the variant.")
+            for index, change in enumerate(changes)
+            if change.variant_id not in applied and change.variant_id not in refused
+        ]
+    return PriceOutcome(applied, errors)
+
+
+def _prices(variants: Iterable[dict[str, Any]], product_id: int) -> Iterable[tuple[int, VariantPrice]]:
+    for variant in variants:
+        number = gid_number(variant["id"])
+        if number is None:
+            raise UnfitRowError("The field id is no id of Shopify's.")
+        yield number, read_price(variant, product_id)
+
+
+def _metafield_input(change: MetafieldChange) -> dict[str, Any]:
+    namespace, key = metafield_name(change.name)
+    sent: dict[str, Any] = {
+        "ownerId": gid("Customer", change.customer_id),
+        "namespace": namespace,
+        "key": key,
+        "type": change.type,
+        "value": change.value,
+    }
+    # Left out, it compares nothing; null means that there must be none yet.
+    return sent if change.expected_digest is ANY else sent | {"compareDigest": change.expected_digest}
+
+
+def _metafield_outcome(payload: dict[str, Any], changes: Sequence[MetafieldChange]) -> MetafieldOutcome:
+    if errors := _errors(payload, len(changes)):
+        return MetafieldOutcome(errors=errors)
+    digests = {
+        (gid_number(metafield["owner"]["id"]), f"{metafield['namespace']}.{metafield['key']}"): metafield[
+            "compareDigest"
+        ]
+        for metafield in payload["metafields"]
+    }
+    return MetafieldOutcome(
+        {(change.customer_id, change.name): str(digests[change.customer_id, change.name]) for change in changes}
+    )

@@ -1,0 +1,93 @@
+"""What is written to Shopify, and what Shopify says to it."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Final, Literal
+
+from daemon.sources.shopify.models import VariantPrice
+
+MAX_STOCK_CHANGES = 250  # Shopify documentation, "API limits": at most 250 entries in an array of arguments
+MAX_PRICE_CHANGES = 250
+MAX_METAFIELD_CHANGES = 25  # Shopify's schema, metafieldsSet
+
+# The value has changed since it was read: read it again and decide anew.
+STALE_CODES = frozenset({"CHANGE_FROM_QUANTITY_STALE", "COMPARE_QUANTITY_STALE"})
+METAFIELD_STALE_CODES = frozenset({"STALE_OBJECT", "INVALID_COMPARE_DIGEST"})
+
+# The item may have to be activated at the location. Up to 2026-01 Shopify said so by a code of its own, which is not in
+# its schema any more; INVALID_LOCATION is the nearest. As an item that was deactivated keeps its quantity since
+# 2026-04, it may even be set without becoming active: activate what was read as not stocked, don't wait for these.
+NOT_STOCKED_CODES = frozenset({"ITEM_NOT_STOCKED_AT_LOCATION", "INVALID_LOCATION"})
+
+# The item does not exist any more.
+ITEM_GONE_CODES = frozenset({"INVALID_INVENTORY_ITEM"})
+PRICE_GONE_CODES = frozenset({"PRODUCT_DOES_NOT_EXIST", "PRODUCT_VARIANT_DOES_NOT_EXIST"})
+
+UNCONFIRMED = "UNCONFIRMED"  # a code of ours: the answer mentions the change neither as made nor as refused
+
+
+class Sentinel(Enum):
+    """Values that stand for the absence of one where None has a meaning."""
+
+    UNCHANGED = "unchanged"  # leave the field as it is
+    ANY = "any"  # write whatever is there now
+
+
+UNCHANGED: Final = Sentinel.UNCHANGED
+ANY: Final = Sentinel.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class StockChange:
+    """Set what is available of an item at a location."""
+
+    item_id: int
+    location_id: int
+    expected: int | None  # what must be there now; None overwrites anything
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """Set the prices of a variant, in the shop's currency; None as compare-at price removes it."""
+
+    variant_id: int
+    price: Decimal | Literal[Sentinel.UNCHANGED] = UNCHANGED
+    compare_at_price: Decimal | Literal[Sentinel.UNCHANGED] | None = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class MetafieldChange:
+    """Set a metafield of a customer."""
+
+    customer_id: int
+    name: str  # namespace.key
+    type: str  # such as number_integer
+    value: str
+    expected_digest: str | Literal[Sentinel.ANY] | None  # of the present value; None: it must not be set yet
+
+
+@dataclass(frozen=True, slots=True)
+class WriteError:
+    """Why Shopify did not write."""
+
+    index: int | None  # of the change that was given; None: it concerns the call as a whole
+    code: str  # as in Shopify's schema; empty where that has none: activation and tags
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceOutcome:
+    """What became of price changes: each is in one of the two, unless an error concerns the call as a whole."""
+
+    applied: dict[int, VariantPrice] = field(default_factory=dict)  # by variant, as Shopify says it is now
+    errors: list[WriteError] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class MetafieldOutcome:
+    """What became of metafield changes: all have their new digests, or there are errors and none was applied."""
+
+    digests: dict[tuple[int, str], str] = field(default_factory=dict)  # by customer and name of the metafield
+    errors: list[WriteError] = field(default_factory=list)
