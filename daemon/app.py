@@ -31,6 +31,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.status.parts import StatusParts
 from daemon.status.server import serving
+from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
 from daemon.wiring import Parts, check_schedules, job_policy, make_schedules, make_stores
 
@@ -243,6 +244,7 @@ class Application:
                 await daemon.jobs.prune(retention)
                 async with daemon.database.acquire() as connection:
                     await fires.prune_fires(connection, datetime.now(UTC) - retention)
+                    await pushes.prune(connection, retention)
             except (DatabaseError, PostgresError, InterfaceError, OSError) as error:
                 log.warning("pruning_failed", error=str(error), next_step="tried again later")
             await asyncio.sleep(PRUNE_INTERVAL)

@@ -4,7 +4,7 @@ import socket
 
 import aiohttp
 
-from daemon.config import ResolvedSecrets, Settings, StoreSecrets, StoreSettings
+from daemon.config import CustomerSyncSettings, ResolvedSecrets, Settings, StoreSecrets, StoreSettings
 from daemon.database.pool import Database
 from daemon.errors import ConfigError, JobError
 from daemon.ids import StoreName, WorkerName
@@ -14,12 +14,14 @@ from daemon.jobs.model import JobType
 from daemon.jobs.queue import JobQueue
 from daemon.jobs.runner import JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
+from daemon.jobs.steps import Steps
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
 from daemon.schedules.scheduler import Scheduler
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import CustomerMetafields
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
 
 
@@ -57,9 +59,16 @@ def make_store(
             shop=settings.shopify.shop,
             access_token=secrets.shopify_access_token.get_secret_value(),
             base_url=settings.shopify.base_url,
+            customer_metafields=_metafields(settings.customer_sync),
             limits=limits,
         )
-    return Store(name, nhanh, shopify)
+    return Store(name, nhanh, shopify, settings.product_sync, settings.customer_sync)
+
+
+def _metafields(settings: CustomerSyncSettings | None) -> CustomerMetafields:
+    if settings is None:
+        return CustomerMetafields()
+    return CustomerMetafields(settings.total_spent, settings.tier or CustomerMetafields().tier)
 
 
 def make_schedules(settings: Settings) -> list[ScheduleSpec]:
@@ -69,11 +78,11 @@ def make_schedules(settings: Settings) -> list[ScheduleSpec]:
             name=schedule.name,
             store=schedule.store,
             kind=schedule.kind,
-            expression=schedule.cron,
+            expression=schedule.expression,
             zone=settings.zone_of(schedule),
             misfire=schedule.misfire,
             job_type=schedule.job,
-            params=schedule.params.to_json(),
+            params=schedule.to_params(),
         )
         for schedule in settings.schedules
     ]
@@ -126,7 +135,13 @@ class Parts:
         self.jobs = Jobs(
             database, self.notifier, lambda request: self.registry.admit(request), settings.jobs.max_attempts
         )
-        self.runner = JobRunner(database, self.notifier, lambda job: self.registry.run(job), retry_policy(settings))
+        self.runner = JobRunner(
+            database,
+            self.notifier,
+            lambda job: self.registry.run(job),
+            retry_policy(settings),
+            Steps(database, self.hub, self.jobs),
+        )
         self.queue = JobQueue(
             database,
             self.runner.run,

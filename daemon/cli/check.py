@@ -7,9 +7,12 @@ import typer
 from daemon.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from daemon.config import Settings
+    from daemon.schedules.model import Timetable
 
 FIRES_SHOWN = 5
 
@@ -68,7 +71,7 @@ def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
 def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
     from datetime import UTC, datetime
 
-    from daemon.schedules.cron import next_fires
+    from daemon.schedules.interval import make_timetable
 
     now = datetime.now(UTC)
     return [
@@ -76,13 +79,23 @@ def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
             "name": schedule.name,
             "store": schedule.store,
             "job": schedule.job,
-            "cron": schedule.cron,
+            "cron": schedule.expression,
             "timezone": str(zone),
-            "next": [fire.astimezone(zone).isoformat() for fire in next_fires(schedule.cron, now, zone, FIRES_SHOWN)],
+            "next": [fire.astimezone(zone).isoformat() for fire in _fires(timetable, now)],
         }
         for schedule in settings.schedules
         for zone in (settings.zone_of(schedule),)
+        for timetable in (make_timetable(schedule.expression, zone),)
     ]
+
+
+def _fires(timetable: "Timetable", after: "datetime") -> "Iterator[datetime]":
+    for _ in range(FIRES_SHOWN):
+        fire = timetable.next_fire(after)
+        if fire is None:
+            return
+        yield fire
+        after = fire
 
 
 def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from daemon.cli.findings import Finding, failed, ok, warning
-from daemon.config import NhanhSettings, ResolvedSecrets, Settings, ShopifySettings, StoreSecrets
+from daemon.config import NhanhSettings, ResolvedSecrets, Settings, ShopifySettings, StoreSecrets, StoreSettings
 from daemon.errors import SourceError, SourceRefused
 from daemon.jobs.model import JobType
 from daemon.sources.http import Backoff, open_session
@@ -19,11 +19,14 @@ from daemon.sources.shopify.client import ShopifyClient
 
 EXPIRES_SOON = 30  # days
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
-# Shopify documentation, "Access scopes": what the queries of each pull touch.
+# Shopify documentation, "Access scopes": what the operations of each job touch.
 NEEDED_SCOPES = {
     JobType.PULL_SHOPIFY_PRODUCTS: ("read_products", "read_inventory"),
     JobType.PULL_SHOPIFY_CUSTOMERS: ("read_customers",),
 }
+SCOPES_OF_STOCK = ("read_products", "write_inventory", "read_locations")
+SCOPES_OF_PRICES = ("write_products",)
+SCOPES_OF_CUSTOMERS = ("write_customers",)
 
 
 async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
@@ -34,14 +37,18 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
     async with open_session() as session:
         for name, store in settings.stores.items():
             if store.nhanh is not None:
-                findings += await _check_nhanh(f"{name} nhanh", session, store.nhanh, secrets.stores[name])
+                findings += await _check_nhanh(f"{name} nhanh", session, store, store.nhanh, secrets.stores[name])
             if store.shopify is not None:
-                findings += await _check_shopify(f"{name} shopify", session, store.shopify, secrets.stores[name])
+                findings += await _check_shopify(f"{name} shopify", session, store, store.shopify, secrets.stores[name])
     return findings
 
 
 async def _check_nhanh(
-    subject: str, session: aiohttp.ClientSession, settings: NhanhSettings, secrets: StoreSecrets
+    subject: str,
+    session: aiohttp.ClientSession,
+    store: StoreSettings,
+    settings: NhanhSettings,
+    secrets: StoreSecrets,
 ) -> list[Finding]:
     client = NhanhClient(
         session,
@@ -67,9 +74,26 @@ async def _check_nhanh(
     meter = CallMeter()
     pulls: Mapping[JobType, AsyncIterator[object]] = {
         JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
         JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
     }
-    return findings + [await _try_first_page(subject, job_type, pages) for job_type, pages in pulls.items()]
+    findings += [await _try_first_page(subject, job_type, pages) for job_type, pages in pulls.items()]
+    return findings + await _check_depots(subject, client, store)
+
+
+async def _check_depots(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
+    """The depots with their names, for whoever writes `locations`, and whether those that are written there exist."""
+    try:
+        depots = {depot.id: depot.name for depot in await client.depots()}
+    except SourceError as error:
+        return [_unreachable(f"{subject} depots", error)]
+    findings = [ok(subject, f"depots: {_named(depots)}")]
+    wanted = store.product_sync.depots_of.values() if store.product_sync else ()
+    missing = sorted({depot for group in wanted for depot in group} - depots.keys())
+    if missing:
+        detail = f"product_sync.locations names depots that the access token can't see: {', '.join(map(str, missing))}"
+        findings.append(failed(subject, detail, "correct the numbers, or authorise the app for all depots"))
+    return findings
 
 
 def _judge_access(subject: str, access: NhanhAccess, settings: NhanhSettings) -> list[Finding]:
@@ -114,7 +138,11 @@ async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[
 
 
 async def _check_shopify(
-    subject: str, session: aiohttp.ClientSession, settings: ShopifySettings, secrets: StoreSecrets
+    subject: str,
+    session: aiohttp.ClientSession,
+    store: StoreSettings,
+    settings: ShopifySettings,
+    secrets: StoreSecrets,
 ) -> list[Finding]:
     client = ShopifyClient(
         session,
@@ -129,7 +157,7 @@ async def _check_shopify(
     except SourceError as error:
         return [_unreachable(subject, error)]
     findings = [ok(subject, f"the access token is good; granted scopes: {', '.join(sorted(granted)) or 'none'}")]
-    for job_type, needed in NEEDED_SCOPES.items():
+    for job_type, needed in _needed_scopes(store).items():
         # Who may write a thing may read it.
         missing = [scope for scope in needed if not {scope, scope.replace("read_", "write_")} & granted]
         if missing:
@@ -138,7 +166,41 @@ async def _check_shopify(
             findings.append(failed(subject, detail, advice))
         else:
             findings.append(ok(subject, f"{job_type} can run"))
+    if {"read_locations", "write_locations", "read_inventory", "write_inventory"} & granted:
+        findings += await _check_locations(subject, client, store)
     return findings
+
+
+async def _check_locations(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
+    """The locations with their names, and whether those of the configuration exist."""
+    try:
+        locations = {place.id: place.name for place in await client.locations() if place.is_active}
+    except SourceError as error:
+        return [_unreachable(f"{subject} locations", error)]
+    findings = [ok(subject, f"locations: {_named(locations)}")]
+    missing = sorted((store.product_sync.depots_of.keys() if store.product_sync else set()) - locations.keys())
+    if missing:
+        detail = f"product_sync.locations names locations that are not there: {', '.join(map(str, missing))}"
+        findings.append(failed(subject, detail, "take the numbers of active locations"))
+    return findings
+
+
+def _needed_scopes(store: StoreSettings) -> dict[JobType, tuple[str, ...]]:
+    needed = dict(NEEDED_SCOPES)
+    if store.product_sync is not None:
+        sync = store.product_sync
+        pushes_prices = sync.price is not None or sync.compare_at_price is not None
+        needed[JobType.SYNC_PRODUCTS] = (
+            *(SCOPES_OF_STOCK if sync.locations else ()),
+            *(SCOPES_OF_PRICES if pushes_prices else ()),
+        )
+    if store.customer_sync is not None:
+        needed[JobType.SYNC_CUSTOMERS] = SCOPES_OF_CUSTOMERS
+    return needed
+
+
+def _named(places: Mapping[int, str | None]) -> str:
+    return ", ".join(f"{number} ({name})" if name else str(number) for number, name in places.items()) or "none"
 
 
 def _unreachable(subject: str, error: SourceError) -> Finding:

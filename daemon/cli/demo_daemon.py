@@ -19,11 +19,19 @@ from daemon.config import DEMO_CONFIG, Settings, load_settings
 from daemon.database.state_lock import state_lock
 from daemon.errors import DongboError, ListenError, StateDirectoryError
 from daemon.ids import StoreName
+from daemon.jobs.model import JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 
 STORE = StoreName("demo")
 FIRST_PORT = 8765
 PORTS_TRIED = 100
+PULLS = (
+    JobType.PULL_NHANH_INVENTORY,
+    JobType.PULL_NHANH_PRODUCTS,
+    JobType.PULL_SHOPIFY_PRODUCTS,
+    JobType.PULL_NHANH_CUSTOMERS,
+    JobType.PULL_SHOPIFY_CUSTOMERS,
+)
 # Large enough to watch the progress and to meet the rate limits, small enough to be done within a minute.
 SHOP = SandboxSettings(products=1_200, customers=8_000, churn_per_second=1.0)
 
@@ -69,6 +77,7 @@ def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
             file.touch(0o600)
             file.write_text(secret, "utf-8")
             text = _replace(text, f'{{ env = "{name}" }}', f"{{ file = {_toml_text(str(file))} }}")
+        text = _replace(text, '{ "68000000000" = [1] }', _locations(sandbox))
         text = _replace(text, '"http://127.0.0.1:8766"', f'"{sandbox.nhanh_url}"')
         text = _replace(text, '"http://127.0.0.1:8767"', f'"{sandbox.shopify_url}"')
         text = _replace(text, f'"127.0.0.1:{FIRST_PORT}"', f'"127.0.0.1:{port}"')
@@ -102,17 +111,18 @@ async def _guide(
     if opens_browser:
         await asyncio.to_thread(_open_browser, address)
     async with connect(target_of(settings, path, None)) as client:
-        await _run_schedules(client, settings)
+        await _pull_everything(client)
         with open_view(sys.stderr, zone=settings.timezone, summarise=True) as view:
             await following.watch(client, view, remark=lambda _text: None)  # the daemon goes when the demo ends
 
 
-async def _run_schedules(client: DaemonClient, settings: Settings) -> None:
-    for schedule in settings.schedules:
+async def _pull_everything(client: DaemonClient) -> None:
+    """In full: the sandbox begins anew with every demo, while the database remembers the last one."""
+    for job_type in PULLS:
         try:
-            await client.run_schedule(schedule.name)
-        except DongboError as error:  # it will fire within a minute or two by itself
-            output.say(f"dongbo: {schedule.name} was not run at once: {error}")
+            await client.submit(job_type, STORE, {"full": True, "restart": True, "allow_deletions": True})
+        except DongboError as error:  # a schedule will fire within a minute or two by itself
+            output.say(f"dongbo: {job_type} was not run at once: {error}")
 
 
 def _welcome(settings: Settings, address: str, path: Path) -> str:
@@ -124,16 +134,23 @@ and the daemon keeps up with it.
 
 {page}
 
-All pulls run once now, and then again by their schedules; next:
+All pulls run once now, and then all of it by its schedules; next:
 {fires_text}
 
 In another terminal:
   export DONGBO_CONFIG={path}
   dongbo jobs watch
+  dongbo map list --state ambiguous
   dongbo doctor
 
 Ctrl-C ends everything; the next `dongbo demo` finds its data again.
 """
+
+
+def _locations(sandbox: Sandbox) -> str:
+    """Which depots the sandbox's locations stand for."""
+    locations = (f'"{location.id}" = [{location.depot_id}]' for location in sandbox.shopify.locations.values())
+    return f"{{ {', '.join(locations)} }}"
 
 
 def _free_port() -> int:

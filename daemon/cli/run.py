@@ -40,14 +40,15 @@ def what_happens(settings: "Settings", address: str) -> list[str]:
     """Where the job page is and what fires when, in words."""
     from datetime import UTC, datetime
 
-    from daemon.schedules.cron import next_fire
+    from daemon.schedules.interval import make_timetable
 
     now = datetime.now(UTC)
     lines = [f"Job page: {address}"]
     for schedule in settings.schedules:
         zone = settings.zone_of(schedule)
-        fire = next_fire(schedule.cron, now, zone).astimezone(zone)
-        lines.append(f"  {fire:%a %d %b %H:%M}  {schedule.name}: {schedule.job} of {schedule.store}")
+        fire = make_timetable(schedule.expression, zone).next_fire(now)
+        when = f"{fire.astimezone(zone):%a %d %b %H:%M}" if fire else "never"
+        lines.append(f"  {when}  {schedule.name}: {schedule.job} of {schedule.store}")
     if not settings.schedules:
         lines.append("  No schedules: jobs run when you ask for them, such as with `dongbo pull`.")
     return lines

@@ -24,6 +24,9 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 CREDENTIAL_PATTERN = r"^[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,254}$"
 ABSOLUTE_PATH_PATTERN = r"^/"
+LOCATION_PATTERN = r"^[1-9][0-9]{0,17}$"
+METAFIELD_PATTERN = r"^[A-Za-z0-9_-]{3,255}\.[A-Za-z0-9_-]{2,64}$"
+TIER_PATTERN = r"^[^,\s][^,]{0,38}$"
 HOST_PATTERN = r"^[A-Za-z0-9.-]+$|^\[[0-9A-Fa-f:.]+\]$"
 
 REFERENCE_FORMS = '{ env = "NAME" }, { credential = "name" } or { file = "/path" }'

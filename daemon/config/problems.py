@@ -19,6 +19,9 @@ PATTERNS = {
     fields.VARIABLE_PATTERN: "must be the name of an environment variable, such as NHANH_TOKEN",
     fields.CREDENTIAL_PATTERN: 'must be the name of a credential, such as "nhanh-token", not a path',
     fields.ABSOLUTE_PATH_PATTERN: "must be an absolute path, beginning with /",
+    fields.LOCATION_PATTERN: 'must be the number of a Shopify location in quotes, such as "68000032768"',
+    fields.METAFIELD_PATTERN: 'must be the namespace and the key of a metafield, such as "custom.total_spent"',
+    fields.TIER_PATTERN: "must be 1 to 39 characters without a comma, for it is a tag, too",
     fields.HOST_PATTERN: 'must be a host name without scheme and port, such as "dongbo.example.com"',
 }
 LIMITS = {
@@ -36,6 +39,7 @@ WANTED = {
     "list": "an array",
     "dict": "a table",
     "model": "a table",
+    "model_attributes": "a table",
 }
 
 
@@ -87,7 +91,9 @@ def _path(details: ErrorDetails, document: Mapping[str, Any]) -> KeyPath:
         here = here[part]
         path = (*path, part)
     if details["type"] == "missing" or _contains(here, last):
-        path = (*path, last)
+        path, here = (*path, last), here.get(last) if isinstance(here, dict) else here[last]
+    if details["type"].startswith("union_tag_") and isinstance(here, dict):
+        path = (*path, "kind")
     return path
 
 
@@ -113,6 +119,10 @@ def _sentence(details: ErrorDetails, path: KeyPath, schema: Mapping[str, Any]) -
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
             return f"{_show(value)} is unknown{_suggest(str(value), expected)}"
+        case "union_tag_invalid":
+            return f"{_show(context['tag'])} is unknown{_suggest(str(context['tag']), _kinds(path, schema))}"
+        case "union_tag_not_found" if isinstance(value, dict):
+            return f"is missing; known here: {', '.join(_kinds(path, schema))}"
         case "string_pattern_mismatch":
             return PATTERNS[context["pattern"]]
         case "string_too_short":
@@ -135,6 +145,10 @@ def _suggest(word: str, known: list[str]) -> str:
     if close:
         return f"; did you mean {quote(next(name for name in known if name.lower() == close[0]))}?"
     return f"; known here: {', '.join(known)}" if known else ""
+
+
+def _kinds(path: KeyPath, schema: Mapping[str, Any]) -> list[str]:
+    return [table["properties"]["kind"]["const"] for table in _tables_at(path[:-1], schema)]
 
 
 def _meaning(path: KeyPath, schema: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ the models refuse the document. What has the wrong type is passed over: the mode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from daemon.config.settings import source_of
+from daemon.config.settings import section_of, sources_of
 from daemon.config.toml_lines import KeyPath
 from daemon.jobs.model import JobType
 
@@ -40,9 +40,17 @@ def _check_store(schedule: Mapping[str, Any], stores: Mapping[str, Any]) -> Iter
         known = ", ".join(f'"{name}"' for name in stores) or "none"
         yield "store", f'there is no store "{store}" in this file (stores: {known})'
         return
-    job = schedule.get("job")
-    if not isinstance(job, str) or job not in JobType.__members__ or not isinstance(stores[store], dict):
+    tables = stores[store]
+    job = JobType.PRODUCT_CHAIN if schedule.get("kind") == "product" else schedule.get("job")
+    if not isinstance(job, str) or job not in JobType.__members__ or not isinstance(tables, dict):
         return
-    source = source_of(JobType(job))
-    if source is not None and source not in stores[store]:
-        yield "job", f"{job} needs {SOURCE_NAMES[source]}: add a table [stores.{store}.{source}], or name another store"
+    key = "kind" if schedule.get("kind") == "product" else "job"
+    for source in sources_of(JobType(job)):
+        if source not in tables:
+            yield (
+                key,
+                f"{job} needs {SOURCE_NAMES[source]}: add a table [stores.{store}.{source}], or name another store",
+            )
+    section = section_of(JobType(job))
+    if section is not None and section not in tables:
+        yield key, f"{job} needs to know what to push: add a table [stores.{store}.{section}]"

@@ -5,6 +5,7 @@ The models check what can be judged inside one table; whether a schedule's store
 """
 
 import re
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,10 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_va
 from daemon.config.address import ListenAddress, check_base_url, parse_listen
 from daemon.config.fields import (
     HOST_PATTERN,
+    LOCATION_PATTERN,
+    METAFIELD_PATTERN,
     NAME_PATTERN,
+    TIER_PATTERN,
     BaseUrl,
     DatabaseUrl,
     SecretRef,
@@ -27,6 +31,8 @@ from daemon.schedules.cron import parse as parse_cron
 
 SHOP_HANDLE = re.compile(r"([a-z0-9][a-z0-9-]*)(\.myshopify\.com)?", re.ASCII)
 LARGEST_ID = 2**63 - 1  # bigint
+LocationId = Annotated[str, Field(pattern=LOCATION_PATTERN)]  # keys are text in TOML
+DepotId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 class DatabaseSettings(Section):
@@ -154,11 +160,135 @@ class ShopifySettings(Section):
         return self.base_url or f"https://{self.shop}.myshopify.com"
 
 
+class ProductSyncSettings(Section):
+    """What of the products goes from Nhanh.vn to Shopify, and when a person is asked first."""
+
+    locations: dict[LocationId, Annotated[tuple[DepotId, ...], Field(strict=False)]] = Field(
+        default={},
+        description="Shopify location id = [Nhanh.vn depot ids]: the depots of one location add up.",
+        examples=[{"68000032768": [110001, 110002]}],
+    )
+    stock_figure: Literal["available", "remain"] = Field(
+        default="available", description="Which stock of Nhanh.vn: without what is reserved, or all that is there."
+    )
+    price: Literal["retail", "wholesale"] | None = Field(
+        default=None, description="Which price of Nhanh.vn becomes the price; without it, prices are left alone."
+    )
+    compare_at_price: Literal["old"] | None = Field(
+        default=None,
+        description="Nhanh.vn's old price becomes the compare-at price where it is higher than the price.",
+    )
+    max_zeroed: int = Field(
+        default=20, ge=0, description="A sync that would set more items than this to zero stops and asks."
+    )
+    large_price_change: float = Field(
+        default=0.3, gt=0, le=1, description="Share of the present price from which a change counts as large."
+    )
+    max_large_price_changes: int = Field(
+        default=20, ge=0, description="A sync with more large price changes than this stops and asks."
+    )
+
+    @field_validator("locations")
+    @classmethod
+    def _depots_count_once(cls, locations: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        seen: dict[int, str] = {}
+        for location, depots in locations.items():
+            if not depots:
+                raise ValueError(f"location {location} has no depots: name some, or leave it out")
+            for depot in depots:
+                if depot in seen:
+                    raise ValueError(f"depot {depot} stands for location {seen[depot]} already: it would count twice")
+                seen[depot] = location
+        return locations
+
+    @model_validator(mode="after")
+    def _require_something(self) -> Self:
+        if not self.locations and self.price is None and self.compare_at_price is None:
+            raise ValueError("it says nothing to sync: add locations, price or compare_at_price")
+        return self
+
+    @property
+    def depots_of(self) -> dict[int, tuple[int, ...]]:
+        """The depots of each location, by its id."""
+        return {int(location): depots for location, depots in self.locations.items()}
+
+
+class TierSettings(Section):
+    """A tier that customers reach."""
+
+    name: str = Field(pattern=TIER_PATTERN, description="Its name, which is the tag, too.")
+    threshold: Annotated[int, Field(ge=0, le=10**15)] = Field(
+        alias="from", description="Total spent from which a customer belongs to it, in the shop's currency."
+    )
+
+
+# The tiers of the system that this one replaces, in VND.
+DEFAULT_TIERS = tuple(
+    TierSettings.model_validate({"name": name, "from": millions * 1_000_000})
+    for name, millions in (
+        ("MEMBER", 0),
+        ("SILVER", 3),
+        ("GOLD", 6),
+        ("PLATINUM", 10),
+        ("DIAMOND", 20),
+        ("BLACK_DIAMOND", 100),
+    )
+)
+
+
+class CustomerSyncSettings(Section):
+    """What of the customers goes from Nhanh.vn to Shopify."""
+
+    total_spent: str = Field(
+        default="custom.total_spent",
+        pattern=METAFIELD_PATTERN,
+        description="The customer metafield (namespace.key, number_integer) that gets the total spent.",
+    )
+    tier: str | None = Field(
+        default=None,
+        pattern=METAFIELD_PATTERN,
+        description="The customer metafield (single_line_text_field) that gets the tier's name.",
+    )
+    tier_tags: bool = Field(default=True, description="Whether a customer is tagged with the tier's name.")
+    minimum_change: int = Field(
+        default=1000, ge=0, description="Smaller changes of the total are left alone, unless the tier changes."
+    )
+    phones_in_notes: bool = Field(
+        default=False, description="Whether customers are also matched by phone numbers in their notes."
+    )
+    tiers: Annotated[tuple[TierSettings, ...], Field(strict=False)] = Field(
+        default=DEFAULT_TIERS, description="The tiers, lowest first."
+    )
+
+    @field_validator("tiers")
+    @classmethod
+    def _in_order(cls, tiers: tuple[TierSettings, ...]) -> tuple[TierSettings, ...]:
+        for lower, higher in pairwise(tiers):
+            if higher.threshold <= lower.threshold:
+                raise ValueError(f'tiers go from low to high, but "{higher.name}" does not lie above "{lower.name}"')
+        if len({tier.name.casefold() for tier in tiers}) < len(tiers):
+            raise ValueError("two tiers have the same name; Shopify's tags know no upper and lower case")
+        return tiers
+
+    @field_validator("tier")
+    @classmethod
+    def _not_the_total(cls, tier: str | None, info: ValidationInfo) -> str | None:
+        if tier is not None and tier == info.data.get("total_spent"):
+            raise ValueError(f"{tier} is the metafield of the total spent already")
+        return tier
+
+
 class StoreSettings(Section):
     """One business: its Nhanh.vn point of sale, its Shopify store, or both."""
 
     nhanh: NhanhSettings | None = Field(default=None, description="The point of sale.")
     shopify: ShopifySettings | None = Field(default=None, description="The web shop.")
+    product_sync: ProductSyncSettings | None = Field(
+        default=None, description="What of the products goes to Shopify; without it, nothing is pushed."
+    )
+    customer_sync: CustomerSyncSettings | None = Field(
+        default=None, description="What of the customers goes to Shopify; without it, nothing is pushed."
+    )
 
     @model_validator(mode="after")
     def _require_a_source(self) -> Self:
@@ -167,9 +297,10 @@ class StoreSettings(Section):
         return self
 
 
-class PullParams(Section):
-    """What a scheduled pull is asked for."""
+class JobParams(Section):
+    """What a scheduled job is asked for."""
 
+    dry_run: bool = Field(default=False, description="Of matching and syncing: only say what would be done.")
     full: bool = Field(default=False, description="Pull everything, not only what changed, and find deletions.")
     filters: Annotated[dict[str, JsonValue], BeforeValidator(quote_dates)] | None = Field(
         default=None, description="Filters of a pull from Nhanh.vn; of PULL_SHOPIFY_PRODUCTS: status."
@@ -203,7 +334,7 @@ class CronSchedule(_ScheduleBase):
         examples=["0 2 * * *", "*/15 8-22 * * MON-SAT"],
     )
     job: JobType = Field(strict=False, description="The job that it starts.")
-    params: PullParams = Field(default=PullParams(), description="What it asks of the job.")
+    params: JobParams = Field(default=JobParams(), description="What it asks of the job.")
 
     @field_validator("cron")
     @classmethod
@@ -213,17 +344,67 @@ class CronSchedule(_ScheduleBase):
 
     @field_validator("params")
     @classmethod
-    def _fit_the_source(cls, params: PullParams, info: ValidationInfo) -> PullParams:
+    def _fit_the_source(cls, params: JobParams, info: ValidationInfo) -> JobParams:
         job = info.data.get("job")
         if params.filters is not None and job in (JobType.PULL_SHOPIFY_CUSTOMERS, JobType.NOOP):
             raise ValueError(f"{job} takes no filters; a pull from Shopify takes a query")
-        if params.query is not None and job is not None and source_of(job) != "shopify":
+        if params.query is not None and job is not None and sources_of(job) != ("shopify",):
             raise ValueError("a query is for pulls from Shopify; a pull from Nhanh.vn takes filters")
         return params
 
+    @property
+    def expression(self) -> str:
+        """When it fires."""
+        return self.cron
 
-# A further kind is one more class, with its own `kind`: Annotated[CronSchedule | …, Field(discriminator="kind")]
-Schedule = CronSchedule
+    def to_params(self) -> dict[str, Any]:
+        """The `params` of its job."""
+        return self.params.to_json()
+
+
+class ProductSchedule(_ScheduleBase):
+    """The product chain of a store: pull the stock (and the products), match, push what differs."""
+
+    kind: Literal["product"] = Field(description='The kind of schedule: "product".')
+    cron: str | None = Field(default=None, description="As of a cron schedule; or every_minutes.")
+    every_minutes: int | None = Field(
+        default=None, ge=1, le=1440, description="Fires at multiples of so many minutes since midnight UTC."
+    )
+    pull_products: bool = Field(
+        default=True,
+        description="Also pull what changed in the products of both sides: new ones, prices, stock sold at Shopify.",
+    )
+
+    @field_validator("cron")
+    @classmethod
+    def _must_fire(cls, cron: str | None) -> str | None:
+        if cron is not None:
+            parse_cron(cron)
+        return cron
+
+    @model_validator(mode="after")
+    def _one_timetable(self) -> Self:
+        if (self.cron is None) == (self.every_minutes is None):
+            raise ValueError("say either cron or every_minutes")
+        return self
+
+    @property
+    def job(self) -> JobType:
+        """The job that it starts."""
+        return JobType.PRODUCT_CHAIN
+
+    @property
+    def expression(self) -> str:
+        """When it fires."""
+        return self.cron if self.cron is not None else f"every {self.every_minutes} min"
+
+    def to_params(self) -> dict[str, Any]:
+        """The `params` of its job."""
+        return {"pull_products": self.pull_products}
+
+
+# A further kind is one more class with its own `kind`.
+Schedule = Annotated[CronSchedule | ProductSchedule, Field(discriminator="kind")]
 
 
 class Settings(Section):
@@ -247,22 +428,43 @@ class Settings(Section):
         return schedule.timezone or self.timezone
 
 
-def source_of(job: JobType) -> Literal["nhanh", "shopify"] | None:
-    """The source that a job of this type reads, and that its store must therefore have; None where it needs none."""
+def sources_of(job: JobType) -> tuple[Literal["nhanh", "shopify"], ...]:
+    """The sources that a job of this type talks to, and that its store must therefore have."""
     match job:
-        case JobType.PULL_NHANH_PRODUCTS | JobType.PULL_NHANH_CUSTOMERS:
-            return "nhanh"
+        case JobType.PULL_NHANH_PRODUCTS | JobType.PULL_NHANH_INVENTORY | JobType.PULL_NHANH_CUSTOMERS:
+            return ("nhanh",)
         case JobType.PULL_SHOPIFY_PRODUCTS | JobType.PULL_SHOPIFY_CUSTOMERS:
-            return "shopify"
+            return ("shopify",)
+        case (
+            JobType.MATCH_PRODUCTS
+            | JobType.MATCH_CUSTOMERS
+            | JobType.SYNC_PRODUCTS
+            | JobType.SYNC_CUSTOMERS
+            | JobType.PRODUCT_CHAIN
+        ):
+            return ("nhanh", "shopify")
         case JobType.NOOP:
+            return ()
+
+
+def section_of(job: JobType) -> Literal["product_sync", "customer_sync"] | None:
+    """The table of the store without which a job of this type has nothing to go by."""
+    match job:
+        case JobType.SYNC_PRODUCTS | JobType.PRODUCT_CHAIN:
+            return "product_sync"
+        case JobType.SYNC_CUSTOMERS:
+            return "customer_sync"
+        case _:
             return None
 
 
 def with_base_urls(settings: Settings, store: StoreName, *, nhanh_url: str, shopify_url: str) -> Settings:
     """The settings with the sources of one store at other addresses, such as those of a sandbox."""
     sources = settings.stores[store]
-    moved = StoreSettings(
-        nhanh=sources.nhanh and sources.nhanh.model_copy(update={"base_url": check_base_url(nhanh_url)}),
-        shopify=sources.shopify and sources.shopify.model_copy(update={"base_url": check_base_url(shopify_url)}),
+    moved = sources.model_copy(
+        update={
+            "nhanh": sources.nhanh and sources.nhanh.model_copy(update={"base_url": check_base_url(nhanh_url)}),
+            "shopify": sources.shopify and sources.shopify.model_copy(update={"base_url": check_base_url(shopify_url)}),
+        }
     )
     return settings.model_copy(update={"stores": {**settings.stores, store: moved}})

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daemon.database.pool import Connection, Database
 from daemon.ids import RunToken
@@ -15,6 +15,9 @@ from daemon.jobs import failures, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, Job
+
+if TYPE_CHECKING:
+    from daemon.jobs.steps import Steps
 
 P = TypeVar("P")
 
@@ -40,11 +43,26 @@ class RunStopped(Exception):
         self.reason = reason
 
 
+class ApprovalNeeded(Exception):
+    """Ends a run with a question to a person; what would be done is in `dongbo.approval_items`.
+
+    Args:
+        reason: what the run would do, and what to look at before approving it, in plain sentences.
+        metadata: figures to show with it.
+    """
+
+    def __init__(self, reason: str, **metadata: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.metadata = metadata
+
+
 class PageTransaction:
     """The transaction in which a page's rows, the job's counters and its checkpoint are committed together."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, checkpoint: object) -> None:
         self.connection = connection
+        self.checkpoint = checkpoint  # may be replaced by what only the page's own statements tell
         self.counted = Counters()
         self.dead_letters: list[DeadLetter] = []
         self.metadata: dict[str, Any] = {}
@@ -62,8 +80,11 @@ class PageTransaction:
 class JobContext:
     """One run of a job. All its writes carry the run's token: after a take-over they have no effect and end the run."""
 
-    def __init__(self, job: Job, token: RunToken, database: Database, notifier: JobNotifier) -> None:
+    def __init__(
+        self, job: Job, token: RunToken, database: Database, notifier: JobNotifier, steps: "Steps | None" = None
+    ) -> None:
         self.job = job
+        self._steps = steps
         self._token = token
         self._database = database
         self._notifier = notifier
@@ -87,6 +108,18 @@ class JobContext:
     def params(self) -> Mapping[str, Any]:
         """The parameters, in the canonical form that submitting gave them."""
         return self.job.params
+
+    @property
+    def steps(self) -> "Steps":
+        """Runs other jobs as steps of this one."""
+        if self._steps is None:
+            raise RuntimeError("this runner was made without steps")
+        return self._steps
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether a person has approved what an earlier run of this job asked about."""
+        return "approved_at" in self.job.metadata
 
     @property
     def processed(self) -> int:
@@ -186,7 +219,7 @@ class JobContext:
         is to stop.
         """
         async with self._database.acquire_for_work() as connection, connection.transaction():
-            page = PageTransaction(connection)
+            page = PageTransaction(connection, checkpoint)
             yield page
             if page.dead_letters:
                 await failures.insert(connection, self.job.id, page.dead_letters)
@@ -196,7 +229,7 @@ class JobContext:
                 self.job.id,
                 self._token,
                 page.counted,
-                checkpoint,
+                page.checkpoint,
                 progress,
                 is_progress=pages > 0,
             )

@@ -13,17 +13,24 @@ class JobType(StrEnum):
     """Every operation that the daemon can carry out. The values are stored and shown to people."""
 
     PULL_NHANH_PRODUCTS = "PULL_NHANH_PRODUCTS"
+    PULL_NHANH_INVENTORY = "PULL_NHANH_INVENTORY"
     PULL_NHANH_CUSTOMERS = "PULL_NHANH_CUSTOMERS"
     PULL_SHOPIFY_PRODUCTS = "PULL_SHOPIFY_PRODUCTS"
     PULL_SHOPIFY_CUSTOMERS = "PULL_SHOPIFY_CUSTOMERS"
+    MATCH_PRODUCTS = "MATCH_PRODUCTS"
+    MATCH_CUSTOMERS = "MATCH_CUSTOMERS"
+    SYNC_PRODUCTS = "SYNC_PRODUCTS"
+    SYNC_CUSTOMERS = "SYNC_CUSTOMERS"
+    PRODUCT_CHAIN = "PRODUCT_CHAIN"  # the steps of a product schedule, each a job of its own
     NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. A job is live until it has reached one of the three terminal states."""
+    """Where a job stands. One that waits for a person's approval is neither live nor has it ended."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -32,6 +39,11 @@ class JobStatus(StrEnum):
     def is_live(self) -> bool:
         """Whether the job has still to run or runs."""
         return self in (JobStatus.PENDING, JobStatus.RUNNING)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens to the job by itself or by an approval."""
+        return self in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class JobTrigger(StrEnum):
@@ -105,6 +117,7 @@ class Job:
     started_at: datetime | None
     updated_at: datetime
     completed_at: datetime | None
+    parent_id: JobId | None = None  # of a step: the job that it is a step of
 
     def to_json(self) -> dict[str, Any]:
         """The job as the endpoint shows it: the table's column names, without the run token, plus `eta_seconds`."""

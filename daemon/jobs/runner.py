@@ -11,14 +11,15 @@ from uuid import uuid4
 import asyncpg
 import structlog
 
-from daemon.database.pool import Database, is_connection_error
+from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DatabaseError, DatabaseUnavailable, DongboError, RateLimited, SourceUnavailable
 from daemon.ids import JobId, RunToken, WorkerName
 from daemon.jobs import store
-from daemon.jobs.context import JobContext, RunStopped, StopReason
+from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StopReason
 from daemon.jobs.events import EventHub, JobNotifier
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.queue import Requeue
+from daemon.jobs.steps import Steps
 
 log = structlog.get_logger()
 
@@ -58,11 +59,13 @@ class JobRunner:
         notifier: JobNotifier,
         run_task: Callable[[JobContext], Awaitable[None]],
         retry: RetryPolicy,
+        steps: Steps | None = None,
     ) -> None:
         self._database = database
         self._notifier = notifier
         self._run_task = run_task
         self._retry = retry
+        self._steps = steps
         self._active: dict[JobId, JobContext] = {}
         self._is_closed = False
         self._stops = 0  # how often all runs were told to stop: one that is being claimed meanwhile has missed it
@@ -114,7 +117,7 @@ class JobRunner:
         if job.schedule is not None:
             keys["schedule"] = job.schedule
         with structlog.contextvars.bound_contextvars(**keys):
-            context = JobContext(job, token, self._database, self._notifier)
+            context = JobContext(job, token, self._database, self._notifier, self._steps)
             self._active[job.id] = context
             if self._stops != stops:
                 context.stop(StopReason.SHUTDOWN if self._is_closed else StopReason.DATABASE_LOST)
@@ -140,6 +143,9 @@ class JobRunner:
             await self._run_task(context)
         except RunStopped as stopped:
             return await self._stopped(context, token, stopped.reason)
+        except ApprovalNeeded as question:
+            await self._ask(context, token, question)
+            return None
         except (SourceUnavailable, RateLimited) as error:
             return await self._failed_attempt(context, token, error)
         except DatabaseError as error:
@@ -204,13 +210,42 @@ class JobRunner:
         log.info("job_released", reason=reason, processed=context.processed)
         return Requeue(AT_ONCE, reason) if job.status.is_live else None
 
-    async def _finish(self, context: JobContext, token: RunToken, status: JobStatus, error: str | None) -> None:
-        metadata = context.costs() | context.overall_rate()
-        job = await self._record(lambda c: store.finish(c, context.job.id, token, status, error, metadata))
+    async def _ask(self, context: JobContext, token: RunToken, question: ApprovalNeeded) -> None:
+        """End the run until a person has decided; a question that an older run has asked is taken back."""
+        metadata = context.costs() | context.overall_rate() | question.metadata
+
+        async def ask(connection: Connection) -> Job | None:
+            async with connection.transaction():
+                reason = f"A newer run, job {context.job.id}, asks in its place."
+                replaced.extend(await store.replace_waiting(connection, context.job, token, reason))
+                return await store.await_approval(connection, context.job.id, token, question.reason, metadata)
+
+        replaced: list[JobId] = []
+        job = await self._record(ask)
         if job is None:
             log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
             return
-        self._notifier.changed(job.id, at_once=True)
+        for job_id in (*replaced, job.id):
+            self._notifier.changed(job_id, at_once=True)
+        log.warning("approval_needed", reason=question.reason, next_step=f"dongbo jobs approve|reject {job.id}")
+
+    async def _finish(self, context: JobContext, token: RunToken, status: JobStatus, error: str | None) -> None:
+        metadata = context.costs() | context.overall_rate()
+        replaced: list[JobId] = []
+
+        async def finish(connection: Connection) -> Job | None:
+            async with connection.transaction():
+                if status is JobStatus.COMPLETED and not context.params.get("dry_run"):
+                    reason = f"A newer run, job {context.job.id}, has completed: there is nothing left to approve."
+                    replaced.extend(await store.replace_waiting(connection, context.job, token, reason))
+                return await store.finish(connection, context.job.id, token, status, error, metadata)
+
+        job = await self._record(finish)
+        if job is None:
+            log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+            return
+        for job_id in (*replaced, job.id):
+            self._notifier.changed(job_id, at_once=True)
         level = "error" if status is JobStatus.FAILED else "info"
         counters = {name: getattr(job, name) for name in ("processed", "created", "updated", "skipped", "failed")}
         getattr(log, level)("job_ended", status=str(status), error=error, **counters)

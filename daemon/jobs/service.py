@@ -73,6 +73,7 @@ class Jobs:
         request: JobRequest,
         schedule: ScheduleName | None = None,
         fire_time: datetime | None = None,
+        parent_id: JobId | None = None,
     ) -> Submission:
         """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
         admission = self._admit(request)
@@ -87,6 +88,7 @@ class Jobs:
                 fire_time=fire_time,
                 params=admission.params,
                 max_attempts=self._max_attempts,
+                parent_id=parent_id,
             )
             job = await store.insert_unless_live(connection, new)
             if job is not None:
@@ -116,13 +118,20 @@ class Jobs:
         store_name: StoreName | None = None,
         job_type: JobType | None = None,
         status: JobStatus | None = None,
+        parent: JobId | None = None,
         before: JobId | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """Jobs, newest first; `before` is the last id of the previous page."""
+        """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
         async with self._database.acquire() as connection:
             return await store.list_jobs(
-                connection, store=store_name, job_type=job_type, status=status, before=before, limit=limit
+                connection,
+                store=store_name,
+                job_type=job_type,
+                status=status,
+                parent=parent,
+                before=before,
+                limit=limit,
             )
 
     async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
@@ -172,6 +181,33 @@ class Jobs:
         self.announce(job)
         return job
 
+    async def approve(self, job_id: JobId) -> Job:
+        """Let a job that waits for approval carry out what it has asked about.
+
+        Raises JobNotFound, InvalidTransition if it does not wait, and LiveJobExists.
+        """
+        try:
+            async with self._database.acquire() as connection, connection.transaction():
+                job = await store.approve(connection, job_id, self._max_attempts)
+                if job is not None:
+                    await queue.enqueue(connection, job.id, self._lane_of(job))
+        except UniqueViolationError:
+            raise await self._live_instead_of(job_id) from None
+        if job is None:
+            raise _waits_not(await self.get(job_id))
+        self.announce(job)
+        return job
+
+    async def reject(self, job_id: JobId) -> Job:
+        """End a job that waits for approval. Raises JobNotFound, and InvalidTransition if it does not wait."""
+        async with self._database.acquire() as connection:
+            job = await store.reject(connection, job_id, "Rejected by a person: nothing of it was carried out.")
+        if job is None:
+            raise _waits_not(await self.get(job_id))
+        self._notifier.changed(job_id, at_once=True)
+        log.info("job_rejected", store=job.store, job_id=str(job.id), type=str(job.type))
+        return job
+
     async def prune(self, older_than: timedelta) -> int:
         """Delete jobs that ended longer ago, their dead letters, and the queue's log; how many jobs were deleted."""
         deleted = 0
@@ -191,7 +227,7 @@ class Jobs:
         return self._admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params)).lane
 
     async def _retry_rows(self, job: Job) -> Job:
-        if job.status.is_live:
+        if not job.status.has_ended:
             raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows when it has ended")
         async with self._database.acquire() as connection:
             unresolved = await failures.count_unresolved(connection, job.id)
@@ -209,6 +245,10 @@ class Jobs:
 
 def _live(job: Job) -> LiveJobExists:
     return LiveJobExists(f"A {job.type} job of store {job.store} is {job.status} already: {job.id}", job.id)
+
+
+def _waits_not(job: Job) -> InvalidTransition:
+    return InvalidTransition(f"Job {job.id} is {job.status}: there is nothing to approve or reject")
 
 
 def _unknown(job_id: JobId) -> JobNotFound:

@@ -24,8 +24,8 @@ IS_LIVE = "status IN ('PENDING', 'RUNNING')"
 
 INSERT_UNLESS_LIVE = f"""
 INSERT INTO dongbo.background_jobs
-    (id, store, type, lane, status, trigger, schedule, fire_time, params, max_attempts)
-VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9)
+    (id, store, type, lane, status, trigger, schedule, fire_time, params, max_attempts, parent_id)
+VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9, $10)
 ON CONFLICT (store, type) WHERE {IS_LIVE} DO NOTHING
 RETURNING {COLUMNS}
 """
@@ -39,7 +39,7 @@ GET_MANY = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = ANY($1)"
 LIST = f"""
 SELECT {COLUMNS} FROM dongbo.background_jobs
 WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR status = $3)
-  AND ($4::uuid IS NULL OR id < $4)
+  AND ($4::uuid IS NULL OR id < $4) AND ($6::uuid IS NULL OR parent_id = $6)
 ORDER BY id DESC LIMIT $5
 """
 
@@ -102,6 +102,40 @@ WHERE id = $1 AND run_token = $2
 RETURNING {COLUMNS}
 """
 
+AWAIT_APPROVAL = f"""
+UPDATE dongbo.background_jobs
+SET run_token = NULL, worker = NULL, error = $3, metadata = metadata || $4,
+    status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'AWAITING_APPROVAL' END,
+    completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END, {TOUCH}
+WHERE id = $1 AND run_token = $2
+RETURNING {COLUMNS}
+"""
+
+# What an older run asks about is of the past once a newer one has looked.
+REPLACE_WAITING = f"""
+UPDATE dongbo.background_jobs
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, {TOUCH}
+WHERE store = $1 AND type = $2 AND id <> $3 AND status = 'AWAITING_APPROVAL'
+  AND EXISTS (SELECT FROM dongbo.background_jobs AS newer WHERE newer.id = $3 AND newer.run_token = $5)
+RETURNING id
+"""
+
+APPROVE = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', attempt = 0, max_attempts = $2, not_before = NULL, error = NULL, {TOUCH},
+    metadata = metadata || jsonb_build_object('approved_at', clock_timestamp())
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
+RETURNING {COLUMNS}
+"""
+
+REJECT = f"""
+UPDATE dongbo.background_jobs
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $2, {TOUCH},
+    metadata = metadata || jsonb_build_object('rejected_at', clock_timestamp())
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
+RETURNING {COLUMNS}
+"""
+
 RELEASE_ORPHANS = f"""
 UPDATE dongbo.background_jobs
 SET {BACK_TO_QUEUE}, attempt = CASE WHEN $2 THEN greatest(attempt - 1, 0) ELSE attempt END, {TOUCH}
@@ -112,9 +146,9 @@ RETURNING id
 REQUEST_CANCEL = f"""
 UPDATE dongbo.background_jobs
 SET cancel_requested = true,
-    completed_at = CASE WHEN status = 'PENDING' THEN clock_timestamp() END,
-    status = CASE WHEN status = 'PENDING' THEN 'CANCELLED' ELSE status END, {TOUCH}
-WHERE id = $1 AND {IS_LIVE}
+    completed_at = CASE WHEN status <> 'RUNNING' THEN clock_timestamp() END,
+    status = CASE WHEN status <> 'RUNNING' THEN 'CANCELLED' ELSE status END, {TOUCH}
+WHERE id = $1 AND ({IS_LIVE} OR status = 'AWAITING_APPROVAL')
 RETURNING {COLUMNS}
 """
 
@@ -185,6 +219,7 @@ class NewJob:
     fire_time: datetime | None
     params: Mapping[str, Any]
     max_attempts: int
+    parent_id: JobId | None = None
 
 
 async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
@@ -200,6 +235,7 @@ async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
         new.fire_time,
         encode(new.params),
         new.max_attempts,
+        new.parent_id,
     )
     return _job(row) if row else None
 
@@ -227,11 +263,12 @@ async def list_jobs(
     store: StoreName | None = None,
     job_type: JobType | None = None,
     status: JobStatus | None = None,
+    parent: JobId | None = None,
     before: JobId | None = None,
     limit: int = 50,
 ) -> list[Job]:
-    """Jobs, newest first; `before` is the last id of the previous page."""
-    rows = await connection.fetch(LIST, store, job_type, status, before, limit)
+    """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
+    rows = await connection.fetch(LIST, store, job_type, status, before, limit, parent)
     return [_job(row) for row in rows]
 
 
@@ -347,6 +384,35 @@ async def cancel_unattended(connection: Connection, job_id: JobId) -> Job | None
     return _job(row) if row else None
 
 
+async def await_approval(
+    connection: Connection, job_id: JobId, token: RunToken, reason: str, metadata: Mapping[str, Any]
+) -> Job | None:
+    """End a run with a question to a person; None if the run lost the job."""
+    row = await connection.fetchrow(AWAIT_APPROVAL, job_id, token, _storable(reason), encode(metadata))
+    return _job(row) if row else None
+
+
+async def replace_waiting(connection: Connection, job: Job, token: RunToken, reason: str) -> list[JobId]:
+    """Cancel what waits for approval of the same (store, type) as the run's job, itself apart; the ids."""
+    rows = await connection.fetch(REPLACE_WAITING, job.store, job.type, job.id, reason, token)
+    return [JobId(UUID(int=row["id"].int)) for row in rows]
+
+
+async def approve(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
+    """Let a waiting job run; None if it does not wait.
+
+    Raises asyncpg.UniqueViolationError where another job of the same (store, type) is live.
+    """
+    row = await connection.fetchrow(APPROVE, job_id, max_attempts)
+    return _job(row) if row else None
+
+
+async def reject(connection: Connection, job_id: JobId, reason: str) -> Job | None:
+    """End a waiting job; None if it does not wait."""
+    row = await connection.fetchrow(REJECT, job_id, reason)
+    return _job(row) if row else None
+
+
 async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
     """Make a failed or cancelled job pending again, counters and checkpoint kept; None if it is neither.
 
@@ -399,7 +465,8 @@ def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
-    columns["id"] = JobId(UUID(int=columns["id"].int))  # asyncpg's own kind of UUID is unknown to JSON encoders
+    for name in ("id", "parent_id"):  # asyncpg's own kind of UUID is unknown to JSON encoders
+        columns[name] = JobId(UUID(int=columns[name].int)) if columns[name] is not None else None
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])

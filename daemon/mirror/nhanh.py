@@ -1,14 +1,15 @@
 """Pages of Nhanh.vn into `nhanh_customers`, `nhanh_products` and `nhanh_inventory`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 from daemon.mirror.document import without
+from daemon.mirror.keys import match_key
 from daemon.mirror.table import Column, MirrorTable
-from daemon.sources.nhanh.models import NhanhCustomer, NhanhProduct
+from daemon.sources.nhanh.models import Inventory, NhanhCustomer, NhanhInventory, NhanhProduct
 from daemon.sources.page import SourceRow
 
 CUSTOMERS = MirrorTable[NhanhCustomer](
@@ -32,6 +33,9 @@ PRODUCTS = MirrorTable[NhanhProduct](
         Column("parent_id", "bigint", lambda product: product.parent_id),
         Column("code", "text", lambda product: product.code),
         Column("barcode", "text", lambda product: product.barcode),
+        Column("sku_key", "text", lambda product: match_key(product.code)),
+        Column("barcode_key", "text", lambda product: match_key(product.barcode)),
+        Column("stock_known", "boolean", lambda product: product.inventory is not None),
         Column("name", "text", lambda product: product.name),
         Column("status", "smallint", lambda product: product.status),
         Column("type", "smallint", lambda product: product.type),
@@ -75,6 +79,14 @@ WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL AND NOT EXISTS
 RETURNING product_id
 """
 
+PRODUCTS_WITH_STOCK = """
+SELECT DISTINCT product_id FROM dongbo.nhanh_inventory WHERE store = $1 AND product_id = ANY ($2)
+"""
+
+KNOW_STOCK = (
+    "UPDATE dongbo.nhanh_products SET stock_known = true WHERE store = $1 AND id = ANY ($2) AND NOT stock_known"
+)
+
 
 async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]]
@@ -90,7 +102,7 @@ async def upsert_products(
     """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
     products = {row.value.id: (row.value, without(row.document, "inventory")) for row in rows}
     outcome = await PRODUCTS.upsert(connection, store, products)
-    stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value for row in rows})
+    stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})
     updated = outcome.updated | (stock_changed - outcome.created)
     return Counters(
         created=len(outcome.created),
@@ -99,11 +111,36 @@ async def upsert_products(
     )
 
 
-async def _upsert_inventory(
-    connection: Connection, store: StoreName, products: dict[int, NhanhProduct]
+async def upsert_inventory(
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]]
+) -> Counters:
+    """Store a page of stock; a row counts by product: created where nothing was known of its stock before."""
+    product_ids = {row.value.product_id for row in rows}
+    known = {row["product_id"] for row in await connection.fetch(PRODUCTS_WITH_STOCK, store, list(product_ids))}
+    changed = await record_stock(connection, store, rows, asked=())
+    return Counters(created=len(changed - known), updated=len(changed & known), skipped=len(rows) - len(changed))
+
+
+async def record_stock(
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked: Sequence[int]
 ) -> frozenset[int]:
-    """Store the stock of those products whose rows tell it; the ids of the products whose stock has changed."""
-    told = {number: product.inventory for number, product in products.items() if product.inventory is not None}
+    """Store stock; the products whose stock has changed.
+
+    `asked` are products that were asked for by their ids: those among them that Nhanh.vn has no row for have none.
+    """
+    told: dict[int, Inventory | None] = dict.fromkeys(asked, Inventory())
+    told |= {row.value.product_id: row.value.inventory for row in rows}
+    changed = await _upsert_inventory(connection, store, told)
+    known = [number for number, inventory in told.items() if inventory is not None]
+    await connection.execute(KNOW_STOCK, store, known)
+    return changed
+
+
+async def _upsert_inventory(
+    connection: Connection, store: StoreName, products: Mapping[int, Inventory | None]
+) -> frozenset[int]:
+    """Store the stock of those products of which it was told; the products whose stock has changed."""
+    told = {number: inventory for number, inventory in products.items() if inventory is not None}
     if not told:
         return frozenset()
     # By depot, so that a depot that is named twice counts once.

@@ -1,14 +1,24 @@
 """Pages of Shopify into `shopify_customers`, `shopify_products` and `shopify_variants`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.mirror.keys import match_key
+from daemon.mirror.levels import replace_levels
 from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.page import SourceRow
 from daemon.sources.shopify.models import ShopifyCustomer, ShopifyProduct, ShopifyVariant
+
+
+def _metafields(customer: ShopifyCustomer) -> str:
+    return msgspec.json.encode(customer.metafields).decode()
+
 
 CUSTOMERS = MirrorTable[ShopifyCustomer](
     "shopify_customers",
@@ -23,8 +33,10 @@ CUSTOMERS = MirrorTable[ShopifyCustomer](
         Column("currency", "text", lambda customer: customer.amount_spent and customer.amount_spent.currency_code),
         Column("number_of_orders", "bigint", lambda customer: customer.number_of_orders),
         Column("state", "text", lambda customer: customer.state),
+        Column("metafields", "jsonb", _metafields),
         Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
     ),
+    beside=lambda customer: msgspec.json.encode(customer.metafields),
 )
 
 PRODUCTS = MirrorTable[ShopifyProduct](
@@ -55,6 +67,9 @@ VARIANTS = MirrorTable[OwnedVariant](
         Column("inventory_item_id", "bigint", lambda row: row.variant.inventory_item_id),
         Column("sku", "text", lambda row: row.variant.sku),
         Column("barcode", "text", lambda row: row.variant.barcode),
+        Column("sku_key", "text", lambda row: match_key(row.variant.sku)),
+        Column("barcode_key", "text", lambda row: match_key(row.variant.barcode)),
+        Column("tracked", "boolean", lambda row: bool(row.variant.tracked)),
         Column("title", "text", lambda row: row.variant.title),
         Column("position", "integer", lambda row: row.variant.position),
         Column("price", "numeric", lambda row: row.variant.price),
@@ -71,6 +86,14 @@ WHERE store = $1 AND product_id = ANY ($2) AND id <> ALL ($3) AND deleted_at IS 
 RETURNING product_id
 """
 
+SET_PRICES = """
+UPDATE dongbo.shopify_variants AS variant
+SET price = known.price, compare_at_price = known.compare_at_price, digest = '', changed_at = now()
+FROM unnest($2::bigint[], $3::numeric[], $4::numeric[]) AS known (id, price, compare_at_price)
+WHERE variant.store = $1 AND variant.id = known.id
+  AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
+"""
+
 
 async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]]
@@ -83,7 +106,10 @@ async def upsert_customers(
 async def upsert_products(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]]
 ) -> Counters:
-    """Store a page of products with their variants; a product counts as updated where it or a variant has changed."""
+    """Store a page of products with their variants and stock levels.
+
+    A product counts as updated where it, a variant or a level has changed.
+    """
     outcome = await PRODUCTS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
     products = {row.value.id: row.value for row in rows}
     owners: dict[int, int] = {variant.id: product.id for product in products.values() for variant in product.variants}
@@ -94,10 +120,28 @@ async def upsert_products(
     }
     written = (await VARIANTS.upsert(connection, store, variants)).written
     deleted = await connection.fetch(DELETE_VARIANTS, store, list(products), list(owners))
-    changed = {owners[variant] for variant in written} | {row["product_id"] for row in deleted}
+    items = {
+        variant.inventory_item_id: (variant.id, variant.levels)
+        for variant, _product in (row for row, _document in variants.values())
+        if variant.inventory_item_id is not None
+    }
+    moved = await replace_levels(connection, store, items)
+    changed = {owners[variant] for variant in (*written, *moved) if variant in owners}
+    changed |= {row["product_id"] for row in deleted}
     updated = outcome.updated | (changed - outcome.created)
     return Counters(
         created=len(outcome.created),
         updated=len(updated),
         skipped=len(rows) - len(outcome.created) - len(updated),
     )
+
+
+async def set_prices(
+    connection: Connection, store: StoreName, prices: Mapping[int, tuple[Decimal, Decimal | None]]
+) -> None:
+    """Note prices and compare-at prices of variants, such as those that a push has set.
+
+    The document keeps what the last pull read, and the emptied digest lets the next pull write the variant whole.
+    """
+    columns = [price for price, _ in prices.values()], [compare_at for _, compare_at in prices.values()]
+    await connection.execute(SET_PRICES, store, list(prices), *columns)

@@ -66,6 +66,7 @@ class MirrorTable(Generic[T]):
 
     name: str
     columns: tuple[Column[T], ...]
+    beside: Callable[[T], bytes] = lambda _row: b""  # what is not in the document and yet makes a row another one
 
     async def upsert(self, connection: Connection, store: StoreName, rows: Mapping[int, tuple[T, bytes]]) -> Outcome:
         """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
@@ -73,7 +74,7 @@ class MirrorTable(Generic[T]):
         A row that had been marked as deleted comes back as updated. Where somebody else stores one of several new rows
         at the same moment, this raises asyncpg.UniqueViolationError; for a single row it never does.
         """
-        digests = {row_id: digest(document) for row_id, (_, document) in rows.items()}
+        digests = {row_id: digest(document + self.beside(row)) for row_id, (row, document) in rows.items()}
         known = await self._known(connection, store, list(rows))
         written = {row_id: row for row_id, row in rows.items() if known.get(row_id) != digests[row_id]}
         if not written:

@@ -6,7 +6,9 @@ from datetime import datetime
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 
-GET = "SELECT complete_to, rows_at_last_full_pull FROM dongbo.watermarks WHERE store = $1 AND stream = $2"
+GET = """
+SELECT complete_to, rows_at_last_full_pull, full_pull_at FROM dongbo.watermarks WHERE store = $1 AND stream = $2
+"""
 
 ADVANCE = """
 INSERT INTO dongbo.watermarks AS known (store, stream, complete_to, rows_at_last_full_pull, full_pull_at)
@@ -26,12 +28,13 @@ class Watermark:
 
     complete_to: datetime
     rows_at_last_full_pull: int | None
+    full_pull_at: datetime | None  # when the last full pull had ended
 
 
 async def get(connection: Connection, store: StoreName, stream: str) -> Watermark | None:
     """The stream's watermark; None before its first complete pull."""
     row = await connection.fetchrow(GET, store, stream)
-    return Watermark(row["complete_to"], row["rows_at_last_full_pull"]) if row else None
+    return Watermark(**row) if row else None
 
 
 async def advance(

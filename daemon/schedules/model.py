@@ -19,7 +19,7 @@ class ScheduleSpec:
     Args:
         name: unique in the configuration.
         kind: decides what the timetable is made of; see `TIMETABLES` in `daemon.schedules.scheduler`.
-        expression: of a "cron" schedule, as `daemon.schedules.cron.parse` takes it.
+        expression: as `daemon.schedules.cron.parse` takes it, or "every 15 min" of a "product" schedule.
         zone: whose wall clock the expression is about.
         misfire: whether a missed fire is made up once, or only recorded as skipped.
         job_type, params: the job that a fire submits.

@@ -17,8 +17,8 @@ from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import JobError, LiveJobExists, ScheduleNotFound
 from daemon.ids import JobId, ScheduleName, WorkerName
 from daemon.schedules import fires
-from daemon.schedules.cron import CronTimetable
 from daemon.schedules.entry import Entry
+from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import (
     AppliedChanges,
     Fire,
@@ -34,7 +34,8 @@ from daemon.schedules.timer import Timer
 log = structlog.get_logger()
 
 TIMETABLES: Final[Mapping[str, Callable[[ScheduleSpec], Timetable]]] = {
-    "cron": lambda spec: CronTimetable(spec.expression, spec.zone),
+    "cron": lambda spec: make_timetable(spec.expression, spec.zone),
+    "product": lambda spec: make_timetable(spec.expression, spec.zone),
 }
 """What each kind of schedule makes its timetable of: a new kind is one file with a `Timetable`, and a line here."""
 

@@ -51,29 +51,31 @@ class ImplausibleDeletions(DongboError):
 class Stream(Generic[T]):
     """What one pull reads and where it goes.
 
-    `fetch` gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the
-    order of their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables
-    whose rows belong to the table's rows, with the column that refers to them.
+    `table` is where rows that are gone at the source are marked; None where the lack of a row means nothing. `fetch`
+    gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the order of
+    their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables whose rows
+    belong to the table's rows, with the column that refers to them.
     """
 
-    table: MirrorTable[Any]
+    name: str
+    table: MirrorTable[Any] | None
     details: tuple[tuple[str, str], ...]
     fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
     count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
     store: Callable[[Connection, StoreName, Sequence[SourceRow[T]]], Awaitable[Counters]]
+    overlap: timedelta = WATERMARK_OVERLAP
+    must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
 
 
-async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T]) -> None:
+async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> None:
     """Pull a stream's pages into its table, from where the job, or the interrupted one before it, stopped.
+
+    `meter` is given by a task that has made calls before; see `counted_calls`.
 
     Raises ImplausibleDeletions, RunStopped, and what the source raises.
     """
-    meter = CallMeter()
-    job.count_costs(
-        lambda: _costs(meter),
-        lambda: "the rate limit" if meter.waits_for_rate_limit else "an answer of the source",
-    )
+    meter = meter or counted_calls(job)
     if "retry_of" in job.params:
         # Imported here, because retries need this module's page storing.
         from daemon.tasks.retry_rows import retry_rows
@@ -86,6 +88,16 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T]) -> Non
     await pull.complete(checkpoint)
 
 
+def counted_calls(job: JobContext) -> CallMeter:
+    """A meter for the job's calls, whose figures are shown with the job."""
+    meter = CallMeter()
+    job.count_costs(
+        lambda: _costs(meter),
+        lambda: "the rate limit" if meter.waits_for_rate_limit else "an answer of the source",
+    )
+    return meter
+
+
 class _Pull(Generic[T]):
     def __init__(self, job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter) -> None:
         self._job = job
@@ -93,7 +105,7 @@ class _Pull(Generic[T]):
         self._stream = stream
         self._meter = meter
         self._store = job.job.store
-        self._stream_key = _stream_key(stream.table, scope(job.params))
+        self._stream_key = stream_key(stream.name, scope(job.params))
         self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
 
     async def start(self) -> Checkpoint:
@@ -113,9 +125,10 @@ class _Pull(Generic[T]):
 
     def _fresh(self, known: watermarks.Watermark | None) -> Checkpoint:
         now = datetime.now(UTC)
-        since = known.complete_to - WATERMARK_OVERLAP if known is not None else None
+        since = known.complete_to - self._stream.overlap if known is not None else None
         if (
             self._job.params.get("full")
+            or self._stream.must_be_full
             or "updated_to" in self._job.params.get("filters", {})  # nothing new ever comes into a bounded time
             or (known is not None and known.complete_to > now)  # the clock was ahead: what it says is worth nothing
         ):
@@ -123,12 +136,12 @@ class _Pull(Generic[T]):
         return Checkpoint(
             started_at=now.isoformat(),
             since=since.isoformat() if since else None,
-            finds_deletions=since is None and not self._is_filtered,
+            finds_deletions=since is None and not self._is_filtered and self._stream.table is not None,
         )
 
     async def _begin(self, checkpoint: Checkpoint) -> Checkpoint:
         """Forget what an earlier pull noted as gone."""
-        if not checkpoint.finds_deletions:
+        if not checkpoint.finds_deletions or self._stream.table is None:
             return checkpoint
         async with self._job.database.acquire_for_work() as connection:
             present = await self._stream.table.count_present(connection, self._store)
@@ -190,7 +203,7 @@ class _Pull(Generic[T]):
             reason = "a page had a row without a readable id, or ids out of order"
             transaction.metadata["deletions_not_sought"] = reason
             log.warning("deletions_not_sought", reason=reason, next_step="mend the failed rows, then pull with full")
-        elif checkpoint.finds_deletions:
+        elif checkpoint.finds_deletions and self._stream.table is not None:
             up_to = None if behind.at_end else behind.last_id
             present = known_ids(page)
             await deletions.note(
@@ -213,8 +226,8 @@ class _Pull(Generic[T]):
             checkpoint=asdict(replace(checkpoint, finds_deletions=False)), pages=0
         ) as transaction:
             connection = transaction.connection
-            if checkpoint.finds_deletions:
-                await self._check_plausible(connection)
+            if checkpoint.finds_deletions and self._stream.table is not None:
+                await self._check_plausible(connection, self._stream.table)
                 transaction.metadata["deleted"] = await deletions.mark(
                     connection, self._store, self._stream.table, self._stream.details
                 )
@@ -226,15 +239,15 @@ class _Pull(Generic[T]):
                 checkpoint.rows if is_full else None,
             )
 
-    async def _check_plausible(self, connection: Connection) -> None:
-        gone = await deletions.count(connection, self._store, self._stream.table)
-        present = await self._stream.table.count_present(connection, self._store)
+    async def _check_plausible(self, connection: Connection, table: MirrorTable[Any]) -> None:
+        gone = await deletions.count(connection, self._store, table)
+        present = await table.count_present(connection, self._store)
         few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle
         if few or self._job.params.get("allow_deletions"):
             return
         if gone > present * self._policy.implausible_deletion_share:
             raise ImplausibleDeletions(
-                f"{gone:,} of {present:,} rows in {self._stream.table.name} are no longer at the source, which is "
+                f"{gone:,} of {present:,} rows in {table.name} are no longer at the source, which is "
                 f"more than the {self._policy.implausible_deletion_share:.0%} taken as plausible. Nothing was marked "
                 "as deleted. If it is right, pull again with --allow-deletions; else look at the permissions there."
             )
@@ -268,10 +281,10 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
     return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next)
 
 
-def _stream_key(table: MirrorTable[Any], pull_scope: dict[str, Any]) -> str:
+def stream_key(name: str, pull_scope: dict[str, Any]) -> str:
     """The watermark's name: filtered pulls are streams of their own."""
     chosen = {name: pull_scope[name] for name in ("filters", "query") if name in pull_scope}
-    return f"{table.name}?{orjson.dumps(chosen, option=orjson.OPT_SORT_KEYS).decode()}" if chosen else table.name
+    return f"{name}?{orjson.dumps(chosen, option=orjson.OPT_SORT_KEYS).decode()}" if chosen else name
 
 
 def _costs(meter: CallMeter) -> dict[str, float]:

@@ -12,7 +12,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 @task(
     JobType.PULL_NHANH_CUSTOMERS,
-    source=Source.NHANH,
+    sources=(Source.NHANH,),
     lane="nhanh-customers",
     params=params.filtered(normalise_customer_filters),
 )
@@ -20,6 +20,7 @@ async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy)
     """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""
     nhanh, filters = store.nhanh, job.params.get("filters", {})
     stream = Stream(
+        name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
         details=(),
         fetch=lambda after, since, meter: nhanh.customers(changed_since(filters, since), after=after, meter=meter),

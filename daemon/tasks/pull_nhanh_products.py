@@ -5,21 +5,25 @@ from daemon.jobs.model import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import normalise_product_filters
 from daemon.tasks import params
+from daemon.tasks.depots import try_to_refresh_depots
 from daemon.tasks.filters import changed_since, uncounted
-from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.pull import Stream, counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 
 @task(
     JobType.PULL_NHANH_PRODUCTS,
-    source=Source.NHANH,
+    sources=(Source.NHANH,),
     lane="nhanh-products",
     params=params.filtered(normalise_product_filters),
 )
 async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product's time of change does not move with its stock: only a full pull is sure to see every stock."""
     nhanh, filters = store.nhanh, job.params.get("filters", {})
+    meter = counted_calls(job)
+    await try_to_refresh_depots(job, store, meter)
     stream = Stream(
+        name=mirror.PRODUCTS.name,
         table=mirror.PRODUCTS,
         details=(("nhanh_inventory", "product_id"),),
         fetch=lambda after, since, meter: nhanh.products(changed_since(filters, since), after=after, meter=meter),
@@ -27,4 +31,4 @@ async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) 
         count=uncounted,
         store=mirror.upsert_products,
     )
-    await run_pull(job, policy, stream)
+    await run_pull(job, policy, stream, meter)

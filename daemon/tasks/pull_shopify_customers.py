@@ -15,7 +15,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 @task(
     JobType.PULL_SHOPIFY_CUSTOMERS,
-    source=Source.SHOPIFY,
+    sources=(Source.SHOPIFY,),
     lane="shopify",
     params=params.queried(normalise_query),
 )
@@ -30,6 +30,7 @@ async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolic
         return exact_total(await shopify.customers_count(query(since), meter=meter))
 
     stream = Stream(
+        name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
         details=(),
         fetch=lambda after, since, meter: shopify.customers(query(since), after=after, meter=meter),

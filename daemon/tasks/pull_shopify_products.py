@@ -15,7 +15,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 @task(
     JobType.PULL_SHOPIFY_PRODUCTS,
-    source=Source.SHOPIFY,
+    sources=(Source.SHOPIFY,),
     lane="shopify",
     params=params.queried(normalise_query, normalise_product_filters),
 )
@@ -30,6 +30,7 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         return exact_total(await shopify.products_count(query(since), meter=meter))
 
     stream = Stream(
+        name=mirror.PRODUCTS.name,
         table=mirror.PRODUCTS,
         details=(("shopify_variants", "product_id"),),
         fetch=lambda after, since, meter: shopify.products(query(since), after=after, meter=meter),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
@@ -29,6 +30,8 @@ class Store:
     name: StoreName
     nhanh_client: NhanhClient | None
     shopify_client: ShopifyClient | None
+    product_sync_settings: ProductSyncSettings | None = None
+    customer_sync_settings: CustomerSyncSettings | None = None
 
     @property
     def nhanh(self) -> NhanhClient:
@@ -43,6 +46,22 @@ class Store:
         if self.shopify_client is None:
             raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.shopify] in the configuration.")
         return self.shopify_client
+
+    @property
+    def product_sync(self) -> ProductSyncSettings:
+        """What of the products is pushed; raises InvalidJobRequest where that is not configured."""
+        if self.product_sync_settings is None:
+            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.product_sync] in the configuration.")
+        return self.product_sync_settings
+
+    @property
+    def customer_sync(self) -> CustomerSyncSettings:
+        """What of the customers is pushed; raises InvalidJobRequest where that is not configured."""
+        if self.customer_sync_settings is None:
+            raise InvalidJobRequest(
+                f"Store {self.name} has no [stores.{self.name}.customer_sync] in the configuration."
+            )
+        return self.customer_sync_settings
 
     def has(self, source: Source) -> bool:
         """Whether the store is connected to a source."""
@@ -69,26 +88,37 @@ ReadParams = Callable[[Mapping[str, Any]], dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """One task: `lane` is shared by the jobs of a store that draw on the same rate limit, `concurrency` how many of
-    them run at a time over all machines (0: no limit)."""
+    them run at a time over all machines (0: no limit), `requires` looks at what the store must have configured."""
 
     job_type: JobType
     run: TaskFunction
-    source: Source | None
+    sources: tuple[Source, ...]
     lane: str
     concurrency: int
     read_params: ReadParams
+    requires: Callable[[Store], object]
 
 
 _TASKS: dict[JobType, TaskSpec] = {}
 
 
 def task(
-    job_type: JobType, *, source: Source | None, lane: str, concurrency: int = 1, params: ReadParams
+    job_type: JobType,
+    *,
+    sources: tuple[Source, ...],
+    lane: str,
+    concurrency: int = 1,
+    params: ReadParams,
+    requires: Callable[[Store], object] = lambda store: store,
 ) -> Callable[[TaskFunction], TaskFunction]:
-    """Register the coroutine that runs jobs of a type; `params` makes parameters canonical or refuses them."""
+    """Register the coroutine that runs jobs of a type.
+
+    `params` makes parameters canonical or refuses them; `requires` raises InvalidJobRequest for a store that lacks a
+    part of its configuration, such as `lambda store: store.product_sync`.
+    """
 
     def register(run: TaskFunction) -> TaskFunction:
-        _TASKS[job_type] = TaskSpec(job_type, run, source, lane, concurrency, params)
+        _TASKS[job_type] = TaskSpec(job_type, run, sources, lane, concurrency, params, requires)
         return run
 
     return register
@@ -110,10 +140,12 @@ class TaskRegistry:
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
         spec = _TASKS[request.type]
         store = self._store(request.store)
-        if spec.source is not None and not store.has(spec.source):
-            raise InvalidJobRequest(
-                f"{request.type} needs [stores.{store.name}.{spec.source.value}] in the configuration, which has none."
-            )
+        for source in spec.sources:
+            if not store.has(source):
+                raise InvalidJobRequest(
+                    f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
+                )
+        spec.requires(store)
         return Admission(_lane(store, spec), read_params(request.type, request.params))
 
     def lanes(self) -> dict[Lane, int]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.config import (
     DEMO_CONFIG,
+    CustomerSyncSettings,
     Settings,
     TcpAddress,
     UnixAddress,
@@ -48,6 +49,23 @@ kind = "cron"
 cron = "0 2 * * *"
 store = "main"
 job = "PULL_NHANH_CUSTOMERS"
+"""
+SYNC = """
+[stores.main.product_sync]
+locations = { "68" = [1, 2], "69" = [3] }
+"""
+CHAIN = """
+[[schedules]]
+name = "products"
+kind = "product"
+every_minutes = 15
+store = "main"
+"""
+CHAIN_ON_CRON = CHAIN.replace("every_minutes = 15", 'cron = "5 * * * *"\npull_products = false').replace(
+    '"products"', '"x"'
+)
+CUSTOMERS = """
+[stores.main.customer_sync]
 """
 KEYS = (
     *("timezone", "database", "database.url", "status", "status.token", "status.listen", "status.allowed_hosts"),
@@ -85,11 +103,11 @@ class TestFiles:
         assert DEMO_CONFIG.is_relative_to(REPOSITORY / "daemon")
 
     def test_the_demo_shows_something_within_a_minute(self) -> None:
-        """Both product pulls of the demo start every minute, all pulls are in it, and nothing leaves this machine."""
+        """The product chain and the customer pulls of the demo start every minute, and nothing leaves this machine."""
         demo = load_settings(DEMO_CONFIG)
-        every_minute = {schedule.job for schedule in demo.schedules if schedule.cron == "* * * * *"}
-        assert every_minute == set(JobType) - {JobType.NOOP}
-        assert {schedule.job for schedule in demo.schedules} == set(JobType) - {JobType.NOOP}
+        often = {schedule.job for schedule in demo.schedules if schedule.expression in ("* * * * *", "every 1 min")}
+        assert often == {JobType.PRODUCT_CHAIN, JobType.PULL_NHANH_CUSTOMERS, JobType.PULL_SHOPIFY_CUSTOMERS}
+        assert {JobType.MATCH_CUSTOMERS, JobType.SYNC_CUSTOMERS} < {schedule.job for schedule in demo.schedules}
         store = demo.stores[StoreName("demo")]
         assert store.nhanh is not None
         assert store.shopify is not None
@@ -153,6 +171,28 @@ class TestSettings:
             "filters": {"type": 2, "last_bought_from": "2026-01-31"},
         }
         assert parse_settings(STORES + SCHEDULE, source="x").schedules[0].params.to_json() == {}
+
+    def test_a_product_schedule_is_the_chain_at_an_interval_or_on_a_cron_expression(self) -> None:
+        """It says when and for which store; the job and its parameters follow."""
+        every, cron = parse_settings(STORES + SYNC + CHAIN + CHAIN_ON_CRON, source="x").schedules
+        assert (every.job, every.expression) == (JobType.PRODUCT_CHAIN, "every 15 min")
+        assert (cron.job, cron.expression) == (JobType.PRODUCT_CHAIN, "5 * * * *")
+        assert [schedule.to_params() for schedule in (every, cron)] == [
+            {"pull_products": True},
+            {"pull_products": False},
+        ]
+
+    def test_the_tiers_of_the_old_system_are_the_default(self) -> None:
+        """MEMBER, SILVER from 3 million, GOLD 6, PLATINUM 10, DIAMOND 20, BLACK_DIAMOND 100."""
+        tiers = CustomerSyncSettings().tiers
+        assert [tier.name for tier in tiers] == ["MEMBER", "SILVER", "GOLD", "PLATINUM", "DIAMOND", "BLACK_DIAMOND"]
+        assert [tier.threshold // 10**6 for tier in tiers] == [0, 3, 6, 10, 20, 100]
+
+    def test_depots_add_up_in_the_location_they_stand_for(self) -> None:
+        """Locations are numbers to the program, though TOML's keys are text."""
+        sync = parse_settings(STORES + SYNC, source="x").stores[StoreName("main")].product_sync
+        assert sync is not None
+        assert sync.depots_of == {68: (1, 2), 69: (3,)}
 
     @pytest.mark.parametrize("shop", ["my-shop", "my-shop.myshopify.com", "My-Shop"])
     def test_a_shop_is_its_handle(self, shop: str) -> None:
@@ -254,7 +294,7 @@ class TestProblems:
             (STORES + SCHEDULE.replace("NHANH_CUSTOMERS", "NHANH_CUSTOMER"), 'did you mean "PULL_NHANH_CUSTOMERS"?'),
             (
                 STORES + SCHEDULE.replace('"cron"', '"sale"'),
-                '12: schedules[0].kind: "sale" is unknown; known here: cron',
+                '12: schedules[0].kind: "sale" is unknown; known here: cron, product',
             ),
             (
                 STORES + SCHEDULE.replace("0 2 * * *", "61 * * * *"),
@@ -274,6 +314,59 @@ class TestProblems:
             (
                 STORES + SCHEDULE.replace("NHANH", "SHOPIFY") + "params.filters = { type = 1 }",
                 "16: schedules[0].params: PULL_SHOPIFY_CUSTOMERS takes no filters",
+            ),
+            (
+                STORES + CHAIN.replace("product", "products"),
+                '12: schedules[0].kind: "products" is unknown; did you mean "product"?',
+            ),
+            (
+                STORES + CHAIN,
+                "12: schedules[0].kind: PRODUCT_CHAIN needs to know what to push: add a table [stores.main.p",
+            ),
+            (
+                STORES + SCHEDULE.replace("PULL_NHANH_", "SYNC_"),
+                "15: schedules[0].job: SYNC_CUSTOMERS needs to know what to push: add a table [stores.main.customer_sync]",
+            ),
+            (STORES + SYNC + CHAIN.replace("every_minutes = 15", ""), "say either cron or every_minutes"),
+            (STORES + SYNC + CHAIN.replace("15", '15\ncron = "0 2 * * *"'), "say either cron or every_minutes"),
+            (STORES + SYNC + CHAIN.replace("15", "0"), "schedules[0].every_minutes: must be at least 1, not 0"),
+            (STORES + SYNC + CHAIN.replace("15", "1441"), "schedules[0].every_minutes: must be at most 1440"),
+            (STORES + SYNC + CHAIN_ON_CRON.replace("5 *", "75 *"), 'schedules[0].cron: "75 * * * *": the minute must'),
+            (STORES + SYNC + CHAIN + 'job = "NOOP"', "schedules[0].job: unknown key"),
+            (STORES + SYNC + CHAIN + "pull_product = true", 'unknown key; did you mean "pull_products"?'),
+            (
+                STORES + SYNC.replace("[3]", "[2]"),
+                "stores.main.product_sync.locations: depot 2 stands for",
+            ),
+            (STORES + SYNC.replace("[3]", "[]"), "locations: location 69 has no depots"),
+            (
+                STORES + SYNC.replace('"69"', "kho"),
+                "stores.main.product_sync.locations.kho: must be the number of a Shopify location in quotes",
+            ),
+            (STORES + SYNC.replace("[3]", '["3"]'), "locations.69[0]: must be a whole number, not text"),
+            (
+                STORES + "[stores.main.product_sync]",
+                "it says nothing to sync: add locations, price or compare_at_price",
+            ),
+            (STORES + SYNC + 'price = "retial"', 'product_sync.price: "retial" is unknown; did you mean "retail"?'),
+            (STORES + SYNC + "large_price_change = 0", "large_price_change: must be more than 0"),
+            (STORES + CUSTOMERS + 'total_spent = "total_spent"', "customer_sync.total_spent: "),
+            (
+                STORES + CUSTOMERS + 'tier = "custom.total_spent"',
+                "custom.total_spent is the metafield of the total spent",
+            ),
+            (
+                STORES + CUSTOMERS + 'tiers = [{ name = "A", from = 5 }, { name = "B", from = 5 }]',
+                'tiers go from low to high, but "B" does not lie above "A"',
+            ),
+            (
+                STORES + CUSTOMERS + 'tiers = [{ name = "A", from = 5 }, { name = "a", from = 6 }]',
+                "two tiers have the same name",
+            ),
+            (STORES + CUSTOMERS + "tiers = [{ from = 5 }]", "customer_sync.tiers[0].name: is missing"),
+            (
+                STORES + CUSTOMERS + 'tiers = [{ name = "A", from = -1 }]',
+                "customer_sync.tiers[0].from: must be at least 0",
             ),
             (
                 STORES.partition("[stores.main.shopify]")[0] + SCHEDULE.replace("NHANH", "SHOPIFY"),

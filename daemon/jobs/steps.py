@@ -1,0 +1,66 @@
+"""Jobs as steps of another job: asked for in its transaction, waited for by the hub's news, cancelled with it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.database.pool import Connection, Database
+from daemon.errors import InvalidTransition, JobNotFound
+from daemon.ids import JobId
+from daemon.jobs import store
+from daemon.jobs.events import EventHub
+from daemon.jobs.model import Job, JobRequest, JobType
+from daemon.jobs.service import Jobs, Submission
+
+LOOK_INTERVAL = 5.0  # seconds after which a step is looked at whether there was news or not
+
+
+class Steps:
+    """Submits and follows jobs on behalf of a running one."""
+
+    def __init__(self, database: Database, hub: EventHub, jobs: Jobs) -> None:
+        self._database = database
+        self._hub = hub
+        self._jobs = jobs
+
+    async def submit_in(
+        self, connection: Connection, parent: Job, job_type: JobType, params: Mapping[str, Any]
+    ) -> Submission:
+        """Make a step in the caller's transaction, which is to note its id; then `announce`.
+
+        Where a job of this type is live already, the answer is that one, a step of whomever.
+        """
+        request = JobRequest(job_type, parent.store, parent.trigger, params)
+        return await self._jobs.submit_in(connection, request, parent.schedule, parent_id=parent.id)
+
+    def announce(self, step: Job) -> None:
+        """Tell readers of a step, after the commit."""
+        self._jobs.announce(step)
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """A step as it is now; None where it is gone."""
+        async with self._database.acquire_for_work() as connection:
+            return await store.get(connection, job_id)
+
+    async def wait(self, job_id: JobId) -> Job:
+        """The job when it is no longer live: ended, or waiting for approval. Raises JobNotFound."""
+        with self._hub.subscribe() as news:
+            while True:
+                job = await self.get(job_id)
+                if job is None:
+                    raise JobNotFound(f"The step {job_id} was deleted while it was waited for.")
+                if not job.status.is_live:
+                    return job
+                try:
+                    async with asyncio.timeout(LOOK_INTERVAL):
+                        while all(event.job.id != job_id for event in await news.take()):
+                            pass
+                except TimeoutError:
+                    continue
+
+    async def cancel(self, job_id: JobId) -> None:
+        """Cancel a step, unless it has ended by itself."""
+        try:
+            await self._jobs.cancel(job_id)
+        except (InvalidTransition, JobNotFound):
+            return

@@ -1,0 +1,222 @@
+"""All SQL on `dongbo.pushes`: every value pushed to Shopify, its intent before the call and its result after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import JobId, StoreName
+
+
+class PushKind(StrEnum):
+    """What is pushed."""
+
+    STOCK = "stock"
+    ACTIVATION = "activation"  # an item becomes stocked at a location
+    PRICE = "price"
+    COMPARE_AT_PRICE = "compare_at_price"
+    METAFIELD = "metafield"
+    TAGS = "tags"
+
+
+class PushResult(StrEnum):
+    """What became of a push. All but the first are final."""
+
+    INTENDED = "intended"  # the call may be under way, or its answer was lost
+    APPLIED = "applied"
+    STALE = "stale"  # Shopify had another value than expected, and changed nothing
+    REFUSED = "refused"  # Shopify refused it, and changed nothing
+    UNKNOWN = "unknown"  # interrupted, and Shopify has neither value now: somebody else has changed it since, or before
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A value that is to be pushed.
+
+    Args:
+        owner_id: the variant; of metafields and tags the customer.
+        item_id: the variant's inventory item, of stock and activation.
+        name: of a metafield, "custom.total_spent".
+        old_value, new_value: as text; None where there is none.
+        reason: why, in words for people.
+    """
+
+    kind: PushKind
+    owner_id: int
+    old_value: str | None
+    new_value: str | None
+    reason: str
+    item_id: int | None = None
+    location_id: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPush:
+    """A row of `dongbo.pushes`. Times are aware UTC."""
+
+    id: int
+    job_id: JobId
+    push: Push
+    call_key: UUID
+    result: PushResult
+    detail: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+
+
+SETTLING = timedelta(seconds=10)  # no transaction that settles pushes takes longer
+
+COLUMNS = """id, job_id, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, call_key, result,
+    detail, intended_at, settled_at"""
+
+# The rows get their ids in the order of the arrays.
+RECORD = """
+INSERT INTO dongbo.pushes
+    (store, job_id, call_key, kind, owner_id, item_id, location_id, name, old_value, new_value, reason)
+SELECT $1, $2, $3, kind, owner_id, item_id, location_id, name, old_value, new_value, reason
+FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[])
+    WITH ORDINALITY AS push (kind, owner_id, item_id, location_id, name, old_value, new_value, reason, place)
+ORDER BY place
+RETURNING id
+"""
+
+SETTLE = """
+UPDATE dongbo.pushes SET result = outcome.result, detail = outcome.detail, settled_at = clock_timestamp()
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS outcome (id, result, detail)
+WHERE pushes.id = outcome.id AND pushes.result = 'intended'
+"""
+
+LIST_OPEN = f"""
+SELECT {COLUMNS} FROM dongbo.pushes
+WHERE store = $1 AND result = 'intended' AND kind = ANY ($2) AND id > $3
+ORDER BY id LIMIT $4
+"""
+
+LIST_OF_OWNERS = f"""
+SELECT {COLUMNS} FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY owner_id, kind, coalesce(location_id, 0), coalesce(name, '') ORDER BY id DESC
+    ) AS place
+    FROM dongbo.pushes WHERE store = $1 AND owner_id = ANY ($2) AND kind = ANY ($3)
+) AS ranked
+WHERE place <= $4 ORDER BY id DESC
+"""
+
+LIST_OF_JOB = f"SELECT {COLUMNS} FROM dongbo.pushes WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+
+# Up to a moment after which no transaction that settles pushes is still under way, so that each is counted once.
+COUNT_SETTLED = """
+WITH horizon AS (SELECT greatest($1::timestamptz, clock_timestamp() - $2::interval) AS time)
+SELECT horizon.time AS counted_to, store, kind, result, count(id) AS pushes
+FROM horizon LEFT JOIN dongbo.pushes ON settled_at > $1 AND settled_at <= horizon.time
+GROUP BY horizon.time, store, kind, result
+"""
+
+COUNT_OPEN = "SELECT store, count(*) AS pushes FROM dongbo.pushes WHERE result = 'intended' GROUP BY store"
+
+# The last push of each value stays, and so does what is still open: they tell why Shopify says what it says.
+PRUNE = """
+DELETE FROM dongbo.pushes WHERE id IN (
+    SELECT id FROM dongbo.pushes AS push
+    WHERE settled_at < clock_timestamp() - $1::interval AND EXISTS (
+        SELECT FROM dongbo.pushes AS later
+        WHERE later.store = push.store AND later.owner_id = push.owner_id AND later.kind = push.kind
+          AND later.location_id IS NOT DISTINCT FROM push.location_id AND later.name IS NOT DISTINCT FROM push.name
+          AND later.id > push.id AND later.result = 'applied'
+    )
+    ORDER BY settled_at LIMIT $2
+)
+"""
+
+
+async def record(
+    connection: Connection, store: StoreName, job_id: JobId, call_key: UUID, pushes: Sequence[Push]
+) -> list[int]:
+    """Note what the call of this key is about to push, to be committed before it; the ids, in the same order."""
+    rows = await connection.fetch(
+        RECORD,
+        store,
+        job_id,
+        call_key,
+        [push.kind for push in pushes],
+        [push.owner_id for push in pushes],
+        [push.item_id for push in pushes],
+        [push.location_id for push in pushes],
+        [push.name for push in pushes],
+        [push.old_value for push in pushes],
+        [push.new_value for push in pushes],
+        [push.reason for push in pushes],
+    )
+    return [row["id"] for row in rows]
+
+
+async def settle(connection: Connection, outcomes: Mapping[int, tuple[PushResult, str | None]]) -> None:
+    """Note what became of pushes, {id: (result, detail)}; those that are settled already stay as they are."""
+    if outcomes:
+        results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
+        await connection.execute(SETTLE, list(outcomes), results, details)
+
+
+async def list_open(
+    connection: Connection, store: StoreName, kinds: Sequence[PushKind], *, after: int = 0, limit: int = 250
+) -> list[RecordedPush]:
+    """Pushes of which nobody knows what became of them, oldest first; `after` is the last id of the previous page."""
+    return [_recorded(row) for row in await connection.fetch(LIST_OPEN, store, kinds, after, limit)]
+
+
+async def list_of_owners(
+    connection: Connection, store: StoreName, owner_ids: Sequence[int], kinds: Sequence[PushKind], *, limit: int = 10
+) -> list[RecordedPush]:
+    """The last pushes of each value of variants or customers, newest first."""
+    return [_recorded(row) for row in await connection.fetch(LIST_OF_OWNERS, store, owner_ids, kinds, limit)]
+
+
+async def list_of_job(connection: Connection, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[RecordedPush]:
+    """What a job has pushed, oldest first; `after` is the last id of the previous page."""
+    return [_recorded(row) for row in await connection.fetch(LIST_OF_JOB, job_id, after, limit)]
+
+
+async def count_settled(
+    connection: Connection, since: datetime
+) -> tuple[datetime, dict[tuple[StoreName, PushKind, PushResult], int]]:
+    """How many pushes were settled after `since`, and until when they are counted, which is a little ago."""
+    rows = await connection.fetch(COUNT_SETTLED, since, SETTLING)
+    counts = {
+        (StoreName(row["store"]), PushKind(row["kind"]), PushResult(row["result"])): row["pushes"]
+        for row in rows
+        if row["pushes"]
+    }
+    return rows[0]["counted_to"], counts
+
+
+async def count_open(connection: Connection) -> list[tuple[StoreName, int]]:
+    """How many pushes of each store are open."""
+    return [(StoreName(row["store"]), row["pushes"]) for row in await connection.fetch(COUNT_OPEN)]
+
+
+async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:
+    """Delete at most `limit` old pushes of values that were pushed again later; how many were deleted."""
+    tag: str = await connection.execute(PRUNE, older_than, limit)
+    return int(tag.rpartition(" ")[2])
+
+
+def _recorded(row: Record) -> RecordedPush:
+    columns: dict[str, Any] = dict(row)
+    columns["kind"] = PushKind(columns["kind"])
+    push = Push(**{name: columns[name] for name in Push.__slots__})
+    return RecordedPush(
+        id=columns["id"],
+        job_id=JobId(UUID(int=columns["job_id"].int)),
+        push=push,
+        call_key=UUID(int=columns["call_key"].int),
+        result=PushResult(columns["result"]),
+        detail=columns["detail"],
+        intended_at=columns["intended_at"],
+        settled_at=columns["settled_at"],
+    )

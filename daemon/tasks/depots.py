@@ -1,0 +1,112 @@
+"""Whether the depots and locations of the configuration are there: what can't be seen is an error, never zero stock."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import structlog
+
+from daemon.errors import DongboError, SourceRefused
+from daemon.jobs.context import JobContext
+from daemon.mirror import places, watermarks
+from daemon.sources.meter import CallMeter
+from daemon.tasks.registry import Store
+
+log = structlog.get_logger()
+
+INVENTORY_STREAM = "nhanh_inventory"
+STOCK_STREAMS = (INVENTORY_STREAM, "nhanh_products")  # a full pull of either tells the stock of everything
+
+
+class PlacesMissing(DongboError):
+    """A configured depot or location can't be relied on: pushing stock would push wrong figures."""
+
+
+async def refresh_depots(job: JobContext, store: Store, meter: CallMeter) -> None:
+    """Note which depots the access token may see.
+
+    Nhanh documentation: a token that is limited to some depots silently returns lower stock. Its own list of depots is
+    in the answer to app/checkaccesstoken, for which the app's secret key is needed.
+    """
+    depots = await job.unless_stopped(store.nhanh.depots(meter=meter))
+    visible = {depot.id: depot.name for depot in depots}
+    if store.nhanh.can_check_access:
+        access = await job.unless_stopped(store.nhanh.check_access_token(meter=meter))
+        if access.depot_ids:
+            visible = {depot_id: name for depot_id, name in visible.items() if depot_id in access.depot_ids}
+    async with job.database.acquire_for_work() as connection, connection.transaction():
+        await places.store_depots(connection, store.name, list(visible.items()))
+
+
+async def try_to_refresh_depots(job: JobContext, store: Store, meter: CallMeter) -> None:
+    """As `refresh_depots`, for pulls, which need no permission to list depots: pushing stock does, and will say so."""
+    try:
+        await refresh_depots(job, store, meter)
+    except SourceRefused as error:
+        log.warning("depots_unknown", reason=str(error), next_step="stock can be pulled, but will not be pushed")
+
+
+async def stock_is_partial(job: JobContext, store: Store) -> bool:
+    """Whether a depot came into sight after the last full pull of stock: its stock is known in part only."""
+    async with job.database.acquire_for_work() as connection:
+        known = await watermarks.get(connection, store.name, INVENTORY_STREAM)
+        depots = await places.list_depots(connection, store.name)
+    pulled_at = known.full_pull_at if known is not None else None
+    return pulled_at is None or any(depot.visible_since > pulled_at for depot in depots if depot.hidden_at is None)
+
+
+async def check_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> None:
+    """Raise PlacesMissing unless all stock of these depots is known."""
+    if not depot_ids:
+        return
+    await refresh_depots(job, store, meter)
+    async with job.database.acquire_for_work() as connection:
+        depots = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
+        marks = [await watermarks.get(connection, store.name, stream) for stream in STOCK_STREAMS]
+    visible = {depot.id: depot.name for depot in depots.values() if depot.hidden_at is None}
+    unseen = sorted(set(depot_ids) - visible.keys())
+    if unseen:
+        raise PlacesMissing(
+            f"{_depots(unseen)} of [stores.{store.name}.product_sync.locations] can't be seen by the access token of "
+            f"Nhanh.vn, which would look like no stock. Nothing was pushed. Visible: {_named(visible)}. Correct the "
+            "configuration, or give the token access to all depots, then pull the stock in full."
+        )
+    pulled_at = max((mark.full_pull_at for mark in marks if mark and mark.full_pull_at), default=None)
+    partial = sorted(depot_id for depot_id in depot_ids if _is_partial(depots[depot_id], pulled_at))
+    if partial:
+        raise PlacesMissing(
+            f"The stock of {_depots(partial)} is known in part only, for the access token could not see all the time. "
+            f"Nothing was pushed. Pull all of it first: `dongbo pull nhanh-inventory --full --store {store.name}`."
+            if pulled_at is not None
+            else "The stock of Nhanh.vn has not been pulled in full yet. Nothing was pushed. Pull it first: "
+            f"`dongbo pull nhanh-inventory --store {store.name}`."
+        )
+
+
+async def check_locations(job: JobContext, store: Store, location_ids: Collection[int], meter: CallMeter) -> None:
+    """Raise PlacesMissing unless Shopify has these locations, and they are active."""
+    if not location_ids:
+        return
+    found = await job.unless_stopped(store.shopify.locations(meter=meter))
+    async with job.database.acquire_for_work() as connection, connection.transaction():
+        known = [(location.id, location.name, location.is_active) for location in found]
+        await places.store_locations(connection, store.name, known)
+    active = {location.id: location.name for location in found if location.is_active}
+    missing = sorted(set(location_ids) - active.keys())
+    if missing:
+        raise PlacesMissing(
+            f"{'Locations' if len(missing) > 1 else 'Location'} {', '.join(map(str, missing))} of "
+            f"[stores.{store.name}.product_sync.locations] can't be used: Shopify has no such active location. Nothing "
+            f"was pushed. Active: {_named(active)}."
+        )
+
+
+def _is_partial(depot: places.Depot, pulled_at: datetime | None) -> bool:
+    return pulled_at is None or depot.visible_since > pulled_at
+
+
+def _depots(depot_ids: Collection[int]) -> str:
+    return f"{'Depots' if len(depot_ids) > 1 else 'Depot'} {', '.join(map(str, depot_ids))}"
+
+
+def _named(places_by_id: Mapping[int, str | None]) -> str:
+    return ", ".join(f"{number} ({name})" if name else str(number) for number, name in places_by_id.items()) or "none"

@@ -1,0 +1,155 @@
+"""The product chain of a store: pull the stock, pull the products, match, push what differs; each step is a job."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from daemon.errors import DongboError, InvalidJobRequest
+from daemon.ids import JobId
+from daemon.jobs.context import JobContext, RunStopped, StopReason
+from daemon.jobs.model import Counters, Job, JobStatus, JobType
+from daemon.jobs.service import Submission
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+STOCK = (JobType.PULL_NHANH_INVENTORY,)
+PRODUCTS = (JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS)
+PUSH = (JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS)
+
+
+class StepFailed(DongboError):
+    """A step did not succeed, so those behind it did not begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a chain is; kept as JSON with the job."""
+
+    ended: int = 0  # steps that have completed
+    step_id: str | None = None  # the job of the step under way
+    job_ids: tuple[str, ...] = ()  # of the steps that have completed
+
+    def submitted(self, step: Job) -> "Progress":
+        """The next step is under way."""
+        return replace(self, step_id=str(step.id))
+
+    def completed(self, step: Job) -> "Progress":
+        """The step under way has completed."""
+        return Progress(self.ended + 1, None, (*self.job_ids, str(step.id)))
+
+
+def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`pull_products`: whether the products of both sides are pulled, too; true unless it is said."""
+    unknown = params.keys() - {"pull_products"}
+    if unknown:
+        raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is pull_products.")
+    pull_products = params.get("pull_products", True)
+    if not isinstance(pull_products, bool):
+        raise InvalidJobRequest(f"params.pull_products must be true or false, not {pull_products!r:.100}.")
+    return {"pull_products": pull_products}
+
+
+@task(
+    JobType.PRODUCT_CHAIN,
+    sources=(Source.NHANH, Source.SHOPIFY),
+    lane="chain",
+    params=read_params,
+    requires=lambda store: store.product_sync,
+)
+async def product_chain(job: JobContext, _store: Store, _policy: JobPolicy) -> None:
+    """One row of the counters is one step: updated where it has written something, else skipped.
+
+    A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew.
+    """
+    types = (*STOCK, *(PRODUCTS if job.params["pull_products"] else ()), *PUSH)
+    chain = _Chain(job, types)
+    progress = Progress(**job.job.checkpoint) if job.job.checkpoint else Progress()
+    progress = replace(progress, job_ids=tuple(progress.job_ids))
+    await job.describe(total=len(types), steps=chain.shown(progress))
+    while progress.ended < len(types):
+        progress = await chain.run_step(progress)
+
+
+class _Chain:
+    def __init__(self, job: JobContext, types: tuple[JobType, ...]) -> None:
+        self._job = job
+        self._types = types
+
+    async def run_step(self, progress: Progress) -> Progress:
+        """Run the next step, or go on waiting for it; the progress behind it."""
+        progress, step_id = await self._submitted(progress)
+        step = await self._ended(step_id)
+        if step.status is not JobStatus.COMPLETED:
+            await self._job.describe(total=len(self._types), steps=self.shown(progress, step))
+            raise StepFailed(_explain(step, progress.ended + 1, len(self._types)))
+        behind = progress.completed(step)
+        async with self._job.page(checkpoint=asdict(behind)) as page:
+            page.metadata["steps"] = self.shown(behind)
+            page.count(Counters(updated=1) if step.successful else Counters(skipped=1))
+        return behind
+
+    async def _submitted(self, progress: Progress) -> tuple[Progress, JobId]:
+        """The step under way: the one that the progress names, if that can still complete, else a new one."""
+        if progress.step_id is not None:
+            step_id = JobId(UUID(progress.step_id))
+            step = await self._job.steps.get(step_id)
+            if step is not None and (step.status.is_live or step.status is JobStatus.COMPLETED):
+                return progress, step_id
+        while True:
+            submission = await self._submit(progress)
+            if submission.is_new:
+                return progress.submitted(submission.job), submission.job.id
+            # It may have begun before the change that this chain is there for: its own step comes after it.
+            await self._job.unless_stopped(self._job.steps.wait(submission.job.id))
+
+    async def _submit(self, progress: Progress) -> Submission:
+        """Make the next step and note it, in one transaction; or find another live job of its type in the way."""
+        job_type = self._types[progress.ended]
+        async with self._job.page(checkpoint=asdict(progress), pages=0) as page:
+            submission = await self._job.steps.submit_in(page.connection, self._job.job, job_type, {})
+            if submission.is_new:
+                under_way = progress.submitted(submission.job)
+                page.checkpoint = asdict(under_way)
+                page.metadata["steps"] = self.shown(under_way, submission.job)
+        if submission.is_new:
+            self._job.steps.announce(submission.job)
+        return submission
+
+    async def _ended(self, step_id: JobId) -> Job:
+        try:
+            return await self._job.unless_stopped(self._job.steps.wait(step_id))
+        except RunStopped as stopped:
+            if stopped.reason is StopReason.CANCELLED:
+                await self._job.steps.cancel(step_id)
+            raise
+
+    def shown(self, progress: Progress, step: Job | None = None) -> list[dict[str, str | None]]:
+        """The steps for people; a step under way is looked up by its id."""
+        ids = [*progress.job_ids, *([progress.step_id] if progress.step_id is not None else [])]
+        return [
+            {
+                "type": job_type,
+                "job_id": ids[place] if place < len(ids) else None,
+                "status": self._status(progress, place, step),
+            }
+            for place, job_type in enumerate(self._types)
+        ]
+
+    @staticmethod
+    def _status(progress: Progress, place: int, step: Job | None) -> str | None:
+        if place < progress.ended:
+            return JobStatus.COMPLETED
+        return step.status if place == progress.ended and step is not None else None
+
+
+def _explain(step: Job, number: int, steps: int) -> str:
+    which = f"Step {number} of {steps}, {step.type}"
+    match step.status:
+        case JobStatus.AWAITING_APPROVAL:
+            return (
+                f"{which}, waits for a person: {step.error} Approve or reject it (job {step.id}); it goes on by itself."
+            )
+        case JobStatus.CANCELLED:
+            return f"{which}, was cancelled (job {step.id}), so the steps behind it did not begin."
+        case _:
+            return f"{which}, did not complete (job {step.id}): {step.error}"

@@ -1,0 +1,40 @@
+"""Stock of Nhanh.vn by the time of its change into `nhanh_inventory`."""
+
+from datetime import timedelta
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.mirror import nhanh as mirror
+from daemon.sources.nhanh.filters import normalise_inventory_filters
+from daemon.tasks import depots, params
+from daemon.tasks.filters import changed_since, uncounted
+from daemon.tasks.pull import Stream, counted_calls, run_pull
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+# Nhanh's documentation contradicts itself on which changes move the time: ask for the last hour again.
+OVERLAP = timedelta(hours=1)
+
+
+@task(
+    JobType.PULL_NHANH_INVENTORY,
+    sources=(Source.NHANH,),
+    lane="nhanh-inventory",
+    params=params.filtered(normalise_inventory_filters),
+)
+async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy) -> None:
+    """A product that is missing has no stock record, which says nothing of it: only a product pull finds deletions."""
+    nhanh, filters = store.nhanh, job.params.get("filters", {})
+    meter = counted_calls(job)
+    await depots.try_to_refresh_depots(job, store, meter)
+    stream = Stream(
+        name=depots.INVENTORY_STREAM,
+        table=None,
+        details=(),
+        fetch=lambda after, since, meter: nhanh.inventory(changed_since(filters, since), after=after, meter=meter),
+        fetch_by_ids=lambda ids, meter: nhanh.inventory_by_ids(ids, meter=meter),
+        count=uncounted,
+        store=mirror.upsert_inventory,
+        overlap=OVERLAP,
+        must_be_full=not filters and await depots.stock_is_partial(job, store),
+    )
+    await run_pull(job, policy, stream, meter)
