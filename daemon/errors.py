@@ -17,6 +17,7 @@
     │   ├── SourceRefused           a bad token, a missing permission, a wrong request: a person must act
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── ScheduleNotFound            there is no schedule of this name
+    ├── InvalidMapping              a variant or product that can't be mapped by hand
     └── JobError
         ├── JobNotFound
         ├── LiveJobExists           one live job per (store, type)
@@ -132,6 +133,14 @@ class SourceRefused(SourceError):
 
 class ScheduleNotFound(DongboError):
     """There is no schedule of this name in the configuration."""
+
+
+class InvalidMapping(DongboError):
+    """What a person wants to map can't be mapped; `problems` holds one line for each wrong entry, all at once."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class InvalidFilter(SourceError, ValueError):

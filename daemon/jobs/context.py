@@ -119,7 +119,7 @@ class JobContext:
     @property
     def is_approved(self) -> bool:
         """Whether a person has approved what an earlier run of this job asked about."""
-        return "approved_at" in self.job.metadata
+        return self.job.metadata.get("approved_at") is not None
 
     @property
     def processed(self) -> int:

@@ -1,11 +1,17 @@
 """The coroutines that jobs run. A new one is a file here with a `@task`; its import below makes it known."""
 
 from daemon.tasks import (  # noqa: F401 - importing registers them
+    match_customers,
+    match_products,
     noop,
+    product_chain,
     pull_nhanh_customers,
+    pull_nhanh_inventory,
     pull_nhanh_products,
     pull_shopify_customers,
     pull_shopify_products,
+    sync_customers,
+    sync_products,
 )
 from daemon.tasks.registry import JobPolicy, Store, TaskRegistry, read_params
 

@@ -33,6 +33,14 @@ def none(params: Params) -> dict[str, Any]:
     return {}
 
 
+def dry_run(params: Params) -> dict[str, Any]:
+    """Only `dry_run` (boolean): say what would be done, and do nothing."""
+    unknown = params.keys() - {"dry_run"}
+    if unknown:
+        raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is dry_run.")
+    return {"dry_run": True} if _flag("dry_run", params.get("dry_run")) else {}
+
+
 def scope(params: Params) -> dict[str, Any]:
     """What a pull is about, apart from how it starts: an interrupted pull goes on only in one of the same scope."""
     return {name: value for name, value in params.items() if name not in ("restart", "allow_deletions")}

@@ -88,12 +88,17 @@ async def state_directory() -> AsyncIterator[Path]:
 
 @asynccontextmanager
 async def running_daemon(
-    state: Path, *, nhanh_url: str = "http://127.0.0.1:1", shopify_url: str | None = None, unlimited: bool = False
+    state: Path,
+    *,
+    nhanh_url: str = "http://127.0.0.1:1",
+    shopify_url: str | None = None,
+    unlimited: bool = False,
+    more_config: str = "",
 ) -> AsyncIterator[Bench]:
     """Start `dongbo run` with one store, wait until `/readyz` says so, stop it at the end."""
     port = _free_port()
     config = state / "dongbo.toml"
-    config.write_text(_config(port, nhanh_url, shopify_url))
+    config.write_text(_config(port, nhanh_url, shopify_url) + more_config)
     address = f"http://127.0.0.1:{port}/"
     environment = os.environ | {
         "STATE_DIRECTORY": str(state),

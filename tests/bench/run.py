@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Callable
 import command_line
 import idle
 import limits
+import matching
 import pull_customers
 import sse_latency
 import structlog
+import sync_products
 import uvloop
 from figures import Figure, machine, say, write
 
@@ -24,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "pull_million": pull_customers.measure_million,
     "limits_nhanh": limits.measure_nhanh,
     "limits_shopify": limits.measure_shopify,
+    "match_products": matching.measure,
+    "sync_products": sync_products.measure,
     "event_latency": sse_latency.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,

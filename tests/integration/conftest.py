@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
 
-from daemon.config import JobSettings, Settings
+from daemon.config import JobSettings, ProductSyncSettings, Settings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName
+from daemon.jobs import queue
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
@@ -24,6 +26,8 @@ from daemon.wiring import Parts
 T = TypeVar("T")
 
 STORE = StoreName("main")
+
+ProductSyncOf = Callable[[Sandbox], ProductSyncSettings | None]
 
 
 @dataclass
@@ -75,10 +79,22 @@ class Workshop:
 
 @asynccontextmanager
 async def running_workshop(
-    database: Database, settings: SandboxSettings, policy: JobPolicy | None = None
+    database: Database,
+    settings: SandboxSettings,
+    policy: JobPolicy | None = None,
+    product_sync: ProductSyncOf = lambda _: None,
 ) -> AsyncIterator[Workshop]:
     """Start the parts that run jobs, on a sandbox of its own."""
-    async with running_sandbox(settings) as sandbox, open_session() as session:
+    async with running_sandbox(settings) as sandbox, running_parts(database, sandbox, policy, product_sync) as parts:
+        yield Workshop(parts, sandbox)
+
+
+@asynccontextmanager
+async def running_parts(
+    database: Database, sandbox: Sandbox, policy: JobPolicy | None = None, product_sync: ProductSyncOf = lambda _: None
+) -> AsyncIterator[Parts]:
+    """Start the parts that run jobs."""
+    async with open_session() as session:
         limits = LimiterRegistry(None)
         nhanh = NhanhClient(
             session,
@@ -98,7 +114,8 @@ async def running_workshop(
             limits=limits,
             backoff=Backoff(initial=0.01, maximum=0.05),
         )
-        registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify)}, policy or JobPolicy())
+        store = Store(STORE, nhanh, shopify, product_sync(sandbox))
+        registry = TaskRegistry({STORE: store}, policy or JobPolicy())
         parts = Parts(Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, session, limits)
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -108,7 +125,7 @@ async def running_workshop(
             ]
             running_queue = tasks.create_task(parts.queue.run(), name="job-queue")
             assert await parts.queue.wait_running(20)
-            yield Workshop(parts, sandbox)
+            yield parts
             parts.queue.stop()
             parts.runner.stop_all(StopReason.SHUTDOWN)
             await running_queue
@@ -145,7 +162,21 @@ def sandbox_settings() -> SandboxSettings:
 
 
 @pytest.fixture
-async def workshop(database: Database, sandbox_settings: SandboxSettings) -> AsyncIterator[Workshop]:
+def product_sync_of() -> ProductSyncOf:
+    """What the store pushes, by its shop; override it for a store that pushes anything."""
+    return lambda _: None
+
+
+@pytest.fixture(autouse=True)
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is put back for a retry waits for the queue's next poll: let that come soon."""
+    monkeypatch.setattr(queue, "POLL_INTERVAL", timedelta(seconds=0.25))
+
+
+@pytest.fixture
+async def workshop(
+    database: Database, sandbox_settings: SandboxSettings, product_sync_of: ProductSyncOf
+) -> AsyncIterator[Workshop]:
     """The parts of a daemon, running jobs on a small shop without rate limits."""
-    async with in_own_task(running_workshop(database, sandbox_settings)) as running:
+    async with in_own_task(running_workshop(database, sandbox_settings, product_sync=product_sync_of)) as running:
         yield running

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from daemon.cli.exits import run_guarded
 from daemon.cli.findings import Finding, Level
 from daemon.config import load_settings, resolve_secrets
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from daemon.sandbox.shopify.access import ALL_SCOPES, READ_SCOPES
 
 TOKENS = {"N": "sandbox-nhanh-access-token", "K": "sandbox-nhanh-secret-key", "S": "shpat_sandbox"}
 
@@ -44,7 +45,7 @@ def dongbo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return run
 
 
-def configuration(path: Path, nhanh_url: str, shopify_url: str, *, with_key: bool = True) -> Path:
+def configuration(path: Path, nhanh_url: str, shopify_url: str, *, with_key: bool = True, more: str = "") -> Path:
     key = 'secret_key = { env = "K" }' if with_key else ""
     path.write_text(
         f"""
@@ -64,6 +65,7 @@ kind = "cron"
 cron = "0 2 * * *"
 store = "main"
 job = "PULL_NHANH_PRODUCTS"
+{more}
 """
     )
     return path
@@ -140,7 +142,56 @@ def test_a_sandbox_s_credentials_are_all_good(tmp_path: Path) -> None:
     """Each job type can run."""
     findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None)
     assert {finding.level for finding in findings} == {Level.OK}
-    assert details(findings, Level.OK).count("can run") == 4
+    assert details(findings, Level.OK).count("can run") == 5
+
+
+SYNC = """
+[stores.main.product_sync]
+locations = {{ "{location}" = [{depot}] }}
+price = "retail"
+[stores.main.customer_sync]
+"""
+
+
+def check_sync(
+    path: Path, *, location: int | None = None, depot: int | None = None, scopes: Collection[str] = ALL_SCOPES
+) -> list[Finding]:
+    """What is found where stock, prices and customers are to be pushed; the sandbox's first places unless others."""
+
+    async def run() -> list[Finding]:
+        async with running_sandbox(SandboxSettings(products=3, customers=3)) as sandbox:
+            place = next(iter(sandbox.shopify.locations.values()))
+            sandbox.shopify.scopes = frozenset(scopes)
+            chosen = SYNC.format(location=location or place.id, depot=depot or place.depot_id)
+            settings = load_settings(configuration(path, sandbox.nhanh_url, sandbox.shopify_url, more=chosen))
+            return await check_stores(settings, resolve_secrets(settings, TOKENS))
+
+    return asyncio.run(run())
+
+
+def test_depots_and_locations_are_listed_for_the_configuration(tmp_path: Path) -> None:
+    """With their names, and the scopes of the configured pushes are looked at, too."""
+    findings = check_sync(tmp_path / "a.toml")
+    assert {finding.level for finding in findings} == {Level.OK}
+    said = details(findings, Level.OK)
+    assert "depots: 1001 (Kho Hà Nội)" in said
+    assert "(Kho Hà Nội)" in said.partition("locations: ")[2]
+    assert "SYNC_PRODUCTS can run" in said
+    assert "SYNC_CUSTOMERS can run" in said
+
+
+def test_places_that_are_not_there_are_failures(tmp_path: Path) -> None:
+    """A wrong number of a depot or a location is found before anything is pushed."""
+    assert "locations that are not there: 4711" in details(check_sync(tmp_path / "a.toml", location=4711), Level.FAILED)
+    assert "can't see: 4712" in details(check_sync(tmp_path / "b.toml", depot=4712), Level.FAILED)
+
+
+def test_missing_scopes_of_a_push_are_failures(tmp_path: Path) -> None:
+    """Reading is not writing: without the scopes for it a push is announced as impossible."""
+
+    said = details(check_sync(tmp_path / "a.toml", scopes=READ_SCOPES), Level.FAILED)
+    assert "SYNC_PRODUCTS can't run: the scopes write_inventory, write_products are missing" in said
+    assert "SYNC_CUSTOMERS can't run: the scopes write_customers are missing" in said
 
 
 def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ ALTER TABLE dongbo.shopify_variants
     ADD COLUMN barcode_key text,
     ADD COLUMN tracked     boolean;  -- NULL: not pulled since stock by location is mirrored
 ALTER TABLE dongbo.shopify_customers
-    ADD COLUMN metafields jsonb;  -- {"custom.total_spent": {"value": …, "digest": …} or null}; NULL: not pulled yet
+    ADD COLUMN metafields jsonb;  -- {"custom.total_spent": {"value": …, "compareDigest": …, "type": …} or null}; NULL: not pulled yet
 UPDATE dongbo.nhanh_products SET digest = '';
 UPDATE dongbo.shopify_products SET digest = '';
 UPDATE dongbo.shopify_variants SET digest = '';

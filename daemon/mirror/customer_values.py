@@ -1,0 +1,54 @@
+"""Metafields and tags of Shopify's customers that are known beside a pull, such as those that a push has set.
+
+The rest of a customer keeps what the last pull read; the emptied digest lets the next one write it whole.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.sources.shopify.models import Metafield
+
+SET_METAFIELDS = """
+UPDATE dongbo.shopify_customers AS customer
+SET metafields = coalesce(customer.metafields, '{}') || known.metafields::jsonb, digest = '', changed_at = now()
+FROM unnest($2::bigint[], $3::text[]) AS known (id, metafields)
+WHERE customer.store = $1 AND customer.id = known.id
+"""
+
+# `unnest` can't take apart arrays of unequal arrays: those travel as JSON.
+SET_TAGS = """
+UPDATE dongbo.shopify_customers AS customer
+SET tags = ARRAY(SELECT jsonb_array_elements_text(known.tags::jsonb)), digest = '', changed_at = now()
+FROM unnest($2::bigint[], $3::text[]) AS known (id, tags)
+WHERE customer.store = $1 AND customer.id = known.id
+"""
+
+MARK_DELETED = """
+UPDATE dongbo.shopify_customers SET deleted_at = now(), changed_at = now()
+WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL
+"""
+
+
+async def set_metafields(
+    connection: Connection, store: StoreName, metafields: Mapping[int, Mapping[str, Metafield]]
+) -> None:
+    """Note metafields of customers, {id: {"namespace.key": metafield}}; their others stay as they are."""
+    if metafields:
+        encoded = [msgspec.json.encode(known).decode() for known in metafields.values()]
+        await connection.execute(SET_METAFIELDS, store, list(metafields), encoded)
+
+
+async def set_tags(connection: Connection, store: StoreName, tags: Mapping[int, Sequence[str]]) -> None:
+    """Note all tags of customers, by their ids."""
+    if tags:
+        encoded = [msgspec.json.encode(known).decode() for known in tags.values()]
+        await connection.execute(SET_TAGS, store, list(tags), encoded)
+
+
+async def mark_deleted(connection: Connection, store: StoreName, customer_ids: Collection[int]) -> None:
+    """Note that customers are gone at Shopify."""
+    if customer_ids:
+        await connection.execute(MARK_DELETED, store, list(customer_ids))

@@ -1,0 +1,206 @@
+"""The safety stop: what a run may do to a shop before a person has to look at it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from daemon.config import ProductSyncSettings
+from daemon.sync.approvals import ApprovalItem, RiskyChange
+from daemon.sync.plan_rows import PriceRow, StockRow, plain
+from daemon.sync.pushes import PushKind
+
+SAMPLE = 50  # changes shown with a job
+EXAMPLES = 3  # changes named in a sentence
+
+
+class PlanOverturned(Exception):
+    """While it was carried out, the plan became too risky to go on unasked: it has to be looked at anew, whole."""
+
+
+class Caution:
+    """Counts the risky changes of a run that nobody has approved, over everything that it pushes.
+
+    The whole plan is surveyed before the first push. This holds the same line afterwards: the plan is read again batch
+    by batch, and a pull that runs at the same time, with a token that has lost its depots, must not slip through.
+    """
+
+    def __init__(self, settings: ProductSyncSettings, approved: Collection[RiskyChange]) -> None:
+        self.settings = settings
+        self._approved = approved
+        self.zeroed: set[int] = set()  # items that it has set to zero unasked
+        self.repriced: set[int] = set()  # variants whose prices it has changed by much unasked
+
+    def risk_of_stock(self, row: StockRow) -> RiskyChange | None:
+        """The row as a risky change, if it is one."""
+        if not row.zeroes:
+            return None
+        return RiskyChange(PushKind.STOCK, row.key.variant_id, row.key.location_id, str(row.desired))
+
+    def risk_of_price(self, row: PriceRow) -> RiskyChange | None:
+        """The row as a risky change, if it is one."""
+        if not row.is_large(self.settings.large_price_change):
+            return None
+        return RiskyChange(PushKind.PRICE, row.key.variant_id, 0, plain(row.desired_price))
+
+    def is_approved(self, change: RiskyChange) -> bool:
+        """Whether a person has approved exactly this."""
+        return change in self._approved
+
+    def admit_stock(self, rows: Collection[StockRow]) -> None:
+        """Count what is about to be pushed; raises PlanOverturned where that is too much, and counts nothing."""
+        zeroed = {row.item_id for row in rows if self._is_new(self.risk_of_stock(row))}
+        self._admit(zeroed, set())
+
+    def admit_prices(self, rows: Collection[PriceRow]) -> None:
+        """As `admit_stock`."""
+        repriced = {row.key.variant_id for row in rows if self._is_new(self.risk_of_price(row))}
+        self._admit(set(), repriced)
+
+    def allows(self, zeroed: Collection[int], repriced: Collection[int]) -> bool:
+        """Whether these items and variants may be changed, too, without asking."""
+        return (
+            len(self.zeroed.union(zeroed)) <= self.settings.max_zeroed
+            and len(self.repriced.union(repriced)) <= self.settings.max_large_price_changes
+        )
+
+    def _admit(self, zeroed: set[int], repriced: set[int]) -> None:
+        if not self.allows(zeroed, repriced):
+            raise PlanOverturned
+        self.zeroed |= zeroed
+        self.repriced |= repriced
+
+    def _is_new(self, risk: RiskyChange | None) -> bool:
+        return risk is not None and not self.is_approved(risk)
+
+
+@dataclass
+class Survey:
+    """What the plan comes to as a whole, before anything of it is carried out."""
+
+    caution: Caution
+    rows: int = 0
+    stock_changes: int = 0
+    price_changes: int = 0
+    zeroed: set[int] = field(default_factory=set)  # items, approved ones included
+    unapproved_zeroed: set[int] = field(default_factory=set)
+    repriced: set[int] = field(default_factory=set)  # variants, likewise
+    unapproved_repriced: set[int] = field(default_factory=set)
+    items: list[ApprovalItem] = field(default_factory=list)
+    sample: list[dict[str, Any]] = field(default_factory=list)
+    _zero_examples: list[str] = field(default_factory=list)
+    _price_examples: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to push."""
+        return not self.stock_changes and not self.price_changes
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a person has to be asked first."""
+        return not self.caution.allows(self.unapproved_zeroed, self.unapproved_repriced)
+
+    def add_stock(self, row: StockRow) -> None:
+        """Count a row that differs."""
+        self.stock_changes += 1
+        old = None if row.present is None else str(row.present)
+        self._show(PushKind.STOCK, row.key.variant_id, row.sku, old, str(row.desired), row.reason, row.key.location_id)
+        risk = self.caution.risk_of_stock(row)
+        if risk is None:
+            return
+        self.items.append(ApprovalItem(risk, str(row.present)))
+        self.zeroed.add(row.item_id)
+        if not self.caution.is_approved(risk):
+            self.unapproved_zeroed.add(row.item_id)
+            if len(self._zero_examples) < EXAMPLES:
+                self._zero_examples.append(f"{_name(row)} ({row.present} → 0 at {row.key.location_id})")
+
+    def add_price(self, row: PriceRow) -> None:
+        """Count a row that differs."""
+        self.price_changes += 1
+        variant_id = row.key.variant_id
+        old, new = plain(row.price), plain(row.desired_price)
+        if row.changes_price:
+            self._show(PushKind.PRICE, variant_id, row.sku, old, new, row.price_reason)
+        if row.changes_compare_at_price:
+            before, after = row.compare_at_price, row.desired_compare_at_price
+            values = (None if before is None else plain(before), None if after is None else plain(after))
+            self._show(PushKind.COMPARE_AT_PRICE, variant_id, row.sku, *values, row.compare_at_reason)
+        risk = self.caution.risk_of_price(row)
+        if risk is None:
+            return
+        self.items.append(ApprovalItem(risk, old))
+        self.repriced.add(variant_id)
+        if not self.caution.is_approved(risk):
+            self.unapproved_repriced.add(variant_id)
+            if len(self._price_examples) < EXAMPLES:
+                self._price_examples.append(f"{_name(row)} ({old} → {new})")
+
+    def figures(self) -> dict[str, Any]:
+        """To be shown with the job."""
+        return {
+            "stock_changes": self.stock_changes,
+            "price_changes": self.price_changes,
+            "zeroed": len(self.zeroed),
+            "large_price_changes": len(self.repriced),
+        }
+
+    def question(self) -> str:
+        """What a person is asked: what would happen, and what to look at before approving it."""
+        settings, said, look = self.caution.settings, [], []
+        if self.unapproved_zeroed:
+            examples = ", ".join(self._zero_examples)
+            depots = sorted(depot for depots in settings.depots_of.values() for depot in depots)
+            said.append(
+                f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
+                f"{_besides(self.caution.zeroed)} (more than {settings.max_zeroed} are not zeroed unasked), such as "
+                f"{examples}"
+            )
+            look.append(
+                "whether its stock there is right, and whether the access token can still see all depots "
+                f"({', '.join(map(str, depots))})"
+            )
+        if self.unapproved_repriced:
+            examples = ", ".join(self._price_examples)
+            said.append(
+                f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
+                f"{_besides(self.caution.repriced)} (more than {settings.max_large_price_changes} are not changed so "
+                f"much unasked), such as {examples}"
+            )
+            look.append(f"whether the {settings.price} prices there are right")
+        again = " The rest was approved before." if self._was_asked else ""
+        return (
+            f"This sync would {', and '.join(said)}.{again} Nothing of that was pushed. Look at Nhanh.vn first: "
+            f"{'; '.join(look)}. Then approve these changes, or reject them."
+        )
+
+    @property
+    def _was_asked(self) -> bool:
+        return len(self.zeroed) > len(self.unapproved_zeroed) or len(self.repriced) > len(self.unapproved_repriced)
+
+    def _show(
+        self,
+        kind: PushKind,
+        variant_id: int,
+        sku: str | None,
+        old: str | None,
+        new: str | None,
+        reason: str,
+        location_id: int | None = None,
+    ) -> None:
+        if len(self.sample) < SAMPLE:
+            place = {} if location_id is None else {"location_id": location_id}
+            shown = {"kind": str(kind), "sku": sku, "variant_id": variant_id, **place, "old": old, "new": new}
+            self.sample.append(shown | {"reason": reason})
+
+
+def _name(row: StockRow | PriceRow) -> str:
+    return row.sku or f"variant {row.key.variant_id}"
+
+
+def _count(things: Collection[object], noun: str) -> str:
+    return f"{len(things):,} {noun}{'s' if len(things) != 1 else ''}"
+
+
+def _besides(done: Collection[int]) -> str:
+    return f", besides {len(done):,} that this run has changed already," if done else ""

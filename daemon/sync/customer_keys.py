@@ -1,0 +1,179 @@
+"""The phone numbers of the mirrored customers, kept up to date in `dongbo.customer_phones`.
+
+Reading a number takes some 50 µs of Python, so only customers that have changed are read: beside the numbers stands
+from which state of the customer, and by which rules, they were read.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.sync.phones import RULES, phone_numbers, phones_in_note
+
+PAGE = 500  # customers
+SLICE = 0.003  # seconds of reading after which the event loop has its turn
+
+
+class Side(StrEnum):
+    """Whose customers."""
+
+    NHANH = "nhanh"
+    SHOPIFY = "shopify"
+
+
+class Origin(StrEnum):
+    """In which field of a customer a number stands; the most trustworthy comes first."""
+
+    PHONE = "phone"
+    ADDRESS = "address"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPhones:
+    """A customer's numbers, {E.164: the best field it stands in}, and the state that they were read from."""
+
+    customer_id: int
+    state: bytes
+    phones: dict[str, Origin]
+
+
+# A subquery, not a join: a page must read a page's rows, and not hash all states anew.
+LIST_NHANH = """
+SELECT id, digest || $3 AS state, mobile AS phone, NULL AS address_phone, NULL AS note
+FROM dongbo.nhanh_customers AS customer
+WHERE store = $1 AND deleted_at IS NULL AND id > $2 AND digest || $3 IS DISTINCT FROM (
+    SELECT state FROM dongbo.customer_phone_states AS known
+    WHERE known.store = $1 AND known.side = 'nhanh' AND known.customer_id = customer.id
+)
+ORDER BY id LIMIT $4
+"""
+
+LIST_SHOPIFY = """
+SELECT id, digest || $3 AS state, phone, address_phone, note
+FROM dongbo.shopify_customers AS customer
+WHERE store = $1 AND deleted_at IS NULL AND id > $2 AND digest || $3 IS DISTINCT FROM (
+    SELECT state FROM dongbo.customer_phone_states AS known
+    WHERE known.store = $1 AND known.side = 'shopify' AND known.customer_id = customer.id
+)
+ORDER BY id LIMIT $4
+"""
+
+COUNT_CHANGED = """
+SELECT count(*) FROM dongbo.{side}_customers AS customer
+LEFT JOIN dongbo.customer_phone_states AS known
+    ON known.store = $1 AND known.side = '{side}' AND known.customer_id = customer.id
+WHERE customer.store = $1 AND customer.deleted_at IS NULL AND known.state IS DISTINCT FROM customer.digest || $2
+"""
+
+DELETE_PHONES = """
+DELETE FROM dongbo.customer_phones AS known
+WHERE store = $1 AND side = $2 AND customer_id = ANY ($3) AND NOT EXISTS (
+    SELECT FROM unnest($4::bigint[], $5::text[]) AS page (customer_id, phone)
+    WHERE page.customer_id = known.customer_id AND page.phone = known.phone
+)
+"""
+
+WRITE_PHONES = """
+INSERT INTO dongbo.customer_phones AS known (store, side, customer_id, phone, origin)
+SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[])
+ON CONFLICT (store, side, customer_id, phone) DO UPDATE SET origin = excluded.origin
+WHERE known.origin <> excluded.origin
+"""
+
+WRITE_STATES = """
+INSERT INTO dongbo.customer_phone_states (store, side, customer_id, state)
+SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[])
+ON CONFLICT (store, side, customer_id) DO UPDATE SET state = excluded.state
+"""
+
+FORGET_DELETED = """
+DELETE FROM dongbo.{table} AS known
+WHERE store = $1 AND side = '{side}' AND NOT EXISTS (
+    SELECT FROM dongbo.{side}_customers AS customer
+    WHERE customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
+)
+"""
+
+
+async def count_changed(connection: Connection, store: StoreName, *, with_notes: bool) -> int:
+    """How many customers of both sides are to be read."""
+    count = 0
+    for side in Side:
+        count += await connection.fetchval(COUNT_CHANGED.format(side=side), store, _rules(side, with_notes=with_notes))
+    return count
+
+
+async def changed_pages(
+    borrow: Callable[[], AbstractAsyncContextManager[Connection]], store: StoreName, *, with_notes: bool
+) -> AsyncGenerator[tuple[Side, list[CustomerPhones]], None]:
+    """The customers whose numbers are not those of their present state, with their numbers, PAGE at a time.
+
+    Borrows a connection for each page, and holds none while it reads numbers or waits for the page to be stored.
+    """
+    for side in Side:
+        statement = LIST_NHANH if side is Side.NHANH else LIST_SHOPIFY
+        rules, after = _rules(side, with_notes=with_notes), 0
+        while True:
+            async with borrow() as connection:
+                customers = await connection.fetch(statement, store, after, rules, PAGE)
+            if not customers:
+                break
+            yield side, await _read(customers, with_notes=with_notes)
+            after = customers[-1]["id"]
+
+
+async def store_phones(connection: Connection, store: StoreName, side: Side, page: Sequence[CustomerPhones]) -> None:
+    """Let the customers of a page have just these numbers."""
+    phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
+    customers, numbers, origins = [list(column) for column in zip(*phones, strict=True)] if phones else ([], [], [])
+    owners = [customer.customer_id for customer in page]
+    await connection.execute(DELETE_PHONES, store, side, owners, customers, numbers)
+    await connection.execute(WRITE_PHONES, store, side, customers, numbers, origins)
+    await connection.execute(WRITE_STATES, store, side, owners, [customer.state for customer in page])
+
+
+async def forget_deleted(connection: Connection, store: StoreName) -> None:
+    """Drop the numbers of customers that are gone."""
+    for side in Side:
+        for table in ("customer_phones", "customer_phone_states"):
+            await connection.execute(FORGET_DELETED.format(table=table, side=side), store)
+
+
+async def _read(customers: Sequence[Record], *, with_notes: bool) -> list[CustomerPhones]:
+    """Read the numbers out of customers' fields, giving way to the event loop every few milliseconds."""
+    found = []
+    began = time.perf_counter()
+    for customer in customers:
+        found.append(CustomerPhones(customer["id"], customer["state"], _phones(customer, with_notes=with_notes)))
+        if time.perf_counter() - began > SLICE:
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+    return found
+
+
+def _rules(side: Side, *, with_notes: bool) -> bytes:
+    """What besides the customer decides which numbers are found."""
+    match side:
+        case Side.NHANH:
+            return RULES.encode()
+        case Side.SHOPIFY:
+            return f"{RULES}/{'notes' if with_notes else 'fields'}".encode()
+        case _:
+            assert_never(side)
+
+
+def _phones(customer: Record, *, with_notes: bool) -> dict[str, Origin]:
+    found = dict.fromkeys(phone_numbers(customer["phone"]), Origin.PHONE)
+    found = dict.fromkeys(phone_numbers(customer["address_phone"]), Origin.ADDRESS) | found
+    if with_notes:
+        found = dict.fromkeys(phones_in_note(customer["note"]), Origin.NOTE) | found
+    return found

@@ -1,0 +1,254 @@
+"""Which customer of Nhanh.vn a customer of Shopify is: by phone numbers that belong to one customer on either side.
+
+The fields of Shopify's customer are taken in the order of their weight: the phone, the phone of the default address,
+numbers in the note. All SQL on `dongbo.customer_mappings` is here, but for what reads them to push.
+"""
+
+from typing import Any
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.jobs.model import Counters
+from daemon.sync import conflicts
+from daemon.sync.customer_keys import Origin, Side
+from daemon.sync.matching import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('dongbo.customer_mappings/' || $1, 0))"
+
+CREATE_TABLES = """
+-- The numbers of customers that are there; tier is the weight of the field, from 1.
+CREATE TEMPORARY TABLE match_phones (side text, customer_id bigint, phone text, tier integer) ON COMMIT DROP;
+-- The mappings that hold, as the steps leave them; id is NULL of those that are new.
+CREATE TEMPORARY TABLE match_customers (
+    id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text
+) ON COMMIT DROP;
+-- Who may be whom: pairs that share a number which, up to that tier, belongs to nobody else on either side.
+CREATE TEMPORARY TABLE match_pairs (nhanh_id bigint, shopify_id bigint, phone text, tier integer) ON COMMIT DROP;
+CREATE TEMPORARY TABLE match_changes (
+    kind text, mapping_id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text, reason text
+) ON COMMIT DROP;
+"""
+
+COPY_PHONES = """
+INSERT INTO pg_temp.match_phones
+SELECT known.side, known.customer_id, known.phone, array_position($2::text[], known.origin)
+FROM dongbo.customer_phones AS known JOIN dongbo.{side}_customers AS customer
+    ON customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
+WHERE known.store = $1 AND known.side = '{side}'
+"""
+
+COPY_MAPPINGS = """
+INSERT INTO pg_temp.match_customers
+SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND retired_at IS NULL
+"""
+
+COUNT_CUSTOMERS = "SELECT count(*) FROM dongbo.shopify_customers WHERE store = $1 AND deleted_at IS NULL"
+
+RETIRE_GONE = """
+WITH gone AS (
+    SELECT mapping.id, CASE
+        WHEN shopify.id IS NULL THEN format('customer %s was deleted at Shopify', mapping.shopify_id)
+        ELSE format('customer %s was deleted at Nhanh.vn', mapping.nhanh_id)
+    END AS reason
+    FROM pg_temp.match_customers AS mapping
+    LEFT JOIN dongbo.nhanh_customers AS nhanh
+        ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id AND nhanh.deleted_at IS NULL
+    LEFT JOIN dongbo.shopify_customers AS shopify
+        ON shopify.store = $1 AND shopify.id = mapping.shopify_id AND shopify.deleted_at IS NULL
+    WHERE nhanh.id IS NULL OR shopify.id IS NULL
+), retired AS (
+    DELETE FROM pg_temp.match_customers AS mapping USING gone WHERE mapping.id = gone.id
+    RETURNING mapping.*, gone.reason
+)
+INSERT INTO pg_temp.match_changes
+SELECT 'retired', id, nhanh_id, shopify_id, source, phone, reason FROM retired
+"""
+
+RETIRE_DISAGREEING = """
+WITH agreeing AS (
+    SELECT mapping.id FROM pg_temp.match_customers AS mapping
+    JOIN pg_temp.match_phones AS nhanh
+        ON nhanh.side = 'nhanh' AND nhanh.customer_id = mapping.nhanh_id AND nhanh.phone = mapping.phone
+    JOIN pg_temp.match_phones AS shopify
+        ON shopify.side = 'shopify' AND shopify.customer_id = mapping.shopify_id AND shopify.phone = mapping.phone
+), retired AS (
+    DELETE FROM pg_temp.match_customers AS mapping
+    WHERE NOT EXISTS (SELECT FROM agreeing WHERE agreeing.id = mapping.id)
+    RETURNING *
+)
+INSERT INTO pg_temp.match_changes
+SELECT 'retired', id, nhanh_id, shopify_id, source, phone,
+    'the two customers do not share the phone number any more by which they were matched'
+FROM retired
+"""
+
+# Whether a number belongs to one customer of Shopify depends on how many fields are looked at.
+FIND_PAIRS = """
+INSERT INTO pg_temp.match_pairs
+SELECT nhanh.customer_id, shopify.customer_id, phone, $1
+FROM (
+    SELECT phone, min(customer_id) AS customer_id FROM pg_temp.match_phones
+    WHERE side = 'nhanh' GROUP BY phone HAVING count(*) = 1
+) AS nhanh
+JOIN (
+    SELECT phone, min(customer_id) AS customer_id, max(tier) AS tier FROM pg_temp.match_phones
+    WHERE side = 'shopify' AND tier <= $1 GROUP BY phone HAVING count(*) = 1
+) AS shopify USING (phone)
+WHERE shopify.tier = $1
+"""
+
+# A pair of an earlier tier goes on to count: a customer who could be two by phone is not settled by a note.
+MATCH = """
+WITH free AS (
+    SELECT DISTINCT ON (nhanh_id, shopify_id) nhanh_id, shopify_id, tier, phone FROM pg_temp.match_pairs AS pair
+    WHERE NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.nhanh_id = pair.nhanh_id)
+      AND NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.shopify_id = pair.shopify_id)
+    ORDER BY nhanh_id, shopify_id, tier, phone
+), counted AS (
+    SELECT *, count(*) OVER (PARTITION BY nhanh_id) AS customers, count(*) OVER (PARTITION BY shopify_id) AS partners
+    FROM free
+), matched AS (
+    INSERT INTO pg_temp.match_customers
+    SELECT NULL, nhanh_id, shopify_id, ($1::text[])[tier], phone FROM counted WHERE customers = 1 AND partners = 1
+    RETURNING nhanh_id, shopify_id, source, phone
+)
+INSERT INTO pg_temp.match_changes SELECT 'matched', NULL, nhanh_id, shopify_id, source, phone FROM matched
+"""
+
+# Somebody waits, and on either side there is a customer that no other number has settled.
+FIND_SHARED_PHONES = """
+INSERT INTO pg_temp.found_conflicts
+SELECT 'phone', phone, nhanh.ids, shopify.ids, shopify.waiting
+FROM (
+    SELECT known.phone, array_agg(known.customer_id ORDER BY known.customer_id) AS ids,
+        bool_or(mapping.phone IS NULL OR mapping.phone = known.phone) AS is_open,
+        bool_or(mapping.phone IS NULL) AS is_waiting
+    FROM pg_temp.match_phones AS known
+    LEFT JOIN pg_temp.match_customers AS mapping ON mapping.nhanh_id = known.customer_id
+    WHERE known.side = 'nhanh' GROUP BY known.phone
+) AS nhanh
+JOIN (
+    SELECT known.phone, array_agg(known.customer_id ORDER BY known.customer_id) AS ids,
+        bool_or(mapping.phone IS NULL OR mapping.phone = known.phone) AS is_open,
+        coalesce(
+            array_agg(known.customer_id ORDER BY known.customer_id) FILTER (WHERE mapping.phone IS NULL), '{}'
+        ) AS waiting
+    FROM pg_temp.match_phones AS known
+    LEFT JOIN pg_temp.match_customers AS mapping ON mapping.shopify_id = known.customer_id
+    WHERE known.side = 'shopify' GROUP BY known.phone
+) AS shopify USING (phone)
+WHERE (cardinality(nhanh.ids) > 1 OR cardinality(shopify.ids) > 1)
+  AND nhanh.is_open AND shopify.is_open AND (nhanh.is_waiting OR shopify.waiting <> '{}')
+"""
+
+# Numbers that belong to one customer on either side, of which one has others that lead to somebody else.
+FIND_FORKED_PHONES = """
+INSERT INTO pg_temp.found_conflicts
+WITH free AS (
+    SELECT nhanh_id, shopify_id, phone FROM pg_temp.match_pairs AS pair
+    WHERE NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.nhanh_id = pair.nhanh_id)
+      AND NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.shopify_id = pair.shopify_id)
+), of_nhanh AS (
+    SELECT nhanh_id, array_agg(DISTINCT shopify_id ORDER BY shopify_id) AS partners FROM free GROUP BY nhanh_id
+), of_shopify AS (
+    SELECT shopify_id, array_agg(DISTINCT nhanh_id ORDER BY nhanh_id) AS partners FROM free GROUP BY shopify_id
+)
+SELECT 'phone', phone, of_shopify.partners, of_nhanh.partners, of_nhanh.partners
+FROM free JOIN of_nhanh USING (nhanh_id) JOIN of_shopify USING (shopify_id)
+WHERE NOT EXISTS (SELECT FROM pg_temp.found_conflicts AS found WHERE found.key = free.phone)
+"""
+
+WRITE_RETIRED = """
+UPDATE dongbo.customer_mappings AS mapping SET retired_at = now(), retired_reason = change.reason
+FROM pg_temp.match_changes AS change WHERE change.kind = 'retired' AND mapping.id = change.mapping_id
+"""
+
+WRITE_MATCHED = """
+INSERT INTO dongbo.customer_mappings (store, nhanh_id, shopify_id, source, phone)
+SELECT $1, nhanh_id, shopify_id, source, phone FROM pg_temp.match_changes WHERE kind = 'matched' ORDER BY shopify_id
+"""
+
+# One row for each customer of Shopify that is there: newly mapped, or changed in another way.
+COUNT_CHANGED = """
+SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS updated
+FROM (
+    SELECT bool_and(kind = 'matched') AS is_new FROM pg_temp.match_changes AS change
+    WHERE kind = 'matched' OR EXISTS (
+        SELECT FROM dongbo.shopify_customers AS customer
+        WHERE customer.store = $1 AND customer.id = change.shopify_id AND customer.deleted_at IS NULL
+    )
+    GROUP BY shopify_id
+) AS customer
+"""
+
+FIGURES = """
+SELECT (SELECT count(*) FROM pg_temp.match_customers) AS mapped,
+    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'retired') AS retired
+"""
+
+SAMPLE_CHANGES = """
+SELECT kind, change.shopify_id, shopify.display_name AS shopify_name, change.nhanh_id, nhanh.name AS nhanh_name,
+    change.phone, change.source, change.reason
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY shopify_id, mapping_id) AS place FROM pg_temp.match_changes
+) AS change
+LEFT JOIN dongbo.shopify_customers AS shopify ON shopify.store = $1 AND shopify.id = change.shopify_id
+LEFT JOIN dongbo.nhanh_customers AS nhanh ON nhanh.store = $1 AND nhanh.id = change.nhanh_id
+WHERE place <= $2 ORDER BY kind, place
+"""
+
+
+async def count_customers(connection: Connection, store: StoreName) -> int:
+    """How many customers of Shopify take part."""
+    count: int = await connection.fetchval(COUNT_CUSTOMERS, store)
+    return count
+
+
+async def match_by_phones(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
+    """Match the customers of a store by the numbers that were read, in the caller's transaction."""
+    origins = list(Origin)
+    await connection.execute(LOCK, store)
+    await connection.execute(ONLY_HASH_JOINS)
+    await connection.execute(CREATE_TABLES)
+    for side in Side:
+        await connection.execute(COPY_PHONES.format(side=side), store, origins)
+    await connection.execute(COPY_MAPPINGS, store)
+    await connection.execute("ANALYZE match_phones, match_customers")
+    total = await count_customers(connection, store)
+    await connection.execute(RETIRE_GONE, store)
+    await connection.execute(RETIRE_DISAGREEING)
+    for tier, _origin in enumerate(origins, start=1):
+        await connection.execute(FIND_PAIRS, tier)
+        await connection.execute("ANALYZE match_pairs")
+        await connection.execute(MATCH, origins)
+        await connection.execute("ANALYZE match_customers")
+    await _find_conflicts(connection, store)
+    await connection.execute(WRITE_RETIRED)
+    await connection.execute(WRITE_MATCHED, store)
+    return await _outcome(connection, store, total, with_sample=with_sample)
+
+
+async def _find_conflicts(connection: Connection, store: StoreName) -> None:
+    await conflicts.create_table(connection)
+    await connection.execute(FIND_SHARED_PHONES)
+    await connection.execute(FIND_FORKED_PHONES)
+    await conflicts.write(connection, store, ["phone"])
+
+
+async def _outcome(connection: Connection, store: StoreName, total: int, *, with_sample: bool) -> MatchOutcome:
+    changed = await connection.fetchrow(COUNT_CHANGED, store)
+    counters = Counters(
+        created=changed["created"],
+        updated=changed["updated"],
+        skipped=total - changed["created"] - changed["updated"],
+    )
+    figures = dict(await connection.fetchrow(FIGURES)) | await conflicts.count(connection)
+    figures["unmatched"] = total - figures["mapped"] - figures["ambiguous"]
+    sample: dict[str, list[dict[str, Any]]] = {}
+    if with_sample:
+        for row in await connection.fetch(SAMPLE_CHANGES, store, SAMPLE):
+            columns = dict(row)
+            sample.setdefault(columns.pop("kind"), []).append(columns)
+        if ambiguous := await conflicts.sample(connection, SAMPLE):
+            sample["ambiguous"] = ambiguous
+    return MatchOutcome(counters, figures, sample)

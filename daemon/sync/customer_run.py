@@ -1,0 +1,181 @@
+"""A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read anew."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.jobs.context import JobContext, PageTransaction
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters
+from daemon.mirror import customer_values
+from daemon.mirror import shopify as mirror
+from daemon.sources.meter import CallMeter
+from daemon.sources.page import Page, SourceRow
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import ShopifyCustomer
+from daemon.sync.customer_plan import CustomerRow
+from daemon.sync.customer_rules import NOTHING, CustomerRules, Differences, Target
+from daemon.sync.plan_rows import plain
+
+TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
+WHOLE = "customer"  # stands for the customer as a whole
+UNREADABLE = "Shopify's answer holds customers that can't be read"
+
+
+@dataclass(slots=True)
+class Customer:
+    """A mapped customer on the way through the run."""
+
+    row: CustomerRow
+    target: Target | None  # None: Nhanh.vn has not told what was spent, so the customer is left alone
+    differences: Differences = NOTHING
+    attempts: int = 0  # calls in which a metafield was not taken
+    was_pushed: bool = False
+    is_gone: bool = False  # at Shopify
+    refusals: dict[str, str] = field(default_factory=dict)  # what can't be pushed, and why
+
+    @property
+    def id(self) -> int:
+        """Shopify's id."""
+        return self.row.shopify_id
+
+    @property
+    def reason(self) -> str:
+        """Why the customer's values should be what they should be."""
+        amount = "nothing" if self.row.total_amount is None else plain(self.row.total_amount)
+        tier = self.target.tier if self.target is not None else None
+        return f"customer {self.row.nhanh_id} of Nhanh.vn has spent {amount}: {tier or 'no tier'}"
+
+    def decide(self, rules: CustomerRules) -> None:
+        """Find out what is to be pushed, by what is known now."""
+        if self.target is None or self.is_gone or WHOLE in self.refusals or self.row.metafields is None:
+            self.differences = NOTHING
+            return
+        found = rules.differences(self.target, self.row.metafields, self.row.tags)
+        metafields = tuple(each for each in found.metafields if each.name not in self.refusals)
+        self.differences = Differences(metafields, None if TAGS in self.refusals else found.tags)
+
+    def dead_letter(self) -> DeadLetter:
+        """The customer as a failed row."""
+        reason = "; ".join(f"{what}: {why.rstrip('.')}" for what, why in self.refusals.items())
+        payload = {
+            "shopify_id": self.id,
+            "nhanh_id": self.row.nhanh_id,
+            "total": self.target and self.target.total,
+            "tier": self.target and self.target.tier,
+        }
+        return DeadLetter(str(self.id), f"Shopify did not take all of it: {reason}.", orjson.dumps(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Shopify says of some customers at this moment."""
+
+    rows: dict[int, SourceRow[ShopifyCustomer]]
+    unreadable: dict[int, str]  # why
+    gone: frozenset[int]
+
+    @classmethod
+    def of(cls, asked: Collection[int], page: Page[ShopifyCustomer]) -> "Reading":
+        """Sort an answer. A row that can't even be told whose it is may be that of any customer that is missing."""
+        rows: dict[int, SourceRow[ShopifyCustomer]] = {row.value.id: row for row in page.rows}
+        unreadable = {int(bad.source_id): bad.reason for bad in page.bad if bad.source_id is not None}
+        missing = {number for number in asked if number not in rows and number not in unreadable}
+        if any(bad.source_id is None for bad in page.bad):
+            return cls(rows, unreadable | dict.fromkeys(missing, UNREADABLE), frozenset())
+        return cls(rows, unreadable, frozenset(missing))
+
+    async def store(self, connection: Connection, store: StoreName) -> None:
+        """Put it into the mirror."""
+        await mirror.upsert_customers(connection, store, list(self.rows.values()))
+        await customer_values.mark_deleted(connection, store, self.gone)
+
+    def value(self, customer_id: int, metafield: str) -> str | None:
+        """What a customer's metafield says; None where it is not set, or the customer can't be read."""
+        row = self.rows.get(customer_id)
+        found = row.value.metafields.get(metafield) if row is not None else None
+        return None if found is None else found.value
+
+    def inform(self, customers: Iterable[Customer], rules: CustomerRules) -> None:
+        """Let customers be what was read, and decide anew what is to be pushed for them."""
+        for customer in customers:
+            row = self.rows.get(customer.id)
+            if row is not None:
+                known = row.value
+                customer.row = replace(customer.row, metafields=known.metafields, tags=tuple(known.tags))
+            elif customer.id in self.gone:
+                customer.is_gone = True
+            else:
+                customer.refusals[WHOLE] = self.unreadable.get(customer.id, UNREADABLE)
+            customer.decide(rules)
+
+
+class CustomerRun:
+    """What the steps of the run share.
+
+    A checkpoint says up to which of Shopify's customers all have been counted. Those for whom this job has pushed
+    something already in a batch that was interrupted look unchanged now; they count as updated.
+    """
+
+    def __init__(
+        self, job: JobContext, store: StoreName, shopify: ShopifyClient, rules: CustomerRules, meter: CallMeter
+    ) -> None:
+        self.job = job
+        self.store = store
+        self.shopify = shopify
+        self.rules = rules
+        self.meter = meter
+        self.after: int = job.job.checkpoint["after"] if job.job.checkpoint else 0
+        self.pushed_before: frozenset[int] = frozenset()  # behind `after`, by this job
+
+    def consider(self, row: CustomerRow) -> Customer:
+        """A customer, with what is to be pushed for it as far as that is known."""
+        target = None if row.total_amount is None else self.rules.target(row.total_amount)
+        customer = Customer(row, target)
+        if self.rules.are_known(row.metafields):
+            customer.decide(self.rules)
+        return customer
+
+    async def read(self, customer_ids: Collection[int]) -> Reading:
+        """Read customers at Shopify. Raises SourceRefused, RateLimited, SourceUnavailable."""
+        asked = list(customer_ids)
+        return Reading.of(asked, await self.shopify.customers_by_ids(asked, meter=self.meter))
+
+    async def learn(self, customers: Sequence[Customer]) -> None:
+        """Read those customers whose metafields have not been read yet, into the mirror, too. Raises RunStopped."""
+        unknown = {
+            customer.id: customer
+            for customer in customers
+            if customer.target is not None and not self.rules.are_known(customer.row.metafields)
+        }
+        if not unknown:
+            return
+        reading = await self.job.unless_stopped(self.read(unknown))
+        async with self.step() as page:
+            await reading.store(page.connection, self.store)
+        reading.inform(unknown.values(), self.rules)
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[PageTransaction]:
+        """A transaction of the run in which nothing is counted."""
+        async with self.job.page(checkpoint=self._checkpoint(self.after), pages=0) as page:
+            yield page
+
+    async def close(self, batch: Sequence[Customer]) -> None:
+        """Count a batch that is done with, and move the checkpoint behind it. Raises RunStopped after that."""
+        failed = [customer for customer in batch if customer.refusals and not customer.is_gone]
+        sound = [customer for customer in batch if not customer.refusals or customer.is_gone]
+        updated = sum(customer.was_pushed or customer.id in self.pushed_before for customer in sound)
+        async with self.job.page(checkpoint=self._checkpoint(batch[-1].id)) as page:
+            page.count(Counters(updated=updated, skipped=len(sound) - updated))
+            page.reject([customer.dead_letter() for customer in failed])
+        self.after = batch[-1].id
+
+    @staticmethod
+    def _checkpoint(after: int) -> dict[str, Any]:
+        return {"after": after}

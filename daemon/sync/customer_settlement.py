@@ -1,0 +1,69 @@
+"""What became of pushes to customers whose outcome is not known: read Shopify again, believe nothing else."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from daemon.sync import pushes
+from daemon.sync.customer_rules import CustomerRules, same_tags, tags_from_text
+from daemon.sync.customer_run import CustomerRun, Reading
+from daemon.sync.pushes import Push, PushKind, PushResult, RecordedPush
+
+log = structlog.get_logger()
+
+KINDS = (PushKind.METAFIELD, PushKind.TAGS)
+PUSHES_AT_ONCE = 250
+
+SEEN = "interrupted; Shopify has the new value"
+NOT_SEEN = "interrupted, and not seen at Shopify"
+FOREIGN = "interrupted; Shopify has another value by now"
+GONE = "interrupted; Shopify does not have the customer any more"
+UNREAD = "interrupted; Shopify's answer can't be read"
+RENAMED = "interrupted; the configuration does not name this metafield any more"
+
+Verdict = tuple[PushResult, str | None]
+
+
+async def settle_interrupted(run: CustomerRun) -> int:
+    """Settle all open pushes of metafields and tags, and put what Shopify says into the mirror; how many there were.
+
+    Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable.
+    """
+    settled = 0
+    while True:
+        async with run.job.database.acquire_for_work() as connection:
+            found = await pushes.list_open(connection, run.store, KINDS, limit=PUSHES_AT_ONCE)
+        if not found:
+            if settled:
+                log.info("pushes_settled", pushes=settled)
+            return settled
+        await _settle(run, found)
+        settled += len(found)
+
+
+async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
+    reading = await run.job.unless_stopped(run.read({entry.push.owner_id for entry in found}))
+    async with run.step() as page:
+        await pushes.settle(page.connection, {entry.id: verdict(entry.push, reading, run.rules) for entry in found})
+        await reading.store(page.connection, run.store)
+
+
+def verdict(push: Push, reading: Reading, rules: CustomerRules) -> Verdict:
+    """What became of a push, by what Shopify says of its customer now."""
+    row = reading.rows.get(push.owner_id)
+    if row is None:
+        return PushResult.UNKNOWN, GONE if push.owner_id in reading.gone else UNREAD
+    if push.kind is PushKind.TAGS:
+        old, new = tags_from_text(push.old_value), tags_from_text(push.new_value)
+        present = rules.tier_tags(row.value.tags, besides=[*old, *new])
+        return _compared(is_new=same_tags(present, new), is_old=same_tags(present, old))
+    if push.name not in row.value.metafields:
+        return PushResult.UNKNOWN, RENAMED
+    value = reading.value(push.owner_id, push.name)
+    return _compared(is_new=value == push.new_value, is_old=value == push.old_value)
+
+
+def _compared(*, is_new: bool, is_old: bool) -> Verdict:
+    if is_new:
+        return PushResult.APPLIED, SEEN
+    return (PushResult.STALE, NOT_SEEN) if is_old else (PushResult.UNKNOWN, FOREIGN)

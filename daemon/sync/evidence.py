@@ -1,0 +1,165 @@
+"""All that the tables say of some variants: what was found at both sides, pushed, and held back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import JobId, StoreName
+from daemon.sync import pushes
+from daemon.sync.mapping_list import TITLE
+from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.variant_mappings import VariantMapping, mappings_of
+from daemon.sync.verdicts import Approval, LastSync
+
+SHOWN_PUSHES = 5  # of each value
+KINDS = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE)
+STREAMS = ("nhanh_products", "nhanh_inventory", "shopify_products")
+
+FIND_VARIANTS = f"""
+SELECT variant.id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode, variant.tracked,
+    {TITLE} AS title,
+    variant.price, variant.compare_at_price, variant.changed_at, variant.deleted_at
+FROM dongbo.shopify_variants AS variant
+LEFT JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
+WHERE variant.store = $1 AND variant.id IN (
+    SELECT id FROM dongbo.shopify_variants WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3)
+    UNION
+    SELECT variant_id FROM dongbo.product_mappings AS mapping
+    JOIN dongbo.nhanh_products AS mapped ON mapped.store = mapping.store AND mapped.id = mapping.nhanh_id
+    WHERE mapping.store = $1 AND retired_at IS NULL AND mapped.sku_key = $2
+)
+ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $4
+"""
+
+FIND_PRODUCTS = """
+SELECT id, code, name FROM dongbo.nhanh_products
+WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2) AND deleted_at IS NULL ORDER BY id LIMIT $3
+"""
+
+LIST_PRODUCTS = """
+SELECT id, code, barcode, name, retail_price, wholesale_price, old_price, stock_known, changed_at, deleted_at
+FROM dongbo.nhanh_products WHERE store = $1 AND id = ANY ($2)
+"""
+
+LIST_STOCK = """
+SELECT product_id, depot_id, available, remain, changed_at FROM dongbo.nhanh_inventory
+WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL
+"""
+
+LIST_DEPOTS = "SELECT id, name, hidden_at FROM dongbo.nhanh_depots WHERE store = $1"
+
+LIST_LEVELS = """
+SELECT variant_id, location_id, available, changed_at, deleted_at FROM dongbo.shopify_inventory_levels
+WHERE store = $1 AND variant_id = ANY ($2)
+ORDER BY location_id, deleted_at IS NULL  -- a variant whose item has changed may have two: the later one counts
+"""
+
+LIST_LOCATIONS = "SELECT id, name, is_active FROM dongbo.shopify_locations WHERE store = $1"
+
+WAITING_SYNC = """
+SELECT id, error FROM dongbo.background_jobs
+WHERE store = $1 AND type = 'SYNC_PRODUCTS' AND status = 'AWAITING_APPROVAL'
+"""
+
+LIST_APPROVALS = """
+SELECT kind, owner_id, location_id FROM dongbo.approval_items WHERE job_id = $1 AND owner_id = ANY ($2)
+"""
+
+LAST_SYNC = """
+SELECT id, started_at, completed_at FROM dongbo.background_jobs
+WHERE store = $1 AND type = 'SYNC_PRODUCTS' AND status = 'COMPLETED' AND NOT params @> '{"dry_run": true}'
+ORDER BY completed_at DESC LIMIT 1
+"""
+
+LIST_WATERMARKS = "SELECT stream, complete_to FROM dongbo.watermarks WHERE store = $1 AND stream = ANY ($2)"
+
+
+# A value of a variant: what, whose, where (0 where there is no place).
+ValueKey = tuple[PushKind, int, int]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the tables say of variants, as their rows."""
+
+    variants: Sequence[Record]
+    mappings: Mapping[int, VariantMapping]  # by variant
+    last_sync: LastSync | None
+    waiting_sync: Approval | None  # it pushes nothing before a person has decided
+    products: dict[int, Record] = field(default_factory=dict)  # of Nhanh.vn
+    stock: dict[tuple[int, int], Record] = field(default_factory=dict)  # by product and depot
+    depots: dict[int, Record] = field(default_factory=dict)
+    levels: dict[int, dict[int, Record]] = field(default_factory=dict)  # by variant, then location
+    locations: dict[int, Record] = field(default_factory=dict)
+    asked: set[ValueKey] = field(default_factory=set)  # what the person is asked about
+    pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
+
+
+async def find_variants(
+    connection: Connection, store: StoreName, key: str | None, number: int | None, limit: int
+) -> list[Record]:
+    """Variants of this SKU or barcode, this id, or whose product at Nhanh.vn has this code."""
+    return list(await connection.fetch(FIND_VARIANTS, store, key, number, limit))
+
+
+async def find_products(connection: Connection, store: StoreName, key: str | None, limit: int) -> list[Record]:
+    """Products of Nhanh.vn of this code or barcode."""
+    return list(await connection.fetch(FIND_PRODUCTS, store, key, limit))
+
+
+async def list_watermarks(connection: Connection, store: StoreName) -> dict[str, datetime]:
+    """Until when the streams that a sync draws on are complete."""
+    rows = await connection.fetch(LIST_WATERMARKS, store, STREAMS)
+    return {row["stream"]: row["complete_to"] for row in rows}
+
+
+async def gather(connection: Connection, store: StoreName, variants: Sequence[Record]) -> Evidence:
+    """What there is to know of variants that `find_variants` has found."""
+    variant_ids = [row["id"] for row in variants]
+    found = Evidence(
+        variants,
+        await mappings_of(connection, store, variant_ids),
+        await _last_sync(connection, store),
+        await _waiting_sync(connection, store),
+    )
+    nhanh_ids = [mapping.nhanh_id for mapping in found.mappings.values() if mapping.nhanh_id is not None]
+    for row in await connection.fetch(LIST_PRODUCTS, store, nhanh_ids):
+        found.products[row["id"]] = row
+    for row in await connection.fetch(LIST_STOCK, store, nhanh_ids):
+        found.stock[row["product_id"], row["depot_id"]] = row
+    for row in await connection.fetch(LIST_DEPOTS, store):
+        found.depots[row["id"]] = row
+    for row in await connection.fetch(LIST_LEVELS, store, variant_ids):
+        found.levels.setdefault(row["variant_id"], {})[row["location_id"]] = row
+    for row in await connection.fetch(LIST_LOCATIONS, store):
+        found.locations[row["id"]] = row
+    if found.waiting_sync is not None:
+        for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids):
+            found.asked.add((_kind(PushKind(row["kind"])), row["owner_id"], row["location_id"]))
+    for push in await pushes.list_of_owners(connection, store, variant_ids, KINDS, limit=SHOWN_PUSHES):
+        value = push.push
+        found.pushes.setdefault((_kind(value.kind), value.owner_id, value.location_id or 0), []).append(push)
+    return found
+
+
+async def _last_sync(connection: Connection, store: StoreName) -> LastSync | None:
+    row = await connection.fetchrow(LAST_SYNC, store)
+    return LastSync(_job_id(row["id"]), row["started_at"], row["completed_at"]) if row else None
+
+
+async def _waiting_sync(connection: Connection, store: StoreName) -> Approval | None:
+    row = await connection.fetchrow(WAITING_SYNC, store)
+    return Approval(_job_id(row["id"]), row["error"] or "") if row else None
+
+
+def _kind(kind: PushKind) -> PushKind:
+    """To be stocked at a place belongs to the stock there."""
+    return PushKind.STOCK if kind is PushKind.ACTIVATION else kind
+
+
+def _job_id(value: UUID) -> JobId:
+    return JobId(UUID(int=value.int))  # asyncpg's own kind of UUID is unknown to JSON encoders

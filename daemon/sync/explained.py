@@ -1,0 +1,119 @@
+"""The answer to "why does Shopify say that?" as a tree of plain values: JSON for programs, words for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from daemon.ids import StoreName
+from daemon.sync.mappings import MappingState
+from daemon.sync.pushes import PushKind, PushResult
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Until when a pull's data is complete; None before its first complete pull."""
+
+    stream: str
+    complete_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedMapping:
+    """Which product of Nhanh.vn a variant is, or why none; `text` says it for people."""
+
+    state: MappingState
+    source: str | None  # sku, barcode, or manual: by a person
+    nhanh_id: int | None
+    since: datetime | None
+    note: str | None
+    candidates: Sequence[int]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedProduct:
+    """The product at Nhanh.vn. Amounts are decimal numbers as text."""
+
+    id: int
+    code: str | None
+    barcode: str | None
+    name: str | None
+    retail_price: str | None
+    wholesale_price: str | None
+    old_price: str | None
+    changed_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedDepot:
+    """The stock of a depot that counts for a location, in the configured figure."""
+
+    id: int
+    name: str | None
+    is_visible: bool  # to the access token
+    quantity: str
+    changed_at: datetime | None  # None: never had any of it
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPush:
+    """A push of the value."""
+
+    id: int
+    kind: PushKind
+    job_id: UUID
+    old_value: str | None
+    new_value: str | None
+    reason: str
+    result: PushResult
+    detail: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedValue:
+    """A value at Shopify: stock at a location, the price, the compare-at price. Numbers are decimal, as text."""
+
+    kind: PushKind
+    location_id: int | None
+    location_name: str | None
+    depots: Sequence[ExplainedDepot]  # of stock
+    sum: str | None  # of the depots
+    desired: str | None
+    shopify: str | None
+    shopify_changed_at: datetime | None  # of prices: when anything of the variant has changed
+    obstacle: str | None
+    approval_job_id: UUID | None
+    pushes: Sequence[ExplainedPush]
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedVariant:
+    """A variant of Shopify, with all that is synced to it."""
+
+    variant_id: int
+    product_id: int
+    inventory_item_id: int | None
+    title: str
+    sku: str | None
+    barcode: str | None
+    tracked: bool | None  # None: not known yet
+    deleted_at: datetime | None
+    mapping: ExplainedMapping
+    product: ExplainedProduct | None
+    values: Sequence[ExplainedValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to "why does Shopify say that?"."""
+
+    store: StoreName
+    asked: str
+    freshness: Sequence[Freshness]
+    variants: Sequence[ExplainedVariant]
+    verdict: str  # on the whole: what was found

@@ -1,0 +1,269 @@
+"""What people see of `dongbo.product_mappings`: each variant with its product, or with why it has none."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from asyncpg import Record
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.mirror.keys import match_key
+
+CANDIDATES = 100  # at most so many are listed for one variant
+
+_ID = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class MappingState(StrEnum):
+    """What is known about a variant's product at Nhanh.vn."""
+
+    MAPPED = "mapped"
+    EXCLUDED = "excluded"  # a person has said that it has none
+    AMBIGUOUS = "ambiguous"  # a person must choose among candidates
+    UNMATCHED = "unmatched"  # no product has its SKU or barcode
+    RETIRED = "retired"  # it had one, and has none any more
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A variant and its product. Times are aware UTC.
+
+    Args:
+        variant_title: of the product and the variant, "Áo thun / Đỏ".
+        source: sku, barcode or manual; None where there is no mapping.
+        candidates: ids of the products at Nhanh.vn that an ambiguous variant may be.
+        changed_at: when the mapping was made or changed; of a retired one, when it was retired.
+        reason: why there is no mapping, in words; None of one that holds.
+    """
+
+    store: StoreName
+    state: MappingState
+    variant_id: int
+    product_id: int | None
+    inventory_item_id: int | None
+    sku: str | None
+    barcode: str | None
+    variant_title: str | None
+    nhanh_id: int | None
+    nhanh_code: str | None
+    nhanh_name: str | None
+    source: str | None
+    note: str | None
+    candidates: list[int]
+    changed_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantChoice:
+    """A variant that somebody may mean."""
+
+    variant_id: int
+    product_id: int
+    sku: str | None
+    barcode: str | None
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChoice:
+    """A product of Nhanh.vn that somebody may mean."""
+
+    nhanh_id: int
+    code: str | None
+    barcode: str | None
+    name: str | None
+
+
+# Shopify gives a product without options one variant with this title.
+TITLE = "concat_ws(' / ', product.title, nullif(variant.title, 'Default Title'))"
+
+MATCHES_SEARCH = f"""(
+    $2::text IS NULL
+    OR variant.sku_key LIKE $3 OR nhanh.sku_key LIKE $3
+    OR {TITLE} ILIKE $4 OR nhanh.name ILIKE $4
+    OR variant.id = $5 OR variant.product_id = $5 OR mapping.nhanh_id = $5
+)"""
+
+IN_CONFLICT = """variant.id IN (
+    SELECT unnest(shopify_ids) FROM dongbo.match_conflicts WHERE store = $1 AND kind IN ('sku', 'barcode')
+)"""
+
+LIST_VARIANTS = f"""
+SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+    {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
+    mapping.source, mapping.note, mapping.changed_at, NULL AS reason, mapping.id IS NOT NULL AS is_decided
+FROM dongbo.shopify_variants AS variant
+LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+LEFT JOIN dongbo.product_mappings AS mapping
+    ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
+LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
+WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $6
+  AND {MATCHES_SEARCH} AND {{condition}}
+ORDER BY variant.id LIMIT $7
+"""
+
+# The last mapping that a variant had, of those without one now; the variant itself may be gone.
+LIST_RETIRED = f"""
+SELECT mapping.variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+    {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
+    mapping.source, mapping.note, mapping.retired_at AS changed_at, mapping.retired_reason AS reason
+FROM (
+    SELECT DISTINCT ON (variant_id) * FROM dongbo.product_mappings AS retired
+    WHERE store = $1 AND variant_id > $6 AND retired_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM dongbo.product_mappings AS live
+        WHERE live.store = $1 AND live.variant_id = retired.variant_id AND live.retired_at IS NULL
+    )
+    ORDER BY variant_id, id DESC
+) AS mapping
+LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = mapping.variant_id
+LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
+WHERE {MATCHES_SEARCH}
+ORDER BY mapping.variant_id LIMIT $7
+"""
+
+CONFLICTS_OF = f"""
+SELECT variant_id, kind, key, nhanh_ids[:{CANDIDATES}] AS nhanh_ids,
+    cardinality(nhanh_ids) AS products, cardinality(shopify_ids) AS variants
+FROM dongbo.match_conflicts, unnest(shopify_ids) AS variant_id
+WHERE store = $1 AND kind IN ('sku', 'barcode') AND variant_id = ANY ($2::bigint[])
+ORDER BY variant_id, kind DESC
+"""
+
+RESOLVE_VARIANT = f"""
+SELECT variant.id AS variant_id, variant.product_id, variant.sku, variant.barcode, {TITLE} AS title
+FROM dongbo.shopify_variants AS variant
+LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+WHERE variant.store = $1 AND (
+    variant.id = $2 OR (variant.sku_key = $3 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL)
+)
+ORDER BY variant.id LIMIT $4
+"""
+
+RESOLVE_PRODUCT = """
+SELECT id AS nhanh_id, code, barcode, name FROM dongbo.nhanh_products
+WHERE store = $1 AND (
+    id = $2 OR (sku_key = $3 AND deleted_at IS NULL AND parent_id IS DISTINCT FROM -2)
+)
+ORDER BY id LIMIT $4
+"""
+
+
+async def list_mappings(
+    connection: Connection, store: StoreName, *, state: MappingState | None, search: str | None, after: int, limit: int
+) -> list[Mapping]:
+    """Variants and their products, in the order of the variants' ids.
+
+    Args:
+        state: only these; None: all variants that are there. RETIRED lists the last mapping of variants that have none
+            any more, whether they are there or gone.
+        search: the beginning of a SKU, a part of a title or name, or an id of either side.
+        after: the last variant id of the previous page; 0 for the first.
+        limit: rows.
+    """
+    statement = LIST_RETIRED if state is MappingState.RETIRED else LIST_VARIANTS.format(condition=_condition(state))
+    rows = await connection.fetch(statement, store, *_search_arguments(search), after, limit)
+    if state is MappingState.RETIRED:
+        return [_mapping(store, MappingState.RETIRED, row) for row in rows]
+    waiting = [row["variant_id"] for row in rows if not row["is_decided"]]
+    conflicts: dict[int, list[Record]] = {}
+    for conflict in await connection.fetch(CONFLICTS_OF, store, waiting) if waiting else ():
+        conflicts.setdefault(conflict["variant_id"], []).append(conflict)
+    return [_listed(store, row, conflicts.get(row["variant_id"], [])) for row in rows]
+
+
+async def resolve_variant(
+    connection: Connection, store: StoreName, text: str, *, limit: int = 20
+) -> list[VariantChoice]:
+    """The variants that a text may mean: an id, `gid://shopify/ProductVariant/…`, or a SKU.
+
+    Digits may be both an id and a SKU; `id:` or `sku:` before them says which. An id also finds what was deleted.
+    """
+    number, key = _meanings(text.strip().removeprefix("gid://shopify/ProductVariant/"))
+    rows = await connection.fetch(RESOLVE_VARIANT, store, number, key, limit)
+    return [VariantChoice(**dict(row)) for row in rows]
+
+
+async def resolve_product(
+    connection: Connection, store: StoreName, text: str, *, limit: int = 20
+) -> list[ProductChoice]:
+    """The products of Nhanh.vn that a text may mean: an id or a SKU, as with `resolve_variant`."""
+    number, key = _meanings(text.strip())
+    rows = await connection.fetch(RESOLVE_PRODUCT, store, number, key, limit)
+    return [ProductChoice(**dict(row)) for row in rows]
+
+
+def _condition(state: MappingState | None) -> str:
+    match state:
+        case None:
+            return "true"
+        case MappingState.MAPPED:
+            return "mapping.nhanh_id IS NOT NULL"
+        case MappingState.EXCLUDED:
+            return "mapping.id IS NOT NULL AND mapping.nhanh_id IS NULL"
+        case MappingState.AMBIGUOUS:
+            return f"mapping.id IS NULL AND {IN_CONFLICT}"
+        case MappingState.UNMATCHED:
+            return f"mapping.id IS NULL AND NOT {IN_CONFLICT}"
+        case MappingState.RETIRED:
+            raise AssertionError("retired mappings have a statement of their own")
+        case _:
+            assert_never(state)
+
+
+def _search_arguments(search: str | None) -> tuple[str | None, str | None, str | None, int | None]:
+    text = search.strip() if search else ""
+    if not text:
+        return None, None, None, None
+    key = match_key(text)
+    number = int(text) if _ID.fullmatch(text) else None
+    return text, None if key is None else f"{_escaped(key)}%", f"%{_escaped(text)}%", number
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _meanings(text: str) -> tuple[int | None, str | None]:
+    """The id and the SKU's key that a text may be."""
+    meaning, _, rest = text.partition(":")
+    if meaning == "id" and _ID.fullmatch(rest):
+        return int(rest), None
+    if meaning == "sku" and rest:
+        return None, match_key(rest)
+    return int(text) if _ID.fullmatch(text) else None, match_key(text)
+
+
+def _listed(store: StoreName, row: Record, conflicts: list[Record]) -> Mapping:
+    if row["is_decided"]:
+        return _mapping(store, MappingState.EXCLUDED if row["nhanh_id"] is None else MappingState.MAPPED, row)
+    if conflicts:
+        candidates = dict.fromkeys(number for conflict in conflicts for number in conflict["nhanh_ids"])
+        shared = "; ".join(_shared(conflict) for conflict in conflicts)
+        return _mapping(store, MappingState.AMBIGUOUS, row, list(candidates)[:CANDIDATES], shared)
+    reason = "no product at Nhanh.vn that is still free has this SKU or barcode"
+    if match_key(row["sku"]) is None and match_key(row["barcode"]) is None:
+        reason = "the variant has neither SKU nor barcode"
+    return _mapping(store, MappingState.UNMATCHED, row, reason=reason)
+
+
+def _shared(conflict: Record) -> str:
+    word = "SKU" if conflict["kind"] == "sku" else "barcode"
+    sides = f"{conflict['products']} at Nhanh.vn and {conflict['variants']} at Shopify"
+    return f"{word} {conflict['key']} belongs to {sides}"
+
+
+def _mapping(
+    store: StoreName,
+    state: MappingState,
+    row: Record,
+    candidates: list[int] | None = None,
+    reason: str | None = None,
+) -> Mapping:
+    columns = {name: row[name] for name in Mapping.__slots__ if name in row}
+    columns["reason"] = reason or columns["reason"]
+    return Mapping(store=store, state=state, candidates=candidates or [], **columns)

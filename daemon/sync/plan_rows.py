@@ -1,0 +1,132 @@
+"""Rows of the plan: what of a variant differs at Shopify from what it should be, in the plan's order."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+LAST_ID = 2**63 - 1
+
+
+class Key(NamedTuple):
+    """Where a row stands in the plan's order; the location of a price is 0."""
+
+    product_id: int
+    variant_id: int
+    location_id: int = 0
+
+
+START = Key(0, 0, 0)
+END = Key(LAST_ID, LAST_ID, LAST_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """A variant at a location, with another stock than it should have."""
+
+    key: Key
+    place: int  # among all rows of its window, from 1
+    item_id: int
+    sku: str | None
+    present: int | None  # None: not stocked there
+    desired: int
+    reason: str
+
+    @property
+    def zeroes(self) -> bool:
+        """Whether something that can be bought would be sold out."""
+        return self.present is not None and self.present > 0 and self.desired == 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """A variant with other prices than it should have. Prices are in the shop's currency."""
+
+    key: Key
+    place: int
+    sku: str | None
+    price: Decimal
+    compare_at_price: Decimal | None
+    desired_price: Decimal
+    desired_compare_at_price: Decimal | None
+    price_reason: str
+    compare_at_reason: str
+
+    @property
+    def changes_price(self) -> bool:
+        """Whether the price itself changes."""
+        return self.price != self.desired_price
+
+    @property
+    def changes_compare_at_price(self) -> bool:
+        """Whether the compare-at price changes."""
+        return self.compare_at_price != self.desired_compare_at_price
+
+    def is_large(self, share: float) -> bool:
+        """Whether the price changes by at least this share of the present one."""
+        return self.price > 0 and abs(self.desired_price - self.price) >= self.price * Decimal(str(share))
+
+
+class Row(Protocol):
+    """What rows of both kinds have."""
+
+    @property
+    def key(self) -> Key: ...
+
+    @property
+    def place(self) -> int: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Generic[R]):
+    """The rows of some products that differ, in order, and how many rows these products have altogether."""
+
+    rows: list[R]
+    population: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[R]):
+    """Rows to push together, and the rows before and between them that need nothing."""
+
+    rows: list[R]
+    unchanged: int
+    through: Key  # the next batch begins behind it
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is not even anything to count."""
+        return not self.rows and not self.unchanged
+
+
+async def in_batches(
+    windows: AsyncGenerator[Window[R], None], size: int, begins_new: Callable[[R, R], bool] = lambda _last, _next: False
+) -> AsyncGenerator[Batch[R], None]:
+    """The rows in batches of at most `size`, and a new one where `begins_new` says so of a row and the next.
+
+    The last batch, perhaps an empty one, takes all rows behind it along.
+    """
+    rows: list[R] = []
+    unchanged = gap = 0  # rows that need nothing: between the rows of the batch, and behind the last of them
+    async with aclosing(windows):
+        async for window in windows:
+            seen = 0
+            for row in window.rows:
+                gap += row.place - seen - 1
+                seen = row.place
+                if len(rows) == size or (rows and begins_new(rows[-1], row)):
+                    yield Batch(rows, unchanged, rows[-1].key)
+                    rows, unchanged = [], 0
+                rows.append(row)
+                unchanged, gap = unchanged + gap, 0
+            gap += window.population - seen
+    yield Batch(rows, unchanged + gap, END)
+
+
+def plain(amount: Decimal) -> str:
+    """An amount in digits, without needless zeros or an exponent."""
+    return f"{amount.normalize():f}" if amount else "0"

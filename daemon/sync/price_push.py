@@ -1,0 +1,128 @@
+"""Pushing the prices of one product: intents first, then one call, then what Shopify says that they are now.
+
+Shopify takes each variant by itself, and knows no compare-and-set of prices: a price is written as it should be, and
+writing it twice comes to the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from uuid import uuid4
+
+import orjson
+
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters
+from daemon.mirror import shopify as mirror
+from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.writes import (
+    MAX_PRICE_CHANGES,
+    PRICE_GONE_CODES,
+    UNCHANGED,
+    UNCONFIRMED,
+    PriceChange,
+    PriceOutcome,
+    WriteError,
+)
+from daemon.sync import pushes
+from daemon.sync.plan_rows import Batch, PriceRow, plain
+from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.run import SyncRun
+
+BATCH = MAX_PRICE_CHANGES
+
+GONE = "Shopify does not have the variant any more: pull Shopify's products, then sync again."
+
+
+class PricePush:
+    """Pushes batches of prices for a run."""
+
+    def __init__(self, run: SyncRun) -> None:
+        self._run = run
+
+    async def push(self, batch: Batch[PriceRow]) -> None:
+        """Push a batch, all of one product, and close it.
+
+        Raises:
+            PlanOverturned: nothing was sent, because too much of it is risky.
+            SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
+            RunStopped: after the batch.
+        """
+        intents = [intent for row in batch.rows for intent in _intents(row)]
+        ids, outcome = await self._send(batch.rows, intents) if batch.rows else ([], PriceOutcome())
+        refused = _refused(batch.rows, outcome)
+        async with self._run.closing(batch) as page:
+            settled = [_settled(intent, outcome.applied, refused) for intent in intents]
+            await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
+            now = {number: (price.price, price.compare_at_price) for number, price in outcome.applied.items()}
+            if now:
+                await mirror.set_prices(page.connection, self._run.store, now)
+            page.count(Counters(updated=sum(row.key.variant_id in now for row in batch.rows)))
+            page.reject(
+                [_dead_letter(row, refused[row.key.variant_id]) for row in batch.rows if row.key.variant_id in refused]
+            )
+
+    async def _send(self, rows: Sequence[PriceRow], intents: Sequence[Push]) -> tuple[list[int], PriceOutcome]:
+        run = self._run
+        run.caution.admit_prices(rows)
+        async with run.step() as page:
+            ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
+        # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
+        changes = [_change(row) for row in rows]
+        return ids, await run.shopify.set_prices(rows[0].key.product_id, changes, meter=run.meter)
+
+
+def is_other_product(row: PriceRow, following: PriceRow) -> bool:
+    """Whether two rows can't be pushed in one call."""
+    return row.key.product_id != following.key.product_id
+
+
+def _intents(row: PriceRow) -> list[Push]:
+    intents = []
+    if row.changes_price:
+        old, new = plain(row.price), plain(row.desired_price)
+        intents.append(Push(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
+    if row.changes_compare_at_price:
+        values = (_optional(row.compare_at_price), _optional(row.desired_compare_at_price))
+        intents.append(Push(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
+    return intents
+
+
+def _change(row: PriceRow) -> PriceChange:
+    return PriceChange(
+        row.key.variant_id,
+        price=row.desired_price if row.changes_price else UNCHANGED,
+        compare_at_price=row.desired_compare_at_price if row.changes_compare_at_price else UNCHANGED,
+    )
+
+
+def _refused(rows: Sequence[PriceRow], outcome: PriceOutcome) -> dict[int, WriteError]:
+    """The errors by variant; one that concerns the call as a whole concerns all of its rows that are not applied."""
+    refused: dict[int, WriteError] = {}
+    for error in outcome.errors:
+        concerned = rows if error.index is None else [rows[error.index]]
+        for row in concerned:
+            if row.key.variant_id not in outcome.applied:
+                refused.setdefault(row.key.variant_id, error)
+    return refused
+
+
+def _settled(
+    intent: Push, applied: Mapping[int, VariantPrice], refused: Mapping[int, WriteError]
+) -> tuple[PushResult, str | None]:
+    now = applied.get(intent.owner_id)
+    if now is None:
+        error = refused[intent.owner_id]
+        return (PushResult.UNKNOWN if error.code == UNCONFIRMED else PushResult.REFUSED), error.message
+    present = now.price if intent.kind is PushKind.PRICE else now.compare_at_price
+    wanted = None if intent.new_value is None else Decimal(intent.new_value)
+    return PushResult.APPLIED, None if present == wanted else f"Shopify made it {_optional(present)}"
+
+
+def _dead_letter(row: PriceRow, error: WriteError) -> DeadLetter:
+    reason = GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
+    return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str))
+
+
+def _optional(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)

@@ -1,0 +1,120 @@
+"""A run of the product sync in progress: how far it is, and how its counters stay exact whatever happens to it.
+
+The rows of the plan stand in one order. A checkpoint says up to which of them everything has been counted, and a batch
+is counted when it is closed: its own rows by what became of them, those between it and the batch before as skipped. A
+row that this job has pushed already in a batch whose outcome was lost looks unchanged now; it counts as updated.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from daemon.ids import StoreName
+from daemon.jobs.context import JobContext, PageTransaction
+from daemon.jobs.model import Counters
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sync.caution import Caution
+from daemon.sync.plan_rows import END, START, Batch, Key, R
+from daemon.sync.product_plan import ProductPlan
+from daemon.sync.settlement import PRICE_KINDS, STOCK_KINDS
+
+
+class Phase(StrEnum):
+    """What is pushed, one after the other."""
+
+    STOCK = "stock"
+    PRICES = "prices"
+    DONE = "done"
+
+    @property
+    def following(self) -> "Phase":
+        """What comes next."""
+        return Phase.PRICES if self is Phase.STOCK else Phase.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Up to where the plan has been dealt with."""
+
+    phase: Phase = Phase.STOCK
+    after: Key = START
+
+    @classmethod
+    def from_json(cls, checkpoint: Any) -> "Position":
+        """Out of a job's checkpoint; the start for a job without one."""
+        if checkpoint is None:
+            return cls()
+        return cls(Phase(checkpoint["phase"]), Key(*checkpoint["after"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint."""
+        return {"phase": str(self.phase), "after": list(self.after)}
+
+    def behind(self, through: Key) -> "Position":
+        """The position behind a batch."""
+        return Position(self.phase.following, START) if through == END else Position(self.phase, through)
+
+
+KINDS = {Phase.STOCK: STOCK_KINDS, Phase.PRICES: PRICE_KINDS, Phase.DONE: ()}
+
+
+class SyncRun:
+    """What pushing stock and prices have in common: the job, the clients, the position, the rows pushed before."""
+
+    def __init__(self, job: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+        self.job = job
+        self.store = store
+        self.shopify = shopify
+        self.meter = meter
+        self.position = Position.from_json(job.job.checkpoint)
+        self.caution: Caution
+        self.pushed_before: frozenset[Key] = frozenset()  # behind the position, by this job
+
+    @property
+    def reference(self) -> str:
+        """Names the job in Shopify's own history of the stock."""
+        return f"dongbo://jobs/{self.job.job.id}"
+
+    async def remember(self, plan: ProductPlan) -> None:
+        """Look up what this job has pushed already of the position's phase behind it."""
+        kinds = KINDS[self.position.phase]
+        self.pushed_before = await plan.pushed_behind(self.job.job.id, kinds, self.position.after)
+
+    async def close_unchanged(self, plan: ProductPlan, rows: int) -> None:
+        """End a run that has nothing left to push: so many rows behind the position are as they should be."""
+        updated = 0
+        while self.position.phase is not Phase.DONE:
+            await self.remember(plan)
+            updated += len(self.pushed_before)
+            self.position = self.position.behind(END)
+        if rows:
+            async with self.job.page(checkpoint=self.position.to_json()) as page:
+                page.count(Counters(updated=min(updated, rows), skipped=max(rows - updated, 0)))
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[PageTransaction]:
+        """A transaction of the run in which nothing is counted."""
+        async with self.job.page(checkpoint=self.position.to_json(), pages=0) as page:
+            yield page
+
+    @asynccontextmanager
+    async def closing(self, batch: Batch[R]) -> AsyncIterator[PageTransaction]:
+        """The transaction that ends a batch: counts the rows that needed nothing and moves the position behind it."""
+        behind = self.position.behind(batch.through)
+        async with self.job.page(checkpoint=behind.to_json()) as page:
+            page.count(self._unchanged(batch))
+            yield page
+        self.position = behind
+
+    def pass_over(self, batch: Batch[R]) -> None:
+        """Go on behind an empty batch."""
+        self.position = self.position.behind(batch.through)
+
+    def _unchanged(self, batch: Batch[R]) -> Counters:
+        keys = {row.key for row in batch.rows}
+        pushed = sum(self.position.after < key <= batch.through for key in self.pushed_before - keys)
+        updated = min(pushed, batch.unchanged)
+        return Counters(updated=updated, skipped=batch.unchanged - updated)

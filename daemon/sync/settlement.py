@@ -1,0 +1,122 @@
+"""What became of pushes whose outcome is not known: read Shopify again, believe nothing else.
+
+A run may end between the call and its outcome: a kill, a lost answer, a used-up idempotency key. Every run therefore
+begins here, with every push that is still open, before it plans anew from what it has just read. So nothing is ever
+written on an assumption, not even on that of a call which is still on its way:
+
+- Stock is compared and set, and each new call expects a value that was read after the old call. If the old call arrives
+  before the new one, the new one is stale and decided again; if it arrives after it, it is stale itself, because the
+  value that it expects is the one which the new call has replaced.
+- Activating an item that is active changes nothing.
+- Prices are absolute values. An old call that arrives late brings a price that was right a moment before; the product's
+  time of change moves with it, so the next pull sees it, and the next sync sets it right.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
+
+from daemon.ids import StoreName
+from daemon.jobs.context import JobContext
+from daemon.mirror import levels
+from daemon.mirror import shopify as mirror
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import ItemStock, VariantPrice
+from daemon.sync import pushes
+from daemon.sync.pushes import PushKind, PushResult, RecordedPush
+
+log = structlog.get_logger()
+
+STOCK_KINDS = (PushKind.STOCK, PushKind.ACTIVATION)
+PRICE_KINDS = (PushKind.PRICE, PushKind.COMPARE_AT_PRICE)
+PUSHES_AT_ONCE = 250
+
+STOCKED = "stocked"  # what an activation makes of an item at a location
+SEEN = "interrupted; Shopify has the new value"
+NOT_SEEN = "interrupted, and not seen at Shopify"
+FOREIGN = "interrupted; Shopify has another value by now"
+GONE = "interrupted; Shopify does not have it any more"
+
+Verdict = tuple[PushResult, str | None]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Settles the open pushes of a store on behalf of a run."""
+
+    job: JobContext
+    store: StoreName
+    shopify: ShopifyClient
+    meter: CallMeter
+
+    async def run(self, checkpoint: object) -> int:
+        """Settle all open pushes of stock and prices; how many there were. `checkpoint` is the job's present one."""
+        settled = 0
+        while True:
+            async with self.job.database.acquire_for_work() as connection:
+                found = await pushes.list_open(
+                    connection, self.store, (*STOCK_KINDS, *PRICE_KINDS), limit=PUSHES_AT_ONCE
+                )
+            if not found:
+                if settled:
+                    log.info("pushes_settled", pushes=settled)
+                return settled
+            await self._settle(found, checkpoint)
+            settled += len(found)
+
+    async def _settle(self, found: Sequence[RecordedPush], checkpoint: object) -> None:
+        items = {
+            entry.push.item_id: entry.push.owner_id
+            for entry in found
+            if entry.push.kind in STOCK_KINDS and entry.push.item_id is not None
+        }
+        variant_ids = {entry.push.owner_id for entry in found if entry.push.kind in PRICE_KINDS}
+        read, shopify = self.job.unless_stopped, self.shopify
+        stock = await read(shopify.stock_levels(list(items), meter=self.meter)) if items else {}
+        prices = await read(shopify.variant_prices(list(variant_ids), meter=self.meter)) if variant_ids else {}
+        async with self.job.page(checkpoint=checkpoint, pages=0) as page:
+            if stock:
+                seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.items()}
+                await levels.replace_levels(page.connection, self.store, seen)
+            if prices:
+                seen_prices = {number: (price.price, price.compare_at_price) for number, price in prices.items()}
+                await mirror.set_prices(page.connection, self.store, seen_prices)
+            outcomes = {entry.id: verdict(entry.push, stock, prices) for entry in found}
+            await pushes.settle(page.connection, outcomes)
+
+
+def verdict(push: pushes.Push, stock: Mapping[int, ItemStock], prices: Mapping[int, VariantPrice]) -> Verdict:
+    """What became of a push, by what Shopify has now of its item or variant."""
+    match push.kind:
+        case PushKind.STOCK | PushKind.ACTIVATION:
+            item = stock.get(push.item_id) if push.item_id is not None else None
+            if item is None or push.location_id is None:
+                return PushResult.UNKNOWN, GONE
+            available = item.levels.get(push.location_id)
+            if push.kind is PushKind.ACTIVATION:
+                return _compared(push, None if available is None else STOCKED)
+            return _compared(push, None if available is None else str(available))
+        case PushKind.PRICE | PushKind.COMPARE_AT_PRICE:
+            price = prices.get(push.owner_id)
+            if price is None:
+                return PushResult.UNKNOWN, GONE
+            present = price.price if push.kind is PushKind.PRICE else price.compare_at_price
+            return _compared_amounts(push, present)
+        case _:
+            raise ValueError(f"{push.kind} is not settled here")
+
+
+def _compared(push: pushes.Push, present: str | None) -> Verdict:
+    if present == push.new_value:
+        return PushResult.APPLIED, SEEN
+    return (PushResult.STALE, NOT_SEEN) if present == push.old_value else (PushResult.UNKNOWN, FOREIGN)
+
+
+def _compared_amounts(push: pushes.Push, present: Decimal | None) -> Verdict:
+    old, new = (None if value is None else Decimal(value) for value in (push.old_value, push.new_value))
+    if present == new:
+        return PushResult.APPLIED, SEEN
+    return (PushResult.STALE, NOT_SEEN) if present == old else (PushResult.UNKNOWN, FOREIGN)

@@ -1,0 +1,79 @@
+"""What to do with the rows of a call in which Shopify has set nothing: decided from its errors and a new reading."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from daemon.sources.shopify.models import ItemStock
+from daemon.sources.shopify.writes import ITEM_GONE_CODES, NOT_STOCKED_CODES, STALE_CODES, WriteError
+from daemon.sync.plan_rows import StockRow
+from daemon.sync.pushes import PushResult
+
+GONE = "Shopify does not have the item any more: pull Shopify's products, then sync again."
+SENT_AGAIN = "another row of the same call was not taken; sent again"
+LOST_ANSWER = "an answer was lost; Shopify has the new value"
+
+
+@dataclass
+class Decision:
+    """What became of the rows of a call."""
+
+    outcomes: list[tuple[PushResult, str | None]] = field(default_factory=list)  # in the order of the rows
+    sound: list[StockRow] = field(default_factory=list)  # to be sent again as they are
+    moved: list[StockRow] = field(default_factory=list)  # to be sent again, with what Shopify has now
+    set_by_us: list[StockRow] = field(default_factory=list)
+    untracked: list[StockRow] = field(default_factory=list)  # nothing is counted of them any more
+    refused: list[tuple[StockRow, str]] = field(default_factory=list)  # with the reason
+
+
+def moved(rows: Sequence[StockRow], errors: Sequence[WriteError]) -> list[StockRow]:
+    """The rows of which something has changed at Shopify since they were read."""
+    return [rows[error.index] for error in errors if error.index is not None and _has_moved(error)]
+
+
+def decide(
+    rows: Sequence[StockRow], errors: Sequence[WriteError], stock: Mapping[int, ItemStock], *, was_repeated: bool
+) -> Decision:
+    """Decide about each row again.
+
+    Args:
+        rows: of the call.
+        errors: Shopify's answer; each names its row.
+        stock: of the items of the rows that have `moved`, read after the call.
+        was_repeated: whether the call was sent more than once. Then its first attempt may have come through, and what
+            is stale with the wanted value may be so by our own doing.
+    """
+    decision = Decision()
+    failed = {error.index: error for error in errors}
+    for index, row in enumerate(rows):
+        error = failed.get(index)
+        if error is None:
+            decision.outcomes.append((PushResult.REFUSED, SENT_AGAIN))
+            decision.sound.append(row)
+        elif _has_moved(error):
+            decision.outcomes.append(_decide_moved(row, stock.get(row.item_id), decision, was_repeated=was_repeated))
+        else:
+            decision.outcomes.append((PushResult.REFUSED, error.message))
+            gone = error.code in ITEM_GONE_CODES
+            decision.refused.append((row, GONE if gone else f"Shopify refused to set its stock: {error.message}"))
+    return decision
+
+
+def _decide_moved(
+    row: StockRow, item: ItemStock | None, decision: Decision, *, was_repeated: bool
+) -> tuple[PushResult, str | None]:
+    if item is None:
+        decision.refused.append((row, GONE))
+        return PushResult.REFUSED, GONE
+    present = item.levels.get(row.key.location_id)
+    if present == row.desired and was_repeated:
+        decision.set_by_us.append(row)
+        return PushResult.APPLIED, LOST_ANSWER
+    if item.tracked:
+        decision.moved.append(replace(row, present=present))
+    else:
+        decision.untracked.append(row)
+    return PushResult.STALE, f"Shopify had {'no stock of it there' if present is None else present}"
+
+
+def _has_moved(error: WriteError) -> bool:
+    return error.code in STALE_CODES or error.code in NOT_STOCKED_CODES

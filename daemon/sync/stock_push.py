@@ -1,0 +1,236 @@
+"""Pushing a batch of stock: intents first, then one call by compare-and-set, then what became of it.
+
+A call sets all of its rows or none. Where Shopify refuses it, the rows that were stale are read again and decided
+again, those that it does not take for another reason are failed, and the others go once more, with a new key. An item
+that is not stocked at a location is activated there first, which may bring back a quantity that it had before.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from uuid import uuid4
+
+import orjson
+import structlog
+
+from daemon.errors import SourceRefused
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters
+from daemon.mirror import levels
+from daemon.mirror.levels import Level
+from daemon.sources.shopify.writes import MAX_STOCK_CHANGES, StockChange, WriteError
+from daemon.sync import pushes
+from daemon.sync.plan_rows import Batch, Key, StockRow
+from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.run import SyncRun
+from daemon.sync.settlement import STOCKED
+from daemon.sync.stock_decision import Decision, decide, moved
+
+log = structlog.get_logger()
+
+BATCH = MAX_STOCK_CHANGES
+MAX_ATTEMPTS = 5  # a value that has changed each time is left to the next sync
+ATTEMPTS_TOGETHER = 2  # what has changed so often is sent by itself, for it keeps its whole call from being set
+ACTIVATIONS_AT_ONCE = 25  # between two chances to stop: each is a call of its own
+
+RESTLESS = f"It changed at Shopify each of the {MAX_ATTEMPTS} times that it was to be set: the next sync tries again."
+
+
+@dataclass
+class Progress:
+    """What is known of a batch until it is closed."""
+
+    outcomes: dict[int, tuple[PushResult, str | None]] = field(default_factory=dict)  # by push
+    levels: list[Level] = field(default_factory=list)  # as they are at Shopify now
+    updated: int = 0
+    skipped: int = 0
+    refused: list[DeadLetter] = field(default_factory=list)
+    activated: set[Key] = field(default_factory=set)
+
+    def done(self, row: StockRow, *, pushed: bool) -> None:
+        """A row is right now, by us or by somebody else."""
+        if pushed or row.key in self.activated:
+            self.updated += 1
+        else:
+            self.skipped += 1
+
+    def refuse(self, row: StockRow, reason: str) -> None:
+        """A row is given up."""
+        self.refused.append(DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str)))
+
+
+class StockPush:
+    """Pushes batches of stock for a run."""
+
+    def __init__(self, run: SyncRun) -> None:
+        self._run = run
+
+    async def push(self, batch: Batch[StockRow]) -> None:
+        """Push a batch and close it.
+
+        Raises:
+            IdempotencyLost: a call's key is used up; its pushes are to be settled.
+            PlanOverturned: nothing was sent, because too much of it is risky.
+            SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
+            RunStopped: after the batch.
+        """
+        progress = Progress()
+        await self._push_rows(batch.rows, progress)
+        async with self._run.closing(batch) as page:
+            await levels.set_levels(page.connection, self._run.store, progress.levels)
+            await pushes.settle(page.connection, progress.outcomes)
+            page.count(Counters(updated=progress.updated, skipped=progress.skipped))
+            page.reject(progress.refused)
+
+    async def _push_rows(self, rows: Sequence[StockRow], progress: Progress) -> None:
+        together, restless = list(rows), []
+        moves: Counter[Key] = Counter()
+        while together:
+            sound, moved_rows = await self._push_once(together, progress)
+            moves.update(row.key for row in moved_rows)
+            restless += [row for row in moved_rows if moves[row.key] >= ATTEMPTS_TOGETHER]
+            together = [*sound, *(row for row in moved_rows if moves[row.key] < ATTEMPTS_TOGETHER)]
+        for row in restless:
+            await self._push_alone(row, progress)
+
+    async def _push_alone(self, row: StockRow, progress: Progress) -> None:
+        left = [row]
+        for _ in range(MAX_ATTEMPTS - ATTEMPTS_TOGETHER):
+            _, left = await self._push_once(left, progress)
+            if not left:
+                return
+        progress.refuse(row, RESTLESS)
+
+    async def _push_once(self, rows: list[StockRow], progress: Progress) -> tuple[list[StockRow], list[StockRow]]:
+        """Push these rows; those that are to be sent again: as they are, and changed meanwhile."""
+        self._run.caution.admit_stock(rows)
+        different = _without_equal(await self._activate(rows, progress), progress)
+        if not different:
+            return [], []
+        decision = await self._set(different, progress)
+        return decision.sound, decision.moved
+
+    async def _set(self, rows: list[StockRow], progress: Progress) -> Decision:
+        """Set these rows in one call."""
+        run, key = self._run, uuid4()
+        async with run.step() as page:
+            ids = await pushes.record(page.connection, run.store, run.job.job.id, key, [_intent(row) for row in rows])
+        retries = run.meter.retries
+        # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
+        errors = await run.shopify.set_stock(
+            [_change(row) for row in rows], key=key, reference=run.reference, meter=run.meter
+        )
+        if not errors:
+            progress.outcomes |= dict.fromkeys(ids, (PushResult.APPLIED, None))
+            for row in rows:
+                progress.levels.append(_level(replace(row, present=row.desired)))
+                progress.done(row, pushed=True)
+            return Decision()
+        was_repeated = run.meter.retries > retries
+        return await self._decide_again(rows, ids, errors, progress, was_repeated=was_repeated)
+
+    async def _decide_again(
+        self,
+        rows: list[StockRow],
+        ids: list[int],
+        errors: Sequence[WriteError],
+        progress: Progress,
+        *,
+        was_repeated: bool,
+    ) -> Decision:
+        run = self._run
+        for error in errors:
+            if error.index is None:  # it would be the same with every call
+                async with run.step() as page:
+                    await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, error.message)))
+                raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
+        stale = moved(rows, errors)
+        read = run.shopify.stock_levels([row.item_id for row in stale], meter=run.meter)
+        stock = await run.job.unless_stopped(read)
+        decision = decide(rows, errors, stock, was_repeated=was_repeated)
+        seen = {row.item_id: (row.key.variant_id, stock[row.item_id].levels) for row in stale if row.item_id in stock}
+        async with run.step() as page:
+            await pushes.settle(page.connection, dict(zip(ids, decision.outcomes, strict=True)))
+            if seen:
+                await levels.replace_levels(page.connection, run.store, seen)
+        for row in decision.set_by_us:
+            progress.done(row, pushed=True)
+        for row in decision.untracked:
+            progress.done(row, pushed=False)
+        for row, reason in decision.refused:
+            progress.refuse(row, reason)
+        log.info("stock_decided_again", rows=len(rows), stale=len(stale), sound=len(decision.sound))
+        return decision
+
+    async def _activate(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+        """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
+        missing = [row for row in rows if row.present is None and row.desired > 0]
+        ready = [row for row in rows if row.present is not None or row.desired == 0]
+        for start in range(0, len(missing), ACTIVATIONS_AT_ONCE):
+            await self._run.job.unless_stopped(asyncio.sleep(0))
+            ready += await self._activate_some(missing[start : start + ACTIVATIONS_AT_ONCE], progress)
+        return sorted(ready, key=lambda row: row.key)
+
+    async def _activate_some(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+        run, keys = self._run, [uuid4() for _ in rows]
+        ids: list[int] = []
+        async with run.step() as page:
+            for row, key in zip(rows, keys, strict=True):
+                ids += await pushes.record(page.connection, run.store, run.job.job.id, key, [_activation(row)])
+        active: list[StockRow] = []
+        outcomes: dict[int, tuple[PushResult, str | None]] = {}
+        for row, key, push_id in zip(rows, keys, ids, strict=True):
+            answer = await run.shopify.activate_item(row.item_id, row.key.location_id, key=key, meter=run.meter)
+            match answer:
+                case WriteError():
+                    outcomes[push_id] = (PushResult.REFUSED, answer.message)
+                    progress.refuse(row, f"Shopify refused to stock it at the location: {answer.message}")
+                case available:
+                    outcomes[push_id] = (PushResult.APPLIED, f"{available} available there")
+                    progress.activated.add(row.key)
+                    active.append(replace(row, present=available))
+        async with run.step() as page:
+            await pushes.settle(page.connection, outcomes)
+            await levels.set_levels(page.connection, run.store, [_level(row) for row in active])
+        return active
+
+
+def _without_equal(rows: Sequence[StockRow], progress: Progress) -> list[StockRow]:
+    different = []
+    for row in rows:
+        if (row.present or 0) == row.desired:
+            progress.done(row, pushed=False)
+        else:
+            different.append(row)
+    return different
+
+
+def _level(row: StockRow) -> Level:
+    return Level(row.key.variant_id, row.item_id, row.key.location_id, row.present or 0)
+
+
+def _change(row: StockRow) -> StockChange:
+    # A row that is not stocked was activated before, so there is always a value to expect.
+    return StockChange(row.item_id, row.key.location_id, expected=row.present or 0, quantity=row.desired)
+
+
+def _intent(row: StockRow) -> Push:
+    old, new = str(row.present), str(row.desired)
+    return _push(row, PushKind.STOCK, old, new)
+
+
+def _activation(row: StockRow) -> Push:
+    return _push(row, PushKind.ACTIVATION, None, STOCKED)
+
+
+def _push(row: StockRow, kind: PushKind, old: str | None, new: str) -> Push:
+    return Push(
+        kind=kind,
+        owner_id=row.key.variant_id,
+        old_value=old,
+        new_value=new,
+        reason=row.reason,
+        item_id=row.item_id,
+        location_id=row.key.location_id,
+    )

@@ -1,0 +1,304 @@
+"""Explains one variant: how it is mapped, and each value that a sync would set, by the rules of the plan."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+from decimal import ROUND_FLOOR, Decimal
+
+from asyncpg import Record
+
+from daemon.config import ProductSyncSettings
+from daemon.sync.evidence import Evidence
+from daemon.sync.explained import (
+    ExplainedDepot,
+    ExplainedMapping,
+    ExplainedProduct,
+    ExplainedPush,
+    ExplainedValue,
+    ExplainedVariant,
+)
+from daemon.sync.mappings import MappingState
+from daemon.sync.plan_rows import plain
+from daemon.sync.product_plan import MAX_QUANTITY
+from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.variant_mappings import VariantMapping, describe
+from daemon.sync.verdicts import NOTHING, Facts, moment, verdict
+
+SECTION = "[stores.….product_sync]"
+
+
+class VariantExplainer:
+    """One variant in the light of the evidence.
+
+    Args:
+        settings: what of the products is synced; None where nothing is.
+        zone: of the times in sentences.
+        variant: a row that `evidence.find_variants` has found.
+    """
+
+    def __init__(self, found: Evidence, settings: ProductSyncSettings | None, zone: tzinfo, variant: Record) -> None:
+        self._found = found
+        self._settings = settings
+        self._zone = zone
+        self._variant = variant
+        self._mapping: VariantMapping = found.mappings[variant["id"]]
+        self._product: Record | None = None
+        if self._mapping.state is MappingState.MAPPED and self._mapping.nhanh_id is not None:
+            self._product = found.products.get(self._mapping.nhanh_id)
+
+    def explain(self) -> ExplainedVariant:
+        """The variant with all its values."""
+        variant = self._variant
+        return ExplainedVariant(
+            variant_id=variant["id"],
+            product_id=variant["product_id"],
+            inventory_item_id=variant["inventory_item_id"],
+            title=variant["title"],
+            sku=variant["sku"],
+            barcode=variant["barcode"],
+            tracked=variant["tracked"],
+            deleted_at=variant["deleted_at"],
+            mapping=self._explained_mapping(),
+            product=self._explained_product(),
+            values=[*self._stock(), *self._prices()],
+        )
+
+    def _stock(self) -> Iterator[ExplainedValue]:
+        levels = self._found.levels.get(self._variant["id"], {})
+        depots_of = self._settings.depots_of if self._settings is not None else {}
+        for location_id in sorted({*depots_of, *levels}):
+            depots = [self._depot(depot_id) for depot_id in depots_of.get(location_id, ())]
+            yield self._stock_at(location_id, depots, levels.get(location_id))
+
+    def _stock_at(self, location_id: int, depots: Sequence[ExplainedDepot], level: Record | None) -> ExplainedValue:
+        obstacle = self._stock_obstacle(location_id, depots)
+        total = sum((Decimal(depot.quantity) for depot in depots), Decimal(0))
+        desired = str(desired_stock(total)) if depots and self._product is not None else None
+        is_stocked = level is not None and level["deleted_at"] is None
+        present = str(level["available"]) if level is not None and is_stocked else None
+        name = self._found.locations[location_id]["name"] if location_id in self._found.locations else None
+        place = _called(location_id, name) if name else f"location {location_id}"
+        return self._value(
+            PushKind.STOCK,
+            f"at {place}",
+            f"It is not stocked at {place}",
+            present,
+            level["changed_at"] if level is not None else None,
+            desired,
+            max(filter(None, (depot.changed_at for depot in depots)), default=None),
+            _stock_basis(depots, total, desired),
+            obstacle,
+            # What is not stocked at a location and should not be there is right as it is.
+            is_right=desired is not None and (present or "0") == desired,
+            location_id=location_id,
+            location_name=name,
+            depots=depots if self._product is not None else (),
+            total=plain(total) if desired is not None else None,
+        )
+
+    def _depot(self, depot_id: int) -> ExplainedDepot:
+        product_id, depot = self._mapping.nhanh_id, self._found.depots.get(depot_id)
+        stock = self._found.stock.get((product_id, depot_id)) if product_id is not None else None
+        figure = self._settings.stock_figure if self._settings is not None else "available"
+        return ExplainedDepot(
+            id=depot_id,
+            name=depot["name"] if depot is not None else None,
+            is_visible=depot is not None and depot["hidden_at"] is None,
+            quantity=plain(stock[figure]) if stock is not None else "0",
+            changed_at=stock["changed_at"] if stock is not None else None,
+        )
+
+    def _stock_obstacle(self, location_id: int, depots: Sequence[ExplainedDepot]) -> str | None:
+        """Why the stock at a location is not pushed."""
+        if self._settings is not None and location_id not in self._settings.depots_of:
+            return f"{SECTION} does not name this location, so its stock is left alone"
+        if (reason := self._obstacle()) is not None:
+            return reason
+        tracked, place = self._variant["tracked"], self._found.locations.get(location_id)
+        hidden = [depot.id for depot in depots if not depot.is_visible]
+        if tracked is None or (tracked and self._variant["inventory_item_id"] is None):
+            return "its stock at Shopify has not been pulled yet: dongbo pull shopify-products --full"
+        if not tracked:
+            return "Shopify does not track the stock of this variant"
+        if self._product is not None and not self._product["stock_known"]:
+            return "Nhanh.vn has not told its stock yet: dongbo pull nhanh-inventory --full"
+        if hidden:
+            return f"the access token of Nhanh.vn can't see depot {', '.join(map(str, hidden))}, or was not asked yet"
+        if place is not None and not place["is_active"]:
+            return "the location is not active at Shopify"
+        return None
+
+    def _prices(self) -> Iterator[ExplainedValue]:
+        settings = self._settings
+        if settings is None:
+            return
+        price: Decimal | None = self._variant["price"]
+        obstacle = self._obstacle()
+        if settings.price is not None:
+            price = self._amount(f"{settings.price}_price")
+            if obstacle is None and not price:
+                obstacle = f"Nhanh.vn has no {settings.price} price for it, so its prices are left alone"
+        if settings.price is not None:
+            basis = f"Nhanh.vn has the {settings.price} price {_amount(price) or NOTHING}"
+            yield self._price(PushKind.PRICE, "price", "price", price, basis, obstacle)
+        if settings.compare_at_price is not None:
+            old = self._amount("old_price")
+            desired = old if old is not None and price is not None and old > price else None
+            basis = f"Nhanh.vn has {'no old price' if old is None else f'the old price {plain(old)}'}"
+            basis += f", which is not above {_amount(price)}" if old is not None and desired is None else ""
+            column = "compare_at_price"
+            yield self._price(PushKind.COMPARE_AT_PRICE, "compare-at price", column, desired, basis, obstacle)
+
+    def _price(
+        self, kind: PushKind, what: str, column: str, desired: Decimal | None, basis: str, obstacle: str | None
+    ) -> ExplainedValue:
+        present, since = self._variant[column], self._variant["changed_at"]
+        changed_at = self._product["changed_at"] if self._product is not None else None
+        return self._value(
+            kind,
+            f"as {what}",
+            f"Shopify has no {what}",
+            None if present is None else plain(present),
+            since,
+            None if desired is None else plain(desired),
+            changed_at,
+            basis,
+            obstacle,
+            is_right=present == desired,
+        )
+
+    def _amount(self, column: str) -> Decimal | None:
+        """A price of the product, as exact as Shopify takes it."""
+        amount: Decimal | None = self._product[column] if self._product is not None else None
+        return None if amount is None else round(amount, 2)
+
+    def _obstacle(self) -> str | None:
+        """Why nothing of the variant is pushed."""
+        variant, product = self._variant, self._product
+        if variant["deleted_at"] is not None:
+            return f"the variant is gone from Shopify, noticed {moment(variant['deleted_at'], self._zone)}"
+        if self._settings is None:
+            return f"the configuration has no {SECTION} for this store"
+        if self._mapping.state is not MappingState.MAPPED:
+            return describe(self._mapping, self._zone)
+        if product is None:
+            return "its product at Nhanh.vn has not been pulled: dongbo pull nhanh-products --full"
+        if product["deleted_at"] is not None:
+            return f"its product is gone from Nhanh.vn, noticed {moment(product['deleted_at'], self._zone)}"
+        return None
+
+    def _value(
+        self,
+        kind: PushKind,
+        subject: str,
+        absence: str,
+        present: str | None,
+        present_since: datetime | None,
+        desired: str | None,
+        desired_since: datetime | None,
+        basis: str,
+        obstacle: str | None,
+        *,
+        is_right: bool,
+        location_id: int | None = None,
+        location_name: str | None = None,
+        depots: Sequence[ExplainedDepot] = (),
+        total: str | None = None,
+    ) -> ExplainedValue:
+        key = (kind, self._variant["id"], location_id or 0)
+        pushed = self._found.pushes.get(key, [])
+        waiting = self._found.waiting_sync if obstacle is None and not is_right else None
+        facts = Facts(
+            subject=subject,
+            absence=absence,
+            present=present,
+            present_since=present_since,
+            desired=desired,
+            desired_since=max(filter(None, (desired_since, self._mapping.changed_at)), default=None),
+            is_right=is_right,
+            basis=basis,
+            obstacle=obstacle,
+            approval=waiting,
+            is_asked=key in self._found.asked,
+            last_sync=self._found.last_sync,
+            pushes=pushed,
+        )
+        return ExplainedValue(
+            kind=kind,
+            location_id=location_id,
+            location_name=location_name,
+            depots=depots,
+            sum=total,
+            desired=desired,
+            shopify=present,
+            shopify_changed_at=present_since,
+            obstacle=obstacle,
+            approval_job_id=waiting.job_id if waiting is not None else None,
+            pushes=[_explained_push(push) for push in pushed],
+            verdict=verdict(facts, self._zone),
+        )
+
+    def _explained_mapping(self) -> ExplainedMapping:
+        mapping = self._mapping
+        return ExplainedMapping(
+            state=mapping.state,
+            source=mapping.source,
+            nhanh_id=mapping.nhanh_id,
+            since=mapping.changed_at,
+            note=mapping.note,
+            candidates=mapping.candidates,
+            text=describe(self._mapping, self._zone),
+        )
+
+    def _explained_product(self) -> ExplainedProduct | None:
+        product = self._product
+        if product is None:
+            return None
+        return ExplainedProduct(
+            id=product["id"],
+            code=product["code"],
+            barcode=product["barcode"],
+            name=product["name"],
+            retail_price=_amount(product["retail_price"]),
+            wholesale_price=_amount(product["wholesale_price"]),
+            old_price=_amount(product["old_price"]),
+            changed_at=product["changed_at"],
+            deleted_at=product["deleted_at"],
+        )
+
+
+def desired_stock(total: Decimal) -> int:
+    """What of the depots' sum Shopify gets: whole pieces, from none to the most that it takes."""
+    return min(max(int(total.to_integral_value(ROUND_FLOOR)), 0), MAX_QUANTITY)
+
+
+def _stock_basis(depots: Sequence[ExplainedDepot], total: Decimal, desired: str | None) -> str:
+    """Such as "Nhanh.vn has 4 + 3 in depots Kho A (1) and Kho B (2)"."""
+    names = [_called(depot.id, depot.name) for depot in depots]
+    where = f"depots {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"depot {''.join(names)}"
+    text = f"Nhanh.vn has {' + '.join(depot.quantity for depot in depots)} in {where}"
+    if desired is not None and plain(total) != desired:
+        text += ", and Shopify takes whole pieces from 0 on"
+    return text
+
+
+def _called(number: int, name: str | None) -> str:
+    return f"{name} ({number})" if name else str(number)
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def _explained_push(recorded: RecordedPush) -> ExplainedPush:
+    return ExplainedPush(
+        id=recorded.id,
+        kind=recorded.push.kind,
+        job_id=recorded.job_id,
+        old_value=recorded.push.old_value,
+        new_value=recorded.push.new_value,
+        reason=recorded.push.reason,
+        result=recorded.result,
+        detail=recorded.detail,
+        intended_at=recorded.intended_at,
+        settled_at=recorded.settled_at,
+    )

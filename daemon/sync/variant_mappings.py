@@ -1,0 +1,102 @@
+"""How single variants are mapped, whatever has become of them: the one that holds, else why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import assert_never
+
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.sync.mappings import MappingState
+from daemon.sync.verdicts import moment
+
+# The one that holds comes first, else the last one that was.
+LATEST = """
+SELECT DISTINCT ON (variant_id) variant_id, nhanh_id, source, note, changed_at, retired_at, retired_reason
+FROM dongbo.product_mappings WHERE store = $1 AND variant_id = ANY ($2)
+ORDER BY variant_id, retired_at IS NOT NULL, id DESC
+"""
+
+CONFLICTS = """
+SELECT kind, key, nhanh_ids, shopify_ids FROM dongbo.match_conflicts
+WHERE store = $1 AND kind IN ('sku', 'barcode') AND shopify_ids && $2 ORDER BY kind DESC, key
+"""
+
+WORDS = {"sku": "SKU", "barcode": "barcode"}
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMapping:
+    """Which product of Nhanh.vn a variant is.
+
+    Args:
+        nhanh_id: of a retired mapping, the product that it was.
+        source: sku, barcode or manual; None where there is no mapping.
+        changed_at: since when that is so; None where there never was a mapping.
+        candidates: ids of the products that an ambiguous variant may be.
+        reason: why a mapping was retired, or which keys are ambiguous.
+    """
+
+    state: MappingState = MappingState.UNMATCHED
+    nhanh_id: int | None = None
+    source: str | None = None
+    note: str | None = None
+    changed_at: datetime | None = None
+    candidates: tuple[int, ...] = ()
+    reason: str | None = None
+
+
+async def mappings_of(
+    connection: Connection, store: StoreName, variant_ids: Sequence[int]
+) -> dict[int, VariantMapping]:
+    """The mapping of each of these variants."""
+    known = dict.fromkeys(variant_ids, VariantMapping())
+    for row in await connection.fetch(LATEST, store, variant_ids):
+        state = MappingState.MAPPED if row["nhanh_id"] is not None else MappingState.EXCLUDED
+        known[row["variant_id"]] = VariantMapping(
+            state=state if row["retired_at"] is None else MappingState.RETIRED,
+            nhanh_id=row["nhanh_id"],
+            source=row["source"],
+            note=row["note"],
+            changed_at=row["changed_at"],
+            reason=row["retired_reason"],
+        )
+    for row in await connection.fetch(CONFLICTS, store, variant_ids):
+        for variant_id in known.keys() & set(row["shopify_ids"]):
+            known[variant_id] = _with_conflict(known[variant_id], row["kind"], row["key"], row["nhanh_ids"])
+    return known
+
+
+def describe(mapping: VariantMapping, zone: tzinfo) -> str:
+    """The mapping as a part of a sentence; times are in `zone`."""
+    since = f" on {moment(mapping.changed_at, zone)}" if mapping.changed_at is not None else ""
+    note = f" ({mapping.note})" if mapping.note else ""
+    match mapping.state:
+        case MappingState.MAPPED:
+            how = "by a person" if mapping.source == "manual" else f"by its {WORDS[mapping.source or 'sku']}"
+            return f"mapped to product {mapping.nhanh_id} of Nhanh.vn {how}{since}{note}"
+        case MappingState.EXCLUDED:
+            return f"a person has said{since} that it has no counterpart at Nhanh.vn{note}"
+        case MappingState.AMBIGUOUS:
+            products = ", ".join(map(str, mapping.candidates))
+            why = f"{mapping.reason} is not unique on both sides"
+            return f"ambiguous, for {why} (candidates at Nhanh.vn: {products}): choose with dongbo map set"
+        case MappingState.UNMATCHED:
+            return "unmatched, for no product of Nhanh.vn has its SKU or barcode, or it was not matched yet"
+        case MappingState.RETIRED:
+            what = "its exclusion" if mapping.nhanh_id is None else f"its mapping to product {mapping.nhanh_id}"
+            return f"{what} was retired{since}, because {mapping.reason or 'of a reason that was not kept'}"
+        case _:
+            assert_never(mapping.state)
+
+
+def _with_conflict(mapping: VariantMapping, kind: str, key: str, nhanh_ids: Sequence[int]) -> VariantMapping:
+    if mapping.state in (MappingState.MAPPED, MappingState.EXCLUDED):
+        return mapping
+    earlier = mapping if mapping.state is MappingState.AMBIGUOUS else VariantMapping(MappingState.AMBIGUOUS)
+    shared = f"its {WORDS[kind]} {key}"
+    return replace(
+        earlier,
+        candidates=tuple(dict.fromkeys((*earlier.candidates, *nhanh_ids))),
+        reason=f"{earlier.reason} and {shared}" if earlier.reason else shared,
+    )

@@ -1,0 +1,33 @@
+"""Which product of Nhanh.vn each variant of Shopify is, into `product_mappings` and `match_conflicts`."""
+
+from collections.abc import Awaitable
+
+from daemon.database.pool import Connection
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.sync import matching
+from daemon.sync.matching import MatchOutcome
+from daemon.tasks import params
+from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(JobType.MATCH_PRODUCTS, sources=(Source.NHANH, Source.SHOPIFY), lane="match-products", params=params.dry_run)
+async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+    """By SKU, then by barcode; what people have decided holds."""
+    is_dry = bool(job.params.get("dry_run"))
+
+    def match(connection: Connection) -> Awaitable[MatchOutcome]:
+        return matching.match_products(connection, store.name, with_sample=is_dry)
+
+    if await is_matched(job):
+        return
+    async with job.database.acquire_for_work() as connection:
+        total = await matching.count_variants(connection, store.name)
+    await job.describe(total=total)
+    if is_dry:
+        async with rolled_back(job) as connection:
+            outcome = await job.unless_stopped(match(connection))
+        await report_match(job, outcome)
+    else:
+        await commit_match(job, match)

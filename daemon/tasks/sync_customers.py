@@ -1,0 +1,94 @@
+"""Total spent and tier of the mapped customers to Shopify's metafields and tags: only what differs."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from daemon.errors import InvalidJobRequest
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import Counters, JobType
+from daemon.sync.customer_plan import CustomerPlan
+from daemon.sync.customer_push import CustomerPush, batches
+from daemon.sync.customer_rules import CustomerRules
+from daemon.sync.customer_run import Customer, CustomerRun
+from daemon.sync.customer_settlement import settle_interrupted
+from daemon.sync.customer_survey import Survey
+from daemon.tasks.pull import counted_calls
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
+
+
+def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`dry_run`: only say what would be pushed."""
+    if "retry_of" in params:
+        raise InvalidJobRequest(
+            "A sync plans anew from what both sides have: submit another SYNC_CUSTOMERS, and it takes up what failed."
+        )
+    unknown = params.keys() - {"dry_run"}
+    if unknown:
+        raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is dry_run.")
+    dry_run = params.get("dry_run", False)
+    if not isinstance(dry_run, bool):
+        raise InvalidJobRequest(f"params.dry_run must be true or false, not {dry_run!r:.100}.")
+    return {"dry_run": True} if dry_run else {}
+
+
+@task(
+    JobType.SYNC_CUSTOMERS,
+    sources=(Source.NHANH, Source.SHOPIFY),
+    lane="sync-customers",
+    params=read_params,
+    requires=lambda store: store.customer_sync,
+)
+async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+    """A row of the counters is a mapped customer.
+
+    A customer who reaches no tier any more loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
+    """
+    rules = CustomerRules(store.customer_sync)
+    run = CustomerRun(job, store.name, store.shopify, rules, counted_calls(job))
+    sync = _Sync(run, CustomerPlan(job.database, store.name))
+    await (sync.describe_only() if job.params.get("dry_run") else sync.push())
+
+
+class _Sync:
+    def __init__(self, run: CustomerRun, plan: CustomerPlan) -> None:
+        self._run = run
+        self._plan = plan
+
+    async def push(self) -> None:
+        run, plan, job = self._run, self._plan, self._run.job
+        await settle_interrupted(run)
+        run.pushed_before = await plan.pushed_behind(job.job.id, run.after)
+        await job.describe(total=job.processed + await plan.count(run.after))
+        push = CustomerPush(run)
+        async with aclosing(self._scan()) as scanned:
+            async for customers in scanned:
+                await run.learn(customers)
+                for batch in batches(customers):
+                    await push.push(batch)
+        if job.processed != job.total:  # the mappings have changed meanwhile
+            await job.describe(total=job.processed)
+
+    async def describe_only(self) -> None:
+        run, job = self._run, self._run.job
+        if job.job.checkpoint is not None:  # interrupted behind its only page
+            return
+        await job.describe(total=await self._plan.count(0))
+        survey, last = Survey(run.rules), 0
+        async with aclosing(self._scan()) as scanned:
+            async for customers in scanned:
+                for customer in customers:
+                    survey.add(customer)
+                last = customers[-1].id
+        async with job.page(checkpoint={"after": last}) as page:
+            page.count(Counters(skipped=survey.customers))
+            page.metadata.update(survey.figures())
+
+    async def _scan(self) -> AsyncGenerator[list[Customer], None]:
+        """The mapped customers behind the checkpoint, some at a time."""
+        after = self._run.after
+        while rows := await self._run.job.unless_stopped(self._plan.scan(after, SCANNED_AT_ONCE)):
+            yield [self._run.consider(row) for row in rows]
+            after = rows[-1].shopify_id

@@ -1,0 +1,150 @@
+"""What the tests of matching share: jobs that run at once, without a queue, and rows of both mirrors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from daemon.config import CustomerSyncSettings
+from daemon.database.pool import Connection, Database
+from daemon.ids import StoreName, WorkerName
+from daemon.jobs.events import JobNotifier
+from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.queue import Lane
+from daemon.jobs.runner import JobRunner, RetryPolicy
+from daemon.jobs.service import Admission, Jobs
+from daemon.mirror.keys import match_key
+from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
+
+STORE = StoreName("main")
+PARENT = -2
+
+PUT_PRODUCTS = """
+INSERT INTO dongbo.nhanh_products (store, id, parent_id, code, barcode, sku_key, barcode_key, name, document, digest,
+    deleted_at)
+SELECT 'main', id, parent_id, code, barcode, sku_key, barcode_key, 'Hàng ' || id, '{}', '',
+    CASE WHEN is_deleted THEN now() END
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[])
+    AS row (id, parent_id, code, barcode, sku_key, barcode_key, is_deleted)
+ON CONFLICT (store, id) DO UPDATE SET parent_id = excluded.parent_id, code = excluded.code,
+    barcode = excluded.barcode, sku_key = excluded.sku_key, barcode_key = excluded.barcode_key,
+    deleted_at = excluded.deleted_at
+"""
+
+PUT_VARIANTS = """
+INSERT INTO dongbo.shopify_variants (store, id, product_id, inventory_item_id, sku, barcode, sku_key, barcode_key,
+    title, price, document, digest, deleted_at)
+SELECT 'main', id, product_id, id + 1000, sku, barcode, sku_key, barcode_key, 'Đỏ', 1, '{}', '',
+    CASE WHEN is_deleted THEN now() END
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[])
+    AS row (id, product_id, sku, barcode, sku_key, barcode_key, is_deleted)
+ON CONFLICT (store, id) DO UPDATE SET sku = excluded.sku, barcode = excluded.barcode, sku_key = excluded.sku_key,
+    barcode_key = excluded.barcode_key, deleted_at = excluded.deleted_at
+"""
+
+PUT_SHOPIFY_PRODUCTS = """
+INSERT INTO dongbo.shopify_products (store, id, title, tags, document, digest, deleted_at)
+SELECT 'main', id, 'Áo ' || id, '{}', '{}', '', CASE WHEN is_deleted THEN now() END
+FROM unnest($1::bigint[], $2::boolean[]) AS row (id, is_deleted)
+ON CONFLICT (store, id) DO UPDATE SET deleted_at = excluded.deleted_at
+"""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of Nhanh.vn."""
+
+    id: int
+    code: str | None = None
+    barcode: str | None = None
+    is_deleted: bool = False
+    is_parent: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of Shopify; its product is 100 for all that name no other."""
+
+    id: int
+    sku: str | None = None
+    barcode: str | None = None
+    is_deleted: bool = False
+    product_id: int = 100
+
+
+async def put_products(connection: Connection, products: Sequence[Product]) -> None:
+    """Let the mirror have these products of Nhanh.vn."""
+    await connection.execute(
+        PUT_PRODUCTS,
+        [product.id for product in products],
+        [PARENT if product.is_parent else None for product in products],
+        [product.code for product in products],
+        [product.barcode for product in products],
+        [match_key(product.code) for product in products],
+        [match_key(product.barcode) for product in products],
+        [product.is_deleted for product in products],
+    )
+
+
+async def put_variants(connection: Connection, variants: Sequence[Variant], deleted: Sequence[int] = ()) -> None:
+    """Let the mirror have these variants and their products, of which some are deleted."""
+    owners = sorted({variant.product_id for variant in variants})
+    await connection.execute(PUT_SHOPIFY_PRODUCTS, owners, [owner in deleted for owner in owners])
+    await connection.execute(
+        PUT_VARIANTS,
+        [variant.id for variant in variants],
+        [variant.product_id for variant in variants],
+        [variant.sku for variant in variants],
+        [variant.barcode for variant in variants],
+        [match_key(variant.sku) for variant in variants],
+        [match_key(variant.barcode) for variant in variants],
+        [variant.is_deleted for variant in variants],
+    )
+
+
+@dataclass
+class MatchJobs:
+    """Runs jobs in the test itself."""
+
+    database: Database
+    settings: CustomerSyncSettings | None = None
+    jobs: Jobs = field(init=False)
+    notifier: JobNotifier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notifier = JobNotifier(self.database, 0.25)  # nobody runs it: what it is told stays unsent
+        self.jobs = Jobs(
+            self.database,
+            self.notifier,
+            lambda request: Admission(Lane("main/match"), read_params(request.type, request.params)),
+            max_attempts=3,
+        )
+
+    def runner(self) -> JobRunner:
+        """A runner as a daemon has one."""
+        store = Store(STORE, None, None, customer_sync_settings=self.settings)
+        registry = TaskRegistry({STORE: store}, JobPolicy())
+        return JobRunner(self.database, self.notifier, registry.run, RetryPolicy())
+
+    async def submit(self, job_type: JobType, **params: Any) -> Job:
+        """A job that nobody runs yet."""
+        return await self.jobs.submit(JobRequest(job_type, STORE, JobTrigger.API, params))
+
+    async def run(self, job_type: JobType, **params: Any) -> Job:
+        """A job that has completed."""
+        job = await self.submit(job_type, **params)
+        await self.runner().run(job.id, WorkerName("test"))
+        job = await self.jobs.get(job.id)
+        assert job.status is JobStatus.COMPLETED, job.error
+        assert job.total == job.processed
+        return job
+
+
+async def fetch_all(database: Database, tables: Sequence[str], of: Callable[[str], str] = str) -> dict[str, list[Any]]:
+    """Every row of tables with the place where it lies: equal only if nothing was written."""
+    async with database.acquire() as connection:
+        return {
+            table: [
+                tuple(row) for row in await connection.fetch(f"SELECT ctid, xmin, * FROM dongbo.{table} ORDER BY 1")
+            ]
+            for table in tables
+        }

@@ -1,0 +1,110 @@
+"""Phone numbers: every spelling of a number is the same number, and what is none is none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.sync.phones import NETWORK_CODES_OF_2018, phone_numbers, phones_in_note
+
+# Decision 798/QĐ-BTTTT, written out with the zero, as people know it.
+CONVERSIONS = {
+    "0120": "070", "0121": "079", "0122": "077", "0126": "076", "0128": "078",
+    "0123": "083", "0124": "084", "0125": "085", "0127": "081", "0129": "082",
+    "0162": "032", "0163": "033", "0164": "034", "0165": "035", "0166": "036", "0167": "037", "0168": "038",
+    "0169": "039", "0186": "056", "0188": "058", "0199": "059",
+}  # fmt: skip
+
+networks = st.sampled_from(["90", "91", "93", "96", "98", "32", "39", "56", "58", "59", "70", "77", "83", "84", "86"])
+subscribers = st.from_regex(r"[0-9]{7}", fullmatch=True)
+separators = st.sampled_from(["", " ", ".", "-", "\u00a0", " - ", "\u200b", "–", "·"])
+
+
+@st.composite
+def spellings(draw: st.DrawFn, national: str) -> str:
+    """A way to write the number whose digits without the zero are given."""
+    prefix = draw(
+        st.sampled_from(["0", "84", "+84", "0084", "(+84) ", "+84 (0) ", "(0)", "840", "+840", "00840", "+ 84"])
+    )
+    text = prefix
+    for digit in national:
+        text += draw(separators) + digit
+    if draw(st.booleans()):
+        text = text.translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"})  # full-width
+    return (
+        draw(st.sampled_from(["", " ", "\t", "\u202a"])) + text + draw(st.sampled_from(["", " ", ".", "\u202c", "\n"]))
+    )
+
+
+@given(data=st.data(), network=networks, subscriber=subscribers)
+def test_every_spelling_gives_the_same_number(data: st.DataObject, network: str, subscriber: str) -> None:
+    """However a mobile number is written, it is the same in E.164."""
+    text = data.draw(spellings(network + subscriber))
+    assert phone_numbers(text) == [f"+84{network}{subscriber}"]
+
+
+@given(data=st.data(), old=st.sampled_from(sorted(CONVERSIONS)), subscriber=subscribers)
+def test_numbers_from_before_2018_are_converted(data: st.DataObject, old: str, subscriber: str) -> None:
+    """An 11-digit mobile number in any spelling is the 10-digit number that it became."""
+    text = data.draw(spellings(old[1:] + subscriber))
+    assert phone_numbers(text) == [f"+84{CONVERSIONS[old][1:]}{subscriber}"]
+
+
+def test_conversion_table_is_the_decree_s() -> None:
+    """All 21 network codes of the decision are in the table, and no other."""
+    assert {f"0{old}": f"0{new}" for old, new in NETWORK_CODES_OF_2018.items()} == CONVERSIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("024 3825 1234", "+842438251234"),
+        ("(028) 3823-4567", "+842838234567"),
+        ("+1 650 253 0000", "+16502530000"),
+        ("001 650 253 0000", "+16502530000"),
+        ("+33 1 42 68 53 00", "+33142685300"),
+        ("912345678", "+84912345678"),  # a spreadsheet has eaten the zero
+        ("0841234567", "+84841234567"),  # VinaPhone's 084 is no country code
+        ("841234567", "+84841234567"),
+        ("84841234567", "+84841234567"),
+        ("+0912345678", "+84912345678"),
+        ("SĐT: 0912.345.678", "+84912345678"),
+    ],
+)  # fmt: skip
+def test_landlines_foreign_numbers_and_slips(text: str, number: str) -> None:
+    """Landlines stay as they are, foreign numbers need + or 00, and common slips are understood."""
+    assert phone_numbers(text) == [number]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None, "", "   ", "không có", "0", "0000000000", "00000000000", "1111111111", "0999999999", "+84999999999",
+        "12345", "091234567", "09123456789", "0123456789", "0912345678901234567", "650 253 0000", "++", "-", "(+84)",
+        "01191234567",
+    ],
+)  # fmt: skip
+def test_nonsense_is_no_number(text: str | None) -> None:
+    """What is too short, too long, of an unknown network or a placeholder is no number."""
+    assert phone_numbers(text) == []
+
+
+def test_field_may_hold_two_numbers() -> None:
+    """Two numbers in one field are both found, once each."""
+    assert phone_numbers("0912 345 678 / 01234567890, +84912345678") == ["+84912345678", "+84834567890"]
+
+
+def test_numbers_are_found_in_a_note() -> None:
+    """A note's numbers are found in its text, old ones converted; dates, amounts and order numbers are none."""
+    note = (
+        "Khách quen từ 05/10/2018, đã mua 12.345.678 đ. SĐT phụ 0912 345 678 (vợ), cũ: 0123.456.7890; "
+        "mã đơn 912345679, SP0912345670, 0912345671A, zalo +84 98 765 4321"
+    )
+    assert phones_in_note(note) == ["+84912345678", "+84834567890", "+84987654321"]
+    assert phones_in_note(None) == []
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_reading(text: str) -> None:
+    """Any text gives a list of numbers in E.164, each of which is read as itself."""
+    for number in {*phone_numbers(text), *phones_in_note(text)}:
+        assert phone_numbers(number) == [number]

@@ -1,0 +1,104 @@
+"""What became of pushes, decided from Shopify's errors and from what it has now."""
+
+from decimal import Decimal
+
+import pytest
+
+from daemon.sources.shopify.models import ItemStock, VariantPrice
+from daemon.sources.shopify.writes import WriteError
+from daemon.sync.plan_rows import Key, StockRow
+from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.settlement import STOCKED, verdict
+from daemon.sync.stock_decision import Decision, decide, moved
+
+STALE = "CHANGE_FROM_QUANTITY_STALE"
+ROWS = [StockRow(Key(number, number, 1), number, number, None, 3, 9, "because") for number in range(4)]
+
+
+def decided(
+    error: WriteError, levels: dict[int, int] | None, *, tracked: bool = True, was_repeated: bool = False
+) -> Decision:
+    """What is decided of the rows where the third is refused, and read again as these levels."""
+    stock = {} if levels is None else {2: ItemStock(tracked, levels)}
+    return decide(ROWS, [error], stock, was_repeated=was_repeated)
+
+
+def test_rows_without_an_error_are_sent_again() -> None:
+    """Nothing of a refused call was set, so its sound rows go once more."""
+    decision = decided(WriteError(2, STALE, "stale"), {1: 5})
+    assert decision.sound == [ROWS[0], ROWS[1], ROWS[3]]
+    assert [result for result, _ in decision.outcomes] == [
+        PushResult.REFUSED,
+        PushResult.REFUSED,
+        PushResult.STALE,
+        PushResult.REFUSED,
+    ]
+
+
+def test_stale_row_takes_over_what_is_there_now() -> None:
+    """A stale row is sent again with the value that was read, be it none at all."""
+    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {1: 5}).moved] == [5]
+    assert [row.present for row in decided(WriteError(2, "INVALID_LOCATION", "not stocked"), {}).moved] == [None]
+
+
+def test_stale_row_of_a_repeated_call_was_set_by_it() -> None:
+    """A call whose first answer was lost finds its own value, and only then is that ours."""
+    assert decided(WriteError(2, STALE, "stale"), {1: 9}, was_repeated=True).set_by_us == [ROWS[2]]
+    assert decided(WriteError(2, STALE, "stale"), {1: 9}).set_by_us == []
+
+
+def test_item_that_is_gone_is_refused() -> None:
+    """What Shopify does not have any more is a failed row."""
+    assert decided(WriteError(2, STALE, "stale"), None).refused[0][0] == ROWS[2]
+    assert decided(WriteError(2, "INVALID_INVENTORY_ITEM", "gone"), None).refused[0][0] == ROWS[2]
+
+
+def test_item_that_is_no_longer_tracked_is_left_alone() -> None:
+    """Stock that Shopify has stopped counting is not pushed any more."""
+    assert decided(WriteError(2, STALE, "stale"), {1: 5}, tracked=False).untracked == [ROWS[2]]
+
+
+def test_only_what_has_moved_is_read_again() -> None:
+    """A row that is refused for itself needs no reading."""
+    errors = [WriteError(0, STALE, "stale"), WriteError(1, "INVALID_QUANTITY_TOO_HIGH", "too high")]
+    assert moved(ROWS, errors) == [ROWS[0]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "result"),
+    [
+        ({1: 9}, PushResult.APPLIED),
+        ({1: 3}, PushResult.STALE),
+        ({1: 4}, PushResult.UNKNOWN),
+        ({}, PushResult.UNKNOWN),
+        (None, PushResult.UNKNOWN),
+    ],
+)
+def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> None:
+    """An interrupted push was applied where the new value is seen, and was not where the old one is."""
+    push = Push(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1)
+    stock = {} if levels is None else {70: ItemStock(True, levels)}
+    assert verdict(push, stock, {})[0] is result
+
+
+@pytest.mark.parametrize(("levels", "result"), [({1: 4}, PushResult.APPLIED), ({2: 4}, PushResult.STALE)])
+def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) -> None:
+    """An activation was applied where the item is stocked."""
+    push = Push(PushKind.ACTIVATION, 7, None, STOCKED, "because", item_id=70, location_id=1)
+    assert verdict(push, {70: ItemStock(True, levels)}, {})[0] is result
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "result"),
+    [
+        (PushKind.PRICE, "1", "199000", PushResult.APPLIED),
+        (PushKind.PRICE, "199000.00", "5", PushResult.STALE),
+        (PushKind.PRICE, "1", "5", PushResult.UNKNOWN),
+        (PushKind.COMPARE_AT_PRICE, "8", None, PushResult.APPLIED),
+        (PushKind.COMPARE_AT_PRICE, None, "8", PushResult.STALE),
+    ],
+)
+def test_verdict_on_prices(kind: PushKind, old: str | None, new: str | None, result: PushResult) -> None:
+    """Prices are compared as numbers."""
+    push = Push(kind, 7, old, new, "because")
+    assert verdict(push, {}, {7: VariantPrice(1, Decimal("199000.0000"), None)})[0] is result
