@@ -107,6 +107,7 @@ class Application:
             started_at=datetime.now(UTC),
             stores=lambda: sorted(daemon.registry.stores),
             job_types=list(JobType),
+            product_sync=lambda name: daemon.registry.stores[name].product_sync_settings,
             zone=self._settings.timezone,
             token=token,
             allowed_hosts=list(self._settings.status.allowed_hosts),

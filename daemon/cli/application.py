@@ -8,13 +8,16 @@ from daemon.cli.check import check
 from daemon.cli.config import app as config_commands
 from daemon.cli.demo import demo
 from daemon.cli.doctor import doctor
+from daemon.cli.explain import explain
 from daemon.cli.jobs import app as jobs_commands
+from daemon.cli.map import app as map_commands
 from daemon.cli.options import ConfigOption, JsonOption
 from daemon.cli.pull import app as pull_commands
 from daemon.cli.run import run
 from daemon.cli.sandbox import sandbox
 from daemon.cli.schedules import app as schedules_commands
 from daemon.cli.status import status
+from daemon.cli.sync import match_app, sync_app
 
 app = typer.Typer(
     name="dongbo",
@@ -49,9 +52,13 @@ app.command("run")(run)
 app.command("check")(check)
 app.add_typer(config_commands, name="config")
 app.add_typer(pull_commands, name="pull")
+app.add_typer(match_app, name="match")
+app.add_typer(map_commands, name="map")
+app.add_typer(sync_app, name="sync")
 app.add_typer(jobs_commands, name="jobs")
 app.add_typer(schedules_commands, name="schedules")
 app.command("status")(status)
+app.command("explain")(explain)
 app.command("doctor")(doctor)
 app.command("sandbox")(sandbox)
 app.command("demo")(demo)

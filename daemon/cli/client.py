@@ -1,6 +1,6 @@
 """A client of the running daemon's HTTP endpoint: what `dongbo` knows of jobs, it knows from there."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -9,7 +9,13 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from daemon.cli.documents import FailureDocument, JobDocument, ScheduleDocument, StatusDocument
+from daemon.cli.documents import FailureDocument, JobDocument, PushDocument, ScheduleDocument, StatusDocument
+from daemon.cli.documents_sync import (
+    ExplanationDocument,
+    ManualOutcomeDocument,
+    MappingDocument,
+    ResolvedDocument,
+)
 from daemon.cli.sse import ServerEvent, read_events
 from daemon.cli.target import Target
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, ScheduleNotFound
@@ -77,6 +83,15 @@ class DaemonClient:
         found = await self._list(f"/api/jobs/{job_id}/failures", "failures", {}, limit)
         return cast("list[FailureDocument]", found)
 
+    async def steps(self, job_id: JobId) -> list[JobDocument]:
+        """The jobs that are steps of this one, oldest first."""
+        found = await self._list("/api/jobs", "jobs", {"parent": str(job_id)}, PAGE)
+        return cast("list[JobDocument]", found[::-1])
+
+    async def pushes(self, job_id: JobId, *, limit: int = 100) -> list[PushDocument]:
+        """At most `limit` values that a job has pushed to Shopify, oldest first. Raises JobNotFound."""
+        return cast("list[PushDocument]", await self._list(f"/api/jobs/{job_id}/pushes", "pushes", {}, limit))
+
     async def submit(self, job_type: str, store: str, params: Mapping[str, Any]) -> JobDocument:
         """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
         body = {"type": job_type, "store": store, "params": params}
@@ -85,6 +100,14 @@ class DaemonClient:
     async def cancel(self, job_id: JobId) -> JobDocument:
         """Cancel a job. Raises JobNotFound."""
         return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/cancel"))
+
+    async def approve(self, job_id: JobId) -> JobDocument:
+        """Let a job do what it has asked about. Raises JobNotFound, LiveJobExists."""
+        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/approve"))
+
+    async def reject(self, job_id: JobId) -> JobDocument:
+        """End a job that has asked. Raises JobNotFound."""
+        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/reject"))
 
     async def retry(self, job_id: JobId, *, failed_rows: bool) -> JobDocument:
         """Run a job again, or just its failed rows. Raises JobNotFound, LiveJobExists."""
@@ -111,6 +134,37 @@ class DaemonClient:
     async def resume_schedule(self, name: str) -> ScheduleDocument:
         """Let a paused schedule fire again. Raises ScheduleNotFound."""
         return cast("ScheduleDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/resume"))
+
+    async def mappings(
+        self, store: str, *, state: str | None = None, search: str | None = None, limit: int
+    ) -> list[MappingDocument]:
+        """At most `limit` variants with the products that they are, in the order of their ids."""
+        query = {"store": store, "state": state, "search": search}
+        given = {name: value for name, value in query.items() if value is not None}
+        return cast("list[MappingDocument]", await self._list("/api/mappings", "mappings", given, limit))
+
+    async def set_mappings(
+        self, store: str, decisions: Mapping[int, int | None], note: str | None = None
+    ) -> ManualOutcomeDocument:
+        """Decide which product each variant is, {variant: product or None}; at most 500, all or none."""
+        entries = [{"variant_id": variant, "nhanh_id": product} for variant, product in decisions.items()]
+        body = {"store": store, "mappings": entries, "note": note}
+        return cast("ManualOutcomeDocument", await self._call("POST", "/api/mappings", body=body))
+
+    async def remove_mappings(self, store: str, variant_ids: Sequence[int]) -> int:
+        """Take decisions about at most 500 variants back; how many there were."""
+        body = {"store": store, "variant_ids": list(variant_ids)}
+        return int((await self._call("POST", "/api/mappings/remove", body=body))["removed"])
+
+    async def resolve(self, store: str, variants: Sequence[str], products: Sequence[str]) -> ResolvedDocument:
+        """What at most 500 texts for variants and as many for products may mean."""
+        body = {"store": store, "variants": list(variants), "products": list(products)}
+        return cast("ResolvedDocument", await self._call("POST", "/api/mappings/resolve", body=body))
+
+    async def explain(self, store: str, text: str) -> ExplanationDocument:
+        """Why Shopify has the values that it has for an SKU."""
+        query = {"store": store, "sku": text}
+        return cast("ExplanationDocument", await self._call("GET", "/api/explain", query=query))
 
     @asynccontextmanager
     async def events(self, last_event_id: str | None = None) -> AsyncIterator[AsyncIterator[ServerEvent]]:

@@ -7,6 +7,7 @@ class JobDocument(TypedDict):
     """A job as the endpoint shows it: the columns of `dongbo.background_jobs`. Times are ISO 8601."""
 
     id: str
+    parent_id: str | None
     store: str
     type: str
     status: str
@@ -46,6 +47,24 @@ class FailureDocument(TypedDict):
     resolved_at: str | None
 
 
+class PushDocument(TypedDict):
+    """A value that was pushed to Shopify, or was to be."""
+
+    id: int
+    job_id: str
+    kind: str
+    owner_id: int
+    location_id: int | None
+    name: str | None
+    old_value: str | None
+    new_value: str | None
+    reason: str
+    result: str
+    detail: str | None
+    intended_at: str
+    settled_at: str | None
+
+
 class ScheduleDocument(TypedDict):
     """A schedule and where it stands."""
 
@@ -82,6 +101,16 @@ class RunningDocument(TypedDict):
     eta_seconds: float | None
 
 
+class WaitingDocument(TypedDict):
+    """A job that waits for a person's approval."""
+
+    id: str
+    store: str
+    type: str
+    reason: str
+    since: str
+
+
 class FreshnessDocument(TypedDict):
     """How old the data of a stream is."""
 
@@ -101,7 +130,7 @@ class PoolDocument(TypedDict):
 
 
 class StatusDocument(TypedDict):
-    """The daemon at a glance. `running` and `freshness` are None while its database is away."""
+    """The daemon at a glance. What is read from its database is None while that is away."""
 
     version: str
     pid: int
@@ -113,6 +142,7 @@ class StatusDocument(TypedDict):
     ready: bool
     checks: list[CheckDocument]
     running: list[RunningDocument] | None
+    awaiting_approval: list[WaitingDocument] | None
     schedules: list[ScheduleDocument]
     freshness: list[FreshnessDocument] | None
     pool: PoolDocument

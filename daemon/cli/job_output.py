@@ -7,9 +7,9 @@ from datetime import tzinfo
 
 from rich.text import Text
 
-from daemon.cli import output, wording
+from daemon.cli import output, plan_output, wording
 from daemon.cli.client import DaemonClient
-from daemon.cli.documents import FailureDocument, JobDocument
+from daemon.cli.documents import FailureDocument, JobDocument, PushDocument
 from daemon.cli.following import View, follow_until_ended
 from daemon.cli.target import Target
 from daemon.cli.views import JsonView, ended, open_view
@@ -47,8 +47,10 @@ def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
     )
 
 
-def write_one(job: JobDocument, failures: Sequence[FailureDocument], zone: tzinfo) -> None:
-    """All that there is to know of one job."""
+def write_one(
+    job: JobDocument, failures: Sequence[FailureDocument], steps: Sequence[JobDocument], zone: tzinfo
+) -> None:
+    """All that there is to know of one job; `steps` are the jobs that are steps of it."""
     took = wording.job_duration(job)
     fields = {
         "job": job["id"],
@@ -56,8 +58,10 @@ def write_one(job: JobDocument, failures: Sequence[FailureDocument], zone: tzinf
         "store": job["store"],
         "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
         "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
+        "step of": job["parent_id"] or "-",
         "params": ", ".join(f"{name} = {output.plain(value)}" for name, value in job["params"].items()) or "-",
         "rows": f"{wording.rows(job)}: {wording.counters(job)}",
+        "figures": plan_output.figures(job) or "-",
         "cost": ", ".join(
             f"{job['metadata'][name]:,} {word}" for name, word in COSTS.items() if job["metadata"].get(name)
         )
@@ -75,12 +79,31 @@ def write_one(job: JobDocument, failures: Sequence[FailureDocument], zone: tzinf
     console = output.data_console()
     for name, value in fields.items():
         console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
+    for step in steps:
+        error = f": {output.plain(step['error'])}" if step["error"] else ""
+        console.print(Text.assemble(f"  step {step['id']}  {step['type']}  ", _status(step), error), soft_wrap=True)
     for failure in failures:
         state = "taken up by a retry" if failure["resolved_at"] else "not stored"
         text = f"  row {failure['source_id'] or '(no id)'}, {state}: {output.plain(failure['reason'])}"
         console.print(Text(text), soft_wrap=True)
     if job["failed"] and any(failure["resolved_at"] is None for failure in failures):
         output.say(f"{job['failed']} rows failed. Try just these again: dongbo jobs retry {job['id']} --failed")
+
+    say_what_is_asked(job)
+
+
+def say_what_is_asked(job: JobDocument) -> None:
+    """How to decide about a job that waits for approval."""
+    if wording.waits_for_approval(job):
+        output.say(wording.how_to_decide(job["id"]))
+
+
+def write_pushes(pushes: Sequence[PushDocument], zone: tzinfo) -> None:
+    """Pushes as a table."""
+    output.write_table(
+        ("push", "time", "what", "of", "where", "old", "new", "result", "reason"),
+        [_push(push, zone) for push in pushes],
+    )
 
 
 def write_outcome(job: JobDocument, as_json: bool, what: str) -> None:
@@ -92,11 +115,18 @@ def write_outcome(job: JobDocument, as_json: bool, what: str) -> None:
 
 
 async def show_requested(
-    client: DaemonClient, target: Target, ask: Callable[[], Awaitable[JobDocument]], *, wait: bool, as_json: bool
+    client: DaemonClient,
+    target: Target,
+    ask: Callable[[], Awaitable[JobDocument]],
+    *,
+    wait: bool,
+    as_json: bool,
+    what: str = "is submitted",
 ) -> bool:
-    """Ask for a job and, if wanted, follow it to its end; whether all went well.
+    """Ask for a job and, if wanted, follow it until it has ended or waits for approval; whether it has completed.
 
-    Where a live job stands in its place, that one is followed. Without `wait` that raises LiveJobExists.
+    Where a live job stands in its place, that one is followed. Without `wait` that raises LiveJobExists. What a dry run
+    has found out, or what is to be approved, is shown, too.
     """
     try:
         job = await ask()
@@ -106,7 +136,7 @@ async def show_requested(
         output.say(f"dongbo: {live}; following that one")
         job = await client.job(live.job_id)
     if not wait:
-        write_outcome(job, as_json, "is submitted")
+        write_outcome(job, as_json, what)
         if not as_json:
             output.say(f"Follow it: dongbo jobs watch {job['id']}")
         return True
@@ -116,6 +146,9 @@ async def show_requested(
         output.write_json(job)
     else:
         output.data_console().print(ended(job), soft_wrap=True)
+        if wording.waits_for_approval(job) or job["params"].get("dry_run"):
+            plan_output.write_plan(job)
+    say_what_is_asked(job)
     return job["status"] == "COMPLETED"
 
 
@@ -144,6 +177,22 @@ def _status(job: JobDocument) -> Text:
 def _error(job: JobDocument) -> str:
     error = output.plain(job["error"] or "")
     return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
+
+
+def _push(push: PushDocument, zone: tzinfo) -> list[Text]:
+    what = push["kind"] if push["name"] is None else f"{push['kind']} {push['name']}"
+    result = push["result"] if push["detail"] is None else f"{push['result']}: {push['detail']}"
+    return [
+        Text(str(push["id"])),
+        Text(wording.moment(push["settled_at"] or push["intended_at"], zone)),
+        Text(output.plain(what)),
+        Text(str(push["owner_id"])),
+        Text(str(push["location_id"] or "–")),
+        Text(wording.value(push["old_value"])),
+        Text(wording.value(push["new_value"])),
+        Text(output.plain(result), style=wording.RESULT_STYLES.get(push["result"], "")),
+        Text(output.plain(push["reason"])),
+    ]
 
 
 def _row(job: JobDocument, zone: tzinfo) -> list[Text]:

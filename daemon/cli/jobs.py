@@ -1,4 +1,4 @@
-"""`dongbo jobs`: look at jobs, follow, cancel, retry and prune them."""
+"""`dongbo jobs`: look at jobs, follow, approve, cancel, retry and prune them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from daemon.cli.target import Target
     from daemon.ids import JobId
 
-app = typer.Typer(help="Look at jobs, follow, cancel, retry and prune them.", no_args_is_help=True)
+app = typer.Typer(help="Look at jobs, follow, approve, cancel, retry and prune them.", no_args_is_help=True)
 
 JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, as `jobs list` shows it.")]
 
@@ -59,11 +59,12 @@ def show(
 
     async def ask(client: "DaemonClient", target: "Target") -> None:
         job = await client.job(wanted)
+        steps = await client.steps(wanted) if job["type"] == JobType.PRODUCT_CHAIN else []
         letters = await client.failures(wanted, limit=failures) if failures and job["failed"] else []
         if as_json:
-            output.write_json({**job, "failures": letters})
+            output.write_json({**job, "failures": letters, **({"steps": steps} if steps else {})})
         else:
-            job_output.write_one(job, letters, target.zone)
+            job_output.write_one(job, letters, steps, target.zone)
 
     talk(config, url, ask)
 
@@ -90,7 +91,9 @@ def watch(
                 await following.watch(client, view)
                 return True
             ended = await following.follow_until_ended(client, wanted, view)
-            return all(job["status"] == JobStatus.COMPLETED for job in ended)
+        for job in ended:
+            job_output.say_what_is_asked(job)
+        return all(job["status"] == JobStatus.COMPLETED for job in ended)
 
     if not talk(config, url, follow):
         raise typer.Exit(1)
@@ -109,6 +112,72 @@ def cancel(
     async def ask(client: "DaemonClient", _target: "Target") -> None:
         job = await client.cancel(wanted)
         job_output.write_outcome(job, as_json, "is cancelled" if job["completed_at"] else "will stop at its next page")
+
+    talk(config, url, ask)
+
+
+@app.command()
+def approve(
+    job_id: JobIdArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")] = False,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a job do what it has asked about."""
+    from daemon.cli import job_output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", target: "Target") -> bool:
+        what = "is approved and goes on"
+        return await job_output.show_requested(
+            client, target, lambda: client.approve(wanted), wait=wait, as_json=as_json, what=what
+        )
+
+    if not talk(config, url, ask):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reject(
+    job_id: JobIdArgument, config: ConfigOption = None, url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """End a job that has asked; nothing of it is done."""
+    from daemon.cli import job_output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", _target: "Target") -> None:
+        job_output.write_outcome(await client.reject(wanted), as_json, "is rejected")
+
+    talk(config, url, ask)
+
+
+@app.command()
+def pushes(
+    job_id: JobIdArgument,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a job has pushed to Shopify, and why."""
+    from daemon.cli import job_output, output
+    from daemon.cli.talking import talk
+
+    wanted = _job_id(job_id)
+
+    async def ask(client: "DaemonClient", target: "Target") -> None:
+        found = await client.pushes(wanted, limit=limit)
+        if as_json:
+            output.write_json({"pushes": found})
+        elif found:
+            job_output.write_pushes(found, target.zone)
+        else:
+            output.say("It has pushed nothing.")
 
     talk(config, url, ask)
 

@@ -30,6 +30,10 @@ ConfigOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", callback=_or_global, help="Write JSON to standard output instead of text.")
 ]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="The store; may be left out where only one can be meant.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 UrlOption = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,7 @@ from daemon.cli.client import DaemonClient
 from daemon.cli.documents import JobDocument, ScheduleDocument, StatusDocument
 from daemon.cli.findings import Finding, failed, ok, warning
 from daemon.cli.target import Target
-from daemon.cli.wording import duration, is_live, moment
+from daemon.cli.wording import duration, how_to_decide, is_live, moment, waits_for_approval
 from daemon.database.pool import Connection
 from daemon.jobs import store
 from daemon.jobs.model import JobStatus
@@ -34,11 +34,12 @@ HAS_JOBS = "SELECT to_regclass('dongbo.background_jobs') IS NOT NULL"
 
 
 async def jobs_of_daemon(client: DaemonClient) -> list[JobDocument]:
-    """The newest jobs, and those that are live."""
+    """The newest jobs, and those that are live or wait for approval."""
     found = [
         *await client.jobs(limit=JOBS_LOOKED_AT),
         *await client.jobs(status=JobStatus.RUNNING, limit=JOBS_LOOKED_AT),
         *await client.jobs(status=JobStatus.PENDING, limit=JOBS_LOOKED_AT),
+        *await client.jobs(status=JobStatus.AWAITING_APPROVAL, limit=JOBS_LOOKED_AT),
     ]
     return list({job["id"]: job for job in found}.values())
 
@@ -52,9 +53,16 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[JobDocument]:
 
 
 def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
-    """Jobs that don't get on, and jobs that failed lately."""
+    """Jobs that don't get on, jobs that wait for a person, and jobs that failed lately."""
     stuck = [finding for job in jobs if is_live(job) and (finding := _stuck(job, now)) is not None]
-    return [*(stuck or [ok("stuck jobs", "none")]), *_failed_lately(jobs, now)]
+    waiting = [_waiting(job) for job in jobs if waits_for_approval(job)]
+    return [*(stuck or [ok("stuck jobs", "none")]), *waiting, *_failed_lately(jobs, now)]
+
+
+def _waiting(job: JobDocument) -> Finding:
+    since = f"since {moment(job['updated_at'], UTC)} UTC"
+    detail = f"{job['type']} of {job['store']} waits for a person {since}: {job['error']}"
+    return warning("approvals", detail, how_to_decide(job["id"]))
 
 
 def _stuck(job: JobDocument, now: datetime) -> Finding | None:

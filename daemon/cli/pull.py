@@ -4,20 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption, UrlOption
+from daemon.cli.options import ConfigOption, JsonOption, StoreOption, UrlOption, WaitOption
 from daemon.jobs.model import JobType
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from daemon.cli.client import DaemonClient
-    from daemon.cli.target import Target
-
 app = typer.Typer(help="Pull from a source now, and follow it if wanted.", no_args_is_help=True)
 
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="The store; may be left out where only one has the source.")
-]
 FullOption = Annotated[
     bool, typer.Option("--full", help="Pull everything, not only what changed, and find what was deleted.")
 ]
@@ -27,7 +21,6 @@ RestartOption = Annotated[
 DeletionsOption = Annotated[
     bool, typer.Option("--allow-deletions", help="Believe the source even if a large share of the rows is gone.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 QueryOption = Annotated[
     str | None, typer.Option("--query", help="Only what this search finds, in the syntax of Shopify's admin.")
 ]
@@ -47,6 +40,19 @@ def nhanh_products(
     """Pull the products of Nhanh.vn with their stock."""
     params = _params(full=full, restart=restart, allow_deletions=allow_deletions)
     _pull(JobType.PULL_NHANH_PRODUCTS, store, params, wait=wait, config=config, url=url, as_json=as_json)
+
+
+@app.command()
+def nhanh_inventory(
+    store: StoreOption = None,
+    full: FullOption = False,
+    wait: WaitOption = False,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pull the stock of Nhanh.vn alone, which is quick."""
+    _pull(JobType.PULL_NHANH_INVENTORY, store, _params(full=full), wait=wait, config=config, url=url, as_json=as_json)
 
 
 @app.command()
@@ -123,32 +129,9 @@ def _pull(
     url: str | None,
     as_json: bool,
 ) -> None:
-    from daemon.cli.job_output import show_requested
-    from daemon.cli.talking import talk
+    from daemon.cli.requesting import request_job
 
-    async def ask(client: "DaemonClient", target: "Target") -> bool:
-        wanted = store or await _only_store(client, target, job_type)
-        return await show_requested(
-            client, target, lambda: client.submit(job_type, wanted, params), wait=wait, as_json=as_json
-        )
-
-    if not talk(config, url, ask):
-        raise typer.Exit(1)
-
-
-async def _only_store(client: "DaemonClient", target: "Target", job_type: JobType) -> str:
-    """The store to pull from where none was named; raises BadParameter where that is not clear."""
-    from daemon.config.settings import source_of
-
-    source = source_of(job_type)
-    if target.settings is None or source is None:
-        names = (await client.status())["stores"]
-    else:
-        names = [name for name, store in target.settings.stores.items() if getattr(store, source) is not None]
-    if len(names) == 1:
-        return names[0]
-    known = f"one of {', '.join(names)}" if names else f"the configuration has none with a table .{source}"
-    raise typer.BadParameter(f"which store? {known}", param_hint="--store")
+    request_job(job_type, store, params, wait=wait, config=config, url=url, as_json=as_json)
 
 
 def _given(**options: object) -> dict[str, Any]:

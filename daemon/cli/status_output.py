@@ -20,6 +20,7 @@ def write_status(status: StatusDocument, target: Target) -> None:
     for check in status["checks"]:
         sign = ("✓ ", "green") if check["ok"] else ("✗ ", "red")
         console.print(Text.assemble(sign, f"{check['name']}: {output.plain(check['detail'])}"), soft_wrap=True)
+    _write_waiting(status, target)
     pool, lag = status["pool"], status["notification_lag_seconds"]
     known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"
     console.print(
@@ -81,6 +82,18 @@ def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
         Text(wording.moment(schedule["last_fire"], zone)),
         Text(_outcome(schedule), style="red" if schedule["last_outcome"] == "failed" else ""),
     ]
+
+
+def _write_waiting(status: StatusDocument, target: Target) -> None:
+    """What waits for a person comes before all that goes on by itself."""
+    console = output.data_console()
+    for job in status["awaiting_approval"] or []:
+        since = wording.moment(job["since"], target.zone)
+        heading = f"{job['type']} of {job['store']} waits for approval since {since}"
+        console.print(Text.assemble(("? ", "bold magenta"), (heading, "bold magenta")), soft_wrap=True)
+        console.print(f"    {output.plain(job['reason'])}", soft_wrap=True)
+        for line in wording.how_to_decide(job["id"]).splitlines():
+            console.print(f"    {line}", soft_wrap=True)
 
 
 def _write_running(status: StatusDocument) -> None:

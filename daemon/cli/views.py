@@ -143,10 +143,10 @@ class LiveView:
 
 def ended(job: JobDocument) -> Text:
     """An ended job in one line, with its error where it has one."""
-    sign = "✓" if job["status"] == "COMPLETED" else "✗"
+    sign = {"COMPLETED": "✓", "AWAITING_APPROVAL": "?"}.get(job["status"], "✗")
     text = Text.assemble((f"{sign} ", wording.STATUS_STYLES[job["status"]]), wording.summary(job))
     if job["error"]:
-        text.append(f"\n  {output.plain(job['error'])}", style="red")
+        text.append(f"\n  {output.plain(job['error'])}", style=wording.STATUS_STYLES[job["status"]])
     return text
 
 

@@ -9,15 +9,27 @@ WORTH_SAYING = 0.1  # seconds of waiting
 STATUS_STYLES = {
     "PENDING": "cyan",
     "RUNNING": "blue",
+    "AWAITING_APPROVAL": "magenta",
     "COMPLETED": "green",
     "FAILED": "red",
     "CANCELLED": "yellow",
 }
+RESULT_STYLES = {"applied": "green", "intended": "cyan", "stale": "yellow", "refused": "red", "unknown": "red"}
 
 
 def is_live(job: JobDocument) -> bool:
     """Whether the job has still to run or runs."""
     return job["status"] in ("PENDING", "RUNNING")
+
+
+def waits_for_approval(job: JobDocument) -> bool:
+    """Whether a person must decide before anything more happens."""
+    return job["status"] == "AWAITING_APPROVAL"
+
+
+def how_to_decide(job_id: str) -> str:
+    """The two commands that end the waiting."""
+    return f"let it go on: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
 
 
 def number(value: float) -> str:
@@ -56,10 +68,11 @@ def ago(text: str | None) -> str:
 
 
 def job_duration(job: JobDocument) -> float | None:
-    """Seconds from a job's start to its end or to now; None before its start."""
+    """Seconds from a job's start to its end, to its question, or to now; None before its start."""
     if job["started_at"] is None:
         return None
-    end = datetime.fromisoformat(job["completed_at"]) if job["completed_at"] else datetime.now(UTC)
+    ended = job["updated_at"] if waits_for_approval(job) else job["completed_at"]
+    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
     return max((end - datetime.fromisoformat(job["started_at"])).total_seconds(), 0.0)
 
 
@@ -98,6 +111,11 @@ def rate(job: JobDocument) -> str:
     """`480 rows/s`, or nothing."""
     per_second = job["metadata"].get("rows_per_second")
     return f"{number(per_second)} rows/s" if per_second else ""
+
+
+def value(text: str | None) -> str:
+    """A pushed value; a dash where there is none."""
+    return "–" if text is None else plain(text)
 
 
 def counters(job: JobDocument) -> str:

@@ -1,4 +1,4 @@
-"""The daemon's figures for Prometheus. A scrape costs three small queries; without the database the rest is told."""
+"""The daemon's figures for Prometheus. A scrape costs a few small queries; without the database the rest is told."""
 
 import asyncio
 import time
@@ -30,6 +30,9 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_running_job_processed_rows": "Rows that a running job has seen.",
     "dongbo_running_job_rows": "Rows that a running job expects, where its source can tell.",
     "dongbo_job_rows_total": "Rows that jobs have dealt with since this daemon started, by outcome.",
+    "dongbo_waiting_approvals": "Jobs that wait for a person's approval.",
+    "dongbo_pushes_total": "Values pushed to Shopify since this daemon started, by any daemon, by kind and result.",
+    "dongbo_open_pushes": "Pushes of which it is not known yet what became of them.",
     "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
     "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
     "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
@@ -161,6 +164,19 @@ def _of_table(survey: Survey) -> Iterator[Metric]:
         if job.total is not None:
             expected.add_metric([job.store, job.type], job.total)
     yield from (processed, expected)
+    waiting = _gauge("dongbo_waiting_approvals", "store", "type")
+    for job in survey.waiting:
+        waiting.add_metric([job.store, job.type], 1)  # one of a store and type can wait at a time
+    yield waiting
+    pushed = CounterMetricFamily(
+        "dongbo_pushes_total", METRICS["dongbo_pushes_total"], labels=["store", "kind", "result"]
+    )
+    for key, count in survey.settled_pushes.items():
+        pushed.add_metric(key, count)
+    under_way = _gauge("dongbo_open_pushes", "store")
+    for store, count in survey.open_pushes:
+        under_way.add_metric([store], count)
+    yield from (pushed, under_way)
     success = _gauge("dongbo_last_success_timestamp_seconds", "store", "type")
     for store, job_type, completed_at in survey.last_completed:
         success.add_metric([store, job_type], completed_at.timestamp())

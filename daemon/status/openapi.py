@@ -11,19 +11,27 @@ import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from daemon.jobs.model import Job
-from daemon.status import views
+from daemon.status import views, views_sync
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import CONTENT_TYPE as PROBLEM_TYPE
 from daemon.status.reading import JSON_TYPE
+from daemon.sync.explained import Explanation
+from daemon.sync.mappings import ManualOutcome
 
 REF = "#/components/schemas/{model}"
 ANSWERED = (
+    Explanation,
+    ManualOutcome,
     views.FailureList,
     views.Pruned,
+    views.PushList,
     views.Readiness,
     views.Schedule,
     views.ScheduleList,
     views.Status,
+    views_sync.MappingList,
+    views_sync.Removed,
+    views_sync.Resolved,
 )
 EVERYWHERE = (400, 421, 500)  # rubbish for a request line or Host, a foreign Host, a bug
 PROBLEMS = {
@@ -119,9 +127,10 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS[name]}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
+    properties, required = _query_schemas(operation.query)
     in_query = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in _query_schemas(operation.query).items()
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        for name, schema in properties.items()
     ]
     in_header = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
@@ -130,11 +139,12 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return in_path + in_query + in_header
 
 
-def _query_schemas(model: type[BaseModel] | None) -> dict[str, Any]:
+def _query_schemas(model: type[BaseModel] | None) -> tuple[dict[str, Any], list[str]]:
+    """The parameters of a query, and those that must be given."""
     if model is None:
-        return {}
-    properties: dict[str, Any] = model.model_json_schema(ref_template=REF)["properties"]
-    return properties
+        return {}, []
+    schema = model.model_json_schema(ref_template=REF)
+    return schema["properties"], schema.get("required", [])
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.events import EventHub
@@ -94,6 +95,7 @@ class StatusParts:
         started_at: when the daemon started, aware UTC.
         stores: the configured stores, asked for anew each time, since a reload may change them.
         job_types: what this daemon can run.
+        product_sync: what of a store's products is pushed, asked for anew each time; None where nothing is.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
@@ -109,6 +111,7 @@ class StatusParts:
     started_at: datetime
     stores: Callable[[], Collection[StoreName]]
     job_types: Collection[JobType]
+    product_sync: Callable[[StoreName], ProductSyncSettings | None]
     zone: ZoneInfo
     token: str | None = field(repr=False)
     allowed_hosts: Collection[str]

@@ -14,6 +14,7 @@ from daemon.errors import (
     DatabaseError,
     InvalidFilter,
     InvalidJobRequest,
+    InvalidMapping,
     InvalidTransition,
     JobNotFound,
     LiveJobExists,
@@ -105,6 +106,9 @@ def _problem_of(error: Exception) -> Problem:
             return Problem(409, str(error), kind="invalid-transition")
         case InvalidJobRequest() | InvalidFilter():
             return Problem(422, str(error), kind="invalid-request")
+        case InvalidMapping():
+            errors = [{"at": "mappings", "detail": problem} for problem in error.problems]
+            return Problem(422, str(error), kind="invalid-mapping", members={"errors": errors})
         case web.HTTPNotFound():
             return Problem(404, "There is nothing at this address: /openapi.json lists what there is")
         case web.HTTPRequestEntityTooLarge():

@@ -91,12 +91,13 @@ class JobsQuery(_Query):
     store: str | None = Field(default=None, pattern=STORE_PATTERN)
     type: JobType | None = None
     status: JobStatus | None = None
+    parent: UUID | None = Field(default=None, description="Only the steps of this job.")
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")
 
 
-class FailuresQuery(_Query):
-    """Which dead letters to list."""
+class RowsQuery(_Query):
+    """Which of a job's rows to list, such as its dead letters."""
 
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")

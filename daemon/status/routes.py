@@ -9,6 +9,7 @@ from daemon.status.routes_jobs import JOB_OPERATIONS
 from daemon.status.routes_page import PAGE_OPERATIONS
 from daemon.status.routes_probes import PROBE_OPERATIONS
 from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
+from daemon.status.routes_sync import SYNC_OPERATIONS
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -20,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
     *SCHEDULE_OPERATIONS,
+    *SYNC_OPERATIONS,
     Operation(
         "GET",
         "/openapi.json",

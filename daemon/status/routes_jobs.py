@@ -1,18 +1,18 @@
-"""Jobs: list, look, submit, cancel, retry, prune, and follow."""
+"""Jobs: list, look, submit, cancel, approve, reject, retry, prune, and follow."""
 
 from datetime import timedelta
 
 from aiohttp import hdrs, web
 
-from daemon.ids import StoreName
+from daemon.ids import JobId, StoreName
 from daemon.jobs.model import Job, JobRequest, JobTrigger
 from daemon.status.operations import PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
     EventsQuery,
-    FailuresQuery,
     JobsQuery,
     PruneBody,
     RetryBody,
+    RowsQuery,
     SubmitBody,
     job_cursor,
     number_cursor,
@@ -22,7 +22,8 @@ from daemon.status.reading import (
     read_number_cursor,
     read_query,
 )
-from daemon.status.views import FailureList, Pruned
+from daemon.status.views import FailureList, Pruned, Push, PushList
+from daemon.sync import pushes
 
 CLIENT_HEADER = "X-Dongbo-Client"
 
@@ -34,6 +35,7 @@ async def list_jobs(request: web.Request) -> web.Response:
         store_name=StoreName(query.store) if query.store is not None else None,
         job_type=query.type,
         status=query.status,
+        parent=JobId(query.parent) if query.parent is not None else None,
         before=read_job_cursor(query.cursor),
         limit=query.limit + 1,
     )
@@ -50,13 +52,26 @@ async def get_job(request: web.Request) -> web.Response:
 
 async def list_failures(request: web.Request) -> web.Response:
     """A job's dead letters."""
-    query = read_query(request, FailuresQuery)
+    query = read_query(request, RowsQuery)
     failures = await request.app[PARTS].jobs.list_failures(
         read_job_id(request), after=read_number_cursor(query.cursor), limit=query.limit + 1
     )
     page = failures[: query.limit]
     cursor = number_cursor(page[-1].id) if len(failures) > len(page) else None
     return json_response(FailureList(page, cursor))
+
+
+async def list_pushes(request: web.Request) -> web.Response:
+    """What a job has pushed to Shopify."""
+    query, job_id = read_query(request, RowsQuery), read_job_id(request)
+    await request.app[PARTS].jobs.get(job_id)
+    async with request.app[PARTS].database.acquire() as connection:
+        found = await pushes.list_of_job(
+            connection, job_id, after=read_number_cursor(query.cursor), limit=query.limit + 1
+        )
+    page = found[: query.limit]
+    cursor = number_cursor(page[-1].id) if len(found) > len(page) else None
+    return json_response(PushList([Push.of(push) for push in page], cursor))
 
 
 async def submit_job(request: web.Request) -> web.Response:
@@ -70,6 +85,17 @@ async def submit_job(request: web.Request) -> web.Response:
 async def cancel_job(request: web.Request) -> web.Response:
     """Ask a job to stop."""
     return accepted(await request.app[PARTS].jobs.cancel(read_job_id(request)))
+
+
+async def approve_job(request: web.Request) -> web.Response:
+    """Let a job do what it has asked about."""
+    return accepted(await request.app[PARTS].jobs.approve(read_job_id(request)))
+
+
+async def reject_job(request: web.Request) -> web.Response:
+    """End a job that has asked."""
+    job = await request.app[PARTS].jobs.reject(read_job_id(request))
+    return json_response(job.to_json())
 
 
 async def retry_job(request: web.Request) -> web.Response:
@@ -142,13 +168,38 @@ JOB_OPERATIONS = (
         "Rows that a job could not store, oldest first",
         {200: Answer("A page of dead letters", "FailureList")},
         problems=(400, 404, 503),
-        query=FailuresQuery,
+        query=RowsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/jobs/{id}/pushes",
+        list_pushes,
+        "What a job has pushed to Shopify, oldest first",
+        {200: Answer("A page of pushes", "PushList")},
+        problems=(400, 404, 503),
+        query=RowsQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/jobs/{id}/approve",
+        approve_job,
+        "Let a job that waits for approval do what it has asked about",
+        {202: Answer("The job, which runs again", "Job")},
+        problems=(404, 409, 503),
+    ),
+    Operation(
+        "POST",
+        "/api/jobs/{id}/reject",
+        reject_job,
+        "End a job that waits for approval; nothing of what it has asked about is done",
+        {200: Answer("The job, which has ended", "Job")},
+        problems=(404, 409, 503),
     ),
     Operation(
         "POST",
         "/api/jobs/{id}/cancel",
         cancel_job,
-        "Cancel a pending job at once, a running one at its next checkpoint",
+        "Cancel a pending job or one that waits for approval at once, a running one at its next checkpoint",
         {202: Answer("The job", "Job")},
         problems=(404, 409, 503),
     ),

@@ -10,7 +10,7 @@ from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
 from daemon.status.reading import JSON_TYPE, ReadyQuery, read_query
 from daemon.status.survey import Survey
-from daemon.status.views import Freshness, Readiness, RunningJob, Schedule, Status
+from daemon.status.views import Freshness, Readiness, RunningJob, Schedule, Status, WaitingJob
 
 
 async def get_livez(_request: web.Request) -> web.Response:
@@ -52,6 +52,7 @@ async def get_status(request: web.Request) -> web.Response:
         ready=all(check.ok for check in checks),
         checks=checks,
         running=[RunningJob.of(job) for job in survey.running] if survey else None,
+        awaiting_approval=[WaitingJob.of(job) for job in survey.waiting] if survey else None,
         schedules=[Schedule.of(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
         pool=parts.database.usage(),

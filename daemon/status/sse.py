@@ -25,7 +25,7 @@ from daemon.status.problems import Problem
 
 log = structlog.get_logger()
 
-SNAPSHOT_JOBS = 100  # the newest ones; live jobs come on top
+SNAPSHOT_JOBS = 100  # the newest ones; those that are live or wait for approval come on top
 MOST_CHANGES = 500  # a reader that has missed more than this gets a snapshot instead
 MOST_STREAMS = 1_000
 KEEP_ALIVE = 15.0  # seconds of silence after which a comment is sent, so that proxies and readers see a live connection
@@ -101,17 +101,18 @@ class EventStreams:
             changes = await self._parts.hub.changes_since(version)
             if len(changes) <= MOST_CHANGES:
                 return _Beginning(b"".join(map(_frame, changes)), _versions(event.job for event in changes))
-        jobs = await self._newest_and_live()
+        jobs = await self._newest_and_unended()
         data = orjson.dumps({"version": latest, "jobs": [job.to_json() for job in jobs]})
         return _Beginning(b"id: %d\nevent: snapshot\ndata: %b\n\n" % (latest, data), _versions(jobs))
 
-    async def _newest_and_live(self) -> list[Job]:
+    async def _newest_and_unended(self) -> list[Job]:
         """Newest first."""
         async with self._parts.database.acquire() as connection:
             jobs = [
                 *await store.list_jobs(connection, limit=SNAPSHOT_JOBS),
                 *await store.list_jobs(connection, status=JobStatus.RUNNING, limit=SNAPSHOT_JOBS),
                 *await store.list_jobs(connection, status=JobStatus.PENDING, limit=SNAPSHOT_JOBS),
+                *await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=SNAPSHOT_JOBS),
             ]
         latest: dict[JobId, Job] = {}
         for job in jobs:

@@ -1,6 +1,7 @@
 """What the jobs' table says at this moment; `/status` and `/metrics` show it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,8 @@ from daemon.jobs import store
 from daemon.jobs.model import Job, JobStatus
 from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
+from daemon.sync import pushes
+from daemon.sync.pushes import PushKind, PushResult
 
 log = structlog.get_logger()
 
@@ -23,11 +26,14 @@ MOST_RUNNING = 500
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Three small queries on one connection."""
+    """Small queries on one connection."""
 
     running: Sequence[Job]
+    waiting: Sequence[Job]  # for a person's approval
     last_completed: Sequence[tuple[StoreName, str, datetime]]  # store, type, when
     counts: Sequence[tuple[str, str, int]]  # type, status, number of jobs
+    open_pushes: Sequence[tuple[StoreName, int]]
+    settled_pushes: Mapping[tuple[StoreName, PushKind, PushResult], int]  # since the daemon started
 
 
 class Surveyor:
@@ -35,6 +41,8 @@ class Surveyor:
 
     def __init__(self, parts: StatusParts, background: Background) -> None:
         self._parts = parts
+        self._settled: Counter[tuple[StoreName, PushKind, PushResult]] = Counter()
+        self._settled_to = parts.started_at
         self._reading = SharedReading(background, "status-survey", self._survey, SURVEY_TIMEOUT)
 
     async def survey(self) -> Survey | None:
@@ -51,8 +59,13 @@ class Surveyor:
 
     async def _survey(self) -> Survey:
         async with self._parts.database.acquire() as connection:
+            self._settled_to, settled = await pushes.count_settled(connection, self._settled_to)
+            self._settled.update(settled)
             return Survey(
                 running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
+                waiting=await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING),
                 last_completed=await store.last_completed(connection),
                 counts=await store.count_by_status(connection),
+                open_pushes=await pushes.count_open(connection),
+                settled_pushes=dict(self._settled),
             )

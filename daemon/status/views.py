@@ -10,6 +10,7 @@ from daemon.database.pool import PoolUsage
 from daemon.jobs.model import Job, JobFailure, JobType
 from daemon.status.checks import Check
 from daemon.status.parts import ScheduleState
+from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,55 @@ class FailureList:
     """Dead letters of a job, oldest first."""
 
     failures: Sequence[JobFailure]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A value that was pushed to Shopify, or was to be."""
+
+    id: int
+    job_id: UUID
+    kind: PushKind
+    owner_id: int  # the variant; of metafield and tags the customer
+    item_id: int | None
+    location_id: int | None
+    name: str | None
+    old_value: str | None
+    new_value: str | None
+    reason: str
+    result: PushResult
+    detail: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+
+    @classmethod
+    def of(cls, recorded: RecordedPush) -> Self:
+        """The push as the log has it."""
+        push = recorded.push
+        return cls(
+            id=recorded.id,
+            job_id=recorded.job_id,
+            kind=push.kind,
+            owner_id=push.owner_id,
+            item_id=push.item_id,
+            location_id=push.location_id,
+            name=push.name,
+            old_value=push.old_value,
+            new_value=push.new_value,
+            reason=push.reason,
+            result=recorded.result,
+            detail=recorded.detail,
+            intended_at=recorded.intended_at,
+            settled_at=recorded.settled_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PushList:
+    """What a job has pushed, oldest first."""
+
+    pushes: Sequence[Push]
     next_cursor: str | None  # None on the last page
 
 
@@ -95,6 +145,22 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits for a person's approval."""
+
+    id: UUID
+    store: str
+    type: JobType
+    reason: str
+    since: datetime
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The job in short."""
+        return cls(job.id, job.store, job.type, job.error or "", job.updated_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Freshness:
     """How old the data of a stream is."""
 
@@ -114,7 +180,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The daemon at a glance. `running` and `freshness` are null while the database is away."""
+    """The daemon at a glance. `running`, `awaiting_approval` and `freshness` are null while the database is away."""
 
     version: str
     pid: int
@@ -126,6 +192,7 @@ class Status:
     ready: bool
     checks: Sequence[Check]
     running: Sequence[RunningJob] | None
+    awaiting_approval: Sequence[WaitingJob] | None
     schedules: Sequence[Schedule]
     freshness: Sequence[Freshness] | None
     pool: PoolUsage

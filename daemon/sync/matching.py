@@ -1,8 +1,7 @@
 """Which product of Nhanh.vn a variant of Shopify is, decided for a whole store by sets.
 
 What is there is copied into temporary tables first, so that a pull that commits meanwhile can't change the question;
-the decisions are made on these, and written at the end. The order of the steps is such that a second run finds nothing
-to do: what frees a row comes before what takes one.
+the decisions are made on these, and written at the end.
 """
 
 from collections.abc import Mapping
@@ -12,12 +11,13 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync import conflicts, mappings
+from daemon.sync import conflicts, incumbents, mappings
+from daemon.sync.incumbents import COLUMNS
 
 SAMPLE = 20  # rows of each kind that a dry run shows
 
-# Until a table that a step fills has been analysed, the planner takes it for empty, and an INSERT that looks by a nested
-# loop into the very table that it fills reads ever more of it. Every join here is of whole tables: a hash serves it.
+# Until a table that a step fills has been analysed, the planner takes it for empty, and an INSERT that looks by a
+# nested loop into the very table that it fills reads ever more of it. Every join here is of whole tables: hash them.
 ONLY_HASH_JOINS = "SET LOCAL enable_nestloop = off"
 
 CREATE_TABLES = """
@@ -59,132 +59,6 @@ WHERE store = $1 AND deleted_at IS NULL AND NOT EXISTS (
     SELECT FROM dongbo.shopify_products AS product
     WHERE product.store = $1 AND product.id = variant.product_id AND product.deleted_at IS NOT NULL
 )
-"""
-
-RETIRE_WITHOUT_PRODUCT = """
-WITH retired AS (
-    DELETE FROM pg_temp.match_mappings AS mapping
-    WHERE nhanh_id IS NOT NULL
-      AND NOT EXISTS (SELECT FROM pg_temp.match_products AS product WHERE product.id = mapping.nhanh_id)
-    RETURNING *
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'retired', retired.id, retired.variant_id, retired.nhanh_id, retired.source, CASE
-    WHEN product.deleted_at IS NULL AND product.parent_id = -2
-    THEN format('product %s has become a parent of variants at Nhanh.vn and holds no stock itself', retired.nhanh_id)
-    ELSE format('product %s was deleted at Nhanh.vn', retired.nhanh_id)
-END
-FROM retired LEFT JOIN dongbo.nhanh_products AS product ON product.store = $1 AND product.id = retired.nhanh_id
-"""
-
-RETIRE_DISAGREEING = """
-WITH retired AS (
-    DELETE FROM pg_temp.match_mappings AS mapping
-    USING pg_temp.match_variants AS variant, pg_temp.match_products AS product
-    WHERE variant.id = mapping.variant_id AND product.id = mapping.nhanh_id AND CASE mapping.source
-        WHEN 'sku' THEN variant.sku_key IS DISTINCT FROM product.sku_key OR variant.sku_key IS NULL
-        WHEN 'barcode' THEN variant.barcode_key IS DISTINCT FROM product.barcode_key OR variant.barcode_key IS NULL
-        ELSE false
-    END
-    RETURNING mapping.*
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'retired', id, variant_id, nhanh_id, source, format(
-    'the %s of variant %s and of product %s do not agree any more',
-    CASE source WHEN 'sku' THEN 'SKUs' ELSE 'barcodes' END, variant_id, nhanh_id
-)
-FROM retired
-"""
-
-RESTORE = """
-WITH restored AS (
-    INSERT INTO pg_temp.match_mappings
-    SELECT DISTINCT ON (back.variant_id) back.*
-    FROM pg_temp.match_returning AS back JOIN pg_temp.match_variants AS variant ON variant.id = back.variant_id
-    WHERE (back.nhanh_id IS NULL OR back.nhanh_id IN (SELECT id FROM pg_temp.match_products))
-      AND NOT EXISTS (
-          SELECT FROM pg_temp.match_mappings AS mapping
-          WHERE mapping.variant_id = back.variant_id AND mapping.source = 'manual'
-      )
-    ORDER BY back.variant_id, back.id DESC
-    RETURNING *
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'restored', id, variant_id, nhanh_id, source, 'what was gone is back' FROM restored
-"""
-
-RETIRE_OVERRULED = """
-WITH decided AS (
-    SELECT variant_id, nhanh_id FROM pg_temp.match_mappings WHERE source = 'manual'
-), retired AS (
-    DELETE FROM pg_temp.match_mappings AS mapping
-    WHERE source <> 'manual' AND (
-        variant_id IN (SELECT variant_id FROM decided)
-        OR nhanh_id IN (SELECT nhanh_id FROM decided WHERE nhanh_id IS NOT NULL)
-    )
-    RETURNING *
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'retired', id, variant_id, nhanh_id, source, CASE
-    WHEN variant_id IN (SELECT variant_id FROM decided)
-    THEN format('what a person has decided about variant %s holds again', variant_id)
-    ELSE format('a person has given product %s to another variant', nhanh_id)
-END
-FROM retired
-"""
-
-# A product that is deleted at Shopify and made anew gets other variant ids; what is left of the old variant are its
-# keys. Of an automatic mapping they must still be those of the product at Nhanh.vn.
-MOVE_TO_HEIR = """
-WITH gone AS (
-    SELECT mapping.id, variant.id AS variant_id, variant.{column} AS key
-    FROM pg_temp.match_mappings AS mapping
-    JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = mapping.variant_id
-    LEFT JOIN pg_temp.match_products AS product ON product.id = mapping.nhanh_id
-    WHERE mapping.source = $2 AND variant.{column} IS NOT NULL
-      AND ($2 = 'manual' OR product.{column} = variant.{column})
-      AND NOT EXISTS (SELECT FROM pg_temp.match_variants AS live WHERE live.id = mapping.variant_id)
-), testament AS (
-    SELECT key, min(id) AS id, min(variant_id) AS from_variant_id FROM gone GROUP BY key HAVING count(*) = 1
-), heir AS (
-    SELECT {column} AS key, min(id) AS id FROM pg_temp.match_variants AS variant
-    WHERE {column} IN (SELECT key FROM testament)
-      AND NOT EXISTS (SELECT FROM pg_temp.match_mappings AS mapping WHERE mapping.variant_id = variant.id)
-    GROUP BY {column} HAVING count(*) = 1
-), moved AS (
-    UPDATE pg_temp.match_mappings AS mapping SET variant_id = heir.id
-    FROM testament JOIN heir USING (key) WHERE mapping.id = testament.id
-    RETURNING mapping.*, testament.from_variant_id
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'moved', id, variant_id, nhanh_id, source,
-    format('moved from variant %s, which was deleted and had the same {word}', from_variant_id), from_variant_id
-FROM moved
-"""
-
-RETIRE_WITHOUT_VARIANT = """
-WITH retired AS (
-    DELETE FROM pg_temp.match_mappings AS mapping
-    WHERE NOT EXISTS (SELECT FROM pg_temp.match_variants AS variant WHERE variant.id = mapping.variant_id)
-    RETURNING *
-)
-INSERT INTO pg_temp.match_changes
-SELECT 'retired', retired.id, variant_id, nhanh_id, source, CASE
-    WHEN variant.deleted_at IS NULL AND variant.id IS NOT NULL
-    THEN format('product %s was deleted at Shopify, and variant %s with it', variant.product_id, variant_id)
-    ELSE format('variant %s was deleted at Shopify', variant_id)
-END
-FROM retired LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = retired.variant_id
-"""
-
-# About these rows a person has decided: they take part no further, on neither side.
-LEAVE_OUT_DECIDED = """
-DELETE FROM pg_temp.match_variants WHERE id IN (
-    SELECT variant_id FROM pg_temp.match_mappings WHERE source = 'manual'
-);
-DELETE FROM pg_temp.match_products WHERE id IN (
-    SELECT nhanh_id FROM pg_temp.match_mappings WHERE source = 'manual' AND nhanh_id IS NOT NULL
-);
 """
 
 COUNT_KEYS = """
@@ -250,9 +124,6 @@ WHERE NOT EXISTS (SELECT FROM pg_temp.match_mappings AS mapping WHERE mapping.va
 ORDER BY unmatched.id LIMIT $2
 """
 
-COLUMNS = {"sku": "sku_key", "barcode": "barcode_key"}  # the key of a kind, in the order of the kinds' weight
-WORDS = {"sku": "SKU", "barcode": "barcode"}
-
 
 @dataclass(frozen=True, slots=True)
 class MatchOutcome:
@@ -280,7 +151,7 @@ async def match_products(connection: Connection, store: StoreName, *, with_sampl
     await mappings.lock(connection, store)
     await _copy(connection, store)
     total: int = await connection.fetchval("SELECT count(*) FROM pg_temp.match_variants")
-    await _settle_existing(connection, store)
+    await incumbents.settle(connection, store)
     await _match_by_keys(connection)
     await conflicts.find_shared_keys(connection, COLUMNS)
     await conflicts.write(connection, store, list(COLUMNS))
@@ -295,18 +166,6 @@ async def _copy(connection: Connection, store: StoreName) -> None:
     await connection.execute(COPY_VARIANTS, store)
     await mappings.copy(connection, store)
     await connection.execute("ANALYZE match_products, match_variants, match_mappings, match_returning")
-
-
-async def _settle_existing(connection: Connection, store: StoreName) -> None:
-    """Retire, restore and repair the mappings that are there; leave out what people have decided."""
-    await connection.execute(RETIRE_WITHOUT_PRODUCT, store)
-    await connection.execute(RETIRE_DISAGREEING)
-    await connection.execute(RESTORE)
-    await connection.execute(RETIRE_OVERRULED)
-    for source, kind in (("manual", "sku"), ("manual", "barcode"), ("sku", "sku"), ("barcode", "barcode")):
-        await connection.execute(MOVE_TO_HEIR.format(column=COLUMNS[kind], word=WORDS[kind]), store, source)
-    await connection.execute(RETIRE_WITHOUT_VARIANT, store)
-    await connection.execute(LEAVE_OUT_DECIDED)
 
 
 async def _match_by_keys(connection: Connection) -> None:

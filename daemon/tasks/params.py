@@ -35,6 +35,10 @@ def none(params: Params) -> dict[str, Any]:
 
 def dry_run(params: Params) -> dict[str, Any]:
     """Only `dry_run` (boolean): say what would be done, and do nothing."""
+    if "retry_of" in params:
+        raise InvalidJobRequest(
+            "Matching and syncing plan anew from what both sides have: submit another job, and it takes up what failed."
+        )
     unknown = params.keys() - {"dry_run"}
     if unknown:
         raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is dry_run.")

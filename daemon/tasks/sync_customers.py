@@ -1,10 +1,8 @@
 """Total spent and tier of the mapped customers to Shopify's metafields and tags: only what differs."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
-from daemon.errors import InvalidJobRequest
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, JobType
 from daemon.sync.customer_plan import CustomerPlan
@@ -13,32 +11,18 @@ from daemon.sync.customer_rules import CustomerRules
 from daemon.sync.customer_run import Customer, CustomerRun
 from daemon.sync.customer_settlement import settle_interrupted
 from daemon.sync.customer_survey import Survey
+from daemon.tasks import params
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
 
 
-def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """`dry_run`: only say what would be pushed."""
-    if "retry_of" in params:
-        raise InvalidJobRequest(
-            "A sync plans anew from what both sides have: submit another SYNC_CUSTOMERS, and it takes up what failed."
-        )
-    unknown = params.keys() - {"dry_run"}
-    if unknown:
-        raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is dry_run.")
-    dry_run = params.get("dry_run", False)
-    if not isinstance(dry_run, bool):
-        raise InvalidJobRequest(f"params.dry_run must be true or false, not {dry_run!r:.100}.")
-    return {"dry_run": True} if dry_run else {}
-
-
 @task(
     JobType.SYNC_CUSTOMERS,
     sources=(Source.NHANH, Source.SHOPIFY),
     lane="sync-customers",
-    params=read_params,
+    params=params.dry_run,
     requires=lambda store: store.customer_sync,
 )
 async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:

@@ -1,12 +1,11 @@
 """Stock and prices of the mapped products to Shopify: only what differs, each value by compare-and-set."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
 
 import structlog
 
-from daemon.errors import InvalidJobRequest, SourceUnavailable
+from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.model import Counters, JobType
 from daemon.mirror import nhanh as mirror
@@ -20,8 +19,8 @@ from daemon.sync.product_plan import ProductPlan
 from daemon.sync.run import Phase, Position, SyncRun
 from daemon.sync.settlement import Settlement
 from daemon.sync.stock_push import StockPush
+from daemon.tasks import params
 from daemon.tasks.depots import check_depots, check_locations
-from daemon.tasks.params import dry_run
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
@@ -32,20 +31,11 @@ ASKED_AT_ONCE = 1_000  # products of unknown stock
 DONE = Position(Phase.DONE)
 
 
-def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """`dry_run`: only say what would be pushed."""
-    if "retry_of" in params:
-        raise InvalidJobRequest(
-            "A sync plans anew from what both sides have: submit another SYNC_PRODUCTS, which takes up whatever failed."
-        )
-    return dry_run(params)
-
-
 @task(
     JobType.SYNC_PRODUCTS,
     sources=(Source.NHANH, Source.SHOPIFY),
     lane="sync-products",
-    params=read_params,
+    params=params.dry_run,
     requires=lambda store: store.product_sync,
 )
 async def sync_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:

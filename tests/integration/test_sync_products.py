@@ -442,5 +442,5 @@ async def test_failed_rows_are_not_retried_by_themselves(shop: SyncedShop) -> No
     shop.shopify.delete_variant(shop.pairs[0][0].id)
     job = await shop.sync()
     assert job.failed == 1
-    with pytest.raises(Exception, match="plans anew"):
+    with pytest.raises(Exception, match="plan anew"):
         await shop.workshop.parts.jobs.retry(job.id, failed_rows=True)

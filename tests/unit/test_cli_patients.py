@@ -111,3 +111,12 @@ def test_schedules() -> None:
     assert judge(schedule(paused=True, next_fire=None)) == [Level.WARNING]
     assert judge(schedule(last_outcome="failed", last_detail="no store")) == [Level.FAILED]
     assert judge() == [Level.WARNING]
+
+
+def test_a_waiting_approval_is_a_warning_with_both_commands() -> None:
+    """Nothing is wrong, but nothing goes on either."""
+    waiting = job(status="AWAITING_APPROVAL", error="It would zero 30 items.", updated_at=ago(days=2))
+    findings = judge_jobs([waiting])
+    assert levels(findings) == [("stuck jobs", Level.OK), ("approvals", Level.WARNING), ("failed jobs", Level.OK)]
+    assert "It would zero 30 items." in findings[1].detail
+    assert f"dongbo jobs approve {waiting['id']}" in (findings[1].advice or "")

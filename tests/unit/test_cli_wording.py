@@ -107,3 +107,21 @@ def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
     """An error that a shop's server sent may hold anything."""
     assert output.plain("a\x1b[2Jb\r\nc") == "a�[2Jb��c"
     assert output.plain("Áo thun đỏ") == "Áo thun đỏ"
+
+
+def test_a_job_that_waits_for_approval_is_not_live_and_takes_no_more_time() -> None:
+    """Its duration ends with its question."""
+    waiting = job(
+        status="AWAITING_APPROVAL",
+        error="It would zero 30 items.",
+        started_at="2026-10-01T00:00:00+00:00",
+        updated_at="2026-10-01T00:00:09+00:00",
+    )
+    assert not wording.is_live(waiting)
+    assert wording.waits_for_approval(waiting)
+    assert wording.job_duration(waiting) == 9
+    assert wording.note(waiting) == "It would zero 30 items."
+    assert wording.how_to_decide("x").splitlines() == [
+        "let it go on: dongbo jobs approve x",
+        "end it: dongbo jobs reject x",
+    ]

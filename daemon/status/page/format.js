@@ -94,6 +94,17 @@ export function jobType(type) {
   return words[0].charAt(0).toUpperCase() + words.join(" ").slice(1);
 }
 
+const STATUSES = {
+  PENDING: "Pending",
+  RUNNING: "Running",
+  AWAITING_APPROVAL: "Needs approval",
+  COMPLETED: "Completed",
+  FAILED: "Failed",
+  CANCELLED: "Cancelled",
+};
+
+export const statusName = (status) => STATUSES[status] ?? status;
+
 const OUTCOMES = {
   submitted: "job submitted",
   already_live: "a job was running already",

@@ -1,14 +1,15 @@
 // The table of jobs: one <tbody> a job, updated in place.
 
-import { getJson, post } from "./api.js";
+import { post } from "./api.js";
+import { Details } from "./details.js";
 import { button, byId, cell, element, setAttribute, setHidden, setText } from "./dom.js";
-import { duration, jobType, moment, now, number, relative, span, time } from "./format.js";
+import { duration, jobType, moment, now, number, relative, span, statusName, time } from "./format.js";
 
 const MOST_ROWS = 200;
 const FIRST_ROWS = 20; // shown before somebody asks for more, so that the schedules stay in reach
-const SHOWN_FAILURES = 20;
 const LIVE = new Set(["PENDING", "RUNNING"]);
-const NAMES = { PENDING: "Pending", RUNNING: "Running", COMPLETED: "Completed", FAILED: "Failed", CANCELLED: "Cancelled" };
+const asks = (job) => job.status === "AWAITING_APPROVAL";
+const isOpen = (job) => LIVE.has(job.status) || asks(job);
 
 export class JobTable {
   /** `act(work)` carries out an action and shows its error; `emptyText()` says what to expect of an empty table. */
@@ -43,6 +44,24 @@ export class JobTable {
     this.#schedule();
   }
 
+  /** A job of the page by its id. */
+  find(id) {
+    return this.waiting.get(id) ?? this.rows.get(id)?.job ?? null;
+  }
+
+  /** Goes to a job's row. */
+  jump(id) {
+    const row = this.rows.get(id);
+    if (!row) return;
+    if (row.body.hidden) {
+      this.isWhole = true;
+      this.#fold();
+    }
+    row.open();
+    row.body.scrollIntoView({ block: "center" });
+    row.toggle.focus({ preventScroll: true });
+  }
+
   /** What changes with time alone. */
   tick() {
     for (const row of this.rows.values()) row.tick();
@@ -64,8 +83,13 @@ export class JobTable {
   #flush() {
     for (const job of this.waiting.values()) {
       const row = this.rows.get(job.id);
-      if (row) row.show(job);
-      else this.#insert(job);
+      if (row) {
+        const moves = asks(row.job) !== asks(job);
+        row.show(job);
+        if (moves) this.#place(row);
+      } else {
+        this.#insert(job);
+      }
     }
     this.waiting.clear();
     this.#trim();
@@ -74,18 +98,24 @@ export class JobTable {
   }
 
   #insert(job) {
-    const row = new JobRow(job, this.act);
-    // Ids are UUIDv7: they sort by age.
-    const after = [...this.table.tBodies].find((body) => body.dataset.id < job.id);
-    this.table.insertBefore(row.body, after ?? null);
+    const row = new JobRow(job, this, this.act);
     this.rows.set(job.id, row);
+    this.#place(row);
+  }
+
+  /** What waits for a person is on top; else the newest. Ids are UUIDv7: they sort by age. */
+  #place(row) {
+    const rank = ({ job }) => `${asks(job) ? 1 : 0} ${job.id}`;
+    const others = [...this.table.tBodies].filter((body) => body !== row.body);
+    const after = others.find((body) => rank(this.rows.get(body.dataset.id)) < rank(row));
+    this.table.insertBefore(row.body, after ?? null);
   }
 
   #trim() {
     const bodies = [...this.table.tBodies];
     for (let at = bodies.length - 1; at >= 0 && this.rows.size > MOST_ROWS; at -= 1) {
       const row = this.rows.get(bodies[at].dataset.id);
-      if (!LIVE.has(row.job.status)) this.#remove(row.job.id);
+      if (!isOpen(row.job)) this.#remove(row.job.id);
     }
   }
 
@@ -93,7 +123,7 @@ export class JobTable {
   #fold() {
     let hidden = 0;
     [...this.table.tBodies].forEach((body, at) => {
-      const isHidden = !this.isWhole && at >= FIRST_ROWS && !LIVE.has(this.rows.get(body.dataset.id).job.status);
+      const isHidden = !this.isWhole && at >= FIRST_ROWS && !isOpen(this.rows.get(body.dataset.id).job);
       setHidden(body, isHidden);
       if (isHidden) hidden += 1;
     });
@@ -112,18 +142,21 @@ export class JobTable {
     setHidden(this.table, isEmpty);
     setHidden(byId("jobs-empty"), !isEmpty || !this.isLoaded);
     if (isEmpty) setText(byId("jobs-empty"), this.emptyText());
-    const counts = { RUNNING: 0, PENDING: 0 };
+    const counts = { AWAITING_APPROVAL: 0, RUNNING: 0, PENDING: 0 };
     for (const { job } of this.rows.values()) if (job.status in counts) counts[job.status] += 1;
     const parts = [];
+    if (counts.AWAITING_APPROVAL) parts.push(`${counts.AWAITING_APPROVAL} need${counts.AWAITING_APPROVAL === 1 ? "s" : ""} approval`);
     if (counts.RUNNING) parts.push(`${counts.RUNNING} running`);
     if (counts.PENDING) parts.push(`${counts.PENDING} pending`);
     setText(byId("jobs-summary"), parts.join(" · "));
-    document.title = counts.RUNNING ? `${counts.RUNNING} running · dongbo` : "dongbo";
+    const told = counts.AWAITING_APPROVAL || counts.RUNNING ? parts.slice(0, 1) : [];
+    document.title = [...told, "dongbo"].join(" · ");
   }
 }
 
 class JobRow {
-  constructor(job, act) {
+  constructor(job, jobs, act) {
+    this.jobs = jobs;
     this.act = act;
     this.id = job.id;
     this.#build(job);
@@ -147,6 +180,8 @@ class JobRow {
     );
     this.started = cell("Started", { class: "nowrap" });
     this.duration = cell("Duration", { class: "nowrap" });
+    this.approve = button("Approve", () => this.#approve(), { class: "strong" });
+    this.reject = button("Reject", () => this.act(() => post(`/api/jobs/${this.id}/reject`)));
     this.cancel = button("Cancel", () => this.#cancel());
     this.retry = button("Retry", () => this.act(() => post(`/api/jobs/${this.id}/retry`, {})));
     this.retryRows = button("Retry failed", () =>
@@ -154,8 +189,9 @@ class JobRow {
     );
     this.error = element("td", { role: "cell", colspan: "10", class: "error" });
     this.errorRow = element("tr", { role: "row", class: "error-row" }, this.error);
-    this.details = element("td", { role: "cell", colspan: "10" });
-    this.detailRow = element("tr", { role: "row", class: "detail-row", hidden: true }, this.details);
+    const details = element("td", { role: "cell", colspan: "10" });
+    this.details = new Details(details, this.jobs, this.act);
+    this.detailRow = element("tr", { role: "row", class: "detail-row", hidden: true }, details);
     this.main = element(
       "tr",
       { role: "row", class: "main-row" },
@@ -165,7 +201,7 @@ class JobRow {
       ...Object.values(this.counters),
       this.started,
       this.duration,
-      cell("", { class: "actions" }, this.cancel, this.retry, this.retryRows),
+      cell("", { class: "actions" }, this.approve, this.reject, this.cancel, this.retry, this.retryRows),
     );
     this.body = element("tbody", { role: "rowgroup", "data-id": job.id }, this.main, this.errorRow, this.detailRow);
   }
@@ -174,28 +210,42 @@ class JobRow {
     const before = this.job;
     this.job = job;
     const cancelling = job.status === "RUNNING" && job.cancel_requested;
-    setText(this.status, cancelling ? "Cancelling" : NAMES[job.status] ?? job.status);
+    setText(this.status, cancelling ? "Cancelling" : statusName(job.status));
     setAttribute(this.status, "data-status", job.status);
-    setText(this.origin, [job.store, job.schedule ? `schedule ${job.schedule}` : job.trigger].join(" · "));
+    this.#showOrigin();
     for (const [name, node] of Object.entries(this.counters)) {
       setText(node, number(job[name]));
       node.classList.toggle("zero", job[name] === 0);
     }
     setText(this.error, job.error ?? "");
+    this.error.classList.toggle("ask", asks(job));
     setHidden(this.errorRow, !job.error);
+    setHidden(this.approve, !asks(job));
+    setHidden(this.reject, !asks(job));
     setHidden(this.cancel, !LIVE.has(job.status) || job.cancel_requested);
     setHidden(this.retry, job.status !== "FAILED" && job.status !== "CANCELLED");
-    setHidden(this.retryRows, LIVE.has(job.status) || job.failed === 0);
+    setHidden(this.retryRows, isOpen(job) || job.failed === 0);
     this.#showProgress();
     this.tick();
-    if (!this.detailRow.hidden && before) this.#showDetails(before.failed !== job.failed);
+    if (!this.detailRow.hidden && before) this.details.show(job, before);
+  }
+
+  #showOrigin() {
+    const { job } = this;
+    const parent = job.parent_id && this.jobs.find(job.parent_id);
+    const parts = [job.store];
+    if (job.params.dry_run) parts.push("dry run");
+    if (job.parent_id) parts.push(`step of ${parent ? jobType(parent.type).toLowerCase() : "another job"}`);
+    parts.push(job.schedule ? `schedule ${job.schedule}` : job.trigger);
+    setText(this.origin, parts.join(" · "));
   }
 
   tick() {
     const { job } = this;
+    this.#showOrigin();
     setText(this.started, job.started_at ? time(job.started_at) : "–");
     setAttribute(this.started, "title", job.started_at ? moment(job.started_at) : null);
-    const end = job.completed_at ? Date.parse(job.completed_at) : now();
+    const end = asks(job) ? Date.parse(job.updated_at) : job.completed_at ? Date.parse(job.completed_at) : now();
     setText(this.duration, job.started_at ? duration(job.started_at, end) : "–");
     const waits = job.status === "PENDING" && job.not_before && Date.parse(job.not_before) > now();
     const attempt = `Attempt\u00a0${job.attempt}\u00a0of\u00a0${job.max_attempts}`;
@@ -241,57 +291,21 @@ class JobRow {
     return this.act(() => post(`/api/jobs/${this.id}/cancel`));
   }
 
+  #approve() {
+    const { job } = this;
+    if (!confirm(`Approve "${jobType(job.type)}" of ${job.store}?\n\n${job.error ?? ""}`)) return undefined;
+    return this.act(() => post(`/api/jobs/${this.id}/approve`));
+  }
+
+  /** Shows the details. */
+  open() {
+    if (this.detailRow.hidden) this.#toggle();
+  }
+
   #toggle() {
     const open = this.detailRow.hidden;
     setHidden(this.detailRow, !open);
     setAttribute(this.toggle, "aria-expanded", String(open));
-    if (open) this.#showDetails(true);
+    if (open) this.details.show(this.job, null);
   }
-
-  #showDetails(withFailures) {
-    const { job } = this;
-    const facts = element("dl");
-    const add = (name, value) => {
-      if (value !== null && value !== undefined && value !== "") facts.append(element("dt", {}, name), element("dd", {}, value));
-    };
-    add("Id", job.id);
-    add("Worker", job.worker);
-    add("Attempt", `${job.attempt} of ${job.max_attempts}`);
-    add("Fire time", job.fire_time && moment(job.fire_time));
-    add("Created", moment(job.created_at));
-    add("Started", job.started_at && moment(job.started_at));
-    add("Ended", job.completed_at && moment(job.completed_at));
-    add("Parameters", json(job.params));
-    add("Metadata", json(job.metadata));
-    add("Checkpoint", job.checkpoint === null ? null : json(job.checkpoint));
-    this.failures ??= element("div", { class: "failures" });
-    this.details.replaceChildren(facts, this.failures);
-    if (withFailures) this.#loadFailures();
-  }
-
-  async #loadFailures() {
-    if (this.job.failed === 0) {
-      this.failures.replaceChildren();
-      return;
-    }
-    await this.act(async () => {
-      const { failures } = await getJson(`/api/jobs/${this.id}/failures?limit=${SHOWN_FAILURES}`);
-      const items = failures.map((failure) =>
-        element(
-          "li",
-          {},
-          element("strong", {}, failure.source_id ?? "without an id"),
-          `: ${failure.reason}`,
-          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (taken up by a retry)")] : []),
-          element("details", {}, element("summary", {}, "Row"), element("pre", {}, failure.payload)),
-        ),
-      );
-      const shown = failures.length < this.job.failed ? `the first ${failures.length} of ${number(this.job.failed)}` : number(failures.length);
-      this.failures.replaceChildren(element("h3", {}, `Failed rows: ${shown}`), element("ol", {}, ...items));
-    });
-  }
-}
-
-function json(value) {
-  return Object.keys(value ?? {}).length ? JSON.stringify(value, null, 1).replaceAll(/\n */g, " ") : "";
 }

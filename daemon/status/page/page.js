@@ -2,6 +2,7 @@
 
 import { forgetToken, getJson, hasToken, keepToken, Unauthorized } from "./api.js";
 import { byId, setAttribute, setHidden, setText } from "./dom.js";
+import { Explainer } from "./explain.js";
 import { relative, useClock, zoneName } from "./format.js";
 import { JobTable } from "./jobs.js";
 import { ScheduleTable } from "./schedules.js";
@@ -12,6 +13,7 @@ const SOON = 800; // after something has happened that the status tells of
 
 const schedules = new ScheduleTable(act, refresh);
 const jobs = new JobTable(act, emptyText);
+const explainer = new Explainer(act);
 const stream = new JobStream({
   onSnapshot: (all) => jobs.replaceAll(all),
   onJob: (job) => {
@@ -60,6 +62,7 @@ async function load() {
     showHealth(status);
     setHidden(byId("api-link"), hasToken()); // a link can't send the token
     schedules.show(status.schedules, status.timezone);
+    explainer.show(status.stores);
     tick();
   } catch (error) {
     if (error instanceof Unauthorized) askForToken(error.message);

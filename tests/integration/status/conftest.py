@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from daemon.config import Settings
+from daemon.config import ProductSyncSettings, Settings
 from daemon.database.migrate import program_version
 from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
@@ -22,13 +22,19 @@ from daemon.schedules.model import ScheduleSpec
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.shopify.client import ShopifyClient
 from daemon.status import StatusParts, serving
+from daemon.sync import pushes
+from daemon.sync.pushes import Push, PushKind, PushResult
 from daemon.tasks import JobPolicy, Store, TaskRegistry
 from daemon.wiring import Parts
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 WORKER = WorkerName("worker-1")
+PRODUCT_SYNC = ProductSyncSettings.model_validate(
+    {"locations": {"31": [1, 2], "32": [3]}, "price": "retail", "compare_at_price": "old"}
+)
 
 
 @dataclass
@@ -88,6 +94,28 @@ class Endpoint:
         """End a running job."""
         await self.change(lambda c: store.finish(c, job.id, token, status, error, {}), job.id)
 
+    async def asking(self, job_type: JobType = JobType.SYNC_PRODUCTS, reason: str = "It would zero 30 items.") -> Job:
+        """A job that waits for approval."""
+        job = await self.submit(job_type)
+        token = await self.claim(job)
+        await self.change(lambda c: store.await_approval(c, job.id, token, reason, {"zeroed": 30}), job.id)
+        return await self.parts.jobs.get(job.id)
+
+    async def push(
+        self, job: Job, old: str | None, new: str, reason: str, result: PushResult = PushResult.APPLIED
+    ) -> None:
+        """A push of stock by a job."""
+        push = Push(PushKind.STOCK, 1001, old, new, reason, item_id=2001, location_id=31)
+        async with self.parts.database.acquire() as connection:
+            (number,) = await pushes.record(connection, STORE, job.id, uuid4(), [push])
+            if result is not PushResult.INTENDED:
+                await pushes.settle(connection, {number: (result, None)})
+
+    async def execute(self, sql: str, *arguments: Any) -> None:
+        """Run a statement."""
+        async with self.parts.database.acquire() as connection:
+            await connection.execute(sql, *arguments)
+
     async def ended(
         self, status: JobStatus = JobStatus.COMPLETED, job_type: JobType = JobType.PULL_NHANH_CUSTOMERS
     ) -> Job:
@@ -126,7 +154,10 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             base_url="http://127.0.0.1:9",
             limits=limits,
         )
-        registry = TaskRegistry({STORE: Store(STORE, nhanh, None)}, JobPolicy())
+        shopify = ShopifyClient(
+            session, shop="none", access_token="not-used", base_url="http://127.0.0.1:9", limits=limits
+        )
+        registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
         parts = Parts(Settings(), database, registry, session, limits)
         worker = Worker()
         status = StatusParts(
@@ -139,6 +170,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
             job_types=list(JobType),
+            product_sync=lambda _store: PRODUCT_SYNC,
             zone=ZONE,
             token=None,
             allowed_hosts=["status.example.com"],

@@ -221,3 +221,89 @@ async def test_the_page_asks_for_the_token(open_endpoint: Any, page: Page) -> No
         await page.until("#live", lambda text: text == "Live")
         await page.call("Page.reload")
         await page.until("#jobs .toggle", lambda text: text == "No-op")
+
+
+async def test_what_waits_for_approval_is_on_top_and_decided_on_the_page(endpoint: Any, page: Page) -> None:
+    """With its reason, counted in the title; approving repeats the reason, rejecting ends it."""
+    job = await endpoint.asking(reason=f"It would set 30 items to zero. {HOSTILE}")
+    await endpoint.ended()
+    await page.open(endpoint.url)
+    status = await page.until("#jobs .status", lambda text: text.count("\n") == 1)
+    assert status.split("\n") == ["Needs approval", "Completed"]
+    assert await page.text("#jobs .error") == job.error
+    assert await page.value("document.title") == "1 needs approval · dongbo"
+    assert await page.text("#jobs-summary") == "1 needs approval"
+
+    await page.click("#jobs", "Approve")
+    await page.until("#jobs .status", lambda text: sorted(text.split("\n")) == ["Completed", "Pending"])
+    assert page.dialogs == [f'Approve "Sync products" of main?\n\n{job.error}']
+    assert (await page.text("#jobs .toggle")).split("\n") == ["Pull Nhanh customers", "Sync products"]
+    await endpoint.call("POST", f"/api/jobs/{job.id}/cancel", 202)
+
+    await endpoint.asking()
+    await page.until("#jobs .status", lambda text: text.startswith("Needs approval"))
+    await page.click("#jobs", "Reject")
+    await page.until("#jobs .status", lambda text: "Needs approval" not in text)
+    assert page.complaints == []
+
+
+async def test_a_chain_lists_its_steps_and_leads_to_them(endpoint: Any, page: Page) -> None:
+    """Each step with its status and rows; the step says what it is a step of, and a sync lists its pushes."""
+    chain = await endpoint.submit(JobType.PRODUCT_CHAIN)
+    token = await endpoint.claim(chain)
+    step = await endpoint.asking()
+    await endpoint.execute("UPDATE dongbo.background_jobs SET parent_id = $1 WHERE id = $2", chain.id, step.id)
+    await endpoint.push(step, "5", "7", "Nhanh.vn 77 has 4 + 3")
+    steps = [
+        {"type": "MATCH_PRODUCTS", "job_id": None, "status": "COMPLETED"},
+        {"type": "SYNC_PRODUCTS", "job_id": str(step.id), "status": "AWAITING_APPROVAL"},
+        {"type": "SYNC_CUSTOMERS", "job_id": None, "status": None},
+    ]
+    await endpoint.progress(chain, token, Counters(updated=1), steps=steps)
+    await page.open(endpoint.url)
+    await page.until("#jobs .job-cell", lambda text: "step of product chain" in text)
+    await page.click("#jobs", "Product chain")
+    shown = await page.until("#jobs .steps", lambda text: "Sync customers" in text)
+    assert shown.split("\n")[0] == "Match products Completed"
+    assert "Sync products Needs approval 0 rows" in shown
+    assert "not begun" in shown
+    await page.click("#jobs .steps", "Show")
+    pushes = await page.until("#jobs .failures", lambda text: "Pushes to Shopify: 1" in text)
+    assert "Nhanh.vn 77 has 4 + 3" in pushes
+    assert page.complaints == []
+
+
+async def test_a_dry_run_shows_figures_and_sample(endpoint: Any, page: Page) -> None:
+    """Whatever the shop calls its things."""
+    job = await endpoint.submit(JobType.MATCH_PRODUCTS, dry_run=True)
+    token = await endpoint.claim(job)
+    sample = {"matched": [{"variant_id": 1001, "sku": HOSTILE, "nhanh_id": 77, "reason": None}]}
+    await endpoint.progress(
+        job, token, Counters(skipped=3), mapped=1, unmatched=2, left_alone={"no_sku": 4}, sample=sample
+    )
+    await page.open(endpoint.url)
+    await page.until("#jobs .job-cell", lambda text: "dry run" in text)
+    await page.click("#jobs", "Match products")
+    shown = await page.until("#jobs .detail-row", lambda text: "Dry run: what would be done" in text)
+    assert "1 mapped · 2 unmatched · left alone: 4 no sku" in shown
+    assert HOSTILE in shown
+    assert page.complaints == []
+
+
+async def test_an_sku_is_explained_on_the_page(endpoint: Any, page: Page) -> None:
+    """The verdict on each value, or that there is no such thing."""
+    await endpoint.execute(
+        "INSERT INTO dongbo.shopify_variants (store, id, product_id, sku, sku_key, price, document, digest) "
+        "VALUES ('main', 1001, 5, 'AO-01', 'ao-01', 199000, '{}', '')"
+    )
+    await page.open(endpoint.url)
+    await page.until("#why", lambda text: "Why does Shopify say that?" in text)
+    answers = {
+        "ao-01": "Shopify has 199000 as price",
+        "<b>none</b>": "No variant of Shopify in the mirror has <b>none</b>",
+    }
+    for text, answer in answers.items():
+        await page.value(f"document.getElementById('why-text').value = {text!r}")
+        await page.click("#why", "Explain")
+        await page.until("#why-answer", lambda shown, answer=answer: answer in shown)
+    assert page.complaints == []

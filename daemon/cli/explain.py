@@ -1,0 +1,42 @@
+"""`dongbo explain`: why does Shopify say 7?"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.options import ConfigOption, JsonOption, StoreOption, UrlOption
+from daemon.jobs.model import JobType
+
+if TYPE_CHECKING:
+    from daemon.cli.client import DaemonClient
+    from daemon.cli.target import Target
+
+
+def explain(
+    sku: Annotated[
+        str, typer.Argument(metavar="SKU", help="An SKU, a barcode, a variant's id, or a code at Nhanh.vn.")
+    ],
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why Shopify has the stock and prices that it has.
+
+    The exit code is 1 where no variant was found.
+    """
+    from daemon.cli import explanation_output, output
+    from daemon.cli.requesting import only_store
+    from daemon.cli.talking import talk
+
+    async def ask(client: "DaemonClient", target: "Target") -> bool:
+        wanted = store or await only_store(client, target, JobType.SYNC_PRODUCTS)
+        found = await client.explain(wanted, sku)
+        if as_json:
+            output.write_json(found)
+        else:
+            explanation_output.write(found, target.zone)
+        return bool(found["variants"])
+
+    if not talk(config, url, ask):
+        raise typer.Exit(1)

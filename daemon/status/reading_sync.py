@@ -1,0 +1,79 @@
+"""What requests about mappings and explanations bring."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.status.reading import STORE_PATTERN, Storable
+from daemon.sync.mappings import MappingState
+
+MOST_ENTRIES = 500
+LARGEST_ID = 2**63 - 1  # bigint
+
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+StoreField = Annotated[str, Field(max_length=63, description="A store of the configuration."), Storable]
+Text = Annotated[str, Field(min_length=1, max_length=300), Storable]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Entry(_Body):
+    """A decision about one variant."""
+
+    variant_id: Id
+    nhanh_id: Id | None = Field(description="The product of Nhanh.vn; null: the variant has no counterpart there.")
+
+
+class SetBody(_Body):
+    """Decisions to note."""
+
+    store: StoreField
+    mappings: list[Entry] = Field(min_length=1, max_length=MOST_ENTRIES)
+    note: Annotated[str | None, Field(max_length=500, description="Why, for whoever looks later."), Storable] = None
+
+
+class RemoveBody(_Body):
+    """Decisions to take back."""
+
+    store: StoreField
+    variant_ids: list[Id] = Field(min_length=1, max_length=MOST_ENTRIES)
+
+
+class ResolveBody(_Body):
+    """Texts to look up: ids or SKUs; `id:` or `sku:` before one says which of them it is."""
+
+    store: StoreField
+    variants: list[Text] = Field(default=[], max_length=MOST_ENTRIES, description="For variants of Shopify.")
+    products: list[Text] = Field(default=[], max_length=MOST_ENTRIES, description="For products of Nhanh.vn.")
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class MappingsQuery(_Query):
+    """Which mappings to list."""
+
+    store: str = Field(pattern=STORE_PATTERN)
+    state: MappingState | None = Field(default=None, description="Without it, all variants that are there.")
+    search: Annotated[
+        str | None,
+        Field(max_length=200, description="The beginning of an SKU, a part of a title or name, or an id."),
+        Storable,
+    ] = None
+    limit: int = Field(default=50, ge=1, le=500)
+    cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")
+
+
+class ExplainQuery(_Query):
+    """What to explain."""
+
+    store: str = Field(pattern=STORE_PATTERN)
+    sku: Annotated[
+        str | None,
+        Field(min_length=1, max_length=300, description="An SKU, a barcode, a variant's id, a code at Nhanh.vn."),
+        Storable,
+    ] = None
+    variant_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)

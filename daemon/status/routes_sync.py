@@ -1,0 +1,141 @@
+"""What belongs together on both sides, and why Shopify says what it says: list, decide, explain."""
+
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web
+
+from daemon.ids import StoreName
+from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.problems import Problem
+from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
+from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
+from daemon.status.views_sync import MappingList, ProductMeanings, Removed, Resolved, VariantMeaning, VariantMeanings
+from daemon.sync import mappings
+from daemon.sync.explanation import explain
+from daemon.sync.mappings import VariantChoice
+from daemon.sync.variant_mappings import VariantMapping, mappings_of
+
+
+async def list_mappings(request: web.Request) -> web.Response:
+    """Variants and the products of Nhanh.vn that they are."""
+    query = read_query(request, MappingsQuery)
+    async with request.app[PARTS].database.acquire() as connection:
+        found = await mappings.list_mappings(
+            connection,
+            _known_store(request, query.store, 404),
+            state=query.state,
+            search=query.search,
+            after=read_number_cursor(query.cursor),
+            limit=query.limit + 1,
+        )
+    page = found[: query.limit]
+    cursor = number_cursor(page[-1].variant_id) if len(found) > len(page) else None
+    return json_response(MappingList(page, cursor))
+
+
+async def set_mappings(request: web.Request) -> web.Response:
+    """Decide what variants are."""
+    body = await read_body(request, SetBody)
+    store = _known_store(request, body.store, 422)
+    entries = [(entry.variant_id, entry.nhanh_id) for entry in body.mappings]
+    async with request.app[PARTS].database.acquire() as connection:
+        return json_response(await mappings.set_manual(connection, store, entries, body.note))
+
+
+async def remove_mappings(request: web.Request) -> web.Response:
+    """Take decisions back."""
+    body = await read_body(request, RemoveBody)
+    store = _known_store(request, body.store, 422)
+    async with request.app[PARTS].database.acquire() as connection:
+        return json_response(Removed(await mappings.remove_manual(connection, store, body.variant_ids)))
+
+
+async def resolve_mappings(request: web.Request) -> web.Response:
+    """What people may mean by ids and SKUs."""
+    body = await read_body(request, ResolveBody)
+    store = _known_store(request, body.store, 422)
+    async with request.app[PARTS].database.acquire() as connection:
+        variants = {text: await mappings.resolve_variant(connection, store, text) for text in body.variants}
+        products = {text: await mappings.resolve_product(connection, store, text) for text in body.products}
+        meant = [choice.variant_id for choices in variants.values() for choice in choices]
+        known = await mappings_of(connection, store, meant)
+    return json_response(
+        Resolved(
+            [VariantMeanings(text, _meanings(variants[text], known)) for text in body.variants],
+            [ProductMeanings(text, products[text]) for text in body.products],
+        )
+    )
+
+
+async def explain_values(request: web.Request) -> web.Response:
+    """Why Shopify has the values that it has."""
+    query, parts = read_query(request, ExplainQuery), request.app[PARTS]
+    store = _known_store(request, query.store, 404)
+    if (query.sku is None) == (query.variant_id is None):
+        raise Problem(400, "Give either sku (an SKU, a barcode, an id) or variant_id")
+    async with parts.database.acquire() as connection:
+        explanation = await explain(
+            connection, store, parts.product_sync(store), parts.zone, text=query.sku or "", variant_id=query.variant_id
+        )
+    return json_response(explanation)
+
+
+def _meanings(choices: Sequence[VariantChoice], known: Mapping[int, VariantMapping]) -> list[VariantMeaning]:
+    return [VariantMeaning.of(choice, known[choice.variant_id]) for choice in choices]
+
+
+def _known_store(request: web.Request, name: str, status: int) -> StoreName:
+    store = StoreName(name)
+    stores = request.app[PARTS].stores()
+    if store not in stores:
+        raise Problem(status, f"The configuration has no store {name}: it has {', '.join(sorted(stores)) or 'none'}")
+    return store
+
+
+SYNC_OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/mappings",
+        list_mappings,
+        "Variants of Shopify and the products of Nhanh.vn that they are, or why none",
+        {200: Answer("A page of mappings, in the order of the variants' ids", "MappingList")},
+        problems=(400, 404, 503),
+        query=MappingsQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/mappings",
+        set_mappings,
+        "Decide by hand what variants are: all of the request or nothing",
+        {200: Answer("What has changed", "ManualOutcome")},
+        problems=(400, 413, 415, 422, 503),
+        body=SetBody,
+    ),
+    Operation(
+        "POST",
+        "/api/mappings/remove",
+        remove_mappings,
+        "Take decisions back, so that the next matching decides",
+        {200: Answer("How many decisions there were", "Removed")},
+        problems=(400, 413, 415, 422, 503),
+        body=RemoveBody,
+    ),
+    Operation(
+        "POST",
+        "/api/mappings/resolve",
+        resolve_mappings,
+        "Find the variants and products that ids and SKUs stand for; changes nothing",
+        {200: Answer("What each text may mean, in the order of the request", "Resolved")},
+        problems=(400, 413, 415, 422, 503),
+        body=ResolveBody,
+    ),
+    Operation(
+        "GET",
+        "/api/explain",
+        explain_values,
+        "Why Shopify has the stock and prices that it has for an SKU",
+        {200: Answer("All that is known of it on both sides, with a verdict on each value", "Explanation")},
+        problems=(400, 404, 503),
+        query=ExplainQuery,
+    ),
+)

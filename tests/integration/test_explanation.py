@@ -1,0 +1,398 @@
+"""Why Shopify says what it says: every answer that there is, out of the tables."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+
+from daemon.config import ProductSyncSettings
+from daemon.database.pool import Database
+from daemon.ids import JobId, StoreName, new_job_id
+from daemon.mirror.keys import match_key
+from daemon.sync import pushes
+from daemon.sync.explained import ExplainedValue, Explanation
+from daemon.sync.explanation import explain
+from daemon.sync.mappings import MappingState
+from daemon.sync.pushes import Push, PushKind, PushResult
+
+STORE = StoreName("main")
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+SETTINGS = ProductSyncSettings.model_validate(
+    {"locations": {"31": [1, 2]}, "price": "retail", "compare_at_price": "old"}
+)
+NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)  # 12:00 in the shop
+
+VARIANT, PRODUCT, ITEM, NHANH = 1001, 500, 2001, 77
+
+
+class Tables:
+    """Writes what pulls, matching and syncs would have left behind."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def execute(self, sql: str, *arguments: Any) -> None:
+        async with self._database.acquire() as connection:
+            await connection.execute(sql, *arguments)
+
+    async def variant(self, number: int = VARIANT, sku: str | None = "AO-01", **columns: Any) -> None:
+        values = {
+            "store": STORE, "id": number, "product_id": PRODUCT, "inventory_item_id": number + 1000, "sku": sku,
+            "sku_key": match_key(sku), "barcode": None, "title": "Đỏ", "price": 199_000, "compare_at_price": None,
+            "tracked": True, "document": "{}", "digest": b"", "changed_at": NOON, **columns,
+        }  # fmt: skip
+        values["barcode_key"] = match_key(values["barcode"])
+        await self._insert("shopify_variants", values)
+
+    async def nhanh(self, number: int = NHANH, code: str = "AO-01", **columns: Any) -> None:
+        values = {
+            "store": STORE, "id": number, "code": code, "sku_key": match_key(code), "name": "Áo thun", "parent_id": -1,
+            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": "{}", "digest": b"",
+            "changed_at": NOON, **columns,
+        }  # fmt: skip
+        await self._insert("nhanh_products", values)
+
+    async def stock(self, depot: int, available: float, *, at: datetime = NOON) -> None:
+        figures = dict.fromkeys(("holding", "shipping", "damaged", "transferring"), 0)
+        await self._insert(
+            "nhanh_inventory",
+            {"store": STORE, "product_id": NHANH, "depot_id": depot, "available": available, "remain": available + 1,
+             "changed_at": at, **figures},
+        )  # fmt: skip
+
+    async def level(self, available: int, location: int = 31, *, at: datetime = NOON) -> None:
+        await self._insert(
+            "shopify_inventory_levels",
+            {"store": STORE, "inventory_item_id": ITEM, "location_id": location, "variant_id": VARIANT,
+             "available": available, "changed_at": at},
+        )  # fmt: skip
+
+    async def places(self) -> None:
+        await self._insert("shopify_locations", {"store": STORE, "id": 31, "name": "Kho Hà Nội", "is_active": True})
+        await self._insert("nhanh_depots", {"store": STORE, "id": 1, "name": "Kho A"})
+        await self._insert("nhanh_depots", {"store": STORE, "id": 2, "name": None})
+
+    async def mapping(self, nhanh_id: int | None = NHANH, source: str = "sku", **columns: Any) -> None:
+        values = {"store": STORE, "variant_id": VARIANT, "nhanh_id": nhanh_id, "source": source, "changed_at": NOON}
+        await self._insert("product_mappings", values | columns)
+
+    async def push(
+        self, kind: PushKind, old: str | None, new: str | None, result: PushResult, detail: str | None = None
+    ) -> JobId:
+        job_id = new_job_id()
+        location = 31 if kind in (PushKind.STOCK, PushKind.ACTIVATION) else None
+        push = Push(kind, VARIANT, old, new, "Nhanh.vn 77 (AO-01) has 4 + 3 available in depots 1, 2", ITEM, location)
+        async with self._database.acquire() as connection:
+            (number,) = await pushes.record(connection, STORE, job_id, uuid4(), [push])
+            if result is not PushResult.INTENDED:
+                await pushes.settle(connection, {number: (result, detail)})
+                await connection.execute("UPDATE dongbo.pushes SET settled_at = $2 WHERE id = $1", number, NOON)
+        return job_id
+
+    async def sync(self, status: str, started_at: datetime, error: str | None = None) -> JobId:
+        job_id = new_job_id()
+        ended = started_at + timedelta(seconds=5) if status == "COMPLETED" else None
+        values = {
+            "id": job_id, "store": STORE, "type": "SYNC_PRODUCTS", "status": status, "trigger": "api", "lane": "x",
+            "started_at": started_at, "completed_at": ended, "error": error, "max_attempts": 5,
+        }  # fmt: skip
+        await self._insert("background_jobs", values)
+        return job_id
+
+    async def pair(self, *, nhanh: tuple[float, float] = (4, 3), shopify: int | None = 7) -> None:
+        """A variant that is mapped to a product, with stock on both sides."""
+        await self.places()
+        await self._insert(
+            "shopify_products",
+            {"store": STORE, "id": PRODUCT, "title": "Áo thun", "tags": [], "document": "{}", "digest": b""},
+        )
+        await self.variant()
+        await self.nhanh()
+        await self.mapping()
+        await self.stock(1, nhanh[0])
+        await self.stock(2, nhanh[1])
+        if shopify is not None:
+            await self.level(shopify)
+
+    async def _insert(self, table: str, values: dict[str, Any]) -> None:
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        await self.execute(f"INSERT INTO dongbo.{table} ({', '.join(values)}) VALUES ({places})", *values.values())
+
+
+@pytest.fixture
+def tables(database: Database) -> Tables:
+    return Tables(database)
+
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(database: Database) -> Ask:
+    """Asks for an explanation, which must be JSON-able."""
+
+    async def run(
+        text: str = "AO-01", settings: ProductSyncSettings | None = SETTINGS, variant_id: int | None = None
+    ) -> Explanation:
+        async with database.acquire() as connection:
+            found = await explain(connection, STORE, settings, ZONE, text=text, variant_id=variant_id)
+        assert orjson.loads(orjson.dumps(found)) == orjson.loads(orjson.dumps(asdict(found)))
+        return found
+
+    return run
+
+
+def only(explanation: Explanation, kind: PushKind = PushKind.STOCK) -> ExplainedValue:
+    """The one value of this kind of the one variant."""
+    (variant,) = explanation.variants
+    (value,) = [value for value in variant.values if value.kind is kind]
+    return value
+
+
+async def test_what_a_job_has_set_is_told_with_the_job_the_time_and_the_reason(tables: Tables, ask: Ask) -> None:
+    """ "Why does Shopify say 7?" has an answer."""
+    await tables.pair()
+    job = await tables.push(PushKind.STOCK, "5", "7", PushResult.APPLIED)
+    explanation = await ask()
+    value = only(explanation)
+    assert value.verdict == (
+        f"Shopify has 7 at Kho Hà Nội (31): job {job} set it from 5 to 7 on 23 Nov 2026 12:00:00, because “Nhanh.vn "
+        "77 (AO-01) has 4 + 3 available in depots 1, 2”. That is what Nhanh.vn says: Nhanh.vn has 4 + 3 in depots "
+        "Kho A (1) and 2."
+    )
+    assert (value.sum, value.desired, value.shopify, value.obstacle) == ("7", "7", "7", None)
+    assert [(push.old_value, push.new_value, push.result) for push in value.pushes] == [("5", "7", "applied")]
+    (variant,) = explanation.variants
+    assert variant.title == "Áo thun / Đỏ"
+    assert variant.mapping.text == "mapped to product 77 of Nhanh.vn by its SKU on 23 Nov 2026 12:00:00"
+    assert variant.product is not None
+    assert (variant.product.code, variant.product.retail_price) == ("AO-01", "199000")
+
+
+async def test_a_change_at_shopify_since_the_push_is_told(tables: Tables, ask: Ask) -> None:
+    """A sale at Shopify, or a person's hand: what the push set is not what is there."""
+    await tables.pair(shopify=6)
+    job = await tables.push(PushKind.STOCK, "5", "7", PushResult.APPLIED)
+    verdict = only(await ask()).verdict
+    assert verdict.startswith(
+        f"Shopify has 6 at Kho Hà Nội (31). Job {job} set it to 7 on 23 Nov 2026 12:00:00, but it has been changed at "
+        "Shopify since (7 → 6, seen 23 Nov 2026 12:00:00)."
+    )
+    assert verdict.endswith(
+        "A sync would set it to 7 now: Nhanh.vn has 4 + 3 in depots Kho A (1) and 2; no SYNC_PRODUCTS has completed "
+        "yet."
+    )
+
+
+async def test_what_a_sync_has_not_seen_yet_is_told_apart_from_what_it_left(tables: Tables, ask: Ask) -> None:
+    """The last sync is named with the change only if it began after it."""
+    await tables.pair(shopify=5)
+    await tables.sync("COMPLETED", NOON - timedelta(minutes=1))
+    assert only(await ask()).verdict.endswith("no SYNC_PRODUCTS has completed since that change.")
+    later = await tables.sync("COMPLETED", NOON + timedelta(minutes=1))
+    assert (
+        f"the last SYNC_PRODUCTS, job {later}, which completed 23 Nov 2026 12:01:05, has not"
+        in only(await ask()).verdict
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (PushResult.REFUSED, "was refused: the item is not stocked there."),
+        (
+            PushResult.STALE,
+            "changed nothing, because Shopify had another value by then: the item is not stocked there.",
+        ),
+        (PushResult.UNKNOWN, "was interrupted, and what became of it is not known: the item is not stocked there."),
+        (PushResult.INTENDED, "is under way, or its answer was lost: the next sync finds out."),
+    ],
+)
+async def test_a_push_that_was_not_applied_says_why(tables: Tables, ask: Ask, result: PushResult, said: str) -> None:
+    """The last attempt is told beside the last one that was applied."""
+    await tables.pair(shopify=5)
+    await tables.push(PushKind.STOCK, "3", "5", PushResult.APPLIED)
+    job = await tables.push(PushKind.STOCK, "5", "7", result, "the item is not stocked there.")
+    verdict = only(await ask()).verdict
+    assert "set it from 3 to 5 on" in verdict
+    assert f"(5 → 7, job {job}, " in verdict
+    assert said in verdict
+
+
+async def test_to_be_stocked_somewhere_is_not_a_value(tables: Tables, ask: Ask) -> None:
+    """An activation is listed among the pushes, but it has set no number."""
+    await tables.pair(shopify=0)
+    await tables.push(PushKind.ACTIVATION, None, "stocked", PushResult.APPLIED)
+    value = only(await ask())
+    assert "dongbo has never set it" in value.verdict
+    assert len(value.pushes) == 1
+
+
+async def test_what_waits_for_approval_is_told_with_the_job(tables: Tables, ask: Ask) -> None:
+    """A waiting sync holds all changes back; the one that it asks about is told apart."""
+    await tables.pair(nhanh=(0, 0), shopify=5)
+    job = await tables.sync("AWAITING_APPROVAL", NOON, "This sync would set 30 items to zero.")
+    value = only(await ask())
+    assert value.approval_job_id == job
+    assert f"waits for the approval of other changes, asked by job {job}." in value.verdict
+    await tables.execute(
+        "INSERT INTO dongbo.approval_items (job_id, kind, owner_id, location_id) VALUES ($1, 'stock', $2, 31)",
+        job,
+        VARIANT,
+    )
+    assert only(await ask()).verdict.endswith(
+        "The change to 0 (Nhanh.vn has 0 + 0 in depots Kho A (1) and 2) waits for approval, asked by job "
+        f"{job}: “This sync would set 30 items to zero”."
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE dongbo.shopify_variants SET tracked = NULL", "been pulled yet: dongbo pull shopify-products --full"),
+        ("UPDATE dongbo.shopify_variants SET tracked = false", "Shopify does not track the stock of this variant"),
+        ("UPDATE dongbo.shopify_variants SET deleted_at = now()", "the variant is gone from Shopify, noticed "),
+        ("UPDATE dongbo.nhanh_products SET stock_known = false", "Nhanh.vn has not told its stock yet"),
+        ("UPDATE dongbo.nhanh_products SET deleted_at = now()", "its product is gone from Nhanh.vn, noticed "),
+        ("DELETE FROM dongbo.nhanh_products", "its product at Nhanh.vn has not been pulled"),
+        ("UPDATE dongbo.nhanh_depots SET hidden_at = now() WHERE id = 2", "can't see depot 2, or was not asked yet"),
+        ("UPDATE dongbo.shopify_locations SET is_active = false", "the location is not active at Shopify"),
+    ],
+)  # fmt: skip
+async def test_an_obstacle_is_named(tables: Tables, ask: Ask, damage: str, said: str) -> None:
+    """What keeps a value from being pushed comes in words."""
+    await tables.pair(shopify=5)
+    await tables.execute(damage)
+    value = only(await ask())
+    assert value.obstacle is not None
+    assert said in value.obstacle
+    assert f"Not pushed: {value.obstacle}." in value.verdict
+
+
+async def test_a_variant_that_is_not_mapped_says_why(tables: Tables, ask: Ask) -> None:
+    """Unmatched, ambiguous with its candidates, excluded with the note, retired with the reason."""
+    await tables.pair(shopify=5)
+
+    async def state() -> tuple[MappingState, str]:
+        (variant,) = (await ask(variant_id=VARIANT)).variants
+        assert f"Not pushed: {variant.mapping.text}." in variant.values[0].verdict
+        assert variant.values[0].desired is None
+        return variant.mapping.state, variant.mapping.text
+
+    await tables.execute(
+        "UPDATE dongbo.product_mappings SET retired_at = now(), retired_reason = 'the SKU has changed'"
+    )
+    retired, text = await state()
+    assert retired is MappingState.RETIRED
+    assert text.endswith("because the SKU has changed")
+    await tables.execute("DELETE FROM dongbo.product_mappings")
+    assert (await state())[0] is MappingState.UNMATCHED
+    await tables.execute(
+        "INSERT INTO dongbo.match_conflicts (store, kind, key, nhanh_ids, shopify_ids) VALUES "
+        "('main', 'sku', 'ao-01', '{77, 78}', '{1001}')"
+    )
+    ambiguous, text = await state()
+    assert ambiguous is MappingState.AMBIGUOUS
+    assert "its SKU ao-01 is not unique on both sides (candidates at Nhanh.vn: 77, 78)" in text
+    await tables.mapping(None, "manual", note="chỉ bán online")
+    assert await state() == (
+        MappingState.EXCLUDED,
+        "a person has said on 23 Nov 2026 12:00:00 that it has no counterpart at Nhanh.vn (chỉ bán online)",
+    )
+
+
+async def test_stock_follows_the_configured_figure_in_whole_pieces_from_zero_on(tables: Tables, ask: Ask) -> None:
+    """Fractions are cut, what is oversold counts as none, a depot without a record holds nothing."""
+    await tables.pair(nhanh=(2.5, -4), shopify=0)
+    value = only(await ask())
+    assert (value.sum, value.desired) == ("-1.5", "0")
+    assert "Shopify takes whole pieces from 0 on" in value.verdict
+    remain = only(await ask(settings=SETTINGS.model_copy(update={"stock_figure": "remain"})))
+    assert (remain.sum, remain.desired) == ("0.5", "0")
+    one = SETTINGS.model_copy(update={"locations": {"31": (1, 9)}})
+    assert [depot.quantity for depot in only(await ask(settings=one)).depots] == ["2.5", "0"]
+
+
+async def test_what_is_nowhere_and_should_be_nowhere_is_right(tables: Tables, ask: Ask) -> None:
+    """An item that is not stocked at a location, where Nhanh.vn has none of it."""
+    await tables.pair(nhanh=(0, 0), shopify=None)
+    assert "That is what Nhanh.vn says" in only(await ask()).verdict
+
+
+async def test_a_location_that_is_not_configured_is_left_alone(tables: Tables, ask: Ask) -> None:
+    """It is listed all the same, for a person sees its stock in Shopify."""
+    await tables.pair()
+    await tables.level(3, location=99)
+    (variant,) = (await ask()).variants
+    other = next(value for value in variant.values if value.location_id == 99)
+    assert other.verdict.endswith("does not name this location, so its stock is left alone.")
+
+
+async def test_without_a_configuration_nothing_is_pushed(tables: Tables, ask: Ask) -> None:
+    """The store lacks its table."""
+    await tables.pair()
+    assert "has no [stores.….product_sync]" in only(await ask(settings=None)).verdict
+
+
+async def test_prices_are_explained_likewise(tables: Tables, ask: Ask) -> None:
+    """Price and compare-at price, each with its pushes."""
+    await tables.pair()
+    await tables.push(PushKind.PRICE, "150000", "199000", PushResult.APPLIED)
+    price, compare_at = only(await ask(), PushKind.PRICE), only(await ask(), PushKind.COMPARE_AT_PRICE)
+    assert price.verdict.startswith("Shopify has 199000 as price: job ")
+    assert price.verdict.endswith("That is what Nhanh.vn says: Nhanh.vn has the retail price 199000.")
+    assert compare_at.verdict.endswith("That is what Nhanh.vn says: Nhanh.vn has no old price.")
+    await tables.execute("UPDATE dongbo.nhanh_products SET old_price = 250000, retail_price = 189000.5")
+    explanation = await ask()
+    assert "A sync would set it to 189000.5 now" in only(explanation, PushKind.PRICE).verdict
+    assert only(explanation, PushKind.COMPARE_AT_PRICE).desired == "250000"
+    await tables.execute("UPDATE dongbo.nhanh_products SET old_price = 150000")
+    lower = only(await ask(), PushKind.COMPARE_AT_PRICE)
+    assert lower.desired is None
+    assert "the old price 150000, which is not above 189000.5" in lower.verdict
+    await tables.execute("UPDATE dongbo.nhanh_products SET retail_price = 0")
+    assert "Nhanh.vn has no retail price for it" in only(await ask(), PushKind.PRICE).verdict
+
+
+@pytest.mark.parametrize("text", ["AO-01", " ao-01 ", "1001", "8936000000017", "MA-KHAC"])
+async def test_a_variant_is_found_by_whatever_a_person_has_at_hand(tables: Tables, ask: Ask, text: str) -> None:
+    """Its SKU in any spelling, its id, its barcode, the code of its product at Nhanh.vn."""
+    await tables.places()
+    await tables.variant(barcode="8936000000017")
+    await tables.nhanh(code="MÃ-KHÁC" if text != "MA-KHAC" else text)
+    await tables.mapping(source="manual")
+    explanation = await ask(text)
+    assert [variant.variant_id for variant in explanation.variants] == [VARIANT]
+    assert explanation.verdict == ""
+
+
+async def test_several_variants_of_one_sku_are_all_explained(tables: Tables, ask: Ask) -> None:
+    """And counted, so that nobody overlooks the second."""
+    for number in range(1001, 1004):
+        await tables.variant(number)
+    explanation = await ask()
+    assert len(explanation.variants) == 3
+    assert explanation.verdict == "AO-01 stands for 3 variants of Shopify."
+
+
+async def test_what_is_not_there_is_told_for_both_sides(tables: Tables, ask: Ask) -> None:
+    """Neither side has it, or only Nhanh.vn."""
+    assert "no product of Nhanh.vn either" in (await ask()).verdict
+    await tables.nhanh()
+    assert "Nhanh.vn has product 77 (Áo thun)." in (await ask()).verdict
+    for odd in ("", " ", "9" * 40, "\u200b", "%", "'; --"):
+        assert (await ask(odd)).variants == []
+
+
+async def test_it_says_how_fresh_the_data_is(tables: Tables, ask: Ask) -> None:
+    """A stream without a watermark was never pulled."""
+    await tables.execute(
+        "INSERT INTO dongbo.watermarks (store, stream, complete_to) VALUES ('main', 'nhanh_products', $1)", NOON
+    )
+    freshness = {one.stream: one.complete_to for one in (await ask()).freshness}
+    assert freshness == {"nhanh_products": NOON, "nhanh_inventory": None, "shopify_products": None}
