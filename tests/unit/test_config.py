@@ -325,7 +325,7 @@ class TestProblems:
             ),
             (
                 STORES + SCHEDULE.replace("PULL_NHANH_", "SYNC_"),
-                "15: schedules[0].job: SYNC_CUSTOMERS needs to know what to push: add a table [stores.main.customer_sync]",
+                "15: schedules[0].job: SYNC_CUSTOMERS needs to know what to push: add a table [stores.main.c",
             ),
             (STORES + SYNC + CHAIN.replace("every_minutes = 15", ""), "say either cron or every_minutes"),
             (STORES + SYNC + CHAIN.replace("15", '15\ncron = "0 2 * * *"'), "say either cron or every_minutes"),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from daemon.schedules.cron import CronTimetable
 from daemon.schedules.interval import IntervalTimetable, make_timetable
 
-MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
+YEARS = datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2035-01-01")
+MOMENTS = st.datetimes(*YEARS, timezones=st.just(UTC))
 MINUTES = st.integers(1, 1440)
 
 

@@ -113,7 +113,7 @@ class NhanhClient:
     def inventory(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
     ) -> AsyncGenerator[Page[NhanhInventory], None]:
-        """The stock of all products that match, of every status, by ascending product id. Raises as `customers` does."""
+        """The stock of all matching products of every status, by ascending product id. Raises as `customers` does."""
         wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_inventory_filters(filters))
         return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
 
