@@ -36,10 +36,3 @@ def test_different_skus_have_different_keys(other: str) -> None:
 def test_key_does_not_depend_on_the_form(text: str, form: str, before: str, after: str) -> None:
     """Any text has the key of its other Unicode forms, with or without blanks around it."""
     assert match_key(f"{before}{unicodedata.normalize(form, text)}{after}") == match_key(text)
-
-
-@given(st.text(max_size=20))
-def test_key_of_a_key_is_the_key(text: str) -> None:
-    """A key is in its final form."""
-    key = match_key(text)
-    assert match_key(key) == key
