@@ -15,8 +15,8 @@ from daemon.status import views, views_sync
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import CONTENT_TYPE as PROBLEM_TYPE
 from daemon.status.reading import JSON_TYPE
-from daemon.sync.explained import Explanation
-from daemon.sync.mappings import ManualOutcome
+from daemon.sync.explanation.explained import Explanation
+from daemon.sync.matching.mappings import ManualOutcome
 
 REF = "#/components/schemas/{model}"
 ANSWERED = (

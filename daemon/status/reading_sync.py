@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.status.reading import STORE_PATTERN, Storable
-from daemon.sync.mappings import MappingState
+from daemon.sync.matching.mappings import MappingState
 
 MOST_ENTRIES = 500
 LARGEST_ID = 2**63 - 1  # bigint

@@ -10,10 +10,10 @@ from daemon.status.problems import Problem
 from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
 from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
 from daemon.status.views_sync import MappingList, ProductMeanings, Removed, Resolved, VariantMeaning, VariantMeanings
-from daemon.sync import mappings
-from daemon.sync.explanation import explain
-from daemon.sync.mappings import VariantChoice
-from daemon.sync.variant_mappings import VariantMapping, mappings_of
+from daemon.sync.explanation.explain import explain
+from daemon.sync.matching import mappings
+from daemon.sync.matching.mappings import VariantChoice
+from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 
 
 async def list_mappings(request: web.Request) -> web.Response:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from daemon.sync.mappings import Mapping, MappingState, ProductChoice, VariantChoice
-from daemon.sync.variant_mappings import VariantMapping
+from daemon.sync.matching.mappings import Mapping, MappingState, ProductChoice, VariantChoice
+from daemon.sync.matching.variant_mappings import VariantMapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
-from daemon.sync import customer_keys
-from daemon.sync.customer_matching import count_customers, match_by_phones
-from daemon.sync.matching import MatchOutcome
+from daemon.sync.matching import customer_keys
+from daemon.sync.matching.customers import count_customers, match_by_phones
+from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
 from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
 from daemon.tasks.registry import JobPolicy, Source, Store, task

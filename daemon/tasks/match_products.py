@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from daemon.database.pool import Connection
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
-from daemon.sync import matching
-from daemon.sync.matching import MatchOutcome
+from daemon.sync.matching import products as matching
+from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
 from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
 from daemon.tasks.registry import JobPolicy, Source, Store, task

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from daemon.database.pool import Connection
 from daemon.jobs.context import JobContext
-from daemon.sync.matching import MatchOutcome
+from daemon.sync.matching.products import MatchOutcome
 
 MATCHED = "matched"  # the checkpoint behind the one page that counts
 

@@ -5,12 +5,12 @@ from contextlib import aclosing
 
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, JobType
-from daemon.sync.customer_plan import CustomerPlan
-from daemon.sync.customer_push import CustomerPush, batches
-from daemon.sync.customer_rules import CustomerRules
-from daemon.sync.customer_run import Customer, CustomerRun
-from daemon.sync.customer_settlement import settle_interrupted
-from daemon.sync.customer_survey import Survey
+from daemon.sync.customers.plan import CustomerPlan
+from daemon.sync.customers.push import CustomerPush, batches
+from daemon.sync.customers.rules import CustomerRules
+from daemon.sync.customers.run import Customer, CustomerRun
+from daemon.sync.customers.settlement import settle_interrupted
+from daemon.sync.customers.survey import Survey
 from daemon.tasks import params
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task

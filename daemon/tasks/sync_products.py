@@ -11,14 +11,14 @@ from daemon.jobs.model import Counters, JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
-from daemon.sync import approvals, price_push, stock_push
-from daemon.sync.caution import Caution, PlanOverturned, Survey
-from daemon.sync.plan_rows import START, Batch, R, in_batches
-from daemon.sync.price_push import PricePush
-from daemon.sync.product_plan import ProductPlan
-from daemon.sync.run import Phase, Position, SyncRun
-from daemon.sync.settlement import Settlement
-from daemon.sync.stock_push import StockPush
+from daemon.sync.products import approvals, price_push, stock_push
+from daemon.sync.products.caution import Caution, PlanOverturned, Survey
+from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.price_push import PricePush
+from daemon.sync.products.rows import START, Batch, R, in_batches
+from daemon.sync.products.run import Phase, Position, SyncRun
+from daemon.sync.products.settlement import Settlement
+from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
 from daemon.tasks.depots import check_depots, check_locations
 from daemon.tasks.pull import counted_calls

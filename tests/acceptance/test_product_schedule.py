@@ -13,7 +13,7 @@ from tests.acceptance.process import Job, RunningDaemon
 from tests.shop_memory import ShopMemory, product_sync
 from tests.sync_ledger import WATCH, check_quiet
 
-EVERY = 240  # minutes; a fire in the middle of a test is unlikely
+EVERY = 720  # minutes; a fire in the middle of a test is unlikely
 STEPS = ["PULL_NHANH_INVENTORY", "PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "MATCH_PRODUCTS", "SYNC_PRODUCTS"]
 DOWN_SINCE = "UPDATE dongbo.schedule_states SET known_since = $1"
 FIRES = "SELECT schedule, fire_time, outcome, job_id FROM dongbo.schedule_fires ORDER BY fire_time"
@@ -24,7 +24,9 @@ CHILDREN = "SELECT type, status, trigger, schedule FROM dongbo.background_jobs W
 @pytest.fixture
 def sandbox_settings() -> SandboxSettings:
     """A shop that is pulled in no time."""
-    return SandboxSettings(products=20, customers=1, limits=False)
+    settings = SandboxSettings(products=20, customers=1, limits=False)
+    settings.faults.slow_seconds = 0.5
+    return settings
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName, new_job_id
 from daemon.mirror.keys import match_key
 from daemon.sync import pushes
-from daemon.sync.explained import ExplainedValue, Explanation
-from daemon.sync.explanation import explain
-from daemon.sync.mappings import MappingState
+from daemon.sync.explanation.explain import explain
+from daemon.sync.explanation.explained import ExplainedValue, Explanation
+from daemon.sync.matching.mappings import MappingState
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 STORE = StoreName("main")

@@ -17,9 +17,9 @@ from daemon.database.pool import Connection, Database
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Counters, JobStatus, JobType
-from daemon.sync import customer_keys
-from daemon.sync.customer_matching import match_by_phones
-from daemon.sync.matching import MatchOutcome
+from daemon.sync.matching import customer_keys
+from daemon.sync.matching.customers import match_by_phones
+from daemon.sync.matching.products import MatchOutcome
 from tests.integration.match_jobs import STORE, MatchJobs, fetch_all
 
 PUT_NHANH = """

@@ -15,8 +15,8 @@ from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Counters, JobStatus, JobType
-from daemon.sync import mappings
-from daemon.sync.mappings import (
+from daemon.sync.matching import mappings
+from daemon.sync.matching.mappings import (
     MappingState,
     list_mappings,
     remove_manual,
@@ -24,7 +24,7 @@ from daemon.sync.mappings import (
     resolve_variant,
     set_manual,
 )
-from daemon.sync.matching import MatchOutcome, match_products
+from daemon.sync.matching.products import MatchOutcome, match_products
 from tests.integration.match_jobs import (
     STORE,
     MatchJobs,

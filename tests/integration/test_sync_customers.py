@@ -14,7 +14,7 @@ from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Customer
 from daemon.sandbox.shopify.writes import AppliedWrite
-from daemon.sync.customer_rules import CustomerRules
+from daemon.sync.customers.rules import CustomerRules
 from daemon.tasks import TaskRegistry
 from tests.integration.conftest import STORE, Workshop
 from tests.integration.synced_shop import after_each_call, before_each_call, check_counters

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.errors import SourceUnavailable
 from daemon.jobs.model import JobStatus, JobType
-from daemon.sync import stock_push
+from daemon.sync.products import stock_push
 from tests.integration.synced_shop import (
     SyncedShop,
     after_each_call,

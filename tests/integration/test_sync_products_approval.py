@@ -7,7 +7,8 @@ import pytest
 from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded
 from daemon.jobs.model import Job, JobStatus, JobType
-from daemon.sync import product_plan, stock_push
+from daemon.sync.products import plan as product_plan
+from daemon.sync.products import stock_push
 from daemon.tasks import sync_products
 from tests.integration.synced_shop import SyncedShop, before_each_call, check_counters, sandbox_settings, shop
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.sync.phones import NETWORK_CODES_OF_2018, phone_numbers, phones_in_note
+from daemon.sync.matching.phones import NETWORK_CODES_OF_2018, phone_numbers, phones_in_note
 
 # Decision 798/QĐ-BTTTT, written out with the zero, as people know it.
 CONVERSIONS = {

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import ProductSyncSettings
-from daemon.sync.approvals import RiskyChange
-from daemon.sync.caution import Caution, PlanOverturned, Survey
-from daemon.sync.plan_rows import END, Batch, Key, PriceRow, StockRow, Window, in_batches, plain
-from daemon.sync.price_push import is_other_product
+from daemon.sync.products.approvals import RiskyChange
+from daemon.sync.products.caution import Caution, PlanOverturned, Survey
+from daemon.sync.products.price_push import is_other_product
+from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, in_batches, plain
+from daemon.sync.products.run import Phase, Position
 from daemon.sync.pushes import PushKind
-from daemon.sync.run import Phase, Position
 
 SETTINGS = ProductSyncSettings.model_validate(
     {"locations": {"1": (2,)}, "price": "retail", "max_zeroed": 2, "max_large_price_changes": 1}

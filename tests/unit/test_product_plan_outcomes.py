@@ -6,10 +6,10 @@ import pytest
 
 from daemon.sources.shopify.models import ItemStock, VariantPrice
 from daemon.sources.shopify.writes import WriteError
-from daemon.sync.plan_rows import Key, StockRow
+from daemon.sync.products.rows import Key, StockRow
+from daemon.sync.products.settlement import STOCKED, verdict
+from daemon.sync.products.stock_decision import Decision, decide, moved
 from daemon.sync.pushes import Push, PushKind, PushResult
-from daemon.sync.settlement import STOCKED, verdict
-from daemon.sync.stock_decision import Decision, decide, moved
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
 ROWS = [StockRow(Key(number, number, 1), number, number, None, 3, 9, "because") for number in range(4)]

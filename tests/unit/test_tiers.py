@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.config import CustomerSyncSettings
 from daemon.config.settings import TierSettings
 from daemon.sources.shopify.models import Metafield
-from daemon.sync.customer_rules import CustomerRules, Metafields, spent_total, tier_of
+from daemon.sync.customers.rules import CustomerRules, Metafields, spent_total, tier_of
 
 TOTAL, TIER = "custom.total_spent", "custom.tier"
 TIERS = CustomerSyncSettings().tiers

@@ -112,7 +112,7 @@ CREATE TABLE dongbo.match_conflicts (
     PRIMARY KEY (store, kind, key)
 );
 
--- The phone numbers of customers, read by phonenumbers' rules (daemon/sync/phones.py): E.164.
+-- The phone numbers of customers, read by phonenumbers' rules (daemon/sync/matching/phones.py): E.164.
 CREATE TABLE dongbo.customer_phones (
     store       text   NOT NULL,
     side        text   NOT NULL CHECK (side IN ('nhanh', 'shopify')),

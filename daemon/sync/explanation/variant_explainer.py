@@ -7,8 +7,8 @@ from decimal import ROUND_FLOOR, Decimal
 from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
-from daemon.sync.evidence import Evidence
-from daemon.sync.explained import (
+from daemon.sync.explanation.evidence import Evidence
+from daemon.sync.explanation.explained import (
     ExplainedDepot,
     ExplainedMapping,
     ExplainedProduct,
@@ -16,12 +16,12 @@ from daemon.sync.explained import (
     ExplainedValue,
     ExplainedVariant,
 )
-from daemon.sync.mappings import MappingState
-from daemon.sync.plan_rows import plain
-from daemon.sync.product_plan import MAX_QUANTITY
+from daemon.sync.explanation.verdicts import NOTHING, Facts, moment, verdict
+from daemon.sync.matching.mappings import MappingState
+from daemon.sync.matching.variant_mappings import VariantMapping, describe
+from daemon.sync.products.plan import MAX_QUANTITY
+from daemon.sync.products.rows import plain
 from daemon.sync.pushes import PushKind, RecordedPush
-from daemon.sync.variant_mappings import VariantMapping, describe
-from daemon.sync.verdicts import NOTHING, Facts, moment, verdict
 
 SECTION = "[stores.….product_sync]"
 

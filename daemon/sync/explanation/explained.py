@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from daemon.ids import StoreName
-from daemon.sync.mappings import MappingState
+from daemon.sync.matching.mappings import MappingState
 from daemon.sync.pushes import PushKind, PushResult
 
 

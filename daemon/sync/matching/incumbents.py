@@ -1,7 +1,7 @@
 """What becomes of the mappings that are there, before anything is matched: retired, restored, moved, or kept.
 
-Works on the temporary tables of `daemon.sync.matching`. What a person has decided is retired only while a row of it is
-gone; an automatic mapping holds as long as both rows are there and share the key by which they were matched.
+Works on the temporary tables of `daemon.sync.matching.products`. What a person has decided is retired only while a row
+of it is gone; an automatic mapping holds as long as both rows are there and share the key by which they were matched.
 """
 
 from daemon.database.pool import Connection

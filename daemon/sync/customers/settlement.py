@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from daemon.sync import pushes
-from daemon.sync.customer_rules import CustomerRules, same_tags, tags_from_text
-from daemon.sync.customer_run import CustomerRun, Reading
+from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
+from daemon.sync.customers.run import CustomerRun, Reading
 from daemon.sync.pushes import Push, PushKind, PushResult, RecordedPush
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from typing import assert_never
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
-from daemon.sync.mappings import MappingState
-from daemon.sync.verdicts import moment
+from daemon.sync.explanation.verdicts import moment
+from daemon.sync.matching.mappings import MappingState
 
 # The one that holds comes first, else the last one that was.
 LATEST = """

@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
-from daemon.sync.phones import RULES, phone_numbers, phones_in_note
+from daemon.sync.matching.phones import RULES, phone_numbers, phones_in_note
 
 PAGE = 500  # customers
 SLICE = 0.003  # seconds of reading after which the event loop has its turn

@@ -16,10 +16,10 @@ from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sync.caution import Caution
-from daemon.sync.plan_rows import END, START, Batch, Key, R
-from daemon.sync.product_plan import ProductPlan
-from daemon.sync.settlement import PRICE_KINDS, STOCK_KINDS
+from daemon.sync.products.caution import Caution
+from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.rows import END, START, Batch, Key, R
+from daemon.sync.products.settlement import PRICE_KINDS, STOCK_KINDS
 
 
 class Phase(StrEnum):

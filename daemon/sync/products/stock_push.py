@@ -21,11 +21,11 @@ from daemon.mirror import levels
 from daemon.mirror.levels import Level
 from daemon.sources.shopify.writes import MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
-from daemon.sync.plan_rows import Batch, Key, StockRow
+from daemon.sync.products.rows import Batch, Key, StockRow
+from daemon.sync.products.run import SyncRun
+from daemon.sync.products.settlement import STOCKED
+from daemon.sync.products.stock_decision import Decision, decide, moved
 from daemon.sync.pushes import Push, PushKind, PushResult
-from daemon.sync.run import SyncRun
-from daemon.sync.settlement import STOCKED
-from daemon.sync.stock_decision import Decision, decide, moved
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 """All SQL that writes `dongbo.product_mappings`: what matching has found, and what people decide.
 
 One advisory lock for each store keeps them apart: whoever writes mappings holds it until the end of the transaction.
-What is read for people is in `daemon.sync.mapping_list`.
+What is read for people is in `daemon.sync.matching.mapping_list`.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import asyncpg
 from daemon.database.pool import Connection
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import StoreName
-from daemon.sync.mapping_list import (
+from daemon.sync.matching.mapping_list import (
     Mapping,
     MappingState,
     ProductChoice,

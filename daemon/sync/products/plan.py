@@ -14,7 +14,7 @@ from asyncpg import Record
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName
-from daemon.sync.plan_rows import LAST_ID, Key, PriceRow, StockRow, Window, plain
+from daemon.sync.products.rows import LAST_ID, Key, PriceRow, StockRow, Window, plain
 from daemon.sync.pushes import PushKind
 
 MAX_QUANTITY = 1_000_000_000  # Shopify documentation, inventorySetQuantities: the most that an item may have

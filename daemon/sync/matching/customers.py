@@ -9,9 +9,9 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync import conflicts
-from daemon.sync.customer_keys import Origin, Side
-from daemon.sync.matching import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
+from daemon.sync.matching import conflicts
+from daemon.sync.matching.customer_keys import Origin, Side
+from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('dongbo.customer_mappings/' || $1, 0))"
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from daemon.sync.customer_rules import CustomerRules
-from daemon.sync.customer_run import Customer
+from daemon.sync.customers.rules import CustomerRules
+from daemon.sync.customers.run import Customer
 
 SAMPLE = 50  # customers
 NO_TIER = "no tier"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.config import ProductSyncSettings
-from daemon.sync.approvals import ApprovalItem, RiskyChange
-from daemon.sync.plan_rows import PriceRow, StockRow, plain
+from daemon.sync.products.approvals import ApprovalItem, RiskyChange
+from daemon.sync.products.rows import PriceRow, StockRow, plain
 from daemon.sync.pushes import PushKind
 
 SAMPLE = 50  # changes shown with a job

@@ -9,9 +9,9 @@ from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
-from daemon.sync import evidence
-from daemon.sync.explained import Explanation, Freshness
-from daemon.sync.variant_explainer import VariantExplainer
+from daemon.sync.explanation import evidence
+from daemon.sync.explanation.explained import Explanation, Freshness
+from daemon.sync.explanation.variant_explainer import VariantExplainer
 
 MOST_VARIANTS = 20
 IDS = range(1, 2**63)

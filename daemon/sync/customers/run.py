@@ -18,9 +18,9 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page, SourceRow
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import ShopifyCustomer
-from daemon.sync.customer_plan import CustomerRow
-from daemon.sync.customer_rules import NOTHING, CustomerRules, Differences, Target
-from daemon.sync.plan_rows import plain
+from daemon.sync.customers.plan import CustomerRow
+from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Target
+from daemon.sync.products.rows import plain
 
 TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
 WHOLE = "customer"  # stands for the customer as a whole

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from daemon.sources.shopify.models import ItemStock
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, NOT_STOCKED_CODES, STALE_CODES, WriteError
-from daemon.sync.plan_rows import StockRow
+from daemon.sync.products.rows import StockRow
 from daemon.sync.pushes import PushResult
 
 GONE = "Shopify does not have the item any more: pull Shopify's products, then sync again."

@@ -21,8 +21,8 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.customer_rules import MetafieldDifference, TagDifference, tags_as_text
-from daemon.sync.customer_run import TAGS, Customer, CustomerRun, Reading
+from daemon.sync.customers.rules import MetafieldDifference, TagDifference, tags_as_text
+from daemon.sync.customers.run import TAGS, Customer, CustomerRun, Reading
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 MAX_CUSTOMERS = 25  # to push in a batch

@@ -25,9 +25,9 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.plan_rows import Batch, PriceRow, plain
+from daemon.sync.products.rows import Batch, PriceRow, plain
+from daemon.sync.products.run import SyncRun
 from daemon.sync.pushes import Push, PushKind, PushResult
-from daemon.sync.run import SyncRun
 
 BATCH = MAX_PRICE_CHANGES
 

@@ -10,10 +10,10 @@ from asyncpg import Record
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 from daemon.sync import pushes
-from daemon.sync.mapping_list import TITLE
+from daemon.sync.explanation.verdicts import Approval, LastSync
+from daemon.sync.matching.mapping_list import TITLE
+from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 from daemon.sync.pushes import PushKind, RecordedPush
-from daemon.sync.variant_mappings import VariantMapping, mappings_of
-from daemon.sync.verdicts import Approval, LastSync
 
 SHOWN_PUSHES = 5  # of each value
 KINDS = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE)

@@ -11,8 +11,8 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync import conflicts, incumbents, mappings
-from daemon.sync.incumbents import COLUMNS
+from daemon.sync.matching import conflicts, incumbents, mappings
+from daemon.sync.matching.incumbents import COLUMNS
 
 SAMPLE = 20  # rows of each kind that a dry run shows
 

@@ -1,0 +1,1 @@
+"""Totals and tiers of mapped customers: the rules, the plan, the pushes."""

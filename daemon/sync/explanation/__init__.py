@@ -1,0 +1,1 @@
+"""Why Shopify says what it says of a variant."""
