@@ -16,7 +16,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 @task(
     JobType.PULL_SHOPIFY_CUSTOMERS,
     sources=(Source.SHOPIFY,),
-    lane="shopify",
+    lane="shopify-customers",
     params=params.queried(normalise_query),
 )
 async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:

@@ -16,7 +16,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 @task(
     JobType.PULL_SHOPIFY_PRODUCTS,
     sources=(Source.SHOPIFY,),
-    lane="shopify",
+    lane="shopify-products",
     params=params.queried(normalise_query, normalise_product_filters),
 )
 async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy) -> None:

@@ -1,22 +1,20 @@
-"""The product chain: steps that are jobs, one after the other; whatever happens to one, the chain says so."""
+"""The product chain: its steps are jobs of their own, one after the other, whatever happens to it or to them."""
 
 import asyncio
-import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
-from daemon.errors import LiveJobExists
 from daemon.ids import JobId
-from daemon.jobs import queue
+from daemon.jobs import queue as queue_module
 from daemon.jobs.model import Job, JobStatus, JobType
-from daemon.jobs.store import list_jobs
-from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from tests.integration.conftest import STORE, ProductSyncOf, Workshop, running_parts
+from daemon.sandbox.server import SandboxSettings, running_sandbox
+from daemon.tasks import TaskRegistry
+from tests.integration.conftest import ProductSyncOf, Workshop, running_parts
+from tests.shop_memory import product_sync
 
 CHAIN = JobType.PRODUCT_CHAIN
 STEPS = [
@@ -26,251 +24,285 @@ STEPS = [
     JobType.MATCH_PRODUCTS,
     JobType.SYNC_PRODUCTS,
 ]
+SHOPIFY = "graphql.json"  # the end of its path
+PLACES_OF_NOBODY = """
+SELECT count(*) FROM dongbo.pgqueuer WHERE payload NOT IN (
+    SELECT convert_to(id::text, 'UTF8') FROM dongbo.background_jobs
+)
+"""
+
+# The first commit that makes a step fails, as by a server that goes away just then.
+FAIL_FIRST_COMMIT = """
+CREATE SEQUENCE public.commits;
+CREATE FUNCTION public.fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('public.commits') = 1 THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER fail_once AFTER INSERT ON dongbo.background_jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION public.fail_once();
+"""
 
 
 @pytest.fixture
 def sandbox_settings() -> SandboxSettings:
-    """A small shop."""
-    return SandboxSettings(products=12, customers=3, limits=False, quirks=False)
-
-
-def all_depots(sandbox: Sandbox, **settings: Any) -> ProductSyncSettings:
-    """Each location gets the depot that it stands for."""
-    locations = {str(place.id): (place.depot_id,) for place in sandbox.shopify.locations.values()}
-    return ProductSyncSettings(locations=locations, **settings)
+    """A small shop, where what is slow is slower than any test."""
+    settings = SandboxSettings(products=10, customers=1, limits=False)
+    settings.faults.slow_seconds = 60.0
+    return settings
 
 
 @pytest.fixture
 def product_sync_of() -> ProductSyncOf:
-    """Stock to all locations."""
-    return all_depots
+    """The store pushes stock and prices, and nobody is asked."""
+    return product_sync
 
 
-async def steps_of(workshop: Workshop, parent: Job) -> list[Job]:
+def configure(workshop: Workshop, **settings: object) -> None:
+    """Let the store push by other settings."""
+    made = product_sync(workshop.sandbox, **settings)
+    registry = workshop.parts.registry
+    stores = {name: replace(store, product_sync_settings=made) for name, store in registry.stores.items()}
+    workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+
+
+async def steps_of(workshop: Workshop, chain: Job) -> list[Job]:
     """The steps of a chain, oldest first."""
-    async with workshop.database.acquire() as connection:
-        found = await list_jobs(connection, parent=parent.id, limit=100)
-    return sorted(found, key=lambda job: job.id)
+    return (await workshop.parts.jobs.list_jobs(parent=chain.id))[::-1]
 
 
-def hold(workshop: Workshop, path: str) -> Callable[[], None]:
-    """Let calls to a source hang until the returned function is called."""
-    workshop.sandbox.faults.slow_seconds = 60.0
-    workshop.sandbox.faults.next("slow", path=path, times=1000)
+async def running_step(workshop: Workshop, chain: Job, job_type: JobType) -> Job:
+    """A step of a chain as soon as its call to the source hangs."""
 
-    def release() -> None:
-        workshop.sandbox.faults.slow_seconds = 0.0
-        workshop.sandbox.faults._script.clear()
+    def is_hanging(job: Job) -> bool:
+        return any(step["type"] == job_type and step["job_id"] for step in job.metadata.get("steps", ()))
 
-    return release
-
-
-async def first_step(workshop: Workshop, parent: JobId, job_type: JobType, status: JobStatus) -> Job:
-    """The step of a type, as soon as it has a status."""
-    with workshop.parts.hub.subscribe() as news:
-        while True:
-            for step in await steps_of(workshop, await workshop.parts.jobs.get(parent)):
-                if step.type is job_type and step.status is status:
-                    return step
-            async with asyncio.timeout(20):
-                await news.take()
+    shown = await workshop.wait(chain.id, is_hanging)
+    (step_id,) = [JobId(step["job_id"]) for step in shown.metadata["steps"] if step["type"] == job_type]
+    await until(lambda: workshop.sandbox.faults.counts.total() > 0)
+    return await workshop.wait(step_id, lambda job: job.status is JobStatus.RUNNING)
 
 
-async def test_the_steps_run_one_after_the_other(workshop: Workshop) -> None:
-    """Each is a job of its own that names its parent; none begins before the one before it has ended."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something in this process."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def shown_steps(chain: Job) -> list[tuple[str, str | None]]:
+    """Types and states of the steps as people see them."""
+    return [(step["type"], step["status"]) for step in chain.metadata["steps"]]
+
+
+async def test_steps_are_jobs_one_after_the_other(workshop: Workshop) -> None:
+    """Each step is a visible job with its parent's id, made when the one before it has ended; a step counts as a row of
+    the chain: updated where it has written anything, else skipped."""
     chain = await workshop.completed(CHAIN)
     steps = await steps_of(workshop, chain)
     assert [step.type for step in steps] == STEPS
     assert {step.status for step in steps} == {JobStatus.COMPLETED}
-    assert {(step.parent_id, step.trigger, step.store) for step in steps} == {(chain.id, chain.trigger, STORE)}
-    for before, after in itertools.pairwise(steps):
+    for before, after in zip(steps, steps[1:], strict=False):
         assert before.completed_at is not None
         assert before.completed_at <= after.created_at
-    assert [(step["type"], step["job_id"], step["status"]) for step in chain.metadata["steps"]] == [
-        (step.type, str(step.id), "COMPLETED") for step in steps
-    ]
-
-
-async def test_a_chain_counts_its_steps(workshop: Workshop) -> None:
-    """A step that has written something counts as updated, one that found nothing to do as skipped."""
-    await workshop.completed(CHAIN)
-    chain = await workshop.completed(CHAIN)
-    wrote = [step for step in await steps_of(workshop, chain) if step.successful]
-    assert (chain.total, chain.processed) == (5, 5)
-    assert (chain.updated, chain.skipped, chain.failed) == (len(wrote), 5 - len(wrote), 0)
-    assert chain.skipped >= 3
+    assert (chain.total, chain.processed, chain.failed) == (5, 5, 0)
+    assert chain.updated == sum(step.successful > 0 for step in steps) > 2
+    assert shown_steps(chain) == [(step, "COMPLETED") for step in STEPS]
+    assert [step["job_id"] for step in chain.metadata["steps"]] == [str(step.id) for step in steps]
+    again = await workshop.completed(CHAIN)
+    assert (again.processed, (await steps_of(workshop, again))[-1].updated) == (5, 0)
 
 
 async def test_products_may_be_left_out(workshop: Workshop) -> None:
-    """Then only stock is pulled; products are matched and pushed as they were last pulled."""
+    """Without `pull_products` only stock is pulled, and only from Nhanh.vn."""
     await workshop.completed(CHAIN)
     chain = await workshop.completed(CHAIN, pull_products=False)
-    kept = [JobType.PULL_NHANH_INVENTORY, JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS]
-    assert [step.type for step in await steps_of(workshop, chain)] == kept
-    assert chain.total == 3
+    assert [step.type for step in await steps_of(workshop, chain)] == [STEPS[0], *STEPS[3:]]
+    assert (chain.total, chain.processed) == (3, 3)
 
 
-async def test_what_changes_at_nhanh_appears_at_shopify(workshop: Workshop) -> None:
-    """Stock sold at the till is on sale no longer, by one chain."""
-    await workshop.completed(CHAIN)
-    rows = await workshop.rows(
-        "SELECT mapping.nhanh_id, mapping.variant_id FROM dongbo.product_mappings AS mapping "
-        "JOIN dongbo.shopify_variants AS variant ON variant.id = mapping.variant_id WHERE variant.tracked LIMIT 1"
-    )
-    nhanh, shopify = workshop.sandbox.nhanh, workshop.sandbox.shopify
-    place = next(iter(shopify.locations.values()))
-    nhanh.change_stock(rows[0]["nhanh_id"], place.depot_id, 71)
-    await workshop.completed(CHAIN)
-    level = shopify.variants[rows[0]["variant_id"]].level_at(place.id)
-    assert level is not None
-    assert level.available == 71
-
-
-async def test_a_failing_step_ends_the_chain(workshop: Workshop) -> None:
-    """With a sentence that names the step and its reason; what is behind it does not begin; the next run is clean."""
-    workshop.sandbox.shopify.scopes = frozenset({"read_inventory"})
+async def test_failing_step_ends_the_chain(workshop: Workshop) -> None:
+    """A step that a source refuses ends the chain with a sentence of which and why; no later step begins, and the next
+    run starts from the first step."""
+    shop = workshop.sandbox.shopify
+    token, shop.token = shop.token, "another"
     chain = await workshop.run(CHAIN)
+    steps = await steps_of(workshop, chain)
     assert chain.status is JobStatus.FAILED
-    assert chain.error is not None
-    assert "Step 3 of 5, PULL_SHOPIFY_PRODUCTS, did not complete" in chain.error
-    assert "access scope" in chain.error
-    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:3]
-    assert [step["status"] for step in chain.metadata["steps"]] == ["COMPLETED", "COMPLETED", "FAILED", None, None]
-    workshop.sandbox.shopify.scopes = frozenset({"write_inventory", "write_products", "read_locations"})
-    again = await workshop.completed(CHAIN)
-    assert [step.type for step in await steps_of(workshop, again)] == STEPS
+    assert [(step.type, step.status) for step in steps] == [
+        *((step, JobStatus.COMPLETED) for step in STEPS[:2]),
+        (STEPS[2], JobStatus.FAILED),
+    ]
+    assert chain.error == (
+        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, did not complete (job {steps[2].id}): {steps[2].error}"
+    )
+    assert "access token" in chain.error
+    assert shown_steps(chain)[2:] == [(STEPS[2], "FAILED"), (STEPS[3], None), (STEPS[4], None)]
+    shop.token = token
+    following = await workshop.completed(CHAIN)
+    assert [step.type for step in await steps_of(workshop, following)] == STEPS
+    assert len(await steps_of(workshop, chain)) == 3
 
 
-async def test_a_failed_chain_that_is_retried_goes_on_with_its_failed_step(workshop: Workshop) -> None:
-    """The steps before it stand."""
-    scopes = workshop.sandbox.shopify.scopes
-    workshop.sandbox.shopify.scopes = frozenset({"read_inventory"})
+async def test_retried_chain_goes_on_with_the_step_that_failed(workshop: Workshop) -> None:
+    """What has completed before is not done again."""
+    shop = workshop.sandbox.shopify
+    token, shop.token = shop.token, "another"
+    failed = await workshop.run(CHAIN)
+    shop.token = token
+    await workshop.parts.jobs.retry(failed.id)
+    chain = await workshop.wait(failed.id)
+    assert (chain.status, chain.processed) == (JobStatus.COMPLETED, 5)
+    assert [step.type for step in await steps_of(workshop, chain)] == [*STEPS[:3], *STEPS[2:]]
+    assert shown_steps(chain) == [(step, "COMPLETED") for step in STEPS]
+
+
+async def test_step_that_waits_for_approval_ends_the_chain(workshop: Workshop) -> None:
+    """The chain does not wait for a person: it ends and says who is asked; approved, the step completes by itself."""
+    await workshop.completed(CHAIN)
+    configure(workshop, max_zeroed=0)
+    await sell_out(workshop)
     chain = await workshop.run(CHAIN)
-    workshop.sandbox.shopify.scopes = scopes
-    await workshop.parts.jobs.retry(chain.id)
-    ended = await workshop.wait(chain.id)
-    assert ended.status is JobStatus.COMPLETED
-    assert [step.type for step in await steps_of(workshop, ended)] == [*STEPS[:3], *STEPS[2:]]
-    assert ended.processed == 5
+    waiting = (await steps_of(workshop, chain))[-1]
+    assert (chain.status, waiting.type) == (JobStatus.FAILED, JobType.SYNC_PRODUCTS)
+    assert waiting.status is JobStatus.AWAITING_APPROVAL
+    assert chain.error is not None
+    assert chain.error.startswith("Step 5 of 5, SYNC_PRODUCTS, waits for a person: This sync would set ")
+    assert str(waiting.id) in chain.error
+    assert shown_steps(chain)[-1] == (JobType.SYNC_PRODUCTS, "AWAITING_APPROVAL")
+    written = len(workshop.sandbox.shopify.writes)
+    await workshop.parts.jobs.approve(waiting.id)
+    done = await workshop.wait(waiting.id)
+    assert (done.status, done.updated) == (JobStatus.COMPLETED, 1), done.error
+    assert len(workshop.sandbox.shopify.writes) == written + 1
+    assert (await workshop.parts.jobs.get(chain.id)).status is JobStatus.FAILED
 
 
-class TestApproval:
-    """A step that waits for a person."""
-
-    @pytest.fixture
-    def product_sync_of(self) -> ProductSyncOf:
-        """A single item that would be set to zero needs an approval."""
-        return lambda sandbox: all_depots(sandbox, max_zeroed=0)
-
-    async def test_it_ends_the_chain_and_goes_on_by_itself(self, workshop: Workshop) -> None:
-        """The chain says whom it waits for; an approval lets the step complete, and the next chain run."""
-        for variant in workshop.sandbox.shopify.variants.values():
-            workshop.sandbox.shopify.change_stock(variant.id, 5)
-        for product in list(workshop.sandbox.nhanh.products.values()):
-            for depot in product.stock:
-                workshop.sandbox.nhanh.change_stock(product.id, depot, 0)
-        chain = await workshop.run(CHAIN)
-        sync = (await steps_of(workshop, chain))[-1]
-        assert (chain.status, sync.status) == (JobStatus.FAILED, JobStatus.AWAITING_APPROVAL)
-        assert chain.error is not None
-        assert "Step 5 of 5, SYNC_PRODUCTS, waits for a person" in chain.error
-        assert str(sync.id) in chain.error
-        assert workshop.sandbox.shopify.writes == []
-        await workshop.parts.jobs.approve(sync.id)
-        ended = await workshop.wait(sync.id)
-        assert ended.status is JobStatus.COMPLETED
-        assert {write.after for write in workshop.sandbox.shopify.writes} == {0}
-        await workshop.completed(CHAIN)
+async def test_rejected_step_changes_nothing_and_is_asked_for_again(workshop: Workshop) -> None:
+    """After a rejection the next chain looks anew, and asks anew."""
+    await workshop.completed(CHAIN)
+    configure(workshop, max_zeroed=0)
+    await sell_out(workshop)
+    first = (await steps_of(workshop, await workshop.run(CHAIN)))[-1]
+    await workshop.parts.jobs.reject(first.id)
+    written = len(workshop.sandbox.shopify.writes)
+    second = (await steps_of(workshop, await workshop.run(CHAIN)))[-1]
+    assert second.status is JobStatus.AWAITING_APPROVAL
+    assert (await workshop.parts.jobs.get(first.id)).status is JobStatus.CANCELLED
+    assert len(workshop.sandbox.shopify.writes) == written
 
 
-async def test_cancelling_a_chain_cancels_its_step(workshop: Workshop) -> None:
-    """Both stop at once, though the source hangs; nothing behind begins."""
-    release = hold(workshop, "product/inventory")
+async def sell_out(workshop: Workshop) -> None:
+    """Nothing is left at Nhanh.vn of one product that Shopify has in stock at the first location."""
+    shopify, nhanh = workshop.sandbox.shopify, workshop.sandbox.nhanh
+    location = min(shopify.locations)
+    rows = await workshop.rows("SELECT variant_id, nhanh_id FROM dongbo.product_mappings WHERE retired_at IS NULL")
+    for row in sorted(rows):
+        level = shopify.variants[row["variant_id"]].level_at(location)
+        if level is not None and level.available > 0:
+            for depot in product_sync(workshop.sandbox).depots_of[location]:
+                nhanh.change_stock(row["nhanh_id"], depot, 0)
+            return
+    raise AssertionError("nothing is in stock")
+
+
+async def test_cancelling_the_chain_cancels_the_running_step(workshop: Workshop) -> None:
+    """Both end at once, though the source gives no answer; no later step begins."""
+    workshop.sandbox.faults.next("slow", path=SHOPIFY)
     chain = await workshop.submit(CHAIN)
-    await first_step(workshop, chain.id, JobType.PULL_NHANH_INVENTORY, JobStatus.RUNNING)
+    step = await running_step(workshop, chain, JobType.PULL_SHOPIFY_PRODUCTS)
     await workshop.parts.jobs.cancel(chain.id)
-    ended = await workshop.wait(chain.id)
-    (step,) = await steps_of(workshop, ended)
-    cancelled = await workshop.wait(step.id)
-    release()
-    assert (ended.status, cancelled.status) == (JobStatus.CANCELLED, JobStatus.CANCELLED)
+    async with asyncio.timeout(5):
+        assert (await workshop.wait(step.id)).status is JobStatus.CANCELLED
+        assert (await workshop.wait(chain.id)).status is JobStatus.CANCELLED
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:3]
+    assert (await workshop.completed(CHAIN)).processed == 5
 
 
-async def test_a_step_that_a_person_cancels_ends_the_chain(workshop: Workshop) -> None:
-    """With a sentence that says so."""
-    release = hold(workshop, "product/inventory")
+async def test_cancelled_step_ends_the_chain(workshop: Workshop) -> None:
+    """Who cancels a step stops the chain, and no other step begins."""
+    workshop.sandbox.faults.next("slow", path=SHOPIFY)
     chain = await workshop.submit(CHAIN)
-    step = await first_step(workshop, chain.id, JobType.PULL_NHANH_INVENTORY, JobStatus.RUNNING)
+    step = await running_step(workshop, chain, JobType.PULL_SHOPIFY_PRODUCTS)
     await workshop.parts.jobs.cancel(step.id)
     ended = await workshop.wait(chain.id)
-    release()
     assert ended.status is JobStatus.FAILED
-    assert ended.error is not None
-    assert "was cancelled" in ended.error
+    assert ended.error == (
+        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, was cancelled (job {step.id}), so the steps behind it did not begin."
+    )
+    assert len(await steps_of(workshop, chain)) == 3
 
 
-async def test_another_job_of_a_step_s_type_is_waited_for(workshop: Workshop) -> None:
-    """It is neither adopted nor cancelled: it may have begun before what this chain is there for."""
-    release = hold(workshop, "product/inventory")
-    other = await workshop.submit(JobType.PULL_NHANH_INVENTORY)
+async def test_foreign_job_is_waited_for(workshop: Workshop) -> None:
+    """Somebody's own pull of the same kind may have begun before the change that the chain is there for: the chain lets
+    it end, neither takes it for its step nor cancels it, and then has its own."""
+    workshop.sandbox.faults.slow_seconds = 0.5
+    workshop.sandbox.faults.next("slow", path=SHOPIFY)
+    foreign = await workshop.submit(JobType.PULL_SHOPIFY_PRODUCTS)
+    chain = await workshop.completed(CHAIN)
+    own = (await steps_of(workshop, chain))[2]
+    foreign = await workshop.parts.jobs.get(foreign.id)
+    assert (foreign.status, foreign.parent_id) == (JobStatus.COMPLETED, None)
+    assert own.type is foreign.type
+    assert foreign.completed_at is not None
+    assert foreign.completed_at <= own.created_at
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS
+
+
+async def test_cancelled_chain_leaves_a_foreign_job_alone(workshop: Workshop) -> None:
+    """A chain that waits for somebody's job is cancelled by itself."""
+    workshop.sandbox.faults.next("slow", path=SHOPIFY)
+    foreign = await workshop.submit(JobType.PULL_SHOPIFY_PRODUCTS)
+    await until(lambda: workshop.sandbox.faults.counts.total() > 0)
     chain = await workshop.submit(CHAIN)
-    with workshop.parts.hub.subscribe() as news:
-        while (await workshop.parts.jobs.get(chain.id)).status is not JobStatus.RUNNING:
-            await news.take()
-    assert await steps_of(workshop, chain) == []
-    release()
-    await workshop.parts.jobs.cancel(other.id)
-    ended = await workshop.wait(chain.id)
-    assert ended.status is JobStatus.COMPLETED
-    assert [step.type for step in await steps_of(workshop, ended)] == STEPS
-    assert other.id not in {step.id for step in await steps_of(workshop, ended)}
-
-
-async def test_there_is_one_chain_of_a_store_at_a_time(workshop: Workshop) -> None:
-    """A fire while the last chain runs is answered with that one."""
-    release = hold(workshop, "product/inventory")
-    chain = await workshop.submit(CHAIN)
-    with pytest.raises(LiveJobExists):
-        await workshop.submit(CHAIN)
-    release()
+    await workshop.wait(chain.id, lambda job: job.processed == 2)
     await workshop.parts.jobs.cancel(chain.id)
-    await workshop.wait(chain.id)
+    async with asyncio.timeout(5):
+        assert (await workshop.wait(chain.id)).status is JobStatus.CANCELLED
+    assert (await workshop.parts.jobs.get(foreign.id)).status is JobStatus.RUNNING
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:2]
+    await workshop.parts.jobs.cancel(foreign.id)
 
 
-async def test_a_daemon_that_stops_goes_on_with_the_same_step(
-    database: Database, sandbox_settings: SandboxSettings
-) -> None:
-    """Stopped in the middle of a step, both jobs go back to the queue; after the next start no step is run twice."""
+async def test_chain_goes_on_after_a_restart(database: Database, sandbox_settings: SandboxSettings) -> None:
+    """Rule 9: a stop in the middle of a step puts both back, and the next daemon goes on with the same step."""
     async with running_sandbox(sandbox_settings) as sandbox:
-        async with running_parts(database, sandbox, product_sync=all_depots) as parts:
-            first = Workshop(parts, sandbox)
-            release = hold(first, "product/inventory")
-            chain = await first.submit(CHAIN)
-            step = await first_step(first, chain.id, JobType.PULL_NHANH_INVENTORY, JobStatus.RUNNING)
-        release()
-        stopped = await steps_of(first, chain)
-        assert [(job.id, job.status) for job in stopped] == [(step.id, JobStatus.PENDING)]
-        async with running_parts(database, sandbox, product_sync=all_depots) as parts:
-            second = Workshop(parts, sandbox)
-            ended = await second.wait(chain.id)
-            assert ended.status is JobStatus.COMPLETED
-            assert [job.type for job in await steps_of(second, ended)] == STEPS
+        async with running_parts(database, sandbox, product_sync=product_sync) as parts:
+            workshop = Workshop(parts, sandbox)
+            sandbox.faults.next("slow", path=SHOPIFY)
+            chain = await workshop.submit(CHAIN)
+            step = await running_step(workshop, chain, JobType.PULL_SHOPIFY_PRODUCTS)
+        stopped = await workshop.rows("SELECT id, status, attempt FROM dongbo.background_jobs ORDER BY id DESC")
+        assert {row["id"]: (row["status"], row["attempt"]) for row in stopped if row["status"] != "COMPLETED"} == {
+            chain.id: ("PENDING", 0),
+            step.id: ("PENDING", 0),
+        }
+        async with running_parts(database, sandbox, product_sync=product_sync) as parts:
+            workshop = Workshop(parts, sandbox)
+            ended = await workshop.wait(chain.id)
+            assert (ended.status, ended.processed) == (JobStatus.COMPLETED, 5), ended.error
+            steps = await steps_of(workshop, chain)
+            assert [one.type for one in steps] == STEPS, "no step twice"
+            assert steps[2].id == step.id
 
 
-async def test_a_step_is_noted_with_its_making(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the note of a step can't be committed, there is no step either: none is ever orphaned or run twice."""
-    enqueue, failures = queue.enqueue, [1]
+@pytest.fixture
+async def failing_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The first transaction that makes a step fails at its very end; the queue is looked at often for the retry."""
+    monkeypatch.setattr(queue_module, "POLL_INTERVAL", queue_module.BUSY_POLL_INTERVAL / 10)
+    async with database.acquire() as connection:
+        await connection.execute(FAIL_FIRST_COMMIT)
+    yield
 
-    async def fail_once(connection: Any, job_id: JobId, lane: queue.Lane, *rest: Any) -> None:
-        await enqueue(connection, job_id, lane, *rest)
-        if lane == f"{STORE}/nhanh-inventory" and failures.pop():
-            raise ConnectionResetError("on purpose")
 
-    failures.insert(0, 0)
-    monkeypatch.setattr(queue, "enqueue", fail_once)
-    chain = await workshop.run(CHAIN)
-    monkeypatch.undo()
+@pytest.mark.usefixtures("failing_commit")
+async def test_step_is_made_and_noted_in_one_transaction(workshop: Workshop) -> None:
+    """A step of which the chain would not know does not exist: not as a job, and not in the queue either."""
+    chain = await workshop.completed(CHAIN)
+    assert chain.attempt == 1, "the pages of the second run were progress"
+    assert await workshop.value("SELECT last_value FROM public.commits") == 6, "the first one was tried twice"
     steps = await steps_of(workshop, chain)
-    assert chain.status is JobStatus.COMPLETED
     assert [step.type for step in steps] == STEPS
-    assert UUID(chain.metadata["steps"][0]["job_id"]) == steps[0].id
+    jobs: list[Any] = await workshop.rows("SELECT id FROM dongbo.background_jobs")
+    assert {row["id"] for row in jobs} == {chain.id, *(step.id for step in steps)}
+    assert await workshop.value(PLACES_OF_NOBODY) == 0

@@ -1,0 +1,515 @@
+"""Rule 12: after any history of changes, pulls, syncs, faults and crashes, when all is quiet Shopify equals Nhanh.vn.
+
+A history is a list of steps, each with a seed of its own, so that any part of the list is a history, too: a failing one
+is printed, and can be shortened by leaving out steps. `DONGBO_TEST_SEED` runs one history more, of that seed.
+"""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+from daemon.database.pool import open_database
+from daemon.errors import DongboError, InvalidTransition, LiveJobExists
+from daemon.ids import JobId
+from daemon.jobs import queue as queue_module
+from daemon.jobs import runner
+from daemon.jobs.context import StopReason
+from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.sandbox.faults import Fault
+from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from daemon.sandbox.shopify.idempotency import IdempotencyProblem
+from daemon.sources.http import open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sync.products import stock_push
+from daemon.wiring import Parts
+from tests.integration.conftest import STORE, running_parts
+from tests.shop_memory import ShopMemory, product_sync
+from tests.sync_ledger import WATCH, check_quiet
+
+T = TypeVar("T")
+
+STEPS = 45
+PATIENCE = 30.0  # seconds for one job
+WRITES = ("set_stock", "activate_item", "set_prices")
+READS = ("stock_levels", "variant_prices")
+LIVE = "SELECT id FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING') ORDER BY parent_id IS NULL, id"
+WAITING = "SELECT id FROM dongbo.background_jobs WHERE status = 'AWAITING_APPROVAL'"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens; the seed decides how."""
+
+    kind: str
+    seed: int
+
+
+WEIGHTS = {
+    "change": 14,
+    "ambush": 10,
+    "chain": 9,
+    "sync": 5,
+    "pull_shopify": 2,
+    "pull_inventory": 2,
+    "pull_nhanh": 1,
+    "match": 1,
+    "decide": 1,
+    "faults": 2,
+    "calm": 2,
+    "hide_depots": 1,
+    "show_depots": 2,
+    "deliver": 2,
+    "die": 1,
+}
+
+
+def make_history(seed: int, length: int = STEPS) -> list[Step]:
+    """The steps of a seed."""
+    chance = random.Random(seed)
+    kinds = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=length)
+    return [Step(kind, chance.randrange(10**6)) for kind in kinds]
+
+
+class MachineDied(Exception):
+    """The daemon was cut off while something was asked of it."""
+
+
+class Machine:
+    """A daemon's parts that can be cut off at any moment, as by `kill -9`, and started again."""
+
+    def __init__(self, database_url: str, sandbox: Sandbox, settings: dict[str, object]) -> None:
+        self._database_url = database_url
+        self._sandbox = sandbox
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+        self._cut_off: Callable[[], None] = lambda: None
+        self.parts: Parts
+        self.died = asyncio.Event()
+        self.deaths = 0
+
+    async def start(self) -> None:
+        """Start it, wherever its predecessor has left off."""
+        self.died.clear()
+        started: asyncio.Future[Parts] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(started), name="machine")
+        await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            self._task.result()
+        self.parts = await started
+
+    def die(self) -> None:
+        """No word to the database from this moment on."""
+        if not self.died.is_set():
+            self.deaths += 1
+            self.died.set()
+            self._cut_off()
+
+    async def stop(self) -> None:
+        """Wait until it is gone."""
+        self.die()
+        if self._task is not None:
+            async with asyncio.timeout(20):
+                await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def alive(self) -> Parts:
+        """Its parts, started anew if they have died."""
+        if self.died.is_set() or self._task is None:
+            await self.stop()
+            await self.start()
+        return self.parts
+
+    async def unless_dead(self, work: Awaitable[T]) -> T:
+        """The result of something that needs a living daemon; raises MachineDied."""
+        task, death = asyncio.ensure_future(work), asyncio.create_task(self.died.wait())
+        try:
+            await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
+            if not self.died.is_set():
+                return await task
+        finally:
+            for one in (task, death):
+                one.cancel()
+            await asyncio.gather(task, death, return_exceptions=True)
+        raise MachineDied
+
+    async def _run(self, started: "asyncio.Future[Parts]") -> None:
+        async with (
+            open_database(self._database_url, application_name="machine") as database,
+            running_parts(
+                database, self._sandbox, product_sync=lambda sandbox: product_sync(sandbox, **self._settings)
+            ) as parts,
+        ):
+            task = asyncio.current_task()
+            assert task is not None
+
+            def cut_off() -> None:
+                database.pool.terminate()
+                # Else they would go on in the hope that the database comes back; there is none to write to any more.
+                parts.queue.stop()
+                parts.runner.stop_all(StopReason.SHUTDOWN)
+                task.cancel()
+
+            self._cut_off = cut_off
+            started.set_result(parts)
+            await asyncio.Event().wait()
+
+
+@dataclass
+class Ambush:
+    """What happens at the n-th call of some methods of the client from now on, before it or after its answer."""
+
+    methods: tuple[str, ...]
+    calls: int
+    is_after: bool
+    act: str
+    seed: int
+
+
+@dataclass
+class Mislaid:
+    """A call that is still on its way when its sender has died."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class History:
+    """Lives through steps on one shop and one database."""
+
+    def __init__(self, machine: Machine, memory: ShopMemory, connection: asyncpg.Connection) -> None:
+        self.machine = machine
+        self.memory = memory
+        self.faults = memory.sandbox.faults
+        self.connection = connection
+        self.ambushes: list[Ambush] = []
+        self.mislaid: list[Mislaid] = []
+        self.sprung: list[str] = []
+
+    async def live(self, steps: Sequence[Step]) -> None:
+        """One step after the other."""
+        for step in steps:
+            await getattr(self, f"step_{step.kind}")(random.Random(step.seed))
+
+    async def become_quiet(self) -> None:
+        """Nothing happens any more, and two chains come to their end; the second one finds nothing to do."""
+        self.calm()
+        self.ambushes.clear()
+        self.memory.nhanh.depot_ids = ()
+        await self._deliver_all()
+        for row in await self.connection.fetch(LIVE):
+            await self.finished(JobId(row["id"]))
+        for job_type in (JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS):
+            await self.completed(job_type, full=True)
+        await self.settled_chain()
+        written = len(self.memory.journal)
+        await self.settled_chain()
+        assert self.memory.journal[written:] == [], "with nothing changed nothing is written"
+
+    async def settled_chain(self) -> None:
+        """A chain that completes, whatever has to be approved for it."""
+        job = await self.job(JobType.PRODUCT_CHAIN)
+        waiting = await self.connection.fetch(WAITING)
+        for row in waiting:
+            approved = await self.approved(JobId(row["id"]))
+            assert approved.status is JobStatus.COMPLETED, approved.error
+        assert waiting or job.status is JobStatus.COMPLETED, job.error
+
+    async def job(self, job_type: JobType, **params: Any) -> Job:
+        """A job when it has ended or waits, however often the daemon dies meanwhile; perhaps one that was live."""
+        request = JobRequest(job_type, STORE, JobTrigger.API, params)
+        try:
+            job_id = (await self.asked(lambda parts: parts.jobs.submit(request))).id
+        except LiveJobExists as live:
+            job_id = live.job_id
+        return await self.finished(job_id)
+
+    async def completed(self, job_type: JobType, **params: Any) -> None:
+        """A job that succeeds."""
+        job = await self.job(job_type, **params)
+        assert job.status is JobStatus.COMPLETED, job.error
+
+    async def finished(self, job_id: JobId) -> Job:
+        """A job when it is no longer live."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.asked(lambda parts: _not_live(parts, job_id))
+
+    async def approved(self, job_id: JobId) -> Job:
+        """A job that waits, when it has carried out what it asked about."""
+        await self.asked(lambda parts: parts.jobs.approve(job_id))
+        return await self.finished(job_id)
+
+    async def asked(self, question: Callable[[Parts], Awaitable[T]]) -> T:
+        """The answer of a living daemon, the next one if need be."""
+        while True:
+            parts = await self.machine.alive()
+            try:
+                return await self.machine.unless_dead(question(parts))
+            except MachineDied:
+                continue
+
+    # Steps
+
+    async def step_change(self, chance: random.Random) -> None:
+        for _ in range(chance.randrange(1, 6)):
+            self.change(chance)
+
+    async def step_ambush(self, chance: random.Random) -> None:
+        acts = ("foreign", "foreign", "change", "die", "die", "mislay", "lose_database", "cancel", "fault", "used_key")
+        act = chance.choice(acts)
+        methods = READS if chance.random() < 0.2 else WRITES
+        calls, is_after = chance.choice((1, 1, 2, 3, 5)), chance.random() < 0.5
+        self.ambushes.append(Ambush(methods, calls, is_after, act, chance.randrange(10**6)))
+
+    async def step_sync(self, chance: random.Random) -> None:
+        await self.job(JobType.SYNC_PRODUCTS, **({"dry_run": True} if chance.random() < 0.1 else {}))
+
+    async def step_chain(self, chance: random.Random) -> None:
+        await self.job(JobType.PRODUCT_CHAIN, pull_products=chance.random() < 0.7)
+
+    async def step_pull_shopify(self, chance: random.Random) -> None:
+        await self.job(JobType.PULL_SHOPIFY_PRODUCTS, full=chance.random() < 0.5)
+
+    async def step_pull_inventory(self, chance: random.Random) -> None:
+        await self.job(JobType.PULL_NHANH_INVENTORY, full=chance.random() < 0.5)
+
+    async def step_pull_nhanh(self, chance: random.Random) -> None:
+        await self.job(JobType.PULL_NHANH_PRODUCTS, full=chance.random() < 0.5)
+
+    async def step_match(self, _: random.Random) -> None:
+        await self.job(JobType.MATCH_PRODUCTS)
+
+    async def step_decide(self, chance: random.Random) -> None:
+        for row in await self.connection.fetch(WAITING):
+            job_id = JobId(row["id"])
+            if chance.random() < 0.3:
+                await self.asked(lambda parts, job_id=job_id: parts.jobs.reject(job_id))  # type: ignore[misc]
+            else:
+                await self.approved(job_id)
+
+    async def step_faults(self, chance: random.Random) -> None:
+        for fault in (Fault.ERROR_500, Fault.NONSENSE, Fault.RESET, Fault.TRUNCATED, Fault.CUT_OFF, Fault.SLOW):
+            setattr(self.faults, fault.value, chance.choice((0.0, 0.0, 0.05, 0.15)))
+
+    async def step_calm(self, _: random.Random) -> None:
+        self.calm()
+
+    async def step_hide_depots(self, chance: random.Random) -> None:
+        depots = [depot.id for depot in self.memory.nhanh.depots]
+        self.memory.nhanh.depot_ids = chance.sample(depots, k=chance.randrange(1, len(depots)))
+
+    async def step_show_depots(self, _: random.Random) -> None:
+        self.memory.nhanh.depot_ids = ()
+
+    async def step_deliver(self, _: random.Random) -> None:
+        await self._deliver_all()
+
+    async def step_die(self, _: random.Random) -> None:
+        self.machine.die()
+
+    def change(self, chance: random.Random) -> None:
+        """A change of either shop."""
+        self.memory.changes[chance.choice(list(self.memory.changes))](chance)
+
+    def calm(self) -> None:
+        """No more faults."""
+        for fault in Fault:
+            setattr(self.faults, fault.value, 0.0)
+
+    # Ambushes
+
+    async def passing(self, method: str, call: Mislaid, *, is_after: bool) -> None:
+        """A call is about to be sent, or was answered: whoever lies in wait for it strikes."""
+        for ambush in list(self.ambushes):
+            if method not in ambush.methods or is_after is not ambush.is_after:
+                continue
+            ambush.calls -= 1
+            if ambush.calls <= 0:
+                self.ambushes.remove(ambush)
+                self.sprung.append(f"{ambush.act} {'after' if is_after else 'before'} {method}")
+                await self._strike(ambush, call)
+
+    async def _strike(self, ambush: Ambush, call: Mislaid) -> None:
+        chance = random.Random(ambush.seed)
+        match ambush.act:
+            case "foreign":
+                self._interfere(chance, call)
+            case "change":
+                self.change(chance)
+            case "die" | "mislay":
+                if ambush.act == "mislay" and call.method in WRITES and not ambush.is_after:
+                    self.mislaid.append(call)
+                self.machine.die()
+                raise asyncio.CancelledError("the daemon is dead")
+            case "lose_database":
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+            case "cancel":
+                await self._cancel(chance)
+            case "fault":
+                faults = (Fault.RESET, Fault.TRUNCATED, Fault.CUT_OFF, Fault.ERROR_500, Fault.SLOW)
+                self.faults.next(chance.choice(faults), path="graphql.json", times=chance.choice((1, 2)))
+            case "used_key":
+                self.memory.shopify.idempotency.refuse_next(chance.choice(list(IdempotencyProblem)))
+
+    def _interfere(self, chance: random.Random, call: Mislaid) -> None:
+        """Somebody else changes at Shopify just what the call is about."""
+        memory, shopify = self.memory, self.memory.shopify
+        if call.method == "set_stock":
+            change = chance.choice(call.arguments[0])
+            variant = shopify.inventory_items.get(change.item_id)
+            if variant is None or variant.level_at(change.location_id) is None:
+                return
+            match chance.choice(("other", "same", "back", "unstock", "delete")):
+                case "other":
+                    memory.set_level(variant, change.location_id, change.quantity + 3)
+                case "same":
+                    memory.set_level(variant, change.location_id, change.quantity)
+                case "back":
+                    memory.set_level(variant, change.location_id, change.expected)
+                case "unstock":
+                    memory.stop_stocking(variant, change.location_id)
+                case "delete":
+                    shopify.delete_variant(variant.id)
+        elif call.method == "set_prices":
+            variant = shopify.variants.get(chance.choice(call.arguments[1]).variant_id)
+            if variant is not None:
+                memory.set_prices(variant, variant.price + 1_000, None)
+        else:
+            self.change(chance)
+
+    async def _cancel(self, chance: random.Random) -> None:
+        row = chance.choice(await self.connection.fetch(LIVE))
+        try:
+            await self.machine.parts.jobs.cancel(JobId(row["id"]))
+        except InvalidTransition:
+            return
+
+    async def _deliver_all(self) -> None:
+        """What was still on its way when its sender died arrives after all."""
+        sandbox = self.memory.sandbox
+        async with open_session() as session:
+            client = ShopifyClient(
+                session,
+                shop=sandbox.shopify.shop,
+                access_token=sandbox.shopify.token,
+                base_url=sandbox.shopify_url,
+                limits=LimiterRegistry(None),
+            )
+            while self.mislaid:
+                call = self.mislaid.pop(0)
+                try:
+                    await _original(call.method)(client, *call.arguments, **call.keywords | {"meter": CallMeter()})
+                except DongboError:
+                    continue
+
+
+_ORIGINALS = {method: getattr(ShopifyClient, method) for method in WRITES + READS}
+
+
+def _original(method: str) -> Callable[..., Awaitable[Any]]:
+    return _ORIGINALS[method]
+
+
+async def _not_live(parts: Parts, job_id: JobId) -> Job:
+    with parts.hub.subscribe() as events:
+        while True:
+            job = await parts.jobs.get(job_id)
+            if not job.status.is_live:
+                return job
+            await events.take()
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that is looked at often, for jobs that are put back; no patience with a database that is gone for good;
+    small batches, so that a sync has many pages."""
+    monkeypatch.setattr(queue_module, "POLL_INTERVAL", queue_module.BUSY_POLL_INTERVAL / 10)
+    monkeypatch.setattr(stock_push, "BATCH", 9)
+    monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
+
+
+@asynccontextmanager
+async def begun_history(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, *, replays: bool, **settings: object
+) -> AsyncIterator[History]:
+    """A small shop whose two sides are in step, and a daemon that may be ambushed at each of its calls."""
+    sandbox_settings = SandboxSettings(products=14, customers=1, limits=False, unstocked_share=0.2)
+    sandbox_settings.faults.slow_seconds = 0.05
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(WATCH)
+        async with running_sandbox(sandbox_settings) as sandbox:
+            sandbox.shopify.idempotency.replays = replays
+            memory = ShopMemory(sandbox, product_sync(sandbox, **settings))
+            machine = Machine(database_url, sandbox, settings)
+            history = History(machine, memory, connection)
+            for method in WRITES + READS:
+                monkeypatch.setattr(ShopifyClient, method, _ambushed(history, method))
+            await machine.start()
+            try:
+                await history.become_quiet()
+                machine.deaths = 0
+                yield history
+            finally:
+                await machine.stop()
+    finally:
+        await connection.close()
+
+
+def _ambushed(history: History, method: str) -> Callable[..., Awaitable[Any]]:
+    async def call(self: ShopifyClient, *arguments: Any, **keywords: Any) -> Any:
+        passing = Mislaid(method, arguments, keywords)
+        await history.passing(method, passing, is_after=False)
+        answer = await _original(method)(self, *arguments, **keywords)
+        await history.passing(method, passing, is_after=True)
+        return answer
+
+    return call
+
+
+async def live_through(
+    steps: Sequence[Step],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    replays: bool,
+    **settings: object,
+) -> History:
+    """Live through a history, and check what must hold when all is quiet."""
+    async with begun_history(database_url, monkeypatch, replays=replays, **settings) as history:
+        try:
+            await history.live(steps)
+            await history.become_quiet()
+            in_step = await check_quiet(history.memory, history.connection.fetch)
+        except BaseException:
+            sys.stdout.write(f"steps = {steps!r}\nsprung = {history.sprung}\n")
+            raise
+    assert in_step > 20, "a shop in which nothing is mapped proves nothing"
+    return history
+
+
+def seeds() -> range:
+    """Those that are always lived through; of a campaign, such as `DONGBO_TEST_SEED=100-200`, others."""
+    first, _, last = os.environ.get("DONGBO_TEST_SEED", "1-6").partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("replays", [True, False], ids=["replays", "executes-anew"])
+@pytest.mark.parametrize("seed", seeds())
+async def test_shopify_equals_nhanh_after_any_history(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int, *, replays: bool
+) -> None:
+    """Rule 12, whether Shopify answers a repeated key from memory or executes it anew; at times a person is asked."""
+    settings = {"max_zeroed": 1, "max_large_price_changes": 1} if seed % 3 == 0 else {}
+    await live_through(make_history(seed), database_url, monkeypatch, replays=replays, **settings)
