@@ -134,7 +134,7 @@ class NhanhSettings(Section):
     business_id: int = Field(ge=1, le=LARGEST_ID, description="The business's number.")
     access_token: SecretRef = Field(description="Where the access token is kept.")
     secret_key: SecretRef | None = Field(
-        default=None, description="Where the app's secret key is kept; to check the token's expiry and permissions."
+        default=None, description="Where the app's secret key is kept; to check the token, and needed to push stock."
     )
     base_url: BaseUrl = Field(default="https://pos.open.nhanh.vn", description="Address of the API.")
 
@@ -294,6 +294,16 @@ class StoreSettings(Section):
     def _require_a_source(self) -> Self:
         if self.nhanh is None and self.shopify is None:
             raise ValueError("a store without a source does nothing: add a table .nhanh or .shopify to it")
+        return self
+
+    @model_validator(mode="after")
+    def _see_all_depots(self) -> Self:
+        pushes_stock = self.product_sync is not None and self.product_sync.locations
+        if pushes_stock and self.nhanh is not None and self.nhanh.secret_key is None:
+            raise ValueError(
+                "to push stock, nhanh.secret_key is needed: only with it Nhanh.vn tells whether the access token may "
+                "see all depots, and one that it can't see would look like no stock"
+            )
         return self
 
 

@@ -199,6 +199,7 @@ class JobRunner:
         if job is None:
             return None
         self._notifier.changed(job.id, at_once=True)
+        await self._see_to_steps(job)
         return Requeue(delay, str(error)) if job.status.is_live else None
 
     async def _release(self, context: JobContext, token: RunToken, reason: str) -> Requeue | None:
@@ -208,6 +209,7 @@ class JobRunner:
             return None
         self._notifier.changed(job.id, at_once=True)
         log.info("job_released", reason=reason, processed=context.processed)
+        await self._see_to_steps(job)
         return Requeue(AT_ONCE, reason) if job.status.is_live else None
 
     async def _ask(self, context: JobContext, token: RunToken, question: ApprovalNeeded) -> None:
@@ -246,9 +248,15 @@ class JobRunner:
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
+        await self._see_to_steps(job)
         level = "error" if status is JobStatus.FAILED else "info"
         counters = {name: getattr(job, name) for name in ("processed", "created", "updated", "skipped", "failed")}
         getattr(log, level)("job_ended", status=str(status), error=error, **counters)
+
+    async def _see_to_steps(self, job: Job) -> None:
+        """A job that was cancelled leaves none of its steps behind."""
+        if job.status is JobStatus.CANCELLED and self._steps is not None:
+            await self._steps.cancel_all(job.id)
 
     async def _record(self, write: Callable[[Any], Awaitable[Job | None]]) -> Job | None:
         """Write an outcome, trying again through a short outage; raises the last error when it lasts."""

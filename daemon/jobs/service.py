@@ -1,6 +1,7 @@
 """What may be asked of jobs: submit, cancel, retry, look, prune. Endpoint, schedules and CLI all come here."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -156,7 +157,17 @@ class Jobs:
             raise InvalidTransition(f"Job {job_id} is {ended.status} already: there is nothing to cancel")
         self._notifier.changed(job_id, at_once=True)
         log.info("job_cancel_requested", store=job.store, job_id=str(job.id), type=str(job.type))
+        if job.status is JobStatus.CANCELLED:  # a running one sees to its steps itself
+            await self.cancel_steps(job_id)
         return job
+
+    async def cancel_steps(self, job_id: JobId) -> None:
+        """Cancel the live steps of a job."""
+        async with self._database.acquire() as connection:
+            steps = await store.live_steps(connection, job_id)
+        for step_id in steps:
+            with suppress(InvalidTransition, JobNotFound):  # it has just ended by itself
+                await self.cancel(step_id)
 
     async def retry(self, job_id: JobId, *, failed_rows: bool = False) -> Job:
         """Run a failed or cancelled job again from its checkpoint; with `failed_rows`, make a job of its dead letters.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daemon.database.pool import Connection, Database
-from daemon.errors import InvalidTransition, JobNotFound
+from daemon.errors import JobNotFound
 from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.events import EventHub
@@ -58,9 +58,6 @@ class Steps:
                 except TimeoutError:
                     continue
 
-    async def cancel(self, job_id: JobId) -> None:
-        """Cancel a step, unless it has ended by itself."""
-        try:
-            await self._jobs.cancel(job_id)
-        except (InvalidTransition, JobNotFound):
-            return
+    async def cancel_all(self, parent_id: JobId) -> None:
+        """Cancel the steps of a job that are live."""
+        await self._jobs.cancel_steps(parent_id)

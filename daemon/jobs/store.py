@@ -162,7 +162,8 @@ RETURNING {COLUMNS}
 REVIVE = f"""
 UPDATE dongbo.background_jobs
 SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attempts = $2, not_before = NULL,
-    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', {TOUCH}
+    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', {TOUCH},
+    metadata = metadata - 'approved_at'  -- what was approved then need not be right now
 WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
 """
@@ -185,6 +186,8 @@ SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_job
 WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}
 GROUP BY store, type ORDER BY store, type
 """
+
+LIST_LIVE_STEPS = f"SELECT id FROM dongbo.background_jobs WHERE parent_id = $1 AND {IS_LIVE}"
 
 COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
@@ -432,6 +435,11 @@ async def newest_other(connection: Connection, job: Job) -> Job | None:
     """The newest other job of the same (store, type)."""
     row = await connection.fetchrow(NEWEST_OTHER, job.store, job.type, job.id)
     return _job(row) if row else None
+
+
+async def live_steps(connection: Connection, job_id: JobId) -> list[JobId]:
+    """The steps of a job that still have to run or run."""
+    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_LIVE_STEPS, job_id)]
 
 
 async def last_completed(connection: Connection) -> list[tuple[StoreName, str, datetime]]:

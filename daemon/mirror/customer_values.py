@@ -13,7 +13,8 @@ from daemon.sources.shopify.models import Metafield
 
 SET_METAFIELDS = """
 UPDATE dongbo.shopify_customers AS customer
-SET metafields = coalesce(customer.metafields, '{}') || known.metafields::jsonb, digest = '', changed_at = now()
+SET metafields = coalesce(customer.metafields, '{}') || known.metafields::jsonb, digest = '', changed_at = now(),
+    pushed_at = clock_timestamp()
 FROM unnest($2::bigint[], $3::text[]) AS known (id, metafields)
 WHERE customer.store = $1 AND customer.id = known.id
 """
@@ -21,7 +22,8 @@ WHERE customer.store = $1 AND customer.id = known.id
 # `unnest` can't take apart arrays of unequal arrays: those travel as JSON.
 SET_TAGS = """
 UPDATE dongbo.shopify_customers AS customer
-SET tags = ARRAY(SELECT jsonb_array_elements_text(known.tags::jsonb)), digest = '', changed_at = now()
+SET tags = ARRAY(SELECT jsonb_array_elements_text(known.tags::jsonb)), digest = '', changed_at = now(),
+    pushed_at = clock_timestamp()
 FROM unnest($2::bigint[], $3::text[]) AS known (id, tags)
 WHERE customer.store = $1 AND customer.id = known.id
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
+from daemon.mirror.asked import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,28 @@ WITH page AS (
        AND mirrored.location_id = page.location_id
     WHERE mirrored.inventory_item_id IS NULL OR mirrored.deleted_at IS NOT NULL
        OR mirrored.available <> page.available OR mirrored.variant_id <> page.variant_id
+), news AS (
+    SELECT changed.* FROM changed LEFT JOIN dongbo.shopify_inventory_levels AS mirrored
+        ON mirrored.store = $1 AND mirrored.inventory_item_id = changed.inventory_item_id
+       AND mirrored.location_id = changed.location_id
+    WHERE (mirrored.pushed_at <= $6) IS NOT FALSE
 )
-INSERT INTO dongbo.shopify_inventory_levels (store, inventory_item_id, location_id, variant_id, available)
-SELECT $1, * FROM changed ORDER BY inventory_item_id, location_id
+INSERT INTO dongbo.shopify_inventory_levels AS mirrored
+    (store, inventory_item_id, location_id, variant_id, available, pushed_at)
+SELECT $1, news.*, CASE WHEN $6::timestamptz IS NULL THEN clock_timestamp() END
+FROM news ORDER BY inventory_item_id, location_id
 ON CONFLICT (store, inventory_item_id, location_id) DO UPDATE SET
-    variant_id = excluded.variant_id, available = excluded.available, changed_at = now(), deleted_at = NULL
+    variant_id = excluded.variant_id, available = excluded.available, changed_at = now(), deleted_at = NULL,
+    pushed_at = coalesce(excluded.pushed_at, mirrored.pushed_at)
+WHERE (mirrored.pushed_at <= $6) IS NOT FALSE
 RETURNING variant_id
 """
 
 # An item comes with all its levels, so at a location that it lacks it is not stocked any more.
 DELETE_LEVELS = """
 UPDATE dongbo.shopify_inventory_levels AS mirrored SET deleted_at = now(), changed_at = now()
-WHERE store = $1 AND inventory_item_id = ANY ($2) AND deleted_at IS NULL AND NOT EXISTS (
+WHERE store = $1 AND inventory_item_id = ANY ($2) AND deleted_at IS NULL
+  AND (pushed_at <= $5::timestamptz) IS NOT FALSE AND NOT EXISTS (
     SELECT FROM unnest($3::bigint[], $4::bigint[]) AS page (inventory_item_id, location_id)
     WHERE page.inventory_item_id = mirrored.inventory_item_id AND page.location_id = mirrored.location_id
 )
@@ -47,8 +58,14 @@ RETURNING variant_id
 """
 
 
-async def set_levels(connection: Connection, store: StoreName, levels: Sequence[Level]) -> frozenset[int]:
-    """Note single levels, such as those that a push has set; the variants whose levels have changed by it."""
+async def set_levels(
+    connection: Connection, store: StoreName, levels: Sequence[Level], asked: Asked | None = None
+) -> frozenset[int]:
+    """Note single levels; the variants whose levels have changed by it.
+
+    Without `asked` they are what a push has set or has just read; with it they are of a pull, and replace nothing that
+    was pushed after they were asked for.
+    """
     rows = await connection.fetch(
         UPSERT_LEVELS,
         store,
@@ -56,20 +73,27 @@ async def set_levels(connection: Connection, store: StoreName, levels: Sequence[
         [level.location_id for level in levels],
         [level.variant_id for level in levels],
         [level.available for level in levels],
+        asked and asked.at,
     )
     return frozenset(row["variant_id"] for row in rows)
 
 
 async def replace_levels(
-    connection: Connection, store: StoreName, items: Mapping[int, tuple[int, Mapping[int, int]]]
+    connection: Connection,
+    store: StoreName,
+    items: Mapping[int, tuple[int, Mapping[int, int]]],
+    asked: Asked | None = None,
 ) -> frozenset[int]:
-    """Note all levels of items, {item: (variant, {location: available})}; the variants whose levels have changed."""
+    """Note all levels of items, {item: (variant, {location: available})}; the variants whose levels have changed.
+
+    `asked` as of `set_levels`.
+    """
     levels = [
         Level(variant_id, item_id, location_id, available)
         for item_id, (variant_id, by_location) in items.items()
         for location_id, available in by_location.items()
     ]
-    changed = await set_levels(connection, store, levels) if levels else frozenset()
+    changed = await set_levels(connection, store, levels, asked) if levels else frozenset()
     item_ids, location_ids = [level.item_id for level in levels], [level.location_id for level in levels]
-    deleted = await connection.fetch(DELETE_LEVELS, store, list(items), item_ids, location_ids)
+    deleted = await connection.fetch(DELETE_LEVELS, store, list(items), item_ids, location_ids, asked and asked.at)
     return changed | {row["variant_id"] for row in deleted}

@@ -1,13 +1,16 @@
 """Pages of Nhanh.vn into `nhanh_customers`, `nhanh_products` and `nhanh_inventory`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.mirror.asked import Asked
 from daemon.mirror.document import without
 from daemon.mirror.keys import match_key
+from daemon.mirror.places import sight
 from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.nhanh.models import Inventory, NhanhCustomer, NhanhInventory, NhanhProduct
 from daemon.sources.page import SourceRow
@@ -27,25 +30,37 @@ CUSTOMERS = MirrorTable[NhanhCustomer](
     ),
 )
 
-PRODUCTS = MirrorTable[NhanhProduct](
+
+class ToldProduct(NamedTuple):
+    """A product, and whether its row tells all of its stock."""
+
+    product: NhanhProduct
+    tells_stock: bool
+
+
+def _of(read: Callable[[NhanhProduct], Any]) -> Callable[[ToldProduct], Any]:
+    return lambda told: read(told.product)
+
+
+PRODUCTS = MirrorTable[ToldProduct](
     "nhanh_products",
     (
-        Column("parent_id", "bigint", lambda product: product.parent_id),
-        Column("code", "text", lambda product: product.code),
-        Column("barcode", "text", lambda product: product.barcode),
-        Column("sku_key", "text", lambda product: match_key(product.code)),
-        Column("barcode_key", "text", lambda product: match_key(product.barcode)),
-        Column("stock_known", "boolean", lambda product: product.inventory is not None),
-        Column("name", "text", lambda product: product.name),
-        Column("status", "smallint", lambda product: product.status),
-        Column("type", "smallint", lambda product: product.type),
-        Column("retail_price", "numeric", lambda product: product.prices.retail if product.prices else None),
-        Column("import_price", "numeric", lambda product: product.prices.import_ if product.prices else None),
-        Column("old_price", "numeric", lambda product: product.prices.old if product.prices else None),
-        Column("wholesale_price", "numeric", lambda product: product.prices.wholesale if product.prices else None),
-        Column("category_id", "bigint", lambda product: product.category_id),
-        Column("brand_id", "bigint", lambda product: product.brand_id),
-        Column("source_updated_at", "timestamptz", lambda product: product.updated_at),
+        Column("parent_id", "bigint", _of(lambda product: product.parent_id)),
+        Column("code", "text", _of(lambda product: product.code)),
+        Column("barcode", "text", _of(lambda product: product.barcode)),
+        Column("sku_key", "text", _of(lambda product: match_key(product.code))),
+        Column("barcode_key", "text", _of(lambda product: match_key(product.barcode))),
+        Column("stock_known", "boolean", lambda told: told.tells_stock),
+        Column("name", "text", _of(lambda product: product.name)),
+        Column("status", "smallint", _of(lambda product: product.status)),
+        Column("type", "smallint", _of(lambda product: product.type)),
+        Column("retail_price", "numeric", _of(lambda product: product.prices.retail if product.prices else None)),
+        Column("import_price", "numeric", _of(lambda product: product.prices.import_ if product.prices else None)),
+        Column("old_price", "numeric", _of(lambda product: product.prices.old if product.prices else None)),
+        Column("wholesale_price", "numeric", _of(lambda product: product.prices.wholesale if product.prices else None)),
+        Column("category_id", "bigint", _of(lambda product: product.category_id)),
+        Column("brand_id", "bigint", _of(lambda product: product.brand_id)),
+        Column("source_updated_at", "timestamptz", _of(lambda product: product.updated_at)),
     ),
 )
 
@@ -63,7 +78,7 @@ WITH page AS (
           <> ({", ".join(f"round(page.{name}, 4)" for name in FIGURES)})
 )
 INSERT INTO dongbo.nhanh_inventory (store, product_id, depot_id, {", ".join(FIGURES)})
-SELECT $1, * FROM changed
+SELECT $1, * FROM changed ORDER BY product_id, depot_id
 ON CONFLICT (store, product_id, depot_id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in FIGURES)}, changed_at = now(), deleted_at = NULL
 RETURNING product_id
@@ -89,7 +104,7 @@ KNOW_STOCK = (
 
 
 async def upsert_customers(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]], _asked: Asked | None = None
 ) -> Counters:
     """Store a page of customers."""
     outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
@@ -97,12 +112,15 @@ async def upsert_customers(
 
 
 async def upsert_products(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]], asked: Asked | None = None
 ) -> Counters:
     """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
-    products = {row.value.id: (row.value, without(row.document, "inventory")) for row in rows}
-    outcome = await PRODUCTS.upsert(connection, store, products)
+    sees_all = await _sees_all(connection, store, asked)
+    told = {row.value.id: ToldProduct(row.value, sees_all and _is_told(row.value.inventory)) for row in rows}
+    documents = {row.value.id: without(row.document, "inventory") for row in rows}
+    outcome = await PRODUCTS.upsert(connection, store, {number: (told[number], documents[number]) for number in told})
     stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})
+    await connection.execute(KNOW_STOCK, store, [number for number, product in told.items() if product.tells_stock])
     updated = outcome.updated | (stock_changed - outcome.created)
     return Counters(
         created=len(outcome.created),
@@ -112,42 +130,53 @@ async def upsert_products(
 
 
 async def upsert_inventory(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked: Asked | None = None
 ) -> Counters:
     """Store a page of stock; a row counts by product: created where nothing was known of its stock before."""
     product_ids = {row.value.product_id for row in rows}
     known = {row["product_id"] for row in await connection.fetch(PRODUCTS_WITH_STOCK, store, list(product_ids))}
-    changed = await record_stock(connection, store, rows, asked=())
+    changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})
+    if await _sees_all(connection, store, asked):
+        told = [row.value.id for row in rows if _is_told(row.value.inventory)]
+        await connection.execute(KNOW_STOCK, store, told)
     return Counters(created=len(changed - known), updated=len(changed & known), skipped=len(rows) - len(changed))
 
 
 async def record_stock(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked: Sequence[int]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked_for: Sequence[int]
 ) -> frozenset[int]:
-    """Store stock; the products whose stock has changed.
+    """Store stock of which all is told; the products whose stock has changed.
 
-    `asked` are products that were asked for by their ids: those among them that Nhanh.vn has no row for have none.
+    `asked_for` are products that were asked for by their ids: those among them that Nhanh.vn has no row for have none.
     """
-    told: dict[int, Inventory | None] = dict.fromkeys(asked, Inventory())
-    told |= {row.value.product_id: row.value.inventory for row in rows}
-    changed = await _upsert_inventory(connection, store, told)
-    known = [number for number, inventory in told.items() if inventory is not None]
-    await connection.execute(KNOW_STOCK, store, known)
+    stock: dict[int, Inventory | None] = dict.fromkeys(asked_for, Inventory(depots=[]))
+    stock |= {row.value.product_id: row.value.inventory for row in rows}
+    changed = await _upsert_inventory(connection, store, stock)
+    await connection.execute(KNOW_STOCK, store, [number for number, told in stock.items() if _is_told(told)])
     return changed
+
+
+def _is_told(inventory: Inventory | None) -> bool:
+    return inventory is not None and inventory.is_told
+
+
+async def _sees_all(connection: Connection, store: StoreName, asked: Asked | None) -> bool:
+    """Whether no depot has come into sight since the page was asked for, of which it could not tell."""
+    return asked is None or (await sight(connection, store)).since == asked.sight
 
 
 async def _upsert_inventory(
     connection: Connection, store: StoreName, products: Mapping[int, Inventory | None]
 ) -> frozenset[int]:
     """Store the stock of those products of which it was told; the products whose stock has changed."""
-    told = {number: inventory for number, inventory in products.items() if inventory is not None}
+    told = {number: inventory for number, inventory in products.items() if inventory is not None and inventory.is_told}
     if not told:
         return frozenset()
     # By depot, so that a depot that is named twice counts once.
     figures: dict[tuple[int, int], tuple[Decimal, ...]] = {
         (number, depot.depot_id): tuple(getattr(depot, name) for name in FIGURES)
         for number, inventory in told.items()
-        for depot in inventory.depots
+        for depot in inventory.depots or ()
     }
     product_ids, depot_ids = [key[0] for key in figures], [key[1] for key in figures]
     columns = [[values[index] for values in figures.values()] for index in range(len(FIGURES))]

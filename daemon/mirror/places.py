@@ -1,6 +1,6 @@
 """All SQL on `dongbo.nhanh_depots` and `dongbo.shopify_locations`: where stock is kept, as each side says it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,6 +38,14 @@ UPDATE dongbo.shopify_locations SET is_active = false, changed_at = now()
 WHERE store = $1 AND id <> ALL ($2) AND is_active
 """
 
+SIGHT = """
+SELECT max(visible_since) AS since, count(*) FILTER (WHERE hidden_at IS NULL AND id = ANY ($2)) AS visible
+FROM dongbo.nhanh_depots WHERE store = $1
+"""
+
+# All stock is to be learnt anew once a depot comes into sight: what was in it, or changed in it, was not told.
+DOUBT_STOCK = "UPDATE dongbo.nhanh_products SET stock_known = false WHERE store = $1 AND stock_known"
+
 
 @dataclass(frozen=True, slots=True)
 class Depot:
@@ -49,11 +57,22 @@ class Depot:
     hidden_at: datetime | None  # None while it is visible
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the access token could see at a moment: the same again means that no depot has come into sight since."""
+
+    since: datetime | None  # compared for equality only, so that no two clocks are
+    are_visible: bool  # all of the depots that were asked about
+
+
 async def store_depots(connection: Connection, store: StoreName, depots: Sequence[tuple[int, str | None]]) -> None:
-    """Note which depots, (id, name), the access token may see now."""
+    """Note which depots, (id, name), the access token may see now; where some came into sight, no stock is known."""
     depot_ids = [depot_id for depot_id, _ in depots]
+    before = await sight(connection, store)
     await connection.execute(SHOW_DEPOTS, store, depot_ids, [name for _, name in depots])
     await connection.execute(HIDE_DEPOTS, store, depot_ids)
+    if await sight(connection, store) != before:
+        await connection.execute(DOUBT_STOCK, store)
 
 
 async def list_depots(connection: Connection, store: StoreName) -> list[Depot]:
@@ -69,3 +88,9 @@ async def store_locations(
     names, active = [name for _, name, _ in locations], [is_active for _, _, is_active in locations]
     await connection.execute(STORE_LOCATIONS, store, location_ids, names, active)
     await connection.execute(CLOSE_LOCATIONS, store, location_ids)
+
+
+async def sight(connection: Connection, store: StoreName, depot_ids: Collection[int] = ()) -> Sight:
+    """What the access token can see now, as it was last noted."""
+    row = await connection.fetchrow(SIGHT, store, list(depot_ids))
+    return Sight(row["since"], row["visible"] == len(set(depot_ids)))

@@ -9,6 +9,7 @@ import msgspec
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.mirror.asked import Asked
 from daemon.mirror.keys import match_key
 from daemon.mirror.levels import replace_levels
 from daemon.mirror.table import Column, MirrorTable
@@ -36,6 +37,7 @@ CUSTOMERS = MirrorTable[ShopifyCustomer](
         Column("metafields", "jsonb", _metafields),
         Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
     ),
+    is_pushed=True,
     beside=lambda customer: msgspec.json.encode(customer.metafields),
 )
 
@@ -77,6 +79,7 @@ VARIANTS = MirrorTable[OwnedVariant](
         Column("inventory_quantity", "bigint", lambda row: row.variant.inventory_quantity),
         Column("source_updated_at", "timestamptz", lambda row: row.variant.updated_at),
     ),
+    is_pushed=True,
 )
 
 # A product comes with all its variants, so one that it lacks is gone.
@@ -88,7 +91,8 @@ RETURNING product_id
 
 SET_PRICES = """
 UPDATE dongbo.shopify_variants AS variant
-SET price = known.price, compare_at_price = known.compare_at_price, digest = '', changed_at = now()
+SET price = known.price, compare_at_price = known.compare_at_price, digest = '', changed_at = now(),
+    pushed_at = clock_timestamp()
 FROM unnest($2::bigint[], $3::numeric[], $4::numeric[]) AS known (id, price, compare_at_price)
 WHERE variant.store = $1 AND variant.id = known.id
   AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
@@ -96,15 +100,16 @@ WHERE variant.store = $1 AND variant.id = known.id
 
 
 async def upsert_customers(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]], asked: Asked | None = None
 ) -> Counters:
     """Store a page of customers."""
-    outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
+    customers: dict[int, tuple[ShopifyCustomer, bytes]] = {row.value.id: (row.value, row.document) for row in rows}
+    outcome = await CUSTOMERS.upsert(connection, store, customers, asked)
     return outcome.count(len(rows))
 
 
 async def upsert_products(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]]
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: Asked | None = None
 ) -> Counters:
     """Store a page of products with their variants and stock levels.
 
@@ -118,14 +123,14 @@ async def upsert_products(
         for product in products.values()
         for variant in product.variants
     }
-    written = (await VARIANTS.upsert(connection, store, variants)).written
+    written = (await VARIANTS.upsert(connection, store, variants, asked)).written
     deleted = await connection.fetch(DELETE_VARIANTS, store, list(products), list(owners))
     items = {
         variant.inventory_item_id: (variant.id, variant.levels)
         for variant, _product in (row for row, _document in variants.values())
         if variant.inventory_item_id is not None
     }
-    moved = await replace_levels(connection, store, items)
+    moved = await replace_levels(connection, store, items, asked)
     changed = {owners[variant] for variant in (*written, *moved) if variant in owners}
     changed |= {row["product_id"] for row in deleted}
     updated = outcome.updated | (changed - outcome.created)

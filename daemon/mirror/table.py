@@ -16,6 +16,7 @@ import msgspec
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.mirror.asked import Asked
 
 T = TypeVar("T")
 
@@ -66,10 +67,19 @@ class MirrorTable(Generic[T]):
 
     name: str
     columns: tuple[Column[T], ...]
+    is_pushed: bool = False  # whether pushes write it, too: then it has a column `pushed_at`
     beside: Callable[[T], bytes] = lambda _row: b""  # what is not in the document and yet makes a row another one
 
-    async def upsert(self, connection: Connection, store: StoreName, rows: Mapping[int, tuple[T, bytes]]) -> Outcome:
+    async def upsert(
+        self,
+        connection: Connection,
+        store: StoreName,
+        rows: Mapping[int, tuple[T, bytes]],
+        asked: Asked | None = None,
+    ) -> Outcome:
         """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
+
+        A row that was pushed after it was asked for is left alone: the next pull brings it as it is since.
 
         A row that had been marked as deleted comes back as updated. Where somebody else stores one of several new rows
         at the same moment, this raises asyncpg.UniqueViolationError; for a single row it never does.
@@ -82,7 +92,7 @@ class MirrorTable(Generic[T]):
         if len(written) > 1 and known.keys().isdisjoint(written):
             await self._copy(connection, store, written, digests)
             return Outcome(frozenset(written), frozenset())
-        return await self._write(connection, store, written, digests)
+        return await self._write(connection, store, written, digests, asked)
 
     async def count_present(self, connection: Connection, store: StoreName) -> int:
         """How many rows of the store are not marked as deleted."""
@@ -120,6 +130,7 @@ class MirrorTable(Generic[T]):
         store: StoreName,
         rows: Mapping[int, tuple[T, bytes]],
         digests: Mapping[int, bytes],
+        asked: Asked | None,
     ) -> Outcome:
         stored = await connection.fetch(
             self._insert_or_update,
@@ -128,6 +139,7 @@ class MirrorTable(Generic[T]):
             *([_as_parameter(column, row) for row, _ in rows.values()] for column in self.columns),
             [document.decode() for _, document in rows.values()],
             [digests[row_id] for row_id in rows],
+            *((asked and asked.at,) if self.is_pushed else ()),
         )
         created = frozenset(row["id"] for row in stored if row["created"])
         return Outcome(created, frozenset(row["id"] for row in stored) - created)
@@ -158,6 +170,7 @@ class MirrorTable(Generic[T]):
             for column in self.columns
         ]
         written = [*self._names, "document", "digest"]
+        newer = f"AND (mirrored.pushed_at <= ${after + 2}::timestamptz) IS NOT FALSE" if self.is_pushed else ""
         return f"""
         INSERT INTO dongbo.{self.name} AS mirrored (store, id, {", ".join(written)})
         SELECT $1, page.id, {", ".join(values)}, page.document::jsonb, page.digest
@@ -165,7 +178,7 @@ class MirrorTable(Generic[T]):
             AS page (id, {", ".join(written)})
         ON CONFLICT (store, id) DO UPDATE SET
             {", ".join(f"{name} = excluded.{name}" for name in written)}, changed_at = now(), deleted_at = NULL
-        WHERE mirrored.digest <> excluded.digest OR mirrored.deleted_at IS NOT NULL
+        WHERE (mirrored.digest <> excluded.digest OR mirrored.deleted_at IS NOT NULL) {newer}
         RETURNING id, xmax = 0 AS created
         """
 

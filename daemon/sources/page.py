@@ -1,6 +1,7 @@
 """What every list of a source is delivered as: pages of good rows and bad ones, and where to go on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Generic, TypeVar
 
 import msgspec
@@ -31,3 +32,4 @@ class Page(Generic[T]):
     rows: list[SourceRow[T]]
     bad: list[BadRow]
     next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last
+    asked: float = field(default_factory=monotonic)  # not later than it was asked for, on the monotonic clock

@@ -1,7 +1,6 @@
 """Whether the depots and locations of the configuration are there: what can't be seen is an error, never zero stock."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 import structlog
 
@@ -14,7 +13,6 @@ from daemon.tasks.registry import Store
 log = structlog.get_logger()
 
 INVENTORY_STREAM = "nhanh_inventory"
-STOCK_STREAMS = (INVENTORY_STREAM, "nhanh_products")  # a full pull of either tells the stock of everything
 
 
 class PlacesMissing(DongboError):
@@ -55,13 +53,17 @@ async def stock_is_partial(job: JobContext, store: Store) -> bool:
 
 
 async def check_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> None:
-    """Raise PlacesMissing unless all stock of these depots is known."""
+    """Raise PlacesMissing unless the access token may see all of these depots."""
     if not depot_ids:
         return
+    if not store.nhanh.can_check_access:
+        raise PlacesMissing(
+            "Whether the access token may see all depots can't be told without the app's secret key, and a depot that "
+            f"it can't see would look like no stock. Nothing was pushed. Add secret_key to [stores.{store.name}.nhanh]."
+        )
     await refresh_depots(job, store, meter)
     async with job.database.acquire_for_work() as connection:
         depots = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
-        marks = [await watermarks.get(connection, store.name, stream) for stream in STOCK_STREAMS]
     visible = {depot.id: depot.name for depot in depots.values() if depot.hidden_at is None}
     unseen = sorted(set(depot_ids) - visible.keys())
     if unseen:
@@ -69,16 +71,6 @@ async def check_depots(job: JobContext, store: Store, depot_ids: Collection[int]
             f"{_depots(unseen)} of [stores.{store.name}.product_sync.locations] can't be seen by the access token of "
             f"Nhanh.vn, which would look like no stock. Nothing was pushed. Visible: {_named(visible)}. Correct the "
             "configuration, or give the token access to all depots, then pull the stock in full."
-        )
-    pulled_at = max((mark.full_pull_at for mark in marks if mark and mark.full_pull_at), default=None)
-    partial = sorted(depot_id for depot_id in depot_ids if _is_partial(depots[depot_id], pulled_at))
-    if partial:
-        raise PlacesMissing(
-            f"The stock of {_depots(partial)} is known in part only, for the access token could not see all the time. "
-            f"Nothing was pushed. Pull all of it first: `dongbo pull nhanh-inventory --full --store {store.name}`."
-            if pulled_at is not None
-            else "The stock of Nhanh.vn has not been pulled in full yet. Nothing was pushed. Pull it first: "
-            f"`dongbo pull nhanh-inventory --store {store.name}`."
         )
 
 
@@ -98,10 +90,6 @@ async def check_locations(job: JobContext, store: Store, location_ids: Collectio
             f"[stores.{store.name}.product_sync.locations] can't be used: Shopify has no such active location. Nothing "
             f"was pushed. Active: {_named(active)}."
         )
-
-
-def _is_partial(depot: places.Depot, pulled_at: datetime | None) -> bool:
-    return pulled_at is None or depot.visible_since > pulled_at
 
 
 def _depots(depot_ids: Collection[int]) -> str:

@@ -3,13 +3,22 @@
 from collections.abc import Awaitable
 
 from daemon.database.pool import Connection
+from daemon.errors import DongboError
+from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
+from daemon.mirror import watermarks
 from daemon.sync.matching import products as matching
 from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
 from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
 from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+STREAMS = {"nhanh_products": JobType.PULL_NHANH_PRODUCTS, "shopify_products": JobType.PULL_SHOPIFY_PRODUCTS}
+
+
+class NotPulledYet(DongboError):
+    """What is in the mirror is not all that there is: a key that looks unique in it need not be."""
 
 
 @task(JobType.MATCH_PRODUCTS, sources=(Source.NHANH, Source.SHOPIFY), lane="match-products", params=params.dry_run)
@@ -23,6 +32,7 @@ async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> N
     if await is_matched(job):
         return
     async with job.database.acquire_for_work() as connection:
+        await _check_pulled(connection, store.name)
         total = await matching.count_variants(connection, store.name)
     await job.describe(total=total)
     if is_dry:
@@ -31,3 +41,14 @@ async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> N
         await report_match(job, outcome)
     else:
         await commit_match(job, match)
+
+
+async def _check_pulled(connection: Connection, store: StoreName) -> None:
+    """Raise NotPulledYet unless all products of both sides have been pulled once."""
+    marks = {stream: await watermarks.get(connection, store, stream) for stream in STREAMS}
+    missing = [STREAMS[stream] for stream, mark in marks.items() if mark is None or mark.full_pull_at is None]
+    if missing:
+        raise NotPulledYet(
+            f"Not all products have been pulled yet, so what looks unique need not be. Nothing was matched. Let "
+            f"{' and '.join(missing)} complete once, then match again."
+        )

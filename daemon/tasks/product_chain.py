@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from daemon.errors import DongboError, InvalidJobRequest
 from daemon.ids import JobId
-from daemon.jobs.context import JobContext, RunStopped, StopReason
+from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, Job, JobStatus, JobType
 from daemon.jobs.service import Submission
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 STOCK = (JobType.PULL_NHANH_INVENTORY,)
 PRODUCTS = (JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS)
+LONGEST_PAUSE = timedelta(hours=1)  # of a chain that was stopped or retried; then it begins anew
 PUSH = (JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS)
 
 
@@ -28,14 +30,22 @@ class Progress:
     ended: int = 0  # steps that have completed
     step_id: str | None = None  # the job of the step under way
     job_ids: tuple[str, ...] = ()  # of the steps that have completed
+    began_at: str | None = None  # ISO 8601: when the first step was asked for
 
     def submitted(self, step: Job) -> "Progress":
         """The next step is under way."""
-        return replace(self, step_id=str(step.id))
+        return replace(self, step_id=str(step.id), began_at=self.began_at or datetime.now(UTC).isoformat())
 
     def completed(self, step: Job) -> "Progress":
         """The step under way has completed."""
-        return Progress(self.ended + 1, None, (*self.job_ids, str(step.id)))
+        return replace(self, ended=self.ended + 1, step_id=None, job_ids=(*self.job_ids, str(step.id)))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its first steps have read what may long be different: a chain pushes no old stock."""
+        if self.began_at is None or (self.step_id is not None and self.ended == 0):
+            return False
+        return datetime.now(UTC) - datetime.fromisoformat(self.began_at) > LONGEST_PAUSE
 
 
 def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +75,9 @@ async def product_chain(job: JobContext, _store: Store, _policy: JobPolicy) -> N
     chain = _Chain(job, types)
     progress = Progress(**job.job.checkpoint) if job.job.checkpoint else Progress()
     progress = replace(progress, job_ids=tuple(progress.job_ids))
-    await job.describe(total=len(types), steps=chain.shown(progress))
+    if progress.is_stale:
+        progress = Progress()
+    await job.describe(total=job.processed + len(types) - progress.ended, steps=chain.shown(progress))
     while progress.ended < len(types):
         progress = await chain.run_step(progress)
 
@@ -78,9 +90,9 @@ class _Chain:
     async def run_step(self, progress: Progress) -> Progress:
         """Run the next step, or go on waiting for it; the progress behind it."""
         progress, step_id = await self._submitted(progress)
-        step = await self._ended(step_id)
+        step = await self._job.unless_stopped(self._job.steps.wait(step_id))
         if step.status is not JobStatus.COMPLETED:
-            await self._job.describe(total=len(self._types), steps=self.shown(progress, step))
+            await self._job.describe(total=self._job.total, steps=self.shown(progress, step))
             raise StepFailed(_explain(step, progress.ended + 1, len(self._types)))
         behind = progress.completed(step)
         async with self._job.page(checkpoint=asdict(behind)) as page:
@@ -114,14 +126,6 @@ class _Chain:
         if submission.is_new:
             self._job.steps.announce(submission.job)
         return submission
-
-    async def _ended(self, step_id: JobId) -> Job:
-        try:
-            return await self._job.unless_stopped(self._job.steps.wait(step_id))
-        except RunStopped as stopped:
-            if stopped.reason is StopReason.CANCELLED:
-                await self._job.steps.cancel(step_id)
-            raise
 
     def shown(self, progress: Progress, step: Job | None = None) -> list[dict[str, str | None]]:
         """The steps for people; a step under way is looked up by its id."""

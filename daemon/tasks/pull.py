@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -17,7 +18,8 @@ from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
-from daemon.mirror import deletions, watermarks
+from daemon.mirror import deletions, places, watermarks
+from daemon.mirror.asked import Asked
 from daemon.mirror.table import MirrorTable
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
@@ -63,7 +65,7 @@ class Stream(Generic[T]):
     fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
     count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
-    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]]], Awaitable[Counters]]
+    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], Asked], Awaitable[Counters]]
     overlap: timedelta = WATERMARK_OVERLAP
     must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
 
@@ -98,6 +100,25 @@ def counted_calls(job: JobContext) -> CallMeter:
     return meter
 
 
+class Questions:
+    """Tells of each page that a run asks for when that was, by the database's clock, and what could be seen then."""
+
+    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None) -> None:
+        self._database_time = database_time
+        self._local_time = local_time
+        self._sight = sight
+
+    @classmethod
+    async def begin(cls, connection: Connection, store: StoreName) -> "Questions":
+        """At the beginning of a run, before its first question."""
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return cls(now, monotonic(), (await places.sight(connection, store)).since)
+
+    def asked(self, page: Page[Any]) -> Asked:
+        """The circumstances of a page."""
+        return Asked(self._database_time + timedelta(seconds=page.asked - self._local_time), self._sight)
+
+
 class _Pull(Generic[T]):
     def __init__(self, job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter) -> None:
         self._job = job
@@ -114,6 +135,7 @@ class _Pull(Generic[T]):
             newest = await job_store.newest_other(connection, self._job.job)
             earlier = await job_store.latest_before(connection, self._job.job)
             known = await watermarks.get(connection, self._store, self._stream_key)
+            self._questions = await Questions.begin(connection, self._store)
         own = resumed(self._job.job, newest, self._policy.checkpoint_max_age)
         if own is not None:
             return own
@@ -186,13 +208,15 @@ class _Pull(Generic[T]):
     async def _store_page(self, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T], pages: int) -> None:
         try:
             async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
-                counted = await self._stream.store(transaction.connection, self._store, page.rows)
+                counted = await self._stream.store(
+                    transaction.connection, self._store, page.rows, self._questions.asked(page)
+                )
                 transaction.count(counted)
                 await self._finish_page(transaction, checkpoint, behind, page)
         except UNSTORABLE as error:
             log.warning("page_refused", error=str(error)[:300], next_step="storing its rows one by one")
             async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
-                await store_one_by_one(transaction, self._stream, self._store, page.rows)
+                await store_one_by_one(transaction, self._stream, self._store, page.rows, self._questions.asked(page))
                 await self._finish_page(transaction, checkpoint, behind, page)
 
     async def _finish_page(
@@ -259,13 +283,13 @@ def dead_letter(bad: BadRow) -> DeadLetter:
 
 
 async def store_one_by_one(
-    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]]
+    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: Asked
 ) -> None:
     """Store rows singly: those that the database refuses become dead letters."""
     for row in rows:
         try:
             async with transaction.connection.transaction():
-                counted = await stream.store(transaction.connection, store, [row])
+                counted = await stream.store(transaction.connection, store, [row], asked)
         except UNSTORABLE as error:
             source_id = str(row_ids([row])[0])
             transaction.reject([DeadLetter(source_id, f"The database refused the row: {error}"[:1000], row.document)])
@@ -278,7 +302,7 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
     if len(pages) == 1:
         return pages[0]
     rows = [row for page in pages for row in page.rows]
-    return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next)
+    return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next, pages[0].asked)
 
 
 def stream_key(name: str, pull_scope: dict[str, Any]) -> str:

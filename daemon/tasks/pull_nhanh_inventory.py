@@ -38,3 +38,4 @@ async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy)
         must_be_full=not filters and await depots.stock_is_partial(job, store),
     )
     await run_pull(job, policy, stream, meter)
+    await depots.try_to_refresh_depots(job, store, meter)  # a depot that was lost meanwhile is noticed

@@ -12,7 +12,7 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobFailure
 from daemon.sources.meter import CallMeter
 from daemon.tasks.checkpoint import is_id
-from daemon.tasks.pull import UNSTORABLE, Stream, dead_letter, store_one_by_one
+from daemon.tasks.pull import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
 
 T = TypeVar("T")
 
@@ -51,16 +51,18 @@ async def _retry_batch(
     job: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
 ) -> None:
     wanted = {letter.source_id for letter in letters if letter.source_id and is_id(letter.source_id)}
+    async with job.database.acquire_for_work() as connection:
+        questions = await Questions.begin(connection, job.job.store)
     page = await job.unless_stopped(stream.fetch_by_ids(sorted(int(number) for number in wanted), meter))
     nameless = [letter for letter in letters if letter.source_id not in wanted]
     repeated = len(letters) - len(nameless) - len(wanted)
     async with job.page(checkpoint=letters[-1].id) as transaction:
         try:
             async with transaction.connection.transaction():
-                counted = await stream.store(transaction.connection, job.job.store, page.rows)
+                counted = await stream.store(transaction.connection, job.job.store, page.rows, questions.asked(page))
             transaction.count(counted)
         except UNSTORABLE:
-            await store_one_by_one(transaction, stream, job.job.store, page.rows)
+            await store_one_by_one(transaction, stream, job.job.store, page.rows, questions.asked(page))
         transaction.reject([dead_letter(bad) for bad in page.bad])
         transaction.reject([_still_nameless(letter) for letter in nameless])
         gone = len(wanted) - len(page.rows) - len(page.bad)

@@ -18,6 +18,12 @@ from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
 STORE = StoreName("main")
 PARENT = -2
 
+PULLED_IN_FULL = """
+INSERT INTO dongbo.watermarks (store, stream, complete_to, full_pull_at)
+SELECT 'main', stream, now(), now() FROM unnest(ARRAY['nhanh_products', 'shopify_products']) AS stream
+ON CONFLICT DO NOTHING
+"""
+
 PUT_PRODUCTS = """
 INSERT INTO dongbo.nhanh_products (store, id, parent_id, code, barcode, sku_key, barcode_key, name, document, digest,
     deleted_at)
@@ -126,7 +132,9 @@ class MatchJobs:
         return JobRunner(self.database, self.notifier, registry.run, RetryPolicy())
 
     async def submit(self, job_type: JobType, **params: Any) -> Job:
-        """A job that nobody runs yet."""
+        """A job that nobody runs yet, on mirrors that were pulled in full."""
+        async with self.database.acquire() as connection:
+            await connection.execute(PULLED_IN_FULL)
         return await self.jobs.submit(JobRequest(job_type, STORE, JobTrigger.API, params))
 
     async def run(self, job_type: JobType, **params: Any) -> Job:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from daemon.database.pool import Database
-from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
+from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists, SourceRefused
 from daemon.ids import StoreName, WorkerName, new_job_id
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.events import JobNotifier
@@ -183,3 +183,27 @@ async def test_a_cancelled_run_does_not_ask(desk: Desk) -> None:
         raise ApprovalNeeded("never mind")
 
     assert (await desk.run(await desk.jobs.submit(SYNC), ask_while_cancelled)).status is JobStatus.CANCELLED
+
+
+async def test_an_approval_is_not_kept_for_a_later_retry(desk: Desk) -> None:
+    """What was right then need not be right now: a job that failed after its approval asks again."""
+
+    async def fail_when_approved(job: JobContext) -> None:
+        if not job.is_approved:
+            raise ApprovalNeeded("It would set 40 items to zero.")
+        raise SourceRefused("on purpose")
+
+    job = await desk.waiting()
+    failed = await desk.run(await desk.jobs.approve(job.id), fail_when_approved)
+    assert failed.status is JobStatus.FAILED
+    again = await desk.run(await desk.jobs.retry(job.id), fail_when_approved)
+    assert again.status is JobStatus.AWAITING_APPROVAL
+
+
+async def test_a_pending_job_that_is_cancelled_takes_its_steps_along(desk: Desk) -> None:
+    """Nobody would wait for them any more, and they would push."""
+    parent = await desk.jobs.submit(JobRequest(JobType.PRODUCT_CHAIN, STORE, JobTrigger.API))
+    async with desk.database.acquire() as connection, connection.transaction():
+        step = (await desk.jobs.submit_in(connection, SYNC, parent_id=parent.id)).job
+    await desk.jobs.cancel(parent.id)
+    assert (await desk.jobs.get(step.id)).status is JobStatus.CANCELLED

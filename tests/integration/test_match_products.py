@@ -14,7 +14,7 @@ from daemon.database.pool import Connection, Database
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
 from daemon.sync.matching import mappings
 from daemon.sync.matching.mappings import (
     MappingState,
@@ -758,3 +758,14 @@ async def test_matching_never_changes_a_decision_whose_rows_are_there(shop: Shop
         before = {tuple(row) for row in await connection.fetch(manual)}
         await shop.match()
         assert before <= {tuple(row) for row in await connection.fetch(manual)}
+
+
+async def test_nothing_is_matched_before_everything_was_pulled(database: Database) -> None:
+    """What looks unique in half a mirror need not be: the job says which pulls it waits for."""
+    jobs = MatchJobs(database)
+    job = await jobs.jobs.submit(JobRequest(JobType.MATCH_PRODUCTS, STORE, JobTrigger.API))
+    await jobs.runner().run(job.id, WorkerName("test"))
+    ended = await jobs.jobs.get(job.id)
+    assert ended.status is JobStatus.FAILED
+    assert ended.error is not None
+    assert "Let PULL_NHANH_PRODUCTS and PULL_SHOPIFY_PRODUCTS complete once" in ended.error

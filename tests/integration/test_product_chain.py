@@ -1,8 +1,9 @@
 """The product chain: its steps are jobs of their own, one after the other, whatever happens to it or to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ async def test_steps_are_jobs_one_after_the_other(workshop: Workshop) -> None:
     steps = await steps_of(workshop, chain)
     assert [step.type for step in steps] == STEPS
     assert {step.status for step in steps} == {JobStatus.COMPLETED}
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         assert before.completed_at is not None
         assert before.completed_at <= after.created_at
     assert (chain.total, chain.processed, chain.failed) == (5, 5, 0)
@@ -287,12 +288,11 @@ async def test_chain_goes_on_after_a_restart(database: Database, sandbox_setting
 
 
 @pytest.fixture
-async def failing_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def failing_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first transaction that makes a step fails at its very end; the queue is looked at often for the retry."""
     monkeypatch.setattr(queue_module, "POLL_INTERVAL", queue_module.BUSY_POLL_INTERVAL / 10)
     async with database.acquire() as connection:
         await connection.execute(FAIL_FIRST_COMMIT)
-    yield
 
 
 @pytest.mark.usefixtures("failing_commit")
@@ -306,3 +306,23 @@ async def test_step_is_made_and_noted_in_one_transaction(workshop: Workshop) -> 
     jobs: list[Any] = await workshop.rows("SELECT id FROM dongbo.background_jobs")
     assert {row["id"] for row in jobs} == {chain.id, *(step.id for step in steps)}
     assert await workshop.value(PLACES_OF_NOBODY) == 0
+
+
+async def test_an_old_chain_begins_anew(workshop: Workshop) -> None:
+    """Retried after a long time it would push stock that was pulled then: it pulls again first."""
+    scopes = workshop.sandbox.shopify.scopes
+    workshop.sandbox.shopify.scopes = frozenset({"read_inventory"})
+    chain = await workshop.run(CHAIN)
+    assert chain.status is JobStatus.FAILED
+    workshop.sandbox.shopify.scopes = scopes
+    async with workshop.database.acquire() as connection:
+        await connection.execute(
+            'UPDATE dongbo.background_jobs SET checkpoint = checkpoint || \'{"began_at": "2026-01-01T00:00:00+00:00"}\' '
+            "WHERE id = $1",
+            chain.id,
+        )
+    await workshop.parts.jobs.retry(chain.id)
+    ended = await workshop.wait(chain.id)
+    assert ended.status is JobStatus.COMPLETED
+    assert [step.type for step in await steps_of(workshop, ended)] == [*STEPS[:3], *STEPS]
+    assert ended.total == ended.processed

@@ -1,13 +1,23 @@
 """Stock by depot and by location: what the pulls know of it, and when they know that they know too little."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from daemon.errors import InvalidJobRequest
 from daemon.jobs.model import JobType
+from daemon.mirror import nhanh as mirror
+from daemon.mirror import places
+from daemon.mirror import shopify as shopify_mirror
+from daemon.mirror.asked import Asked
+from daemon.mirror.levels import Level, set_levels
 from daemon.sandbox.nhanh.records import PARENT
 from daemon.sandbox.server import SandboxSettings
-from tests.integration.conftest import Workshop
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.models import Inventory, NhanhInventory
+from daemon.sources.page import SourceRow
+from tests.integration.conftest import STORE, Workshop
 
 INVENTORY = JobType.PULL_NHANH_INVENTORY
 LATE = timedelta(hours=3)  # further back than what an incremental pull asks for again
@@ -150,3 +160,81 @@ async def test_metafields_of_customers_are_mirrored(workshop: Workshop) -> None:
     assert await workshop.value("SELECT DISTINCT metafields::text FROM dongbo.shopify_customers") == (
         '{"custom.tier": null, "custom.total_spent": null}'
     )
+
+
+async def test_stock_is_not_pulled_by_depot(workshop: Workshop) -> None:
+    """An answer of some depots only looks as if the others held nothing."""
+    with pytest.raises(InvalidJobRequest, match="no filter depot_ids"):
+        await workshop.submit(INVENTORY, filters={"depot_ids": [1001]})
+
+
+async def known_stock(workshop: Workshop) -> set[int]:
+    """The products whose stock is known."""
+    return {row["id"] for row in await workshop.rows("SELECT id FROM dongbo.nhanh_products WHERE stock_known")}
+
+
+async def test_all_stock_is_doubted_when_a_depot_comes_into_sight(workshop: Workshop) -> None:
+    """Whatever pull saw what while it was hidden: each product counts as known again only when it was told anew."""
+    await workshop.completed(JobType.PULL_NHANH_PRODUCTS)
+    known = await known_stock(workshop)
+    assert known
+    visible = [(depot.id, depot.name) for depot in workshop.sandbox.nhanh.depots]
+    async with workshop.database.acquire() as connection, connection.transaction():
+        before = (await places.sight(connection, STORE)).since
+        await places.store_depots(connection, STORE, visible[1:])
+        assert not (await places.sight(connection, STORE, [visible[0][0]])).are_visible
+        await places.store_depots(connection, STORE, visible)
+    assert await known_stock(workshop) == set()
+    product = min(known)
+    row = SourceRow(NhanhInventory(product_id=product, inventory=Inventory(depots=[])), b"{}")
+    async with workshop.database.acquire() as connection:
+        await mirror.upsert_inventory(connection, STORE, [row], Asked(datetime.now(UTC), before))
+        assert await known_stock(workshop) == set(), "the page was asked for while the depot was hidden"
+        now = (await places.sight(connection, STORE)).since
+        await mirror.upsert_inventory(connection, STORE, [row], Asked(datetime.now(UTC), now))
+    assert await known_stock(workshop) == {product}
+    await workshop.completed(JobType.PULL_NHANH_PRODUCTS, full=True)
+    assert await known_stock(workshop) == known
+
+
+@pytest.mark.parametrize("inventory", [None, Inventory(), Inventory(available=Decimal(5), depots=[])])
+async def test_stock_that_is_not_told_by_depot_changes_nothing(workshop: Workshop, inventory: Inventory | None) -> None:
+    """No list of depots, or one that contradicts the sum, is no zero."""
+    await workshop.completed(INVENTORY)
+    before = await stock(workshop)
+    rows = [SourceRow(NhanhInventory(product_id=stocked(workshop)[0], inventory=inventory), b"{}")]
+    async with workshop.database.acquire() as connection:
+        counted = await mirror.upsert_inventory(connection, STORE, rows)
+    assert counted.skipped == 1
+    assert await stock(workshop) == before
+
+
+async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(workshop: Workshop) -> None:
+    """The mirror would say what is no longer so, and hide that something is still to be pushed."""
+    await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    variant = next(iter(workshop.sandbox.shopify.variants.values()))
+    place = variant.levels[0].location_id
+    level = Level(variant.id, variant.inventory_item_id, place, 4711)
+
+    async def mirrored() -> tuple[int, Decimal]:
+        return (
+            await workshop.value(
+                "SELECT available FROM dongbo.shopify_inventory_levels WHERE variant_id = $1 AND location_id = $2",
+                variant.id,
+                place,
+            ),
+            await workshop.value("SELECT price FROM dongbo.shopify_variants WHERE id = $1", variant.id),
+        )
+
+    async with workshop.database.acquire() as connection:
+        before = Asked(await connection.fetchval("SELECT clock_timestamp()"), None)
+        await set_levels(connection, STORE, [level])
+        await shopify_mirror.set_prices(connection, STORE, {variant.id: (Decimal(99), None)})
+        after = Asked(await connection.fetchval("SELECT clock_timestamp()"), None)
+        page = await workshop.parts.registry.stores[STORE].shopify.products_by_ids(
+            [variant.product_id], meter=CallMeter()
+        )
+        await shopify_mirror.upsert_products(connection, STORE, page.rows, before)
+        assert await mirrored() == (4711, Decimal(99))
+        await shopify_mirror.upsert_products(connection, STORE, page.rows, after)
+        assert await mirrored() == (variant.levels[0].available, variant.price)

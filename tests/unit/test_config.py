@@ -51,6 +51,8 @@ store = "main"
 job = "PULL_NHANH_CUSTOMERS"
 """
 SYNC = """
+[stores.main.nhanh.secret_key]
+env = "NHANH_KEY"
 [stores.main.product_sync]
 locations = { "68" = [1, 2], "69" = [3] }
 """

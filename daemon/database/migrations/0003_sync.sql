@@ -33,14 +33,28 @@ ALTER TABLE dongbo.nhanh_products
 ALTER TABLE dongbo.shopify_variants
     ADD COLUMN sku_key     text,
     ADD COLUMN barcode_key text,
+    ADD COLUMN pushed_at   timestamptz,  -- when we last set or read its prices beside a pull
     ADD COLUMN tracked     boolean;  -- NULL: not pulled since stock by location is mirrored
 ALTER TABLE dongbo.shopify_customers
+    ADD COLUMN pushed_at  timestamptz,
     ADD COLUMN metafields jsonb;  -- {"custom.total_spent": {"value": …, "compareDigest": …, "type": …} or null}; NULL: not pulled yet
 UPDATE dongbo.nhanh_products SET digest = '';
 UPDATE dongbo.shopify_products SET digest = '';
 UPDATE dongbo.shopify_variants SET digest = '';
 UPDATE dongbo.shopify_customers SET digest = '';
 DELETE FROM dongbo.watermarks WHERE stream ~ '^(nhanh_products|shopify_products|shopify_customers)(\?|$)';
+
+-- Pulls of products no longer wait for those of customers: their jobs that are live move to lanes of their own.
+UPDATE dongbo.background_jobs
+SET lane = replace(lane, '/shopify', CASE type WHEN 'PULL_SHOPIFY_PRODUCTS' THEN '/shopify-products' ELSE '/shopify-customers' END)
+WHERE status IN ('PENDING', 'RUNNING') AND lane LIKE '%/shopify';
+DO $$
+BEGIN
+    IF to_regclass('dongbo.pgqueuer') IS NOT NULL THEN
+        UPDATE dongbo.pgqueuer AS place SET entrypoint = job.lane FROM dongbo.background_jobs AS job
+        WHERE place.payload = convert_to(job.id::text, 'UTF8') AND place.entrypoint <> job.lane;
+    END IF;
+END $$;
 
 CREATE INDEX nhanh_products_by_sku ON dongbo.nhanh_products (store, sku_key) WHERE sku_key IS NOT NULL;
 CREATE INDEX shopify_variants_by_sku ON dongbo.shopify_variants (store, sku_key) WHERE sku_key IS NOT NULL;
@@ -69,6 +83,7 @@ CREATE TABLE dongbo.shopify_inventory_levels (
     location_id       bigint      NOT NULL,
     variant_id        bigint      NOT NULL,
     available         bigint      NOT NULL,
+    pushed_at         timestamptz,  -- when we last set or read it beside a pull
     first_seen_at     timestamptz NOT NULL DEFAULT now(),
     changed_at        timestamptz NOT NULL DEFAULT now(),
     deleted_at        timestamptz,  -- the item is not stocked there any more

@@ -142,12 +142,12 @@ class NhanhClient:
         envelope, _ = await self._call(action, {"secretKey": self._secret_key}, meter or CallMeter())
         try:
             found = msgspec.json.decode(envelope.data, type=_Access, strict=False)
-            expires_at = datetime.fromtimestamp(found.expired_at, UTC)
+            expires_at, depot_ids = datetime.fromtimestamp(found.expired_at, UTC), _depot_ids(found.depot_ids)
         except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
             raise SourceUnavailable(f"{self._source} sent an answer to {action} that can't be read.") from error
         return NhanhAccess(
             expires_at=expires_at,
-            depot_ids=[int(depot) for depot in found.depot_ids] if isinstance(found.depot_ids, list) else [],
+            depot_ids=depot_ids,
             permissions=_names(found.permissions),
             business_id=found.business_id,
         )
@@ -312,6 +312,13 @@ def _next(paginator: msgspec.Raw) -> bytes | None:
     except msgspec.DecodeError:  # null, or PHP's [] for an empty object
         return None
     return None if following in _NO_MORE else following
+
+
+def _depot_ids(found: list[int | str] | str | None) -> list[int]:
+    """The depots that a token is limited to; none for all. Raises ValueError for what is neither ids nor "All"."""
+    if isinstance(found, str):
+        found = [] if found.strip().lower() in ("", "all") else list(found.split(","))
+    return [int(depot) for depot in found or ()]
 
 
 def _names(permissions: Any) -> list[str]:

@@ -30,7 +30,6 @@ _INVENTORY: dict[str, read.Reader] = {
     "updated_from": read.moment,
     "updated_to": read.moment,
     "ids": read.numbers(most=read.MAX_IDS),
-    "depot_ids": read.numbers(),
     "brand_ids": read.numbers(),
     "name": read.text,
 }
@@ -44,7 +43,6 @@ _API_NAMES = {
     "status": "status",
     "category_ids": "categoryIds",
     "brand_ids": "brandIds",
-    "depot_ids": "depotIds",
     "name": "name",
 }
 _MOMENTS = {"updated_from", "updated_to"}
@@ -77,7 +75,8 @@ def normalise_product_filters(filters: Mapping[str, object]) -> dict[str, object
 def normalise_inventory_filters(filters: Mapping[str, object]) -> dict[str, object]:
     """Filters of a stock pull in canonical JSON form.
 
-    `updated_from`, `updated_to`, `ids` (at most 100), `depot_ids`, `brand_ids`, `name`.
+    `updated_from`, `updated_to`, `ids` (at most 100), `brand_ids`, `name`. Not by depot: an answer of some depots only
+    looks as if the others held nothing.
 
     Raises:
         InvalidFilter: an unknown filter or an unfit value, in a plain sentence.

@@ -101,6 +101,9 @@ class Prices(msgspec.Struct, gc=False, rename={"import_": "import"}):
         self.wholesale = check_amount("prices.wholesale", self.wholesale)
 
 
+ABSENT = Decimal("Infinity")  # no number that Nhanh.vn could send
+
+
 class StockFigures(msgspec.Struct, gc=False, rename={"transferring": "transfering"}, kw_only=True):
     """Pieces by what becomes of them. May be fractional, and negative where more was sold than there was."""
 
@@ -121,15 +124,30 @@ class StockFigures(msgspec.Struct, gc=False, rename={"transferring": "transferin
 
 
 class DepotStock(StockFigures, gc=False, kw_only=True):
-    """The stock of a product in one depot."""
+    """The stock of a product in one depot. The two figures that are pushed must be there: none is no zero."""
 
     depot_id: Id = msgspec.field(name="id")
+    remain: Decimal = ABSENT
+    available: Decimal = ABSENT
+
+    def __post_init__(self) -> None:
+        for name, figure in (("remain", self.remain), ("available", self.available)):
+            if figure == ABSENT:
+                raise UnfitRowError(f"The field inventory.depots.{name} of depot {self.depot_id} is missing.")
+        StockFigures.__post_init__(self)
 
 
 class Inventory(StockFigures, gc=False, kw_only=True):
     """The stock of a product over all depots that the access token may see, and in each of them."""
 
-    depots: list[DepotStock] = []
+    depots: list[DepotStock] | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it tells what each depot holds. A product without any record has no depots, and nothing in them."""
+        if self.depots is None:
+            return False
+        return bool(self.depots) or not (self.available or self.remain)
 
 
 class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):

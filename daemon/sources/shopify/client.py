@@ -1,6 +1,7 @@
 """The client of Shopify's Admin GraphQL API 2026-10."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Any, Literal, TypeVar
 
 import aiohttp
@@ -170,6 +171,7 @@ class ShopifyClient(StockReader, ShopifyWriter):
     ) -> AsyncGenerator[Page[T], None]:
         cursor = str(after) if after is not None else None
         while True:
+            began = monotonic()
             data, _ = await self._endpoint.shaped(
                 operation, variables | {"after": cursor}, shape, meter, cut_short=lacking
             )
@@ -180,7 +182,7 @@ class ShopifyClient(StockReader, ShopifyWriter):
                     f"Reading {field} of {self._endpoint.source} stopped: its pages go round in a circle."
                 )
             rows, bad = await read(nodes)
-            yield Page(rows, bad, following)
+            yield Page(rows, bad, following, began)
             if following is None:
                 return
             cursor = following
@@ -197,14 +199,14 @@ class ShopifyClient(StockReader, ShopifyWriter):
     ) -> Page[T]:
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
-        left = gids
+        left, began = gids, monotonic()
         while left:
             data, asked = await self._endpoint.shaped(operation, variables, shape, meter, ids=left, cut_short=lacking)
             found, unfit = await read(list(self._endpoint.existing(operation, data)))
             rows += found
             bad += unfit
             left = left[asked:]
-        return Page(rows, bad, None)
+        return Page(rows, bad, None, began)
 
     def _product_reader(self, meter: CallMeter) -> ProductReader:
         async def more_variants(product: str, cursor: str) -> list[Any]:

@@ -253,7 +253,8 @@ def _verdict(
     if refused := _refused(errors):
         return PushResult.REFUSED, _said(refused)
     if errors:
-        return PushResult.STALE, f"Shopify has {'none' if present is None else present}"
+        found = f"Shopify has {'none' if present is None else present}"
+        return (PushResult.UNKNOWN, f"an answer was lost; {found}") if was_repeated else (PushResult.STALE, found)
     return PushResult.REFUSED, NOT_ALONE
 
 

@@ -15,7 +15,7 @@ KINDS = (PushKind.METAFIELD, PushKind.TAGS)
 PUSHES_AT_ONCE = 250
 
 SEEN = "interrupted; Shopify has the new value"
-NOT_SEEN = "interrupted, and not seen at Shopify"
+NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
 GONE = "interrupted; Shopify does not have the customer any more"
 UNREAD = "interrupted; Shopify's answer can't be read"
@@ -66,4 +66,4 @@ def verdict(push: Push, reading: Reading, rules: CustomerRules) -> Verdict:
 def _compared(*, is_new: bool, is_old: bool) -> Verdict:
     if is_new:
         return PushResult.APPLIED, SEEN
-    return (PushResult.STALE, NOT_SEEN) if is_old else (PushResult.UNKNOWN, FOREIGN)
+    return PushResult.UNKNOWN, NOT_SEEN if is_old else FOREIGN

@@ -1,0 +1,18 @@
+"""When and how a page was asked for: what a page tells must not replace what is known to be newer, or to be more."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The circumstances of a page.
+
+    Args:
+        at: not later than the source was asked, by the database's clock: what was pushed since then is newer than it.
+        sight: `daemon.mirror.places.Sight.since` when the run began to ask. With another one now, depots have come into
+            sight meanwhile, and the page may tell less than all of the stock.
+    """
+
+    at: datetime
+    sight: datetime | None
