@@ -16,6 +16,7 @@
     │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
     │   ├── SourceRefused           a bad token, a missing permission, a wrong request: a person must act
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
+    ├── DepotsChanged               while a sync ran, what the access token may see changed
     ├── ScheduleNotFound            there is no schedule of this name
     ├── InvalidMapping              a variant or product that can't be mapped by hand
     └── JobError
@@ -129,6 +130,10 @@ class RateLimited(SourceError):
 
 class SourceRefused(SourceError):
     """The source refused for a reason that only a person can mend: no retry."""
+
+
+class DepotsChanged(DongboError):
+    """What the access token of Nhanh.vn may see has changed since a sync began: its stock can't be relied on."""
 
 
 class ScheduleNotFound(DongboError):

@@ -228,9 +228,12 @@ class ShopMemory:
         return [product for product in products if product.parent_id != PARENT]
 
     def _look(self, change: Change) -> None:
-        kinds = (ChangeKind.PRODUCT_ADD, ChangeKind.PRODUCT_UPDATE, ChangeKind.INVENTORY_CHANGE)
-        if change.kind in kinds:
-            self._remember(self.nhanh.products[change.row_id])
+        match change.kind:
+            case ChangeKind.PRODUCT_ADD | ChangeKind.PRODUCT_UPDATE | ChangeKind.INVENTORY_CHANGE:
+                self._remember(self.nhanh.products[change.row_id])
+            case ChangeKind.PRODUCT_DELETE:  # asked for by its id, it has no stock record: that is none
+                for location in self.depots_of:
+                    self.stock_ever[change.row_id, location].add(0)
 
     def _remember(self, product: NhanhProduct) -> None:
         for location in self.depots_of:

@@ -165,7 +165,7 @@ async def check_places(memory: ShopMemory, fetch: Fetch) -> None:
         match write.subject:
             case ("stock" | "activate" as kind, int(item_id), int(location_id)):
                 assert location_id in memory.depots_of, f"not a configured location: {write}"
-                meant = (memory.stock_ever[number, location_id] for number in products[variant_of[item_id]])
+                meant = [memory.stock_ever[number, location_id] for number in products[variant_of[item_id]]]
                 assert kind == "activate" or write.after in _all(meant), f"Nhanh.vn never had that: {write}"
             case ("price" | "compare_at_price" as kind, int(variant_id)):
                 place = ("price", "compare_at_price").index(kind)

@@ -179,13 +179,17 @@ class ProductSyncSettings(Section):
         description="Nhanh.vn's old price becomes the compare-at price where it is higher than the price.",
     )
     max_zeroed: int = Field(
-        default=20, ge=0, description="A sync that would set more items than this to zero stops and asks."
+        default=50,
+        ge=0,
+        description="A sync that would bring the items set to zero unasked within 24 hours to more stops and asks.",
     )
     large_price_change: float = Field(
         default=0.3, gt=0, le=1, description="Share of the present price from which a change counts as large."
     )
     max_large_price_changes: int = Field(
-        default=20, ge=0, description="A sync with more large price changes than this stops and asks."
+        default=20,
+        ge=0,
+        description="A sync that would bring large price changes within 24 hours to more than this stops and asks.",
     )
 
     @field_validator("locations")

@@ -31,7 +31,7 @@ class PushResult(StrEnum):
     APPLIED = "applied"
     STALE = "stale"  # Shopify had another value than expected, and changed nothing
     REFUSED = "refused"  # Shopify refused it, and changed nothing
-    UNKNOWN = "unknown"  # interrupted, and Shopify has neither value now: somebody else has changed it since, or before
+    UNKNOWN = "unknown"  # interrupted, and Shopify does not have the new value: it may have had it, or get it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,12 @@ FROM horizon LEFT JOIN dongbo.pushes ON settled_at > $1 AND settled_at <= horizo
 GROUP BY horizon.time, store, kind, result
 """
 
+COUNT_APPLIED_OF_JOB = "SELECT count(*) FROM dongbo.pushes WHERE job_id = $1 AND result = 'applied'"
+
 COUNT_OPEN = "SELECT store, count(*) AS pushes FROM dongbo.pushes WHERE result = 'intended' GROUP BY store"
 
-# The last push of each value stays, and so does what is still open: they tell why Shopify says what it says.
+# The last push of each value stays, the last that was applied, and what is still open: they tell why Shopify says what
+# it says.
 PRUNE = """
 DELETE FROM dongbo.pushes WHERE id IN (
     SELECT id FROM dongbo.pushes AS push
@@ -128,7 +131,7 @@ DELETE FROM dongbo.pushes WHERE id IN (
         SELECT FROM dongbo.pushes AS later
         WHERE later.store = push.store AND later.owner_id = push.owner_id AND later.kind = push.kind
           AND later.location_id IS NOT DISTINCT FROM push.location_id AND later.name IS NOT DISTINCT FROM push.name
-          AND later.id > push.id AND later.result = 'applied'
+          AND later.id > push.id AND (push.result <> 'applied' OR later.result = 'applied')
     )
     ORDER BY settled_at LIMIT $2
 )
@@ -193,6 +196,12 @@ async def count_settled(
         if row["pushes"]
     }
     return rows[0]["counted_to"], counts
+
+
+async def count_applied(connection: Connection, job_id: JobId) -> int:
+    """How many values a job has pushed."""
+    count: int = await connection.fetchval(COUNT_APPLIED_OF_JOB, job_id)
+    return count
 
 
 async def count_open(connection: Connection) -> list[tuple[StoreName, int]]:

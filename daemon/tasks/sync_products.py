@@ -1,5 +1,6 @@
 """Stock and prices of the mapped products to Shopify: only what differs, each value by compare-and-set."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -11,6 +12,7 @@ from daemon.jobs.model import Counters, JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
+from daemon.sync import pushes
 from daemon.sync.products import approvals, price_push, stock_push
 from daemon.sync.products.caution import Caution, PlanOverturned, Survey
 from daemon.sync.products.plan import ProductPlan
@@ -28,7 +30,17 @@ log = structlog.get_logger()
 
 MAX_PLANS = 5  # of one run: each time, what a used-up key left open is settled, and the rest is planned anew
 ASKED_AT_ONCE = 1_000  # products of unknown stock
+SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
 DONE = Position(Phase.DONE)
+
+KEYS_LOST = (
+    f"Shopify took the idempotency keys of calls of this run no more, and it has planned {MAX_PLANS} times. What they "
+    "did has been read; the sync goes on later."
+)
+OVERTURNED = (
+    f"While this run pushed, stock or prices changed so that more of it became risky than is pushed unasked, and that "
+    f"{MAX_PLANS} times. What was pushed has been noted; the sync goes on later."
+)
 
 
 @task(
@@ -65,6 +77,7 @@ class _Sync:
         await self._plan_and_push()
 
     async def _plan_and_push(self) -> None:
+        reason = ""
         for _ in range(MAX_PLANS):
             survey = await self._survey()
             if survey.is_empty:
@@ -73,16 +86,15 @@ class _Sync:
             try:
                 await self._push()
             except PlanOverturned:
+                reason = OVERTURNED
                 continue
             except IdempotencyLost as error:
                 log.warning("key_lost", error=str(error), next_step="reading Shopify again and planning anew")
                 await self._settle()
+                reason = KEYS_LOST
                 continue
             return
-        raise SourceUnavailable(
-            f"Shopify took the idempotency keys of {MAX_PLANS} calls of this run no more. What they did has been read; "
-            "the sync goes on later."
-        )
+        raise SourceUnavailable(reason)
 
     async def _settle(self) -> None:
         settlement = Settlement(self._job, self._store.name, self._store.shopify, self._meter)
@@ -92,6 +104,7 @@ class _Sync:
         """Raise PlacesMissing where a depot or location can't be relied on."""
         depots = [depot for depots in self._settings.depots_of.values() for depot in depots]
         await check_depots(self._job, self._store, depots, self._meter)
+        await self._run.rely_on(depots)
         await check_locations(self._job, self._store, list(self._settings.depots_of), self._meter)
 
     async def _learn_unknown_stock(self) -> None:
@@ -105,15 +118,25 @@ class _Sync:
             told = {row.value.product_id for row in answer.rows}
             # A row that can't even be told whose it is may be that of any product that seems to be missing.
             missing = [] if None in unreadable else [number for number in asked if str(number) not in unreadable]
+            missing = await self._still_there([number for number in missing if number not in told])
             async with self._run.step() as page:
                 known = [number for number in asked if number in told or number in missing]
                 await mirror.record_stock(page.connection, self._store.name, answer.rows, known)
 
+    async def _still_there(self, numbers: list[int]) -> list[int]:
+        """Those products that Nhanh still has: one that is deleted has no stock record either, and is not ours to
+        sell out. The next full pull finds it gone, and matching retires its mapping."""
+        if not numbers:
+            return []
+        found = await self._job.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
+        return [row.value.id for row in found.rows]
+
     async def _caution(self) -> Caution:
-        if not self._job.is_approved:
-            return Caution(self._settings, frozenset())
-        async with self._job.database.acquire_for_work() as connection:
-            return Caution(self._settings, await approvals.list_changes(connection, self._job.job.id))
+        job, settings = self._job, self._settings
+        async with job.database.acquire_for_work() as connection:
+            approved = await approvals.list_changes(connection, job.job.id) if job.is_approved else frozenset()
+            unasked = await approvals.list_unasked(connection, self._store.name, settings.large_price_change)
+        return Caution(settings, approved, unasked)
 
     async def _survey(self) -> Survey:
         """Look at all that is left of the plan, say how much it is, and stop where a person has to be asked first."""
@@ -126,7 +149,8 @@ class _Sync:
         async with self._run.step() as page:
             await approvals.replace(page.connection, self._job.job.id, survey.items)
             page.metadata["approved_at"] = None  # what was approved before is no answer to this question
-        raise ApprovalNeeded(survey.question(), **survey.figures(), sample=survey.sample)
+            pushed = await pushes.count_applied(page.connection, self._job.job.id)
+        raise ApprovalNeeded(survey.question(pushed), **survey.figures(), sample=survey.sample)
 
     async def _look(self) -> Survey:
         survey, position = Survey(self._run.caution), self._run.position
@@ -134,18 +158,24 @@ class _Sync:
             async with aclosing(self._plan.stock_windows(position.after)) as stock:
                 async for window in stock:
                     survey.rows += window.population
-                    for row in window.rows:
+                    for place, row in enumerate(window.rows):
                         survey.add_stock(row)
+                        if place % SURVEYED_AT_ONCE == 0:
+                            await asyncio.sleep(0)
         if position.phase is not Phase.DONE:
             after = position.after if position.phase is Phase.PRICES else START
             async with aclosing(self._plan.price_windows(after)) as prices:
                 async for priced in prices:
                     survey.rows += priced.population
-                    for price in priced.rows:
+                    for place, price in enumerate(priced.rows):
                         survey.add_price(price)
+                        if place % SURVEYED_AT_ONCE == 0:
+                            await asyncio.sleep(0)
         return survey
 
     async def _describe_only(self) -> None:
+        if self._run.position == DONE:  # interrupted behind its only page
+            return
         survey = await self._look()
         await self._job.describe(
             total=self._job.processed + survey.rows,
@@ -167,7 +197,7 @@ class _Sync:
         if run.position.phase is Phase.PRICES:
             await run.remember(plan)
             prices = in_batches(plan.price_windows(run.position.after), price_push.BATCH, price_push.is_other_product)
-            await self._push_each(prices, PricePush(run).push)
+            await self._push_each(prices, PricePush(run, plan).push)
         if self._job.processed != self._job.total:  # the mirror has changed meanwhile
             await self._job.describe(total=self._job.processed)
 

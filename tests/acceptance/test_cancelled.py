@@ -69,5 +69,7 @@ async def test_a_job_that_waits_for_its_retry_is_cancelled_at_once(
         sandbox.faults.slow = 0.0
         other = await daemon.api.submit("PULL_NHANH_PRODUCTS")
         await daemon.api.completed(other["id"])
-        assert {request.path for request in list(sandbox.nhanh.requests)[calls:]} == {"product/list"}
+        paths = {request.path for request in list(sandbox.nhanh.requests)[calls:]}
+        assert "product/list" in paths
+        assert "customer/list" not in paths
         assert (await daemon.api.get(f"/api/jobs/{job['id']}"))["status"] == "CANCELLED"

@@ -19,7 +19,8 @@ from tests.acceptance.process import RunningDaemon
 from tests.shop_memory import ShopMemory, product_sync
 from tests.sync_ledger import WATCH, check_quiet
 
-KILLS = 7  # of one test
+KILLS = 6  # of one test
+LOSSES = ("delete_product", "delete_variant", "delete_goods")  # changes that leave less to compare
 AIM_SECONDS = 6.0  # after which an aimed kill happens wherever the daemon is
 CHAIN = "PRODUCT_CHAIN"
 LIVE = "SELECT id::text FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING') ORDER BY parent_id IS NULL"
@@ -75,7 +76,7 @@ async def test_kills_during_the_product_chain(
     async with product_site.daemon() as daemon:
         await become_quiet(daemon, memory, connection)
         assert await daemon.process.terminate() == 0
-    assert await check_quiet(memory, connection.fetch) > 100
+    assert await check_quiet(memory, connection.fetch) > 50
     assert await connection.fetchval(SETTLED) > 0, "some outcomes were lost, and found out later"
 
 
@@ -110,12 +111,14 @@ async def killed_at_a_write(daemon: RunningDaemon, memory: ShopMemory, chance: r
 
 @asynccontextmanager
 async def busy_shops(memory: ShopMemory, chance: random.Random) -> AsyncIterator[None]:
-    """Both shops change all the time."""
+    """Both shops change all the time; each time one thing is lost for good."""
+    memory.changes[chance.choice(LOSSES)](chance)
+    kinds = [kind for kind in memory.changes if kind not in LOSSES]
 
     async def trade() -> None:
         while True:
             for _ in range(4):
-                memory.changes[chance.choice(list(memory.changes))](chance)
+                memory.changes[chance.choice(kinds)](chance)
             memory.restock_many(chance)
             await asyncio.sleep(chance.uniform(0.02, 0.2))
 

@@ -317,9 +317,9 @@ async def test_an_old_chain_begins_anew(workshop: Workshop) -> None:
     workshop.sandbox.shopify.scopes = scopes
     async with workshop.database.acquire() as connection:
         await connection.execute(
-            'UPDATE dongbo.background_jobs SET checkpoint = checkpoint || \'{"began_at": "2026-01-01T00:00:00+00:00"}\' '
-            "WHERE id = $1",
+            "UPDATE dongbo.background_jobs SET checkpoint = checkpoint || $2 WHERE id = $1",
             chain.id,
+            '{"began_at": "2026-01-01T00:00:00+00:00"}',
         )
     await workshop.parts.jobs.retry(chain.id)
     ended = await workshop.wait(chain.id)

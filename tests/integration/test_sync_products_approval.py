@@ -198,3 +198,75 @@ async def test_stock_that_vanishes_while_it_is_pushed_stops_the_run(
     assert len(zeroed) <= 8
     assert job.updated > 0
     assert job.metadata["zeroed"] > 8
+
+
+async def test_many_small_runs_count_together(shop: SyncedShop) -> None:
+    """What was zeroed unasked within a day counts, whichever run it was; what was approved does not."""
+    await stocked(shop, 12)
+    shop.configure(max_zeroed=5)
+    for start, end in ((0, 3), (3, 5)):
+        shop.sell(shop.pairs[start:end], 0)
+        await shop.workshop.completed(JobType.PULL_NHANH_INVENTORY)
+        assert (await shop.sync()).updated == end - start
+    shop.sell(shop.pairs[5:7], 0)
+    await shop.workshop.completed(JobType.PULL_NHANH_INVENTORY)
+    job = await asked(shop)
+    assert "set 2 items to zero" in str(job.error)
+    assert "besides 5 that were zeroed unasked in the last 24 hours" in str(job.error)
+    assert "Nothing of that was pushed. " in str(job.error)
+    assert (await approved(shop, job)).status is JobStatus.COMPLETED
+    await shop.execute(
+        "UPDATE dongbo.pushes SET settled_at = settled_at - interval '25 hours' WHERE job_id <> $1", job.id
+    )
+    shop.sell(shop.pairs[7:12], 0)
+    await shop.workshop.completed(JobType.PULL_NHANH_INVENTORY)
+    assert (await shop.sync()).updated == 5
+
+
+async def test_what_an_overturned_batch_has_pushed_is_noted(shop: SyncedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was set before a plan was overturned is in the log as such, and the question tells of it."""
+    await stocked(shop, 10)
+    shop.configure(max_zeroed=0)
+    victim = shop.pairs[0][0]
+    shop.sell(shop.pairs[:1], 0)
+    shop.sell(shop.pairs[1:10], 70)
+    shop.shopify.change_stock(victim.id, -2, shop.location)  # sold beyond its stock: to zero it is no risk
+    await shop.pull()
+    restless = {1: -3, 2: -4, 4: 9}
+    before_each_call(
+        monkeypatch,
+        "set_stock",
+        lambda call: shop.shopify.change_stock(victim.id, restless[call], shop.location) if call in restless else None,
+    )
+    job = await asked(shop)
+    assert "set 1 item to zero" in str(job.error)
+    assert "this job has pushed 9 other values already" in str(job.error)
+    results = {push["owner_id"]: push["result"] for push in await shop.pushes()}
+    assert [results[variant.id] for variant, _ in shop.pairs[1:10]] == ["applied"] * 9
+    job = await approved(shop, job)
+    assert job.status is JobStatus.COMPLETED
+    check_counters(job)
+    assert job.updated == 10
+
+
+async def test_compare_at_prices_that_vanish_are_asked_about(shop: SyncedShop) -> None:
+    """To take many compare-at prices away is as risky as to change many prices by much, and is approved by itself."""
+    for variant, nhanh_id in shop.pairs:
+        shop.shopify.change_price(variant.id, variant.price, None)
+        shop.nhanh.change_product(nhanh_id, old_price=None)
+    for variant, _ in shop.pairs[:4]:
+        shop.shopify.change_price(variant.id, variant.price, variant.price + 50_000)
+    await shop.pull()
+    await shop.execute("UPDATE dongbo.nhanh_products SET old_price = NULL")
+    shop.configure(locations={}, compare_at_price="old", max_large_price_changes=3)
+    await shop.execute(
+        "UPDATE dongbo.shopify_variants SET compare_at_price = NULL WHERE id <> ALL ($1)",
+        [variant.id for variant, _ in shop.pairs[:4]],
+    )
+    job = await asked(shop)
+    assert "change 4 prices" in str(job.error)
+    assert "compare-at price" in str(job.error)
+    assert shop.shopify.writes == []
+    job = await approved(shop, job)
+    assert job.status is JobStatus.COMPLETED
+    assert all(variant.compare_at_price is None for variant, _ in shop.pairs[:4])

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from daemon.errors import SourceUnavailable
+from daemon.jobs.model import JobStatus, JobType
 from daemon.sandbox.shopify.records import Variant
 from tests.integration.synced_shop import SyncedShop, after_each_call, before_each_call, sandbox_settings, shop
 
@@ -27,7 +28,7 @@ async def prepare(shop: SyncedShop, **settings: object) -> list[tuple[Variant, i
 
 
 async def test_changed_prices_are_pushed_and_no_others(shop: SyncedShop) -> None:
-    """A changed price reaches Shopify, in one call for each product."""
+    """A changed price reaches Shopify, in one call for each product, whose present prices were read before."""
     pairs = await prepare(shop)
     assert (await shop.sync()).updated == 0
     for variant, nhanh_id in pairs[:12]:
@@ -39,7 +40,7 @@ async def test_changed_prices_are_pushed_and_no_others(shop: SyncedShop) -> None
     assert (job.updated, job.failed) == (12, 0)
     assert all(variant.price == BASE + 10_000 for variant, _ in pairs[:12])
     assert len(shop.shopify.writes) == 12
-    assert shop.shopify.requests.calls - calls == len({variant.product_id for variant, _ in pairs[:12]})
+    assert shop.shopify.requests.calls - calls == 2 * len({variant.product_id for variant, _ in pairs[:12]})
     push = (await shop.pushes())[0]
     code = shop.nhanh.products[pairs[0][1]].code
     assert (push["kind"], push["old_value"], push["new_value"]) == ("price", "199000", "209000")
@@ -137,7 +138,7 @@ async def test_outcome_of_a_price_that_was_lost_is_settled(
     assert all(variant.price == BASE + 10_000 for variant, _ in pairs[:12])
     assert len(shop.shopify.writes) == 12
     results = [push["result"] for push in await shop.pushes()]
-    assert ("stale" in results) is not arrived
+    assert ("unknown" in results) is not arrived
     assert results.count("applied") == 12
 
 
@@ -170,3 +171,31 @@ async def test_stock_and_prices_in_one_sync(shop: SyncedShop) -> None:
     assert job.updated == 2
     assert variant.price == BASE
     assert shop.differences() == {}
+
+
+async def test_price_that_rounds_to_nothing_is_no_price(shop: SyncedShop) -> None:
+    """What is less than the smallest amount is not pushed as a price of nothing."""
+    pairs = await prepare(shop)
+    await shop.execute("UPDATE dongbo.nhanh_products SET retail_price = 0.004 WHERE id = $1", pairs[0][1])
+    assert (await shop.sync()).updated == 0
+    assert pairs[0][0].price == BASE
+
+
+async def test_price_is_decided_by_what_shopify_has_now(shop: SyncedShop) -> None:
+    """Before a price is pushed it is read: one that is right by now is skipped, and a large change is asked about,
+    even if the mirror thought that it was a small one."""
+    pairs = await prepare(shop, max_large_price_changes=0)
+    (right, first), (moved, second), *_ = pairs
+    for nhanh_id in (first, second):
+        shop.nhanh.change_price(nhanh_id, BASE + 10_000)
+    await shop.pull()
+    shop.shopify.change_price(right.id, BASE + 10_000, None)
+    shop.shopify.change_price(moved.id, BASE * 10, None)
+    job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
+    assert job.status is JobStatus.AWAITING_APPROVAL
+    assert "1990000 → 209000" in str(job.error)
+    assert shop.shopify.writes == []
+    await shop.workshop.parts.jobs.approve(job.id)
+    job = await shop.workshop.wait(job.id)
+    assert (job.status, job.updated) == (JobStatus.COMPLETED, 1)
+    assert {(push["old_value"], push["new_value"]) for push in await shop.pushes()} == {("1990000", "209000")}

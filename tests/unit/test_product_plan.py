@@ -23,12 +23,13 @@ SETTINGS = ProductSyncSettings.model_validate(
 
 def stock_row(number: int, place: int = 1, present: int | None = 3, desired: int = 0) -> StockRow:
     """A row of the variant of this number."""
-    return StockRow(Key(number, number, 1), place, number, f"SKU-{number}", present, desired, "because")
+    return StockRow(Key(number, number, 1), place, number, f"SKU-{number}", number, present, desired, "because")
 
 
 def price_row(number: int, old: str, new: str, product: int = 1, place: int = 1) -> PriceRow:
     """A row of the variant of this number."""
-    return PriceRow(Key(product, number), place, None, Decimal(old), None, Decimal(new), None, "because", "because")
+    prices = (Decimal(old), None, Decimal(new), None)
+    return PriceRow(Key(product, number), place, None, number, *prices, "because", "because")
 
 
 # Windows as lists of rows, each of which differs or does not.

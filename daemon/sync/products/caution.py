@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.config import ProductSyncSettings
-from daemon.sync.products.approvals import ApprovalItem, RiskyChange
-from daemon.sync.products.rows import PriceRow, StockRow, plain
+from daemon.sync.products.approvals import ApprovalItem, RiskyChange, Unasked
+from daemon.sync.products.rows import PriceRow, StockRow, optional, plain
 from daemon.sync.pushes import PushKind
 
 SAMPLE = 50  # changes shown with a job
@@ -24,11 +24,14 @@ class Caution:
     by batch, and a pull that runs at the same time, with a token that has lost its depots, must not slip through.
     """
 
-    def __init__(self, settings: ProductSyncSettings, approved: Collection[RiskyChange]) -> None:
+    def __init__(
+        self, settings: ProductSyncSettings, approved: Collection[RiskyChange], unasked: Unasked | None = None
+    ) -> None:
         self.settings = settings
         self._approved = approved
-        self.zeroed: set[int] = set()  # items that it has set to zero unasked
-        self.repriced: set[int] = set()  # variants whose prices it has changed by much unasked
+        # What it and other runs of late have done unasked: many small runs must not come to more than a large one may.
+        self.zeroed = set(unasked.zeroed if unasked else ())  # items set to zero
+        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices were changed by much
 
     def risk_of_stock(self, row: StockRow) -> RiskyChange | None:
         """The row as a risky change, if it is one."""
@@ -36,11 +39,16 @@ class Caution:
             return None
         return RiskyChange(PushKind.STOCK, row.key.variant_id, row.key.location_id, str(row.desired))
 
-    def risk_of_price(self, row: PriceRow) -> RiskyChange | None:
-        """The row as a risky change, if it is one."""
-        if not row.is_large(self.settings.large_price_change):
-            return None
-        return RiskyChange(PushKind.PRICE, row.key.variant_id, 0, plain(row.desired_price))
+    def risks_of_price(self, row: PriceRow) -> list[ApprovalItem]:
+        """What of the row is a risky change: the price, the compare-at price, both or neither."""
+        risks, variant_id, share = [], row.key.variant_id, self.settings.large_price_change
+        if row.is_large(share):
+            change = RiskyChange(PushKind.PRICE, variant_id, 0, plain(row.desired_price))
+            risks.append(ApprovalItem(change, plain(row.price)))
+        if row.is_large_of_compare_at(share):
+            change = RiskyChange(PushKind.COMPARE_AT_PRICE, variant_id, 0, optional(row.desired_compare_at_price))
+            risks.append(ApprovalItem(change, optional(row.compare_at_price)))
+        return risks
 
     def is_approved(self, change: RiskyChange) -> bool:
         """Whether a person has approved exactly this."""
@@ -53,14 +61,16 @@ class Caution:
 
     def admit_prices(self, rows: Collection[PriceRow]) -> None:
         """As `admit_stock`."""
-        repriced = {row.key.variant_id for row in rows if self._is_new(self.risk_of_price(row))}
+        repriced = {
+            row.key.variant_id for row in rows for item in self.risks_of_price(row) if self._is_new(item.change)
+        }
         self._admit(set(), repriced)
 
     def allows(self, zeroed: Collection[int], repriced: Collection[int]) -> bool:
         """Whether these items and variants may be changed, too, without asking."""
-        return (
-            len(self.zeroed.union(zeroed)) <= self.settings.max_zeroed
-            and len(self.repriced.union(repriced)) <= self.settings.max_large_price_changes
+        settings = self.settings
+        return (not zeroed or len(self.zeroed.union(zeroed)) <= settings.max_zeroed) and (
+            not repriced or len(self.repriced.union(repriced)) <= settings.max_large_price_changes
         )
 
     def _admit(self, zeroed: set[int], repriced: set[int]) -> None:
@@ -124,17 +134,15 @@ class Survey:
             self._show(PushKind.PRICE, variant_id, row.sku, old, new, row.price_reason)
         if row.changes_compare_at_price:
             before, after = row.compare_at_price, row.desired_compare_at_price
-            values = (None if before is None else plain(before), None if after is None else plain(after))
+            values = (optional(before), optional(after))
             self._show(PushKind.COMPARE_AT_PRICE, variant_id, row.sku, *values, row.compare_at_reason)
-        risk = self.caution.risk_of_price(row)
-        if risk is None:
-            return
-        self.items.append(ApprovalItem(risk, old))
-        self.repriced.add(variant_id)
-        if not self.caution.is_approved(risk):
-            self.unapproved_repriced.add(variant_id)
-            if len(self._price_examples) < EXAMPLES:
-                self._price_examples.append(f"{_name(row)} ({old} → {new})")
+        for item in self.caution.risks_of_price(row):
+            self.items.append(item)
+            self.repriced.add(variant_id)
+            if not self.caution.is_approved(item.change):
+                self.unapproved_repriced.add(variant_id)
+                if len(self._price_examples) < EXAMPLES:
+                    self._price_examples.append(f"{_name(row)} ({_change(item)})")
 
     def figures(self) -> dict[str, Any]:
         """To be shown with the job."""
@@ -145,16 +153,19 @@ class Survey:
             "large_price_changes": len(self.repriced),
         }
 
-    def question(self) -> str:
-        """What a person is asked: what would happen, and what to look at before approving it."""
+    def question(self, pushed: int = 0) -> str:
+        """What a person is asked: what would happen, and what to look at before approving it.
+
+        `pushed` is how many values this job has pushed before.
+        """
         settings, said, look = self.caution.settings, [], []
         if self.unapproved_zeroed:
             examples = ", ".join(self._zero_examples)
             depots = sorted(depot for depots in settings.depots_of.values() for depot in depots)
             said.append(
                 f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
-                f"{_besides(self.caution.zeroed)} (more than {settings.max_zeroed} are not zeroed unasked), such as "
-                f"{examples}"
+                f"{_besides(self.caution.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
+                f"within 24 hours are not zeroed unasked), such as {examples}"
             )
             look.append(
                 "whether its stock there is right, and whether the access token can still see all depots "
@@ -164,14 +175,19 @@ class Survey:
             examples = ", ".join(self._price_examples)
             said.append(
                 f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
-                f"{_besides(self.caution.repriced)} (more than {settings.max_large_price_changes} are not changed so "
-                f"much unasked), such as {examples}"
+                f"{_besides(self.caution.repriced - self.unapproved_repriced, 'changed so much')} (more than "
+                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; to take a "
+                f"compare-at price away counts, too), such as {examples}"
             )
-            look.append(f"whether the {settings.price} prices there are right")
+            prices = filter(None, (settings.price, settings.compare_at_price))
+            look.append(f"whether the {' and '.join(prices)} prices there are right")
         again = " The rest was approved before." if self._was_asked else ""
+        before = (
+            f", but this job has pushed {pushed:,} other value{'s' if pushed != 1 else ''} already" if pushed else ""
+        )
         return (
-            f"This sync would {', and '.join(said)}.{again} Nothing of that was pushed. Look at Nhanh.vn first: "
-            f"{'; '.join(look)}. Then approve these changes, or reject them."
+            f"This sync would {', and '.join(said)}.{again} Nothing of that was pushed{before}. Look at "
+            f"Nhanh.vn first: {'; '.join(look)}. Then approve these changes, or reject them."
         )
 
     @property
@@ -202,5 +218,10 @@ def _count(things: Collection[object], noun: str) -> str:
     return f"{len(things):,} {noun}{'s' if len(things) != 1 else ''}"
 
 
-def _besides(done: Collection[int]) -> str:
-    return f", besides {len(done):,} that this run has changed already," if done else ""
+def _besides(done: Collection[int], how: str) -> str:
+    return f", besides {len(done):,} that were {how} unasked in the last 24 hours" if done else ""
+
+
+def _change(item: ApprovalItem) -> str:
+    values = f"{item.old_value or 'none'} → {item.change.new_value or 'none'}"
+    return values if item.change.kind is PushKind.PRICE else f"compare-at price {values}"

@@ -12,9 +12,9 @@ from typing import TypeVar
 from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
-from daemon.sync.products.rows import LAST_ID, Key, PriceRow, StockRow, Window, plain
+from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window, plain
 from daemon.sync.pushes import PushKind
 
 MAX_QUANTITY = 1_000_000_000  # Shopify documentation, inventorySetQuantities: the most that an item may have
@@ -130,6 +130,11 @@ LEFT JOIN LATERAL (
 WHERE variant.store = $1 AND variant.deleted_at IS NULL
 """
 
+MAPPED = """
+SELECT variant_id, nhanh_id FROM dongbo.product_mappings
+WHERE store = $1 AND variant_id = ANY ($2) AND retired_at IS NULL
+"""
+
 # What this very job has pushed behind a place in the plan: a batch whose outcome was lost, and settled later.
 PUSHED_BEHIND = """
 SELECT DISTINCT variant.product_id, variant.id AS variant_id, coalesce(push.location_id, 0) AS location_id
@@ -185,6 +190,12 @@ class ProductPlan:
             found = await _converted(rows, self._price_row)
             yield Window(found, rows[-1]["population"] if rows else 0)
 
+    async def prices_of(self, product_id: int) -> list[PriceRow]:
+        """The prices of one product of Shopify that differ now."""
+        async with self._database.acquire_for_work() as connection:
+            rows = await connection.fetch(self._price_window, self._store, product_id - 1, product_id, product_id, 0)
+        return await _converted(rows, self._price_row)
+
     async def products_of_unknown_stock(self) -> list[int]:
         """Mapped products of Nhanh whose stock it has not told yet."""
         if not self.has_stock:
@@ -224,6 +235,7 @@ class ProductPlan:
             place=row["place"],
             item_id=row["item_id"],
             sku=row["sku"],
+            nhanh_id=row["nhanh_id"],
             present=row["present"],
             desired=row["desired"],
             reason=f"{_nhanh_product(row)} has {figures} {self._settings.stock_figure} in {place}",
@@ -240,6 +252,7 @@ class ProductPlan:
             key=Key(row["product_id"], row["variant_id"]),
             place=row["place"],
             sku=row["sku"],
+            nhanh_id=row["nhanh_id"],
             price=row["price"],
             compare_at_price=row["compare_at_price"],
             desired_price=desired,
@@ -247,6 +260,13 @@ class ProductPlan:
             price_reason=f"{_nhanh_product(row)} has the {self._settings.price} price {plain(desired)}",
             compare_at_reason=compare_at_reason,
         )
+
+
+async def still_mapped(connection: Connection, store: StoreName, rows: Sequence[R]) -> list[R]:
+    """The rows whose variants are mapped now as they were when they were planned."""
+    mapped = await connection.fetch(MAPPED, store, [row.key.variant_id for row in rows])
+    nhanh_ids = {row["variant_id"]: row["nhanh_id"] for row in mapped}
+    return [row for row in rows if nhanh_ids.get(row.key.variant_id) == row.nhanh_id]
 
 
 async def _converted(rows: Sequence[Record], convert: Callable[[Record], T]) -> list[T]:
@@ -261,7 +281,7 @@ async def _converted(rows: Sequence[Record], convert: Callable[[Record], T]) -> 
 def _price_window(settings: ProductSyncSettings) -> str:
     base = f"round(product.{settings.price}_price, 2)" if settings.price is not None else "variant.price"
     # A reference that has no value can't be exceeded: what Nhanh has no price for is left alone altogether.
-    takes_part = f"product.{settings.price}_price > 0" if settings.price is not None else "true"
+    takes_part = f"{base} > 0" if settings.price is not None else "true"
     compare_at = "compare_at_price"
     if settings.compare_at_price is not None:
         compare_at = "CASE WHEN round(old_price, 2) > desired_price THEN round(old_price, 2) END"

@@ -25,7 +25,8 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.products.rows import Batch, PriceRow, plain
+from daemon.sync.products.plan import ProductPlan, still_mapped
+from daemon.sync.products.rows import Batch, PriceRow, optional, plain
 from daemon.sync.products.run import SyncRun
 from daemon.sync.pushes import Push, PushKind, PushResult
 
@@ -37,8 +38,9 @@ GONE = "Shopify does not have the variant any more: pull Shopify's products, the
 class PricePush:
     """Pushes batches of prices for a run."""
 
-    def __init__(self, run: SyncRun) -> None:
+    def __init__(self, run: SyncRun, plan: ProductPlan) -> None:
         self._run = run
+        self._plan = plan
 
     async def push(self, batch: Batch[PriceRow]) -> None:
         """Push a batch, all of one product, and close it.
@@ -48,28 +50,52 @@ class PricePush:
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        intents = [intent for row in batch.rows for intent in _intents(row)]
-        ids, outcome = await self._send(batch.rows, intents) if batch.rows else ([], PriceOutcome())
-        refused = _refused(batch.rows, outcome)
+        rows = await self._decide_again(batch.rows) if batch.rows else []
+        ids, rows, outcome = await self._send(rows) if rows else ([], rows, PriceOutcome())
+        intents = [intent for row in rows for intent in _intents(row)]
+        refused = _refused(rows, outcome)
         async with self._run.closing(batch) as page:
             settled = [_settled(intent, outcome.applied, refused) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
             now = {number: (price.price, price.compare_at_price) for number, price in outcome.applied.items()}
             if now:
                 await mirror.set_prices(page.connection, self._run.store, now)
-            page.count(Counters(updated=sum(row.key.variant_id in now for row in batch.rows)))
+            skipped = len(batch.rows) - len(rows)
+            page.count(Counters(updated=sum(row.key.variant_id in now for row in rows), skipped=skipped))
             page.reject(
-                [_dead_letter(row, refused[row.key.variant_id]) for row in batch.rows if row.key.variant_id in refused]
+                [_dead_letter(row, refused[row.key.variant_id]) for row in rows if row.key.variant_id in refused]
             )
 
-    async def _send(self, rows: Sequence[PriceRow], intents: Sequence[Push]) -> tuple[list[int], PriceOutcome]:
-        run = self._run
-        run.caution.admit_prices(rows)
+    async def _decide_again(self, rows: Sequence[PriceRow]) -> list[PriceRow]:
+        """The rows that still differ from what Shopify has now: of a price, no call notices that it has changed."""
+        run, planned = self._run, {row.key.variant_id: row for row in rows}
+        read = run.shopify.variant_prices(list(planned), meter=run.meter)
+        found = await run.job.unless_stopped(read)
+        moved = {
+            number: (price.price, price.compare_at_price)
+            for number, price in found.items()
+            if (price.price, price.compare_at_price) != (planned[number].price, planned[number].compare_at_price)
+        }
+        if not moved:
+            return list(rows)
         async with run.step() as page:
+            await mirror.set_prices(page.connection, run.store, moved)
+        now = {row.key: row for row in await self._plan.prices_of(rows[0].key.product_id)}
+        return [now[row.key] for row in rows if row.key in now]
+
+    async def _send(self, planned: Sequence[PriceRow]) -> tuple[list[int], list[PriceRow], PriceOutcome]:
+        """The ids of the pushes, the rows that were sent, and what came of it."""
+        run = self._run
+        run.caution.admit_prices(planned)
+        async with run.step() as page:
+            rows = await still_mapped(page.connection, run.store, planned)
+            intents = [intent for row in rows for intent in _intents(row)]
             ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
+        if not rows:
+            return [], [], PriceOutcome()
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         changes = [_change(row) for row in rows]
-        return ids, await run.shopify.set_prices(rows[0].key.product_id, changes, meter=run.meter)
+        return ids, rows, await run.shopify.set_prices(rows[0].key.product_id, changes, meter=run.meter)
 
 
 def is_other_product(row: PriceRow, following: PriceRow) -> bool:
@@ -83,7 +109,7 @@ def _intents(row: PriceRow) -> list[Push]:
         old, new = plain(row.price), plain(row.desired_price)
         intents.append(Push(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
     if row.changes_compare_at_price:
-        values = (_optional(row.compare_at_price), _optional(row.desired_compare_at_price))
+        values = (optional(row.compare_at_price), optional(row.desired_compare_at_price))
         intents.append(Push(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
     return intents
 
@@ -116,13 +142,9 @@ def _settled(
         return (PushResult.UNKNOWN if error.code == UNCONFIRMED else PushResult.REFUSED), error.message
     present = now.price if intent.kind is PushKind.PRICE else now.compare_at_price
     wanted = None if intent.new_value is None else Decimal(intent.new_value)
-    return PushResult.APPLIED, None if present == wanted else f"Shopify made it {_optional(present)}"
+    return PushResult.APPLIED, None if present == wanted else f"Shopify made it {optional(present)}"
 
 
 def _dead_letter(row: PriceRow, error: WriteError) -> DeadLetter:
     reason = GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
     return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str))
-
-
-def _optional(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(amount)

@@ -29,6 +29,7 @@ class StockRow:
     place: int  # among all rows of its window, from 1
     item_id: int
     sku: str | None
+    nhanh_id: int  # the product whose stock it gets
     present: int | None  # None: not stocked there
     desired: int
     reason: str
@@ -46,6 +47,7 @@ class PriceRow:
     key: Key
     place: int
     sku: str | None
+    nhanh_id: int
     price: Decimal
     compare_at_price: Decimal | None
     desired_price: Decimal
@@ -65,7 +67,18 @@ class PriceRow:
 
     def is_large(self, share: float) -> bool:
         """Whether the price changes by at least this share of the present one."""
-        return self.price > 0 and abs(self.desired_price - self.price) >= self.price * Decimal(str(share))
+        return _is_large(self.price, self.desired_price, share)
+
+    def is_large_of_compare_at(self, share: float) -> bool:
+        """Whether the compare-at price does, or goes; where there was none, there is no share of it."""
+        if not self.compare_at_price:
+            return False
+        new = self.desired_compare_at_price
+        return new is None or _is_large(self.compare_at_price, new, share)
+
+
+def _is_large(old: Decimal, new: Decimal, share: float) -> bool:
+    return old > 0 and abs(new - old) >= old * Decimal(str(share))
 
 
 class Row(Protocol):
@@ -76,6 +89,9 @@ class Row(Protocol):
 
     @property
     def place(self) -> int: ...
+
+    @property
+    def nhanh_id(self) -> int: ...
 
 
 R = TypeVar("R", bound=Row)
@@ -130,3 +146,8 @@ async def in_batches(
 def plain(amount: Decimal) -> str:
     """An amount in digits, without needless zeros or an exponent."""
     return f"{amount.normalize():f}" if amount else "0"
+
+
+def optional(amount: Decimal | None) -> str | None:
+    """As `plain`, of what may be missing."""
+    return None if amount is None else plain(amount)

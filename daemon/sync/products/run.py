@@ -5,15 +5,19 @@ is counted when it is closed: its own rows by what became of them, those between
 row that this job has pushed already in a batch whose outcome was lost looks unchanged now; it counts as updated.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from daemon.database.pool import Connection
+from daemon.errors import DepotsChanged
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters
+from daemon.mirror import places
+from daemon.mirror.places import Sight
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sync.products.caution import Caution
@@ -71,6 +75,8 @@ class SyncRun:
         self.meter = meter
         self.position = Position.from_json(job.job.checkpoint)
         self.caution: Caution
+        self._depots: Collection[int] = ()
+        self._sight: Sight
         self.pushed_before: frozenset[Key] = frozenset()  # behind the position, by this job
 
     @property
@@ -93,6 +99,29 @@ class SyncRun:
         if rows:
             async with self.job.page(checkpoint=self.position.to_json()) as page:
                 page.count(Counters(updated=min(updated, rows), skipped=max(rows - updated, 0)))
+
+    async def rely_on(self, depots: Collection[int]) -> None:
+        """Let the run stand on what the access token can see of these depots now."""
+        self._depots = depots
+        async with self.job.database.acquire_for_work() as connection:
+            self._sight = await places.sight(connection, self.store, depots)
+
+    async def check_sight(self, connection: Connection) -> None:
+        """Raise DepotsChanged where that has changed: a depot that is hidden looks as if it held nothing.
+
+        A pull notes which depots are hidden before it stores any stock, so what was planned before this check was
+        planned from all of them.
+        """
+        now = await places.sight(connection, self.store, self._depots)
+        if now == self._sight and now.are_visible:
+            return
+        raise DepotsChanged(
+            "While this sync ran, a depot of [stores."
+            f"{self.store}.product_sync.locations] went out of the access token's sight at Nhanh.vn, or came back into "
+            "it, which looks like less stock than there is. What was not pushed by then was not pushed. Give the token "
+            f"access to all depots, pull their stock, `dongbo pull nhanh-inventory --full --store {self.store}`, and "
+            "sync again."
+        )
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:

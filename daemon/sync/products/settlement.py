@@ -36,7 +36,7 @@ PUSHES_AT_ONCE = 250
 
 STOCKED = "stocked"  # what an activation makes of an item at a location
 SEEN = "interrupted; Shopify has the new value"
-NOT_SEEN = "interrupted, and not seen at Shopify"
+NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
 GONE = "interrupted; Shopify does not have it any more"
 
@@ -112,11 +112,11 @@ def verdict(push: pushes.Push, stock: Mapping[int, ItemStock], prices: Mapping[i
 def _compared(push: pushes.Push, present: str | None) -> Verdict:
     if present == push.new_value:
         return PushResult.APPLIED, SEEN
-    return (PushResult.STALE, NOT_SEEN) if present == push.old_value else (PushResult.UNKNOWN, FOREIGN)
+    return PushResult.UNKNOWN, NOT_SEEN if present == push.old_value else FOREIGN
 
 
 def _compared_amounts(push: pushes.Push, present: Decimal | None) -> Verdict:
     old, new = (None if value is None else Decimal(value) for value in (push.old_value, push.new_value))
     if present == new:
         return PushResult.APPLIED, SEEN
-    return (PushResult.STALE, NOT_SEEN) if present == old else (PushResult.UNKNOWN, FOREIGN)
+    return PushResult.UNKNOWN, NOT_SEEN if present == old else FOREIGN

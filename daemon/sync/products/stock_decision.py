@@ -72,7 +72,8 @@ def _decide_moved(
         decision.moved.append(replace(row, present=present))
     else:
         decision.untracked.append(row)
-    return PushResult.STALE, f"Shopify had {'no stock of it there' if present is None else present}"
+    found = f"Shopify had {'no stock of it there' if present is None else present}"
+    return (PushResult.UNKNOWN, f"an answer was lost; {found}") if was_repeated else (PushResult.STALE, found)
 
 
 def _has_moved(error: WriteError) -> bool:

@@ -14,13 +14,15 @@ from uuid import uuid4
 import orjson
 import structlog
 
-from daemon.errors import SourceRefused
+from daemon.errors import DepotsChanged, SourceRefused
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
 from daemon.mirror.levels import Level
 from daemon.sources.shopify.writes import MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
+from daemon.sync.products.caution import PlanOverturned
+from daemon.sync.products.plan import still_mapped
 from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.settlement import STOCKED
@@ -71,17 +73,28 @@ class StockPush:
 
         Raises:
             IdempotencyLost: a call's key is used up; its pushes are to be settled.
-            PlanOverturned: nothing was sent, because too much of it is risky.
+            PlanOverturned: too much of what is left is risky; what was sent before is noted.
+            DepotsChanged: stock can't be relied on any more; what was sent before is noted.
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
         progress = Progress()
-        await self._push_rows(batch.rows, progress)
+        try:
+            await self._push_rows(batch.rows, progress)
+        except (PlanOverturned, DepotsChanged):
+            await self._keep(progress)
+            raise
         async with self._run.closing(batch) as page:
             await levels.set_levels(page.connection, self._run.store, progress.levels)
             await pushes.settle(page.connection, progress.outcomes)
             page.count(Counters(updated=progress.updated, skipped=progress.skipped))
             page.reject(progress.refused)
+
+    async def _keep(self, progress: Progress) -> None:
+        """Note what is known of a batch that is given up. It is counted when the position moves behind it."""
+        async with self._run.step() as page:
+            await levels.set_levels(page.connection, self._run.store, progress.levels)
+            await pushes.settle(page.connection, progress.outcomes)
 
     async def _push_rows(self, rows: Sequence[StockRow], progress: Progress) -> None:
         together, restless = list(rows), []
@@ -113,9 +126,14 @@ class StockPush:
 
     async def _set(self, rows: list[StockRow], progress: Progress) -> Decision:
         """Set these rows in one call."""
-        run, key = self._run, uuid4()
+        run, key, planned = self._run, uuid4(), rows
         async with run.step() as page:
+            await run.check_sight(page.connection)
+            rows = await still_mapped(page.connection, run.store, planned)
             ids = await pushes.record(page.connection, run.store, run.job.job.id, key, [_intent(row) for row in rows])
+        _pass_over(planned, rows, progress)
+        if not rows:
+            return Decision()
         retries = run.meter.retries
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         errors = await run.shopify.set_stock(
@@ -173,11 +191,15 @@ class StockPush:
         return sorted(ready, key=lambda row: row.key)
 
     async def _activate_some(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
-        run, keys = self._run, [uuid4() for _ in rows]
+        run, planned = self._run, rows
         ids: list[int] = []
         async with run.step() as page:
+            await run.check_sight(page.connection)
+            rows = await still_mapped(page.connection, run.store, planned)
+            keys = [uuid4() for _ in rows]
             for row, key in zip(rows, keys, strict=True):
                 ids += await pushes.record(page.connection, run.store, run.job.job.id, key, [_activation(row)])
+        _pass_over(planned, rows, progress)
         active: list[StockRow] = []
         outcomes: dict[int, tuple[PushResult, str | None]] = {}
         for row, key, push_id in zip(rows, keys, ids, strict=True):
@@ -194,6 +216,14 @@ class StockPush:
             await pushes.settle(page.connection, outcomes)
             await levels.set_levels(page.connection, run.store, [_level(row) for row in active])
         return active
+
+
+def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: Progress) -> None:
+    """The rows that are not pushed any more, because their mapping has changed."""
+    keys = {row.key for row in rows}
+    for row in planned:
+        if row.key not in keys:
+            progress.done(row, pushed=False)
 
 
 def _without_equal(rows: Sequence[StockRow], progress: Progress) -> list[StockRow]:
