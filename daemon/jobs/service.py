@@ -206,7 +206,8 @@ class Jobs:
             raise await self._live_instead_of(job_id) from None
         if job is None:
             raise _waits_not(await self.get(job_id))
-        self.announce(job)
+        self._notifier.changed(job.id, at_once=True)
+        log.info("job_approved", store=job.store, job_id=str(job.id), type=str(job.type))
         return job
 
     async def reject(self, job_id: JobId) -> Job:

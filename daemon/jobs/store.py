@@ -19,7 +19,8 @@ from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType
 
 COLUMNS = ", ".join(Job.__slots__)
 TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
-PARTIAL = "ARRAY['retry_of', 'filters', 'query']"  # parameters of pulls that are not of the whole stream
+# Parameters of jobs that have not done the whole of what their type is for.
+PARTIAL = "ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_LIVE = "status IN ('PENDING', 'RUNNING')"
 
 INSERT_UNLESS_LIVE = f"""
@@ -180,7 +181,7 @@ WHERE store = $1 AND type = $2 AND id <> $3
 ORDER BY id DESC LIMIT 1
 """
 
-# Only whole pulls make a stream fresh, not those of some rows.
+# Only whole jobs make a stream fresh, not those of some rows, and no dry runs.
 LAST_COMPLETED = f"""
 SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
 WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}

@@ -10,6 +10,7 @@ from daemon.sync.products.rows import PriceRow, StockRow, optional, plain
 from daemon.sync.pushes import PushKind
 
 SAMPLE = 50  # changes shown with a job
+SAMPLE_ASKED_ABOUT = 200  # of the changes that a person is asked about
 EXAMPLES = 3  # changes named in a sentence
 
 
@@ -96,7 +97,8 @@ class Survey:
     repriced: set[int] = field(default_factory=set)  # variants, likewise
     unapproved_repriced: set[int] = field(default_factory=set)
     items: list[ApprovalItem] = field(default_factory=list)
-    sample: list[dict[str, Any]] = field(default_factory=list)
+    _asked_about: list[dict[str, Any]] = field(default_factory=list)
+    _others: list[dict[str, Any]] = field(default_factory=list)
     _zero_examples: list[str] = field(default_factory=list)
     _price_examples: list[str] = field(default_factory=list)
 
@@ -104,6 +106,11 @@ class Survey:
     def is_empty(self) -> bool:
         """Whether there is nothing to push."""
         return not self.stock_changes and not self.price_changes
+
+    @property
+    def sample(self) -> list[dict[str, Any]]:
+        """Changes to show: first those that a person is asked about, then others."""
+        return [*self._asked_about, *self._others[: max(SAMPLE - len(self._asked_about), 0)]]
 
     @property
     def needs_approval(self) -> bool:
@@ -114,8 +121,9 @@ class Survey:
         """Count a row that differs."""
         self.stock_changes += 1
         old = None if row.present is None else str(row.present)
-        self._show(PushKind.STOCK, row.key.variant_id, row.sku, old, str(row.desired), row.reason, row.key.location_id)
         risk = self.caution.risk_of_stock(row)
+        shown = _shown(PushKind.STOCK, row, old, str(row.desired), row.reason) | {"location_id": row.key.location_id}
+        self._show(shown, is_asked_about=risk is not None and not self.caution.is_approved(risk))
         if risk is None:
             return
         self.items.append(ApprovalItem(risk, str(row.present)))
@@ -130,13 +138,15 @@ class Survey:
         self.price_changes += 1
         variant_id = row.key.variant_id
         old, new = plain(row.price), plain(row.desired_price)
+        risks = self.caution.risks_of_price(row)
+        is_asked_about = any(not self.caution.is_approved(item.change) for item in risks)
         if row.changes_price:
-            self._show(PushKind.PRICE, variant_id, row.sku, old, new, row.price_reason)
+            self._show(_shown(PushKind.PRICE, row, old, new, row.price_reason), is_asked_about=is_asked_about)
         if row.changes_compare_at_price:
-            before, after = row.compare_at_price, row.desired_compare_at_price
-            values = (optional(before), optional(after))
-            self._show(PushKind.COMPARE_AT_PRICE, variant_id, row.sku, *values, row.compare_at_reason)
-        for item in self.caution.risks_of_price(row):
+            before, after = optional(row.compare_at_price), optional(row.desired_compare_at_price)
+            shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
+            self._show(shown, is_asked_about=is_asked_about)
+        for item in risks:
             self.items.append(item)
             self.repriced.add(variant_id)
             if not self.caution.is_approved(item.change):
@@ -194,20 +204,16 @@ class Survey:
     def _was_asked(self) -> bool:
         return len(self.zeroed) > len(self.unapproved_zeroed) or len(self.repriced) > len(self.unapproved_repriced)
 
-    def _show(
-        self,
-        kind: PushKind,
-        variant_id: int,
-        sku: str | None,
-        old: str | None,
-        new: str | None,
-        reason: str,
-        location_id: int | None = None,
-    ) -> None:
-        if len(self.sample) < SAMPLE:
-            place = {} if location_id is None else {"location_id": location_id}
-            shown = {"kind": str(kind), "sku": sku, "variant_id": variant_id, **place, "old": old, "new": new}
-            self.sample.append(shown | {"reason": reason})
+    def _show(self, shown: dict[str, Any], *, is_asked_about: bool) -> None:
+        if is_asked_about and len(self._asked_about) < SAMPLE_ASKED_ABOUT:
+            self._asked_about.append(shown)
+        elif not is_asked_about and len(self._others) < SAMPLE:
+            self._others.append(shown)
+
+
+def _shown(kind: PushKind, row: StockRow | PriceRow, old: str | None, new: str | None, reason: str) -> dict[str, Any]:
+    known = {"kind": str(kind), "sku": row.sku, "variant_id": row.key.variant_id}
+    return known | {"old": old, "new": new, "reason": reason}
 
 
 def _name(row: StockRow | PriceRow) -> str:
