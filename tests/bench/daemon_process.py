@@ -103,6 +103,7 @@ async def running_daemon(
     environment = os.environ | {
         "STATE_DIRECTORY": str(state),
         "NHANH_TOKEN": _NHANH_TOKEN,
+        "NHANH_KEY": _NHANH_KEY,
         "SHOPIFY_TOKEN": _SHOPIFY_TOKEN,
     }
     with (state / "daemon.log").open("ab") as log:
@@ -157,6 +158,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 _NHANH_TOKEN = "sandbox-nhanh-access-token"
+_NHANH_KEY = "sandbox-nhanh-secret-key"
 _SHOPIFY_TOKEN = "shpat_sandbox"
 
 
@@ -168,6 +170,7 @@ def _config(port: int, nhanh_url: str, shopify_url: str | None) -> str:
         "app_id = 73001",
         "business_id = 110668",
         'access_token = { env = "NHANH_TOKEN" }',
+        'secret_key = { env = "NHANH_KEY" }',
         f'base_url = "{nhanh_url}"',
     ]
     if shopify_url is not None:

@@ -25,10 +25,8 @@ max_zeroed = {values}
 locations = {{ "{location}" = [{depot}] }}
 """
 
-PULLED_IN_FULL = """
-INSERT INTO dongbo.watermarks (store, stream, complete_to, full_pull_at)
-VALUES ('main', 'nhanh_products', now() + interval '1 hour', now() + interval '1 hour')
-"""
+# A depot that came into sight just now would have all stock asked for anew.
+KNOW_DEPOT = "INSERT INTO dongbo.nhanh_depots (store, id, name) VALUES ('main', $1, $2)"
 
 CHANGE_ALL = "UPDATE dongbo.nhanh_inventory SET available = available + 1, remain = remain + 1"
 
@@ -138,7 +136,7 @@ async def _mirror(connection: asyncpg.Connection, sandbox: Sandbox, depot_id: in
         "product_mappings (store, variant_id, nhanh_id, source)",
         (("main", variant.id, number, "sku") for variant, number in zip(variants, products, strict=True)),
     )
-    await connection.execute(PULLED_IN_FULL)
+    await connection.execute(KNOW_DEPOT, depot_id, next(d.name for d in sandbox.nhanh.depots if d.id == depot_id))
 
 
 async def _copy(connection: asyncpg.Connection, target: str, records: Iterable[tuple[Any, ...]]) -> None:

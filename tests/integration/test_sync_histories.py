@@ -576,10 +576,10 @@ async def live_through(
     return history
 
 
-def seeds() -> range:
-    """Those that are always lived through; of a campaign, such as `DONGBO_TEST_SEED=100-200`, others."""
-    first, _, last = os.environ.get("DONGBO_TEST_SEED", "1-8").partition("-")
-    return range(int(first), int(last or first) + 1)
+def seeds() -> Sequence[int]:
+    """Some in which much happens; of a campaign, such as `DONGBO_TEST_SEED=100-200`, others."""
+    first, _, last = os.environ.get("DONGBO_TEST_SEED", "").partition("-")
+    return range(int(first), int(last or first) + 1) if first else (2, 3, 7, 16, 34)
 
 
 @pytest.mark.usefixtures("brisk")
