@@ -26,6 +26,8 @@ from daemon.jobs.context import StopReason
 from daemon.jobs.model import JobType
 from daemon.logging import configure_logging
 from daemon.notify import Notifier
+from daemon.sales import campaigns
+from daemon.sales.file import reconcile
 from daemon.schedules import fires
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
@@ -33,11 +35,12 @@ from daemon.status.parts import StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
-from daemon.wiring import Parts, check_schedules, job_policy, make_schedules, make_stores
+from daemon.wiring import Parts, check_schedules, job_policy, make_sales, make_schedules, make_stores
 
 log = structlog.get_logger()
 
 PRUNE_INTERVAL = 3600.0  # seconds
+SALES_KEPT = timedelta(days=400)  # the proof of last year's sale is there when this year's is planned
 QUEUE_START_TIMEOUT = 20.0  # seconds until the daemon counts as ready even without its queue
 WATCHDOG_PING_TIMEOUT = 5.0  # seconds
 CUT_OFF_INTERVAL = 1.0  # seconds
@@ -69,6 +72,7 @@ class Application:
 
     async def _run(self) -> None:
         check_schedules(make_schedules(self._settings))
+        sales = make_sales(self._settings, self._directory)
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
@@ -90,8 +94,14 @@ class Application:
             stores = make_stores(self._settings, secrets, session, limits)
             token = secrets.status_token.get_secret_value() if secrets.status_token else None
             daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
+            await reconcile(database, daemon.sales, sorted(stores), sales)
             self._starting = None
             await self._run_parts(daemon, server, schema_version, token)
+
+    @property
+    def _directory(self) -> Path | None:
+        """Where relative paths in the configuration file start."""
+        return self._config_path.parent if self._config_path is not None else None
 
     async def _run_parts(
         self, daemon: Parts, server: EmbeddedServer | None, schema_version: int, token: str | None
@@ -103,6 +113,8 @@ class Application:
             hub=daemon.hub,
             scheduler=daemon.scheduler,
             queue=daemon.queue,
+            sales=daemon.sales,
+            sale_clock=daemon.sale_clock,
             version=__version__,
             started_at=datetime.now(UTC),
             stores=lambda: sorted(daemon.registry.stores),
@@ -125,7 +137,7 @@ class Application:
             if server is not None:
                 background.append(tasks.create_task(server.supervise(), name="embedded-postgres"))
             running_queue = tasks.create_task(daemon.queue.run(), name="job-queue")
-            async with daemon.scheduler:
+            async with daemon.scheduler, daemon.sale_clock:
                 await daemon.scheduler.apply(schedules)
                 await self._become_ready(daemon, address)
                 await self._stop.wait()
@@ -222,9 +234,13 @@ class Application:
         registry = TaskRegistry(stores, job_policy(new))
         schedules = make_schedules(new)
         check_schedules(schedules)
+        sales = await asyncio.to_thread(make_sales, new, self._directory)
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
         daemon.use_registry(registry)
+        daemon.zone = new.timezone
+        await reconcile(daemon.database, daemon.sales, sorted(stores), sales)
+        daemon.sale_clock.look()
         applied = await daemon.scheduler.apply(schedules)
         self._settings = new
         log.info(
@@ -246,6 +262,7 @@ class Application:
                 async with daemon.database.acquire() as connection:
                     await fires.prune_fires(connection, datetime.now(UTC) - retention)
                     await pushes.prune(connection, retention)
+                    await campaigns.prune(connection, SALES_KEPT)
             except (DatabaseError, PostgresError, InterfaceError, OSError) as error:
                 log.warning("pruning_failed", error=str(error), next_step="tried again later")
             await asyncio.sleep(PRUNE_INTERVAL)

@@ -19,6 +19,10 @@
     ├── DepotsChanged               while a sync ran, what the access token may see changed
     ├── ScheduleNotFound            there is no schedule of this name
     ├── InvalidMapping              a variant or product that can't be mapped by hand
+    ├── SaleError
+    │   ├── SaleNotFound            there is no campaign of this name
+    │   ├── InvalidSale             a campaign that can't be: no targets, times that have passed
+    │   └── SaleConflict            another campaign has the name or the variants, or its state does not allow it
     └── JobError
         ├── JobNotFound
         ├── LiveJobExists           one live job per (store, type)
@@ -146,6 +150,22 @@ class InvalidMapping(DongboError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class SaleError(DongboError):
+    """A request about a sale campaign can't be carried out."""
+
+
+class SaleNotFound(SaleError):
+    """There is no campaign of this name."""
+
+
+class InvalidSale(SaleError):
+    """A campaign can't be as it is defined."""
+
+
+class SaleConflict(SaleError):
+    """Another campaign has the name or the variants, or the campaign's state does not allow what was asked for."""
 
 
 class InvalidFilter(SourceError, ValueError):

@@ -10,6 +10,8 @@ RunToken = NewType("RunToken", UUID)
 StoreName = NewType("StoreName", str)
 ScheduleName = NewType("ScheduleName", str)
 WorkerName = NewType("WorkerName", str)
+SaleName = NewType("SaleName", str)
+CampaignId = NewType("CampaignId", UUID)
 
 
 def new_job_id() -> JobId:

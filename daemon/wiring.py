@@ -1,12 +1,22 @@
 """From the configuration's words to the program's parts: stores with their clients, schedules, policies."""
 
 import socket
+from pathlib import Path
 
 import aiohttp
 
-from daemon.config import CustomerSyncSettings, ResolvedSecrets, Settings, StoreSecrets, StoreSettings
+from daemon.config import (
+    CustomerSyncSettings,
+    ResolvedSecrets,
+    SaleSelection,
+    SaleSettings,
+    Settings,
+    StoreSecrets,
+    StoreSettings,
+    read_skus,
+)
 from daemon.database.pool import Database
-from daemon.errors import ConfigError, JobError
+from daemon.errors import ConfigError, InvalidJobRequest, JobError
 from daemon.ids import StoreName, WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.events import EventHub, JobNotifier
@@ -15,8 +25,10 @@ from daemon.jobs.queue import JobQueue
 from daemon.jobs.runner import JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
+from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
+from daemon.schedules.sale import SaleClock
 from daemon.schedules.scheduler import Scheduler
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
@@ -100,6 +112,34 @@ def check_schedules(schedules: list[ScheduleSpec]) -> None:
         raise ConfigError(*problems)
 
 
+def make_sales(settings: Settings, directory: Path | None) -> list[SaleSettings]:
+    """The configured campaigns with times in UTC, and the SKUs of their files among those that they name.
+
+    `directory`: where relative paths start. Raises ConfigError for files that can't be read, and for times that do not
+    fit in the shop's zone.
+    """
+    made, problems = [], []
+    for place, sale in enumerate(settings.sales):
+        try:
+            made.append(_with_skus(sale, directory).in_zone(settings.timezone))
+        except ValueError as error:
+            problems.append(f"sales[{place}] ({sale.name}): {error}")
+    if problems:
+        raise ConfigError(*problems)
+    return made
+
+
+def _with_skus(sale: SaleSettings, directory: Path | None) -> SaleSettings:
+    chosen = {}
+    for part in ("targets", "excludes"):
+        selection: SaleSelection = getattr(sale, part)
+        if selection.skus_file is not None:
+            skus = read_skus((directory or Path()) / selection.skus_file)
+            update = {"skus": tuple(dict.fromkeys((*selection.skus, *skus))), "skus_file": None}
+            chosen[part] = selection.model_copy(update=update)
+    return sale.model_copy(update=chosen)
+
+
 def job_policy(settings: Settings) -> JobPolicy:
     """What tasks need of the settings."""
     return JobPolicy(
@@ -126,6 +166,7 @@ class Parts:
         limits: LimiterRegistry,
     ) -> None:
         host = WorkerName(socket.gethostname())
+        self.zone = settings.timezone
         self.database = database
         self.registry = registry
         self.session = session
@@ -151,6 +192,14 @@ class Parts:
         )
         firing = Firing(database, self.jobs, host)
         self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
+        self.sales = Sales(database, self.jobs, self._shopify_of, lambda: self.zone)
+        self.sale_clock = SaleClock(database, self.sales, lambda: sorted(self.registry.stores))
+
+    def _shopify_of(self, name: StoreName) -> ShopifyClient:
+        store = self.registry.stores.get(name)
+        if store is None:
+            raise InvalidJobRequest(f"There is no store {name!r} in the configuration.")
+        return store.shopify
 
     def use_registry(self, registry: TaskRegistry) -> None:
         """Let new jobs run on other stores; those that run keep theirs."""

@@ -4,6 +4,7 @@ from daemon.config.address import ListenAddress, TcpAddress, UnixAddress
 from daemon.config.changes import Changes, changed_parts
 from daemon.config.fields import SecretRef
 from daemon.config.loading import DEMO_CONFIG, json_schema, load_settings, parse_settings
+from daemon.config.sales import SaleSelection, SaleSettings, SaleTargets, read_skus
 from daemon.config.secrets import ResolvedSecrets, StoreSecrets, resolve_secrets
 from daemon.config.settings import (
     CronSchedule,
@@ -38,6 +39,9 @@ __all__ = [
     "ProductSchedule",
     "ProductSyncSettings",
     "ResolvedSecrets",
+    "SaleSelection",
+    "SaleSettings",
+    "SaleTargets",
     "Schedule",
     "SecretRef",
     "Settings",
@@ -51,6 +55,7 @@ __all__ = [
     "json_schema",
     "load_settings",
     "parse_settings",
+    "read_skus",
     "resolve_secrets",
     "state_directory",
     "with_base_urls",

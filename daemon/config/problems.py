@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date, time
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -37,6 +38,7 @@ WANTED = {
     "bool": "true or false",
     "tuple": "an array",
     "list": "an array",
+    "datetime": "a date and time",
     "dict": "a table",
     "model": "a table",
     "model_attributes": "a table",
@@ -127,6 +129,12 @@ def _sentence(details: ErrorDetails, path: KeyPath, schema: Mapping[str, Any]) -
             return PATTERNS[context["pattern"]]
         case "string_too_short":
             return "must not be empty"
+        case "string_too_long":
+            return f"must be at most {context['max_length']} characters long"
+        case "too_long":
+            return f"has {context['actual_length']:,} entries, and may have {context['max_length']:,}"
+        case "is_instance_of" if context["class"] == "Decimal":
+            return f"must be a number, not {_toml_type(value)}"
         case "finite_number":
             return "must be a finite number"
         case "int_from_float":
@@ -190,6 +198,8 @@ def _alternatives(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Ma
 
 
 def _show(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return quote(value) if isinstance(value, str | int | float) else _toml_type(value)
 
 

@@ -1,4 +1,5 @@
-"""What a configuration file says about itself: schedules that name stores, and names that must be unique.
+"""What a configuration file says about itself: schedules that name stores, names that must be unique, and times that
+have to be compared in the file's zone.
 
 This looks at the document as TOML has it, not at the models, so that its findings come together with theirs even where
 the models refuse the document. What has the wrong type is passed over: the models say that.
@@ -7,19 +8,32 @@ the models refuse the document. What has the wrong type is passed over: the mode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from daemon.config.settings import section_of, sources_of
+from pydantic import ValidationError
+
+from daemon.config.sales import SaleSettings
+from daemon.config.settings import Settings, section_of, sources_of
 from daemon.config.toml_lines import KeyPath
+from daemon.config.zones import to_zone
 from daemon.jobs.model import JobType
 
+DEFAULT_ZONE = Settings().timezone
 SOURCE_NAMES = {"nhanh": "Nhanh.vn", "shopify": "Shopify"}
 
 
 def check_references(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Each wrong reference as the path of its key and a sentence."""
     stores = document.get("stores", {})
-    schedules = document.get("schedules", [])
-    if not isinstance(stores, dict) or not isinstance(schedules, list):
+    schedules, sales = document.get("schedules", []), document.get("sales", [])
+    if not isinstance(stores, dict):
         return
+    if isinstance(schedules, list):
+        yield from _check_schedules(schedules, stores)
+    if isinstance(sales, list):
+        yield from _check_sales(sales, stores)
+        yield from _check_times(sales, document)
+
+
+def _check_schedules(schedules: list[Any], stores: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     first_with_name: dict[str, int] = {}
     for position, schedule in enumerate(schedules):
         if not isinstance(schedule, dict):
@@ -32,13 +46,50 @@ def check_references(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str
                 yield ("schedules", position, "name"), f'"{name}" is the name of schedules[{first}] already'
 
 
+def _check_sales(sales: list[Any], stores: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    first_with_name: dict[tuple[object, str], int] = {}
+    for position, sale in enumerate(sales):
+        if not isinstance(sale, dict):
+            continue
+        name, store = sale.get("name"), sale.get("store")
+        if isinstance(store, str):
+            if store not in stores:
+                yield ("sales", position, "store"), _unknown_store(store, stores)
+            elif isinstance(stores[store], dict) and "shopify" not in stores[store]:
+                problem = f"a sale needs Shopify: add a table [stores.{store}.shopify], or name another store"
+                yield ("sales", position, "store"), problem
+        if isinstance(name, str) and isinstance(store, str):
+            first = first_with_name.setdefault((store, name), position)
+            if first != position:
+                yield ("sales", position, "name"), f'"{name}" is the name of sales[{first}] already'
+
+
+def _check_times(sales: list[Any], document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Ends that lie before their start only by the zone's clocks, such as where one of the two has an offset."""
+    try:
+        zone = to_zone(document.get("timezone", DEFAULT_ZONE))
+    except ValueError:
+        return
+    for position, sale in enumerate(sales):
+        try:
+            SaleSettings.model_validate(sale).in_zone(zone)
+        except ValidationError:
+            continue
+        except ValueError as error:
+            yield ("sales", position, "ends"), str(error)
+
+
+def _unknown_store(store: str, stores: Mapping[str, Any]) -> str:
+    known = ", ".join(f'"{name}"' for name in stores) or "none"
+    return f'there is no store "{store}" in this file (stores: {known})'
+
+
 def _check_store(schedule: Mapping[str, Any], stores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     store = schedule.get("store")
     if not isinstance(store, str):
         return
     if store not in stores:
-        known = ", ".join(f'"{name}"' for name in stores) or "none"
-        yield "store", f'there is no store "{store}" in this file (stores: {known})'
+        yield "store", _unknown_store(store, stores)
         return
     tables = stores[store]
     job = JobType.PRODUCT_CHAIN if schedule.get("kind") == "product" else schedule.get("job")

@@ -25,6 +25,7 @@ from daemon.config.fields import (
     TimeZone,
     quote_dates,
 )
+from daemon.config.sales import SaleSettings
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.model import JobType
 from daemon.schedules.cron import parse as parse_cron
@@ -436,6 +437,7 @@ class Settings(Section):
         default={}, description="The businesses, by a name of your choice."
     )
     schedules: tuple[Schedule, ...] = Field(default=(), strict=False, description="What happens when.")
+    sales: tuple[SaleSettings, ...] = Field(default=(), strict=False, description="Sale campaigns.")
 
     def zone_of(self, schedule: Schedule) -> ZoneInfo:
         """The time zone that the schedule's times are in."""
@@ -448,6 +450,8 @@ def sources_of(job: JobType) -> tuple[Literal["nhanh", "shopify"], ...]:
         case JobType.PULL_NHANH_PRODUCTS | JobType.PULL_NHANH_INVENTORY | JobType.PULL_NHANH_CUSTOMERS:
             return ("nhanh",)
         case JobType.PULL_SHOPIFY_PRODUCTS | JobType.PULL_SHOPIFY_CUSTOMERS:
+            return ("shopify",)
+        case JobType.PREPARE_SALE | JobType.APPLY_SALE | JobType.REVERT_SALE:
             return ("shopify",)
         case (
             JobType.MATCH_PRODUCTS

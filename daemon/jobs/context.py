@@ -110,6 +110,11 @@ class JobContext:
         return self.job.params
 
     @property
+    def run_token(self) -> RunToken:
+        """Names this run: a write that it has begun is under way as long as the job is RUNNING under this token."""
+        return self._token
+
+    @property
     def steps(self) -> "Steps":
         """Runs other jobs as steps of this one."""
         if self._steps is None:

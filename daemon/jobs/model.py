@@ -22,6 +22,9 @@ class JobType(StrEnum):
     SYNC_PRODUCTS = "SYNC_PRODUCTS"
     SYNC_CUSTOMERS = "SYNC_CUSTOMERS"
     PRODUCT_CHAIN = "PRODUCT_CHAIN"  # the steps of a product schedule, each a job of its own
+    PREPARE_SALE = "PREPARE_SALE"  # reads and notes the prices of campaigns that will start soon
+    APPLY_SALE = "APPLY_SALE"
+    REVERT_SALE = "REVERT_SALE"
     NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
 
 

@@ -122,9 +122,11 @@ async def install(connection: Connection) -> None:
         await queries.install(create_schema=False)
 
 
-async def enqueue(connection: Connection, job_id: JobId, lane: Lane, delay: timedelta = timedelta(0)) -> None:
+async def enqueue(
+    connection: Connection, job_id: JobId, lane: Lane, delay: timedelta = timedelta(0), *, priority: int = 0
+) -> None:
     """Give a job its place in the queue, in the caller's transaction."""
-    await _queries(AsyncpgDriver(connection)).enqueue(lane, _payload(job_id), execute_after=delay)
+    await _queries(AsyncpgDriver(connection)).enqueue(lane, _payload(job_id), priority, execute_after=delay)
 
 
 async def forget(connection: Connection, job_id: JobId) -> None:

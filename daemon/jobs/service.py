@@ -28,6 +28,7 @@ class Admission:
 
     lane: Lane
     params: Mapping[str, Any]
+    priority: int = 0  # higher ones leave the queue first
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Jobs:
             )
             job = await store.insert_unless_live(connection, new)
             if job is not None:
-                await queue.enqueue(connection, job.id, admission.lane)
+                await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
                 return Submission(job, is_new=True)
             live = await store.find_live(connection, request.store, request.type)
             if live is not None:

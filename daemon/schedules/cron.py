@@ -104,7 +104,7 @@ def next_fire(expression: str, after: datetime, zone: ZoneInfo) -> datetime:
     parsed = parse(expression)
     if parsed.follows_real_time:
         return _next_in_real_time(parsed, after, zone)
-    return next(fire for wall in _walls_after(parsed, _wall(after, zone)) if (fire := _instant(wall, zone)) > after)
+    return next(fire for wall in _walls_after(parsed, _wall(after, zone)) if (fire := instant_of(wall, zone)) > after)
 
 
 def previous_fire(expression: str, at_or_before: datetime, zone: ZoneInfo) -> datetime | None:
@@ -120,7 +120,7 @@ def previous_fire(expression: str, at_or_before: datetime, zone: ZoneInfo) -> da
     wall = _wall(instant, zone)
     if local.fold:  # the first pass through this hour reached later wall-clock times than the present one
         wall += _offset(local.replace(fold=0)) - _offset(local)
-    fires = (_instant(match, zone) for match in _walls_until(parsed, wall))
+    fires = (instant_of(match, zone) for match in _walls_until(parsed, wall))
     return next((fire for fire in fires if fire <= instant), None)
 
 
@@ -219,7 +219,7 @@ def _wall(instant: datetime, zone: ZoneInfo) -> datetime:
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     """The first time at which the zone's clocks show `wall`, or jump over it."""
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if _wall(instant, zone) == wall:

@@ -1,12 +1,14 @@
 """Rate limits, shared by all jobs of the process: one window per (account, URL) at Nhanh, one bucket per Shopify shop.
 
 All times are those of the running event loop: monotonic, so that a jump of the wall clock changes nothing. Both
-limiters serve their waiters strictly in the order of arrival, and a waiter may be cancelled at any point.
+limiters serve their waiters in the order of arrival, the bucket urgent ones before all others, and a waiter may be
+cancelled at any point.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from daemon.sources.window import SlidingWindow
@@ -98,6 +100,43 @@ class Reservation:
         self._bucket.learn(self._operation, status, concurrent=self._bucket.reports != self._reports_seen)
 
 
+class _Line:
+    """Who waits for points: urgent callers first, and in each of the two groups the one who came first.
+
+    Each waits on an event of their own, and only the first is ever called. Whoever was first until an urgent caller
+    came finds that out when the wait for points is over, and waits on until called again.
+    """
+
+    def __init__(self) -> None:
+        self._urgent: deque[asyncio.Event] = deque()
+        self._normal: deque[asyncio.Event] = deque()
+
+    @contextmanager
+    def place(self, *, urgent: bool) -> Iterator[asyncio.Event]:
+        """Stand in the line until the context ends; whoever is first then is called."""
+        waiters = self._urgent if urgent else self._normal
+        called = asyncio.Event()
+        waiters.append(called)
+        try:
+            yield called
+        finally:
+            waiters.remove(called)
+            self.call_first()
+
+    def is_first(self, called: asyncio.Event) -> bool:
+        """Whether it is this caller's turn."""
+        return called is self._first
+
+    def call_first(self) -> None:
+        """Have the first look again whether there are enough points."""
+        if self._first is not None:
+            self._first.set()
+
+    @property
+    def _first(self) -> asyncio.Event | None:
+        return next(iter(self._urgent or self._normal), None)
+
+
 class CostBucket:
     """Follows the bucket that Shopify keeps for this app and shop, so that no call is sent that it would throttle.
 
@@ -105,6 +144,9 @@ class CostBucket:
     a call is sent once the points known to be there, less those set aside for calls under way, cover its cost. What an
     answer says is older than its arrival by the way back, so the estimate errs on the low side, and the next answer
     corrects it: no restored point is lost while the bucket is not full.
+
+    An urgent call goes before all others, those included that have waited long for many points. It waits for its own
+    points only, and never for those that others are waiting for, since nothing is set aside before it suffices.
     """
 
     def __init__(self) -> None:
@@ -115,29 +157,27 @@ class CostBucket:
         self._set_aside = 0.0
         self._blocked_until = float("-inf")
         self._costs: dict[str, float] = {}  # per operation and page shape, as answers have told
-        self._turn = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._line = _Line()
 
     def cost_of(self, operation: str) -> float | None:
         """What a call of this operation was last charged at its start; None before the first answer."""
         return self._costs.get(operation)
 
     @asynccontextmanager
-    async def reserve(self, operation: str, estimate: float) -> AsyncIterator[Reservation]:
+    async def reserve(self, operation: str, estimate: float, *, urgent: bool = False) -> AsyncIterator[Reservation]:
         """Wait until the bucket covers the operation's cost and set the points aside for the time of the call.
 
         `operation` names the query along with its page shape; `estimate` is its cost in points until it is learnt.
+        `urgent` calls go before all that are not.
         """
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        async with self._turn:
-            cost = await self._wait_for_points(loop, operation, estimate)
-            self._set_aside += cost
+        cost = await self._take_points(loop, operation, estimate, urgent=urgent)
         try:
             yield Reservation(self, operation, cost, waited=loop.time() - asked)
         finally:
             self._set_aside -= cost
-            self._changed.set()
+            self._line.call_first()
 
     def learn(self, operation: str, status: ThrottleStatus, *, concurrent: bool) -> None:
         """Take over what an answer tells. If another came in during the call, this may be older: believe the lower."""
@@ -149,7 +189,7 @@ class CostBucket:
         self.reports += 1
         if status.requested is not None:
             self._costs[operation] = status.requested
-        self._changed.set()
+        self._line.call_first()
 
     def block(self, seconds: float) -> None:
         """Let nobody call for `seconds` from now (HTTP 429 with Retry-After)."""
@@ -159,20 +199,33 @@ class CostBucket:
         restored = 0.0 if self._known_at is None else (now - self._known_at) * self._rate
         return min(self._maximum, self._known + restored)
 
-    async def _wait_for_points(self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float) -> float:
-        while True:
-            now = loop.time()
-            # A cost beyond the bucket's size would never be covered: let the server decide about it.
-            cost = min(self._costs.get(operation, estimate), self._maximum - SPARE_POINTS)
-            lacking = cost + SPARE_POINTS - (self._estimate(now) - self._set_aside)
-            wait = max(self._blocked_until - now, lacking / self._rate)
-            if wait <= 0:
-                return cost
-            # A call that ends may give points back sooner than they are restored.
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(wait, SHORTEST_WAIT)):
-                    await self._changed.wait()
+    async def _take_points(
+        self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float, *, urgent: bool
+    ) -> float:
+        """Wait for the turn and for enough points, and set them aside; returns how many."""
+        with self._line.place(urgent=urgent) as called:
+            while True:
+                wait: float | None = None
+                if self._line.is_first(called):
+                    cost = self._cost(operation, estimate)
+                    wait = self._seconds_until(cost, loop.time())
+                    if wait <= 0:
+                        self._set_aside += cost
+                        return cost
+                    wait = max(wait, SHORTEST_WAIT)
+                # A call that ends may give points back sooner than they are restored: then the first is called.
+                called.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await called.wait()
+
+    def _cost(self, operation: str, estimate: float) -> float:
+        """A cost beyond the bucket's size would never be covered: let the server decide about it."""
+        return min(self._costs.get(operation, estimate), self._maximum - SPARE_POINTS)
+
+    def _seconds_until(self, cost: float, now: float) -> float:
+        lacking = cost + SPARE_POINTS - (self._estimate(now) - self._set_aside)
+        return max(self._blocked_until - now, lacking / self._rate)
 
 
 class LimiterRegistry:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CallMeter:
-    """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given."""
+    """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
+
+    `is_urgent` calls go before those of all other jobs where the source's rate limit makes them wait: Shopify's bucket.
+    """
 
     api_calls: int = 0  # requests sent, repeated ones included
     retries: int = 0
@@ -15,3 +18,4 @@ class CallMeter:
     bytes_received: int = 0  # of answers, decompressed
     waits_for_rate_limit: bool = False  # at this moment
     retry_budget: int = 100  # retries after failures that the whole job has left
+    is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull

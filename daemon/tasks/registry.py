@@ -97,7 +97,10 @@ class TaskSpec:
     concurrency: int
     read_params: ReadParams
     requires: Callable[[Store], object]
+    priority: int = 0
 
+
+SALE_PRIORITY = 10  # a sale never waits behind a pull
 
 _TASKS: dict[JobType, TaskSpec] = {}
 
@@ -110,15 +113,17 @@ def task(
     concurrency: int = 1,
     params: ReadParams,
     requires: Callable[[Store], object] = lambda store: store,
+    priority: int = 0,
 ) -> Callable[[TaskFunction], TaskFunction]:
     """Register the coroutine that runs jobs of a type.
 
     `params` makes parameters canonical or refuses them; `requires` raises InvalidJobRequest for a store that lacks a
-    part of its configuration, such as `lambda store: store.product_sync`.
+    part of its configuration, such as `lambda store: store.product_sync`. Jobs of a higher `priority` leave the queue
+    first.
     """
 
     def register(run: TaskFunction) -> TaskFunction:
-        _TASKS[job_type] = TaskSpec(job_type, run, sources, lane, concurrency, params, requires)
+        _TASKS[job_type] = TaskSpec(job_type, run, sources, lane, concurrency, params, requires, priority)
         return run
 
     return register
@@ -146,7 +151,7 @@ class TaskRegistry:
                     f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
                 )
         spec.requires(store)
-        return Admission(_lane(store, spec), read_params(request.type, request.params))
+        return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""

@@ -10,6 +10,7 @@ from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.model import Counters, JobType
 from daemon.mirror import nhanh as mirror
+from daemon.sales import items
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
 from daemon.sync import pushes
@@ -17,7 +18,7 @@ from daemon.sync.products import approvals, price_push, stock_push
 from daemon.sync.products.caution import Caution, PlanOverturned, Survey
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.price_push import PricePush
-from daemon.sync.products.rows import START, Batch, R, in_batches
+from daemon.sync.products.rows import START, Batch, R, in_batches, is_large_change
 from daemon.sync.products.run import Phase, Position, SyncRun
 from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
@@ -74,7 +75,22 @@ class _Sync:
         if is_dry:
             await self._describe_only()
             return
+        await self._rebase_sales()
         await self._plan_and_push()
+
+    async def _rebase_sales(self) -> None:
+        """Let variants that are on sale go back to what Nhanh.vn says by now, instead of pushing it.
+
+        A large change is left alone: when the sale is over, the sync pushes it, or asks a person first.
+        """
+        differing = await self._plan.prices_on_sale()
+        if not differing:
+            return
+        share = self._settings.large_price_change
+        bases = {number: new for number, (old, new) in differing.items() if not is_large_change(old, new, share)}
+        async with self._run.step() as page:
+            rebased = await items.rebase(page.connection, self._store.name, bases)
+            page.metadata |= {"rebased_on_sale": rebased, "left_on_sale": len(differing) - len(bases)}
 
     async def _plan_and_push(self) -> None:
         reason = ""

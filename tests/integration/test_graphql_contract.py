@@ -196,6 +196,15 @@ DATA: dict[str, Any] = {
     },
     "MoreLevels": {"inventoryItem": {"inventoryLevels": LAST}},
     "StockLevels": {"nodes": [ITEM]},
+    "CollectionProducts": {
+        "collectionByIdentifier": {
+            "id": "gid://shopify/Collection/6",
+            "handle": "sale",
+            "title": "Sale",
+            "products": LAST | {"nodes": [PRODUCT]},
+        }
+    },
+    "PresentPrices": {"nodes": [VARIANT]},
     "VariantPrices": {"nodes": [VARIANT | {"product": {"id": "gid://shopify/Product/1"}}]},
     "Locations": {"locations": LAST},
     "SetStock": {"inventorySetQuantities": {"userErrors": []}},
@@ -228,6 +237,9 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         shopify.locations,
         lambda: shopify.stock_levels([3], meter=meter),
         lambda: shopify.variant_prices([2], meter=meter),
+        lambda: shopify.present_prices([2], meter=meter),
+        lambda: shopify.collection_products("sale", meter=meter),
+        lambda: shopify.collection_products("6", meter=meter),
         lambda: shopify.set_stock(stock, key=uuid4(), reference="gid://dongbo/Job/1", meter=meter),
         lambda: shopify.activate_item(3, 5, key=uuid4(), meter=meter),
         lambda: shopify.set_prices(1, prices, meter=meter),

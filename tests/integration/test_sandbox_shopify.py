@@ -107,6 +107,7 @@ async def test_missing_scopes(client: Client) -> None:
 
 ARGUMENTS = {
     "first": "(first: 2)",
+    "id": '(id: "gid://shopify/Product/1")',
     "key": '(namespace: "custom", key: "tier")',
     "locationId": "(locationId: $location)",
     "names": '(names: ["available", "on_hand", "committed"])',
@@ -133,6 +134,7 @@ def selection(definition: GraphQLObjectType, depth: int) -> str:
 @pytest.mark.parametrize(
     ("root", "kind", "depth"),
     [
+        ("collection", "Collection", 2),
         ("product", "Product", 2),
         ("productVariant", "ProductVariant", 1),
         ("inventoryItem", "InventoryItem", 2),
@@ -144,6 +146,7 @@ async def test_every_field_has_a_value(client: Client, root: str, kind: str, dep
     """Every field of every kind of record resolves without an error, in records with and without dirt."""
     sandbox = client.sandbox
     records = {
+        "collection": sandbox.collections,
         "product": sandbox.products,
         "productVariant": sandbox.variants,
         "inventoryItem": sandbox.inventory_items,
@@ -193,6 +196,7 @@ async def test_the_operations_of_the_client_are_answered(client: Client, name: s
     product = f"gid://shopify/Product/{next(iter(client.sandbox.products))}"
     item = f"gid://shopify/InventoryItem/{next(iter(client.sandbox.inventory_items))}"
     values = {"first": 5, "variants": 5, "levels": 5, "sortKey": "ID", "ids": [product]}
+    values |= {"identifier": {"handle": "sale"}}
     values |= {"id": item if "inventoryItem(" in query else product}
     values |= {"after": encode_cursor((0, 0), 0)} if "$after: String!" in query else {}
     values |= {f"{field}Namespace": "custom" for field in ("totalSpent", "tier")}

@@ -172,6 +172,26 @@ async def test_points_are_used_and_nothing_is_throttled(session: aiohttp.ClientS
         assert sum(meter.rate_limit_wait_seconds for meter in meters) > 1
 
 
+async def test_urgent_calls_go_before_those_that_wait_already(session: aiohttp.ClientSession) -> None:
+    """A meter that is urgent takes its calls past pulls that wait for the points of their next pages."""
+    async with running_sandbox(SandboxSettings(products=300, customers=5, shopify_restore_rate=1000)) as sandbox:
+        shopify, pulling, urgent = of_sandbox(session, sandbox), CallMeter(), CallMeter(is_urgent=True)
+        assert sandbox.shopify.bucket.spend(int(sandbox.shopify.bucket.available))
+        await shopify.shop(meter=CallMeter())  # from this answer on the client knows that nothing is left
+        pulls = [asyncio.create_task(collect(shopify.products(None, after=None, meter=pulling))) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while not pulling.waits_for_rate_limit:
+                await asyncio.sleep(0)
+            found = await shopify.present_prices(list(sandbox.shopify.variants)[:10], meter=urgent)
+        assert len(found) == 10
+        operations = [request.operation for request in sandbox.shopify.requests.last if request.actual_cost]
+        assert operations == ["Shop", "PresentPrices"]
+        assert urgent.rate_limit_wait_seconds < 0.3
+        for pull in pulls:
+            pull.cancel()
+        await asyncio.wait(pulls)
+
+
 async def test_a_drained_bucket_is_waited_for(session: aiohttp.ClientSession) -> None:
     """If others of the same app have used up the points, THROTTLED costs one retry, and the wait is counted."""
     async with running_sandbox(SandboxSettings(products=50, customers=5, shopify_restore_rate=400)) as sandbox:

@@ -211,7 +211,11 @@ async def test_present_stock_and_prices_of_many() -> None:
             variant.id: VariantPrice(variant.product_id, variant.price, variant.compare_at_price)
             for variant in variants.values()
         }
+        assert await shop.client.present_prices([*variants, 1, *variants], meter=CallMeter()) == {
+            variant.id: (variant.price, variant.compare_at_price) for variant in variants.values()
+        }
         assert await shop.client.stock_levels([], meter=CallMeter()) == {}
+        assert await shop.client.present_prices([], meter=CallMeter()) == {}
         assert all(
             (request.requested_cost or 0) <= 1000
             for request in shop.sandbox.shopify.requests.last
@@ -231,6 +235,18 @@ async def test_an_unreadable_price_is_an_error(price: Any) -> None:
     async with answering(lambda _: {"data": {"nodes": [variant]}}) as client:
         with pytest.raises(SourceUnavailable, match="can't be read"):
             await client.variant_prices([2], meter=CallMeter())
+        with pytest.raises(SourceUnavailable, match="can't be read"):
+            await client.present_prices([2], meter=CallMeter())
+
+
+async def test_the_price_of_reading_prices() -> None:
+    """A point for each variant, and as many at once as Shopify takes; double of that with the products."""
+    async with opened(SandboxSettings(products=200, customers=5, limits=False)) as shop:
+        ids = list(shop.sandbox.shopify.variants)[:300]
+        await shop.client.present_prices(ids, meter=CallMeter())
+        await shop.client.variant_prices(ids, meter=CallMeter())
+        costs = [request.actual_cost for request in shop.sandbox.shopify.requests.last]
+    assert costs == [250, 50, 500, 100]
 
 
 async def test_prices_keep_every_digit() -> None:
@@ -243,7 +259,9 @@ async def test_prices_keep_every_digit() -> None:
     }
     async with answering(lambda _: {"data": {"nodes": [variant, None]}}) as client:
         found = await client.variant_prices([2], meter=CallMeter())
+        present = await client.present_prices([2], meter=CallMeter())
     assert found == {2: VariantPrice(1, Decimal("0.10"), Decimal("1234567890.01"))}
+    assert present == {2: (Decimal("0.10"), Decimal("1234567890.01"))}
 
 
 async def test_locations_include_the_deactivated_ones() -> None:

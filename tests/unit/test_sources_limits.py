@@ -2,11 +2,8 @@
 
 import asyncio
 import heapq
-import selectors
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,44 +11,9 @@ from hypothesis import strategies as st
 
 from daemon.sources.limits import CostBucket, ThrottleStatus, WindowLimiter
 from daemon.sources.window import SlidingWindow
-
-T = TypeVar("T")
+from tests.virtual_time import run_in_virtual_time
 
 WINDOW = 30.0
-
-
-class InstantSelector(selectors.DefaultSelector):
-    """Returns at once instead of waiting, and moves the virtual time by as much."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout:
-            self.now += timeout
-        return ready
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop in which waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._instant = InstantSelector()
-        super().__init__(self._instant)
-        self._clock_resolution = 1e-9
-
-    def time(self) -> float:
-        return self._instant.now
-
-
-def run_in_virtual_time(main: Callable[[], Awaitable[T]]) -> T:
-    async def entry() -> T:
-        return await main()
-
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(entry())
 
 
 def most_in_any_window(arrivals: list[float], length: float = WINDOW) -> int:

@@ -11,6 +11,7 @@ ALL_SCOPES = READ_SCOPES + WRITE_SCOPES
 TYPE_ACCESS: dict[str, tuple[str, ...]] = {
     "Product": ("read_products",),
     "ProductVariant": ("read_products",),
+    "Collection": ("read_products",),
     "InventoryItem": ("read_inventory", "read_products"),
     "InventoryLevel": ("read_inventory",),
     "Location": ("read_locations", "read_inventory", "read_markets_home"),

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
+from daemon.sandbox.shopify.collection_fields import COLLECTION, collection_by_identifier
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.customer_fields import ADDRESS, CUSTOMER
@@ -16,7 +17,7 @@ from daemon.sandbox.shopify.metafields import METAFIELD, METAFIELD_MUTATIONS
 from daemon.sandbox.shopify.paging import Page, bad_request, take_page
 from daemon.sandbox.shopify.product_fields import MEDIA_IMAGE, PRODUCT, VARIANT, MediaImage
 from daemon.sandbox.shopify.product_writes import PRODUCT_MUTATIONS
-from daemon.sandbox.shopify.records import Customer, Location, Metafield, Product, Variant
+from daemon.sandbox.shopify.records import Collection, Customer, Location, Metafield, Product, Variant
 from daemon.sandbox.shopify.tag_writes import TAG_MUTATIONS
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
@@ -27,6 +28,7 @@ KINDS: Mapping[type, str] = {
     Variant: "ProductVariant",
     InventoryItem: "InventoryItem",
     StockLevel: "InventoryLevel",
+    Collection: "Collection",
     Customer: "Customer",
     Location: "Location",
     MediaImage: "MediaImage",
@@ -106,6 +108,8 @@ def _find(info: Info, kind: str, number: int) -> object:
         case "InventoryItem":
             variant = state.inventory_items.get(number)
             return None if variant is None else InventoryItem(variant)
+        case "Collection":
+            return state.collections.get(number)
         case "Customer":
             return state.customers.get(number)
         case "Location":
@@ -151,6 +155,8 @@ def _installation(_: object, info: Info) -> dict[str, Any]:
 
 
 _QUERIES: dict[str, Resolver] = {
+    "collection": _record("Collection"),
+    "collectionByIdentifier": collection_by_identifier,
     "currentAppInstallation": _installation,
     "customer": _record("Customer"),
     "customers": _lists(Listings.customers),
@@ -180,6 +186,7 @@ RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "InventoryItem": INVENTORY_ITEM,
     "InventoryLevel": LEVEL,
     "Location": LOCATION,
+    "Collection": COLLECTION,
     "Customer": CUSTOMER,
     "MailingAddress": ADDRESS,
     "MediaImage": MEDIA_IMAGE,

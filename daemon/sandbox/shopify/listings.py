@@ -1,7 +1,7 @@
 """The lists of a shop, searched and sorted, kept until the shop changes."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -106,6 +106,16 @@ def variant_sort_value(sort_key: str) -> SortValue:
     return _VARIANT_ORDERS.get(sort_key, _by_id)
 
 
+def collection_sort_value(sort_key: str, product_ids: Sequence[int]) -> SortValue:
+    """What a collection's products are sorted by: most keys stand for the order in which they were put there."""
+    if sort_key == "ID":
+        return _by_id
+    if sort_key in _COLLECTION_ORDERS:
+        return _COLLECTION_ORDERS[sort_key]
+    places = {product_id: place for place, product_id in enumerate(product_ids)}
+    return lambda product: places[product.id]
+
+
 def _search(source: _List[R], query: str | None, sort_key: str, reverse: bool) -> Found[R]:
     search = compile_query(query, source.filters) if query else None
     rows: Iterable[R] = source.rows()
@@ -131,6 +141,11 @@ _PRODUCT_ORDERS: Mapping[str, SortValue] = {
     "TITLE": lambda p: p.title.casefold(),
     "UPDATED_AT": lambda p: _sortable(p.updated_at),
     "VENDOR": lambda p: p.vendor.casefold(),
+}
+_COLLECTION_ORDERS: Mapping[str, SortValue] = {
+    "CREATED": lambda p: _sortable(p.created_at),
+    "PRICE": lambda p: min((round(v.price * 100) for v in p.variants), default=0),
+    "TITLE": lambda p: p.title.casefold(),
 }
 _VARIANT_ORDERS: Mapping[str, SortValue] = {
     "INVENTORY_POLICY": lambda v: v.inventory_policy,

@@ -81,6 +81,17 @@ class Product:
 
 
 @dataclass(slots=True)
+class Collection:
+    """Products that are shown together, in their order."""
+
+    id: int
+    handle: str
+    title: str
+    product_ids: list[int]
+    updated_at: datetime
+
+
+@dataclass(slots=True)
 class Metafield:
     """A custom field of a customer; the value is a text whatever its type."""
 

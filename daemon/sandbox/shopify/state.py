@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from daemon.sandbox.shopify.records import Customer, Level, Location, Metafield, Product, Variant
+from daemon.sandbox.shopify.records import Collection, Customer, Level, Location, Metafield, Product, Variant
 
 Clock = Callable[[], datetime]
 
@@ -35,6 +35,7 @@ class ShopState:
         self.products: dict[int, Product] = {}
         self.variants: dict[int, Variant] = {}
         self.inventory_items: dict[int, Variant] = {}
+        self.collections: dict[int, Collection] = {}
         self.customers: dict[int, Customer] = {}
         self.locations: dict[int, Location] = {}
         self.revision = 0
@@ -91,6 +92,42 @@ class ShopState:
         ]
         self.add_product(product)
         return product
+
+    def add_collection(self, handle: str, title: str, product_ids: Iterable[int] = ()) -> Collection:
+        """Show products of the shop together; the handle must be free."""
+        if any(other.handle == handle for other in self.collections.values()):
+            raise ValueError(f"There is a collection {handle!r} already.")
+        collection = Collection(
+            _new_id(self.collections), handle, title, self._products_in_order(product_ids), self._now()
+        )
+        self.put_collection(collection)
+        return collection
+
+    def put_collection(self, collection: Collection) -> None:
+        """Put in a collection."""
+        self.collections[collection.id] = collection
+        self._changed("collections/create", collection.id)
+
+    def change_collection(self, collection_id: int, product_ids: Iterable[int]) -> None:
+        """Replace a collection's products."""
+        collection = self.collections[collection_id]
+        collection.product_ids = self._products_in_order(product_ids)
+        collection.updated_at = self._now()
+        self._changed("collections/update", collection_id)
+
+    def add_to_collection(self, collection_id: int, *product_ids: int) -> None:
+        """Put products behind those that are in a collection already."""
+        self.change_collection(collection_id, [*self.collections[collection_id].product_ids, *product_ids])
+
+    def remove_from_collection(self, collection_id: int, *product_ids: int) -> None:
+        """Take products out of a collection."""
+        kept = [other for other in self.collections[collection_id].product_ids if other not in product_ids]
+        self.change_collection(collection_id, kept)
+
+    def delete_collection(self, collection_id: int) -> None:
+        """Delete a collection; its products stay."""
+        del self.collections[collection_id]
+        self._changed("collections/delete", collection_id)
 
     def add_customer(self, customer: Customer) -> None:
         """Put in a customer."""
@@ -214,9 +251,12 @@ class ShopState:
         self._changed("customers/update", customer_id)
 
     def delete_product(self, product_id: int) -> None:
-        """Delete a product and its variants."""
+        """Delete a product and its variants; it leaves its collections."""
         for variant in self.products.pop(product_id).variants:
             self._forget(variant)
+        for collection in self.collections.values():
+            if product_id in collection.product_ids:
+                collection.product_ids = [other for other in collection.product_ids if other != product_id]
         self._changed("products/delete", product_id)
 
     def delete_variant(self, variant_id: int) -> None:
@@ -233,6 +273,10 @@ class ShopState:
         """Delete a customer."""
         del self.customers[customer_id]
         self._changed("customers/delete", customer_id)
+
+    def _products_in_order(self, product_ids: Iterable[int]) -> list[int]:
+        """Each product once; raises KeyError for one that does not exist."""
+        return [self.products[number].id for number in dict.fromkeys(product_ids)]
 
     def _index(self, variants: Iterable[Variant]) -> None:
         for variant in variants:

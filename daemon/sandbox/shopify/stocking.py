@@ -2,15 +2,18 @@
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 from daemon.sandbox.catalogue import OPENED, SNAPSHOT, Catalogue, Draws, Good, Person, ascii_slug
 from daemon.sandbox.shopify.product_csv import DEFAULT_OPTION, DEFAULT_VALUE, CsvProduct, CsvVariant
-from daemon.sandbox.shopify.records import Address, Customer, Level, Location, Product, Variant
+from daemon.sandbox.shopify.records import Address, Collection, Customer, Level, Location, Product, Variant
 from daemon.sandbox.shopify.state import ShopState
 
+MOST_TYPES = 6  # of products that have a collection each
+SALE_SHARE = 3  # one product in so many is in the collection "sale"
 WEIGHT_UNITS = {"g": "GRAMS", "kg": "KILOGRAMS", "oz": "OUNCES", "lb": "POUNDS"}
 
 
@@ -43,6 +46,7 @@ class _Stocking:
         self._product_ids = _ids(seed, "products", 7_590_000_000_000)
         self._variant_ids = _ids(seed, "variants", 42_420_000_000_000)
         self._item_ids = _ids(seed, "items", 44_510_000_000_000)
+        self._collection_ids = _ids(seed, "collections", 480_000_000_000)
         self._customer_ids = _ids(seed, "customers", 6_330_000_000_000)
         self._address_ids = _ids(seed, "addresses", 8_110_000_000_000)
         self._phones: set[str] = set()
@@ -61,6 +65,7 @@ class _Stocking:
         else:
             for number, product in enumerate(products, start=1):
                 self._state.add_product(self._exported_product(number, product))
+        self._add_collections()
         for index in range(len(self._catalogue.people)):
             if Draws(self._seed, "shopify customer", index).permille(
                 600
@@ -124,6 +129,28 @@ class _Stocking:
             del places[draws.between(1, len(places) - 1)]
         return places
 
+    # ── Collections ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _add_collections(self) -> None:
+        """One for each of the most common types of products, and "sale" across all types."""
+        products = list(self._state.products.values())
+        types = Counter(product.product_type for product in products if product.product_type)
+        for name, _ in types.most_common(MOST_TYPES):
+            self._add_collection(name, [product for product in products if product.product_type == name])
+        self._add_collection("Sale", products[::SALE_SHARE])
+
+    def _add_collection(self, title: str, products: Sequence[Product]) -> None:
+        taken = {collection.handle for collection in self._state.collections.values()}
+        self._state.put_collection(
+            Collection(
+                id=next(self._collection_ids),
+                handle=_free_handle(ascii_slug(title) or "bo-suu-tap", taken),
+                title=title,
+                product_ids=[product.id for product in products],
+                updated_at=max((product.updated_at for product in products), default=SNAPSHOT),
+            )
+        )
+
     # ── Products of an export ───────────────────────────────────────────────────────────────────────────────────────
 
     def _exported_product(self, number: int, exported: CsvProduct) -> Product:
@@ -183,10 +210,7 @@ class _Stocking:
         )
 
     def _handle(self, title: str) -> str:
-        """Unique, as Shopify makes them: with a number behind where it is taken."""
-        slug = ascii_slug(title) or "san-pham"
-        numbered = (f"{slug}-{number}" for number in itertools.count(1))
-        handle = next(handle for handle in itertools.chain([slug], numbered) if handle not in self._handles)
+        handle = _free_handle(ascii_slug(title) or "san-pham", self._handles)
         self._handles.add(handle)
         return handle
 
@@ -244,6 +268,12 @@ def _ids(seed: int, topic: str, first: int) -> Iterator[int]:
     while True:
         number += 32_768 * gaps.randint(1, 3) + gaps.randint(0, 99)
         yield number
+
+
+def _free_handle(slug: str, taken: Container[str]) -> str:
+    """Unique, as Shopify makes them: with a number behind where it is taken."""
+    numbered = (f"{slug}-{number}" for number in itertools.count(1))
+    return next(handle for handle in itertools.chain([slug], numbered) if handle not in taken)
 
 
 def _own_spelling(draws: Draws, sku: str) -> str | None:

@@ -12,6 +12,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
 from daemon.sources.shopify import operations
+from daemon.sources.shopify.collections import CollectionReader
 from daemon.sources.shopify.customers import CustomerReader
 from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint, nodes_of
 from daemon.sources.shopify.filters import normalise_query
@@ -32,11 +33,11 @@ CutShort = Callable[[dict[str, Any]], int]
 Reader = Callable[[list[Any]], Awaitable[tuple[list[SourceRow[T]], list[BadRow]]]]
 
 
-class ShopifyClient(StockReader, ShopifyWriter):
+class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
     """One app's access to one shop. Rows that don't fit are delivered as such; calls are limited and repeated.
 
-    What is read once and kept is read here, what is read to decide about a write in `StockReader`, and what is written
-    in `ShopifyWriter`.
+    What is read once and kept is read here, what is read to decide about a write in `StockReader` and
+    `CollectionReader`, and what is written in `ShopifyWriter`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ShopifyClient(StockReader, ShopifyWriter):
             session, shop=shop, access_token=access_token, base_url=base_url, limits=limits, backoff=backoff
         )
         StockReader.__init__(self, endpoint)
+        CollectionReader.__init__(self, endpoint)
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account
         self._customers = CustomerReader(customer_metafields)

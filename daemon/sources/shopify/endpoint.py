@@ -81,7 +81,7 @@ class GraphqlEndpoint:
 
         async def attempt() -> T:
             meter.waits_for_rate_limit = True
-            async with self._bucket.reserve(label or operation.name, estimate) as reservation:
+            async with self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent) as reservation:
                 meter.waits_for_rate_limit = False
                 meter.rate_limit_wait_seconds += reservation.waited
                 answer = await post(

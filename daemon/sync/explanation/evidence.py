@@ -9,6 +9,8 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.sales import items
+from daemon.sales.items import Holder
 from daemon.sync import pushes
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
@@ -97,6 +99,7 @@ class Evidence:
     locations: dict[int, Record] = field(default_factory=dict)
     asked: set[ValueKey] = field(default_factory=set)  # what the person is asked about
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
+    holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
 
 
 async def find_variants(
@@ -137,6 +140,7 @@ async def gather(connection: Connection, store: StoreName, variants: Sequence[Re
         found.levels.setdefault(row["variant_id"], {})[row["location_id"]] = row
     for row in await connection.fetch(LIST_LOCATIONS, store):
         found.locations[row["id"]] = row
+    found.holders = await items.holders(connection, store, variant_ids)
     if found.waiting_sync is not None:
         for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids):
             found.asked.add((_kind(PushKind(row["kind"])), row["owner_id"], row["location_id"]))

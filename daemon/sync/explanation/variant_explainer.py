@@ -132,7 +132,7 @@ class VariantExplainer:
         if settings is None:
             return
         price: Decimal | None = self._variant["price"]
-        obstacle = self._obstacle()
+        obstacle = self._obstacle() or self._sale_obstacle()
         if settings.price is not None:
             price = self._amount(f"{settings.price}_price")
             if obstacle is None and not price:
@@ -170,6 +170,19 @@ class VariantExplainer:
         """A price of the product, as exact as Shopify takes it."""
         amount: Decimal | None = self._product[column] if self._product is not None else None
         return None if amount is None else round(amount, 2)
+
+    def _sale_obstacle(self) -> str | None:
+        """The sale that has the variant's prices."""
+        holder = self._found.holders.get(self._variant["id"])
+        if holder is None:
+            return None
+        until = (
+            f"until {moment(holder.ends_at, self._zone)}" if holder.ends_at is not None else "until a person ends it"
+        )
+        base = plain(holder.base.price)
+        if holder.base.compare_at is not None:
+            base += f" (compare-at price {plain(holder.base.compare_at)})"
+        return f"the sale {holder.name} has its prices {until}; then the price goes back to {base}"
 
     def _obstacle(self) -> str | None:
         """Why nothing of the variant is pushed."""

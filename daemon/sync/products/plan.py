@@ -14,6 +14,8 @@ from asyncpg import Record
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
+from daemon.sales import items
+from daemon.sales.model import HELD_SQL, Prices
 from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window, plain
 from daemon.sync.pushes import PushKind
 
@@ -81,9 +83,12 @@ FROM planned WHERE differs OR place = population
 ORDER BY place
 """
 
-# Prices that something else holds are not ours to set: a condition on `variant` belongs here, such as
-# "AND NOT EXISTS (SELECT FROM … WHERE … variant_id = variant.id)".
-PRICE_IS_OURS = ""
+IS_ON_SALE = f"""EXISTS (
+    SELECT FROM dongbo.sale_items WHERE store = $1 AND variant_id = variant.id AND state IN {HELD_SQL}
+)"""
+
+# What a sale holds is not ours to set.
+PRICE_IS_OURS = f"AND NOT {IS_ON_SALE}"
 
 PRICE_WINDOW = """
 WITH pair AS (
@@ -101,6 +106,27 @@ WITH pair AS (
     FROM planned
 )
 SELECT * FROM compared WHERE differs OR place = population ORDER BY place
+"""
+
+# To what the mapped variants should go back that a sale holds; what is not synced stays as the sale has found it.
+HELD_PRICES = """
+WITH pair AS (
+    SELECT variant.id AS variant_id, variant.sku, product.id AS nhanh_id, product.code, product.old_price,
+        item.base_price, item.base_compare_at, {price} AS desired_price
+    FROM (SELECT store, variant_id, base_price, base_compare_at FROM dongbo.sale_items
+          WHERE store = $1 AND state IN {held}) AS item
+    JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
+    JOIN dongbo.product_mappings AS mapping
+        ON mapping.store = item.store AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
+    JOIN dongbo.nhanh_products AS product
+        ON product.store = item.store AND product.id = mapping.nhanh_id AND product.deleted_at IS NULL
+    WHERE variant.deleted_at IS NULL AND {takes_part}
+), planned AS (
+    SELECT variant_id, base_price, base_compare_at, desired_price, {compare_at_price} AS desired_compare_at FROM pair
+)
+SELECT * FROM planned
+WHERE (base_price, base_compare_at) IS DISTINCT FROM (desired_price, desired_compare_at)
+ORDER BY variant_id
 """
 
 # Mapped products of which Nhanh has not told the stock yet.
@@ -156,7 +182,12 @@ class ProductPlan:
         self._settings = settings
         self._depots_of = settings.depots_of
         self._stock_window = STOCK_WINDOW.format(pairs=PAIRS, figure=settings.stock_figure, most=MAX_QUANTITY)
-        self._price_window = _price_window(settings)
+        self._price_window = _price_query(
+            PRICE_WINDOW, settings, price="variant.price", compare_at="compare_at_price", pairs=PAIRS
+        )
+        self._held_prices = _price_query(
+            HELD_PRICES, settings, price="item.base_price", compare_at="base_compare_at", held=HELD_SQL
+        )
 
     @property
     def has_stock(self) -> bool:
@@ -195,6 +226,20 @@ class ProductPlan:
         async with self._database.acquire_for_work() as connection:
             rows = await connection.fetch(self._price_window, self._store, product_id - 1, product_id, product_id, 0)
         return await _converted(rows, self._price_row)
+
+    async def prices_on_sale(self) -> dict[int, tuple[Prices, Prices]]:
+        """{variant: (what it would go back to, what it should go back to)} of variants on sale where these differ."""
+        if not self.has_prices:
+            return {}
+        async with self._database.acquire_for_work() as connection:
+            rows = await connection.fetch(self._held_prices, self._store)
+        return {
+            row["variant_id"]: (
+                Prices(row["base_price"], row["base_compare_at"]),
+                Prices(row["desired_price"], row["desired_compare_at"]),
+            )
+            for row in rows
+        }
 
     async def products_of_unknown_stock(self) -> list[int]:
         """Mapped products of Nhanh whose stock it has not told yet."""
@@ -262,6 +307,16 @@ class ProductPlan:
         )
 
 
+async def still_ours(connection: Connection, store: StoreName, rows: Sequence[R]) -> list[R]:
+    """The rows whose variants are mapped as they were when they were planned, and have not come on sale since.
+
+    No sale takes one of them before the caller's transaction, which notes what is about to be pushed, has ended.
+    """
+    await items.lock_prices(connection, store)
+    held = await items.list_held(connection, store, [row.key.variant_id for row in rows])
+    return await still_mapped(connection, store, [row for row in rows if row.key.variant_id not in held])
+
+
 async def still_mapped(connection: Connection, store: StoreName, rows: Sequence[R]) -> list[R]:
     """The rows whose variants are mapped now as they were when they were planned."""
     mapped = await connection.fetch(MAPPED, store, [row.key.variant_id for row in rows])
@@ -278,15 +333,15 @@ async def _converted(rows: Sequence[Record], convert: Callable[[Record], T]) -> 
     return found
 
 
-def _price_window(settings: ProductSyncSettings) -> str:
-    base = f"round(product.{settings.price}_price, 2)" if settings.price is not None else "variant.price"
+def _price_query(template: str, settings: ProductSyncSettings, *, price: str, compare_at: str, **parts: str) -> str:
+    """A query for prices; `price` and `compare_at` are what stays where they are not synced."""
+    base = f"round(product.{settings.price}_price, 2)" if settings.price is not None else price
     # A reference that has no value can't be exceeded: what Nhanh has no price for is left alone altogether.
     takes_part = f"{base} > 0" if settings.price is not None else "true"
-    compare_at = "compare_at_price"
     if settings.compare_at_price is not None:
         compare_at = "CASE WHEN round(old_price, 2) > desired_price THEN round(old_price, 2) END"
-    return PRICE_WINDOW.format(
-        pairs=PAIRS, price=base, takes_part=takes_part, is_ours=PRICE_IS_OURS, compare_at_price=compare_at
+    return template.format(
+        price=base, takes_part=takes_part, is_ours=PRICE_IS_OURS, compare_at_price=compare_at, **parts
     )
 
 

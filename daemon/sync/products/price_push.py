@@ -25,7 +25,7 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.products.plan import ProductPlan, still_mapped
+from daemon.sync.products.plan import ProductPlan, still_ours
 from daemon.sync.products.rows import Batch, PriceRow, optional, plain
 from daemon.sync.products.run import SyncRun
 from daemon.sync.pushes import Push, PushKind, PushResult
@@ -88,7 +88,7 @@ class PricePush:
         run = self._run
         run.caution.admit_prices(planned)
         async with run.step() as page:
-            rows = await still_mapped(page.connection, run.store, planned)
+            rows = await still_ours(page.connection, run.store, planned)
             intents = [intent for row in rows for intent in _intents(row)]
             ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
         if not rows:

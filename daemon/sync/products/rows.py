@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from daemon.sales.model import Prices
+
 LAST_ID = 2**63 - 1
 
 
@@ -75,6 +77,15 @@ class PriceRow:
             return False
         new = self.desired_compare_at_price
         return new is None or _is_large(self.compare_at_price, new, share)
+
+
+def is_large_change(old: Prices, new: Prices, share: float) -> bool:
+    """Whether either price changes by at least this share of the present one; a compare-at price that goes does."""
+    if _is_large(old.price, new.price, share):
+        return True
+    if not old.compare_at:
+        return False
+    return new.compare_at is None or _is_large(old.compare_at, new.compare_at, share)
 
 
 def _is_large(old: Decimal, new: Decimal, share: float) -> bool:

@@ -1,0 +1,289 @@
+"""Putting campaigns on sale: for round after round of products the intents, the calls, and what came of them.
+
+All running campaigns of a store are served in turn, so that a small one that starts beside a large one does not wait
+for it. What an interrupted run had in its hands is read from Shopify first: a price is never discounted twice, because
+the discount is taken from the price in the journal, which only a look at Shopify may correct.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from daemon.ids import CampaignId, StoreName
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import Counters
+from daemon.mirror import shopify as mirror
+from daemon.sales import campaigns, items, journal
+from daemon.sales.items import Candidate, Move
+from daemon.sales.journal import Write
+from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
+from daemon.sales.preparation import Preparation
+from daemon.sales.pricing import NotOnSale, sale_prices
+from daemon.sales.writing import Written, dead_letter, send
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.writes import PRICE_GONE_CODES
+
+log = structlog.get_logger()
+
+PRODUCTS_AT_ONCE = 20  # two seconds of Shopify's standard limits
+READ_AT_ONCE = 250
+PAUSE = 0.2  # seconds between two looks at variants that are about to be given back
+PUSH_PATIENCE = timedelta(seconds=30)  # how long a push of the product sync is waited for
+
+GONE = "Shopify has the variant no more"
+BY_OTHERS = "somebody else changed the price while it was put on sale"
+
+
+@dataclass(slots=True)
+class Course:
+    """How far this run is with a campaign."""
+
+    campaign: Campaign
+    after: int = 0  # the last product of this pass
+    is_settled: bool = False  # whether what earlier runs left open has been looked at
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    waits: bool = False  # only for variants that others are about to give back
+
+
+class Applying:
+    """One run of APPLY_SALE for a store."""
+
+    def __init__(self, job: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+        self._job = job
+        self._store = store
+        self._shopify = shopify
+        self._meter = meter
+        self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
+        self._courses: dict[CampaignId, Course] = {}
+
+    async def run(self) -> None:
+        """Go on until no campaign of the store has anything to put on sale."""
+        while True:
+            courses = await self._due()
+            if not courses:
+                await self._job.describe(total=self._job.processed)
+                return
+            for course in courses:
+                await self._round(course)
+            if all(course.waits for course in courses):
+                await self._job.unless_stopped(asyncio.sleep(PAUSE))
+
+    async def _due(self) -> list[Course]:
+        """The campaigns with something to do, by their start."""
+        states = (CampaignState.APPLYING, CampaignState.ACTIVE)
+        async with self._job.database.acquire_for_work() as connection:
+            running = await campaigns.list_in_states(connection, self._store, states)
+            due = [
+                campaign
+                for campaign in running
+                if campaign.state is CampaignState.APPLYING
+                or await items.has_work(connection, campaign.id)
+                or await items.is_waiting(connection, campaign.id)
+            ]
+        for campaign in due:
+            self._courses.setdefault(campaign.id, Course(campaign)).campaign = campaign
+        return [self._courses[campaign.id] for campaign in due]
+
+    async def _round(self, course: Course) -> None:
+        if not course.is_settled:
+            await self._begin(course)
+        campaign, course.waits = course.campaign, False
+        async with self._job.database.acquire_for_work() as connection:
+            products = await items.list_next_products(connection, campaign.id, course.after, PRODUCTS_AT_ONCE)
+        if not products:
+            await self._end_pass(course)
+            return
+        writes = await self._intend(course, products)
+        if writes:
+            await self._write(campaign, writes)
+        course.after = products[-1]
+
+    async def _begin(self, course: Course) -> None:
+        """Settle what an earlier run left open, and catch up on preparing."""
+        campaign = course.campaign
+        await self._settle_orphans(campaign)
+        if campaign.prepared_at is None:
+            await self._preparation.prepare(campaign)
+        async with self._job.database.acquire_for_work() as connection:
+            counts = await items.count_by_state(connection, campaign.id)
+        left = counts.get(ItemState.PLANNED, 0)
+        known = self._job.total or self._job.processed
+        await self._job.describe(total=max(known, self._job.processed) + left, campaigns=self._names())
+        course.is_settled = True
+
+    def _names(self) -> list[str]:
+        return [course.campaign.name for course in self._courses.values()]
+
+    async def _settle_orphans(self, campaign: Campaign) -> None:
+        """Look what Shopify has of the variants whose sale price was on its way when a run ended."""
+        after = 0
+        while True:
+            async with self._job.database.acquire_for_work() as connection:
+                orphans = await items.list_orphans(connection, campaign.id, after, READ_AT_ONCE)
+            if not orphans:
+                return
+            after = orphans[-1]
+            found = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
+            seen = {number: Prices(*prices) for number, prices in found.items()}
+            async with self._job.page(checkpoint=None, pages=0) as page:
+                locked = await items.lock_some(page.connection, campaign.id, orphans)
+                open_items = [item for item in locked if item.state is ItemState.APPLYING]
+                moves = [_settled(item, seen.get(item.variant_id)) for item in open_items]
+                await items.move(page.connection, campaign.id, moves)
+                results = {move.variant_id: _result_of(move) for move in moves}
+                await journal.settle(page.connection, campaign.id, results)
+                known = {move.variant_id: seen[move.variant_id] for move in moves if move.variant_id in seen}
+                await mirror.set_prices(page.connection, self._store, known)
+                page.count(_counted(moves))
+            log.info("sale_writes_settled", sale=campaign.name, variants=len(moves))
+
+    async def _intend(self, course: Course, products: Sequence[int]) -> list[Write]:
+        """Note what is about to be written of these products; what must not be written is closed or left for later."""
+        campaign = course.campaign
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            connection = page.connection
+            present = await campaigns.lock(connection, campaign.id)
+            if present is None or present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
+                return []
+            await items.lock_prices(connection, self._store)
+            candidates = await items.lock_planned(connection, campaign.id, products)
+            ready, closed = self._judge(course, candidates)
+            await items.begin_applying(connection, campaign.id, ready)
+            await items.move(connection, campaign.id, closed)
+            page.count(Counters(skipped=len(closed)))
+            product_of = {candidate.variant_id: candidate.product_id for candidate in candidates}
+            writes = [Write(number, product_of[number], base, sale) for number, (base, sale) in ready.items()]
+            await journal.record(
+                connection,
+                campaign.id,
+                self._store,
+                WriteAction.APPLY,
+                self._job.job.id,
+                self._job.run_token,
+                writes,
+            )
+        return writes
+
+    def _judge(
+        self, course: Course, candidates: Sequence[Candidate]
+    ) -> tuple[dict[int, tuple[Prices, Prices]], list[Move]]:
+        """{variant: (base, sale)} of what is written now, and what never will be; the rest has to wait."""
+        ready: dict[int, tuple[Prices, Prices]] = {}
+        closed: list[Move] = []
+        is_patient = datetime.now(UTC) - course.began < PUSH_PATIENCE
+        for candidate in candidates:
+            if candidate.present is None:
+                closed.append(Move(candidate.variant_id, ItemState.GONE, GONE))
+            elif candidate.is_held or (candidate.is_pushed and is_patient):
+                continue
+            else:
+                match sale_prices(course.campaign.definition, candidate.present):
+                    case NotOnSale(reason):
+                        closed.append(Move(candidate.variant_id, ItemState.SKIPPED, reason))
+                    case Prices() as sale:
+                        ready[candidate.variant_id] = (candidate.present, sale)
+        return ready, closed
+
+    async def _write(self, campaign: Campaign, writes: Sequence[Write]) -> None:
+        # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
+        written = await send(self._shopify, writes, self._meter)
+        moves = [_moved(write, written) for write in writes if _is_known(write, written)]
+        async with self._job.page(checkpoint=None) as page:
+            await items.move(page.connection, campaign.id, moves)
+            await journal.settle(page.connection, campaign.id, {move.variant_id: _result_of(move) for move in moves})
+            await mirror.set_prices(page.connection, self._store, dict(written.applied))
+            refused = {move.variant_id for move in moves if move.state is ItemState.REFUSED}
+            page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in refused])
+            page.count(_counted(moves))
+        if written.error is not None:
+            raise written.error
+        if len(moves) < len(writes):
+            await self._settle_orphans(campaign)
+
+    async def _end_pass(self, course: Course) -> None:
+        """All products were looked at: what is left waits for others, or the campaign is on sale."""
+        campaign, course.after = course.campaign, 0
+        async with self._job.database.acquire_for_work() as connection:
+            has_work = await items.has_work(connection, campaign.id)
+            is_waiting = await items.is_waiting(connection, campaign.id)
+        if has_work or is_waiting:
+            course.waits = True
+            return
+        await self._finish(campaign)
+
+    async def _finish(self, campaign: Campaign) -> None:
+        if campaign.state is not CampaignState.APPLYING:
+            return
+        now = datetime.now(UTC)
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            counts = await items.count_by_state(page.connection, campaign.id)
+            on_sale = sum(counts.get(state, 0) for state in HELD)
+            if on_sale or counts.get(ItemState.PLANNED):
+                detail = f"on sale: {on_sale:,} variants"
+                moved = await campaigns.move(
+                    page.connection, campaign.id, [CampaignState.APPLYING], CampaignState.ACTIVE, now, detail=detail
+                )
+            else:
+                reason = _nothing_on_sale(counts)
+                moved = await campaigns.move(
+                    page.connection, campaign.id, [CampaignState.APPLYING], CampaignState.FAILED, now, notice=reason
+                )
+        if moved is not None:
+            level = "info" if moved.state is CampaignState.ACTIVE else "error"
+            getattr(log, level)("sale_applied", sale=moved.name, state=str(moved.state), variants=on_sale)
+
+
+def _settled(item: Item, seen: Prices | None) -> Move:
+    """What became of a variant whose sale price was on its way, by what Shopify has now."""
+    if seen is None:
+        return Move(item.variant_id, ItemState.GONE, GONE)
+    if seen == item.sale:
+        return Move(item.variant_id, ItemState.APPLIED, seen=seen)
+    if seen in (item.before, item.base):
+        return Move(item.variant_id, ItemState.PLANNED, "interrupted before Shopify had it")
+    return Move(item.variant_id, ItemState.DRIFTED, BY_OTHERS, seen)
+
+
+def _moved(write: Write, written: Written) -> Move:
+    now = written.applied.get(write.variant_id)
+    if now is not None:
+        return Move(write.variant_id, ItemState.APPLIED, seen=now)
+    error = written.refused[write.variant_id]
+    if error.code in PRICE_GONE_CODES:
+        return Move(write.variant_id, ItemState.GONE, GONE)
+    return Move(write.variant_id, ItemState.REFUSED, f"Shopify refused the price: {error.message}")
+
+
+def _is_known(write: Write, written: Written) -> bool:
+    return write.variant_id in written.applied or write.variant_id in written.refused
+
+
+def _result_of(move: Move) -> tuple[WriteResult, str | None]:
+    match move.state:
+        case ItemState.APPLIED:
+            return WriteResult.APPLIED, None
+        case ItemState.REFUSED:
+            return WriteResult.REFUSED, move.note
+        case _:
+            return WriteResult.UNKNOWN, move.note
+
+
+def _counted(moves: Sequence[Move]) -> Counters:
+    """What is settled is counted; what goes back to the plan is counted when it is done."""
+    applied = sum(move.state is ItemState.APPLIED for move in moves)
+    closed = sum(move.state in (ItemState.GONE, ItemState.DRIFTED) for move in moves)
+    return Counters(updated=applied, skipped=closed)
+
+
+def _nothing_on_sale(counts: dict[ItemState, int]) -> str:
+    if not counts:
+        return (
+            "No variant was on sale: the targets matched none. Look at them with `dongbo sale preview`, pull Shopify's "
+            "products if the shop has changed, and create the campaign anew."
+        )
+    said = ", ".join(f"{count:,} {state.lower()}" for state, count in sorted(counts.items()))
+    return f"No variant was on sale ({said}). `dongbo sale show` tells why of each."

@@ -1,0 +1,295 @@
+"""All SQL on `dongbo.sale_campaigns` and `dongbo.sale_events`: states move by compare-and-set, each move is noted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from asyncpg import Record
+
+from daemon.config import SaleSettings
+from daemon.database.pool import Connection
+from daemon.ids import CampaignId, SaleName, StoreName, new_job_id
+from daemon.sales.model import TRANSITIONS, Campaign, CampaignState
+
+COLUMNS = ", ".join(Campaign.__slots__)
+HAS_ENDED = "state IN ('COMPLETED', 'CANCELLED', 'FAILED')"
+
+INSERT = f"""
+WITH campaign AS (
+    INSERT INTO dongbo.sale_campaigns
+        (id, store, name, origin, state, definition, in_file, starts_at, ends_at, notice)
+    VALUES ($1, $2, $3, $4, 'DRAFT', $5, CASE WHEN $4 = 'file' THEN $5::jsonb END, $6, $7, $8)
+    ON CONFLICT (store, name) WHERE NOT ({HAS_ENDED}) DO NOTHING
+    RETURNING *
+), event AS (
+    INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $9 FROM campaign
+)
+SELECT {COLUMNS} FROM campaign
+"""
+
+GET = f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE id = $1"
+
+LOCK = f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE id = $1 FOR UPDATE"
+
+# One that is open comes before those of its name that have ended, then the newest.
+FIND = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE name = $1 AND ($2::text IS NULL OR store = $2)
+ORDER BY {HAS_ENDED}, created_at DESC LIMIT 2
+"""
+
+LIST = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns
+WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR state = $2)
+  AND ($3::boolean IS FALSE OR NOT {HAS_ENDED})
+ORDER BY created_at DESC LIMIT $4
+"""
+
+LIST_OPEN = (
+    f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = ANY ($1) AND NOT {HAS_ENDED} ORDER BY created_at"
+)
+
+LIST_IN_STATES = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = $1 AND state = ANY ($2) ORDER BY starts_at, created_at
+"""
+
+LATEST_OF_NAME = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = $1 AND name = $2 ORDER BY created_at DESC LIMIT 1
+"""
+
+MOVE = f"""
+WITH campaign AS (
+    UPDATE dongbo.sale_campaigns
+    SET state = $3, notice = $4, changed_at = clock_timestamp(),
+        started_at = CASE WHEN $3 = 'APPLYING' THEN coalesce(started_at, $5) ELSE started_at END,
+        ended_at = CASE WHEN $3 = 'REVERTING' THEN coalesce(ended_at, $5) ELSE ended_at END,
+        closed_at = CASE WHEN $3 IN ('COMPLETED', 'CANCELLED', 'FAILED') THEN $5 END
+    WHERE id = $1 AND state = ANY ($2)
+    RETURNING *
+), event AS (
+    INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $6 FROM campaign
+)
+SELECT {COLUMNS} FROM campaign
+"""
+
+SET_NOTICE = """
+WITH campaign AS (
+    UPDATE dongbo.sale_campaigns SET notice = $2, changed_at = clock_timestamp()
+    WHERE id = $1 AND notice IS DISTINCT FROM $2
+    RETURNING *
+)
+INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $2 FROM campaign WHERE $2 IS NOT NULL
+"""
+
+SET_TIMES = """
+UPDATE dongbo.sale_campaigns
+SET starts_at = $2, ends_at = $3, changed_at = clock_timestamp(),
+    definition = (definition - 'starts' - 'ends')
+        || jsonb_strip_nulls(jsonb_build_object('starts', $4::text, 'ends', $5::text))
+WHERE id = $1
+"""
+
+SET_DEFINITION = """
+UPDATE dongbo.sale_campaigns
+SET definition = $2, starts_at = $3, ends_at = $4, prepared_at = NULL, changed_at = clock_timestamp() WHERE id = $1
+"""
+
+SET_IN_FILE = "UPDATE dongbo.sale_campaigns SET in_file = $2 WHERE id = $1"
+
+IN_FILE = "SELECT in_file FROM dongbo.sale_campaigns WHERE id = $1"
+
+SET_CANCELLED = "UPDATE dongbo.sale_campaigns SET is_cancelled = true, changed_at = clock_timestamp() WHERE id = $1"
+
+SET_PREPARED = """
+UPDATE dongbo.sale_campaigns SET prepared_at = $2, variants = $3, changed_at = clock_timestamp() WHERE id = $1
+"""
+
+NOTE = """
+INSERT INTO dongbo.sale_events (campaign_id, state, detail)
+SELECT id, state, $2 FROM dongbo.sale_campaigns WHERE id = $1
+"""
+
+LIST_EVENTS = "SELECT state, detail, at FROM dongbo.sale_events WHERE campaign_id = $1 ORDER BY id"
+
+COUNT_BY_STATE = "SELECT store, state, count(*) AS campaigns FROM dongbo.sale_campaigns GROUP BY store, state"
+
+# One without an end stays for ever: if the file still names it, it would begin again.
+PRUNE = f"""
+DELETE FROM dongbo.sale_campaigns
+WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SaleEvent:
+    """Something that happened to a campaign; the time is aware UTC."""
+
+    state: CampaignState
+    detail: str | None
+    at: datetime
+
+
+async def insert(
+    connection: Connection, definition: SaleSettings, origin: str, notice: str | None = None
+) -> Campaign | None:
+    """Make a DRAFT of a definition with times in UTC; None if the store has an open campaign of this name."""
+    row = await connection.fetchrow(
+        INSERT,
+        new_job_id(),  # ids that sort by age
+        definition.store,
+        definition.name,
+        origin,
+        _encoded(definition),
+        definition.starts,
+        definition.ends,
+        notice,
+        f"created ({origin})",
+    )
+    return _campaign(row) if row else None
+
+
+async def get(connection: Connection, campaign_id: CampaignId) -> Campaign | None:
+    """One campaign."""
+    row = await connection.fetchrow(GET, campaign_id)
+    return _campaign(row) if row else None
+
+
+async def lock(connection: Connection, campaign_id: CampaignId) -> Campaign | None:
+    """One campaign, which nobody else moves or changes until the transaction ends."""
+    row = await connection.fetchrow(LOCK, campaign_id)
+    return _campaign(row) if row else None
+
+
+async def find(connection: Connection, name: SaleName, store: StoreName | None) -> list[Campaign]:
+    """The open campaign of a name, else the last one; two, if stores share the name and none is given."""
+    found = [_campaign(row) for row in await connection.fetch(FIND, name, store)]
+    if len(found) == 2 and (found[0].store == found[1].store or found[1].state.has_ended):
+        return found[:1]
+    return found
+
+
+async def list_campaigns(
+    connection: Connection,
+    *,
+    store: StoreName | None = None,
+    state: CampaignState | None = None,
+    only_open: bool = False,
+    limit: int = 100,
+) -> list[Campaign]:
+    """Campaigns, newest first."""
+    return [_campaign(row) for row in await connection.fetch(LIST, store, state, only_open, limit)]
+
+
+async def list_open(connection: Connection, stores: Sequence[StoreName]) -> list[Campaign]:
+    """Campaigns of these stores that have not ended."""
+    return [_campaign(row) for row in await connection.fetch(LIST_OPEN, stores)]
+
+
+async def list_in_states(connection: Connection, store: StoreName, states: Sequence[CampaignState]) -> list[Campaign]:
+    """Campaigns of a store in one of these states, by their start."""
+    return [_campaign(row) for row in await connection.fetch(LIST_IN_STATES, store, states)]
+
+
+async def latest(connection: Connection, store: StoreName, name: SaleName) -> Campaign | None:
+    """The newest campaign of a name, ended or not."""
+    row = await connection.fetchrow(LATEST_OF_NAME, store, name)
+    return _campaign(row) if row else None
+
+
+async def move(
+    connection: Connection,
+    campaign_id: CampaignId,
+    states: Sequence[CampaignState],
+    to: CampaignState,
+    now: datetime,
+    *,
+    detail: str | None = None,
+    notice: str | None = None,
+) -> Campaign | None:
+    """Move a campaign that is in one of `states`; None if it is in another by now.
+
+    `detail` is kept as what happened, `notice` shown until it moves on. Raises ValueError for a move that the states
+    do not have.
+    """
+    for state in states:
+        if to not in TRANSITIONS[state]:
+            raise ValueError(f"a campaign does not go from {state} to {to}")
+    row = await connection.fetchrow(MOVE, campaign_id, states, to, notice, now, detail or notice)
+    return _campaign(row) if row else None
+
+
+async def set_notice(connection: Connection, campaign_id: CampaignId, notice: str | None) -> bool:
+    """Show a notice with a campaign, or none; whether that was another one before."""
+    tag: str = await connection.execute(SET_NOTICE, campaign_id, notice)
+    return not tag.endswith(" 0")
+
+
+async def note(connection: Connection, campaign_id: CampaignId, detail: str) -> None:
+    """Keep what happened to a campaign."""
+    await connection.execute(NOTE, campaign_id, detail)
+
+
+async def set_times(
+    connection: Connection, campaign_id: CampaignId, starts_at: datetime | None, ends_at: datetime | None
+) -> None:
+    """Plan a campaign for other times; its items are to be moved with it."""
+    texts = [moment.isoformat() if moment else None for moment in (starts_at, ends_at)]
+    await connection.execute(SET_TIMES, campaign_id, starts_at, ends_at, *texts)
+
+
+async def set_definition(connection: Connection, campaign_id: CampaignId, definition: SaleSettings) -> None:
+    """Replace what a campaign is that has not begun."""
+    await connection.execute(SET_DEFINITION, campaign_id, _encoded(definition), definition.starts, definition.ends)
+
+
+async def set_in_file(connection: Connection, campaign_id: CampaignId, definition: SaleSettings) -> None:
+    """Note what the configuration file says of a campaign, which was taken over."""
+    await connection.execute(SET_IN_FILE, campaign_id, _encoded(definition))
+
+
+async def in_file(connection: Connection, campaign_id: CampaignId) -> SaleSettings | None:
+    """What the configuration file said of a campaign when that was taken over; None of one that is not of the file."""
+    text = await connection.fetchval(IN_FILE, campaign_id)
+    return None if text is None else SaleSettings.model_validate(orjson.loads(text))
+
+
+async def set_cancelled(connection: Connection, campaign_id: CampaignId) -> None:
+    """Note that a person has called a running campaign off."""
+    await connection.execute(SET_CANCELLED, campaign_id)
+
+
+async def set_prepared(connection: Connection, campaign_id: CampaignId, at: datetime | None, variants: int) -> None:
+    """Note for how many variants a campaign is planned, and when targets and prices were read for it."""
+    await connection.execute(SET_PREPARED, campaign_id, at, variants)
+
+
+async def list_events(connection: Connection, campaign_id: CampaignId) -> list[SaleEvent]:
+    """What happened to a campaign, oldest first."""
+    rows = await connection.fetch(LIST_EVENTS, campaign_id)
+    return [SaleEvent(CampaignState(row["state"]), row["detail"], row["at"]) for row in rows]
+
+
+async def count_by_state(connection: Connection) -> list[tuple[StoreName, CampaignState, int]]:
+    """How many campaigns there are."""
+    rows = await connection.fetch(COUNT_BY_STATE)
+    return [(StoreName(row["store"]), CampaignState(row["state"]), row["campaigns"]) for row in rows]
+
+
+async def prune(connection: Connection, older_than: timedelta) -> int:
+    """Delete campaigns that ended longer ago, with their journals; how many."""
+    tag: str = await connection.execute(PRUNE, older_than)
+    return int(tag.rpartition(" ")[2])
+
+
+def _encoded(definition: SaleSettings) -> str:
+    return orjson.dumps(definition.to_json()).decode()
+
+
+def _campaign(row: Record) -> Campaign:
+    columns: dict[str, Any] = dict(row)
+    columns["id"] = CampaignId(UUID(int=columns["id"].int))
+    columns["state"] = CampaignState(columns["state"])
+    columns["definition"] = SaleSettings.model_validate(orjson.loads(columns["definition"]))
+    return Campaign(**columns)

@@ -1,0 +1,68 @@
+"""Long lists as JSON and CSV: encoded in portions, so that the loop turns between them."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import orjson
+
+T = TypeVar("T")
+Cell = str | int | bool | datetime | None
+
+PORTION = 250  # rows between two turns of the loop: some milliseconds
+# A spreadsheet takes text that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def amount_text(amount: Decimal) -> str:
+    """Money as decimal text without needless zeros."""
+    return f"{amount.normalize():f}"
+
+
+def amount_text_or_none(amount: Decimal | None) -> str | None:
+    """The same for money that may not be there."""
+    return None if amount is None else amount_text(amount)
+
+
+async def json_with_rows(
+    head: Mapping[str, object], name: str, rows: Sequence[T], shown: Callable[[T], object]
+) -> bytes:
+    """A JSON object with the members of `head` and the shown rows as its last member, called `name`."""
+    encoded = [orjson.dumps([shown(row) for row in portion])[1:-1] async for portion in _portions(rows)]
+    opening = orjson.dumps({**head, name: []}).removesuffix(b"]}")
+    return b"".join((opening, b",".join(encoded), b"]}"))
+
+
+async def csv_of(columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Sequence[Cell]]) -> bytes:
+    """A table in CSV (RFC 4180, UTF-8) with a line of column names. Texts that a spreadsheet would compute get a '
+    in front."""
+    written = io.StringIO(newline="")
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    async for portion in _portions(rows):
+        writer.writerows([[_cell(value) for value in cells(row)] for row in portion])
+    return written.getvalue().encode()
+
+
+async def _portions(rows: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    for start in range(0, len(rows), PORTION):
+        yield rows[start : start + PORTION]
+        await asyncio.sleep(0)
+
+
+def _cell(value: Cell) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat()
+        case str() if value.startswith(FORMULA_STARTS):
+            return f"'{value}"
+        case _:
+            return str(value)

@@ -1,0 +1,158 @@
+"""What the configuration file says of campaigns, against those that there are: at the start and at each reload.
+
+A campaign that has not begun becomes what the file says by now. One that runs keeps to what it began with, for its
+prices are in the shop already: only its end may move. Whatever is not taken over is shown with it and logged.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from asyncpg import ExclusionViolationError
+
+from daemon.config import SaleSettings
+from daemon.database.pool import Connection, Database
+from daemon.ids import StoreName
+from daemon.sales import campaigns, items
+from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.planning import period
+from daemon.sales.service import Sales
+
+log = structlog.get_logger()
+
+WAITING = (CampaignState.DRAFT, CampaignState.SCHEDULED)
+PAST = "Its end had passed when it was first seen in the configuration file: it was never started."
+REMOVED = "removed from the configuration file before it began"
+RUNS_ON = "It was removed from the configuration file while it runs: it goes on until {end}. To end it now: {command}."
+CHANGED = (
+    "The configuration file says otherwise by now ({keys}): it goes on as it began. To run it as the file says, end it "
+    "({command}), and reload."
+)
+NO_LONGER = (
+    "The configuration file moves its end to {end}, but other campaigns hold its variants then: {end_now} stays."
+)
+NAMESAKE = "The configuration file has a sale of this name, too: it waits until this one is over, and the next reload."
+
+
+async def reconcile(
+    database: Database, sales: Sales, stores: Sequence[StoreName], wanted: Sequence[SaleSettings]
+) -> None:
+    """Bring the campaigns of these stores in line with the file; safe to repeat, and on several daemons at once.
+
+    `wanted`: the campaigns of the file, with times in UTC.
+    """
+    for definition in wanted:
+        async with database.acquire() as connection:
+            latest = await campaigns.latest(connection, definition.store, definition.name)
+            known = await campaigns.in_file(connection, latest.id) if latest is not None else None
+        if latest is None or (latest.state.has_ended and known != definition):
+            await _create(database, sales, definition)
+        elif not latest.state.has_ended:
+            await _update(database, sales, latest, known, definition)
+    named = {(definition.store, definition.name) for definition in wanted}
+    async with database.acquire() as connection:
+        present = await campaigns.list_open(connection, stores)
+    for campaign in present:
+        if campaign.origin == "file" and (campaign.store, campaign.name) not in named:
+            await _remove(database, sales, campaign)
+
+
+async def _create(database: Database, sales: Sales, definition: SaleSettings) -> None:
+    async with database.acquire() as connection, connection.transaction():
+        campaign = await campaigns.insert(connection, definition, "file")
+        if campaign is None:  # another daemon was faster
+            return
+        if definition.ends is not None and definition.ends <= sales.clock():
+            await sales.close_in(connection, campaign, CampaignState.CANCELLED, PAST)
+            log.warning("sale_past", sale=campaign.name, store=campaign.store, reason=PAST)
+            return
+    log.info("sale_created", sale=campaign.name, store=campaign.store, origin="file")
+
+
+async def _update(
+    database: Database, sales: Sales, campaign: Campaign, known: SaleSettings | None, definition: SaleSettings
+) -> None:
+    if known is None:
+        await _notice(database, campaign, NAMESAKE)
+        return
+    if known == definition:
+        if campaign.state.is_running and campaign.notice is not None:  # it was removed or changed, and is back
+            await _notice(database, campaign, None)
+        return
+    if campaign.state in WAITING:
+        await _replace(database, sales, campaign, definition)
+    elif _differing(known, definition) == ["ends"] and campaign.state is not CampaignState.NEEDS_ATTENTION:
+        await _move_end(database, sales, campaign, definition)
+    else:
+        keys = ", ".join(_differing(known, definition))
+        await _notice(database, campaign, CHANGED.format(keys=keys, command=_revert(campaign)))
+
+
+async def _replace(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
+    async with database.acquire() as connection, connection.transaction():
+        present = await campaigns.lock(connection, campaign.id)
+        if present is None or present.state not in WAITING:
+            return  # it has begun at this very moment: the next reload says so
+        await campaigns.set_definition(connection, campaign.id, definition)
+        await campaigns.set_in_file(connection, campaign.id, definition)
+        await items.close_planned(connection, campaign.id, "planned anew")
+        detail = "the configuration file has changed: planned anew"
+        if present.state is CampaignState.SCHEDULED:
+            await campaigns.move(
+                connection, campaign.id, [present.state], CampaignState.DRAFT, sales.clock(), detail=detail
+            )
+        else:
+            await campaigns.set_notice(connection, campaign.id, None)
+            await campaigns.note(connection, campaign.id, detail)
+    log.info("sale_replaced", sale=campaign.name, store=campaign.store)
+
+
+async def _move_end(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
+    end = _shown(definition.ends)
+    try:
+        async with database.acquire() as connection, connection.transaction():
+            await _move_end_in(connection, sales, campaign, definition)
+    except ExclusionViolationError:
+        await _notice(database, campaign, NO_LONGER.format(end=end, end_now=_shown(campaign.ends_at)))
+        return
+    log.warning("sale_end_moved", sale=campaign.name, store=campaign.store, ends_at=end)
+
+
+async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
+    present = await campaigns.lock(connection, campaign.id)
+    if present is None or not present.state.is_running:
+        return
+    await campaigns.set_times(connection, campaign.id, present.starts_at, definition.ends)
+    await campaigns.set_in_file(connection, campaign.id, definition)
+    await items.set_held(connection, campaign.id, period(present.starts_at, definition.ends, sales.clock()))
+    detail = f"its end was moved in the configuration file: {_shown(definition.ends)}"
+    await campaigns.note(connection, campaign.id, detail)
+    await campaigns.set_notice(connection, campaign.id, None)
+
+
+async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
+    if campaign.state not in WAITING:
+        await _notice(database, campaign, RUNS_ON.format(end=_shown(campaign.ends_at), command=_revert(campaign)))
+        return
+    async with database.acquire() as connection, connection.transaction():
+        await sales.close_in(connection, campaign, CampaignState.CANCELLED, REMOVED)
+    log.warning("sale_removed", sale=campaign.name, store=campaign.store, reason=REMOVED)
+
+
+async def _notice(database: Database, campaign: Campaign, notice: str | None) -> None:
+    async with database.acquire() as connection:
+        is_new = await campaigns.set_notice(connection, campaign.id, notice)
+    if is_new and notice is not None:
+        log.warning("sale_differs_from_file", sale=campaign.name, store=campaign.store, notice=notice)
+
+
+def _differing(known: SaleSettings, definition: SaleSettings) -> list[str]:
+    return [name for name in SaleSettings.model_fields if getattr(known, name) != getattr(definition, name)]
+
+
+def _revert(campaign: Campaign) -> str:
+    return f"dongbo sale revert {campaign.name}"
+
+
+def _shown(moment: datetime | None) -> str:
+    return "a person ends it" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

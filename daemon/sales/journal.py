@@ -1,0 +1,119 @@
+"""All SQL on `dongbo.sale_writes`: every write of prices for a campaign, its intent before the call and its result."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from daemon.database.pool import Connection
+from daemon.ids import CampaignId, JobId, RunToken, StoreName
+from daemon.sales.model import Prices, WriteAction, WriteResult
+
+RECORD = """
+INSERT INTO dongbo.sale_writes (campaign_id, store, action, job_id, run_token, variant_id, old_price, old_compare_at,
+    new_price, new_compare_at)
+SELECT $1, $2, $3, $4, $5, * FROM unnest($6::bigint[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[])
+"""
+
+SETTLE = """
+UPDATE dongbo.sale_writes AS write
+SET result = outcome.result, detail = outcome.detail, settled_at = clock_timestamp()
+FROM unnest($2::bigint[], $3::text[], $4::text[]) AS outcome (variant_id, result, detail)
+WHERE write.campaign_id = $1 AND write.variant_id = outcome.variant_id AND write.result = 'intended'
+"""
+
+# What the campaign itself has ever meant to set: seen at Shopify, it is no change by somebody else.
+LIST_OWN = """
+SELECT DISTINCT variant_id, new_price, new_compare_at FROM dongbo.sale_writes
+WHERE campaign_id = $1 AND variant_id = ANY ($2) AND result <> 'refused'
+"""
+
+LIST_OF_VARIANT = """
+SELECT action, old_price, old_compare_at, new_price, new_compare_at, result, detail, intended_at, settled_at, job_id
+FROM dongbo.sale_writes WHERE campaign_id = $1 AND variant_id = $2 ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A variant's prices as they are and as they are to be."""
+
+    variant_id: int
+    product_id: int
+    old: Prices
+    new: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedWrite:
+    """A row of `dongbo.sale_writes`. Times are aware UTC."""
+
+    action: WriteAction
+    old: Prices
+    new: Prices
+    result: WriteResult
+    detail: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+    job_id: JobId
+
+
+async def record(
+    connection: Connection,
+    campaign_id: CampaignId,
+    store: StoreName,
+    action: WriteAction,
+    job_id: JobId,
+    run_token: RunToken,
+    writes: Sequence[Write],
+) -> None:
+    """Note what is about to be written, to be committed before it."""
+    await connection.execute(
+        RECORD,
+        campaign_id,
+        store,
+        action,
+        job_id,
+        run_token,
+        [write.variant_id for write in writes],
+        [write.old.price for write in writes],
+        [write.old.compare_at for write in writes],
+        [write.new.price for write in writes],
+        [write.new.compare_at for write in writes],
+    )
+
+
+async def settle(
+    connection: Connection, campaign_id: CampaignId, outcomes: Mapping[int, tuple[WriteResult, str | None]]
+) -> None:
+    """Note what became of the open writes of {variant: (result, detail)}."""
+    if outcomes:
+        results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
+        await connection.execute(SETTLE, campaign_id, list(outcomes), results, details)
+
+
+async def own_prices(
+    connection: Connection, campaign_id: CampaignId, variant_ids: Sequence[int]
+) -> dict[int, set[Prices]]:
+    """All prices that the campaign has ever meant to set, by variant."""
+    found: dict[int, set[Prices]] = {}
+    for row in await connection.fetch(LIST_OWN, campaign_id, variant_ids):
+        found.setdefault(row["variant_id"], set()).add(Prices(row["new_price"], row["new_compare_at"]))
+    return found
+
+
+async def list_of_variant(connection: Connection, campaign_id: CampaignId, variant_id: int) -> list[RecordedWrite]:
+    """What a campaign has written of a variant, oldest first."""
+    return [
+        RecordedWrite(
+            action=WriteAction(row["action"]),
+            old=Prices(row["old_price"], row["old_compare_at"]),
+            new=Prices(row["new_price"], row["new_compare_at"]),
+            result=WriteResult(row["result"]),
+            detail=row["detail"],
+            intended_at=row["intended_at"],
+            settled_at=row["settled_at"],
+            job_id=JobId(UUID(int=row["job_id"].int)),
+        )
+        for row in await connection.fetch(LIST_OF_VARIANT, campaign_id, variant_id)
+    ]

@@ -1,0 +1,147 @@
+"""Which variants a campaign is for and what each would cost: the preview, and the journal that is written ahead."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncpg import Range, Record
+
+from daemon.config import SaleSelection, SaleSettings
+from daemon.database.pool import Connection
+from daemon.ids import CampaignId, StoreName
+from daemon.mirror.keys import match_key
+from daemon.sales.model import HELD_SQL, Prices
+from daemon.sales.pricing import NotOnSale, sale_prices
+
+ROWS_AT_ONCE = 500  # between two turns of the loop
+
+# A variant that another campaign has on sale goes back to that campaign's base price before this one may have it: that
+# is its true price. A conflict is a campaign that holds the variant at a time that overlaps.
+TARGETED = """
+SELECT variant.id, variant.product_id, variant.sku, variant.price, variant.compare_at_price,
+    concat_ws(' - ', product.title, nullif(variant.title, 'Default Title')) AS title,
+    holder.base_price, holder.base_compare_at, holder.campaign_id IS NOT NULL AS is_held, rival.name AS rival
+FROM dongbo.shopify_variants AS variant
+JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
+LEFT JOIN LATERAL (
+    SELECT item.campaign_id, item.base_price, item.base_compare_at FROM dongbo.sale_items AS item
+    WHERE item.store = $1 AND item.variant_id = variant.id AND item.campaign_id <> $2 AND item.state IN {held}
+    LIMIT 1
+) AS holder ON true
+LEFT JOIN LATERAL (
+    SELECT campaign.name FROM dongbo.sale_items AS item
+    JOIN dongbo.sale_campaigns AS campaign ON campaign.id = item.campaign_id
+    WHERE item.store = $1 AND item.variant_id = variant.id AND item.campaign_id <> $2
+      AND item.state IN ('PLANNED', 'APPLYING', 'APPLIED', 'REVERTING', 'DRIFTED', 'STUCK') AND item.held && $3
+    LIMIT 1
+) AS rival ON true
+WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL
+  AND ($4 OR {targeted}) AND NOT {excluded}
+ORDER BY variant.product_id, variant.position, variant.id
+"""
+
+SELECTED = """(
+    product.id = ANY (${ids}::bigint[]) OR lower(product.product_type) = ANY (${types}::text[])
+    OR lower(product.vendor) = ANY (${vendors}::text[]) OR variant.sku_key = ANY (${skus}::text[])
+    OR EXISTS (SELECT FROM unnest(product.tags) AS tag WHERE lower(tag) = ANY (${tags}::text[]))
+    OR EXISTS (
+        SELECT FROM dongbo.shopify_collection_products AS member
+        WHERE member.store = $1 AND member.reference = ANY (${collections}::text[]) AND member.product_id = product.id
+    )
+) IS TRUE"""
+
+
+def _selected(first: int) -> str:
+    names = ("ids", "types", "vendors", "skus", "tags", "collections")
+    return SELECTED.format(**{name: first + place for place, name in enumerate(names)})
+
+
+LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f"({_selected(11)})")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """What a campaign would do to a variant.
+
+    Args:
+        base: its prices without the sale.
+        sale: its prices during it; None if it is skipped.
+        reason: why it is skipped.
+        rival: the name of another campaign that holds it at an overlapping time.
+        is_held: whether another campaign has it on sale now.
+    """
+
+    variant_id: int
+    product_id: int
+    sku: str | None
+    title: str
+    present: Prices
+    base: Prices
+    sale: Prices | None
+    reason: str | None
+    rival: str | None
+    is_held: bool
+
+
+async def plan(
+    connection: Connection,
+    definition: SaleSettings,
+    campaign_id: CampaignId,
+    held: Range,
+) -> list[PlannedItem]:
+    """All variants that the definition is for at present, by product and position.
+
+    `held` is the time for which the campaign would hold them; `campaign_id` says whose items are no conflicts.
+    """
+    parameters = (*_parameters(definition.targets), *_parameters(definition.excludes))
+    rows = await connection.fetch(
+        LIST_TARGETED, definition.store, campaign_id, held, definition.targets.all, *parameters
+    )
+    planned: list[PlannedItem] = []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        planned += [_planned(row, definition) for row in rows[start : start + ROWS_AT_ONCE]]
+        await asyncio.sleep(0)
+    return planned
+
+
+def period(starts_at: datetime | None, ends_at: datetime | None, now: datetime) -> Range:
+    """The time for which a campaign holds its variants: from its start, or now if that has passed, up to its end."""
+    lower = max(starts_at, now) if starts_at is not None else now
+    return Range(lower, ends_at) if ends_at is None or ends_at > lower else Range(empty=True)
+
+
+def _parameters(selection: SaleSelection) -> Sequence[object]:
+    return (
+        list(selection.products),
+        [name.casefold() for name in selection.product_types],
+        [name.casefold() for name in selection.vendors],
+        [key for sku in selection.skus if (key := match_key(sku)) is not None],
+        [name.casefold() for name in selection.tags],
+        list(selection.collections),
+    )
+
+
+def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
+    present = Prices(row["price"], row["compare_at_price"])
+    base = Prices(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
+    outcome = sale_prices(definition, base)
+    is_sold = isinstance(outcome, Prices)
+    return PlannedItem(
+        variant_id=row["id"],
+        product_id=row["product_id"],
+        sku=row["sku"],
+        title=row["title"],
+        present=present,
+        base=base,
+        sale=outcome if isinstance(outcome, Prices) else None,
+        reason=outcome.reason if isinstance(outcome, NotOnSale) else None,
+        rival=row["rival"] if is_sold else None,
+        is_held=row["is_held"],
+    )
+
+
+def stores_collections(definition: SaleSettings) -> tuple[StoreName, tuple[str, ...]]:
+    """The store, and the collections that must have been read before its campaign can be planned."""
+    named = (*definition.targets.collections, *definition.excludes.collections)
+    return definition.store, tuple(dict.fromkeys(named))

@@ -1,0 +1,57 @@
+"""The sale price of one variant: nothing but arithmetic."""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+from daemon.config import SaleSettings
+from daemon.sales.model import Prices
+
+HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class NotOnSale:
+    """Why a variant gets no sale price, for a person."""
+
+    reason: str
+
+
+def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
+    """What a variant costs during the sale, and what is crossed out beside it.
+
+    Rounding goes down, so that nobody gets less of a discount than was promised; the floor holds whatever rounding
+    says. A compare-at price that does not lie above the price is none: Shopify does not show it as one.
+
+    Args:
+        rule: the discount, and how prices are rounded.
+        base: the prices that the variant has without the sale.
+    """
+    crossed_out = base.compare_at if base.compare_at is not None and base.compare_at > base.price else None
+    reference = crossed_out if crossed_out is not None and rule.discount_from == "compare_at_price" else base.price
+    if base.price <= 0:
+        return NotOnSale("it costs nothing as it is")
+    price = _rounded(_discounted(rule, reference), rule)
+    if rule.floor is not None:
+        price = max(price, rule.floor)
+    if price <= 0:
+        return NotOnSale(f"the discount would leave {_plain(price)} of {_plain(reference)}: set a floor")
+    if price >= base.price:
+        return NotOnSale(f"it costs {_plain(base.price)} as it is, and the sale price would be {_plain(price)}")
+    return Prices(price, crossed_out if crossed_out is not None else base.price)
+
+
+def _discounted(rule: SaleSettings, reference: Decimal) -> Decimal:
+    if rule.percent is not None:
+        return reference * (HUNDRED - rule.percent) / HUNDRED
+    return reference - (rule.amount or 0)
+
+
+def _rounded(price: Decimal, rule: SaleSettings) -> Decimal:
+    """The greatest price that is not above this one, a multiple of `round_to` plus `ending`."""
+    ending = rule.ending or Decimal(0)
+    steps = ((price - ending) / rule.round_to).to_integral_value(ROUND_FLOOR)
+    return steps * rule.round_to + ending
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():,f}" if amount else "0"

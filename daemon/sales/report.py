@@ -1,0 +1,281 @@
+"""What a campaign has done, as proof: when it was to begin and end, when it did, and what became of each variant."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any, Final, Self
+
+from daemon.database.pool import Connection
+from daemon.errors import SaleNotFound
+from daemon.ids import CampaignId
+from daemon.sales import campaigns, items
+from daemon.sales.campaigns import SaleEvent
+from daemon.sales.export import amount_text, amount_text_or_none, csv_of, json_with_rows
+from daemon.sales.model import HELD, Campaign, CampaignState, Decision, Item, ItemState
+from daemon.sales.planning import PlannedItem
+
+ROWS_AT_ONCE = 500  # of the journal, by a query
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When the first and last variant were put on sale, restored, and seen at Shopify as restored; aware UTC."""
+
+    first_applied: datetime | None
+    last_applied: datetime | None
+    first_reverted: datetime | None
+    last_reverted: datetime | None
+    last_verified: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Actual minus planned times, in seconds; null where either is not known, negative where a person was earlier."""
+
+    first_on_sale_seconds: float | None
+    last_on_sale_seconds: float | None
+    first_restored_seconds: float | None
+    last_restored_seconds: float | None
+
+    @classmethod
+    def of(cls, campaign: Campaign, times: Times) -> Self:
+        """How late a campaign was."""
+        return cls(
+            _seconds_between(campaign.starts_at, times.first_applied),
+            _seconds_between(campaign.starts_at, times.last_applied),
+            _seconds_between(campaign.ends_at, times.first_reverted),
+            _seconds_between(campaign.ends_at, times.last_reverted),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SaleItem:
+    """A variant of a campaign; money is decimal text. `before` is what the sale found, `base` what it goes back to,
+    `found` what somebody else has set meanwhile."""
+
+    variant_id: int
+    product_id: int
+    sku: str | None
+    title: str | None
+    state: ItemState
+    before_price: str
+    before_compare_at_price: str | None
+    base_price: str
+    base_compare_at_price: str | None
+    sale_price: str | None
+    sale_compare_at_price: str | None
+    found_price: str | None
+    found_compare_at_price: str | None
+    decision: Decision | None
+    note: str | None
+    applied_at: datetime | None
+    closed_at: datetime | None
+    verified_at: datetime | None
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """The variant as the journal has it."""
+        sale, found = item.sale, item.found
+        return cls(
+            variant_id=item.variant_id,
+            product_id=item.product_id,
+            sku=item.sku,
+            title=item.title,
+            state=item.state,
+            before_price=amount_text(item.before.price),
+            before_compare_at_price=amount_text_or_none(item.before.compare_at),
+            base_price=amount_text(item.base.price),
+            base_compare_at_price=amount_text_or_none(item.base.compare_at),
+            sale_price=amount_text(sale.price) if sale else None,
+            sale_compare_at_price=amount_text_or_none(sale.compare_at) if sale else None,
+            found_price=amount_text(found.price) if found else None,
+            found_compare_at_price=amount_text_or_none(found.compare_at) if found else None,
+            decision=item.decision,
+            note=item.note,
+            applied_at=item.applied_at,
+            closed_at=item.closed_at,
+            verified_at=item.verified_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The start or the end of a campaign: as planned, and as it was. Begun is when the first call was asked for."""
+
+    planned: datetime | None
+    begun: datetime | None
+    first: datetime | None
+    last: datetime | None
+    first_late_seconds: float | None
+    last_late_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCounts:
+    """What became of the variants. All but the first two and the last are parts of `variants`."""
+
+    variants: int
+    put_on_sale: int  # at any time
+    planned: int  # not put on sale yet
+    on_sale: int  # at present, or on the way there or back
+    restored: int
+    kept: int
+    drifted: int
+    gone: int
+    skipped: int
+    refused: int
+    stuck: int
+    verified: int  # of those restored: Shopify was asked again, and had the price to go back to
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A campaign's report. Times are aware UTC."""
+
+    id: CampaignId
+    store: str
+    name: str
+    origin: str
+    state: CampaignState
+    notice: str | None
+    is_cancelled: bool
+    definition: Mapping[str, Any]
+    made_at: datetime
+    closed_at: datetime | None
+    start: Edge
+    end: Edge
+    last_verified: datetime | None
+    counts: ReportCounts
+    events: Sequence[SaleEvent]
+    items: Sequence[Item]
+
+
+HEAD: Final = tuple(field.name for field in fields(Report) if field.name != "items")
+ITEM_COLUMNS: Final = tuple(field.name for field in fields(SaleItem))
+_cells = attrgetter(*ITEM_COLUMNS)
+
+
+async def build(connection: Connection, campaign_id: CampaignId) -> Report:
+    """The report of a campaign as it is now: all of it from one moment, whatever jobs do meanwhile.
+
+    Raises SaleNotFound where the campaign has just been deleted.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        campaign = await campaigns.get(connection, campaign_id)
+        if campaign is None:
+            raise SaleNotFound("The sale has just been deleted.")
+        times = await read_times(connection, campaign_id)
+        journal = await _read_items(connection, campaign_id)
+        events = await campaigns.list_events(connection, campaign_id)
+    late = Lateness.of(campaign, times)
+    return Report(
+        id=campaign.id,
+        store=campaign.store,
+        name=campaign.name,
+        origin=campaign.origin,
+        state=campaign.state,
+        notice=campaign.notice,
+        is_cancelled=campaign.is_cancelled,
+        definition=campaign.definition.to_json(),
+        made_at=datetime.now(UTC),
+        closed_at=campaign.closed_at,
+        start=Edge(
+            campaign.starts_at,
+            campaign.started_at,
+            times.first_applied,
+            times.last_applied,
+            late.first_on_sale_seconds,
+            late.last_on_sale_seconds,
+        ),
+        end=Edge(
+            campaign.ends_at,
+            campaign.ended_at,
+            times.first_reverted,
+            times.last_reverted,
+            late.first_restored_seconds,
+            late.last_restored_seconds,
+        ),
+        last_verified=times.last_verified,
+        counts=count(journal),
+        events=events,
+        items=journal,
+    )
+
+
+async def read_times(connection: Connection, campaign_id: CampaignId) -> Times:
+    """When the first and last variants of a campaign were put on sale and restored."""
+    return Times(**await items.times(connection, campaign_id))
+
+
+def count(journal: Sequence[Item]) -> ReportCounts:
+    """What became of the variants of a journal."""
+    in_state = dict.fromkeys(ItemState, 0)
+    put_on_sale = verified = 0
+    for item in journal:
+        in_state[item.state] += 1
+        put_on_sale += item.applied_at is not None
+        verified += item.state is ItemState.REVERTED and item.verified_at is not None
+    waiting = (ItemState.DRIFTED, ItemState.STUCK)
+    return ReportCounts(
+        variants=len(journal),
+        put_on_sale=put_on_sale,
+        planned=in_state[ItemState.PLANNED],
+        on_sale=sum(in_state[state] for state in HELD if state not in waiting),
+        restored=in_state[ItemState.REVERTED],
+        kept=in_state[ItemState.KEPT],
+        drifted=in_state[ItemState.DRIFTED],
+        gone=in_state[ItemState.GONE],
+        skipped=in_state[ItemState.SKIPPED],
+        refused=in_state[ItemState.REFUSED],
+        stuck=in_state[ItemState.STUCK],
+        verified=verified,
+    )
+
+
+async def to_json(report: Report) -> bytes:
+    """The whole report as JSON."""
+    head = {name: getattr(report, name) for name in HEAD}
+    return await json_with_rows(head, "items", report.items, SaleItem.of)
+
+
+async def to_csv(report: Report) -> bytes:
+    """The report's variants as CSV, each with the planned times beside the actual ones."""
+    planned = (report.start.planned, report.end.planned)
+    columns = (*ITEM_COLUMNS, "planned_start", "planned_end")
+    return await csv_of(columns, report.items, lambda item: (*_cells(SaleItem.of(item)), *planned))
+
+
+async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[PlannedItem]:
+    """What a campaign that has begun was to do to each variant, out of its journal."""
+    return [
+        PlannedItem(
+            variant_id=item.variant_id,
+            product_id=item.product_id,
+            sku=item.sku,
+            title=item.title or "",
+            present=item.before,
+            base=item.before,
+            sale=item.sale,
+            reason=None if item.sale else item.note,
+            rival=None,
+            is_held=False,
+        )
+        for item in await _read_items(connection, campaign_id)
+    ]
+
+
+async def _read_items(connection: Connection, campaign_id: CampaignId) -> list[Item]:
+    journal: list[Item] = []
+    while True:
+        after = (journal[-1].product_id, journal[-1].variant_id) if journal else (0, 0)
+        portion = await items.list_items(connection, campaign_id, after=after, limit=ROWS_AT_ONCE)
+        journal += portion
+        if len(portion) < ROWS_AT_ONCE:
+            return journal
+
+
+def _seconds_between(planned: datetime | None, actual: datetime | None) -> float | None:
+    if planned is None or actual is None:
+        return None
+    return round((actual - planned).total_seconds(), 3)

@@ -1,0 +1,288 @@
+"""Taking campaigns back: Shopify is read before each write, so that nobody else's price is ever overwritten.
+
+A variant that has the sale price gets its base price; one that has its base price needs nothing; one that has another
+price was changed by somebody else, and a person decides. When all is written, Shopify is read once more for the proof.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from daemon.ids import CampaignId, StoreName
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import Counters
+from daemon.mirror import shopify as mirror
+from daemon.sales import campaigns, items, journal
+from daemon.sales.items import Move
+from daemon.sales.journal import Write
+from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
+from daemon.sales.writing import Written, dead_letter, send
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.writes import PRICE_GONE_CODES
+
+log = structlog.get_logger()
+
+READ_AT_ONCE = 250
+PAUSE = 0.2  # seconds between two looks at variants that another run has in its hands
+
+OPEN = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING)
+FIRST_PASS = (*OPEN, ItemState.STUCK)
+
+GONE = "Shopify has the variant no more"
+WAS_THERE = "Shopify had the price to go back to already"
+FOREIGN = "somebody else has set another price during the sale"
+FOREIGN_AFTER = "somebody else has set another price since it was restored"
+NOT_BEGUN = "the campaign ended before it was put on sale"
+
+
+@dataclass(slots=True)
+class Course:
+    """How far this run is with a campaign."""
+
+    campaign: Campaign
+    after: tuple[int, int] = (0, 0)  # (product, variant) in this pass
+    is_first_pass: bool = True  # in which what is stuck is tried again
+    has_begun: bool = False
+    waits: bool = False  # only for what another run has in its hands
+
+    @property
+    def states(self) -> Sequence[ItemState]:
+        """What this pass takes up."""
+        return FIRST_PASS if self.is_first_pass else OPEN
+
+
+class Reverting:
+    """One run of REVERT_SALE for a store."""
+
+    def __init__(self, job: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+        self._job = job
+        self._store = store
+        self._shopify = shopify
+        self._meter = meter
+        self._courses: dict[CampaignId, Course] = {}
+
+    async def run(self) -> None:
+        """Go on until no campaign of the store has anything to take back."""
+        while True:
+            async with self._job.database.acquire_for_work() as connection:
+                due = await campaigns.list_in_states(connection, self._store, [CampaignState.REVERTING])
+            if not due:
+                await self._job.describe(total=self._job.processed)
+                return
+            for campaign in due:
+                course = self._courses.setdefault(campaign.id, Course(campaign))
+                course.campaign = campaign
+                await self._round(course)
+            if all(self._courses[campaign.id].waits for campaign in due):
+                await self._job.unless_stopped(asyncio.sleep(PAUSE))
+
+    async def _round(self, course: Course) -> None:
+        if not course.has_begun:
+            await self._begin(course)
+        campaign, course.waits = course.campaign, False
+        async with self._job.database.acquire_for_work() as connection:
+            numbers = await items.list_to_revert(
+                connection, campaign.id, course.after, course.states, self._job.run_token, READ_AT_ONCE
+            )
+        if not numbers:
+            await self._end_pass(course)
+            return
+        found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
+        seen = {number: Prices(*prices) for number, prices in found.items()}
+        looked_at, writes = await self._intend(course, numbers, seen)
+        if writes:
+            await self._write(campaign, writes)
+        course.after = max(((item.product_id, item.variant_id) for item in looked_at), default=course.after)
+
+    async def _begin(self, course: Course) -> None:
+        """Give back what was never put on sale, and say how much there is to do."""
+        campaign = course.campaign
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            await items.close_planned(page.connection, campaign.id, NOT_BEGUN)
+            counts = await items.count_by_state(page.connection, campaign.id)
+        left = sum(counts.get(state, 0) for state in FIRST_PASS)
+        known = self._job.total or self._job.processed
+        names = [course.campaign.name for course in self._courses.values()]
+        await self._job.describe(total=max(known, self._job.processed) + left, campaigns=names)
+        course.has_begun = True
+
+    async def _intend(
+        self, course: Course, numbers: Sequence[int], seen: Mapping[int, Prices]
+    ) -> tuple[list[Item], list[Write]]:
+        """Close what needs no write, and note what is about to be written."""
+        campaign = course.campaign
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            connection = page.connection
+            await items.lock_prices(connection, self._store)
+            locked = await items.lock_some(connection, campaign.id, numbers)
+            own = await journal.own_prices(connection, campaign.id, numbers)
+            judged = [
+                _judged(item, seen.get(item.variant_id), own.get(item.variant_id, ()))
+                for item in locked
+                if item.state in FIRST_PASS or item.decision is not None
+            ]
+            closed = [verdict for verdict in judged if isinstance(verdict, Move)]
+            writes = [verdict for verdict in judged if isinstance(verdict, Write)]
+            await journal.settle(connection, campaign.id, _interrupted(locked, seen))
+            await items.move(connection, campaign.id, closed)
+            await items.begin_reverting(connection, campaign.id, [write.variant_id for write in writes])
+            await journal.record(
+                connection,
+                campaign.id,
+                self._store,
+                WriteAction.REVERT,
+                self._job.job.id,
+                self._job.run_token,
+                writes,
+            )
+            await mirror.set_prices(
+                connection, self._store, {number: seen[number] for number in numbers if number in seen}
+            )
+            page.count(_counted(closed))
+        return locked, writes
+
+    async def _write(self, campaign: Campaign, writes: Sequence[Write]) -> None:
+        # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
+        written = await send(self._shopify, writes, self._meter)
+        moves = [move for write in writes if (move := _moved(write, written)) is not None]
+        async with self._job.page(checkpoint=None) as page:
+            await items.move(page.connection, campaign.id, moves)
+            await journal.settle(page.connection, campaign.id, {move.variant_id: _result_of(move) for move in moves})
+            await mirror.set_prices(page.connection, self._store, dict(written.applied))
+            stuck = {move.variant_id for move in moves if move.state is ItemState.STUCK}
+            page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in stuck])
+            page.count(_counted(moves))
+        if written.error is not None:
+            raise written.error
+
+    async def _end_pass(self, course: Course) -> None:
+        campaign, course.after, course.is_first_pass = course.campaign, (0, 0), False
+        async with self._job.database.acquire_for_work() as connection:
+            counts = await items.count_by_state(connection, campaign.id)
+        if any(counts.get(state) for state in OPEN):
+            course.waits = True
+            return
+        if await self._verify(campaign):
+            await self._finish(campaign)
+
+    async def _verify(self, campaign: Campaign) -> bool:
+        """Read once more what was restored; False where a sale price has come back, which has to be taken back anew.
+
+        A call of a process that is dead may arrive long after it.
+        """
+        came_back = 0
+        while True:
+            async with self._job.database.acquire_for_work() as connection:
+                numbers = await items.list_unverified(connection, campaign.id, READ_AT_ONCE)
+            if not numbers:
+                return came_back == 0
+            found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
+            seen = {number: Prices(*prices) for number, prices in found.items()}
+            async with self._job.page(checkpoint=None, pages=0) as page:
+                locked = await items.lock_some(page.connection, campaign.id, numbers)
+                back = [item for item in locked if _is_back(item, seen.get(item.variant_id))]
+                await items.reopen(page.connection, campaign.id, [item.variant_id for item in back])
+                notes = {item.variant_id: _proof(item, seen.get(item.variant_id)) for item in locked}
+                await items.verify(page.connection, campaign.id, notes)
+                await mirror.set_prices(page.connection, self._store, seen)
+            came_back += len(back)
+
+    async def _finish(self, campaign: Campaign) -> None:
+        now = datetime.now(UTC)
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            # Decided now, not before: a person may have decided something at this very moment.
+            present = await campaigns.lock(page.connection, campaign.id)
+            counts = await items.count_by_state(page.connection, campaign.id)
+            to, notice = _outcome(present or campaign, counts)
+            if to is not CampaignState.NEEDS_ATTENTION or not await items.has_decided(page.connection, campaign.id):
+                moved = await campaigns.move(
+                    page.connection, campaign.id, [CampaignState.REVERTING], to, now, notice=notice
+                )
+            else:  # a decision to restore has come meanwhile: go on with it
+                self._courses.pop(campaign.id, None)
+                return
+        if moved is not None:
+            level = "warning" if to is CampaignState.NEEDS_ATTENTION else "info"
+            figures = {state.lower(): count for state, count in counts.items()}
+            getattr(log, level)("sale_reverted", sale=moved.name, state=str(to), **figures)
+
+
+def _judged(item: Item, seen: Prices | None, own: Collection[Prices]) -> Move | Write:
+    if seen is None:
+        return Move(item.variant_id, ItemState.GONE, GONE)
+    if seen == item.base:
+        was_written = item.state is ItemState.REVERTING
+        return Move(item.variant_id, ItemState.REVERTED, None if was_written else WAS_THERE)
+    is_ours = seen == item.sale or seen in own
+    is_decided = item.decision is not None and seen == item.found
+    if is_ours or is_decided:
+        return Write(item.variant_id, item.product_id, old=seen, new=item.base)
+    return Move(item.variant_id, ItemState.DRIFTED, FOREIGN, seen)
+
+
+def _interrupted(locked: Sequence[Item], seen: Mapping[int, Prices]) -> dict[int, tuple[WriteResult, str | None]]:
+    """What became of writes that an earlier run had in its hands, by what Shopify has now."""
+    results: dict[int, tuple[WriteResult, str | None]] = {}
+    for item in locked:
+        wanted = {ItemState.APPLYING: item.sale, ItemState.REVERTING: item.base}.get(item.state)
+        if item.state in (ItemState.APPLYING, ItemState.REVERTING):
+            is_there = wanted is not None and seen.get(item.variant_id) == wanted
+            detail = None if is_there else "interrupted, and Shopify did not have it"
+            results[item.variant_id] = (WriteResult.APPLIED if is_there else WriteResult.UNKNOWN, detail)
+    return results
+
+
+def _moved(write: Write, written: Written) -> Move | None:
+    """A variant's state behind its write; None where it is not known what came of it."""
+    if write.variant_id in written.applied:
+        return Move(write.variant_id, ItemState.REVERTED)
+    error = written.refused.get(write.variant_id)
+    if error is None:
+        return None
+    if error.code in PRICE_GONE_CODES:
+        return Move(write.variant_id, ItemState.GONE, GONE)
+    return Move(write.variant_id, ItemState.STUCK, f"Shopify refused the price: {error.message}")
+
+
+def _result_of(move: Move) -> tuple[WriteResult, str | None]:
+    return (WriteResult.APPLIED if move.state is ItemState.REVERTED else WriteResult.REFUSED), move.note
+
+
+def _counted(moves: Sequence[Move]) -> Counters:
+    restored = sum(move.state is ItemState.REVERTED and move.note != WAS_THERE for move in moves)
+    stuck = sum(move.state is ItemState.STUCK for move in moves)  # counted by their dead letters
+    return Counters(updated=restored, skipped=len(moves) - restored - stuck)
+
+
+def _is_back(item: Item, seen: Prices | None) -> bool:
+    """Whether a restored variant has its sale price again."""
+    return seen is not None and seen == item.sale and seen != item.base
+
+
+def _proof(item: Item, seen: Prices | None) -> str | None:
+    if seen is None:
+        return GONE
+    return None if seen == item.base else FOREIGN_AFTER
+
+
+def _outcome(campaign: Campaign, counts: Mapping[ItemState, int]) -> tuple[CampaignState, str | None]:
+    drifted, stuck = counts.get(ItemState.DRIFTED, 0), counts.get(ItemState.STUCK, 0)
+    if not drifted and not stuck:
+        return (CampaignState.CANCELLED if campaign.is_cancelled else CampaignState.COMPLETED), None
+    said = []
+    if drifted:
+        said.append(
+            f"{drifted:,} {'prices were' if drifted > 1 else 'price was'} changed by somebody else during the sale and "
+            "left so: decide with `dongbo sale resume "
+            f"{campaign.name} --keep all` or `--restore all`, or one by one"
+        )
+    if stuck:
+        said.append(
+            f"Shopify refused to take {stuck:,} price{'s' if stuck > 1 else ''} back: mend what `dongbo sale show "
+            f"{campaign.name}` tells, then `dongbo sale resume {campaign.name}`"
+        )
+    return CampaignState.NEEDS_ATTENTION, ". ".join(said) + "."

@@ -1,0 +1,377 @@
+"""What may be asked of campaigns: create, preview, start, end, cancel, decide. Endpoint, file and clock come here."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from asyncpg import ExclusionViolationError
+
+from daemon.config import SaleSettings
+from daemon.database.pool import Connection, Database
+from daemon.errors import InvalidSale, SaleConflict, SaleNotFound
+from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.jobs.model import JobRequest, JobTrigger, JobType
+from daemon.jobs.service import Jobs, Submission
+from daemon.mirror import collections as collection_mirror
+from daemon.sales import campaigns, items
+from daemon.sales.model import Campaign, CampaignState, Decision
+from daemon.sales.planning import PlannedItem, period, plan, stores_collections
+from daemon.sales.preparation import refresh_collections
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+NOBODY = CampaignId(UUID(int=0))  # a campaign that is not there yet
+ATTEMPTS = 5  # others may take the same variants at the same moment
+PAST = timedelta(minutes=1)  # a start that lies further back is a mistake of whoever creates it
+READ_TIMEOUT = 20.0  # seconds for reading the collections that a preview needs
+RIVALS_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a campaign would do now. `conflicts`: how many variants other campaigns hold, by their names."""
+
+    definition: SaleSettings
+    items: list[PlannedItem]
+
+    @property
+    def on_sale(self) -> int:
+        """How many variants it would put on sale."""
+        return sum(item.sale is not None and item.rival is None for item in self.items)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many variants it would skip, by reason."""
+        return _counted(item.reason for item in self.items)
+
+    @property
+    def conflicts(self) -> dict[str, int]:
+        """How many variants other campaigns hold at an overlapping time, by their names."""
+        return _counted(item.rival for item in self.items)
+
+
+class Sales:
+    """The campaigns of one database.
+
+    Args:
+        jobs: where APPLY_SALE and REVERT_SALE are asked for.
+        shopify_of: the client of a store; raises InvalidJobRequest for a store that has none.
+        zone: the shop's time zone.
+        clock: tells the present time, aware UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        jobs: Jobs,
+        shopify_of: Callable[[StoreName], ShopifyClient],
+        zone: Callable[[], ZoneInfo],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._shopify_of = shopify_of
+        self._zone = zone
+        self.clock = clock
+
+    async def find(self, reference: str, store: StoreName | None = None) -> Campaign:
+        """A campaign by its id, or by its name: the open one, else the last. Raises SaleNotFound, SaleConflict."""
+        async with self._database.acquire() as connection:
+            if (number := _uuid(reference)) is not None:
+                found = [campaign] if (campaign := await campaigns.get(connection, CampaignId(number))) else []
+            else:
+                found = await campaigns.find(connection, SaleName(reference), store)
+        if not found:
+            raise SaleNotFound(f"There is no sale {reference!r:.80}. `dongbo sale list` shows those that there are.")
+        if len(found) > 1:
+            stores = " and ".join(sorted(campaign.store for campaign in found))
+            raise SaleConflict(f"There is a sale {reference} in {stores}: say which with --store.")
+        return found[0]
+
+    def read(self, definition: SaleSettings) -> SaleSettings:
+        """A definition with its times in UTC; raises InvalidSale where they do not fit."""
+        if definition.targets.skus_file or definition.excludes.skus_file:
+            raise InvalidSale("skus_file is for the configuration file: send the SKUs themselves, as skus.")
+        try:
+            return definition.in_zone(self._zone())
+        except ValueError as error:
+            raise InvalidSale(f"{error}.") from error
+
+    async def preview(self, definition: SaleSettings, campaign_id: CampaignId = NOBODY) -> Preview:
+        """What a definition (with times in UTC) would do now; `campaign_id` says whose items are no conflicts.
+
+        Raises InvalidSale, InvalidJobRequest, and SourceError where a collection has to be read first.
+        """
+        await self._learn_collections(definition)
+        held = period(definition.starts, definition.ends, self.clock())
+        async with self._database.acquire() as connection:
+            return Preview(definition, await plan(connection, definition, campaign_id, held))
+
+    async def create(self, definition: SaleSettings, origin: str, *, is_draft: bool = False) -> Campaign:
+        """Make a campaign of a definition with times in UTC, and plan it; one that starts now starts at once.
+
+        Raises InvalidSale, SaleConflict (with the names of both campaigns), InvalidJobRequest, SourceError.
+        """
+        now = self.clock()
+        if definition.starts is not None and definition.starts < now - PAST:
+            raise InvalidSale(
+                f"It would have started at {self._shown(definition.starts)}, which has passed: leave starts out to "
+                "start now, or set it later."
+            )
+        if definition.ends is not None and definition.ends <= now:
+            raise InvalidSale(f"It would have ended at {self._shown(definition.ends)}, which has passed: set it later.")
+        await self._learn_collections(definition)
+
+        async def insert(connection: Connection) -> tuple[Campaign, Submission | None]:
+            campaign = await campaigns.insert(connection, definition, origin)
+            if campaign is None:
+                raise SaleConflict(
+                    f"There is a sale {definition.name} in {definition.store} already that has not ended: cancel it "
+                    "first, or choose another name."
+                )
+            return (campaign, None) if is_draft else await self.schedule_in(connection, campaign, now)
+
+        return await self._carry_out(insert)
+
+    async def schedule(self, campaign: Campaign) -> Campaign:
+        """Plan a DRAFT; one whose start has come starts at once. Raises as `create`."""
+        await self._learn_collections(campaign.definition)
+        return await self._carry_out(lambda connection: self.schedule_in(connection, campaign, self.clock()))
+
+    async def start_now(self, campaign: Campaign) -> Campaign:
+        """Start a DRAFT or SCHEDULED campaign now. Raises as `create`."""
+        await self._learn_collections(campaign.definition)
+
+        async def start(connection: Connection) -> tuple[Campaign, Submission | None]:
+            now, present = self.clock(), await self._locked(connection, campaign)
+            if present.state not in (CampaignState.DRAFT, CampaignState.SCHEDULED):
+                raise SaleConflict(f"The sale {present.name} is {present.state}: it can't be started.")
+            if present.ends_at is not None and present.ends_at <= now:
+                raise InvalidSale(f"It would have ended at {self._shown(present.ends_at)}: set another end first.")
+            await campaigns.set_times(connection, present.id, now, present.ends_at)
+            await campaigns.note(connection, present.id, "started by a person")
+            if present.state is CampaignState.SCHEDULED:
+                await campaigns.move(connection, present.id, [present.state], CampaignState.DRAFT, now)
+            return await self.schedule_in(connection, await self._locked(connection, present), now)
+
+        return await self._carry_out(start)
+
+    async def end_now(self, campaign: Campaign, *, is_cancelled: bool = False) -> Campaign:
+        """Take a running campaign back. Raises SaleConflict where it does not run."""
+
+        async def end(connection: Connection) -> tuple[Campaign, Submission | None]:
+            present = await self._locked(connection, campaign)
+            if present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
+                raise SaleConflict(f"The sale {present.name} is {present.state}: there is nothing to take back.")
+            if is_cancelled:
+                await campaigns.set_cancelled(connection, present.id)
+            what = "cancelled by a person" if is_cancelled else "ended by a person"
+            return await self.begin_end_in(connection, present, self.clock(), what, JobTrigger.API)
+
+        return await self._carry_out(end)
+
+    async def cancel(self, campaign: Campaign) -> Campaign:
+        """Call a campaign off; one that runs is taken back. Raises SaleConflict for one that is over."""
+        if campaign.state in (CampaignState.APPLYING, CampaignState.ACTIVE):
+            return await self.end_now(campaign, is_cancelled=True)
+
+        async def cancel(connection: Connection) -> tuple[Campaign, Submission | None]:
+            present = await self._locked(connection, campaign)
+            if present.state not in (CampaignState.DRAFT, CampaignState.SCHEDULED):
+                raise SaleConflict(f"The sale {present.name} is {present.state}: it can't be cancelled.")
+            return await self.close_in(connection, present, CampaignState.CANCELLED, "cancelled by a person"), None
+
+        return await self._carry_out(cancel)
+
+    async def resume(
+        self, campaign: Campaign, decision: Decision | None = None, variant_ids: Sequence[int] | None = None
+    ) -> Campaign:
+        """Go on with a campaign that waits for a person, after deciding about drifted variants (None: all of them).
+
+        Without a decision, what Shopify refused is tried again. A DRAFT is planned. Raises SaleConflict where there is
+        nothing to decide or go on with.
+        """
+        if campaign.state is CampaignState.DRAFT:
+            return await self.schedule(campaign)
+
+        async def resume(connection: Connection) -> tuple[Campaign, Submission | None]:
+            present = await self._locked(connection, campaign)
+            if present.state is not CampaignState.NEEDS_ATTENTION:
+                raise SaleConflict(f"The sale {present.name} is {present.state}: nobody waits for a decision about it.")
+            if decision is not None:
+                decided = await items.decide(connection, present.id, decision, variant_ids)
+                missing = set(variant_ids or ()).difference(decided)
+                if missing or not decided:
+                    which = ", ".join(map(str, sorted(missing)[:10])) or "any variant"
+                    raise SaleConflict(f"There is nothing to decide about {which} in the sale {present.name}.")
+                detail = f"decided by a person: {decision} {len(decided):,} prices"
+            else:
+                detail = "resumed by a person"
+            moved = await campaigns.move(
+                connection, present.id, [present.state], CampaignState.REVERTING, self.clock(), detail=detail
+            )
+            submission = await self._submit(connection, present.store, JobType.REVERT_SALE, JobTrigger.API)
+            return moved or present, submission
+
+        return await self._carry_out(resume)
+
+    async def schedule_in(
+        self, connection: Connection, campaign: Campaign, now: datetime
+    ) -> tuple[Campaign, Submission | None]:
+        """Plan a DRAFT in the caller's transaction; where its start has come, begin it."""
+        present = await self._locked(connection, campaign)
+        if present.state is not CampaignState.DRAFT:
+            return present, None
+        held = period(present.starts_at, present.ends_at, now)
+        planned = await plan(connection, present.definition, present.id, held)
+        self._check_plan(present.definition, planned)
+        await items.write_plan(connection, present.id, present.store, held, planned)
+        await campaigns.set_prepared(connection, present.id, None, len(planned))
+        detail = f"planned for {len(planned):,} variants"
+        moved = await campaigns.move(
+            connection, present.id, [CampaignState.DRAFT], CampaignState.SCHEDULED, now, detail=detail
+        )
+        scheduled = moved or present
+        if scheduled.starts_at is None or scheduled.starts_at <= now:
+            return await self.begin_in(connection, scheduled, now, "started")
+        return scheduled, None
+
+    async def begin_in(
+        self, connection: Connection, campaign: Campaign, now: datetime, detail: str
+    ) -> tuple[Campaign, Submission | None]:
+        """Begin a SCHEDULED campaign in the caller's transaction, and ask for the job that applies it."""
+        if campaign.starts_at is None:
+            await campaigns.set_times(connection, campaign.id, now, campaign.ends_at)
+        moved = await campaigns.move(
+            connection, campaign.id, [CampaignState.SCHEDULED], CampaignState.APPLYING, now, detail=detail
+        )
+        if moved is None:
+            return campaign, None
+        return moved, await self._submit(connection, moved.store, JobType.APPLY_SALE, JobTrigger.SCHEDULE)
+
+    async def begin_end_in(
+        self,
+        connection: Connection,
+        campaign: Campaign,
+        now: datetime,
+        detail: str,
+        trigger: JobTrigger = JobTrigger.SCHEDULE,
+    ) -> tuple[Campaign, Submission | None]:
+        """Begin to take a running campaign back in the caller's transaction, and ask for the job that does it."""
+        running = [CampaignState.APPLYING, CampaignState.ACTIVE]
+        moved = await campaigns.move(
+            connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, notice=campaign.notice
+        )
+        if moved is None:
+            return campaign, None
+        return moved, await self._submit(connection, moved.store, JobType.REVERT_SALE, trigger)
+
+    async def close_in(self, connection: Connection, campaign: Campaign, to: CampaignState, notice: str) -> Campaign:
+        """End a campaign that has not begun, in the caller's transaction."""
+        waiting = [CampaignState.DRAFT, CampaignState.SCHEDULED]
+        moved = await campaigns.move(connection, campaign.id, waiting, to, self.clock(), notice=notice)
+        await items.close_planned(connection, campaign.id, notice)
+        return moved or campaign
+
+    async def submit(self, store: StoreName, job_type: JobType) -> Submission:
+        """Ask for a job of the sales of a store."""
+        async with self._database.acquire() as connection, connection.transaction():
+            submission = await self._submit(connection, store, job_type, JobTrigger.SCHEDULE)
+        self.announce(submission)
+        return submission
+
+    def announce(self, submission: Submission | None) -> None:
+        """Tell of a job, after the commit of what asked for it."""
+        if submission is not None and submission.is_new:
+            self._jobs.announce(submission.job)
+
+    async def _submit(
+        self, connection: Connection, store: StoreName, job_type: JobType, trigger: JobTrigger
+    ) -> Submission:
+        return await self._jobs.submit_in(connection, JobRequest(job_type, store, trigger, {}))
+
+    async def _carry_out(self, act: Callable[[Connection], Awaitable[tuple[Campaign, Submission | None]]]) -> Campaign:
+        """Do something in one transaction, again where another campaign has taken the same variants meanwhile."""
+        for _ in range(ATTEMPTS):
+            try:
+                async with self._database.acquire() as connection, connection.transaction():
+                    campaign, submission = await act(connection)
+            except ExclusionViolationError:
+                continue
+            self.announce(submission)
+            log.info("sale_changed", sale=campaign.name, store=campaign.store, state=str(campaign.state))
+            return campaign
+        raise SaleConflict("Other campaigns take the same variants at this very moment: try again.")
+
+    async def _locked(self, connection: Connection, campaign: Campaign) -> Campaign:
+        present = await campaigns.lock(connection, campaign.id)
+        if present is None:
+            raise SaleNotFound(f"The sale {campaign.name} is gone.")
+        return present
+
+    async def _learn_collections(self, definition: SaleSettings) -> None:
+        """Read the collections that a definition names, where that was not done lately."""
+        client = self._shopify_of(definition.store)
+        store, references = stores_collections(definition)
+        if not references:
+            return
+
+        async def wait(call: Awaitable[T]) -> T:
+            async with asyncio.timeout(READ_TIMEOUT):
+                return await call
+
+        meter = CallMeter(is_urgent=True)
+        try:
+            await refresh_collections(self._database, client, store, references, meter, wait)
+        except TimeoutError:
+            raise SaleConflict("Shopify did not tell what the collections hold in time: try again.") from None
+        async with self._database.acquire() as connection:
+            missing = await collection_mirror.list_missing(connection, store, references)
+        if missing:
+            raise InvalidSale(
+                f"Shopify has no collection {', '.join(missing)}: write its handle, the last part of its address."
+            )
+
+    def _check_plan(self, definition: SaleSettings, planned: Sequence[PlannedItem]) -> None:
+        preview = Preview(definition, list(planned))
+        if preview.conflicts:
+            named = [f"{name} ({count:,} variants)" for name, count in preview.conflicts.items()]
+            examples = ", ".join(item.sku or str(item.variant_id) for item in planned if item.rival)[:200]
+            raise SaleConflict(
+                f"The sale {definition.name} can't hold variants that another campaign holds at an overlapping time: "
+                f"{', '.join(named[:RIVALS_NAMED])}, such as {examples}. Change the times, or exclude these variants."
+            )
+        if not planned:
+            raise InvalidSale(
+                f"No variant matches the targets of the sale {definition.name}: look at them, and pull Shopify's "
+                "products if they are new."
+            )
+        if not preview.on_sale:
+            reasons = "; ".join(
+                f"{count:,}: {reason}" for reason, count in list(preview.skipped.items())[:RIVALS_NAMED]
+            )
+            raise InvalidSale(f"None of {len(planned):,} variants would be on sale ({reasons}).")
+
+    def _shown(self, moment: datetime) -> str:
+        return f"{moment.astimezone(self._zone()):%Y-%m-%d %H:%M:%S}"
+
+
+def _counted(names: Iterable[str | None]) -> dict[str, int]:
+    return dict(Counter(name for name in names if name is not None).most_common())
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,252 @@
+"""Starts and ends sale campaigns on time: by a timer at the exact moment, and by a sweep that finds what was missed.
+
+The timer only wakes the clock; what is due follows from the present time and the campaigns' states in the database,
+which move by compare-and-set. So any number of daemons may run the same campaigns, each start and end happens once, and
+what fell into a stop, an outage or a jump of the clock is made up by the next sweep.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.errors import DongboError, JobError
+from daemon.ids import CampaignId, ScheduleName, StoreName
+from daemon.jobs import store as job_store
+from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.service import Submission
+from daemon.sales import campaigns, items
+from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.service import Sales
+from daemon.sales.timing import edges, has_been_missed, is_to_begin, is_to_end, is_to_prepare
+from daemon.schedules.timer import Timer
+
+log = structlog.get_logger()
+
+SWEEP_INTERVAL = 15.0  # seconds between two sweeps
+SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
+SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
+TIMER_NAME: Final = ScheduleName("sales")
+PAUSE_AFTER_FAILURE = timedelta(seconds=30)  # until a job that failed is asked for again
+LATE = 5.0  # seconds after which a start or end that has not happened is told as late
+
+MISSED = "Its end had come before it began: no daemon ran, or it could not be planned, between its start and its end."
+
+
+@dataclass(slots=True)
+class _NextEdges:
+    """The timetable of all campaigns together: the times at which something is to happen."""
+
+    times: Sequence[datetime] = ()
+
+    def next_fire(self, after: datetime) -> datetime | None:
+        return min((time for time in self.times if time > after), default=None)
+
+    def previous_fire(self, at_or_before: datetime) -> datetime | None:
+        return max((time for time in self.times if time <= at_or_before), default=None)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What has been told of late campaigns, so that it is told once."""
+
+    late: set[tuple[CampaignId, str]] = field(default_factory=set)
+
+
+class SaleClock:
+    """Runs inside `async with`.
+
+    Args:
+        sales: carries out what is due.
+        stores: the stores that this daemon is configured for; campaigns of others are left to other daemons.
+        clock: tells the present time, aware UTC.
+        sweep_interval: seconds between two sweeps.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sales: Sales,
+        stores: Callable[[], Sequence[StoreName]],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sweep_interval: float = SWEEP_INTERVAL,
+    ) -> None:
+        self._database = database
+        self._sales = sales
+        self._stores = stores
+        self._clock = clock
+        self._sweep_interval = sweep_interval
+        self._timetable = _NextEdges()
+        self._told = _Told()
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._runner: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
+        self._looks_again = False
+        self._problem: str | None = None
+
+    async def __aenter__(self) -> Self:
+        self._timer = Timer(lambda _name: self._wake.set())
+        self._timer.start()
+        self._runner = asyncio.create_task(self._run(), name="sale-clock")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        runner, timer = self._runner, self._timer
+        self._runner = self._timer = None
+        if runner is not None:
+            runner.cancel()
+            await asyncio.gather(runner, return_exceptions=True)
+        if timer is not None:
+            await timer.stop()
+
+    def look(self) -> None:
+        """Look at the campaigns now: one has been made or changed."""
+        self._wake.set()
+
+    async def sweep(self) -> None:
+        """Do what is due of all campaigns, and set the timer to what comes next. Raises what the database raises."""
+        async with self._lock, asyncio.timeout(SWEEP_TIMEOUT):
+            now, stores = self._clock(), list(self._stores())
+            async with self._database.acquire() as connection:
+                present = await campaigns.list_open(connection, stores)
+            for campaign in present:
+                await self._advance(campaign, now)
+            async with self._database.acquire() as connection:
+                present = await campaigns.list_open(connection, stores)
+            self._looks_again = False
+            for store in stores:
+                await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
+            self._tell_late(present)
+            self._set_timer(present, now)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.sweep()
+            except Exception as error:  # whatever it is, the next sweep must come
+                reason = str(error) or type(error).__name__
+                if reason != self._problem:
+                    log.warning("sale_sweep_failed", error=reason, exc_info=not is_connection_error(error))
+                self._problem, pause = reason, 2.0
+            else:
+                self._problem, pause = None, SOON if self._looks_again else self._sweep_interval
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _advance(self, campaign: Campaign, now: datetime) -> None:
+        """Move one campaign to where it should be by now."""
+        try:
+            if has_been_missed(campaign, now):
+                async with self._database.acquire() as connection, connection.transaction():
+                    await self._sales.close_in(connection, campaign, CampaignState.FAILED, MISSED)
+                log.error("sale_missed", sale=campaign.name, store=campaign.store)
+            elif is_to_begin(campaign, now):
+                await self._fire(campaign, now, is_start=True)
+            elif is_to_end(campaign, now):
+                await self._fire(campaign, now, is_start=False)
+            elif campaign.state is CampaignState.DRAFT and campaign.origin == "file":
+                await self._plan(campaign)
+        except JobError as error:
+            log.error("sale_refused", sale=campaign.name, store=campaign.store, error=str(error))
+
+    async def _fire(self, campaign: Campaign, now: datetime, *, is_start: bool) -> None:
+        """One start or end, whatever number of daemons tries: the state moves once, together with the job."""
+        async with self._database.acquire() as connection, connection.transaction():
+            begin = self._sales.begin_in if is_start else self._sales.begin_end_in
+            moved, submission = await begin(connection, campaign, now, "started" if is_start else "ended")
+        self._sales.announce(submission)
+        if submission is not None:
+            planned = campaign.starts_at if is_start else campaign.ends_at
+            late = (now - planned).total_seconds() if planned else 0.0
+            event = "sale_started" if is_start else "sale_ended"
+            log.info(event, sale=moved.name, store=moved.store, late_seconds=round(late, 3))
+
+    async def _plan(self, campaign: Campaign) -> None:
+        """Try to plan a campaign of the file; why that does not work is shown with it."""
+        try:
+            await self._sales.schedule(campaign)
+        except DongboError as error:
+            async with self._database.acquire() as connection:
+                is_new = await campaigns.set_notice(connection, campaign.id, str(error))
+            if is_new:
+                log.warning("sale_not_planned", sale=campaign.name, store=campaign.store, reason=str(error))
+
+    async def _attend(self, store: StoreName, present: Sequence[Campaign], now: datetime) -> None:
+        """See to it that a job is live wherever there is something to do."""
+        async with self._database.acquire() as connection:
+            wanted = {
+                JobType.APPLY_SALE: await _is_to_apply(connection, present),
+                JobType.REVERT_SALE: any(campaign.state is CampaignState.REVERTING for campaign in present),
+                JobType.PREPARE_SALE: any(is_to_prepare(campaign, now) for campaign in present),
+            }
+            for job_type, is_wanted in wanted.items():
+                if is_wanted and await self._may_submit(connection, store, job_type):
+                    await self._submit(store, job_type)
+        # A live job may just have looked and be about to end.
+        self._looks_again |= wanted[JobType.APPLY_SALE] or wanted[JobType.REVERT_SALE]
+
+    async def _may_submit(self, connection: Connection, store: StoreName, job_type: JobType) -> bool:
+        newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=1)
+        if not newest:
+            return True
+        job = newest[0]
+        if job.status.is_live:
+            return False
+        if job.status is JobStatus.COMPLETED or job.completed_at is None:
+            return True
+        return datetime.now(UTC) - job.completed_at > PAUSE_AFTER_FAILURE
+
+    async def _submit(self, store: StoreName, job_type: JobType) -> Submission | None:
+        try:
+            return await self._sales.submit(store, job_type)
+        except JobError as error:  # the store has been taken out of the configuration, for example
+            log.error("sale_job_refused", store=store, type=str(job_type), error=str(error))
+            return None
+
+    def _tell_late(self, present: Sequence[Campaign]) -> None:
+        now = self._clock()
+        for campaign in present:
+            for edge, seconds in (("start", campaign.overdue_start(now)), ("end", campaign.overdue_end(now))):
+                key = (campaign.id, edge)
+                if seconds > LATE and key not in self._told.late:
+                    self._told.late.add(key)
+                    log.warning(
+                        "sale_late",
+                        sale=campaign.name,
+                        store=campaign.store,
+                        edge=edge,
+                        seconds=round(seconds, 1),
+                        state=str(campaign.state),
+                        notice=campaign.notice,
+                    )
+
+    def _set_timer(self, present: Sequence[Campaign], now: datetime) -> None:
+        times = sorted(time for campaign in present for time in edges(campaign) if time > now)
+        if times != self._timetable.times and self._timer is not None:
+            self._timetable = _NextEdges(times)
+            if times:
+                self._timer.set(TIMER_NAME, self._timetable)
+            else:
+                self._timer.remove(TIMER_NAME)
+
+
+async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> bool:
+    for campaign in present:
+        if campaign.state is CampaignState.APPLYING:
+            return True
+        if campaign.state is CampaignState.ACTIVE and await items.has_work(connection, campaign.id):
+            return True
+    return False

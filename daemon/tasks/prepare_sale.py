@@ -1,0 +1,29 @@
+"""Reads and notes ahead what the campaigns of a store that start soon will cost, and who joins those that run."""
+
+from datetime import UTC, datetime
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import Counters, JobType
+from daemon.sales import campaigns
+from daemon.sales.model import CampaignState
+from daemon.sales.preparation import Preparation
+from daemon.sales.timing import is_to_prepare
+from daemon.tasks import params
+from daemon.tasks.pull import counted_calls
+from daemon.tasks.registry import JobPolicy, Source, Store, task
+
+
+@task(JobType.PREPARE_SALE, sources=(Source.SHOPIFY,), lane="prepare-sale", params=params.none)
+async def prepare_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+    """A row of the counters is a variant of a campaign whose journal was written, or written anew."""
+    preparation = Preparation(job.database, store.name, store.shopify, counted_calls(job), job.unless_stopped)
+    states = (CampaignState.SCHEDULED, CampaignState.ACTIVE)
+    async with job.database.acquire_for_work() as connection:
+        waiting = await campaigns.list_in_states(connection, store.name, states)
+    due = [campaign for campaign in waiting if is_to_prepare(campaign, datetime.now(UTC))]
+    await job.describe(total=None, campaigns=[campaign.name for campaign in due])
+    for campaign in due:
+        replanned = await preparation.prepare(campaign)
+        async with job.page(checkpoint=None) as page:
+            page.count(Counters(created=replanned.created, updated=replanned.updated))
+    await job.describe(total=job.processed)

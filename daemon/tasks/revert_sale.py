@@ -1,0 +1,15 @@
+"""Takes the campaigns of a store back whose end has come."""
+
+from daemon.jobs.context import JobContext
+from daemon.jobs.model import JobType
+from daemon.sales.reverting import Reverting
+from daemon.tasks import params
+from daemon.tasks.pull import counted_calls
+from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
+
+
+@task(JobType.REVERT_SALE, sources=(Source.SHOPIFY,), lane="revert-sale", params=params.none, priority=SALE_PRIORITY)
+async def revert_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+    """A row of the counters is a variant: updated when it is restored, skipped where it needed or got no write, failed
+    where Shopify refused the price."""
+    await Reverting(job, store.name, store.shopify, counted_calls(job, is_urgent=True)).run()

@@ -1,0 +1,110 @@
+"""Campaigns from creation to proof, on a real database and the sandbox's shop."""
+
+from decimal import Decimal
+
+import pytest
+
+from daemon.errors import InvalidSale, SaleConflict
+from daemon.jobs.model import JobStatus, JobType
+from daemon.sales.model import CampaignState, Decision, ItemState, Prices
+from tests.integration.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
+
+__all__ = ["sandbox_settings", "shop"]
+
+
+async def test_a_sale_that_starts_now_sets_all_prices_and_takes_them_all_back(shop: SaleShop) -> None:
+    """Every variant costs what the rule says, and in the end exactly what it cost before."""
+    before = shop.prices()
+    campaign = await shop.create()
+    active = await shop.until(campaign, CampaignState.ACTIVE)
+    assert shop.prices() == on_sale(active.definition, before) != before
+    cheaper = await shop.items(active, ItemState.APPLIED)
+    job = await shop.last_job(JobType.APPLY_SALE)
+    assert (job.status, job.updated, job.total) == (JobStatus.COMPLETED, len(cheaper), len(cheaper))
+    await shop.sales.end_now(active)
+    done = await shop.until(active, CampaignState.COMPLETED)
+    assert shop.prices() == before
+    assert done.notice is None
+    journal = await shop.items(done)
+    assert all(item.state is ItemState.REVERTED and item.verified_at for item in map(journal.get, cheaper) if item)
+    job = await shop.last_job(JobType.REVERT_SALE)
+    assert (job.status, job.updated, job.failed) == (JobStatus.COMPLETED, len(cheaper), 0)
+
+
+async def test_prices_of_others_are_kept_until_a_person_decides(shop: SaleShop) -> None:
+    """What somebody else has changed during the sale is not overwritten; a person keeps or restores it."""
+    before = shop.prices()
+    active = await shop.until(await shop.create(), CampaignState.ACTIVE)
+    kept, restored, *_ = await shop.items(active, ItemState.APPLIED)
+    for number in (kept, restored):
+        shop.shopify.change_price(number, Decimal(77_000), None)
+    await shop.sales.end_now(active)
+    asking = await shop.until(active, CampaignState.NEEDS_ATTENTION)
+    assert asking.notice is not None and "2 prices were changed" in asking.notice
+    drifted = await shop.items(asking, ItemState.DRIFTED)
+    assert {number: item.found for number, item in drifted.items()} == {
+        number: Prices(Decimal(77_000), None) for number in (kept, restored)
+    }
+    await shop.sales.resume(asking, Decision.KEEP, [kept])
+    asking = await shop.until(asking, CampaignState.NEEDS_ATTENTION)
+    await shop.sales.resume(asking, Decision.RESTORE)
+    await shop.until(asking, CampaignState.COMPLETED)
+    assert shop.prices() == before | {kept: Prices(Decimal(77_000), None)}
+
+
+async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> None:
+    """A deleted variant holds nothing up."""
+    active = await shop.until(await shop.create(), CampaignState.ACTIVE)
+    gone, *_ = await shop.items(active, ItemState.APPLIED)
+    shop.shopify.delete_variant(gone)
+    await shop.sales.end_now(active)
+    done = await shop.until(active, CampaignState.COMPLETED)
+    item = (await shop.items(done))[gone]
+    assert (item.state, item.note) == (ItemState.GONE, "Shopify has the variant no more")
+
+
+async def test_two_campaigns_never_hold_a_variant_at_the_same_time(shop: SaleShop) -> None:
+    """An overlap is refused with the names of both."""
+    await shop.create("first", starts=soon(3600), ends=soon(7200))
+    with pytest.raises(SaleConflict, match="second.*first"):
+        await shop.create("second", starts=soon(7000), ends=soon(9000))
+
+
+async def test_a_campaign_that_begins_where_another_ends_starts_from_the_true_price(shop: SaleShop) -> None:
+    """Touching is no overlap, and nothing is discounted twice."""
+    before = shop.prices()
+    end = soon(1)
+    first = await shop.create("first", ends=end)
+    await shop.create("second", starts=end, percent=50)
+    await shop.until(first, CampaignState.COMPLETED)
+    second = await shop.until(await shop.sales.find("second"), CampaignState.ACTIVE)
+    assert shop.prices() == on_sale(second.definition, before)
+    await shop.sales.end_now(second)
+    await shop.until(second, CampaignState.COMPLETED)
+    assert shop.prices() == before
+
+
+async def test_what_matches_nothing_is_refused(shop: SaleShop) -> None:
+    """A campaign without a variant is a mistake."""
+    with pytest.raises(InvalidSale, match="No variant matches"):
+        await shop.create(targets={"skus": ["no such thing"]})
+
+
+async def test_a_collection_is_read_and_newcomers_join(shop: SaleShop) -> None:
+    """Products that come to the collection while the sale runs are put on sale, too."""
+    collection = next(one for one in shop.shopify.collections.values() if one.handle == "sale")
+    campaign = await shop.create(targets={"collections": ["sale"]})
+    active = await shop.until(campaign, CampaignState.ACTIVE)
+    members = set(collection.product_ids)
+    journal = await shop.items(active)
+    assert {item.product_id for item in journal.values()} == members
+    newcomer = next(number for number in shop.shopify.products if number not in members)
+    shop.shopify.add_to_collection(collection.id, newcomer)
+    await shop.workshop.rows("UPDATE dongbo.shopify_collections SET read_at = now() - interval '1 hour' RETURNING 1")
+    await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET prepared_at = now() - interval '1 hour' RETURNING 1")
+    for _ in range(3):
+        await shop.clock.sweep()
+        for job_type in (JobType.PREPARE_SALE, JobType.APPLY_SALE):
+            await shop.last_job(job_type)
+    journal = await shop.items(active)
+    assert {item.product_id for item in journal.values()} == members | {newcomer}
