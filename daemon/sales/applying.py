@@ -20,7 +20,7 @@ from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
 from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
-from daemon.sales.preparation import Preparation
+from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
 from daemon.sales.writing import Written, dead_letter, send
 from daemon.sources.meter import CallMeter
@@ -46,6 +46,7 @@ class Course:
     after: int = 0  # the last product of this pass
     is_settled: bool = False  # whether what earlier runs left open has been looked at
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    reads_prices: bool = True  # whether Shopify is asked before each write: nobody has asked it ahead of the start
     waits: bool = False  # only for variants that others are about to give back
 
 
@@ -97,6 +98,10 @@ class Applying:
         if not products:
             await self._end_pass(course)
             return
+        if course.reads_prices:
+            async with self._job.database.acquire_for_work() as connection:
+                known = await items.list_planned(connection, campaign.id, products)
+            await self._preparation.read_prices(known)
         writes = await self._intend(course, products)
         if writes:
             await self._write(campaign, writes)
@@ -106,6 +111,8 @@ class Applying:
         """Settle what an earlier run left open, and catch up on preparing."""
         campaign = course.campaign
         await self._settle_orphans(campaign)
+        is_ahead = campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))
+        course.reads_prices = not is_ahead
         if campaign.prepared_at is None:
             await self._preparation.prepare(campaign)
         async with self._job.database.acquire_for_work() as connection:

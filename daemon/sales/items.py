@@ -28,8 +28,9 @@ WHERE campaign_id = $1 AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NUL
 PLAN = """
 INSERT INTO dongbo.sale_items AS item (campaign_id, store, held, variant_id, product_id, sku, title, state, note,
     before_price, before_compare_at, base_price, base_compare_at, sale_price, sale_compare_at)
-SELECT $1, $2, CASE WHEN planned.state = 'PLANNED' THEN $3::tstzrange ELSE 'empty'::tstzrange END, planned.variant_id, product_id, sku, title,
-    planned.state, note, base_price, base_compare_at, base_price, base_compare_at, sale_price, sale_compare_at
+SELECT $1, $2, CASE WHEN planned.state = 'PLANNED' THEN $3::tstzrange ELSE 'empty'::tstzrange END,
+    planned.variant_id, product_id, sku, title, planned.state, note,
+    base_price, base_compare_at, base_price, base_compare_at, sale_price, sale_compare_at
 FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::numeric[], $11::numeric[],
     $12::numeric[], $13::numeric[]) AS planned (variant_id, product_id, sku, title, state, note,
     base_price, base_compare_at, sale_price, sale_compare_at)
@@ -60,6 +61,13 @@ RETURNING variant_id
 LIST_NEXT_PRODUCTS = """
 SELECT product_id FROM dongbo.sale_items WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2
 GROUP BY product_id ORDER BY product_id LIMIT $3
+"""
+
+LIST_PLANNED = """
+SELECT item.variant_id, variant.price, variant.compare_at_price
+FROM dongbo.sale_items AS item
+JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
+WHERE item.campaign_id = $1 AND item.state = 'PLANNED' AND item.product_id = ANY ($2)
 """
 
 LOCK_PLANNED = f"""
@@ -102,7 +110,8 @@ WHERE campaign_id = $1 AND variant_id = ANY ($2)
 MOVE = """
 UPDATE dongbo.sale_items AS item
 SET state = moved.state, note = moved.note,
-    held = CASE WHEN moved.state IN ('REVERTED', 'KEPT', 'GONE', 'SKIPPED', 'REFUSED') THEN 'empty'::tstzrange ELSE item.held END,
+    held = CASE WHEN moved.state IN ('REVERTED', 'KEPT', 'GONE', 'SKIPPED', 'REFUSED') THEN 'empty'::tstzrange
+        ELSE item.held END,
     applied_at = CASE WHEN moved.state = 'APPLIED' THEN coalesce(item.applied_at, clock_timestamp())
         ELSE item.applied_at END,
     sale_price = CASE WHEN moved.state = 'APPLIED' THEN coalesce(moved.price, item.sale_price) ELSE item.sale_price END,
@@ -350,6 +359,14 @@ async def close_planned(connection: Connection, campaign_id: CampaignId, note: s
 async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> list[int]:
     """Products with planned variants, behind a product."""
     return [row["product_id"] for row in await connection.fetch(LIST_NEXT_PRODUCTS, campaign_id, after, limit)]
+
+
+async def list_planned(
+    connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]
+) -> dict[int, Prices]:
+    """The planned variants of some products, with their prices as the mirror has them."""
+    rows = await connection.fetch(LIST_PLANNED, campaign_id, product_ids)
+    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
 
 
 async def lock_planned(connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]) -> list[Candidate]:

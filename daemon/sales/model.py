@@ -128,10 +128,16 @@ class Campaign:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether it has not begun and is to begin without a person: a draft of the file is planned again and again."""
+        return self.state is CampaignState.SCHEDULED or (self.state is CampaignState.DRAFT and self.origin == "file")
+
     def overdue_start(self, now: datetime) -> float:
         """Seconds for which it should have begun applying and has not; 0 if it has, or need not yet."""
-        waits = self.state in (CampaignState.DRAFT, CampaignState.SCHEDULED) and self.starts_at is not None
-        return max((now - self.starts_at).total_seconds(), 0.0) if waits and self.starts_at is not None else 0.0
+        if self.starts_at is None or not self.starts_by_itself:
+            return 0.0
+        return max((now - self.starts_at).total_seconds(), 0.0)
 
     def overdue_end(self, now: datetime) -> float:
         """Seconds for which its prices should have been taken back and are not all."""

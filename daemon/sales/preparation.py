@@ -1,6 +1,6 @@
 """What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -28,6 +28,7 @@ PLAN_ATTEMPTS = 5  # others may take the same variants at the same moment
 # The journal is written so long before the start: a minute or two, and what reading the prices takes while half of
 # Shopify's limits goes to others.
 LEAD = timedelta(seconds=120)
+FRESH_BEYOND = timedelta(minutes=10)  # how late a start may be that relies on what was read ahead
 LEAD_PER_VARIANT = timedelta(seconds=0.025)
 
 
@@ -49,20 +50,20 @@ class Preparation:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def prepare(self, campaign: Campaign) -> Replanned:
-        """Read what a campaign is for and what it costs now, and note what it will cost.
+        """Read what a campaign is for, and of one that has not begun also what it costs now; note what it will cost.
 
         Raises SourceRefused, RateLimited, SourceUnavailable.
         """
         await read_collections(self.database, self.shopify, campaign, self.meter, self.wait)
         read_at = self.clock()
-        async with self.database.acquire_for_work() as connection:
-            planned = await self._plan(connection, campaign)
-        await self._read_prices(planned)
+        if campaign.state is CampaignState.SCHEDULED:
+            async with self.database.acquire_for_work() as connection:
+                planned = await self._plan(connection, campaign)
+            await self.read_prices({item.variant_id: item.present for item in planned})
         return await self._write(campaign, read_at)
 
-    async def _read_prices(self, planned: list[PlannedItem]) -> None:
-        """Ask Shopify for the prices of what the campaign is for, and note those that the mirror has not."""
-        known = {item.variant_id: item.present for item in planned}
+    async def read_prices(self, known: Mapping[int, Prices]) -> None:
+        """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ."""
         numbers = list(known)
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
@@ -104,6 +105,14 @@ def may_be_planned(campaign: Campaign) -> bool:
             return campaign.prepared_at is None or campaign.definition.newcomers == "join"
         case _:
             return False
+
+
+def is_fresh(campaign: Campaign, now: datetime) -> bool:
+    """Whether the prices that were read ahead may be relied on: for a start that has not come long after that."""
+    read_at, starts_at = campaign.prepared_at, campaign.starts_at
+    if read_at is None or starts_at is None or read_at >= starts_at:  # once it has begun, no prices are read ahead
+        return False
+    return now - read_at < lead(campaign.variants) + FRESH_BEYOND
 
 
 def lead(variants: int) -> timedelta:

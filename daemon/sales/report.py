@@ -1,6 +1,6 @@
 """What a campaign has done, as proof: when it was to begin and end, when it did, and what became of each variant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -130,7 +130,7 @@ class ReportCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SaleReport:
     """A campaign's report. Times are aware UTC."""
 
     id: CampaignId
@@ -148,15 +148,15 @@ class Report:
     last_verified: datetime | None
     counts: ReportCounts
     events: Sequence[SaleEvent]
-    items: Sequence[Item]
+    items: Sequence[SaleItem]
 
 
-HEAD: Final = tuple(field.name for field in fields(Report) if field.name != "items")
+HEAD: Final = tuple(field.name for field in fields(SaleReport) if field.name != "items")
 ITEM_COLUMNS: Final = tuple(field.name for field in fields(SaleItem))
 _cells = attrgetter(*ITEM_COLUMNS)
 
 
-async def build(connection: Connection, campaign_id: CampaignId) -> Report:
+async def build(connection: Connection, campaign_id: CampaignId) -> SaleReport:
     """The report of a campaign as it is now: all of it from one moment, whatever jobs do meanwhile.
 
     Raises SaleNotFound where the campaign has just been deleted.
@@ -166,10 +166,10 @@ async def build(connection: Connection, campaign_id: CampaignId) -> Report:
         if campaign is None:
             raise SaleNotFound("The sale has just been deleted.")
         times = await read_times(connection, campaign_id)
-        journal = await _read_items(connection, campaign_id)
+        journal = [SaleItem.of(item) async for item in _read_items(connection, campaign_id)]
         events = await campaigns.list_events(connection, campaign_id)
     late = Lateness.of(campaign, times)
-    return Report(
+    return SaleReport(
         id=campaign.id,
         store=campaign.store,
         name=campaign.name,
@@ -208,7 +208,7 @@ async def read_times(connection: Connection, campaign_id: CampaignId) -> Times:
     return Times(**await items.times(connection, campaign_id))
 
 
-def count(journal: Sequence[Item]) -> ReportCounts:
+def count(journal: Sequence[SaleItem]) -> ReportCounts:
     """What became of the variants of a journal."""
     in_state = dict.fromkeys(ItemState, 0)
     put_on_sale = verified = 0
@@ -233,17 +233,17 @@ def count(journal: Sequence[Item]) -> ReportCounts:
     )
 
 
-async def to_json(report: Report) -> bytes:
+async def to_json(report: SaleReport) -> bytes:
     """The whole report as JSON."""
     head = {name: getattr(report, name) for name in HEAD}
-    return await json_with_rows(head, "items", report.items, SaleItem.of)
+    return await json_with_rows(head, "items", report.items, lambda item: item)
 
 
-async def to_csv(report: Report) -> bytes:
+async def to_csv(report: SaleReport) -> bytes:
     """The report's variants as CSV, each with the planned times beside the actual ones."""
     planned = (report.start.planned, report.end.planned)
     columns = (*ITEM_COLUMNS, "planned_start", "planned_end")
-    return await csv_of(columns, report.items, lambda item: (*_cells(SaleItem.of(item)), *planned))
+    return await csv_of(columns, report.items, lambda item: (*_cells(item), *planned))
 
 
 async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[PlannedItem]:
@@ -261,18 +261,16 @@ async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[Pla
             rival=None,
             is_held=False,
         )
-        for item in await _read_items(connection, campaign_id)
+        async for item in _read_items(connection, campaign_id)
     ]
 
 
-async def _read_items(connection: Connection, campaign_id: CampaignId) -> list[Item]:
-    journal: list[Item] = []
-    while True:
-        after = (journal[-1].product_id, journal[-1].variant_id) if journal else (0, 0)
-        portion = await items.list_items(connection, campaign_id, after=after, limit=ROWS_AT_ONCE)
-        journal += portion
-        if len(portion) < ROWS_AT_ONCE:
-            return journal
+async def _read_items(connection: Connection, campaign_id: CampaignId) -> AsyncIterator[Item]:
+    after = (0, 0)
+    while portion := await items.list_items(connection, campaign_id, after=after, limit=ROWS_AT_ONCE):
+        for item in portion:
+            yield item
+        after = (portion[-1].product_id, portion[-1].variant_id)
 
 
 def _seconds_between(planned: datetime | None, actual: datetime | None) -> float | None:

@@ -19,6 +19,8 @@ from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.jobs.model import JobRequest, JobTrigger, JobType
 from daemon.jobs.service import Jobs, Submission
 from daemon.mirror import collections as collection_mirror
+from daemon.mirror import shopify as shopify_mirror
+from daemon.mirror import watermarks
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState, Decision
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
@@ -232,6 +234,7 @@ class Sales:
         present = await self._locked(connection, campaign)
         if present.state is not CampaignState.DRAFT:
             return present, None
+        await self._require_full_pull(connection, present.store)
         held = period(present.starts_at, present.ends_at, now)
         planned = await plan(connection, present.definition, present.id, held)
         self._check_plan(present.definition, planned)
@@ -340,6 +343,15 @@ class Sales:
         if missing:
             raise InvalidSale(
                 f"Shopify has no collection {', '.join(missing)}: write its handle, the last part of its address."
+            )
+
+    async def _require_full_pull(self, connection: Connection, store: StoreName) -> None:
+        """A plan from a part of the shop would leave the rest of it out."""
+        known = await watermarks.get(connection, store, shopify_mirror.PRODUCTS.name)
+        if known is None or known.full_pull_at is None:
+            raise InvalidSale(
+                "Shopify's products have not been pulled in full yet, so it is not known which variants there are: "
+                f"dongbo pull shopify-products --store {store}."
             )
 
     def _check_plan(self, definition: SaleSettings, planned: Sequence[PlannedItem]) -> None:

@@ -39,8 +39,7 @@ def is_to_end(campaign: Campaign, now: datetime) -> bool:
 
 def has_been_missed(campaign: Campaign, now: datetime) -> bool:
     """Whether a campaign's end has come before it has begun."""
-    is_waiting = campaign.state in (CampaignState.DRAFT, CampaignState.SCHEDULED)
-    return is_waiting and campaign.ends_at is not None and campaign.ends_at <= now
+    return campaign.starts_by_itself and campaign.ends_at is not None and campaign.ends_at <= now
 
 
 def edges(campaign: Campaign) -> Iterator[datetime]:
