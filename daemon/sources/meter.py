@@ -1,6 +1,9 @@
 """What the calls of one job cost, so that a person can see why it is slow."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 
 
 @dataclass(slots=True)
@@ -16,6 +19,34 @@ class CallMeter:
     retry_wait_seconds: float = 0.0  # waited between attempts after failures
     rate_limited: int = 0  # answers ERR_429, THROTTLED or HTTP 429
     bytes_received: int = 0  # of answers, decompressed
-    waits_for_rate_limit: bool = False  # at this moment
     retry_budget: int = 100  # retries after failures that the whole job has left
     is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull
+    _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
+    _waiting_since: float = field(default=0.0, init=False)
+
+    @property
+    def waits_for_rate_limit(self) -> bool:
+        """Whether any call waits for a free place at this moment."""
+        return self._waiting > 0
+
+    @contextmanager
+    def waiting_for_limit(self) -> Iterator[Callable[[], None]]:
+        """Count the time until what this yields is called as waited for; of calls that wait side by side, once."""
+        has_ended = False
+
+        def end() -> None:
+            nonlocal has_ended
+            if has_ended:
+                return
+            has_ended = True
+            self._waiting -= 1
+            if self._waiting == 0:
+                self.rate_limit_wait_seconds += monotonic() - self._waiting_since
+
+        if self._waiting == 0:
+            self._waiting_since = monotonic()
+        self._waiting += 1
+        try:
+            yield end
+        finally:
+            end()

@@ -214,15 +214,14 @@ class NhanhClient:
         body = msgspec.json.encode(payload)
 
         async def attempt() -> tuple[Envelope, bool]:
-            meter.waits_for_rate_limit = True
-            async with limiter.slot() as waited:
-                meter.waits_for_rate_limit = False
-                meter.rate_limit_wait_seconds += waited
-                answer = await post(
-                    self._session, url, body=body, headers=self._headers, source=self._source, meter=meter
-                )
-                # Judged before the place is given back, so that nobody else calls while the account is locked.
-                return self._judged(answer, limiter)
+            with meter.waiting_for_limit() as has_place:
+                async with limiter.slot():
+                    has_place()
+                    answer = await post(
+                        self._session, url, body=body, headers=self._headers, source=self._source, meter=meter
+                    )
+                    # Judged before the place is given back, so that nobody else calls while the account is locked.
+                    return self._judged(answer, limiter)
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
         self._warn_once(action, envelope)

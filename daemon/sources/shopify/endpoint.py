@@ -80,24 +80,24 @@ class GraphqlEndpoint:
         body = orjson.dumps({"query": operation.document, "operationName": operation.name, "variables": variables})
 
         async def attempt() -> T:
-            meter.waits_for_rate_limit = True
-            async with self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent) as reservation:
-                meter.waits_for_rate_limit = False
-                meter.rate_limit_wait_seconds += reservation.waited
-                answer = await post(
-                    self._session, self._url, body=body, headers=self._headers, source=self.source, meter=meter
-                )
-                payload = _decoded(answer.body)
-                status = errors.throttle_status(payload)
-                if status is not None:
-                    reservation.report(status)
-                error = errors.failure(self.source, answer, payload, self._secrets)
-                if isinstance(error, RateLimited) and status is None:
-                    self._bucket.block(error.retry_after)
-                if error is not None:
-                    raise error
-                self._warn_once(payload)
-                return read(payload["data"])
+            with meter.waiting_for_limit() as has_place:
+                reserve = self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent)
+                async with reserve as reservation:
+                    has_place()
+                    answer = await post(
+                        self._session, self._url, body=body, headers=self._headers, source=self.source, meter=meter
+                    )
+                    payload = _decoded(answer.body)
+                    status = errors.throttle_status(payload)
+                    if status is not None:
+                        reservation.report(status)
+                    error = errors.failure(self.source, answer, payload, self._secrets)
+                    if isinstance(error, RateLimited) and status is None:
+                        self._bucket.block(error.retry_after)
+                    if error is not None:
+                        raise error
+                    self._warn_once(payload)
+                    return read(payload["data"])
 
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
 

@@ -1,0 +1,35 @@
+"""What a job's calls cost is told as a person counts it."""
+
+import pytest
+
+from daemon.sources import meter as meter_module
+from daemon.sources.meter import CallMeter
+
+
+def test_waits_side_by_side_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten calls that wait a second together have held the job up for a second."""
+    now = 100.0
+    monkeypatch.setattr(meter_module, "monotonic", lambda: now)
+    meter = CallMeter()
+    with meter.waiting_for_limit() as first, meter.waiting_for_limit() as second:
+        now = 101.0
+        first()
+        assert meter.waits_for_rate_limit
+        now = 103.0
+        second()
+        second()  # told twice, counted once
+        assert not meter.waits_for_rate_limit
+        now = 110.0
+    assert meter.rate_limit_wait_seconds == pytest.approx(3.0)
+
+
+def test_a_wait_that_is_cut_short_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that never gets a place waits no longer than it is there."""
+    now = 0.0
+    monkeypatch.setattr(meter_module, "monotonic", lambda: now)
+    meter = CallMeter()
+    with pytest.raises(RuntimeError), meter.waiting_for_limit():
+        now = 2.0
+        raise RuntimeError
+    assert not meter.waits_for_rate_limit
+    assert meter.rate_limit_wait_seconds == pytest.approx(2.0)
