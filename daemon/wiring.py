@@ -135,8 +135,9 @@ def _with_skus(sale: SaleSettings, directory: Path | None) -> SaleSettings:
         selection: SaleSelection = getattr(sale, part)
         if selection.skus_file is not None:
             skus = read_skus((directory or Path()) / selection.skus_file)
-            update = {"skus": tuple(dict.fromkeys((*selection.skus, *skus))), "skus_file": None}
-            chosen[part] = selection.model_copy(update=update)
+            together = tuple(dict.fromkeys((*selection.skus, *skus)))
+            joined = selection.model_dump() | {"skus": together, "skus_file": None}
+            chosen[part] = type(selection).model_validate(joined)
     return sale.model_copy(update=chosen)
 
 

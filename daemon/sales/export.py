@@ -28,13 +28,22 @@ def amount_text_or_none(amount: Decimal | None) -> str | None:
     return None if amount is None else amount_text(amount)
 
 
+async def portions(rows: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """The rows, a portion at a time; the loop turns between two of them."""
+    for start in range(0, len(rows), PORTION):
+        yield rows[start : start + PORTION]
+        await asyncio.sleep(0)
+
+
 async def json_with_rows(
     head: Mapping[str, object], name: str, rows: Sequence[T], shown: Callable[[T], object]
 ) -> bytes:
     """A JSON object with the members of `head` and the shown rows as its last member, called `name`."""
-    encoded = [orjson.dumps([shown(row) for row in portion])[1:-1] async for portion in _portions(rows)]
-    opening = orjson.dumps({**head, name: []}).removesuffix(b"]}")
-    return b"".join((opening, b",".join(encoded), b"]}"))
+    pieces = [orjson.dumps({**head, name: []}).removesuffix(b"]}")]
+    async for portion in portions(rows):
+        pieces += [orjson.dumps([shown(row) for row in portion])[1:-1], b","]
+    pieces[len(pieces) - bool(rows) :] = [b"]}"]  # in place of the last comma
+    return b"".join(pieces)
 
 
 async def csv_of(columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Sequence[Cell]]) -> bytes:
@@ -43,15 +52,9 @@ async def csv_of(columns: Sequence[str], rows: Sequence[T], cells: Callable[[T],
     written = io.StringIO(newline="")
     writer = csv.writer(written)
     writer.writerow(columns)
-    async for portion in _portions(rows):
+    async for portion in portions(rows):
         writer.writerows([[_cell(value) for value in cells(row)] for row in portion])
     return written.getvalue().encode()
-
-
-async def _portions(rows: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    for start in range(0, len(rows), PORTION):
-        yield rows[start : start + PORTION]
-        await asyncio.sleep(0)
 
 
 def _cell(value: Cell) -> str:

@@ -1,6 +1,7 @@
 """Which variants a campaign is for and what each would cost: the preview, and the journal that is written ahead."""
 
 import asyncio
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,10 +43,9 @@ ORDER BY variant.product_id, variant.position, variant.id
 """
 
 SELECTED = """(
-    product.id = ANY (${ids}::bigint[]) OR lower(product.product_type) = ANY (${types}::text[])
-    OR lower(product.vendor) = ANY (${vendors}::text[]) OR variant.sku_key = ANY (${skus}::text[])
-    OR EXISTS (SELECT FROM unnest(product.tags) AS tag WHERE lower(tag) = ANY (${tags}::text[]))
-    OR EXISTS (
+    product.id = ANY (${ids}::bigint[]) OR product.product_type = ANY (${types}::text[])
+    OR product.vendor = ANY (${vendors}::text[]) OR variant.sku_key = ANY (${skus}::text[])
+    OR product.tags && ${tags}::text[] OR EXISTS (
         SELECT FROM dongbo.shopify_collection_products AS member
         WHERE member.store = $1 AND member.reference = ANY (${collections}::text[]) AND member.product_id = product.id
     )
@@ -58,6 +58,14 @@ def _selected(first: int) -> str:
 
 
 LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f"({_selected(11)})")
+
+
+LIST_WORDS = """
+SELECT array_agg(DISTINCT product_type) AS types, array_agg(DISTINCT vendor) AS vendors,
+    (SELECT array_agg(DISTINCT tag) FROM dongbo.shopify_products AS tagged, unnest(tagged.tags) AS tag
+     WHERE tagged.store = $1 AND tagged.deleted_at IS NULL) AS tags
+FROM dongbo.shopify_products WHERE store = $1 AND deleted_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,8 @@ async def plan(
 
     `held` is the time for which the campaign would hold them; `campaign_id` says whose items are no conflicts.
     """
-    parameters = (*_parameters(definition.targets), *_parameters(definition.excludes))
+    words = await _words(connection, definition)
+    parameters = (*_parameters(definition.targets, words), *_parameters(definition.excludes, words))
     rows = await connection.fetch(
         LIST_TARGETED, definition.store, campaign_id, held, definition.targets.all, *parameters
     )
@@ -111,15 +120,44 @@ def period(starts_at: datetime | None, ends_at: datetime | None, now: datetime) 
     return Range(lower, ends_at) if ends_at is None or ends_at > lower else Range(empty=True)
 
 
-def _parameters(selection: SaleSelection) -> Sequence[object]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The product types, vendors and tags of a shop, as it writes them."""
+
+    types: Sequence[str] = ()
+    vendors: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+
+async def _words(connection: Connection, definition: SaleSettings) -> _Words:
+    """Read them where they are needed: PostgreSQL's lower() knows only ASCII in the locale C, so they are compared
+    here."""
+    chosen = (definition.targets, definition.excludes)
+    if not any(part.product_types or part.vendors or part.tags for part in chosen):
+        return _Words()
+    row = await connection.fetchrow(LIST_WORDS, definition.store)
+    return _Words(*([word for word in words or () if word is not None] for words in row))
+
+
+def _parameters(selection: SaleSelection, words: _Words) -> Sequence[object]:
     return (
         list(selection.products),
-        [name.casefold() for name in selection.product_types],
-        [name.casefold() for name in selection.vendors],
+        _alike(words.types, selection.product_types),
+        _alike(words.vendors, selection.vendors),
         [key for sku in selection.skus if (key := match_key(sku)) is not None],
-        [name.casefold() for name in selection.tags],
+        _alike(words.tags, selection.tags),
         list(selection.collections),
     )
+
+
+def _alike(words: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Those of the shop's words that a person would take for one that is named."""
+    wanted = set(map(_folded, named))
+    return [word for word in words if _folded(word) in wanted]
+
+
+def _folded(word: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()).strip()
 
 
 def _planned(row: Record, definition: SaleSettings) -> PlannedItem:

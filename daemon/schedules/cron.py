@@ -225,6 +225,8 @@ def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     if _wall(instant, zone) == wall:
         return instant
     # PEP 495: in a gap, fold=0 counts with the offset before it and so lands after it, fold=1 the other way round
+    wall = wall.replace(microsecond=0)  # the jump itself is at a whole second
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)
     return _change_between(zone, wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant)
 
 

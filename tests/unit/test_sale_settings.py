@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from daemon.config import SaleSelection, SaleSettings, SaleTargets, Settings, changed_parts, json_schema, parse_settings
-from daemon.config.sales import LARGEST_AMOUNT, MOST_TARGETS
+from daemon.config.sales import LARGEST_AMOUNT, LONGEST_WORD, MOST_TARGETS, read_skus
 from daemon.errors import ConfigError
 from daemon.schedules.cron import instant_of
 
@@ -358,7 +358,7 @@ class TestProblems:
             ("0.001", "has more than two decimal places"),
             ('"1e-400"', "has more than two decimal places"),
             ("1e13", "must be a number of at most 1,000,000,000,000"),
-            ("0x" + "f" * 5000, "must be a number of at most 1,000,000,000,000"),
+            pytest.param("0x" + "f" * 5000, "must be a number of at most 1,000,000,000,000", id="huge"),
             ("inf", "must be a number of at most"),
             ("nan", "must be a number of at most"),
             ('"snan"', "must be a number of at most"),
@@ -474,11 +474,15 @@ class TestProblems:
             ('tags = "a"', ".tags: must be an array, not text"),
             ('tags = [""]', ".tags[0]: must not be empty"),
             ("tags = [1]", ".tags[0]: must be text in quotes, not a whole number"),
-            (f'tags = ["{"x" * 256}"]', ".tags[0]: must be at most 255 characters long"),
+            pytest.param(f'tags = ["{"x" * 256}"]', ".tags[0]: must be at most 255 characters long", id="long"),
             ("products = [0]", ".products[0]: must be at least 1, not 0"),
             ('products = [1, "2"]', ".products[1]: must be a whole number, not text"),
             ("products = [1.0]", ".products[0]: must be a whole number, not a number with a decimal point"),
-            (f"products = [{'1, ' * (MOST_TARGETS + 1)}]", ".products: has 10,001 entries, and may have 10,000"),
+            pytest.param(
+                f"products = [{'1, ' * (MOST_TARGETS + 1)}]",
+                ".products: has 10,001 entries, and may have 10,000",
+                id="many",
+            ),
             ('skus_file = ""', ".skus_file: must not be empty"),
             ("skus_file = []", ".skus_file: must be text in quotes, not an array"),
         ],
@@ -549,6 +553,41 @@ class TestProblems:
         """Seconds since 1970, dates and bytes are no times of a campaign."""
         with pytest.raises(ValidationError):
             sale(starts=value)
+
+
+class TestSkuFiles:
+    """Files with one SKU a line."""
+
+    @pytest.mark.parametrize("newline", ["\n", "\r\n"])
+    def test_hold_one_a_line(self, tmp_path: Path, newline: str) -> None:
+        """Blank lines, comments, outer spaces and the mark that some editors put in front are not part of them."""
+        path = tmp_path / "skus.txt"
+        lines = ["# Tết 2027", "AD-001-M", "", "  ÁO #2  ", "\t", "A B"]
+        path.write_bytes(b"\xef\xbb\xbf" + newline.join(lines).encode())
+        assert read_skus(path) == ["AD-001-M", "ÁO #2", "A B"]
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (b"", "names no SKU: write one a line"),
+            (b"# none yet\n\n", "names no SKU"),
+            ("Đ".encode("utf-16"), "is not UTF-8: save it in this encoding"),
+            pytest.param(b"a\n" * (MOST_TARGETS + 1), "is no list of at most 10,000 SKUs, one a line", id="many"),
+            pytest.param(b"a" * (LONGEST_WORD + 1), "is no list of at most 10,000 SKUs, one a line", id="long"),
+        ],
+    )
+    def test_that_hold_none(self, tmp_path: Path, content: bytes, problem: str) -> None:
+        """What is no such list is refused with its path, rather than read as something else."""
+        path = tmp_path / "skus.txt"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{path} {problem}"):
+            read_skus(path)
+
+    def test_that_are_not_there(self, tmp_path: Path) -> None:
+        """A missing file and a directory are named."""
+        for path in (tmp_path / "missing.txt", tmp_path):
+            with pytest.raises(ValueError, match=f"^{path} can't be read: "):
+                read_skus(path)
 
 
 class TestSchema:
