@@ -7,11 +7,11 @@ import typer
 from daemon.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from daemon.config import Settings
+    from daemon.config import SaleSettings, Settings
     from daemon.schedules.model import Timetable
 
 FIRES_SHOWN = 5
@@ -30,13 +30,14 @@ def check(
     from daemon.cli.options import find_config
     from daemon.config import load_settings
     from daemon.errors import ConfigError
-    from daemon.wiring import check_schedules, make_schedules
+    from daemon.wiring import check_schedules, make_sales, make_schedules
 
     path = find_config(config)
     try:
         settings = load_settings(path)
         check_schedules(make_schedules(settings))
         fires = _next_fires(settings)
+        sales = _sales(make_sales(settings, path.parent), settings)
     except ConfigError as error:
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
@@ -46,10 +47,10 @@ def check(
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
-        report = {"config": str(path), "ok": is_well, "problems": [], "schedules": fires}
+        report = {"config": str(path), "ok": is_well, "problems": [], "schedules": fires, "sales": sales}
         output.write_json(report | ({"live": to_json(findings)} if live else {}))
     else:
-        _write(path, settings, fires)
+        _write(path, settings, fires, sales)
         if findings:
             output.write_text("")
             write_findings(findings)
@@ -89,6 +90,18 @@ def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
     ]
 
 
+def _sales(made: "Sequence[SaleSettings]", settings: "Settings") -> list[dict[str, Any]]:
+    """When each campaign starts and ends, by the shop's clock."""
+    times = {
+        sale.name: {
+            edge: moment.astimezone(settings.timezone).isoformat() if moment is not None else None
+            for edge, moment in (("starts", sale.starts), ("ends", sale.ends))
+        }
+        for sale in made
+    }
+    return [{"name": sale.name, "store": sale.store, **times[sale.name]} for sale in made]
+
+
 def _fires(timetable: "Timetable", after: "datetime") -> "Iterator[datetime]":
     for _ in range(FIRES_SHOWN):
         fire = timetable.next_fire(after)
@@ -98,17 +111,25 @@ def _fires(timetable: "Timetable", after: "datetime") -> "Iterator[datetime]":
         after = fire
 
 
-def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]]) -> None:
+def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]], sales: list[dict[str, Any]]) -> None:
     from datetime import datetime
 
     from daemon.cli import output
 
-    output.write_text(f"{path} is right: {len(settings.stores)} stores, {len(settings.schedules)} schedules")
+    counted = f"{len(settings.stores)} stores, {len(settings.schedules)} schedules"
+    output.write_text(f"{path} is right: {counted}" + (f", {len(sales)} sales" if sales else ""))
     for schedule in fires:
         when = f"{schedule['cron']} ({schedule['timezone']})"
         output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")
         for fire in schedule["next"]:
             output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")
+    for sale in sales:
+        starts, ends = (
+            f"{datetime.fromisoformat(sale[edge]):%a %Y-%m-%d %H:%M:%S}" if sale[edge] else other
+            for edge, other in (("starts", "at once"), ("ends", "when a person ends it"))
+        )
+        output.write_text(f"\nsale {sale['name']} of {sale['store']} ({settings.timezone})")
+        output.write_text(f"  starts {starts}\n  ends   {ends}")
 
 
 def _try_live(settings: "Settings", path: "Path") -> list[Any]:

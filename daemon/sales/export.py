@@ -42,8 +42,9 @@ async def json_with_rows(
     pieces = [orjson.dumps({**head, name: []}).removesuffix(b"]}")]
     async for portion in portions(rows):
         pieces += [orjson.dumps([shown(row) for row in portion])[1:-1], b","]
-    pieces[len(pieces) - bool(rows) :] = [b"]}"]  # in place of the last comma
-    return b"".join(pieces)
+    if rows:
+        pieces.pop()  # the last comma
+    return b"".join([*pieces, b"]}"])
 
 
 async def csv_of(columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Sequence[Cell]]) -> bytes:

@@ -89,10 +89,9 @@ class Sales:
     async def find(self, reference: str, store: StoreName | None = None) -> Campaign:
         """A campaign by its id, or by its name: the open one, else the last. Raises SaleNotFound, SaleConflict."""
         async with self._database.acquire() as connection:
-            if (number := _uuid(reference)) is not None:
+            found = await campaigns.find(connection, SaleName(reference), store)
+            if not found and (number := _uuid(reference)) is not None:
                 found = [campaign] if (campaign := await campaigns.get(connection, CampaignId(number))) else []
-            else:
-                found = await campaigns.find(connection, SaleName(reference), store)
         if not found:
             raise SaleNotFound(f"There is no sale {reference!r:.80}. `dongbo sale list` shows those that there are.")
         if len(found) > 1:

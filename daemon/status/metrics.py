@@ -33,6 +33,9 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_waiting_approvals": "Jobs that wait for a person's approval.",
     "dongbo_pushes_total": "Values pushed to Shopify since this daemon started, by any daemon, by kind and result.",
     "dongbo_open_pushes": "Pushes of which it is not known yet what became of them.",
+    "dongbo_sale_campaigns": "Sale campaigns that the database keeps, by state.",
+    "dongbo_sale_overdue_seconds": "For how long a start or end of an open campaign has been due and has not happened.",
+    "dongbo_sale_drifted_variants": "Variants of an open campaign whose price somebody else has changed.",
     "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
     "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
     "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
@@ -98,7 +101,7 @@ class Metrics:
     async def scrape(self, checks: Sequence[Check], survey: Survey | None) -> bytes:
         """All figures in Prometheus' text format; those of the table are left out where there is no survey."""
         lag = await _loop_lag()
-        families = [*self._of_process(checks, lag), *self._of_schedules(), *(_of_table(survey) if survey else ())]
+        families = [*self._of_process(checks, lag), *self._of_schedules(), *(self._of_survey(survey) if survey else ())]
         return generate_latest(_Scrape(self._process, families))
 
     def _of_process(self, checks: Sequence[Check], loop_lag: float) -> Iterator[Metric]:
@@ -126,6 +129,10 @@ class Metrics:
             for outcome in OUTCOMES:
                 rows.add_metric([store, job_type, outcome], getattr(counters, outcome))
         yield rows
+
+    def _of_survey(self, survey: Survey) -> Iterator[Metric]:
+        yield from _of_table(survey)
+        yield from _of_sales(survey, self._parts.sales.clock())
 
     def _of_schedules(self) -> Iterator[Metric]:
         next_fire = _gauge("dongbo_schedule_next_fire_timestamp_seconds", "store", "schedule")
@@ -181,6 +188,20 @@ def _of_table(survey: Survey) -> Iterator[Metric]:
     for store, job_type, completed_at in survey.last_completed:
         success.add_metric([store, job_type], completed_at.timestamp())
     yield success
+
+
+def _of_sales(survey: Survey, now: datetime) -> Iterator[Metric]:
+    campaigns = _gauge("dongbo_sale_campaigns", "store", "state")
+    for store, state, count in survey.sales:
+        campaigns.add_metric([store, state], count)
+    overdue = _gauge("dongbo_sale_overdue_seconds", "store", "campaign", "edge")
+    drifted = _gauge("dongbo_sale_drifted_variants", "store", "campaign")
+    for sale in survey.open_sales:
+        overdue.add_metric([sale.store, sale.name, "start"], sale.overdue_start(now))
+        overdue.add_metric([sale.store, sale.name, "end"], sale.overdue_end(now))
+        if sale.id in survey.drifted:
+            drifted.add_metric([sale.store, sale.name], survey.drifted[sale.id])
+    yield from (campaigns, overdue, drifted)
 
 
 async def _loop_lag() -> float:

@@ -11,7 +11,8 @@ import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from daemon.jobs.model import Job
-from daemon.status import views, views_sync
+from daemon.sales.report import SaleReport
+from daemon.status import views, views_sales, views_sync
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import CONTENT_TYPE as PROBLEM_TYPE
 from daemon.status.reading import JSON_TYPE
@@ -22,6 +23,7 @@ REF = "#/components/schemas/{model}"
 ANSWERED = (
     Explanation,
     ManualOutcome,
+    SaleReport,
     views.FailureList,
     views.Pruned,
     views.PushList,
@@ -29,6 +31,11 @@ ANSWERED = (
     views.Schedule,
     views.ScheduleList,
     views.Status,
+    views_sales.SaleDetail,
+    views_sales.SaleItemDetail,
+    views_sales.SaleItemList,
+    views_sales.SaleList,
+    views_sales.SalePreview,
     views_sync.MappingList,
     views_sync.Removed,
     views_sync.Resolved,
@@ -45,6 +52,7 @@ PROBLEMS = {
     421: "The Host is none of this daemon's",
     422: "The content is wrong; `errors` says where",
     500: "A bug; the daemon's log says more",
+    502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
     503: "The database is away, or too many readers are connected; Retry-After says when to come back",
 }
 PROBLEM_SCHEMA = {
@@ -71,6 +79,8 @@ PATH_PARAMETERS = {
     "id": {"type": "string", "format": "uuid", "description": "A job's id."},
     "name": {"type": "string", "description": "A schedule's name."},
     "file": {"type": "string"},
+    "ref": {"type": "string", "description": "A sale campaign's id, or its name: the open one's, else the last one's."},
+    "variant_id": {"type": "integer", "description": "A variant's id at Shopify."},
 }
 
 

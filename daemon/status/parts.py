@@ -12,6 +12,7 @@ from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
 from daemon.jobs.service import Jobs
+from daemon.sales.service import Sales
 
 
 class ScheduleSpec(Protocol):
@@ -87,6 +88,13 @@ class Queue(Protocol):
     def worker(self) -> WorkerName | None: ...
 
 
+class SaleClock(Protocol):
+    """What starts and ends campaigns on time."""
+
+    def look(self) -> None:
+        """Look at the campaigns now: one has been made or changed."""
+
+
 @dataclass(frozen=True)
 class StatusParts:
     """Everything that the endpoint shows and steers.
@@ -107,6 +115,8 @@ class StatusParts:
     hub: EventHub
     scheduler: Scheduler
     queue: Queue
+    sales: Sales
+    sale_clock: SaleClock
     version: str
     started_at: datetime
     stores: Callable[[], Collection[StoreName]]

@@ -15,10 +15,14 @@ from daemon.errors import (
     InvalidFilter,
     InvalidJobRequest,
     InvalidMapping,
+    InvalidSale,
     InvalidTransition,
     JobNotFound,
     LiveJobExists,
+    SaleConflict,
+    SaleNotFound,
     ScheduleNotFound,
+    SourceError,
 )
 
 log = structlog.get_logger()
@@ -100,7 +104,7 @@ def _problem_of(error: Exception) -> Problem:
             return error
         case LiveJobExists():
             return Problem(409, str(error), kind="live-job-exists", members={"job_id": error.job_id})
-        case JobNotFound() | ScheduleNotFound():
+        case JobNotFound() | ScheduleNotFound() | SaleNotFound():
             return Problem(404, str(error))
         case InvalidTransition():
             return Problem(409, str(error), kind="invalid-transition")
@@ -109,6 +113,12 @@ def _problem_of(error: Exception) -> Problem:
         case InvalidMapping():
             errors = [{"at": "mappings", "detail": problem} for problem in error.problems]
             return Problem(422, str(error), kind="invalid-mapping", members={"errors": errors})
+        case InvalidSale():
+            return Problem(422, str(error), kind="invalid-sale")
+        case SaleConflict():
+            return Problem(409, str(error), kind="sale-conflict")
+        case SourceError():  # behind InvalidFilter, which is one
+            return Problem(502, str(error), kind="source-failed")
         case web.HTTPNotFound():
             return Problem(404, "There is nothing at this address: /openapi.json lists what there is")
         case web.HTTPRequestEntityTooLarge():

@@ -27,8 +27,8 @@ UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | 
 STORE_PATTERN = r"^[A-Za-z0-9_-]{1,63}$"
 
 
-def _require_storable(value: JsonValue, depth: int = 0) -> JsonValue:
-    """Refuses what PostgreSQL or orjson could not hold."""
+def require_storable(value: JsonValue, depth: int = 0) -> JsonValue:
+    """The value; raises ValueError for what PostgreSQL or orjson could not hold."""
     match value:
         case _ if depth > DEEPEST:
             raise ValueError(f"is nested more than {DEEPEST} levels deep")
@@ -42,17 +42,17 @@ def _require_storable(value: JsonValue, depth: int = 0) -> JsonValue:
             raise ValueError("holds a number that is none")
         case list():
             for item in value:
-                _require_storable(item, depth + 1)
+                require_storable(item, depth + 1)
         case dict():
             for key, item in value.items():
-                _require_storable(key)
-                _require_storable(item, depth + 1)
+                require_storable(key)
+                require_storable(item, depth + 1)
         case _:
             pass
     return value
 
 
-Storable = AfterValidator(_require_storable)
+Storable = AfterValidator(require_storable)
 
 
 class _Body(BaseModel):
@@ -128,23 +128,33 @@ def read_query(request: web.Request, model: type[M]) -> M:
         raise _invalid(400, "query", error.errors(include_url=False, include_context=False)) from None
 
 
-async def read_body(request: web.Request, model: type[M]) -> M:
-    """The JSON body; a body may be absent where every field has a default.
+async def read_body(request: web.Request, model: type[M], limit: int = BODY_LIMIT) -> M:
+    """The JSON body of at most `limit` bytes; a body may be absent where every field has a default.
 
     Raises Problem 400 for what is no JSON, 413, 415, and 422 for what does not fit the model.
     """
-    raw = await _read_bytes(request)
-    if not raw and not any(field.is_required() for field in model.model_fields.values()):
+    raw = await read_json(
+        request, limit, may_be_absent=not any(one.is_required() for one in model.model_fields.values())
+    )
+    if not raw:
         return model()
-    if request.content_type != JSON_TYPE:
-        raise Problem(415, f"The body must be {JSON_TYPE}", headers={hdrs.ACCEPT: JSON_TYPE})
-    _check_syntax(raw)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         status = 400 if any(one["type"] == "json_invalid" for one in errors) else 422
         raise _invalid(status, "body", errors) from None
+
+
+async def read_json(request: web.Request, limit: int = BODY_LIMIT, *, may_be_absent: bool = False) -> bytes:
+    """The body, which is JSON of at most `limit` bytes. Raises Problem 400 for what is no JSON, 413 and 415."""
+    raw = await _read_bytes(request, limit)
+    if not raw and may_be_absent:
+        return raw
+    if request.content_type != JSON_TYPE:
+        raise Problem(415, f"The body must be {JSON_TYPE}", headers={hdrs.ACCEPT: JSON_TYPE})
+    _check_syntax(raw)
+    return raw
 
 
 def read_job_id(request: web.Request) -> JobId:
@@ -178,9 +188,11 @@ def read_number_cursor(cursor: str | None) -> int:
     return number
 
 
-async def _read_bytes(request: web.Request) -> bytes:
+async def _read_bytes(request: web.Request, limit: int) -> bytes:
     try:
-        return await request.read()
+        return await request.clone(client_max_size=limit).read()
+    except web.HTTPRequestEntityTooLarge:
+        raise Problem(413, f"The body is larger than the {limit // 1024:,} KiB that are taken") from None
     except (web.HTTPException, ConnectionError):
         raise
     except (ContentTypeError, ValueError, web.RequestPayloadError) as error:

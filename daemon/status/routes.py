@@ -8,6 +8,7 @@ from daemon.status.reading import JSON_TYPE
 from daemon.status.routes_jobs import JOB_OPERATIONS
 from daemon.status.routes_page import PAGE_OPERATIONS
 from daemon.status.routes_probes import PROBE_OPERATIONS
+from daemon.status.routes_sales import SALE_OPERATIONS
 from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
 from daemon.status.routes_sync import SYNC_OPERATIONS
 
@@ -22,6 +23,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *JOB_OPERATIONS,
     *SCHEDULE_OPERATIONS,
     *SYNC_OPERATIONS,
+    *SALE_OPERATIONS,
     Operation(
         "GET",
         "/openapi.json",

@@ -11,6 +11,7 @@ from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, 
 from daemon.status.reading import JSON_TYPE, ReadyQuery, read_query
 from daemon.status.survey import Survey
 from daemon.status.views import Freshness, Readiness, RunningJob, Schedule, Status, WaitingJob
+from daemon.status.views_sales import OpenSale
 
 
 async def get_livez(_request: web.Request) -> web.Response:
@@ -55,6 +56,7 @@ async def get_status(request: web.Request) -> web.Response:
         awaiting_approval=[WaitingJob.of(job) for job in survey.waiting] if survey else None,
         schedules=[Schedule.of(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
+        sales=[OpenSale.of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
         pool=parts.database.usage(),
         notification_lag_seconds=parts.hub.notification_lag,
         subscribers=len(app[STREAMS]),

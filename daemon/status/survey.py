@@ -8,11 +8,13 @@ from datetime import datetime
 import structlog
 from asyncpg import PostgresError
 
-from daemon.database.pool import is_connection_error
+from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
-from daemon.ids import StoreName
+from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store
 from daemon.jobs.model import Job, JobStatus
+from daemon.sales import campaigns, items
+from daemon.sales.model import Campaign, CampaignState, ItemState
 from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 from daemon.sync import pushes
@@ -22,6 +24,7 @@ log = structlog.get_logger()
 
 SURVEY_TIMEOUT = 2.0  # seconds
 MOST_RUNNING = 500
+MOST_SALES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Survey:
     counts: Sequence[tuple[str, str, int]]  # type, status, number of jobs
     open_pushes: Sequence[tuple[StoreName, int]]
     settled_pushes: Mapping[tuple[StoreName, PushKind, PushResult], int]  # since the daemon started
+    open_sales: Sequence[Campaign]
+    sales: Sequence[tuple[StoreName, CampaignState, int]]
+    drifted: Mapping[CampaignId, int]  # variants of open campaigns with a price that somebody else has set
 
 
 class Surveyor:
@@ -61,6 +67,7 @@ class Surveyor:
         async with self._parts.database.acquire() as connection:
             self._settled_to, settled = await pushes.count_settled(connection, self._settled_to)
             self._settled.update(settled)
+            open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
             return Survey(
                 running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
                 waiting=await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING),
@@ -68,4 +75,17 @@ class Surveyor:
                 counts=await store.count_by_status(connection),
                 open_pushes=await pushes.count_open(connection),
                 settled_pushes=dict(self._settled),
+                open_sales=open_sales,
+                sales=await campaigns.count_by_state(connection),
+                drifted=await _count_drifted(connection, open_sales),
             )
+
+
+async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:
+    """Those on sale with another price in the mirror, and those that wait for a person's decision."""
+    begun = [sale.id for sale in sales if sale.started_at is not None]
+    counts = await items.count_each_by_state(connection, begun)
+    return {
+        number: await items.count_drifting(connection, number) + counts[number].get(ItemState.DRIFTED, 0)
+        for number in begun
+    }

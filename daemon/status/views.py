@@ -10,6 +10,7 @@ from daemon.database.pool import PoolUsage
 from daemon.jobs.model import Job, JobFailure, JobType
 from daemon.status.checks import Check
 from daemon.status.parts import ScheduleState
+from daemon.status.views_sales import OpenSale
 from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
 
@@ -180,7 +181,8 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The daemon at a glance. `running`, `awaiting_approval` and `freshness` are null while the database is away."""
+    """The daemon at a glance. `running`, `awaiting_approval`, `freshness` and `sales` (those that have not ended) are
+    null while the database is away."""
 
     version: str
     pid: int
@@ -195,6 +197,7 @@ class Status:
     awaiting_approval: Sequence[WaitingJob] | None
     schedules: Sequence[Schedule]
     freshness: Sequence[Freshness] | None
+    sales: Sequence[OpenSale] | None
     pool: PoolUsage
     notification_lag_seconds: float | None
     subscribers: int

@@ -307,3 +307,144 @@ async def test_an_sku_is_explained_on_the_page(endpoint: Any, page: Page) -> Non
         await page.click("#why", "Explain")
         await page.until("#why-answer", lambda shown, answer=answer: answer in shown)
     assert page.complaints == []
+
+
+SHELF = """
+INSERT INTO dongbo.shopify_products (store, id, title, tags, document, digest)
+VALUES ('main', 5, $1, '{tet}', '{}', '');
+"""
+SHELF_VARIANTS = """
+INSERT INTO dongbo.shopify_variants (store, id, product_id, sku, sku_key, price, compare_at_price, document, digest)
+SELECT 'main', 1000 + number, 5, 'AO-0' || number, 'ao-0' || number, 100000 * number, NULL, '{}', ''
+FROM generate_series(1, 3) AS number
+"""
+
+
+@pytest.fixture
+async def shelf(endpoint: Any) -> None:
+    """A product with the tag tet, of three variants that cost 100,000, 200,000 and 300,000."""
+    await endpoint.execute(SHELF, HOSTILE)
+    await endpoint.execute(SHELF_VARIANTS)
+
+
+async def fill(page: Page, form: str, **values: str) -> None:
+    """Write into the fields of a form by their names."""
+    for name, value in values.items():
+        field = f"document.getElementById({form!r}).elements[{name.replace('__', '.')!r}]"
+        await page.value(f"{field}.value = {value!r}; {field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+
+
+async def test_a_sale_is_previewed_made_started_and_ended_on_the_page(endpoint: Any, shelf: None, page: Page) -> None:
+    """From the form to the table, with the shop's time, each step confirmed, the console empty."""
+    await page.open(endpoint.url)
+    await page.until("#sales-empty", lambda text: "No sale" in text)
+    await page.until("#sale-zone, #sales-section", lambda text: "New sale" in text)
+    await page.click("#sales-section", "New sale")
+    await page.until("#sale-zone", lambda text: "Asia/Ho Chi Minh" in text)
+    await fill(page, "sale-form", name="tet-2999", discount="20", round_to="1000", starts="2999-01-28T20:00")
+    await fill(page, "sale-form", targets__tags='nothing, "tet"', excludes__skus="ao-03\nao-04")
+    await page.click("#sale-form", "Preview")
+    preview = await page.until("#sale-preview-answer", lambda text: "would be on sale" in text)
+    assert "2 of 2 variants would be on sale: 300,000 → 240,000, 20.0 % less" in preview
+    assert HOSTILE in preview
+    assert "100,000\t80,000 100,000" in preview
+
+    await page.click("#sale-form", "Create")
+    await page.until("#sales .status", lambda text: text == "Scheduled")
+    assert await page.text("#sale-form") == ""
+    row = await page.text("#sales .main-row")
+    assert "20 % off, to 1,000" in row
+    assert "tags nothing, tet, except SKUs ao-03, ao-04" in row
+    assert "28 Jan 2999 20:00" in row  # the shop's time
+    assert "2 variants planned" in row
+    assert await page.text("#sales-badge") == "Sales: 1 to come"
+
+    await page.click("#sales", "Start now")
+    await page.until("#sales .status", lambda text: text == "Applying")
+    assert "0 of 2 on sale" in await page.text("#sales .progress-cell")
+    await page.until("#jobs .toggle", lambda text: "Apply sale" in text)
+    await page.click("#sales", "End now")
+    await page.until("#sales .status", lambda text: text == "Reverting")
+    assert page.dialogs == [
+        'Start "tet-2999" of main now?',
+        'End "tet-2999" of main now? All prices go back to what they were.',
+    ]
+    assert page.complaints == []
+
+
+async def test_what_a_sale_can_not_be_is_said_in_its_form(endpoint: Any, shelf: None, page: Page) -> None:
+    """In the daemon's words, below what was filled in, which stays."""
+    await page.open(endpoint.url)
+    await page.until("#sales-section", lambda text: "New sale" in text)
+    await page.click("#sales-section", "New sale")
+    await fill(page, "sale-form", name="too-much", discount="120", targets__tags="tet")
+    refusals = {
+        "Preview": "percent",  # 100 and over
+        "Create draft": "percent",
+    }
+    for label, refusal in refusals.items():
+        await page.click("#sale-form", label)
+        await page.until("#sale-form-error", lambda text, refusal=refusal: refusal in text)
+    await fill(page, "sale-form", discount="20", targets__products="5, gid")
+    await page.click("#sale-form", "Preview")
+    await page.until("#sale-form-error", lambda text: '"gid" is no product id' in text)
+    await fill(page, "sale-form", targets__products="5")
+    await page.click("#sale-form", "Preview")
+    await page.until("#sale-preview-answer", lambda text: "3 of 3 variants" in text)
+    assert await page.text("#sale-form-error") == ""
+
+
+async def test_foreign_prices_are_decided_about_on_the_page(endpoint: Any, shelf: None, page: Page) -> None:
+    """Each with what it has now and goes back to; one by one or all, and what is stuck is listed beside."""
+    definition = {"name": "flash", "store": "main", "amount": 10_000, "targets": {"products": [5]}}
+    sale = await endpoint.call("POST", "/api/sales", 201, json=definition)
+    drifted = (
+        "UPDATE dongbo.sale_items SET state = 'DRIFTED', found_price = 77000, note = $1 WHERE variant_id IN (1001, 1002)"
+    )
+    await endpoint.execute(drifted, HOSTILE)
+    await endpoint.execute("UPDATE dongbo.sale_items SET state = 'STUCK', note = 'too dear' WHERE variant_id = 1003")
+    late = (
+        "UPDATE dongbo.sale_campaigns SET state = 'NEEDS_ATTENTION', notice = $1, started_at = '2026-01-01T12:00:42Z', "
+        "starts_at = '2026-01-01T12:00:00Z', ended_at = '2026-01-02T12:00:00Z', ends_at = '2026-01-02T12:00:00Z'"
+    )
+    await endpoint.execute(late, HOSTILE)
+    await page.open(endpoint.url)
+    row = await page.until("#sales .main-row", lambda text: "Needs a decision" in text)
+    assert "2 changed by somebody else" in row
+    assert "began 42 s late" in row
+    assert await page.text("#sales-badge") == "Sales: 1 needs a decision"
+    assert await page.text("#sales .error-row") == HOSTILE
+
+    await page.click("#sales", "Decide")
+    details = await page.until("#sales .detail-row", lambda text: "too dear" in text and "What happened" in text)
+    assert "Changed by somebody else: 2" in details
+    assert f"77,000\t100,000\t90,000 100,000\t{HOSTILE}" in details
+    await page.click("#sales .decide", "Restore")
+    await page.until("#sales .status", lambda text: text.startswith("Reverting"))
+    assert page.dialogs == ["Set AO-01 from 77,000 back to 100,000?"]
+    found = (await endpoint.get(f"/api/sales/{sale['id']}/items"))["items"]
+    assert [item["decision"] for item in found] == ["restore", None, None]
+
+    await endpoint.execute("UPDATE dongbo.sale_campaigns SET state = 'NEEDS_ATTENTION'")
+    await page.value("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.until("#sales .status", lambda text: text.startswith("Needs a decision"))
+    await page.click("#sales", "Keep all")
+    await page.until("#sales .status", lambda text: text.startswith("Reverting"))
+    assert page.complaints == []
+
+
+async def test_a_daemon_without_sales_shows_no_section(endpoint: Any, page: Page) -> None:
+    """Where the endpoint knows nothing of sales, neither does the page."""
+    absent = "const real = fetch; fetch = (path, options) => path.startsWith('/api/sales') ? %s : real(path, options)"
+    await page.call("Page.enable")
+    await page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source=absent % "(window.asked = true, Promise.resolve(new Response('{}', {status: 404})))",
+    )
+    await page.open(endpoint.url)
+    await page.until("#schedules", lambda text: "products-yearly" in text)
+    async with asyncio.timeout(20):
+        while not await page.value("window.asked"):
+            await asyncio.sleep(0.02)
+    assert await page.text("#sales-section") == ""
+    assert page.complaints == []

@@ -177,6 +177,8 @@ PATHS = st.one_of(
     st.text(max_size=60).map(lambda text: "/" + text),
     st.text(max_size=30).map(lambda text: f"/api/jobs/{text}"),
     st.text(max_size=30).map(lambda text: f"/api/schedules/{text}/run"),
+    st.text(max_size=30).map(lambda text: f"/api/sales/{text}/items"),
+    st.text(max_size=30).map(lambda text: f"/api/sales/tet/items/{text}"),
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -193,6 +195,11 @@ BODIES = st.one_of(
             "params": st.dictionaries(st.sampled_from(["full", "filters", "query", "x"]), VALUES, max_size=3) | VALUES,
             "failed": st.booleans() | VALUES,
             "older_than_days": st.floats() | st.integers() | VALUES,
+            "name": st.just("tet") | VALUES,
+            "percent": st.integers() | VALUES,
+            "targets": st.just({"all": True}) | VALUES,
+            "decision": st.just("keep") | VALUES,
+            "variants": st.lists(st.integers(), max_size=3) | VALUES,
         },
     ),
 )
@@ -213,7 +220,7 @@ HEADERS = st.dictionaries(
     max_size=4,
 )
 QUERIES = st.dictionaries(
-    st.sampled_from(["limit", "cursor", "status", "type", "store", "verbose"]) | st.text(max_size=5),
+    st.sampled_from(["limit", "cursor", "status", "type", "store", "verbose", "after", "format"]) | st.text(max_size=5),
     st.sampled_from(["1", "500", "RUNNING", "NOOP", "main"]) | st.text(max_size=40),
     max_size=3,
 )

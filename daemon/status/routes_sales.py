@@ -1,0 +1,303 @@
+"""Sale campaigns: list, create, preview, look, start, end, cancel, decide, and the report."""
+
+from collections.abc import Mapping
+
+from aiohttp import hdrs, web
+
+from daemon.ids import StoreName
+from daemon.sales import campaigns, items, journal, report
+from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.report import Lateness, SaleItem
+from daemon.sales.service import Preview
+from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.problems import Problem
+from daemon.status.reading import JSON_TYPE, read_body, read_query
+from daemon.status.reading_sales import (
+    BODY_LIMIT,
+    FormatQuery,
+    ResumeBody,
+    SaleBody,
+    SaleFormatQuery,
+    SaleItemsQuery,
+    SaleQuery,
+    SalesQuery,
+    item_cursor,
+    read_item_cursor,
+    read_reference,
+    read_sale,
+    read_variant_id,
+)
+from daemon.status.views_sales import (
+    Sale,
+    SaleDetail,
+    SaleItemDetail,
+    SaleItemList,
+    SaleList,
+    preview_csv,
+    preview_json,
+)
+
+CSV_TYPE = "text/csv"
+NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
+
+
+async def list_sales(request: web.Request) -> web.Response:
+    """Newest first."""
+    query, parts = read_query(request, SalesQuery), request.app[PARTS]
+    async with parts.database.acquire() as connection:
+        found = await campaigns.list_campaigns(
+            connection,
+            store=StoreName(query.store) if query.store is not None else None,
+            state=query.state,
+            only_open=query.open,
+            limit=query.limit,
+        )
+        counts = await items.count_each_by_state(connection, [campaign.id for campaign in found])
+    now = parts.sales.clock()
+    return json_response(SaleList([Sale.of(campaign, counts[campaign.id], now) for campaign in found]))
+
+
+async def create_sale(request: web.Request) -> web.Response:
+    """Make a campaign."""
+    body, parts = await read_sale(request), request.app[PARTS]
+    definition = parts.sales.read(body.definition)
+    campaign = await parts.sales.create(definition, body.origin, is_draft=body.draft)
+    parts.sale_clock.look()
+    return json_response(await _detail(request, campaign), 201, location=f"/api/sales/{campaign.id}")
+
+
+async def preview_new_sale(request: web.Request) -> web.Response:
+    """What a campaign would do that is not there yet."""
+    query, body = read_query(request, FormatQuery), await read_sale(request)
+    sales = request.app[PARTS].sales
+    return await _shown(await sales.preview(sales.read(body.definition)), query)
+
+
+async def get_sale(request: web.Request) -> web.Response:
+    """One campaign."""
+    return json_response(await _detail(request, await _campaign(request, read_query(request, SaleQuery))))
+
+
+async def preview_sale(request: web.Request) -> web.Response:
+    """What a campaign would do; of one that has begun, what it was to do."""
+    query, parts = read_query(request, SaleFormatQuery), request.app[PARTS]
+    campaign = await _campaign(request, query)
+    if campaign.state in NOT_BEGUN:
+        return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query)
+    async with parts.database.acquire() as connection:
+        planned = await report.read_plan(connection, campaign.id)
+    return await _shown(Preview(campaign.definition, planned), query)
+
+
+async def list_items(request: web.Request) -> web.Response:
+    """A campaign's variants."""
+    query = read_query(request, SaleItemsQuery)
+    campaign, after = await _campaign(request, query), read_item_cursor(query.after)
+    states = [query.state] if query.state is not None else None
+    async with request.app[PARTS].database.acquire() as connection:
+        found = await items.list_items(connection, campaign.id, states, after=after, limit=query.limit + 1)
+    page = found[: query.limit]
+    cursor = item_cursor(page[-1].product_id, page[-1].variant_id) if len(found) > len(page) else None
+    return json_response(SaleItemList([SaleItem.of(item) for item in page], cursor))
+
+
+async def get_item(request: web.Request) -> web.Response:
+    """One variant of a campaign."""
+    variant_id = read_variant_id(request)
+    campaign = await _campaign(request, read_query(request, SaleQuery))
+    async with request.app[PARTS].database.acquire() as connection:
+        item = await items.get(connection, campaign.id, variant_id)
+        if item is None:
+            raise Problem(404, f"The sale {campaign.name} has no variant {variant_id}")
+        writes = await journal.list_of_variant(connection, campaign.id, variant_id)
+    return json_response(SaleItemDetail.with_writes(item, writes))
+
+
+async def apply_sale(request: web.Request) -> web.Response:
+    """Start a campaign now."""
+    campaign = await _campaign(request, read_query(request, SaleQuery))
+    return await _changed(request, await request.app[PARTS].sales.start_now(campaign))
+
+
+async def revert_sale(request: web.Request) -> web.Response:
+    """End a campaign now."""
+    campaign = await _campaign(request, read_query(request, SaleQuery))
+    return await _changed(request, await request.app[PARTS].sales.end_now(campaign))
+
+
+async def cancel_sale(request: web.Request) -> web.Response:
+    """Call a campaign off."""
+    campaign = await _campaign(request, read_query(request, SaleQuery))
+    return await _changed(request, await request.app[PARTS].sales.cancel(campaign))
+
+
+async def resume_sale(request: web.Request) -> web.Response:
+    """Go on with a campaign that waits for a person."""
+    query, body = read_query(request, SaleQuery), await read_body(request, ResumeBody, BODY_LIMIT)
+    if body.variants is not None and body.decision is None:
+        raise Problem(422, 'The body is wrong: variants needs a decision, "keep" or "restore"')
+    campaign = await _campaign(request, query)
+    return await _changed(request, await request.app[PARTS].sales.resume(campaign, body.decision, body.variants))
+
+
+async def get_report(request: web.Request) -> web.Response:
+    """The proof of a campaign."""
+    query = read_query(request, SaleFormatQuery)
+    campaign = await _campaign(request, query)
+    async with request.app[PARTS].database.acquire() as connection:
+        found = await report.build(connection, campaign.id)
+    body = await (report.to_csv(found) if query.format == "csv" else report.to_json(found))
+    return _file(body, f"{campaign.name}-report", query)
+
+
+async def _campaign(request: web.Request, query: SaleQuery) -> Campaign:
+    """The campaign that the path names. Raises SaleNotFound, and SaleConflict where stores share the name."""
+    store = StoreName(query.store) if query.store is not None else None
+    return await request.app[PARTS].sales.find(read_reference(request), store)
+
+
+async def _changed(request: web.Request, campaign: Campaign) -> web.Response:
+    request.app[PARTS].sale_clock.look()
+    return json_response(await _detail(request, campaign), 202)
+
+
+async def _detail(request: web.Request, campaign: Campaign) -> SaleDetail:
+    parts = request.app[PARTS]
+    async with parts.database.acquire() as connection:
+        present = await campaigns.get(connection, campaign.id) or campaign
+        counts = await items.count_by_state(connection, campaign.id)
+        drifting = await items.count_drifting(connection, campaign.id)
+        times = await report.read_times(connection, campaign.id)
+        events = await campaigns.list_events(connection, campaign.id)
+    sale = Sale.of(present, counts, parts.sales.clock())
+    return SaleDetail.with_history(sale, drifting, times, Lateness.of(present, times), events)
+
+
+async def _shown(preview: Preview, query: FormatQuery) -> web.Response:
+    if query.format == "csv":
+        return _file(await preview_csv(preview), f"{preview.definition.name}-preview", query)
+    return web.Response(body=await preview_json(preview), content_type=JSON_TYPE)
+
+
+def _file(body: bytes, name: str, query: FormatQuery) -> web.Response:
+    """Something to download; `name` is without what a header would have to quote."""
+    headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{query.format}"'}
+    if query.format == "csv":
+        return web.Response(body=body, content_type=CSV_TYPE, charset="utf-8", headers=headers)
+    return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
+
+
+DETAIL = {202: Answer("The campaign", "SaleDetail")}
+PREVIEW = {200: Answer("Every variant with its old and new prices; with `format=csv` as CSV", "SalePreview")}
+SALE_OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/sales",
+        list_sales,
+        "Sale campaigns, newest first",
+        {200: Answer("Campaigns", "SaleList")},
+        problems=(400, 503),
+        query=SalesQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/sales",
+        create_sale,
+        "Create a campaign and plan it; without `starts` it starts at once",
+        {201: Answer("The campaign; Location is its address", "SaleDetail")},
+        problems=(400, 409, 413, 415, 422, 502, 503),
+        body=SaleBody,
+    ),
+    Operation(
+        "POST",
+        "/api/sales/preview",
+        preview_new_sale,
+        "What a campaign would do; changes nothing",
+        PREVIEW,
+        problems=(400, 409, 413, 415, 422, 502, 503),
+        query=FormatQuery,
+        body=SaleBody,
+    ),
+    Operation(
+        "GET",
+        "/api/sales/{ref}",
+        get_sale,
+        "One campaign, with what happened to it",
+        {200: Answer("The campaign", "SaleDetail")},
+        problems=(400, 404, 409, 503),
+        query=SaleQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/sales/{ref}/preview",
+        preview_sale,
+        "What a campaign would do if it began now; of one that has begun, what it was to do",
+        PREVIEW,
+        problems=(400, 404, 409, 422, 502, 503),
+        query=SaleFormatQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/sales/{ref}/items",
+        list_items,
+        "A campaign's variants with their prices before, during and after, by product and id",
+        {200: Answer("A page of variants", "SaleItemList")},
+        problems=(400, 404, 409, 503),
+        query=SaleItemsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/sales/{ref}/items/{variant_id}",
+        get_item,
+        "One variant of a campaign, with every write of its prices",
+        {200: Answer("The variant", "SaleItemDetail")},
+        problems=(400, 404, 409, 503),
+        query=SaleQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/sales/{ref}/apply",
+        apply_sale,
+        "Start a campaign now that has not begun",
+        DETAIL,
+        problems=(400, 404, 409, 422, 502, 503),
+        query=SaleQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/sales/{ref}/revert",
+        revert_sale,
+        "End a running campaign now: every price goes back",
+        DETAIL,
+        problems=(400, 404, 409, 422, 503),
+        query=SaleQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/sales/{ref}/cancel",
+        cancel_sale,
+        "Call a campaign off; the prices of a running one go back",
+        DETAIL,
+        problems=(400, 404, 409, 422, 503),
+        query=SaleQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/sales/{ref}/resume",
+        resume_sale,
+        "Go on with a campaign that waits for a person, after deciding about prices that somebody else has set",
+        DETAIL,
+        problems=(400, 404, 409, 413, 415, 422, 502, 503),
+        query=SaleQuery,
+        body=ResumeBody,
+    ),
+    Operation(
+        "GET",
+        "/api/sales/{ref}/report",
+        get_report,
+        "The proof of a campaign as a file: what was planned, what was done when, and what became of every variant",
+        {200: Answer("The report; with `format=csv` its variants as CSV", "SaleReport")},
+        problems=(400, 404, 409, 503),
+        query=SaleFormatQuery,
+    ),
+)
