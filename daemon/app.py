@@ -7,7 +7,7 @@ leaving it half alive. What a part does when the database is away is its own aff
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from daemon.database.embedded import EmbeddedServer, embedded_server
 from daemon.database.migrate import migrate
 from daemon.database.pool import is_connection_error, open_database
 from daemon.errors import ConfigError, DatabaseError
+from daemon.ids import StoreName
 from daemon.jobs import queue
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import JobType
@@ -237,6 +238,7 @@ class Application:
         sales = await asyncio.to_thread(make_sales, new, self._directory)
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
+        await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
         daemon.use_registry(registry)
         daemon.zone = new.timezone
         await reconcile(daemon.database, daemon.sales, sorted(stores), sales)
@@ -253,6 +255,18 @@ class Application:
         )
         if changes.restart_required:
             log.warning("restart_required", keys=changes.restart_required)
+
+    async def _warn_of_abandoned(self, daemon: Parts, stores: Collection[StoreName]) -> None:
+        """A store that is taken out of the file takes the way to end its sales along."""
+        async with daemon.database.acquire() as connection:
+            for campaign in await campaigns.list_open(connection, sorted(stores)):
+                log.error(
+                    "sale_abandoned",
+                    sale=campaign.name,
+                    store=campaign.store,
+                    state=str(campaign.state),
+                    next_step="no daemon starts or ends it unless the store comes back into a configuration",
+                )
 
     async def _prune(self, daemon: Parts) -> None:
         while True:

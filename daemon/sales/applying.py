@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 PRODUCTS_AT_ONCE = 20  # two seconds of Shopify's standard limits
 READ_AT_ONCE = 250
-PAUSE = 0.2  # seconds between two looks at variants that are about to be given back
+PAUSE = 0.5  # seconds between two looks at variants that are about to be given back
 PUSH_PATIENCE = timedelta(seconds=30)  # how long a push of the product sync is waited for
 
 GONE = "Shopify has the variant no more"

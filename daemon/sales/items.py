@@ -58,8 +58,14 @@ WHERE campaign_id = $1 AND state = 'PLANNED'
 RETURNING variant_id
 """
 
-LIST_NEXT_PRODUCTS = """
-SELECT product_id FROM dongbo.sale_items WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2
+# What another campaign has not given back yet is not even looked at.
+LIST_NEXT_PRODUCTS = f"""
+SELECT product_id FROM dongbo.sale_items AS item
+WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2 AND NOT EXISTS (
+    SELECT FROM dongbo.sale_items AS other
+    WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
+      AND other.state IN {HELD_SQL}
+)
 GROUP BY product_id ORDER BY product_id LIMIT $3
 """
 
@@ -357,7 +363,7 @@ async def close_planned(connection: Connection, campaign_id: CampaignId, note: s
 
 
 async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> list[int]:
-    """Products with planned variants, behind a product."""
+    """Products with planned variants that no other campaign has, behind a product."""
     return [row["product_id"] for row in await connection.fetch(LIST_NEXT_PRODUCTS, campaign_id, after, limit)]
 
 
