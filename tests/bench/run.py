@@ -13,6 +13,8 @@ import idle
 import limits
 import matching
 import pull_customers
+import sale_apply
+import sale_preview
 import sse_latency
 import structlog
 import sync_products
@@ -28,6 +30,9 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "limits_shopify": limits.measure_shopify,
     "match_products": matching.measure,
     "sync_products": sync_products.measure,
+    "sale_apply": sale_apply.measure,
+    "sale_start_now": sale_apply.measure_now,
+    "sale_preview": sale_preview.measure,
     "event_latency": sse_latency.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,
