@@ -157,7 +157,7 @@ class Application:
         await self._wait_for_queue(daemon)
         if self._stop.is_set():
             return
-        # What is there by now stays: a full collection that walks all of it would hold the loop up by a tenth of a second.
+        # What is there by now stays: a full collection that walks all of it would hold the loop up for 100 ms and more.
         gc.freeze()
         self._service.ready()
         self._service.status(f"Job page: {address}")

@@ -14,6 +14,7 @@ from daemon.cli.map import app as map_commands
 from daemon.cli.options import ConfigOption, JsonOption
 from daemon.cli.pull import app as pull_commands
 from daemon.cli.run import run
+from daemon.cli.sale import app as sale_commands
 from daemon.cli.sandbox import sandbox
 from daemon.cli.schedules import app as schedules_commands
 from daemon.cli.status import status
@@ -55,6 +56,7 @@ app.add_typer(pull_commands, name="pull")
 app.add_typer(match_app, name="match")
 app.add_typer(map_commands, name="map")
 app.add_typer(sync_app, name="sync")
+app.add_typer(sale_commands, name="sale")
 app.add_typer(jobs_commands, name="jobs")
 app.add_typer(schedules_commands, name="schedules")
 app.command("status")(status)

@@ -18,7 +18,7 @@ from daemon.cli.documents_sync import (
 )
 from daemon.cli.sse import ServerEvent, read_events
 from daemon.cli.target import Target
-from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, ScheduleNotFound
+from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
 from daemon.ids import JobId
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
@@ -64,7 +64,7 @@ class DaemonClient:
 
     async def status(self) -> StatusDocument:
         """The daemon at a glance."""
-        return cast("StatusDocument", await self._call("GET", "/status"))
+        return cast("StatusDocument", await self.call("GET", "/status"))
 
     async def jobs(
         self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50
@@ -76,7 +76,7 @@ class DaemonClient:
 
     async def job(self, job_id: JobId) -> JobDocument:
         """One job. Raises JobNotFound."""
-        return cast("JobDocument", await self._call("GET", f"/api/jobs/{job_id}"))
+        return cast("JobDocument", await self.call("GET", f"/api/jobs/{job_id}"))
 
     async def failures(self, job_id: JobId, *, limit: int = 100) -> list[FailureDocument]:
         """At most `limit` rows that a job could not store, oldest first. Raises JobNotFound."""
@@ -95,45 +95,45 @@ class DaemonClient:
     async def submit(self, job_type: str, store: str, params: Mapping[str, Any]) -> JobDocument:
         """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
         body = {"type": job_type, "store": store, "params": params}
-        return cast("JobDocument", await self._call("POST", "/api/jobs", body=body))
+        return cast("JobDocument", await self.call("POST", "/api/jobs", body=body))
 
     async def cancel(self, job_id: JobId) -> JobDocument:
         """Cancel a job. Raises JobNotFound."""
-        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/cancel"))
+        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/cancel"))
 
     async def approve(self, job_id: JobId) -> JobDocument:
         """Let a job do what it has asked about. Raises JobNotFound, LiveJobExists."""
-        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/approve"))
+        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/approve"))
 
     async def reject(self, job_id: JobId) -> JobDocument:
         """End a job that has asked. Raises JobNotFound."""
-        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/reject"))
+        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/reject"))
 
     async def retry(self, job_id: JobId, *, failed_rows: bool) -> JobDocument:
         """Run a job again, or just its failed rows. Raises JobNotFound, LiveJobExists."""
-        return cast("JobDocument", await self._call("POST", f"/api/jobs/{job_id}/retry", body={"failed": failed_rows}))
+        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/retry", body={"failed": failed_rows}))
 
     async def prune(self, older_than_days: float) -> int:
         """Delete jobs that ended longer ago; how many."""
-        answer = await self._call("POST", "/api/jobs/prune", body={"older_than_days": older_than_days})
+        answer = await self.call("POST", "/api/jobs/prune", body={"older_than_days": older_than_days})
         return int(answer["deleted"])
 
     async def schedules(self) -> list[ScheduleDocument]:
         """All schedules with their last and next fires."""
-        answer = await self._call("GET", "/api/schedules")
+        answer = await self.call("GET", "/api/schedules")
         return cast("list[ScheduleDocument]", answer["schedules"])
 
     async def run_schedule(self, name: str) -> JobDocument:
         """Submit a schedule's job now. Raises ScheduleNotFound, LiveJobExists."""
-        return cast("JobDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/run"))
+        return cast("JobDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/run"))
 
     async def pause_schedule(self, name: str) -> ScheduleDocument:
         """Keep a schedule from firing. Raises ScheduleNotFound."""
-        return cast("ScheduleDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/pause"))
+        return cast("ScheduleDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/pause"))
 
     async def resume_schedule(self, name: str) -> ScheduleDocument:
         """Let a paused schedule fire again. Raises ScheduleNotFound."""
-        return cast("ScheduleDocument", await self._call("POST", f"/api/schedules/{quote(name, safe='')}/resume"))
+        return cast("ScheduleDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/resume"))
 
     async def mappings(
         self, store: str, *, state: str | None = None, search: str | None = None, limit: int
@@ -149,22 +149,22 @@ class DaemonClient:
         """Decide which product each variant is, {variant: product or None}; at most 500, all or none."""
         entries = [{"variant_id": variant, "nhanh_id": product} for variant, product in decisions.items()]
         body = {"store": store, "mappings": entries, "note": note}
-        return cast("ManualOutcomeDocument", await self._call("POST", "/api/mappings", body=body))
+        return cast("ManualOutcomeDocument", await self.call("POST", "/api/mappings", body=body))
 
     async def remove_mappings(self, store: str, variant_ids: Sequence[int]) -> int:
         """Take decisions about at most 500 variants back; how many there were."""
         body = {"store": store, "variant_ids": list(variant_ids)}
-        return int((await self._call("POST", "/api/mappings/remove", body=body))["removed"])
+        return int((await self.call("POST", "/api/mappings/remove", body=body))["removed"])
 
     async def resolve(self, store: str, variants: Sequence[str], products: Sequence[str]) -> ResolvedDocument:
         """What at most 500 texts for variants and as many for products may mean."""
         body = {"store": store, "variants": list(variants), "products": list(products)}
-        return cast("ResolvedDocument", await self._call("POST", "/api/mappings/resolve", body=body))
+        return cast("ResolvedDocument", await self.call("POST", "/api/mappings/resolve", body=body))
 
     async def explain(self, store: str, text: str) -> ExplanationDocument:
         """Why Shopify has the values that it has for an SKU."""
         query = {"store": store, "sku": text}
-        return cast("ExplanationDocument", await self._call("GET", "/api/explain", query=query))
+        return cast("ExplanationDocument", await self.call("GET", "/api/explain", query=query))
 
     @asynccontextmanager
     async def events(self, last_event_id: str | None = None) -> AsyncIterator[AsyncIterator[ServerEvent]]:
@@ -184,16 +184,29 @@ class DaemonClient:
         """The rows called `name`, page after page."""
         rows: list[Any] = []
         while len(rows) < limit:
-            page = await self._call("GET", path, query=query | {"limit": str(min(limit - len(rows), PAGE))})
+            page = await self.call("GET", path, query=query | {"limit": str(min(limit - len(rows), PAGE))})
             rows += page[name]
             if page["next_cursor"] is None:
                 break
             query = query | {"cursor": page["next_cursor"]}
         return rows
 
-    async def _call(
+    async def call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object | None = None
     ) -> Any:
+        """Any other route; its JSON."""
+        content = await self.fetch(method, path, query=query, body=body)
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            raise DaemonUnreachable(
+                f"what answers at {self._target.name} is not dongbo: correct [status] listen, or --url"
+            ) from None
+
+    async def fetch(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> bytes:
+        """Any other route; its answer as it comes."""
         data = None if body is None else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
         try:
@@ -203,12 +216,7 @@ class DaemonClient:
             raise self._unreachable(error) from error
         if response.status >= 400:
             raise self._failure(path, _problem(response, content))
-        try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
-            raise DaemonUnreachable(
-                f"what answers at {self._target.name} is not dongbo: correct [status] listen, or --url"
-            ) from None
+        return content
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
@@ -229,6 +237,8 @@ class DaemonClient:
                 return JobNotFound(problem.detail)
             case 404 if path.startswith("/api/schedules/"):
                 return ScheduleNotFound(problem.detail)
+            case 404 if path.startswith("/api/sales/"):
+                return SaleNotFound(problem.detail)
             case 503:
                 return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self._target.name})")
             case 409 if "job_id" in problem.extra:
