@@ -17,13 +17,14 @@ from daemon.ids import JobId, RunToken, WorkerName
 from daemon.jobs import store
 from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StopReason
 from daemon.jobs.events import EventHub, JobNotifier
-from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.model import URGENT, Job, JobStatus
 from daemon.jobs.queue import Requeue
 from daemon.jobs.steps import Steps
 
 log = structlog.get_logger()
 
 AT_ONCE = timedelta(0)
+LONGEST_URGENT_DELAY = timedelta(seconds=5)
 SECOND_PLACE_DELAY = timedelta(seconds=15)
 # What the database may do at the next attempt: SQLSTATE classes 40 (deadlocks), 53 (a full disk), 55 (locks) and 57
 # (time-outs).
@@ -192,6 +193,8 @@ class JobRunner:
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         delay = self._retry.delay(attempt)
+        if context.job.type in URGENT:
+            delay = min(delay, LONGEST_URGENT_DELAY)
         if isinstance(error, RateLimited):
             delay = max(delay, timedelta(seconds=error.retry_after))
         log.warning("job_attempt_failed", attempt=attempt, error=str(error), retry_in=round(delay.total_seconds(), 1))

@@ -181,7 +181,8 @@ class Jobs:
             async with self._database.acquire() as connection, connection.transaction():
                 job = await store.revive(connection, job_id, self._max_attempts)
                 if job is not None:
-                    await queue.enqueue(connection, job.id, self._lane_of(job))
+                    admission = self._admission_of(job)
+                    await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
         except UniqueViolationError:
             raise await self._live_instead_of(job_id) from None
         if job is None:
@@ -202,7 +203,8 @@ class Jobs:
             async with self._database.acquire() as connection, connection.transaction():
                 job = await store.approve(connection, job_id, self._max_attempts)
                 if job is not None:
-                    await queue.enqueue(connection, job.id, self._lane_of(job))
+                    admission = self._admission_of(job)
+                    await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
         except UniqueViolationError:
             raise await self._live_instead_of(job_id) from None
         if job is None:
@@ -236,8 +238,8 @@ class Jobs:
             log.info("jobs_pruned", jobs=deleted, older_than_days=older_than.days)
         return deleted
 
-    def _lane_of(self, job: Job) -> Lane:
-        return self._admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params)).lane
+    def _admission_of(self, job: Job) -> Admission:
+        return self._admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:

@@ -43,8 +43,14 @@ async def store_collection(
     title: str | None,
     product_ids: Sequence[int],
 ) -> None:
-    """Note what a collection holds, in the caller's transaction; None as its id: there is none of this name."""
+    """Note what a collection holds, in the caller's transaction.
+
+    None as its id: there is none of this name. What it held when it was last seen stays: a collection that was renamed
+    must not put on sale what it excluded, nor keep back what it was to put on sale.
+    """
     await connection.execute(STORE, store, reference, collection_id, title)
+    if collection_id is None:
+        return
     await connection.execute(REMOVE_PRODUCTS, store, reference, product_ids)
     await connection.execute(ADD_PRODUCTS, store, reference, product_ids)
 

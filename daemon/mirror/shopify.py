@@ -1,6 +1,7 @@
 """Pages of Shopify into `shopify_customers`, `shopify_products` and `shopify_variants`."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -91,11 +92,17 @@ RETURNING product_id
 
 SET_PRICES = """
 UPDATE dongbo.shopify_variants AS variant
-SET price = known.price, compare_at_price = known.compare_at_price, digest = '', changed_at = now(),
-    pushed_at = clock_timestamp()
+SET price = known.price, compare_at_price = known.compare_at_price, pushed_at = clock_timestamp(),
+    digest = CASE WHEN (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
+        THEN '' ELSE digest END,
+    changed_at = CASE WHEN (variant.price, variant.compare_at_price)
+        IS DISTINCT FROM (known.price, known.compare_at_price) THEN now() ELSE changed_at END
 FROM unnest($2::bigint[], $3::numeric[], $4::numeric[]) AS known (id, price, compare_at_price)
 WHERE variant.store = $1 AND variant.id = known.id
-  AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
+  AND CASE WHEN $5::timestamptz IS NULL THEN true
+      ELSE (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
+          AND (variant.pushed_at <= $5) IS NOT FALSE
+      END
 """
 
 
@@ -142,11 +149,17 @@ async def upsert_products(
 
 
 async def set_prices(
-    connection: Connection, store: StoreName, prices: Mapping[int, tuple[Decimal, Decimal | None]]
+    connection: Connection,
+    store: StoreName,
+    prices: Mapping[int, tuple[Decimal, Decimal | None]],
+    asked_at: datetime | None = None,
 ) -> None:
     """Note prices and compare-at prices of variants, such as those that a push has set.
+
+    `asked_at`: of prices that were read, when Shopify was asked for them, by the database's clock. What was pushed or
+    read since then is newer, and stays.
 
     The document keeps what the last pull read, and the emptied digest lets the next pull write the variant whole.
     """
     columns = [price for price, _ in prices.values()], [compare_at for _, compare_at in prices.values()]
-    await connection.execute(SET_PRICES, store, list(prices), *columns)
+    await connection.execute(SET_PRICES, store, list(prices), *columns, asked_at)

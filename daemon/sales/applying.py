@@ -6,12 +6,13 @@ the discount is taken from the price in the journal, which only a look at Shopif
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from daemon.errors import DongboError, SourceError, SourceUnavailable
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
@@ -32,10 +33,15 @@ log = structlog.get_logger()
 PRODUCTS_AT_ONCE = 20  # two seconds of Shopify's standard limits
 READ_AT_ONCE = 250
 PAUSE = 0.5  # seconds between two looks at variants that are about to be given back
+FAILED_ROUNDS = 2  # without any success, after which the run goes on later
 PUSH_PATIENCE = timedelta(seconds=30)  # how long a push of the product sync is waited for
 
 GONE = "Shopify has the variant no more"
 BY_OTHERS = "somebody else changed the price while it was put on sale"
+
+
+class StillTaken(SourceUnavailable):
+    """Prices are on their way of which nobody knows what became of them: the next run asks Shopify."""
 
 
 @dataclass(slots=True)
@@ -46,7 +52,8 @@ class Course:
     after: int = 0  # the last product of this pass
     is_settled: bool = False  # whether what earlier runs left open has been looked at
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    reads_prices: bool = True  # whether Shopify is asked before each write: nobody has asked it ahead of the start
+    error: DongboError | None = None  # why calls of this pass failed
+    failed_rounds: int = 0  # one after the other, in which no call succeeded
     waits: bool = False  # only for variants that others are about to give back
 
 
@@ -60,16 +67,26 @@ class Applying:
         self._meter = meter
         self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
         self._courses: dict[CampaignId, Course] = {}
+        self._failed: dict[CampaignId, DongboError] = {}  # campaigns that this run leaves alone, and why
+        self._expected = job.processed
 
     async def run(self) -> None:
-        """Go on until no campaign of the store has anything to put on sale."""
+        """Go on until no campaign of the store has anything to put on sale.
+
+        A campaign that fails keeps none of the others back; its error is raised when they are done.
+        """
         while True:
             courses = await self._due()
             if not courses:
                 await self._job.describe(total=self._job.processed)
+                for error in self._failed.values():
+                    raise error
                 return
             for course in courses:
-                await self._round(course)
+                try:
+                    await self._round(course)
+                except SourceError as error:
+                    self._failed[course.campaign.id] = error
             if all(course.waits for course in courses):
                 await self._job.unless_stopped(asyncio.sleep(PAUSE))
 
@@ -81,9 +98,12 @@ class Applying:
             due = [
                 campaign
                 for campaign in running
-                if campaign.state is CampaignState.APPLYING
-                or await items.has_work(connection, campaign.id)
-                or await items.is_waiting(connection, campaign.id)
+                if campaign.id not in self._failed
+                and (
+                    campaign.state is CampaignState.APPLYING
+                    or await items.has_work(connection, campaign.id)
+                    or await items.is_waiting(connection, campaign.id)
+                )
             ]
         for campaign in due:
             self._courses.setdefault(campaign.id, Course(campaign)).campaign = campaign
@@ -98,28 +118,26 @@ class Applying:
         if not products:
             await self._end_pass(course)
             return
-        if course.reads_prices:
+        if not (campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))):
+            # Nobody has asked Shopify ahead of the start.
             async with self._job.database.acquire_for_work() as connection:
                 known = await items.list_planned(connection, campaign.id, products)
             await self._preparation.read_prices(known)
         writes = await self._intend(course, products)
         if writes:
-            await self._write(campaign, writes)
+            await self._write(course, writes)
         course.after = products[-1]
 
     async def _begin(self, course: Course) -> None:
         """Settle what an earlier run left open, and catch up on preparing."""
         campaign = course.campaign
         await self._settle_orphans(campaign)
-        is_ahead = campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))
-        course.reads_prices = not is_ahead
         if campaign.prepared_at is None:
             await self._preparation.prepare(campaign)
         async with self._job.database.acquire_for_work() as connection:
             counts = await items.count_by_state(connection, campaign.id)
-        left = counts.get(ItemState.PLANNED, 0)
-        known = self._job.total or self._job.processed
-        await self._job.describe(total=max(known, self._job.processed) + left, campaigns=self._names())
+        self._expected += counts.get(ItemState.PLANNED, 0)
+        await self._job.describe(total=max(self._expected, self._job.processed), campaigns=self._names())
         course.is_settled = True
 
     def _names(self) -> list[str]:
@@ -131,12 +149,16 @@ class Applying:
         while True:
             async with self._job.database.acquire_for_work() as connection:
                 orphans = await items.list_orphans(connection, campaign.id, after, READ_AT_ONCE)
+                asked_at = await campaigns.database_time(connection)
             if not orphans:
                 return
             after = orphans[-1]
             found = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
             seen = {number: Prices(*prices) for number, prices in found.items()}
             async with self._job.page(checkpoint=None, pages=0) as page:
+                present = await campaigns.lock(page.connection, campaign.id)
+                if present is None or present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
+                    return  # what is left open is taken back by now
                 locked = await items.lock_some(page.connection, campaign.id, orphans)
                 open_items = [item for item in locked if item.state is ItemState.APPLYING]
                 moves = [_settled(item, seen.get(item.variant_id)) for item in open_items]
@@ -144,7 +166,7 @@ class Applying:
                 results = {move.variant_id: _result_of(move) for move in moves}
                 await journal.settle(page.connection, campaign.id, results)
                 known = {move.variant_id: seen[move.variant_id] for move in moves if move.variant_id in seen}
-                await mirror.set_prices(page.connection, self._store, known)
+                await mirror.set_prices(page.connection, self._store, known, asked_at)
                 page.count(_counted(moves))
             log.info("sale_writes_settled", sale=campaign.name, variants=len(moves))
 
@@ -158,10 +180,11 @@ class Applying:
                 return []
             await items.lock_prices(connection, self._store)
             candidates = await items.lock_planned(connection, campaign.id, products)
-            ready, closed = self._judge(course, candidates)
+            own = await journal.own_prices(connection, campaign.id, [one.variant_id for one in candidates])
+            ready, closed = self._judge(course, candidates, own)
             await items.begin_applying(connection, campaign.id, ready)
             await items.move(connection, campaign.id, closed)
-            page.count(Counters(skipped=len(closed)))
+            page.count(_counted(closed))
             product_of = {candidate.variant_id: candidate.product_id for candidate in candidates}
             writes = [Write(number, product_of[number], base, sale) for number, (base, sale) in ready.items()]
             await journal.record(
@@ -176,9 +199,13 @@ class Applying:
         return writes
 
     def _judge(
-        self, course: Course, candidates: Sequence[Candidate]
+        self, course: Course, candidates: Sequence[Candidate], own: Mapping[int, set[Prices]]
     ) -> tuple[dict[int, tuple[Prices, Prices]], list[Move]]:
-        """{variant: (base, sale)} of what is written now, and what never will be; the rest has to wait."""
+        """{variant: (base, sale)} of what is written now, and what needs no write; the rest has to wait.
+
+        A variant that has a price which the campaign itself has once sent is on sale: the call was given up and came
+        late. Its base is the one in the journal.
+        """
         ready: dict[int, tuple[Prices, Prices]] = {}
         closed: list[Move] = []
         is_patient = datetime.now(UTC) - course.began < PUSH_PATIENCE
@@ -187,6 +214,8 @@ class Applying:
                 closed.append(Move(candidate.variant_id, ItemState.GONE, GONE))
             elif candidate.is_held or (candidate.is_pushed and is_patient):
                 continue
+            elif candidate.present in own.get(candidate.variant_id, ()):
+                closed.append(Move(candidate.variant_id, ItemState.APPLIED, seen=candidate.present))
             else:
                 match sale_prices(course.campaign.definition, candidate.present):
                     case NotOnSale(reason):
@@ -195,7 +224,8 @@ class Applying:
                         ready[candidate.variant_id] = (candidate.present, sale)
         return ready, closed
 
-    async def _write(self, campaign: Campaign, writes: Sequence[Write]) -> None:
+    async def _write(self, course: Course, writes: Sequence[Write]) -> None:
+        campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         written = await send(self._shopify, writes, self._meter)
         moves = [_moved(write, written) for write in writes if _is_known(write, written)]
@@ -207,13 +237,18 @@ class Applying:
             page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in refused])
             page.count(_counted(moves))
         if written.error is not None:
-            raise written.error
-        if len(moves) < len(writes):
+            course.error = written.error
+            course.failed_rounds = 0 if written.applied else course.failed_rounds + 1
+            if course.failed_rounds >= FAILED_ROUNDS:
+                raise written.error
+        elif len(moves) < len(writes):
             await self._settle_orphans(campaign)
 
     async def _end_pass(self, course: Course) -> None:
         """All products were looked at: what is left waits for others, or the campaign is on sale."""
         campaign, course.after = course.campaign, 0
+        if course.error is not None:  # all others were served; those whose call failed are the next run's
+            raise course.error
         async with self._job.database.acquire_for_work() as connection:
             has_work = await items.has_work(connection, campaign.id)
             is_waiting = await items.is_waiting(connection, campaign.id)
@@ -227,7 +262,10 @@ class Applying:
             return
         now = datetime.now(UTC)
         async with self._job.page(checkpoint=None, pages=0) as page:
+            await campaigns.lock(page.connection, campaign.id)
             counts = await items.count_by_state(page.connection, campaign.id)
+            if counts.get(ItemState.APPLYING):
+                raise StillTaken(f"Of {campaign.name}, it is not known yet what became of some prices.")
             on_sale = sum(counts.get(state, 0) for state in HELD)
             if on_sale or counts.get(ItemState.PLANNED):
                 detail = f"on sale: {on_sale:,} variants"

@@ -98,7 +98,14 @@ SET definition = $2, starts_at = $3, ends_at = $4, prepared_at = NULL, changed_a
 
 SET_IN_FILE = "UPDATE dongbo.sale_campaigns SET in_file = $2 WHERE id = $1"
 
-IN_FILE = "SELECT in_file FROM dongbo.sale_campaigns WHERE id = $1"
+FORGET_IN_FILE = "UPDATE dongbo.sale_campaigns SET in_file = NULL WHERE id = $1"
+
+LATEST_IN_FILE = """
+SELECT in_file, closed_at FROM dongbo.sale_campaigns WHERE store = $1 AND name = $2 AND in_file IS NOT NULL
+ORDER BY created_at DESC LIMIT 1
+"""
+
+DATABASE_TIME = "SELECT clock_timestamp()"
 
 SET_CANCELLED = "UPDATE dongbo.sale_campaigns SET is_cancelled = true, changed_at = clock_timestamp() WHERE id = $1"
 
@@ -249,10 +256,23 @@ async def set_in_file(connection: Connection, campaign_id: CampaignId, definitio
     await connection.execute(SET_IN_FILE, campaign_id, _encoded(definition))
 
 
-async def in_file(connection: Connection, campaign_id: CampaignId) -> SaleSettings | None:
-    """What the configuration file said of a campaign when that was taken over; None of one that is not of the file."""
-    text = await connection.fetchval(IN_FILE, campaign_id)
-    return None if text is None else SaleSettings.model_validate(orjson.loads(text))
+async def forget_in_file(connection: Connection, campaign_id: CampaignId) -> None:
+    """Let the file name a campaign again as if it had never been in it."""
+    await connection.execute(FORGET_IN_FILE, campaign_id)
+
+
+async def latest_in_file(
+    connection: Connection, store: StoreName, name: SaleName
+) -> tuple[SaleSettings, datetime | None] | None:
+    """What the configuration file said of the newest campaign of a name that is of the file, and when that ended."""
+    row = await connection.fetchrow(LATEST_IN_FILE, store, name)
+    return (SaleSettings.model_validate(orjson.loads(row["in_file"])), row["closed_at"]) if row else None
+
+
+async def database_time(connection: Connection) -> datetime:
+    """The database's clock: what is read after this is not older than it says."""
+    now: datetime = await connection.fetchval(DATABASE_TIME)
+    return now
 
 
 async def set_cancelled(connection: Connection, campaign_id: CampaignId) -> None:

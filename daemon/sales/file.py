@@ -5,13 +5,14 @@ prices are in the shop already: only its end may move. Whatever is not taken ove
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
-from asyncpg import ExclusionViolationError
+from asyncpg import ExclusionViolationError, PostgresError
 
 from daemon.config import SaleSettings
-from daemon.database.pool import Connection, Database
+from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.errors import DongboError
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState
@@ -20,6 +21,7 @@ from daemon.sales.service import Sales
 
 log = structlog.get_logger()
 
+ON_SALE = (CampaignState.APPLYING, CampaignState.ACTIVE)
 WAITING = (CampaignState.DRAFT, CampaignState.SCHEDULED)
 PAST = "Its end had passed when it was first seen in the configuration file: it was never started."
 REMOVED = "removed from the configuration file before it began"
@@ -30,6 +32,10 @@ CHANGED = (
 )
 NO_LONGER = (
     "The configuration file moves its end to {end}, but other campaigns hold its variants then: {end_now} stays."
+)
+OVER = (
+    "The configuration file has changed a sale that has run or is being taken back: to run it again, give it a start "
+    "that lies ahead, or another name, and reload when it is over."
 )
 NAMESAKE = "The configuration file has a sale of this name, too: it waits until this one is over, and the next reload."
 
@@ -42,19 +48,38 @@ async def reconcile(
     `wanted`: the campaigns of the file, with times in UTC.
     """
     for definition in wanted:
-        async with database.acquire() as connection:
-            latest = await campaigns.latest(connection, definition.store, definition.name)
-            known = await campaigns.in_file(connection, latest.id) if latest is not None else None
-        if latest is None or (latest.state.has_ended and known != definition):
-            await _create(database, sales, definition)
-        elif not latest.state.has_ended:
-            await _update(database, sales, latest, known, definition)
+        try:
+            await _reconcile_one(database, sales, definition)
+        except (
+            DongboError,
+            PostgresError,
+        ) as error:  # one of them must not keep the others, or the daemon, from working
+            if is_connection_error(error):
+                raise
+            log.error("sale_not_taken_over", sale=definition.name, store=definition.store, error=str(error))
     named = {(definition.store, definition.name) for definition in wanted}
     async with database.acquire() as connection:
         present = await campaigns.list_open(connection, stores)
     for campaign in present:
         if campaign.origin == "file" and (campaign.store, campaign.name) not in named:
             await _remove(database, sales, campaign)
+
+
+async def _reconcile_one(database: Database, sales: Sales, definition: SaleSettings) -> None:
+    async with database.acquire() as connection:
+        latest = await campaigns.latest(connection, definition.store, definition.name)
+        in_file = await campaigns.latest_in_file(connection, definition.store, definition.name)
+    known, closed_at = in_file or (None, None)
+    if latest is not None and not latest.state.has_ended:
+        await _update(database, sales, latest, known, definition)
+    elif known is None:
+        await _create(database, sales, definition)
+    elif known != definition:
+        # What has ended does not begin again by itself: only where the file says a start that lies after its end.
+        if definition.starts is not None and closed_at is not None and definition.starts > closed_at:
+            await _create(database, sales, definition)
+        else:
+            log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
 
 
 async def _create(database: Database, sales: Sales, definition: SaleSettings) -> None:
@@ -72,16 +97,19 @@ async def _create(database: Database, sales: Sales, definition: SaleSettings) ->
 async def _update(
     database: Database, sales: Sales, campaign: Campaign, known: SaleSettings | None, definition: SaleSettings
 ) -> None:
-    if known is None:
-        await _notice(database, campaign, NAMESAKE)
+    if campaign.origin != "file" or known is None:
+        if campaign.state in ON_SALE or campaign.state in WAITING:
+            await _notice(database, campaign, NAMESAKE)
         return
     if known == definition:
-        if campaign.state.is_running and campaign.notice is not None:  # it was removed or changed, and is back
+        if campaign.state in ON_SALE and campaign.notice is not None:  # it was removed or changed, and is back
             await _notice(database, campaign, None)
         return
     if campaign.state in WAITING:
         await _replace(database, sales, campaign, definition)
-    elif _differing(known, definition) == ["ends"] and campaign.state is not CampaignState.NEEDS_ATTENTION:
+    elif campaign.state not in ON_SALE:  # it is over, or about to be: its notice is about that
+        log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
+    elif _differing(known, definition) == ["ends"]:
         await _move_end(database, sales, campaign, definition)
     else:
         keys = ", ".join(_differing(known, definition))
@@ -120,22 +148,30 @@ async def _move_end(database: Database, sales: Sales, campaign: Campaign, defini
 
 async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
     present = await campaigns.lock(connection, campaign.id)
-    if present is None or not present.state.is_running:
+    if present is None or present.state not in ON_SALE:
         return
-    await campaigns.set_times(connection, campaign.id, present.starts_at, definition.ends)
+    ends_at = definition.ends
+    if ends_at is not None and present.starts_at is not None:  # an end that has passed ends it now
+        ends_at = max(ends_at, present.starts_at + timedelta(microseconds=1))
+    await campaigns.set_times(connection, campaign.id, present.starts_at, ends_at)
     await campaigns.set_in_file(connection, campaign.id, definition)
-    await items.set_held(connection, campaign.id, period(present.starts_at, definition.ends, sales.clock()))
+    if ends_at is None or ends_at > sales.clock():
+        await items.set_held(connection, campaign.id, period(present.starts_at, ends_at, sales.clock()))
     detail = f"its end was moved in the configuration file: {_shown(definition.ends)}"
     await campaigns.note(connection, campaign.id, detail)
     await campaigns.set_notice(connection, campaign.id, None)
 
 
 async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
-    if campaign.state not in WAITING:
+    if campaign.state in ON_SALE:
         await _notice(database, campaign, RUNS_ON.format(end=_shown(campaign.ends_at), command=_revert(campaign)))
         return
+    if campaign.state not in WAITING:
+        return
     async with database.acquire() as connection, connection.transaction():
-        await sales.close_in(connection, campaign, CampaignState.CANCELLED, REMOVED)
+        closed = await sales.close_in(connection, campaign, CampaignState.CANCELLED, REMOVED)
+        if closed.state is CampaignState.CANCELLED:
+            await campaigns.forget_in_file(connection, campaign.id)  # put back, it is as new
     log.warning("sale_removed", sale=campaign.name, store=campaign.store, reason=REMOVED)
 
 

@@ -22,6 +22,10 @@ PRICES_LOCK = 0x70726963  # "pric": the first key of these locks
 FORGET_OTHERS = """
 DELETE FROM dongbo.sale_items
 WHERE campaign_id = $1 AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NULL AND variant_id <> ALL ($2)
+  AND NOT EXISTS (
+    SELECT FROM dongbo.sale_writes AS write
+    WHERE write.campaign_id = $1 AND write.variant_id = sale_items.variant_id
+  )
 """
 
 # What is there already as it should be is not touched.
@@ -41,6 +45,10 @@ ON CONFLICT (campaign_id, variant_id) DO UPDATE SET
     base_compare_at = excluded.base_compare_at, sale_price = excluded.sale_price,
     sale_compare_at = excluded.sale_compare_at, closed_at = NULL
 WHERE item.state IN ('PLANNED', 'SKIPPED') AND item.applied_at IS NULL
+  -- A call that was given up may still arrive: of such a variant the mirror need not tell the price without the sale.
+  AND NOT EXISTS (
+    SELECT FROM dongbo.sale_writes AS write WHERE write.campaign_id = $1 AND write.variant_id = item.variant_id
+  )
   AND (item.held, item.product_id, item.sku, item.title, item.state, item.note, item.base_price, item.base_compare_at,
        item.sale_price, item.sale_compare_at)
     IS DISTINCT FROM (excluded.held, excluded.product_id, excluded.sku, excluded.title, excluded.state, excluded.note,
@@ -52,10 +60,25 @@ SET_HELD = """
 UPDATE dongbo.sale_items SET held = $2 WHERE campaign_id = $1 AND NOT isempty(held) AND held IS DISTINCT FROM $2
 """
 
+# One for which a call was once sent is taken up as if it were under way: it may arrive yet.
 CLOSE_PLANNED = """
-UPDATE dongbo.sale_items SET state = 'SKIPPED', held = 'empty'::tstzrange, note = $2, closed_at = clock_timestamp()
-WHERE campaign_id = $1 AND state = 'PLANNED'
-RETURNING variant_id
+UPDATE dongbo.sale_items AS item
+SET state = CASE WHEN was_sent THEN 'APPLYING' ELSE 'SKIPPED' END,
+    held = CASE WHEN was_sent THEN held ELSE 'empty'::tstzrange END, note = $2,
+    closed_at = CASE WHEN NOT was_sent THEN clock_timestamp() END
+FROM (
+    SELECT variant_id, EXISTS (
+        SELECT FROM dongbo.sale_writes AS write
+        WHERE write.campaign_id = $1 AND write.variant_id = planned.variant_id
+    ) AS was_sent
+    FROM dongbo.sale_items AS planned WHERE campaign_id = $1 AND state = 'PLANNED'
+) AS planned
+WHERE item.campaign_id = $1 AND item.variant_id = planned.variant_id AND item.state = 'PLANNED'
+RETURNING item.variant_id
+"""
+
+RELEASE = """
+UPDATE dongbo.sale_items SET held = 'empty'::tstzrange WHERE campaign_id = $1 AND NOT isempty(held)
 """
 
 # What another campaign has not given back yet is not even looked at.
@@ -107,7 +130,7 @@ WHERE item.campaign_id = $1 AND item.variant_id = begun.variant_id AND item.stat
 """
 
 BEGIN_REVERTING = """
-UPDATE dongbo.sale_items SET state = 'REVERTING', note = NULL, found_price = NULL, found_compare_at = NULL
+UPDATE dongbo.sale_items SET state = 'REVERTING', note = NULL
 WHERE campaign_id = $1 AND variant_id = ANY ($2)
 """
 
@@ -236,9 +259,10 @@ DECIDE = """
 UPDATE dongbo.sale_items
 SET decision = $3, state = CASE WHEN $3 = 'keep' THEN 'KEPT' ELSE state END,
     held = CASE WHEN $3 = 'keep' THEN 'empty'::tstzrange ELSE held END,
-    note = CASE WHEN $3 = 'keep' THEN 'a person decided to keep the price that somebody else has set' ELSE note END,
+    note = CASE WHEN $3 = 'keep' THEN 'a person decided to keep the price as it is' ELSE note END,
     closed_at = CASE WHEN $3 = 'keep' THEN clock_timestamp() END
-WHERE campaign_id = $1 AND state = 'DRIFTED' AND ($2::bigint[] IS NULL OR variant_id = ANY ($2))
+WHERE campaign_id = $1 AND (state = 'DRIFTED' OR (state = 'STUCK' AND $3 = 'keep'))
+  AND ($2::bigint[] IS NULL OR variant_id = ANY ($2))
 RETURNING variant_id
 """
 
@@ -360,6 +384,11 @@ async def set_held(connection: Connection, campaign_id: CampaignId, held: Range)
 async def close_planned(connection: Connection, campaign_id: CampaignId, note: str) -> int:
     """Give back what was never put on sale; how many variants that were."""
     return len(await connection.fetch(CLOSE_PLANNED, campaign_id, note))
+
+
+async def release(connection: Connection, campaign_id: CampaignId) -> None:
+    """Let other campaigns plan what this one, which is over, has not given back: they wait for it when they begin."""
+    await connection.execute(RELEASE, campaign_id)
 
 
 async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> list[int]:

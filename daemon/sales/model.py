@@ -106,6 +106,12 @@ class Prices(NamedTuple):
     compare_at: Decimal | None
 
 
+# One point for each variant that is read and ten for each call, by Shopify's standard limits of 100 points a second; at
+# most as many calls as variants.
+MOST_SECONDS_PER_VARIANT: Final = 0.11
+MOST_SECONDS: Final = 15.0  # besides: the job's own way, and a bucket that others have emptied
+
+
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """A row of `dongbo.sale_campaigns`. Times are aware UTC."""
@@ -134,16 +140,26 @@ class Campaign:
         return self.state is CampaignState.SCHEDULED or (self.state is CampaignState.DRAFT and self.origin == "file")
 
     def overdue_start(self, now: datetime) -> float:
-        """Seconds for which it should have begun applying and has not; 0 if it has, or need not yet."""
+        """Seconds by which it is late to begin; while it is put on sale, by which that takes longer than it should."""
+        if self.state is CampaignState.APPLYING:
+            return self._beyond(self.started_at, now)
         if self.starts_at is None or not self.starts_by_itself:
             return 0.0
         return max((now - self.starts_at).total_seconds(), 0.0)
 
     def overdue_end(self, now: datetime) -> float:
-        """Seconds for which its prices should have been taken back and are not all."""
+        """Seconds by which it is late to end; while it is taken back, by which that takes longer than it should."""
+        if self.state is CampaignState.REVERTING:
+            return self._beyond(self.ended_at, now)
         if self.ends_at is None or not self.state.is_running:
             return 0.0
         return max((now - self.ends_at).total_seconds(), 0.0)
+
+    def _beyond(self, began_at: datetime | None, now: datetime) -> float:
+        """Seconds beyond what the limits of Shopify need at most for all variants."""
+        if began_at is None:
+            return 0.0
+        return max((now - began_at).total_seconds() - MOST_SECONDS - self.variants * MOST_SECONDS_PER_VARIANT, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

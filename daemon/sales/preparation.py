@@ -1,10 +1,11 @@
 """What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
+import structlog
 from asyncpg import ExclusionViolationError
 
 from daemon.database.pool import Connection, Database
@@ -19,10 +20,14 @@ from daemon.sales.planning import PlannedItem, period, plan, stores_collections
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 COLLECTIONS_LAST = timedelta(minutes=5)  # how old the members of a collection may be that a plan is made from
 READ_AT_ONCE = 250
+MISSING_BEGINS = "Shopify has no collection"
+MISSING = MISSING_BEGINS + " {names} any more: the products count that were in it when it was last seen."
 PLAN_ATTEMPTS = 5  # others may take the same variants at the same moment
 
 # The journal is written so long before the start: a minute or two, and what reading the prices takes while half of
@@ -54,7 +59,7 @@ class Preparation:
 
         Raises SourceRefused, RateLimited, SourceUnavailable.
         """
-        await read_collections(self.database, self.shopify, campaign, self.meter, self.wait)
+        await self._read_collections(campaign)
         read_at = self.clock()
         if campaign.state is CampaignState.SCHEDULED:
             async with self.database.acquire_for_work() as connection:
@@ -62,34 +67,59 @@ class Preparation:
             await self.read_prices({item.variant_id: item.present for item in planned})
         return await self._write(campaign, read_at)
 
+    async def _read_collections(self, campaign: Campaign) -> None:
+        store, references = stores_collections(campaign.definition)
+        await refresh_collections(self.database, self.shopify, store, references, self.meter, self.wait)
+        async with self.database.acquire_for_work() as connection:
+            missing = await collection_mirror.list_missing(connection, store, references)
+            notice = MISSING.format(names=", ".join(missing)) if missing else None
+            if (missing or (campaign.notice or "").startswith(MISSING_BEGINS)) and await campaigns.set_notice(
+                connection, campaign.id, notice
+            ):
+                log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
+
     async def read_prices(self, known: Mapping[int, Prices]) -> None:
         """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ."""
         numbers = list(known)
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
+            async with self.database.acquire_for_work() as connection:
+                asked_at = await campaigns.database_time(connection)
             found = await self.wait(self.shopify.present_prices(portion, meter=self.meter))
             moved = {number: prices for number, prices in found.items() if Prices(*prices) != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
-                    await mirror.set_prices(connection, self.store, moved)
+                    await mirror.set_prices(connection, self.store, moved, asked_at)
 
     async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
         for _ in range(PLAN_ATTEMPTS):
             try:
-                async with self.database.acquire_for_work() as connection, connection.transaction():
-                    present = await campaigns.lock(connection, campaign.id)
+                async with self.database.acquire_for_work() as connection:
+                    present = await campaigns.get(connection, campaign.id)
                     if present is None or not may_be_planned(present):
                         return Replanned(0, 0)
                     planned = await self._plan(connection, present)
-                    held = period(present.starts_at, present.ends_at, self.clock())
-                    replanned = await items.write_plan(connection, present.id, self.store, held, planned)
-                    await campaigns.set_prepared(connection, present.id, read_at, len(planned))
-                    return replanned
+                    replanned = await self._write_in(connection, present, planned, read_at)
             except ExclusionViolationError:
                 continue
+            if replanned is not None:
+                return replanned
         raise SourceUnavailable(
             f"Other campaigns took variants of {campaign.name} each time it was planned. It is planned again later."
         )
+
+    async def _write_in(
+        self, connection: Connection, planned_for: Campaign, planned: Sequence[PlannedItem], read_at: datetime
+    ) -> Replanned | None:
+        """Write a plan, unless the campaign is another one by now: that its end waits for this is kept short."""
+        async with connection.transaction():
+            present = await campaigns.lock(connection, planned_for.id)
+            if present is None or not may_be_planned(present) or not _is_same(present, planned_for):
+                return None
+            held = period(present.starts_at, present.ends_at, self.clock())
+            replanned = await items.write_plan(connection, present.id, self.store, held, planned)
+            await campaigns.set_prepared(connection, present.id, read_at, len(planned))
+            return replanned
 
     async def _plan(self, connection: Connection, campaign: Campaign) -> list[PlannedItem]:
         held = period(campaign.starts_at, campaign.ends_at, self.clock())
@@ -107,6 +137,11 @@ def may_be_planned(campaign: Campaign) -> bool:
             return False
 
 
+def _is_same(present: Campaign, planned_for: Campaign) -> bool:
+    plans = (present.definition, present.starts_at, present.ends_at)
+    return plans == (planned_for.definition, planned_for.starts_at, planned_for.ends_at)
+
+
 def is_fresh(campaign: Campaign, now: datetime) -> bool:
     """Whether the prices that were read ahead may be relied on: for a start that has not come long after that."""
     read_at, starts_at = campaign.prepared_at, campaign.starts_at
@@ -118,17 +153,6 @@ def is_fresh(campaign: Campaign, now: datetime) -> bool:
 def lead(variants: int) -> timedelta:
     """How long before its start a campaign of so many variants is prepared."""
     return LEAD + variants * LEAD_PER_VARIANT
-
-
-async def read_collections(
-    database: Database,
-    shopify: ShopifyClient,
-    campaign: Campaign,
-    meter: CallMeter,
-    wait: Call,
-) -> None:
-    """Read the collections that a campaign names, unless they were read within `COLLECTIONS_LAST`."""
-    await refresh_collections(database, shopify, *stores_collections(campaign.definition), meter, wait)
 
 
 async def refresh_collections(

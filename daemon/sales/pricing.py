@@ -34,9 +34,9 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
     if rule.floor is not None:
         price = max(price, rule.floor)
     if price <= 0:
-        return NotOnSale(f"the discount would leave {_plain(price)} of {_plain(reference)}: set a floor")
+        return NotOnSale("the discount would leave nothing of its price: set a floor")
     if price >= base.price:
-        return NotOnSale(f"it costs {_plain(base.price)} as it is, and the sale price would be {_plain(price)}")
+        return NotOnSale("it costs no more than the sale price as it is")
     return Prices(price, crossed_out if crossed_out is not None else base.price)
 
 
@@ -51,7 +51,3 @@ def _rounded(price: Decimal, rule: SaleSettings) -> Decimal:
     ending = rule.ending or Decimal(0)
     steps = ((price - ending) / rule.round_to).to_integral_value(ROUND_FLOOR)
     return steps * rule.round_to + ending
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize():,f}" if amount else "0"

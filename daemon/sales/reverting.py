@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from daemon.errors import DongboError, SourceError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
@@ -27,6 +28,7 @@ from daemon.sources.shopify.writes import PRICE_GONE_CODES
 log = structlog.get_logger()
 
 READ_AT_ONCE = 250
+FAILED_ROUNDS = 2  # without any success, after which the run goes on later
 PAUSE = 0.2  # seconds between two looks at variants that another run has in its hands
 
 OPEN = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING)
@@ -47,6 +49,8 @@ class Course:
     after: tuple[int, int] = (0, 0)  # (product, variant) in this pass
     is_first_pass: bool = True  # in which what is stuck is tried again
     has_begun: bool = False
+    error: DongboError | None = None  # why calls of this pass failed
+    failed_rounds: int = 0  # one after the other, in which no call succeeded
     waits: bool = False  # only for what another run has in its hands
 
     @property
@@ -64,21 +68,36 @@ class Reverting:
         self._shopify = shopify
         self._meter = meter
         self._courses: dict[CampaignId, Course] = {}
+        self._failed: dict[CampaignId, DongboError] = {}  # campaigns that this run leaves alone, and why
+        self._expected = job.processed
 
     async def run(self) -> None:
-        """Go on until no campaign of the store has anything to take back."""
+        """Go on until no campaign of the store has anything to take back.
+
+        A campaign that fails keeps none of the others back; its error is raised when they are done.
+        """
         while True:
-            async with self._job.database.acquire_for_work() as connection:
-                due = await campaigns.list_in_states(connection, self._store, [CampaignState.REVERTING])
-            if not due:
+            courses = await self._due()
+            if not courses:
                 await self._job.describe(total=self._job.processed)
+                for error in self._failed.values():
+                    raise error
                 return
-            for campaign in due:
-                course = self._courses.setdefault(campaign.id, Course(campaign))
-                course.campaign = campaign
-                await self._round(course)
-            if all(self._courses[campaign.id].waits for campaign in due):
+            for course in courses:
+                try:
+                    await self._round(course)
+                except SourceError as error:
+                    self._failed[course.campaign.id] = error
+            if all(course.waits for course in courses):
                 await self._job.unless_stopped(asyncio.sleep(PAUSE))
+
+    async def _due(self) -> list[Course]:
+        async with self._job.database.acquire_for_work() as connection:
+            due = await campaigns.list_in_states(connection, self._store, [CampaignState.REVERTING])
+        due = [campaign for campaign in due if campaign.id not in self._failed]
+        for campaign in due:
+            self._courses.setdefault(campaign.id, Course(campaign)).campaign = campaign
+        return [self._courses[campaign.id] for campaign in due]
 
     async def _round(self, course: Course) -> None:
         if not course.has_begun:
@@ -88,14 +107,15 @@ class Reverting:
             numbers = await items.list_to_revert(
                 connection, campaign.id, course.after, course.states, self._job.run_token, READ_AT_ONCE
             )
+            asked_at = await campaigns.database_time(connection)
         if not numbers:
             await self._end_pass(course)
             return
         found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
         seen = {number: Prices(*prices) for number, prices in found.items()}
-        looked_at, writes = await self._intend(course, numbers, seen)
+        looked_at, writes = await self._intend(course, numbers, seen, asked_at)
         if writes:
-            await self._write(campaign, writes)
+            await self._write(course, writes)
         course.after = max(((item.product_id, item.variant_id) for item in looked_at), default=course.after)
 
     async def _begin(self, course: Course) -> None:
@@ -104,14 +124,13 @@ class Reverting:
         async with self._job.page(checkpoint=None, pages=0) as page:
             await items.close_planned(page.connection, campaign.id, NOT_BEGUN)
             counts = await items.count_by_state(page.connection, campaign.id)
-        left = sum(counts.get(state, 0) for state in FIRST_PASS)
-        known = self._job.total or self._job.processed
+        self._expected += sum(counts.get(state, 0) for state in FIRST_PASS)
         names = [course.campaign.name for course in self._courses.values()]
-        await self._job.describe(total=max(known, self._job.processed) + left, campaigns=names)
+        await self._job.describe(total=max(self._expected, self._job.processed), campaigns=names)
         course.has_begun = True
 
     async def _intend(
-        self, course: Course, numbers: Sequence[int], seen: Mapping[int, Prices]
+        self, course: Course, numbers: Sequence[int], seen: Mapping[int, Prices], asked_at: datetime
     ) -> tuple[list[Item], list[Write]]:
         """Close what needs no write, and note what is about to be written."""
         campaign = course.campaign
@@ -139,13 +158,12 @@ class Reverting:
                 self._job.run_token,
                 writes,
             )
-            await mirror.set_prices(
-                connection, self._store, {number: seen[number] for number in numbers if number in seen}
-            )
+            await mirror.set_prices(connection, self._store, seen, asked_at)
             page.count(_counted(closed))
         return locked, writes
 
-    async def _write(self, campaign: Campaign, writes: Sequence[Write]) -> None:
+    async def _write(self, course: Course, writes: Sequence[Write]) -> None:
+        campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         written = await send(self._shopify, writes, self._meter)
         moves = [move for write in writes if (move := _moved(write, written)) is not None]
@@ -157,10 +175,15 @@ class Reverting:
             page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in stuck])
             page.count(_counted(moves))
         if written.error is not None:
-            raise written.error
+            course.error = written.error
+            course.failed_rounds = 0 if written.applied else course.failed_rounds + 1
+            if course.failed_rounds >= FAILED_ROUNDS:
+                raise written.error
 
     async def _end_pass(self, course: Course) -> None:
         campaign, course.after, course.is_first_pass = course.campaign, (0, 0), False
+        if course.error is not None:  # all others were served; those whose call failed are the next run's
+            raise course.error
         async with self._job.database.acquire_for_work() as connection:
             counts = await items.count_by_state(connection, campaign.id)
         if any(counts.get(state) for state in OPEN):
@@ -178,17 +201,24 @@ class Reverting:
         while True:
             async with self._job.database.acquire_for_work() as connection:
                 numbers = await items.list_unverified(connection, campaign.id, READ_AT_ONCE)
+                asked_at = await campaigns.database_time(connection)
             if not numbers:
                 return came_back == 0
             found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
             seen = {number: Prices(*prices) for number, prices in found.items()}
             async with self._job.page(checkpoint=None, pages=0) as page:
+                await items.lock_prices(page.connection, self._store)
                 locked = await items.lock_some(page.connection, campaign.id, numbers)
+                others = await items.list_held(page.connection, self._store, numbers)
+                locked = [item for item in locked if item.state is ItemState.REVERTED]
                 back = [item for item in locked if _is_back(item, seen.get(item.variant_id))]
                 await items.reopen(page.connection, campaign.id, [item.variant_id for item in back])
-                notes = {item.variant_id: _proof(item, seen.get(item.variant_id)) for item in locked}
+                notes = {
+                    item.variant_id: None if item.variant_id in others else _proof(item, seen.get(item.variant_id))
+                    for item in locked
+                }
                 await items.verify(page.connection, campaign.id, notes)
-                await mirror.set_prices(page.connection, self._store, seen)
+                await mirror.set_prices(page.connection, self._store, seen, asked_at)
             came_back += len(back)
 
     async def _finish(self, campaign: Campaign) -> None:
@@ -196,7 +226,11 @@ class Reverting:
         async with self._job.page(checkpoint=None, pages=0) as page:
             # Decided now, not before: a person may have decided something at this very moment.
             present = await campaigns.lock(page.connection, campaign.id)
+            await items.close_planned(page.connection, campaign.id, NOT_BEGUN)
             counts = await items.count_by_state(page.connection, campaign.id)
+            if any(counts.get(state) for state in OPEN):
+                return
+            await items.release(page.connection, campaign.id)
             to, notice = _outcome(present or campaign, counts)
             if to is not CampaignState.NEEDS_ATTENTION or not await items.has_decided(page.connection, campaign.id):
                 moved = await campaigns.move(

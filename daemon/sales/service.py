@@ -233,6 +233,8 @@ class Sales:
         present = await self._locked(connection, campaign)
         if present.state is not CampaignState.DRAFT:
             return present, None
+        if present.ends_at is not None and present.ends_at <= now:
+            raise InvalidSale(f"It would have ended at {self._shown(present.ends_at)}, which has passed: set it later.")
         await self._require_full_pull(connection, present.store)
         held = period(present.starts_at, present.ends_at, now)
         planned = await plan(connection, present.definition, present.id, held)
@@ -282,8 +284,10 @@ class Sales:
         """End a campaign that has not begun, in the caller's transaction."""
         waiting = [CampaignState.DRAFT, CampaignState.SCHEDULED]
         moved = await campaigns.move(connection, campaign.id, waiting, to, self.clock(), notice=notice)
+        if moved is None:  # it has begun at this very moment
+            return await self._locked(connection, campaign)
         await items.close_planned(connection, campaign.id, notice)
-        return moved or campaign
+        return moved
 
     async def submit(self, store: StoreName, job_type: JobType) -> Submission:
         """Ask for a job of the sales of a store."""

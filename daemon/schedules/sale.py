@@ -7,6 +7,7 @@ what fell into a stop, an outage or a jump of the clock is made up by the next s
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -85,6 +86,7 @@ class SaleClock:
         self._timetable = _NextEdges()
         self._told = _Told()
         self._wake = asyncio.Event()
+        self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._runner: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -111,24 +113,52 @@ class SaleClock:
     def look(self) -> None:
         """Look at the campaigns now: one has been made or changed."""
         self._wake.set()
+        self._news.set()
 
     async def sweep(self) -> None:
         """Do what is due of all campaigns, and set the timer to what comes next. Raises what the database raises."""
         async with self._lock, asyncio.timeout(SWEEP_TIMEOUT):
             now, stores = self._clock(), list(self._stores())
+            self._looks_again = False
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
             for campaign in present:
                 await self._advance(campaign, now)
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
-            self._looks_again = False
             for store in stores:
                 await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
             self._tell_late(present)
             self._set_timer(present, now)
 
+    async def plan_drafts(self) -> None:
+        """Try to plan the campaigns of the file that are not planned yet. Asking Shopify may take its time."""
+        async with self._database.acquire() as connection:
+            present = await campaigns.list_open(connection, list(self._stores()))
+        for campaign in present:
+            if campaign.state is CampaignState.DRAFT and campaign.origin == "file":
+                await self._plan(campaign)
+                self._wake.set()
+
     async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep_for_ever(), name="sale-sweeps")
+            tasks.create_task(self._plan_for_ever(), name="sale-plans")
+
+    async def _plan_for_ever(self) -> None:
+        """Beside the sweeps: a start must not wait for a plan."""
+        while True:
+            self._news.clear()
+            try:
+                await self.plan_drafts()
+            except Exception as error:  # whatever it is, the next look must come
+                reason = str(error) or type(error).__name__
+                log.warning("sale_planning_failed", error=reason, exc_info=not is_connection_error(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_interval):
+                    await self._news.wait()
+
+    async def _sweep_for_ever(self) -> None:
         while True:
             self._wake.clear()
             try:
@@ -157,22 +187,28 @@ class SaleClock:
                 await self._fire(campaign, now, is_start=True)
             elif is_to_end(campaign, now):
                 await self._fire(campaign, now, is_start=False)
-            elif campaign.state is CampaignState.DRAFT and campaign.origin == "file":
-                await self._plan(campaign)
-        except JobError as error:
-            log.error("sale_refused", sale=campaign.name, store=campaign.store, error=str(error))
+        except Exception as error:  # the others must start and end whatever becomes of this one
+            if is_connection_error(error):
+                raise
+            is_bug = not isinstance(error, DongboError)
+            log.error("sale_failed", sale=campaign.name, store=campaign.store, error=str(error), exc_info=is_bug)
+            self._looks_again = True
 
     async def _fire(self, campaign: Campaign, now: datetime, *, is_start: bool) -> None:
         """One start or end, whatever number of daemons tries: the state moves once, together with the job."""
         async with self._database.acquire() as connection, connection.transaction():
+            present = await campaigns.lock(connection, campaign.id)
+            is_due = is_to_begin if is_start else is_to_end
+            if present is None or not is_due(present, now):  # it has been moved, or moved elsewhere, meanwhile
+                return
             begin = self._sales.begin_in if is_start else self._sales.begin_end_in
-            moved, submission = await begin(connection, campaign, now, "started" if is_start else "ended")
+            moved, submission = await begin(connection, present, now, "started" if is_start else "ended")
         self._sales.announce(submission)
         if submission is not None:
             planned = campaign.starts_at if is_start else campaign.ends_at
             late = (now - planned).total_seconds() if planned else 0.0
-            event = "sale_started" if is_start else "sale_ended"
-            log.info(event, sale=moved.name, store=moved.store, late_seconds=round(late, 3))
+            event, level = "sale_started" if is_start else "sale_ended", "warning" if late > LATE else "info"
+            getattr(log, level)(event, sale=moved.name, store=moved.store, late_seconds=round(late, 3))
 
     async def _plan(self, campaign: Campaign) -> None:
         """Try to plan a campaign of the file; why that does not work is shown with it."""
@@ -241,6 +277,8 @@ class SaleClock:
                 self._timer.set(TIMER_NAME, self._timetable)
             else:
                 self._timer.remove(TIMER_NAME)
+        if times and times[0] <= self._clock():  # it has come meanwhile
+            self._wake.set()
 
 
 async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> bool:

@@ -222,14 +222,22 @@ class TestOverdue:
         assert of(state).overdue_start(START + timedelta(seconds=2.5)) == 2.5
         assert of(state, starts_at=None).overdue_start(END) == 0
 
-    @pytest.mark.parametrize("state", sorted(set(CampaignState) - set(WAITING)))
+    @pytest.mark.parametrize("state", sorted(set(CampaignState) - {*WAITING, CampaignState.APPLYING}))
     def test_start_that_was_made(self, state: CampaignState) -> None:
         """A campaign that has begun is not late any more."""
         assert of(state).overdue_start(START + timedelta(hours=1)) == 0
 
-    @pytest.mark.parametrize("state", sorted(RUNNING))
+    def test_work_that_takes_longer_than_the_limits_need(self) -> None:
+        """Putting on sale and taking back are late only beyond what Shopify's limits need for so many variants."""
+        applying = of(CampaignState.APPLYING, started_at=START, variants=100)
+        reverting = of(CampaignState.REVERTING, ended_at=END, variants=100)
+        for seconds, late in ((0, 0), (26, 0), (36, 10)):
+            assert applying.overdue_start(START + timedelta(seconds=seconds)) == late
+            assert reverting.overdue_end(END + timedelta(seconds=seconds)) == late
+
+    @pytest.mark.parametrize("state", sorted({CampaignState.APPLYING, CampaignState.ACTIVE}))
     def test_end(self, state: CampaignState) -> None:
-        """Seconds since the end of a campaign whose prices are still in the shop, be they on their way back."""
+        """Seconds since the end of a campaign that has not begun to go back."""
         assert of(state).overdue_end(END - SECOND) == 0
         assert of(state).overdue_end(END) == 0
         assert of(state).overdue_end(END + timedelta(minutes=1)) == 60

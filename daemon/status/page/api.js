@@ -6,7 +6,18 @@ const KEY = "dongbo-token";
 export class Unauthorized extends Error {}
 
 /** The daemon refused; the message is its own. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What an error says to a person. */
+export const explanation = (error) => {
+  if (error.name === "TypeError") return "The daemon can't be reached.";
+  return error.name === "TimeoutError" ? "The daemon did not answer in time." : error.message;
+};
 
 export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
@@ -28,7 +39,7 @@ export async function request(path, { method = "GET", body, headers = {}, signal
     credentials: "omit",
   });
   if (response.status === 401) throw new Unauthorized(await detail(response));
-  if (!response.ok) throw new Refused(await detail(response));
+  if (!response.ok) throw new Refused(await detail(response), response.status);
   return response;
 }
 
@@ -36,6 +47,17 @@ export const getJson = async (path) => (await request(path, { signal: AbortSigna
 
 export const post = async (path, body) =>
   (await request(path, { method: "POST", body, signal: AbortSignal.timeout(30_000) })).json();
+
+/** Saves an answer as a file: a link can't send the token. */
+export async function download(path, name) {
+  const response = await request(path, { signal: AbortSignal.timeout(120_000) });
+  const address = URL.createObjectURL(await response.blob());
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
 
 const asBytes = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 

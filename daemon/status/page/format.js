@@ -13,6 +13,7 @@ export function useClock(zoneName, daemonNow) {
 export const now = () => Date.now() + clockSkew;
 
 const integers = new Intl.NumberFormat("en");
+const amounts = new Intl.NumberFormat("en", { maximumFractionDigits: 4 });
 const formats = new Map();
 
 function format(options) {
@@ -27,6 +28,9 @@ const DAY = { year: "numeric", month: "2-digit", day: "2-digit" };
 const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 export const number = (value) => integers.format(value);
+
+/** Money, which comes as decimal text: "90000.0000" → "90,000". */
+export const amount = (value) => amounts.format(value);
 
 /** "14:03:22" today, "21 Nov 14:03" on other days. */
 export function time(iso) {

@@ -1,24 +1,31 @@
 // The job page: a stream of jobs, and the daemon's status every few seconds.
 
-import { forgetToken, getJson, hasToken, keepToken, Unauthorized } from "./api.js";
+import { explanation, forgetToken, getJson, hasToken, keepToken, Unauthorized } from "./api.js";
 import { byId, setAttribute, setHidden, setText } from "./dom.js";
 import { Explainer } from "./explain.js";
 import { relative, useClock, zoneName } from "./format.js";
 import { JobTable } from "./jobs.js";
+import { SaleTable } from "./sales.js";
 import { ScheduleTable } from "./schedules.js";
 import { JobStream } from "./stream.js";
 
 const REFRESH = 10_000; // milliseconds between two looks at the status
+const REFRESH_SALES = 15_000; // their jobs tell of most changes at once
 const SOON = 800; // after something has happened that the status tells of
 
 const schedules = new ScheduleTable(act, refresh);
 const jobs = new JobTable(act, emptyText);
 const explainer = new Explainer(act);
+const sales = new SaleTable(askForToken);
 const stream = new JobStream({
-  onSnapshot: (all) => jobs.replaceAll(all),
+  onSnapshot: (all) => {
+    jobs.replaceAll(all);
+    sales.refreshSoon();
+  },
   onJob: (job) => {
     const isNew = !jobs.rows.has(job.id);
     jobs.put(job);
+    sales.follow(job);
     if (isNew || job.completed_at !== null) refreshSoon();
   },
   onState: (text, tone) => showBadge("live", text, tone),
@@ -36,7 +43,7 @@ async function act(work) {
     setHidden(byId("notice"), true);
   } catch (error) {
     if (error instanceof Unauthorized) askForToken(error.message);
-    else notify(error.name === "TypeError" ? "The daemon can't be reached." : error.message);
+    else notify(explanation(error));
   }
 }
 
@@ -63,6 +70,7 @@ async function load() {
     setHidden(byId("api-link"), hasToken()); // a link can't send the token
     schedules.show(status.schedules, status.timezone);
     explainer.show(status.stores);
+    sales.showStores(status.stores);
     tick();
   } catch (error) {
     if (error instanceof Unauthorized) askForToken(error.message);
@@ -98,6 +106,7 @@ function emptyText() {
 function tick() {
   jobs.tick();
   schedules.tick();
+  sales.tick();
   if (schedules.hasPassed()) refreshSoon();
 }
 
@@ -123,19 +132,29 @@ byId("login").addEventListener("submit", async (event) => {
   if (asking) return;
   setHidden(byId("login"), true);
   setHidden(byId("content"), false);
-  stream.start();
+  start();
 });
 
 byId("notice-close").addEventListener("click", () => setHidden(byId("notice"), true));
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) refresh();
+  if (document.hidden) return;
+  refresh();
+  if (!asking) sales.refresh();
 });
 setInterval(() => {
   if (!document.hidden) refresh();
 }, REFRESH);
 setInterval(() => {
+  if (!document.hidden && !asking) sales.refresh();
+}, REFRESH_SALES);
+setInterval(() => {
   if (!document.hidden && !asking) tick();
 }, 1_000);
 
 await refresh();
-if (!asking) stream.start();
+if (!asking) start();
+
+function start() {
+  stream.start();
+  sales.refresh();
+}
