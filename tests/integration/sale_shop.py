@@ -80,6 +80,7 @@ class SaleShop:
                 if present.state in states:
                     return present
                 if sweep:
+                    await self.clock.plan_drafts()
                     await self.clock.sweep()
                 for job_type in (JobType.PREPARE_SALE, JobType.APPLY_SALE, JobType.REVERT_SALE):
                     for job in await self.workshop.parts.jobs.list_jobs(job_type=job_type, limit=1):
