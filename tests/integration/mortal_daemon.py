@@ -13,6 +13,8 @@ from tests.shop_memory import product_sync
 
 T = TypeVar("T")
 
+STOP_ATTEMPTS = 20  # a second apart
+
 
 class MachineDied(Exception):
     """The daemon was cut off while something was asked of it."""
@@ -52,8 +54,14 @@ class Machine:
         """Wait until it is gone."""
         self.die()
         if self._task is not None:
-            async with asyncio.timeout(20):
-                await asyncio.gather(self._task, return_exceptions=True)
+            # More than once: cancelled in its loop, PgQueuer still waits for its runs, and these for calls under way.
+            for _ in range(STOP_ATTEMPTS):
+                done, _pending = await asyncio.wait({self._task}, timeout=1.0)
+                if done:
+                    break
+                self._task.cancel()
+            else:
+                raise TimeoutError("the machine does not stop")
             self._task = None
 
     async def alive(self) -> Parts:
