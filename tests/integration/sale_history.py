@@ -580,7 +580,7 @@ class World:
         self.file.clear()
         await self.reload(0)
         await self.settle()
-        for round_ in range(12):
+        for round_ in range(80):
             for campaign in await self.campaigns():
                 match campaign.state:
                     case CampaignState.DRAFT:
