@@ -71,6 +71,10 @@ async def test_no_definition_makes_the_endpoint_fail(endpoint: Any) -> None:
         "INSERT INTO dongbo.shopify_variants (store, id, product_id, sku, sku_key, title, price, document, digest) "
         "SELECT 'main', n, 5, 'AO-' || n, 'ao-' || n, 'Đỏ', n * 1000, '{}', '' FROM generate_series(1, 20) AS n"
     )
+    await endpoint.execute(
+        "INSERT INTO dongbo.watermarks (store, stream, complete_to, full_pull_at) "
+        "VALUES ('main', 'shopify_products', now(), now())"
+    )
 
     async def ask(path: str, body: bytes) -> None:
         async with endpoint.client.post(path, data=body, headers=JSON) as response:
