@@ -136,9 +136,15 @@ class SaleClock:
         async with self._database.acquire() as connection:
             present = await campaigns.list_open(connection, list(self._stores()))
         for campaign in present:
-            if campaign.state is CampaignState.DRAFT and campaign.origin == "file":
+            if campaign.state is not CampaignState.DRAFT or campaign.origin != "file":
+                continue
+            try:
                 await self._plan(campaign)
-                self._wake.set()
+            except Exception as error:  # the other drafts must be planned whatever becomes of this one
+                if is_connection_error(error):
+                    raise
+                log.exception("sale_not_planned", sale=campaign.name, store=campaign.store)
+            self._wake.set()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
