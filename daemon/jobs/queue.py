@@ -6,6 +6,7 @@ the place back.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ POLL_INTERVAL = timedelta(seconds=4)
 # While jobs wait for a busy lane. A lane that gets free is announced, so this is only for what slips through.
 BUSY_POLL_INTERVAL = timedelta(seconds=1)
 SWEEP_INTERVAL = 5.0  # seconds
+RETRY_DELAYS = (0.05, 0.2, 0.5)  # seconds between attempts at a statement whose connection broke
 RECONNECT_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
 LOCK_SPACE = 0x646F6E67  # "dong": the first key of our advisory locks
 
@@ -170,10 +172,21 @@ class QueueDriver:
             raise
 
     async def execute(self, query: str, *args: object) -> str:
-        """Run a statement on any connection of the pool."""
-        async with self._database.acquire() as connection:
-            tag: str = await connection.execute(query, *args)
-            return tag
+        """Run a statement on any connection of the pool, again over another one where that breaks.
+
+        PgQueuer tries only once to put a job back, and deletes its place when that fails. All statements that come here
+        may run twice.
+        """
+        for delay in (*RETRY_DELAYS, None):
+            try:
+                async with self._database.acquire() as connection:
+                    tag: str = await connection.execute(query, *args)
+                    return tag
+            except Exception as error:
+                if delay is None or not is_connection_error(error):
+                    raise
+                await asyncio.sleep(delay)
+        raise AssertionError("unreachable")
 
     async def notify(self, channel: str, payload: str) -> None:
         """Send a notification, once there is a listener to hear it.
@@ -381,6 +394,18 @@ async def _restore_places(connection: Connection, urgent: Sequence[JobId]) -> li
 
 def _payload(job_id: JobId) -> bytes:
     return str(job_id).encode()
+
+
+def _soften(record: logging.LogRecord) -> bool:
+    """An outage of the database is no fault of the program: PgQueuer's log entry of it becomes a warning."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and is_connection_error(error):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
+    return True
+
+
+logging.getLogger("pgqueuer").addFilter(_soften)
 
 
 def _is_listener_failure(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """The queue: one worker a job, lost places restored, names that say whose jobs are orphans."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,12 +10,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, RunToken, StoreName, WorkerName
 from daemon.jobs import store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
-from daemon.jobs.queue import JobQueue, Lane, Requeue, claim_worker_name
+from daemon.jobs.queue import RETRY_DELAYS, JobQueue, Lane, QueueDriver, Requeue, claim_worker_name
 from daemon.jobs.service import Admission, Jobs
 
 LANE = Lane("main/test")
@@ -180,6 +181,45 @@ async def test_queue_goes_on_after_its_connection_was_killed(database: Database,
             assert recorder.given[0][0] == job.id
     finally:
         await connection.close()
+
+
+class Fragile(Database):
+    """Lends connections that are broken, as many as it is told."""
+
+    def __init__(self, database: Database, broken: int) -> None:
+        super().__init__(database.pool, "test", 16)
+        self.broken = broken
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Lend a connection."""
+        async with super().acquire() as connection:
+            if self.broken:
+                self.broken -= 1
+                connection.terminate()
+            yield connection
+
+
+async def test_statement_of_the_queue_is_tried_again_over_another_connection(database: Database) -> None:
+    """A place in the queue is not lost to a connection that broke; an outage that lasts is an error."""
+    async with database.acquire() as listener:
+        driver = QueueDriver(Fragile(database, broken=len(RETRY_DELAYS)), listener)
+        assert await driver.execute("SELECT 1") == "SELECT 1"
+        driver = QueueDriver(Fragile(database, broken=len(RETRY_DELAYS) + 1), listener)
+        with pytest.raises(asyncpg.InterfaceError):
+            await driver.execute("SELECT 1")
+
+
+def test_lost_connection_is_a_warning_of_the_queue(caplog: pytest.LogCaptureFixture) -> None:
+    """PgQueuer reports an outage of the database without a stack trace, and everything else with one."""
+    logger = logging.getLogger("pgqueuer")
+    for error in (asyncpg.ConnectionDoesNotExistError("connection was closed"), ValueError("a fault")):
+        logger.error("Exception while processing %s/%s", "lane", 1, exc_info=error)
+    outage, fault = caplog.records
+    assert (outage.levelname, outage.exc_info) == ("WARNING", None)
+    assert outage.getMessage() == "Exception while processing lane/1: connection was closed"
+    assert fault.levelname == "ERROR"
+    assert fault.exc_info
 
 
 async def test_failing_statement_of_the_queue_does_not_stall_the_others(
