@@ -21,10 +21,16 @@ from daemon.database.pool import Database, open_database
 from daemon.jobs import queue
 
 T = TypeVar("T")
+MOST_WORKERS = 4  # each has a PostgreSQL of its own
 
 # A shell starts its background processes with SIGINT ignored, and whatever these start ignores it, too: the processes
 # that the tests interrupt shall not, however the tests were started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: many tests wait, for a daemon, a rate limit, a server."""
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 class TestServer:
@@ -32,9 +38,10 @@ class TestServer:
 
     __test__ = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dsn: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, dsn: str, creation: str = "") -> None:
         self._loop = loop
         self._dsn = dsn
+        self._creation = creation
         self._numbers = count(1)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -57,7 +64,7 @@ class TestServer:
     def new_database(self, template: str = "template0") -> Iterator[str]:
         """A database of its own name; yields the name."""
         name = f"dongbo_test_{os.getpid()}_{next(self._numbers)}"
-        self.run(self.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'"))
+        self.run(self.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' {self._creation}"))
         try:
             yield name
         finally:
@@ -104,7 +111,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestSe
             yield TestServer(loop, external)
         else:
             with _embedded(loop, tmp_path_factory.mktemp("server")) as dsn:
-                yield TestServer(loop, dsn)
+                # Copying files beats writing them to the log where nothing is synced to the disk.
+                yield TestServer(loop, dsn, "STRATEGY FILE_COPY")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import aiohttp
 
 from daemon.cli.findings import Finding, failed, ok, warning
 from daemon.config import NhanhSettings, ResolvedSecrets, Settings, ShopifySettings, StoreSecrets, StoreSettings
-from daemon.errors import SourceError, SourceRefused
+from daemon.errors import RateLimited, SourceError, SourceRefused
 from daemon.jobs.model import JobType
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
@@ -19,6 +19,8 @@ from daemon.sources.shopify.client import ShopifyClient
 
 EXPIRES_SOON = 30  # days
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
+# Points are back in a second; the daemon whose store this is may use them up at the same time.
+SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
 # Shopify documentation, "Access scopes": what the operations of each job touch.
 NEEDED_SCOPES = {
     JobType.PULL_SHOPIFY_PRODUCTS: ("read_products", "read_inventory"),
@@ -150,7 +152,7 @@ async def _check_shopify(
         access_token=_reveal(secrets.shopify_access_token) or "",
         base_url=settings.base_url,
         limits=LimiterRegistry(),
-        backoff=BACKOFF,
+        backoff=SHOPIFY_BACKOFF,
     )
     try:
         granted = await client.granted_scopes()
@@ -206,6 +208,8 @@ def _named(places: Mapping[int, str | None]) -> str:
 def _unreachable(subject: str, error: SourceError) -> Finding:
     if isinstance(error, SourceRefused):
         return failed(subject, str(error))
+    if isinstance(error, RateLimited):
+        return warning(subject, str(error), "it answers, and others use up its limits: try again when less is going on")
     return failed(subject, str(error), "look whether the internet connection and base_url are right, and try again")
 
 

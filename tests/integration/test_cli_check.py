@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from daemon.cli import app
+from daemon.cli import app, credentials
 from daemon.cli.credentials import check_stores
 from daemon.cli.exits import run_guarded
 from daemon.cli.findings import Finding, Level
 from daemon.config import load_settings, resolve_secrets
+from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sandbox.shopify.access import ALL_SCOPES, READ_SCOPES
+from daemon.sources.http import Backoff
 
 TOKENS = {"N": "sandbox-nhanh-access-token", "K": "sandbox-nhanh-secret-key", "S": "shpat_sandbox"}
 
@@ -250,3 +252,19 @@ def test_a_wrong_token_is_a_failure_for_every_job(tmp_path: Path) -> None:
     findings = check_on_sandbox(tmp_path / "a.toml", change)
     assert {finding.level for finding in findings} == {Level.FAILED}
     assert not any(token in details(findings, Level.FAILED) for token in TOKENS.values())
+
+
+@pytest.mark.parametrize(("attempts", "level"), [(3, Level.OK), (1, Level.WARNING)])
+def test_limits_that_others_use_up_are_no_failure(
+    tmp_path: Path, attempts: int, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon itself may be busy with the same store: its points are waited for, for a while."""
+
+    def change(sandbox: Sandbox) -> None:
+        sandbox.faults.next(Fault.RATE_LIMITED, path="graphql.json")
+
+    assert credentials.SHOPIFY_BACKOFF.rate_limited_attempts > 3
+    monkeypatch.setattr(credentials, "SHOPIFY_BACKOFF", Backoff(attempts=1, rate_limited_attempts=attempts))
+    findings = check_on_sandbox(tmp_path / "a.toml", change)
+    assert {finding.level for finding in findings if "shopify" in finding.subject} == {level}
+    assert details(findings, Level.FAILED) == ""
