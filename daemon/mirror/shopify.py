@@ -106,6 +106,11 @@ WHERE variant.store = $1 AND variant.id = known.id
 """
 
 
+LIST_VERSIONS = """
+SELECT id, source_updated_at FROM dongbo.shopify_products WHERE store = $1 AND id = ANY ($2)
+"""
+
+
 async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]], asked: Asked | None = None
 ) -> Counters:
@@ -146,6 +151,14 @@ async def upsert_products(
         updated=len(updated),
         skipped=len(rows) - len(outcome.created) - len(updated),
     )
+
+
+async def list_versions(
+    connection: Connection, store: StoreName, product_ids: Sequence[int]
+) -> dict[int, datetime | None]:
+    """When Shopify had last changed each of these products, as of the last pull that has stored it."""
+    rows = await connection.fetch(LIST_VERSIONS, store, product_ids)
+    return {row["id"]: row["source_updated_at"] for row in rows}
 
 
 async def set_prices(

@@ -118,15 +118,23 @@ class Applying:
         if not products:
             await self._end_pass(course)
             return
-        if not (campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))):
-            # Nobody has asked Shopify ahead of the start.
-            async with self._job.database.acquire_for_work() as connection:
-                known = await items.list_planned(connection, campaign.id, products)
-            await self._preparation.read_prices(known)
+        await self._look(campaign, products)
         writes = await self._intend(course, products)
         if writes:
             await self._write(course, writes)
         course.after = products[-1]
+
+    async def _look(self, campaign: Campaign, products: Sequence[int]) -> None:
+        """See to it that the mirror has the present prices: Shopify has no compare-and-set for them.
+
+        Where they were read ahead of the start, only those of products that have changed since then are read again.
+        """
+        if campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC)):
+            products = await self._preparation.list_changed(products)
+        if products:
+            async with self._job.database.acquire_for_work() as connection:
+                known = await items.list_planned(connection, campaign.id, products)
+            await self._preparation.read_prices(known)
 
     async def _begin(self, course: Course) -> None:
         """Settle what an earlier run left open, and catch up on preparing."""

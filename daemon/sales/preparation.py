@@ -91,6 +91,17 @@ class Preparation:
                 async with self.database.acquire_for_work() as connection:
                     await mirror.set_prices(connection, self.store, moved, asked_at)
 
+    async def list_changed(self, product_ids: Sequence[int]) -> list[int]:
+        """Which of these products Shopify has changed since the mirror was told of them, for a point each.
+
+        All others cost what the mirror says. Of two changes within a second, Shopify's unit, the later may be missed
+        where the pull came between them.
+        """
+        async with self.database.acquire_for_work() as connection:
+            known = await mirror.list_versions(connection, self.store, product_ids)
+        found = await self.wait(self.shopify.product_versions(product_ids, meter=self.meter))
+        return [number for number in product_ids if number in found and found[number] != known.get(number)]
+
     async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
         for _ in range(PLAN_ATTEMPTS):
             try:

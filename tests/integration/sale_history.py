@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ from tests.integration.synced_shop import MAP_BY_SKU
 
 T = TypeVar("T")
 
-CALLS = ("set_prices", "present_prices", "variant_prices", "collection_products")
+CALLS = ("set_prices", "present_prices", "product_versions", "variant_prices", "collection_products")
 SALE_JOBS = (JobType.PREPARE_SALE, JobType.APPLY_SALE, JobType.REVERT_SALE)
 PATIENCE = 60.0  # seconds for all jobs together to come to an end
 HOST: ContextVar[str] = ContextVar("HOST", default="first")
@@ -148,6 +148,7 @@ class World:
         self.strangers = 0
         self.names = 0
         self.quiet_since = self.clock.now()  # the time of the first of those looks at the clock that found nothing
+        self._shopify_time = datetime.min.replace(tzinfo=UTC)
         self._stack = AsyncExitStack()
         self.machines: list[Machine] = []
         self.sandbox: Sandbox
@@ -158,6 +159,7 @@ class World:
         settings.faults.slow_seconds = 0.05
         self.sandbox = await self._stack.enter_async_context(in_own_task(running_sandbox(settings)))
         self.shopify = self.sandbox.shopify
+        self.shopify._now = self._tick
         self.database = await self._stack.enter_async_context(asyncpg.create_pool(self.database_url, min_size=1))
         await self.database.execute(WATCH)
         self._listen()
@@ -179,6 +181,19 @@ class World:
     async def close(self) -> None:
         """Stop it all."""
         await self._stack.aclose()
+
+    def versions_seen(self, versions: Mapping[int, datetime]) -> None:
+        """A campaign that starts is told which products have changed: with that, it can know all their prices."""
+        for variant in self.shopify.variants.values():
+            product = self.shopify.products[variant.product_id]
+            if versions.get(product.id) == product.updated_at:
+                price = (variant.price, variant.compare_at_price)
+                self.events.append(Look(datetime.now(UTC), variant.id, price, Actor.APPLY))
+
+    def _tick(self) -> datetime:
+        """Shopify's time, in whole seconds as it tells them, each only once: how changes are told apart."""
+        self._shopify_time = max(self._shopify_time + timedelta(seconds=1), datetime.now(UTC).replace(microsecond=0))
+        return self._shopify_time
 
     def _listen(self) -> None:
         for variant in self.shopify.variants.values():
@@ -701,8 +716,10 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)
         if name == "present_prices":
-            actor = Actor.REVERT if job_type == Actor.REVERT.value else Actor.APPLY
+            actor = Actor(job_type) if job_type in SALE_JOBS else Actor.PREPARE
             world.events += [Look(datetime.now(UTC), number, price, actor) for number, price in answer.items()]
+        if name == "product_versions":
+            world.versions_seen(answer)
         if name == "collection_products":
             world.members[arguments[0]] = tuple(answer.product_ids) if answer else ()
         await world.passing(name, is_after=True, machine=machine, call=passing)

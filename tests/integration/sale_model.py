@@ -70,6 +70,7 @@ class Actor(Enum):
     """Who has set a price at Shopify."""
 
     PERSON = "a person"
+    PREPARE = "PREPARE_SALE"
     APPLY = "APPLY_SALE"
     REVERT = "REVERT_SALE"
     SYNC = "SYNC_PRODUCTS"
@@ -88,7 +89,7 @@ class PriceSet:
 
 @dataclass(frozen=True)
 class Look:
-    """A sale job was told a variant's price."""
+    """A sale job was told a variant's price, or that it has not changed."""
 
     at: datetime
     variant_id: int
@@ -207,6 +208,7 @@ class Verdict:
             (None, price)
         ]  # what it cost without any sale, and since when
         self.looked_at: datetime | None = None
+        self.looked_for_start_at: datetime | None = None  # by those who put it on sale
         self.known_since: dict[UUID, datetime | None] = {}
         self.hold: Hold | None = None
         self.is_deleted = False
@@ -225,6 +227,8 @@ class Verdict:
             case Look():
                 if event.price == self.price:
                     self.looked_at = event.at
+                    if event.actor is Actor.APPLY:
+                        self.looked_for_start_at = event.at
             case Prepared(campaign_id=campaign_id):
                 self.known_since[campaign_id] = self.looked_at
             case Deleted():
@@ -314,7 +318,9 @@ class Verdict:
         if claim.old_state == "REVERTED":  # a late call has brought the sale price back
             self._require(self.price == sale and sale in self.late, "it was taken up again without a reason")
             return
-        since = self.known_since.get(claim.campaign_id)
+        # A late call may have hidden what the last look ahead has not seen.
+        is_written = claim.state == "APPLYING"
+        since = self.looked_for_start_at if is_written else self.known_since.get(claim.campaign_id)
         allowed = self._since(since) | self.truth
         self._require(base in allowed, f"the discount was taken from {_shown(base)}, not from {_all(allowed)}")
         expected = {discounted(rule, base) for rule in self._rules[claim.campaign_id]}

@@ -205,6 +205,7 @@ DATA: dict[str, Any] = {
         }
     },
     "PresentPrices": {"nodes": [VARIANT]},
+    "ProductVersions": {"nodes": [{"id": "gid://shopify/Product/1", "updatedAt": "2024-01-01T00:00:00Z"}]},
     "VariantPrices": {"nodes": [VARIANT | {"product": {"id": "gid://shopify/Product/1"}}]},
     "Locations": {"locations": LAST},
     "SetStock": {"inventorySetQuantities": {"userErrors": []}},
@@ -238,6 +239,7 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.stock_levels([3], meter=meter),
         lambda: shopify.variant_prices([2], meter=meter),
         lambda: shopify.present_prices([2], meter=meter),
+        lambda: shopify.product_versions([1], meter=meter),
         lambda: shopify.collection_products("sale", meter=meter),
         lambda: shopify.collection_products("6", meter=meter),
         lambda: shopify.set_stock(stock, key=uuid4(), reference="gid://dongbo/Job/1", meter=meter),

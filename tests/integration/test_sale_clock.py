@@ -225,9 +225,9 @@ async def test_a_campaign_that_was_missed_as_a_whole_fails_loudly_and_touches_no
     await shop.until(await shop.create("another"), CampaignState.ACTIVE)
 
 
-async def test_at_the_start_of_a_prepared_campaign_only_the_writes_remain(shop: SaleShop) -> None:
-    """Prices are read ahead, also those that have changed since the last pull; the start itself reads nothing."""
-    changed = shop.variants[0].id
+async def test_at_the_start_of_a_prepared_campaign_only_what_has_changed_is_read_again(shop: SaleShop) -> None:
+    """Prices are read ahead, also those that have changed since the last pull; what changes after that is seen, too."""
+    changed, changed_later = shop.variants[0].id, shop.variants[-1].id
     shop.shopify.change_price(changed, Decimal(950_000), None)  # which the mirror does not know
     before = shop.prices()
     async with clock_of(shop) as clock:
@@ -241,13 +241,19 @@ async def test_at_the_start_of_a_prepared_campaign_only_the_writes_remain(shop: 
         await until(is_prepared, "it should be prepared")
         assert shop.shopify.writes == []
         assert (await shop.items(campaign))[changed].base == Prices(Decimal(950_000), None)
+        shop.shopify.change_price(changed_later, Decimal(850_000), None)
+        before = shop.prices()
         calls = shop.shopify.requests.calls
         await shift(shop, campaign, starts_at=timedelta(seconds=0.2))
         clock.look()
         active = await reached(shop, campaign, CampaignState.ACTIVE)
-    asked = [request.operation for request in list(shop.shopify.requests.last)[calls - shop.shopify.requests.calls :]]
-    assert set(asked) == {"SetPrices"}
+    asked = list(shop.shopify.requests.last)[calls - shop.shopify.requests.calls :]
+    assert {request.operation for request in asked} == {"ProductVersions", "PresentPrices", "SetPrices"}
+    points = sum(request.actual_cost or 0 for request in asked if request.operation == "PresentPrices")
+    touched = {variant.product_id for variant in shop.variants if variant.id in (changed, changed_later)}
+    assert points == sum(variant.product_id in touched for variant in shop.variants)
     assert shop.prices() == on_sale(active.definition, before)
+    assert (await shop.items(campaign))[changed_later].base == Prices(Decimal(850_000), None)
 
 
 async def test_the_preparation_is_asked_for_at_its_time_and_not_before(shop: SaleShop) -> None:

@@ -71,6 +71,7 @@ places = st.sampled_from(
     [
         *[("set_prices",)] * 4,
         *[("present_prices",)] * 2,
+        ("product_versions",),
         ("set_prices", "present_prices", "page"),
         ("variant_prices", "set_prices"),
         ("collection_products", "page"),

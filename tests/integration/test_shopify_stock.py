@@ -216,6 +216,10 @@ async def test_present_stock_and_prices_of_many() -> None:
         }
         assert await shop.client.stock_levels([], meter=CallMeter()) == {}
         assert await shop.client.present_prices([], meter=CallMeter()) == {}
+        products = shop.sandbox.shopify.products
+        assert await shop.client.product_versions([*products, 1], meter=CallMeter()) == {
+            product.id: product.updated_at.replace(microsecond=0) for product in products.values()
+        }
         assert all(
             (request.requested_cost or 0) <= 1000
             for request in shop.sandbox.shopify.requests.last
@@ -237,6 +241,15 @@ async def test_an_unreadable_price_is_an_error(price: Any) -> None:
             await client.variant_prices([2], meter=CallMeter())
         with pytest.raises(SourceUnavailable, match="can't be read"):
             await client.present_prices([2], meter=CallMeter())
+
+
+@pytest.mark.parametrize("moment", [None, "x", "2024-01-01", 5, True, []])
+async def test_an_unreadable_version_is_an_error(moment: Any) -> None:
+    """Whether a product has changed must not be guessed."""
+    product = {"id": "gid://shopify/Product/2", "updatedAt": moment}
+    async with answering(lambda _: {"data": {"nodes": [product]}}) as client:
+        with pytest.raises(SourceUnavailable, match="can't be read"):
+            await client.product_versions([2], meter=CallMeter())
 
 
 async def test_the_price_of_reading_prices() -> None:

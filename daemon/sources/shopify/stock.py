@@ -1,13 +1,14 @@
-"""What there is and what it costs at present: locations, stock levels, prices."""
+"""What there is and what it costs at present: locations, stock levels, prices, and whether a product has changed."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from daemon.errors import SourceUnavailable
-from daemon.sources.decode import UnfitRowError, check_amount
+from daemon.sources.decode import Moment, UnfitRowError, check_amount
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of
@@ -85,8 +86,9 @@ class StockReader:
         def read(node: dict[str, Any]) -> VariantPrice:
             return read_price(node, _id(node["product"]))
 
+        ids = [gid("ProductVariant", number) for number in variant_ids]
         # A variant and its product cost a point each.
-        return await self._each_variant(operations.VARIANT_PRICES, variant_ids, meter, cost=2.0, read=read)
+        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read)
 
     async def present_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter
@@ -98,20 +100,32 @@ class StockReader:
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
-        return await self._each_variant(operations.PRESENT_PRICES, variant_ids, meter, cost=1.0, read=read_amounts)
+        ids = [gid("ProductVariant", number) for number in variant_ids]
+        return await self._each(operations.PRESENT_PRICES, ids, meter, cost=1.0, read=read_amounts)
 
-    async def _each_variant(
+    async def product_versions(self, product_ids: Sequence[int], *, meter: CallMeter) -> dict[int, datetime]:
+        """When each of these products was last changed, by Shopify's clock; a change of a variant's price is one.
+
+        A point for each product; those that are gone are absent.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        ids = [gid("Product", number) for number in product_ids]
+        return await self._each(operations.PRODUCT_VERSIONS, ids, meter, cost=1.0, read=_updated_at)
+
+    async def _each(
         self,
         operation: Operation,
-        variant_ids: Sequence[int],
+        ids: Sequence[str],
         meter: CallMeter,
         *,
         cost: float,
         read: Callable[[dict[str, Any]], T],
     ) -> dict[int, T]:
-        """What `read` makes of each of these variants that exists; `cost` is that of one, in points."""
+        """What `read` makes of each of these that exists; `cost` is that of one, in points."""
         found: dict[int, T] = {}
-        ids = [gid("ProductVariant", number) for number in dict.fromkeys(variant_ids)]
+        ids = list(dict.fromkeys(ids))
         for start in range(0, len(ids), MAX_PAGE):
             portion = ids[start : start + MAX_PAGE]
             label, estimate = f"{operation.name}:{len(portion)}", cost * len(portion)
@@ -176,6 +190,13 @@ def _amount(name: str, value: Any) -> Decimal:
 
 def _location(node: dict[str, Any]) -> Location:
     return Location(id=_id(node), name=str(node["name"]), is_active=_boolean(node["isActive"]))
+
+
+def _updated_at(node: dict[str, Any]) -> datetime:
+    try:
+        return msgspec.convert(node["updatedAt"], Moment)
+    except msgspec.ValidationError as error:
+        raise UnfitRowError("The field updatedAt is no time.") from error
 
 
 def _id(node: dict[str, Any]) -> int:
