@@ -521,8 +521,8 @@ class World:
         if seconds > 0:
             await self.database.execute(AGE_COLLECTIONS, step)
 
-    async def move_to_edge(self, choice: int) -> None:
-        """Time passes until a campaign starts or ends."""
+    async def move_to_edge(self, choice: int, *, ahead: float = 0) -> None:
+        """Time passes until a campaign starts or ends, or some seconds ahead of that."""
         now = self.clock.now()
         edges = sorted(
             edge
@@ -532,7 +532,7 @@ class World:
             if edge is not None and edge > now
         )
         if edges:
-            await self.move_clock((edges[choice % len(edges)] - now).total_seconds())
+            await self.move_clock((edges[choice % len(edges)] - now).total_seconds() - ahead)
 
     async def deliver(self) -> None:
         """Calls whose sender has died arrive after all, of sales that are not over yet."""

@@ -267,6 +267,17 @@ class Sales(RuleBasedStateMachine):
         self.do(self.world.sweep(which))
         self.do(self.world.settle())
 
+    @rule(choice=numbers, kind=st.integers(0, 3))
+    def change_after_the_look(self, choice: int, kind: int) -> None:
+        """The next start has been prepared when somebody changes prices."""
+        self.do(self.world.move_to_edge(0, ahead=30))
+        self.do(self.world.settle())
+        variants = sorted(self.world.shopify.variants)
+        for number in range(4):
+            self.world.foreign(variants[(choice + 3 * number) % len(variants)], kind=kind)
+        self.do(self.world.move_to_edge(0))
+        self.do(self.world.settle())
+
     @rule(prepared=st.lists(ambushes, min_size=2, max_size=5), choice=numbers)
     def end_under_fire(self, prepared: list[Ambush], choice: int) -> None:
         """A person ends a campaign, and much happens meanwhile."""
