@@ -62,6 +62,12 @@ class Database:
     def __repr__(self) -> str:
         return f"<Database {self._where} {self.usage()}>"
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it lends connections no more."""
+        closing: bool = self.pool.is_closing()
+        return closing
+
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """Lends a connection for control work: a few short statements.

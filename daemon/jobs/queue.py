@@ -41,7 +41,7 @@ POLL_INTERVAL = timedelta(seconds=4)
 # While jobs wait for a busy lane. A lane that gets free is announced, so this is only for what slips through.
 BUSY_POLL_INTERVAL = timedelta(seconds=1)
 SWEEP_INTERVAL = 5.0  # seconds
-RETRY_DELAYS = (0.05, 0.2, 0.5)  # seconds between attempts at a statement whose connection broke
+RETRY_DELAYS = (0.05, 0.2)  # seconds between attempts at a statement whose connection broke
 RECONNECT_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
 LOCK_SPACE = 0x646F6E67  # "dong": the first key of our advisory locks
 
@@ -183,7 +183,7 @@ class QueueDriver:
                     tag: str = await connection.execute(query, *args)
                     return tag
             except Exception as error:
-                if delay is None or not is_connection_error(error):
+                if delay is None or self._database.is_closed or not is_connection_error(error):
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("unreachable")
