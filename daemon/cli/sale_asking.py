@@ -50,7 +50,8 @@ def require_no_conflict(name: str, preview: PreviewDocument) -> None:
     if preview["conflicts"]:
         raise SaleConflict(
             f"The sale {name} can't hold variants that another campaign holds at an overlapping time "
-            f"({counted(preview['conflicts'])}): change the times, exclude these variants, or keep it with --draft."
+            f"({counted(preview['conflicts'])}): change the times, exclude these variants, keep it with --draft, or, "
+            "where that one is over, decide about its prices first (dongbo sale resume)."
         )
     if not preview["totals"]["on_sale"]:
         reasons = f" ({counted(preview['skipped'])})" if preview["skipped"] else ""

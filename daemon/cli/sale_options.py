@@ -80,7 +80,9 @@ class SaleOptions:
     vendor: Annotated[list[str] | None, _selection("--vendor", "VENDOR", "For a vendor")] = None
     tag: Annotated[list[str] | None, _selection("--tag", "TAG", "For products with a tag")] = None
     sku: Annotated[list[str] | None, _selection("--sku", "SKU", "For an SKU")] = None
-    skus: Annotated[Path | None, _file("--skus", "For the SKUs of a file, one a line; # begins a remark.")] = None
+    skus: Annotated[
+        Path | None, _file("--skus", "For the SKUs of a file, one a line; lines with # in front are remarks.")
+    ] = None
     exclude_product: Annotated[list[int] | None, _selection("--exclude-product", "ID", "Not for it")] = None
     exclude_collection: Annotated[list[str] | None, _selection("--exclude-collection", "HANDLE", "Not for it")] = None
     exclude_type: Annotated[list[str] | None, _selection("--exclude-type", "TYPE", "Not for it")] = None

@@ -1,5 +1,6 @@
 """What a sale campaign may say: in a `[[sales]]` table of the file, and in a request to the API alike."""
 
+import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -25,6 +26,7 @@ MOST_TARGETS = 10_000  # entries of one list
 LONGEST_WORD = 255  # characters
 YEARS = range(2000, 3000)  # with room at both ends for any zone: Python's calendar ends after the year 9999
 
+GROUPED = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
 WHEN = "write a date and time such as 2027-01-28T20:00:00, which is the shop's time; or one with an offset"
 
 
@@ -32,6 +34,10 @@ def _to_amount(value: object) -> object:
     """TOML and JSON have no decimals: numbers, and texts with a number in them."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return value
+    if isinstance(value, str) and GROUPED.fullmatch(value.strip()):
+        # Vietnamese writes fifty thousand as 50.000.
+        plain = value.strip().replace(".", "")
+        raise ValueError(f'"{value:.50}" can be read in two ways: write {plain} without the dots, or fewer decimals')
     try:
         amount = Decimal(value if isinstance(value, int) else str(value))
     except InvalidOperation:

@@ -5,7 +5,7 @@ prices are in the shop already: only its end may move. Whatever is not taken ove
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from asyncpg import ExclusionViolationError, PostgresError
@@ -28,7 +28,7 @@ REMOVED = "removed from the configuration file before it began"
 RUNS_ON = "It was removed from the configuration file while it runs: it goes on until {end}. To end it now: {command}."
 CHANGED = (
     "The configuration file says otherwise by now ({keys}): it goes on as it began. To run it as the file says, end it "
-    "({command}), and reload."
+    "({command}), give it another name or a start that lies ahead, and reload."
 )
 NO_LONGER = (
     "The configuration file moves its end to {end}, but other campaigns hold its variants then: {end_now} stays."
@@ -109,11 +109,21 @@ async def _update(
         await _replace(database, sales, campaign, definition)
     elif campaign.state not in ON_SALE:  # it is over, or about to be: its notice is about that
         log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
-    elif _differing(known, definition) == ["ends"]:
-        await _move_end(database, sales, campaign, definition)
     else:
-        keys = ", ".join(_differing(known, definition))
-        await _notice(database, campaign, CHANGED.format(keys=keys, command=_revert(campaign)))
+        await _update_running(database, sales, campaign, known, definition)
+
+
+async def _update_running(
+    database: Database, sales: Sales, campaign: Campaign, known: SaleSettings, definition: SaleSettings
+) -> None:
+    """Take over the end; what else is different is shown."""
+    others = [key for key in _differing(known, definition) if key != "ends"]
+    if known.ends != definition.ends and not await _move_end(
+        database, sales, campaign, known.model_copy(update={"ends": definition.ends})
+    ):
+        return  # the notice is about that
+    if others:
+        await _notice(database, campaign, CHANGED.format(keys=", ".join(others), command=_revert(campaign)))
 
 
 async def _replace(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
@@ -135,15 +145,16 @@ async def _replace(database: Database, sales: Sales, campaign: Campaign, definit
     log.info("sale_replaced", sale=campaign.name, store=campaign.store)
 
 
-async def _move_end(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
-    end = _shown(definition.ends)
+async def _move_end(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> bool:
+    end = sales.shown(definition.ends)
     try:
         async with database.acquire() as connection, connection.transaction():
             await _move_end_in(connection, sales, campaign, definition)
     except ExclusionViolationError:
-        await _notice(database, campaign, NO_LONGER.format(end=end, end_now=_shown(campaign.ends_at)))
-        return
+        await _notice(database, campaign, NO_LONGER.format(end=end, end_now=sales.shown(campaign.ends_at)))
+        return False
     log.warning("sale_end_moved", sale=campaign.name, store=campaign.store, ends_at=end)
+    return True
 
 
 async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
@@ -157,14 +168,14 @@ async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign,
     await campaigns.set_in_file(connection, campaign.id, definition)
     if ends_at is None or ends_at > sales.clock():
         await items.set_held(connection, campaign.id, period(present.starts_at, ends_at, sales.clock()))
-    detail = f"its end was moved in the configuration file: {_shown(definition.ends)}"
+    detail = f"its end was moved in the configuration file: {sales.shown(definition.ends)}"
     await campaigns.note(connection, campaign.id, detail)
     await campaigns.set_notice(connection, campaign.id, None)
 
 
 async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
     if campaign.state in ON_SALE:
-        await _notice(database, campaign, RUNS_ON.format(end=_shown(campaign.ends_at), command=_revert(campaign)))
+        await _notice(database, campaign, RUNS_ON.format(end=sales.shown(campaign.ends_at), command=_revert(campaign)))
         return
     if campaign.state not in WAITING:
         return
@@ -188,7 +199,3 @@ def _differing(known: SaleSettings, definition: SaleSettings) -> list[str]:
 
 def _revert(campaign: Campaign) -> str:
     return f"dongbo sale revert {campaign.name}"
-
-
-def _shown(moment: datetime | None) -> str:
-    return "a person ends it" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

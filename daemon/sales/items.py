@@ -11,7 +11,7 @@ from asyncpg import Range, Record
 
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import HELD_SQL, Decision, Item, ItemState, Prices
+from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState, Prices
 from daemon.sales.planning import PlannedItem
 
 # Whoever decides to write a price waits here for whoever is deciding: a sale and the product sync never both take a
@@ -280,7 +280,7 @@ WHERE store = $1 AND variant_id = ANY ($2) AND state IN {HELD_SQL}
 """
 
 LIST_HOLDERS = f"""
-SELECT item.variant_id, campaign.name, campaign.ends_at, item.base_price, item.base_compare_at
+SELECT item.variant_id, campaign.name, campaign.ends_at, campaign.state, item.base_price, item.base_compare_at
 FROM dongbo.sale_items AS item JOIN dongbo.sale_campaigns AS campaign ON campaign.id = item.campaign_id
 WHERE item.store = $1 AND item.variant_id = ANY ($2) AND item.state IN {HELD_SQL}
 """
@@ -321,6 +321,7 @@ class Holder:
 
     name: SaleName
     ends_at: datetime | None  # aware UTC
+    state: CampaignState
     base: Prices
 
 
@@ -566,7 +567,10 @@ async def holders(connection: Connection, store: StoreName, variant_ids: Sequenc
     """The campaigns that hold these variants, by variant."""
     return {
         row["variant_id"]: Holder(
-            SaleName(row["name"]), row["ends_at"], Prices(row["base_price"], row["base_compare_at"])
+            SaleName(row["name"]),
+            row["ends_at"],
+            CampaignState(row["state"]),
+            Prices(row["base_price"], row["base_compare_at"]),
         )
         for row in await connection.fetch(LIST_HOLDERS, store, variant_ids)
     }

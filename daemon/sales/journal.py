@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from daemon.database.pool import Connection
-from daemon.ids import CampaignId, JobId, RunToken, StoreName
+from daemon.ids import CampaignId, JobId, RunToken, SaleName, StoreName
 from daemon.sales.model import Prices, WriteAction, WriteResult
 
 RECORD = """
@@ -32,6 +32,26 @@ LIST_OF_VARIANT = """
 SELECT action, old_price, old_compare_at, new_price, new_compare_at, result, detail, intended_at, settled_at, job_id
 FROM dongbo.sale_writes WHERE campaign_id = $1 AND variant_id = $2 ORDER BY id
 """
+
+
+LAST_APPLIED = """
+SELECT DISTINCT ON (write.variant_id) write.variant_id, campaign.name, write.action, write.new_price,
+    write.new_compare_at, write.settled_at
+FROM dongbo.sale_campaigns AS campaign
+JOIN dongbo.sale_writes AS write ON write.campaign_id = campaign.id AND write.variant_id = ANY ($2)
+WHERE campaign.store = $1 AND write.result = 'applied'
+ORDER BY write.variant_id, write.id DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedWrite:
+    """The last prices that any sale has set of a variant; `at` is aware UTC."""
+
+    sale: SaleName
+    action: WriteAction
+    new: Prices
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +120,19 @@ async def own_prices(
     for row in await connection.fetch(LIST_OWN, campaign_id, variant_ids):
         found.setdefault(row["variant_id"], set()).add(Prices(row["new_price"], row["new_compare_at"]))
     return found
+
+
+async def last_applied(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> dict[int, AppliedWrite]:
+    """The last write of any sale that Shopify took, by variant."""
+    return {
+        row["variant_id"]: AppliedWrite(
+            SaleName(row["name"]),
+            WriteAction(row["action"]),
+            Prices(row["new_price"], row["new_compare_at"]),
+            row["settled_at"],
+        )
+        for row in await connection.fetch(LAST_APPLIED, store, variant_ids)
+    }
 
 
 async def list_of_variant(connection: Connection, campaign_id: CampaignId, variant_id: int) -> list[RecordedWrite]:

@@ -150,7 +150,8 @@ class Campaign:
     def overdue_end(self, now: datetime) -> float:
         """Seconds by which it is late to end; while it is taken back, by which that takes longer than it should."""
         if self.state is CampaignState.REVERTING:
-            return self._beyond(self.ended_at, now)
+            # A person's decision about drifted prices takes it back anew, maybe days after its end.
+            return self._beyond(self.ended_at and max(self.ended_at, self.changed_at), now)
         if self.ends_at is None or not self.state.is_running:
             return 0.0
         return max((now - self.ends_at).total_seconds(), 0.0)

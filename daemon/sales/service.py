@@ -113,6 +113,7 @@ class Sales:
 
         Raises InvalidSale, InvalidJobRequest, and SourceError where a collection has to be read first.
         """
+        self._check_end(definition)
         await self._learn_collections(definition)
         held = period(definition.starts, definition.ends, self.clock())
         async with self._database.acquire() as connection:
@@ -129,8 +130,7 @@ class Sales:
                 f"It would have started at {self._shown(definition.starts)}, which has passed: leave starts out to "
                 "start now, or set it later."
             )
-        if definition.ends is not None and definition.ends <= now:
-            raise InvalidSale(f"It would have ended at {self._shown(definition.ends)}, which has passed: set it later.")
+        self._check_end(definition)
         await self._learn_collections(definition)
 
         async def insert(connection: Connection) -> tuple[Campaign, Submission | None]:
@@ -357,6 +357,14 @@ class Sales:
                 f"dongbo pull shopify-products --store {store}."
             )
 
+    def _check_end(self, definition: SaleSettings) -> None:
+        if definition.ends is not None and definition.ends <= self.clock():
+            raise InvalidSale(f"It would have ended at {self._shown(definition.ends)}, which has passed: set it later.")
+
+    def shown(self, moment: datetime | None) -> str:
+        """An end for people, in the shop's time."""
+        return "a person ends it" if moment is None else self._shown(moment)
+
     def _check_plan(self, definition: SaleSettings, planned: Sequence[PlannedItem]) -> None:
         preview = Preview(definition, list(planned))
         if preview.conflicts:
@@ -364,7 +372,8 @@ class Sales:
             examples = ", ".join(item.sku or str(item.variant_id) for item in planned if item.rival)[:200]
             raise SaleConflict(
                 f"The sale {definition.name} can't hold variants that another campaign holds at an overlapping time: "
-                f"{', '.join(named[:RIVALS_NAMED])}, such as {examples}. Change the times, or exclude these variants."
+                f"{', '.join(named[:RIVALS_NAMED])}, such as {examples}. Change the times, exclude these variants, or, "
+                "where that one is over, decide about its prices first (dongbo sale resume)."
             )
         if not planned:
             raise InvalidSale(

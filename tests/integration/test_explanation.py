@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from asyncpg import Range
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
@@ -104,6 +105,26 @@ class Tables:
         await self._insert("background_jobs", values)
         return job_id
 
+    async def sale(self, state: str, item_state: str, action: str, price: int, compare_at: int | None = None) -> None:
+        """A sale that has last set these prices of the variant, from 199,000."""
+        campaign_id = uuid4()
+        await self._insert(
+            "sale_campaigns",
+            {"id": campaign_id, "store": STORE, "name": "tet", "origin": "api", "state": state, "definition": "{}"},
+        )
+        await self._insert(
+            "sale_items",
+            {"campaign_id": campaign_id, "variant_id": VARIANT, "product_id": PRODUCT, "store": STORE,
+             "state": item_state, "held": Range(empty=True), "before_price": 199_000, "base_price": 199_000,
+             "sale_price": 149_000},
+        )  # fmt: skip
+        await self._insert(
+            "sale_writes",
+            {"campaign_id": campaign_id, "store": STORE, "variant_id": VARIANT, "action": action, "old_price": 1,
+             "new_price": price, "new_compare_at": compare_at, "job_id": uuid4(), "run_token": uuid4(),
+             "result": "applied", "settled_at": NOON + timedelta(minutes=1)},
+        )  # fmt: skip
+
     async def pair(self, *, nhanh: tuple[float, float] = (4, 3), shopify: int | None = 7) -> None:
         """A variant that is mapped to a product, with stock on both sides."""
         await self.places()
@@ -172,6 +193,44 @@ async def test_what_a_job_has_set_is_told_with_the_job_the_time_and_the_reason(t
     assert variant.mapping.text == "mapped to product 77 of Nhanh.vn by its SKU on 23 Nov 2026 12:00:00"
     assert variant.product is not None
     assert (variant.product.code, variant.product.retail_price) == ("AO-01", "199000")
+
+
+async def test_prices_that_a_sale_has_set_are_told(tables: Tables, ask: Ask) -> None:
+    """The last word is a sale's, not that of an older push."""
+    await tables.pair()
+    await tables.push(PushKind.PRICE, "150000", "199000", PushResult.APPLIED)
+    await tables.sale("ACTIVE", "APPLIED", "apply", 149_000, 199_000)
+    await tables.execute("UPDATE dongbo.shopify_variants SET price = 149000, compare_at_price = 199000")
+    price, compare_at = only(await ask(), PushKind.PRICE), only(await ask(), PushKind.COMPARE_AT_PRICE)
+    assert price.verdict.startswith(
+        "Shopify has 149000 as price: the sale tet set it to 149000 on 23 Nov 2026 12:01:00."
+    )
+    assert "the sale tet has its prices until a person ends it; then the price goes back to 199000" in price.verdict
+    assert compare_at.verdict.startswith("Shopify has 199000 as compare-at price: the sale tet set it to 199000 on ")
+
+
+async def test_prices_after_a_sale_are_told(tables: Tables, ask: Ask) -> None:
+    """Set back, and changed again by somebody."""
+    await tables.pair()
+    await tables.sale("COMPLETED", "REVERTED", "revert", 199_000)
+    assert only(await ask(), PushKind.PRICE).verdict.startswith(
+        "Shopify has 199000 as price: the sale tet set it back to 199000 on 23 Nov 2026 12:01:00."
+    )
+    await tables.execute("UPDATE dongbo.shopify_variants SET price = 180000")
+    assert only(await ask(), PushKind.PRICE).verdict.startswith(
+        "Shopify has 180000 as price; the sale tet set it back to 199000 on 23 Nov 2026 12:01:00, but it has been "
+        "changed at Shopify since (199000 → 180000, seen "
+    )
+
+
+async def test_a_price_that_waits_for_a_decision_is_told(tables: Tables, ask: Ask) -> None:
+    """The sale is over, and its price comes back only if a person says so."""
+    await tables.pair()
+    await tables.sale("NEEDS_ATTENTION", "DRIFTED", "apply", 149_000)
+    verdict = only(await ask(), PushKind.PRICE).verdict
+    assert "the sale tet is over, and a person must decide" in verdict
+    assert "dongbo sale resume tet. Restored, it goes back to 199000" in verdict
+    assert "until" not in verdict
 
 
 async def test_a_change_at_shopify_since_the_push_is_told(tables: Tables, ask: Ask) -> None:

@@ -1,13 +1,18 @@
 """Campaigns from creation to proof, on a real database and the sandbox's shop."""
 
 import unicodedata
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from daemon.errors import InvalidSale, SaleConflict
 from daemon.jobs.model import JobStatus, JobType
-from daemon.sales.model import CampaignState, Decision, ItemState, Prices
+from daemon.sales import campaigns
+from daemon.sales.file import reconcile
+from daemon.sales.model import Campaign, CampaignState, Decision, ItemState, Prices
+from tests.integration.conftest import STORE
 from tests.integration.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 
 __all__ = ["sandbox_settings", "shop"]
@@ -121,3 +126,31 @@ async def test_words_are_compared_as_people_read_them(shop: SaleShop) -> None:
     assert {item.product_id for item in preview.items} == {product}
     preview = await shop.sales.preview(shop.define(excludes={"tags": ["áo ấm"], "vendors": ["ĐỒNG HỒ VIỆT"]}))
     assert {item.product_id for item in preview.items} == set(shop.shopify.products) - {product, other}
+
+
+async def test_the_end_moves_by_the_file_whatever_else_it_says(shop: SaleShop) -> None:
+    """A sale that runs follows the file in its end, and shows what else is different, in the shop's time."""
+
+    async def reload(**settings: Any) -> Campaign:
+        await reconcile(shop.workshop.database, shop.sales, [STORE], [shop.define(**settings)])
+        return await shop.sales.find("tet")
+
+    await reload(percent=20)
+    await shop.until(await shop.sales.find("tet"), CampaignState.ACTIVE)
+    later = datetime(2090, 1, 1, tzinfo=UTC)
+    changed = await reload(percent=40, ends=later.isoformat())
+    assert (changed.ends_at, changed.definition.percent) == (later, 20)
+    assert changed.notice is not None
+    assert "otherwise by now (percent)" in changed.notice
+    assert await reload(percent=40, ends=later.isoformat()) == changed
+    async with shop.workshop.database.acquire() as connection:
+        events = [event.detail for event in await campaigns.list_events(connection, changed.id)]
+    assert "its end was moved in the configuration file: 2090-01-01 07:00:00" in events
+    back = await reload(percent=20, ends=later.isoformat())
+    assert (back.ends_at, back.notice) == (later, None)
+
+
+async def test_an_end_that_has_passed_is_refused_before_the_preview(shop: SaleShop) -> None:
+    """Nobody is shown what can't be."""
+    with pytest.raises(InvalidSale, match="which has passed"):
+        await shop.sales.preview(shop.define(ends="2020-01-01 20:00"))

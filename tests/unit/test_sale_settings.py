@@ -363,6 +363,8 @@ class TestProblems:
             ("nan", "must be a number of at most"),
             ('"snan"', "must be a number of at most"),
             ('"20 %"', '"20 %" is not a number'),
+            ('"50.000"', '"50.000" can be read in two ways: write 50000 without the dots'),
+            ('"1.250.000"', '"1.250.000" can be read in two ways: write 1250000 without the dots'),
             ('""', '"" is not a number'),
             ("true", "must be a number, not true or false"),
             ("[20]", "must be a number, not an array"),

@@ -235,6 +235,12 @@ class TestOverdue:
             assert applying.overdue_start(START + timedelta(seconds=seconds)) == late
             assert reverting.overdue_end(END + timedelta(seconds=seconds)) == late
 
+    def test_decision_long_after_the_end(self) -> None:
+        """What a person has decided days later to take back is not late by days."""
+        decided = END + timedelta(days=2)
+        reverting = of(CampaignState.REVERTING, ended_at=END, changed_at=decided)
+        assert reverting.overdue_end(decided + SECOND) == 0
+
     @pytest.mark.parametrize("state", sorted({CampaignState.APPLYING, CampaignState.ACTIVE}))
     def test_end(self, state: CampaignState) -> None:
         """Seconds since the end of a campaign that has not begun to go back."""

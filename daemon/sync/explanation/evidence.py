@@ -9,8 +9,9 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
-from daemon.sales import items
+from daemon.sales import items, journal
 from daemon.sales.items import Holder
+from daemon.sales.journal import AppliedWrite
 from daemon.sync import pushes
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
@@ -100,6 +101,7 @@ class Evidence:
     asked: set[ValueKey] = field(default_factory=set)  # what the person is asked about
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
+    sale_writes: dict[int, AppliedWrite] = field(default_factory=dict)  # the last of any sale, by variant
 
 
 async def find_variants(
@@ -141,6 +143,7 @@ async def gather(connection: Connection, store: StoreName, variants: Sequence[Re
     for row in await connection.fetch(LIST_LOCATIONS, store):
         found.locations[row["id"]] = row
     found.holders = await items.holders(connection, store, variant_ids)
+    found.sale_writes = await journal.last_applied(connection, store, variant_ids)
     if found.waiting_sync is not None:
         for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids):
             found.asked.add((_kind(PushKind(row["kind"])), row["owner_id"], row["location_id"]))

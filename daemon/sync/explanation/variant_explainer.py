@@ -7,6 +7,7 @@ from decimal import ROUND_FLOOR, Decimal
 from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
+from daemon.sales.model import CampaignState, Prices, WriteAction
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.explained import (
     ExplainedDepot,
@@ -16,7 +17,7 @@ from daemon.sync.explanation.explained import (
     ExplainedValue,
     ExplainedVariant,
 )
-from daemon.sync.explanation.verdicts import NOTHING, Facts, moment, verdict
+from daemon.sync.explanation.verdicts import NOTHING, Facts, SetBySale, moment, verdict
 from daemon.sync.matching.mappings import MappingState
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.plan import MAX_QUANTITY
@@ -171,18 +172,33 @@ class VariantExplainer:
         amount: Decimal | None = self._product[column] if self._product is not None else None
         return None if amount is None else round(amount, 2)
 
+    def _set_by_sale(self, kind: PushKind) -> SetBySale | None:
+        """What a sale has last set of this value."""
+        write = self._found.sale_writes.get(self._variant["id"])
+        if write is None or kind not in (PushKind.PRICE, PushKind.COMPARE_AT_PRICE):
+            return None
+        amount = write.new.price if kind is PushKind.PRICE else write.new.compare_at
+        return SetBySale(
+            sale=write.sale,
+            is_restored=write.action is WriteAction.REVERT,
+            value=None if amount is None else plain(amount),
+            at=write.at,
+        )
+
     def _sale_obstacle(self) -> str | None:
         """The sale that has the variant's prices."""
         holder = self._found.holders.get(self._variant["id"])
         if holder is None:
             return None
+        if holder.state is CampaignState.NEEDS_ATTENTION:
+            return (
+                f"the sale {holder.name} is over, and a person must decide about the price that it has found, or could "
+                f"not restore: dongbo sale resume {holder.name}. Restored, it goes back to {_both(holder.base)}"
+            )
         until = (
             f"until {moment(holder.ends_at, self._zone)}" if holder.ends_at is not None else "until a person ends it"
         )
-        base = plain(holder.base.price)
-        if holder.base.compare_at is not None:
-            base += f" (compare-at price {plain(holder.base.compare_at)})"
-        return f"the sale {holder.name} has its prices {until}; then the price goes back to {base}"
+        return f"the sale {holder.name} has its prices {until}; then the price goes back to {_both(holder.base)}"
 
     def _obstacle(self) -> str | None:
         """Why nothing of the variant is pushed."""
@@ -230,6 +246,7 @@ class VariantExplainer:
             is_right=is_right,
             basis=basis,
             obstacle=obstacle,
+            sale=self._set_by_sale(kind),
             approval=waiting,
             is_asked=key in self._found.asked,
             last_sync=self._found.last_sync,
@@ -315,3 +332,8 @@ def _explained_push(recorded: RecordedPush) -> ExplainedPush:
         intended_at=recorded.intended_at,
         settled_at=recorded.settled_at,
     )
+
+
+def _both(prices: Prices) -> str:
+    compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
+    return plain(prices.price) + compare_at

@@ -29,6 +29,16 @@ class LastSync:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBySale:
+    """A value that a sale has set last; `at` is aware UTC."""
+
+    sale: str
+    is_restored: bool  # to what it was before the sale
+    value: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of one value at Shopify.
 
@@ -41,6 +51,7 @@ class Facts:
         is_right: whether Shopify has what it should have.
         is_asked: whether the approval is about this very value.
         obstacle: why it is not pushed, in words; None where nothing is in the way.
+        sale: what a sale has set last, if any has.
         pushes: of this value, newest first.
     """
 
@@ -53,6 +64,7 @@ class Facts:
     is_right: bool
     basis: str
     obstacle: str | None
+    sale: SetBySale | None
     approval: Approval | None
     is_asked: bool
     last_sync: LastSync | None
@@ -85,6 +97,14 @@ def _origin(facts: Facts, zone: tzinfo) -> str:
     has = facts.absence if facts.present is None else f"Shopify has {facts.present} {facts.subject}"
     applied = next((push for push in facts.pushes if _sets_value(push)), None)
     seen = f"seen {moment(facts.present_since, zone)}" if facts.present_since else "when is not known"
+    sale = facts.sale
+    if sale is not None and (applied is None or sale.at > (applied.settled_at or applied.intended_at)):
+        act = "set it back to" if sale.is_restored else "set it to"
+        cause = f"the sale {sale.sale} {act} {sale.value or NOTHING} on {moment(sale.at, zone)}"
+        if same(sale.value, facts.present):
+            return f"{has}: {cause}."
+        changed = f"{sale.value or NOTHING} → {facts.present or NOTHING}, {seen}"
+        return f"{has}; {cause}, but it has been changed at Shopify since ({changed})."
     if applied is None:
         return f"{has}." if facts.present is None else f"{has} ({seen}); dongbo has never set it."
     push, when = applied.push, moment(applied.settled_at or applied.intended_at, zone)
