@@ -152,6 +152,7 @@ class PreviewDocument(TypedDict):
     totals: PreviewTotalsDocument
     skipped: dict[str, int]
     conflicts: dict[str, int]
+    unmatched: dict[str, dict[str, list[str | int]]]
     items: list[PreviewItemDocument]
 
 

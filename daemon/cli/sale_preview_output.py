@@ -43,7 +43,7 @@ def write_csv(content: bytes) -> None:
 
 
 def lines(preview: PreviewDocument, zone: tzinfo) -> Iterator[str]:
-    """What it comes to: discount, time, figures, what is skipped and what conflicts."""
+    """What it comes to: discount, time, figures, what is skipped, conflicts or matches nothing."""
     definition, totals = preview["definition"], preview["totals"]
     yield sale_wording.discount(definition)
     yield sale_wording.period(definition.get("starts"), definition.get("ends"), zone)
@@ -58,6 +58,8 @@ def lines(preview: PreviewDocument, zone: tzinfo) -> Iterator[str]:
     )
     yield from _counted("skipped", preview["skipped"])
     yield from _counted("held at that time by the sale", preview["conflicts"])
+    for part, named in preview["unmatched"].items():
+        yield f"nothing in the shop matches, of the {part}: {sale_wording.selection(named)}"
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,6 +60,32 @@ def _selected(first: int) -> str:
 LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f"({_selected(11)})")
 
 
+# What a definition names and the shop does not have; a collection, if nothing of the shop is in it.
+LIST_UNMATCHED = """
+SELECT
+    ARRAY(
+        SELECT named.id FROM unnest($2::bigint[]) AS named (id) WHERE NOT EXISTS (
+            SELECT FROM dongbo.shopify_products AS product
+            WHERE product.store = $1 AND product.id = named.id AND product.deleted_at IS NULL
+        )
+    ) AS products,
+    ARRAY(
+        SELECT named.key FROM unnest($3::text[]) AS named (key) WHERE NOT EXISTS (
+            SELECT FROM dongbo.shopify_variants AS variant
+            JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
+            WHERE variant.store = $1 AND variant.sku_key = named.key
+              AND variant.deleted_at IS NULL AND product.deleted_at IS NULL
+        )
+    ) AS sku_keys,
+    ARRAY(
+        SELECT named.reference FROM unnest($4::text[]) AS named (reference) WHERE NOT EXISTS (
+            SELECT FROM dongbo.shopify_collection_products AS member
+            JOIN dongbo.shopify_products AS product ON product.store = member.store AND product.id = member.product_id
+            WHERE member.store = $1 AND member.reference = named.reference AND product.deleted_at IS NULL
+        )
+    ) AS collections
+"""
+
 LIST_WORDS = """
 SELECT array_agg(DISTINCT product_type) AS types, array_agg(DISTINCT vendor) AS vendors,
     (SELECT array_agg(DISTINCT tag) FROM dongbo.shopify_products AS tagged, unnest(tagged.tags) AS tag
@@ -92,6 +118,10 @@ class PlannedItem:
     is_held: bool
 
 
+# What a definition names and the shop does not have: {"targets": {"skus": ["AO-1"]}}, nothing where all is there.
+Unmatched = Mapping[str, Mapping[str, Sequence[str | int]]]
+
+
 async def plan(
     connection: Connection,
     definition: SaleSettings,
@@ -112,6 +142,32 @@ async def plan(
         planned += [_planned(row, definition) for row in rows[start : start + ROWS_AT_ONCE]]
         await asyncio.sleep(0)
     return planned
+
+
+async def list_unmatched(connection: Connection, definition: SaleSettings) -> Unmatched:
+    """What the definition names that matches nothing in the shop: a slip of the pen, or not pulled yet."""
+    words = await _words(connection, definition)
+    chosen = {"targets": definition.targets, "excludes": definition.excludes}
+    found = {part: await _unmatched(connection, definition.store, chosen[part], words) for part in chosen}
+    return {part: kinds for part, kinds in found.items() if kinds}
+
+
+async def _unmatched(
+    connection: Connection, store: StoreName, selection: SaleSelection, words: "_Words"
+) -> dict[str, Sequence[str | int]]:
+    row = await connection.fetchrow(
+        LIST_UNMATCHED, store, list(selection.products), _sku_keys(selection), list(selection.collections)
+    )
+    products, keys, collections = map(frozenset, row or ((), (), ()))
+    kinds: dict[str, Sequence[str | int]] = {
+        "products": [number for number in selection.products if number in products],
+        "collections": [name for name in selection.collections if name in collections],
+        "product_types": list(_unlike(words.types, selection.product_types)),
+        "vendors": list(_unlike(words.vendors, selection.vendors)),
+        "tags": list(_unlike(words.tags, selection.tags)),
+        "skus": [sku for sku in selection.skus if (key := match_key(sku)) is None or key in keys],
+    }
+    return {kind: named for kind, named in kinds.items() if named}
 
 
 def period(starts_at: datetime | None, ends_at: datetime | None, now: datetime) -> Range:
@@ -144,7 +200,7 @@ def _parameters(selection: SaleSelection, words: _Words) -> Sequence[object]:
         list(selection.products),
         _alike(words.types, selection.product_types),
         _alike(words.vendors, selection.vendors),
-        [key for sku in selection.skus if (key := match_key(sku)) is not None],
+        _sku_keys(selection),
         _alike(words.tags, selection.tags),
         list(selection.collections),
     )
@@ -154,6 +210,16 @@ def _alike(words: Sequence[str], named: Sequence[str]) -> list[str]:
     """Those of the shop's words that a person would take for one that is named."""
     wanted = set(map(_folded, named))
     return [word for word in words if _folded(word) in wanted]
+
+
+def _unlike(words: Sequence[str], named: Sequence[str]) -> Iterator[str]:
+    """Those that are named and that a person would take for none of the shop's words."""
+    known = set(map(_folded, words))
+    return (name for name in named if _folded(name) not in known)
+
+
+def _sku_keys(selection: SaleSelection) -> list[str]:
+    return [key for sku in selection.skus if (key := match_key(sku)) is not None]
 
 
 def _folded(word: str) -> str:

@@ -8,6 +8,10 @@ from daemon.sales.model import Prices
 
 HUNDRED = Decimal(100)
 
+NO_CHEAPER_BY_FLOOR = "it costs no more than the floor as it is"
+# Without the floor only a compare-at price can do that: rounding goes down.
+NO_CHEAPER = "the discount from its compare-at price would not make it cheaper than it is"
+
 
 @dataclass(frozen=True, slots=True)
 class NotOnSale:
@@ -31,12 +35,13 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
     if base.price <= 0:
         return NotOnSale("it costs nothing as it is")
     price = _rounded(_discounted(rule, reference), rule)
-    if rule.floor is not None:
-        price = max(price, rule.floor)
+    is_at_floor = rule.floor is not None and price < rule.floor
+    if rule.floor is not None and is_at_floor:
+        price = rule.floor
     if price <= 0:
         return NotOnSale("the discount would leave nothing of its price: set a floor")
     if price >= base.price:
-        return NotOnSale("it costs no more than the sale price as it is")
+        return NotOnSale(NO_CHEAPER_BY_FLOOR if is_at_floor else NO_CHEAPER)
     return Prices(price, crossed_out if crossed_out is not None else base.price)
 
 

@@ -113,7 +113,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class ReportCounts:
-    """What became of the variants. All but the first two and the last are parts of `variants`."""
+    """What became of the variants. From `planned` to `stuck` they are the parts of `variants`."""
 
     variants: int
     put_on_sale: int  # at any time
@@ -127,6 +127,7 @@ class ReportCounts:
     refused: int
     stuck: int
     verified: int  # of those restored: Shopify was asked again, and had the price to go back to
+    changed_by_others: int  # somebody else had set another price, whatever was decided about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,12 @@ async def read_times(connection: Connection, campaign_id: CampaignId) -> Times:
 def count(journal: Sequence[SaleItem]) -> ReportCounts:
     """What became of the variants of a journal."""
     in_state = dict.fromkeys(ItemState, 0)
-    put_on_sale = verified = 0
+    put_on_sale = verified = changed = 0
     for item in journal:
         in_state[item.state] += 1
         put_on_sale += item.applied_at is not None
         verified += item.state is ItemState.REVERTED and item.verified_at is not None
+        changed += item.found_price is not None
     waiting = (ItemState.DRIFTED, ItemState.STUCK)
     return ReportCounts(
         variants=len(journal),
@@ -230,6 +232,7 @@ def count(journal: Sequence[SaleItem]) -> ReportCounts:
         refused=in_state[ItemState.REFUSED],
         stuck=in_state[ItemState.STUCK],
         verified=verified,
+        changed_by_others=changed,
     )
 
 

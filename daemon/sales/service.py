@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -23,7 +23,7 @@ from daemon.mirror import shopify as shopify_mirror
 from daemon.mirror import watermarks
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState, Decision
-from daemon.sales.planning import PlannedItem, period, plan, stores_collections
+from daemon.sales.planning import PlannedItem, Unmatched, list_unmatched, period, plan, stores_collections
 from daemon.sales.preparation import refresh_collections
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
@@ -37,14 +37,20 @@ ATTEMPTS = 5  # others may take the same variants at the same moment
 PAST = timedelta(minutes=1)  # a start that lies further back is a mistake of whoever creates it
 READ_TIMEOUT = 20.0  # seconds for reading the collections that a preview needs
 RIVALS_NAMED = 3
+UNKNOWN_NAMED = 10  # of each kind
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a campaign would do now. `conflicts`: how many variants other campaigns hold, by their names."""
+    """What a campaign would do now.
+
+    Args:
+        unmatched: what its definition names and the shop does not have.
+    """
 
     definition: SaleSettings
     items: list[PlannedItem]
+    unmatched: Unmatched = field(default_factory=dict)
 
     @property
     def on_sale(self) -> int:
@@ -117,7 +123,8 @@ class Sales:
         await self._learn_collections(definition)
         held = period(definition.starts, definition.ends, self.clock())
         async with self._database.acquire() as connection:
-            return Preview(definition, await plan(connection, definition, campaign_id, held))
+            planned = await plan(connection, definition, campaign_id, held)
+            return Preview(definition, planned, await list_unmatched(connection, definition))
 
     async def create(self, definition: SaleSettings, origin: str, *, is_draft: bool = False) -> Campaign:
         """Make a campaign of a definition with times in UTC, and plan it; one that starts now starts at once.
@@ -241,10 +248,13 @@ class Sales:
         self._check_plan(present.definition, planned)
         await items.write_plan(connection, present.id, present.store, held, planned)
         await campaigns.set_prepared(connection, present.id, None, len(planned))
-        detail = f"planned for {len(planned):,} variants"
+        unmatched = await list_unmatched(connection, present.definition)
+        detail = f"planned for {len(planned):,} variants" + _not_there(unmatched)
         moved = await campaigns.move(
             connection, present.id, [CampaignState.DRAFT], CampaignState.SCHEDULED, now, detail=detail
         )
+        if moved is not None and unmatched:
+            log.warning("sale_names_unknown", sale=moved.name, store=moved.store, **_named(unmatched))
         scheduled = moved or present
         if scheduled.starts_at is None or scheduled.starts_at <= now:
             return await self.begin_in(connection, scheduled, now, "started")
@@ -392,6 +402,21 @@ class Sales:
 
 def _counted(names: Iterable[str | None]) -> dict[str, int]:
     return dict(Counter(name for name in names if name is not None).most_common())
+
+
+def _named(unmatched: Unmatched) -> dict[str, str]:
+    """What matches nothing, for people: {"targets_skus": "AO-1, AO-2"}."""
+    return {
+        f"{part}_{kind}": ", ".join(map(str, names[:UNKNOWN_NAMED]))
+        + (f" and {len(names) - UNKNOWN_NAMED:,} more" if len(names) > UNKNOWN_NAMED else "")
+        for part, kinds in unmatched.items()
+        for kind, names in kinds.items()
+    }
+
+
+def _not_there(unmatched: Unmatched) -> str:
+    named = "; ".join(f"{key.replace('_', ' ')} {names}" for key, names in _named(unmatched).items())
+    return f"; nothing in the shop matches {named}" if named else ""
 
 
 def _uuid(text: str) -> UUID | None:

@@ -13,7 +13,7 @@ from daemon.sales.campaigns import SaleEvent
 from daemon.sales.export import amount_text, amount_text_or_none, csv_of, json_with_rows, portions
 from daemon.sales.journal import RecordedWrite
 from daemon.sales.model import Campaign, CampaignState, Item, ItemState, WriteAction, WriteResult
-from daemon.sales.planning import PlannedItem
+from daemon.sales.planning import PlannedItem, Unmatched
 from daemon.sales.report import Lateness, SaleItem, Times
 from daemon.sales.service import Preview
 
@@ -237,12 +237,14 @@ class PreviewItem:
 
 @dataclass(frozen=True, slots=True)
 class SalePreview:
-    """What a campaign would do: `skipped` counts variants by reason, `conflicts` by the campaigns that hold them."""
+    """What a campaign would do: `skipped` counts variants by reason, `conflicts` by the campaigns that hold them;
+    `unmatched` is what the definition names and the shop does not have, by `targets` or `excludes` and kind."""
 
     definition: Mapping[str, Any]
     totals: PreviewTotals
     skipped: Mapping[str, int]
     conflicts: Mapping[str, int]
+    unmatched: Unmatched
     items: Sequence[PreviewItem]
 
 
@@ -272,6 +274,7 @@ async def preview_json(preview: Preview) -> bytes:
         ),
         "skipped": dict(skipped.most_common()),
         "conflicts": dict(conflicts.most_common()),
+        "unmatched": preview.unmatched,
     }
     return await json_with_rows(head, "items", preview.items, PreviewItem.of)
 

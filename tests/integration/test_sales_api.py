@@ -235,6 +235,45 @@ async def test_the_totals_of_a_preview_are_those_of_its_items(api: SalesApi) -> 
     assert totals["average_discount_percent"] == round(float((old - new) / old * 100), 2)
 
 
+async def test_what_matches_nothing_is_named(api: SalesApi) -> None:
+    """By the preview, and in the history of the campaign that is made nevertheless; a name is compared as a person
+    would."""
+    variant = next(variant for variant in api.shop.variants if variant.sku)
+    product = api.shop.shopify.products[variant.product_id]
+    there = {"products": [product.id], "skus": [str(variant.sku).lower()], "vendors": [f" {product.vendor.upper()} "]}
+    unknown: dict[str, list[Any]] = {
+        "products": [7],
+        "skus": ["NO-1", "—"],
+        "vendors": ["Nobody"],
+        "product_types": ["?"],
+    }
+    targets = {kind: [*there.get(kind, ()), *names] for kind, names in unknown.items()}
+    definition = TET | {"targets": targets, "excludes": {"tags": ["no such tag"]}}
+    preview = await api.post("/api/sales/preview", 200, definition)
+    assert preview["unmatched"] == {"targets": unknown, "excludes": {"tags": ["no such tag"]}}
+    assert preview["totals"]["on_sale"] > 0
+
+    await api.create(**definition, starts=soon(3600), ends=soon(7200))
+    details = [event["detail"] or "" for event in (await api.get("/api/sales/tet"))["events"]]
+    (planned,) = (detail for detail in details if detail.startswith("planned for"))
+    assert "nothing in the shop matches targets products 7;" in planned
+    assert "targets skus NO-1, —" in planned
+    assert planned.endswith("excludes tags no such tag")
+
+
+async def test_an_emptied_collection_matches_nothing(api: SalesApi) -> None:
+    """One that Shopify has, with none of the shop's products in it."""
+    shopify = api.shop.shopify
+    full, emptied = list(shopify.collections.values())[:2]
+    product_ids = {variant.product_id for variant in api.shop.variants}
+    for product_id in product_ids:
+        shopify.remove_from_collection(emptied.id, product_id)
+    shopify.add_to_collection(full.id, min(product_ids))
+    chosen = {"targets": {"collections": [full.handle, emptied.handle]}}
+    preview = await api.post("/api/sales/preview", 200, TET | chosen)
+    assert preview["unmatched"] == {"targets": {"collections": [emptied.handle]}}
+
+
 async def test_campaigns_are_listed_newest_first_and_filtered(api: SalesApi) -> None:
     """By store and state, or only those that have not ended."""
     first = await api.create(name="first", starts=soon(3600), ends=soon(7200))
@@ -297,6 +336,7 @@ async def test_a_person_decides_about_prices_of_others(api: SalesApi) -> None:
     assert {n: p for n, p in api.shop.prices().items() if p != before[n]}.keys() == {applied[0]}
     counts = orjson.loads((await api.file("/api/sales/tet/report"))[2])["counts"]
     assert (counts["kept"], counts["drifted"], counts["restored"]) == (1, 0, counts["put_on_sale"] - 1)
+    assert counts["changed_by_others"] == 3
 
 
 async def test_a_new_campaign_is_started_on_time_by_the_clock(api: SalesApi) -> None:

@@ -209,6 +209,7 @@ def preview(rows: int) -> Any:
         },
         "skipped": {"its price is 0": rows},
         "conflicts": {},
+        "unmatched": {"targets": {"skus": ["AO-9"]}, "excludes": {"tags": ["x"]}},
         "items": [row | {"variant_id": number} for number in range(rows)],
     }
 
@@ -217,15 +218,17 @@ def test_a_preview_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> Non
     """The totals are those of all."""
     sale_preview_output.write(preview(60), ZONE, rows=50)
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[:6] == [
+    assert shown.out.splitlines()[:8] == [
         "20% off the compare-at price where it is above the price",
         "from now until a person ends it",
         "for all variants",
         "but for tags x",
         "0 of 60 variants on sale: 0 → 0",
         "60 skipped: its price is 0",
+        "nothing in the shop matches, of the targets: SKUs AO-9",
+        "nothing in the shop matches, of the excludes: tags x",
     ]
-    assert len(shown.out.splitlines()) == 6 + 1 + 1 + 50
+    assert len(shown.out.splitlines()) == 8 + 1 + 1 + 50
     assert "first 50 of 60" in shown.err
     sale_preview_output.write(preview(50), ZONE, rows=50)
     assert capsys.readouterr().err == ""

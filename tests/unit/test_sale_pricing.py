@@ -13,7 +13,8 @@ from daemon.sales.pricing import NotOnSale, sale_prices
 
 CENT = Decimal("0.01")
 LEAVES_NOTHING = "the discount would leave nothing of its price: set a floor"
-NO_CHEAPER = "it costs no more than the sale price as it is"
+NO_CHEAPER = "the discount from its compare-at price would not make it cheaper than it is"
+NO_CHEAPER_BY_FLOOR = "it costs no more than the floor as it is"
 DEAREST = Decimal(10) ** 9
 
 
@@ -111,9 +112,14 @@ class TestProperties:
         if outcome.reason == LEAVES_NOTHING:
             assert campaign.floor is None
             assert below < campaign.round_to + (campaign.ending or 0)
+        elif outcome.reason == NO_CHEAPER_BY_FLOOR:
+            assert campaign.floor is not None
+            assert campaign.floor >= base.price
+            assert campaign.floor > below - campaign.round_to
         else:
             assert outcome.reason == NO_CHEAPER
-            assert below >= base.price or (campaign.floor is not None and campaign.floor >= base.price)
+            assert below >= base.price
+            assert reference(campaign, base) == base.compare_at
 
     @given(rules(), any_prices())
     def test_money_is_decimal(self, campaign: SaleSettings, base: Prices) -> None:
@@ -204,16 +210,9 @@ class TestExamples:
             ({"percent": 99}, (90,), LEAVES_NOTHING),
             ({"percent": 50, "round_to": "0.01"}, ("0.01",), LEAVES_NOTHING),
             ({"percent": 20, "round_to": 1000}, (900,), LEAVES_NOTHING),
-            (
-                {"percent": 20, "floor": 95_000},
-                (90_450,),
-                NO_CHEAPER,
-            ),
-            (
-                {"percent": 20, "floor": 90_450},
-                (90_450,),
-                NO_CHEAPER,
-            ),
+            ({"percent": 20, "floor": 95_000}, (90_450,), NO_CHEAPER_BY_FLOOR),
+            ({"percent": 20, "floor": 90_450}, (90_450,), NO_CHEAPER_BY_FLOOR),
+            ({"percent": 20, "floor": 75_000}, (70_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (80_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (70_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (0,), "it costs nothing as it is"),

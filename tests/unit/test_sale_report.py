@@ -116,12 +116,13 @@ def test_each_variant_is_counted_once_by_its_state() -> None:
         item(50, ItemState.REVERTED, verified_at=END),
         item(51, ItemState.KEPT, verified_at=END),
         item(52, ItemState.SKIPPED, applied_at=None),
+        item(53, ItemState.REVERTED, found=Prices(Decimal(77_000), None)),
     ]
     counts = report.count(items)
     parts = ("planned", "on_sale", "restored", "kept", "drifted", "gone", "skipped", "refused", "stuck")
     assert sum(getattr(counts, part) for part in parts) == counts.variants == len(items)
-    assert (counts.restored, counts.kept, counts.skipped, counts.on_sale) == (2, 2, 2, 3)
-    assert (counts.verified, counts.put_on_sale) == (1, len(items) - 1)
+    assert (counts.restored, counts.kept, counts.skipped, counts.on_sale) == (3, 2, 2, 3)
+    assert (counts.verified, counts.put_on_sale, counts.changed_by_others) == (1, len(items) - 1, 1)
 
 
 def test_money_is_text_without_needless_zeros() -> None:

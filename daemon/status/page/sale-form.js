@@ -7,6 +7,7 @@ import { prices } from "./sale-details.js";
 import { LISTS } from "./sale-words.js";
 
 const SHOWN = 20; // variants of a preview
+const NAMED = 10; // of a list that matches nothing
 const REASONS = 5; // shown of those for which variants are skipped
 const AMOUNTS = ["round_to", "ending", "floor"];
 const EXAMPLES = {
@@ -136,8 +137,9 @@ function toId(text) {
 }
 
 /** What a campaign would do. */
-function outcome({ totals, skipped, conflicts, items }) {
-  if (totals.variants === 0) return [element("p", { class: "bad" }, "No variant is meant by this.")];
+function outcome({ totals, skipped, conflicts, unmatched, items }) {
+  const unknown = strangers(unmatched);
+  if (totals.variants === 0) return [element("p", { class: "bad" }, "No variant is meant by this."), ...unknown];
   const parts = [
     element(
       "p",
@@ -156,11 +158,24 @@ function outcome({ totals, skipped, conflicts, items }) {
   };
   told("Held by other sales at an overlapping time:", "bad", Object.entries(conflicts));
   told("Skipped:", "quiet", alike(skipped));
+  parts.push(...unknown);
   const onSale = items.filter((item) => item.new_price !== null && !item.conflict);
   const listed = onSale.length ? onSale : items;
   const title = listed.length > SHOWN ? `The first ${SHOWN} of ${number(listed.length)}` : "Variants";
   parts.push(element("h3", {}, title), element("div", { class: "scroll", tabindex: "0" }, table(listed.slice(0, SHOWN))));
   return parts;
+}
+
+/** What is named and the shop does not have: {targets: {skus: ["AO-1"]}}. */
+function strangers(unmatched) {
+  const lines = Object.entries(unmatched).flatMap(([part, kinds]) =>
+    Object.entries(kinds).map(([kind, names]) => {
+      const rest = names.length > NAMED ? ` and ${number(names.length - NAMED)} more` : "";
+      return `${part === "excludes" ? "Excluded " : ""}${LISTS[kind]}: ${names.slice(0, NAMED).join(", ")}${rest}`;
+    }),
+  );
+  if (lines.length === 0) return [];
+  return [element("p", { class: "bad" }, "Nothing in the shop matches:"), element("ul", {}, ...lines.map((line) => element("li", {}, line)))];
 }
 
 /** Reasons that differ by their figures alone, together: [the most frequent of them, how many]. */

@@ -353,6 +353,8 @@ async def test_a_sale_is_previewed_made_started_and_ended_on_the_page(endpoint: 
     assert "2 of 2 variants would be on sale: 300,000 → 240,000, 20.0 % less" in preview
     assert HOSTILE in preview
     assert "100,000\t80,000 100,000" in preview
+    assert "Nothing in the shop matches:" in preview
+    assert "Tags: nothing\n" in preview
 
     await page.click("#sale-form", "Create")
     await page.until("#sales .status", lambda text: text == "Scheduled")
