@@ -101,7 +101,7 @@ SET_IN_FILE = "UPDATE dongbo.sale_campaigns SET in_file = $2 WHERE id = $1"
 FORGET_IN_FILE = "UPDATE dongbo.sale_campaigns SET in_file = NULL WHERE id = $1"
 
 LATEST_IN_FILE = """
-SELECT in_file, closed_at FROM dongbo.sale_campaigns WHERE store = $1 AND name = $2 AND in_file IS NOT NULL
+SELECT id, in_file, closed_at FROM dongbo.sale_campaigns WHERE store = $1 AND name = $2 AND in_file IS NOT NULL
 ORDER BY created_at DESC LIMIT 1
 """
 
@@ -116,6 +116,13 @@ UPDATE dongbo.sale_campaigns SET prepared_at = $2, variants = $3, changed_at = c
 NOTE = """
 INSERT INTO dongbo.sale_events (campaign_id, state, detail)
 SELECT id, state, $2 FROM dongbo.sale_campaigns WHERE id = $1
+"""
+
+NOTE_ONCE = """
+INSERT INTO dongbo.sale_events (campaign_id, state, detail)
+SELECT id, state, $2 FROM dongbo.sale_campaigns AS campaign WHERE id = $1 AND NOT EXISTS (
+    SELECT FROM dongbo.sale_events AS event WHERE event.campaign_id = campaign.id AND event.detail = $2
+)
 """
 
 LIST_EVENTS = "SELECT state, detail, at FROM dongbo.sale_events WHERE campaign_id = $1 ORDER BY id"
@@ -136,6 +143,15 @@ class SaleEvent:
     state: CampaignState
     detail: str | None
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InFile:
+    """What the configuration file said of a campaign when it was last looked at, and when that campaign ended."""
+
+    campaign_id: CampaignId
+    definition: SaleSettings
+    closed_at: datetime | None
 
 
 async def insert(
@@ -238,6 +254,11 @@ async def note(connection: Connection, campaign_id: CampaignId, detail: str) -> 
     await connection.execute(NOTE, campaign_id, detail)
 
 
+async def note_once(connection: Connection, campaign_id: CampaignId, detail: str) -> None:
+    """Keep what happened to a campaign, unless that has been kept before."""
+    await connection.execute(NOTE_ONCE, campaign_id, detail)
+
+
 async def set_times(
     connection: Connection, campaign_id: CampaignId, starts_at: datetime | None, ends_at: datetime | None
 ) -> None:
@@ -261,12 +282,12 @@ async def forget_in_file(connection: Connection, campaign_id: CampaignId) -> Non
     await connection.execute(FORGET_IN_FILE, campaign_id)
 
 
-async def latest_in_file(
-    connection: Connection, store: StoreName, name: SaleName
-) -> tuple[SaleSettings, datetime | None] | None:
-    """What the configuration file said of the newest campaign of a name that is of the file, and when that ended."""
+async def latest_in_file(connection: Connection, store: StoreName, name: SaleName) -> InFile | None:
+    """The newest campaign of a name that is of the file."""
     row = await connection.fetchrow(LATEST_IN_FILE, store, name)
-    return (SaleSettings.model_validate(orjson.loads(row["in_file"])), row["closed_at"]) if row else None
+    if row is None:
+        return None
+    return InFile(row["id"], SaleSettings.model_validate(orjson.loads(row["in_file"])), row["closed_at"])
 
 
 async def database_time(connection: Connection) -> datetime:

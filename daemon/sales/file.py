@@ -13,7 +13,7 @@ from asyncpg import ExclusionViolationError, PostgresError
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError
-from daemon.ids import StoreName
+from daemon.ids import CampaignId, StoreName
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.planning import period
@@ -69,17 +69,16 @@ async def _reconcile_one(database: Database, sales: Sales, definition: SaleSetti
     async with database.acquire() as connection:
         latest = await campaigns.latest(connection, definition.store, definition.name)
         in_file = await campaigns.latest_in_file(connection, definition.store, definition.name)
-    known, closed_at = in_file or (None, None)
     if latest is not None and not latest.state.has_ended:
-        await _update(database, sales, latest, known, definition)
-    elif known is None:
+        await _update(database, sales, latest, in_file.definition if in_file else None, definition)
+    elif in_file is None:
         await _create(database, sales, definition)
-    elif known != definition:
+    elif in_file.definition != definition:
         # What has ended does not begin again by itself: only where the file says a start that lies after its end.
-        if definition.starts is not None and closed_at is not None and definition.starts > closed_at:
+        if definition.starts is not None and in_file.closed_at is not None and definition.starts > in_file.closed_at:
             await _create(database, sales, definition)
         else:
-            log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
+            await _tell_over(database, in_file.campaign_id, definition)
 
 
 async def _create(database: Database, sales: Sales, definition: SaleSettings) -> None:
@@ -107,8 +106,8 @@ async def _update(
         return
     if campaign.state in WAITING:
         await _replace(database, sales, campaign, definition)
-    elif campaign.state not in ON_SALE:  # it is over, or about to be: its notice is about that
-        log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
+    elif campaign.state not in ON_SALE:
+        await _tell_over(database, campaign.id, definition)
     else:
         await _update_running(database, sales, campaign, known, definition)
 
@@ -184,6 +183,13 @@ async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
         if closed.state is CampaignState.CANCELLED:
             await campaigns.forget_in_file(connection, campaign.id)  # put back, it is as new
     log.warning("sale_removed", sale=campaign.name, store=campaign.store, reason=REMOVED)
+
+
+async def _tell_over(database: Database, campaign_id: CampaignId, definition: SaleSettings) -> None:
+    """In its history, once, and in the log: its notice is about how it has ended."""
+    async with database.acquire() as connection:
+        await campaigns.note_once(connection, campaign_id, OVER)
+    log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)
 
 
 async def _notice(database: Database, campaign: Campaign, notice: str | None) -> None:

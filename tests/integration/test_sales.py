@@ -150,6 +150,26 @@ async def test_the_end_moves_by_the_file_whatever_else_it_says(shop: SaleShop) -
     assert (back.ends_at, back.notice) == (later, None)
 
 
+async def test_a_sale_that_is_over_is_not_repeated_and_says_so_once(shop: SaleShop) -> None:
+    """In its history, however often the file is read; a start that lies after its end runs it again."""
+
+    async def reload(**settings: Any) -> Campaign:
+        await reconcile(shop.workshop.database, shop.sales, [STORE], [shop.define(**settings)])
+        return await shop.sales.find("tet")
+
+    first = await reload(percent=20)
+    await shop.until(first, CampaignState.ACTIVE)
+    await shop.sales.end_now(first)
+    await shop.until(first, CampaignState.COMPLETED)
+    for percent in (40, 40, 50):
+        assert (await reload(percent=percent)).id == first.id
+    async with shop.workshop.database.acquire() as connection:
+        details = [event.detail or "" for event in await campaigns.list_events(connection, first.id)]
+    assert len([detail for detail in details if "to run it again, give it a start" in detail]) == 1
+    again = await reload(percent=50, starts="2090-01-01T00:00")
+    assert again.id != first.id
+
+
 async def test_an_end_that_has_passed_is_refused_before_the_preview(shop: SaleShop) -> None:
     """Nobody is shown what can't be."""
     with pytest.raises(InvalidSale, match="which has passed"):
