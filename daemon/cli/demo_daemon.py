@@ -141,6 +141,7 @@ In another terminal:
   export DONGBO_CONFIG={path}
   dongbo jobs watch
   dongbo map list --state ambiguous
+  dongbo sale list
   dongbo doctor
 
 Ctrl-C ends everything; the next `dongbo demo` finds its data again.
