@@ -133,7 +133,7 @@ async def plan(
     `held` is the time for which the campaign would hold them; `campaign_id` says whose items are no conflicts.
     """
     words = await _words(connection, definition)
-    parameters = (*_parameters(definition.targets, words), *_parameters(definition.excludes, words))
+    parameters = (*await _parameters(definition.targets, words), *await _parameters(definition.excludes, words))
     rows = await connection.fetch(
         LIST_TARGETED, definition.store, campaign_id, held, definition.targets.all, *parameters
     )
@@ -155,17 +155,16 @@ async def list_unmatched(connection: Connection, definition: SaleSettings) -> Un
 async def _unmatched(
     connection: Connection, store: StoreName, selection: SaleSelection, words: "_Words"
 ) -> dict[str, Sequence[str | int]]:
-    row = await connection.fetchrow(
-        LIST_UNMATCHED, store, list(selection.products), _sku_keys(selection), list(selection.collections)
-    )
-    products, keys, collections = map(frozenset, row or ((), (), ()))
+    keys = await _sku_keys(selection)
+    row = await connection.fetchrow(LIST_UNMATCHED, store, list(selection.products), keys, list(selection.collections))
+    products, strange_keys, collections = map(frozenset, row or ((), (), ()))
     kinds: dict[str, Sequence[str | int]] = {
         "products": [number for number in selection.products if number in products],
         "collections": [name for name in selection.collections if name in collections],
         "product_types": list(_unlike(words.types, selection.product_types)),
         "vendors": list(_unlike(words.vendors, selection.vendors)),
         "tags": list(_unlike(words.tags, selection.tags)),
-        "skus": [sku for sku in selection.skus if (key := match_key(sku)) is None or key in keys],
+        "skus": [sku for sku, key in zip(selection.skus, keys, strict=True) if key in strange_keys],
     }
     return {kind: named for kind, named in kinds.items() if named}
 
@@ -195,12 +194,12 @@ async def _words(connection: Connection, definition: SaleSettings) -> _Words:
     return _Words(*([word for word in words or () if word is not None] for words in row))
 
 
-def _parameters(selection: SaleSelection, words: _Words) -> Sequence[object]:
+async def _parameters(selection: SaleSelection, words: _Words) -> Sequence[object]:
     return (
         list(selection.products),
         _alike(words.types, selection.product_types),
         _alike(words.vendors, selection.vendors),
-        _sku_keys(selection),
+        [key for key in await _sku_keys(selection) if key is not None],
         _alike(words.tags, selection.tags),
         list(selection.collections),
     )
@@ -218,8 +217,13 @@ def _unlike(words: Sequence[str], named: Sequence[str]) -> Iterator[str]:
     return (name for name in named if _folded(name) not in known)
 
 
-def _sku_keys(selection: SaleSelection) -> list[str]:
-    return [key for sku in selection.skus if (key := match_key(sku)) is not None]
+async def _sku_keys(selection: SaleSelection) -> list[str | None]:
+    """By what each SKU is found; None for one of blanks alone, or too long."""
+    keys: list[str | None] = []
+    for start in range(0, len(selection.skus), ROWS_AT_ONCE):
+        keys += map(match_key, selection.skus[start : start + ROWS_AT_ONCE])
+        await asyncio.sleep(0)
+    return keys
 
 
 def _folded(word: str) -> str:
