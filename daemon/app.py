@@ -17,7 +17,16 @@ import structlog
 from asyncpg import InterfaceError, PostgresError
 
 from daemon import __version__
-from daemon.config import Settings, changed_parts, load_settings, resolve_secrets, state_directory
+from daemon.config import (
+    ResolvedSecrets,
+    Settings,
+    changed_parts,
+    load_settings,
+    resolve_secrets,
+    secret_files_version,
+    state_directory,
+)
+from daemon.credentials import report
 from daemon.database.embedded import EmbeddedServer, embedded_server
 from daemon.database.migrate import migrate
 from daemon.database.pool import is_connection_error, open_database
@@ -37,7 +46,7 @@ from daemon.status.parts import StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
-from daemon.wiring import Parts, check_schedules, job_policy, make_sales, make_schedules, make_stores
+from daemon.wiring import Parts, StoreFactory, check_schedules, job_policy, make_sales, make_schedules
 
 log = structlog.get_logger()
 
@@ -46,10 +55,15 @@ SALES_KEPT = timedelta(days=400)  # the proof of last year's sale is there when 
 QUEUE_START_TIMEOUT = 20.0  # seconds until the daemon counts as ready even without its queue
 WATCHDOG_PING_TIMEOUT = 5.0  # seconds
 CUT_OFF_INTERVAL = 1.0  # seconds
+SECRETS_INTERVAL = (
+    5.0  # seconds between two looks at the files of the secrets; Nhanh.vn ends an old token in 15 minutes
+)
 
 
 class Application:
     """One running daemon. `config_path` is read again on SIGHUP; None: there is nothing to reload."""
+
+    _secrets: ResolvedSecrets
 
     def __init__(self, settings: Settings, config_path: Path | None, on_ready: Callable[[str], None] | None) -> None:
         self._settings = settings
@@ -59,6 +73,7 @@ class Application:
         self._stop = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._reload = asyncio.Event()
+        self._changing = asyncio.Lock()  # a reload and renewed secrets are taken over one after the other
         self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, as nothing runs yet
 
     async def run(self) -> None:
@@ -92,12 +107,13 @@ class Application:
             )
             schema_version = await migrate(database, then=[queue.install])
             session = await stack.enter_async_context(open_session())
-            limits = LimiterRegistry()
-            stores = make_stores(self._settings, secrets, session, limits)
+            factory = StoreFactory(session, LimiterRegistry())
+            stores = factory.make(self._settings, secrets)
             token = secrets.status_token.get_secret_value() if secrets.status_token else None
-            daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), session, limits)
+            daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), factory)
             await reconcile(database, daemon.sales, sorted(stores), sales)
             self._starting = None
+            self._secrets = secrets
             await self._run_parts(daemon, server, schema_version, token)
 
     @property
@@ -122,6 +138,7 @@ class Application:
             stores=lambda: sorted(daemon.registry.stores),
             job_types=list(JobType),
             product_sync=lambda name: daemon.registry.stores[name].product_sync_settings,
+            credentials=lambda: report(daemon.registry.stores, datetime.now(UTC)),
             zone=self._settings.timezone,
             token=token,
             allowed_hosts=list(self._settings.status.allowed_hosts),
@@ -134,6 +151,8 @@ class Application:
                 tasks.create_task(daemon.runner.watch_cancellations(daemon.hub), name="cancellations"),
                 tasks.create_task(self._prune(daemon), name="pruning"),
                 tasks.create_task(self._reload_on_request(daemon), name="reload"),
+                tasks.create_task(self._watch_secrets(daemon), name="secrets"),
+                tasks.create_task(daemon.credential_watch.run(), name="credentials"),
                 tasks.create_task(self._feed_watchdog(daemon), name="watchdog"),
             ]
             if server is not None:
@@ -216,7 +235,8 @@ class Application:
             self._reload.clear()
             self._service.reloading()
             try:
-                await self._apply_file(daemon)
+                async with self._changing:
+                    await self._apply_file(daemon)
             except ConfigError as error:
                 log.error("reload_refused", problems=error.problems, next_step="the old configuration stays in force")
             except (DatabaseError, PostgresError, OSError) as error:
@@ -234,7 +254,7 @@ class Application:
             # Most likely an editor has emptied the file and not yet written it.
             raise ConfigError(f"{self._config_path}: no store is left in it; to run without any, restart the daemon")
         secrets = await asyncio.to_thread(resolve_secrets, new)
-        stores = make_stores(new, secrets, daemon.session, daemon.limits)
+        stores = daemon.factory.make(new, secrets)
         registry = TaskRegistry(stores, job_policy(new))
         schedules = make_schedules(new)
         check_schedules(schedules)
@@ -247,7 +267,8 @@ class Application:
         await reconcile(daemon.database, daemon.sales, sorted(stores), sales)
         daemon.sale_clock.look()
         applied = await daemon.scheduler.apply(schedules)
-        self._settings = new
+        self._settings, self._secrets = new, secrets
+        daemon.credential_watch.look()
         log.info(
             "reloaded",
             added=applied.added,
@@ -258,6 +279,35 @@ class Application:
         )
         if changes.restart_required:
             log.warning("restart_required", keys=changes.restart_required)
+
+    async def _watch_secrets(self, daemon: Parts) -> None:
+        """Take over secrets whose files change: nobody should have to think of a signal within fifteen minutes."""
+        seen = await asyncio.to_thread(secret_files_version, self._settings)
+        while True:
+            await asyncio.sleep(SECRETS_INTERVAL)
+            version = await asyncio.to_thread(secret_files_version, self._settings)
+            if version == seen:
+                continue
+            seen = version
+            try:
+                async with self._changing:
+                    await self._take_over_secrets(daemon)
+            except ConfigError as error:
+                log.error("secrets_refused", problems=error.problems, next_step="the old ones stay in force")
+
+    async def _take_over_secrets(self, daemon: Parts) -> None:
+        secrets = await asyncio.to_thread(resolve_secrets, self._settings)
+        old, self._secrets = self._secrets, secrets
+        renewed = sorted(name for name in secrets.stores if secrets.stores[name] != old.stores.get(name))
+        if renewed:
+            stores = daemon.factory.make(self._settings, secrets)
+            daemon.use_registry(TaskRegistry(stores, job_policy(self._settings)))
+            daemon.credential_watch.look()
+            log.info("secrets_renewed", stores=renewed)
+        others = {"database.url": "database_url", "status.token": "status_token"}
+        changed = [key for key, field in others.items() if getattr(secrets, field) != getattr(old, field)]
+        if changed:
+            log.warning("restart_required", keys=changed)
 
     async def _warn_of_abandoned(self, daemon: Parts, stores: Collection[StoreName]) -> None:
         """A store that is taken out of the file takes the way to end its sales along."""

@@ -14,7 +14,8 @@
     ├── SourceError                 Nhanh.vn or Shopify
     │   ├── SourceUnavailable       network, 5xx, rubbish: may pass by itself, worth a retry
     │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
-    │   ├── SourceRefused           a bad token, a missing permission, a wrong request: a person must act
+    │   ├── SourceRefused           a missing permission, a wrong request: a person must act
+    │   │   └── CredentialRefused   a bad token or secret, an app that is not installed any more
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── DepotsChanged               while a sync ran, what the access token may see changed
     ├── ScheduleNotFound            there is no schedule of this name
@@ -134,6 +135,10 @@ class RateLimited(SourceError):
 
 class SourceRefused(SourceError):
     """The source refused for a reason that only a person can mend: no retry."""
+
+
+class CredentialRefused(SourceRefused):
+    """The source does not take the token or secret, or not for this shop or business."""
 
 
 class DepotsChanged(DongboError):

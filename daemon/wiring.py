@@ -4,17 +4,22 @@ import socket
 from pathlib import Path
 
 import aiohttp
+from pydantic import SecretStr
 
 from daemon.config import (
     CustomerSyncSettings,
+    NhanhSettings,
     ResolvedSecrets,
     SaleSelection,
     SaleSettings,
+    SecretRef,
     Settings,
+    ShopifySettings,
     StoreSecrets,
-    StoreSettings,
+    needed_scopes,
     read_skus,
 )
+from daemon.credentials import CredentialWatch
 from daemon.database.pool import Database
 from daemon.errors import ConfigError, InvalidJobRequest, JobError
 from daemon.ids import StoreName, WorkerName
@@ -30,51 +35,112 @@ from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
 from daemon.schedules.sale import SaleClock
 from daemon.schedules.scheduler import Scheduler
+from daemon.sources.http import BACKOFF, Backoff
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import ClientCredentials, PermanentToken, ShopifyCredential
 from daemon.sources.shopify.models import CustomerMetafields
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
 
 
-def make_stores(
-    settings: Settings, secrets: ResolvedSecrets, session: aiohttp.ClientSession, limits: LimiterRegistry
-) -> dict[StoreName, Store]:
-    """The configured stores, with clients that share the process's session and limits."""
-    return {
-        name: make_store(name, store, secrets.stores[name], session, limits) for name, store in settings.stores.items()
-    }
+class StoreFactory:
+    """Makes the stores of a configuration, with clients that share the process's session and limits.
+
+    What is known of a credential outlives a reload: a store that signs in as before shares its credential with the jobs
+    that still run on its old settings, and a secret that was renewed is put into it, so that these go on, too.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, limits: LimiterRegistry) -> None:
+        self._session = session
+        self._limits = limits
+        self._nhanh: dict[tuple[StoreName, str, int, int], NhanhCredential] = {}
+        self._permanent: dict[tuple[StoreName, str], PermanentToken] = {}
+        # Stores that name the same app and the same place of its secret share their tokens.
+        self._client: dict[tuple[str, str, SecretRef | None], ClientCredentials] = {}
+
+    def make(self, settings: Settings, secrets: ResolvedSecrets) -> dict[StoreName, Store]:
+        """The configured stores."""
+        return {name: self._store(name, settings, secrets.stores[name]) for name in settings.stores}
+
+    def _store(self, name: StoreName, settings: Settings, secrets: StoreSecrets) -> Store:
+        store = settings.stores[name]
+        needed = frozenset(scope for scopes in needed_scopes(settings, name).values() for scope in scopes)
+        return Store(
+            name,
+            self.nhanh(name, store.nhanh, secrets) if store.nhanh is not None else None,
+            self.shopify(name, store.shopify, secrets, store.customer_sync) if store.shopify is not None else None,
+            store.product_sync,
+            store.customer_sync,
+            needed,
+        )
+
+    def nhanh(
+        self, name: StoreName, settings: NhanhSettings, secrets: StoreSecrets, backoff: Backoff = BACKOFF
+    ) -> NhanhClient:
+        """A client of a store's business."""
+        return NhanhClient(
+            self._session,
+            app_id=settings.app_id,
+            business_id=settings.business_id,
+            credential=self._nhanh_credential(name, settings, secrets),
+            base_url=settings.base_url,
+            limits=self._limits,
+            backoff=backoff,
+        )
+
+    def shopify(
+        self,
+        name: StoreName,
+        settings: ShopifySettings,
+        secrets: StoreSecrets,
+        customer_sync: CustomerSyncSettings | None = None,
+        backoff: Backoff = BACKOFF,
+    ) -> ShopifyClient:
+        """A client of a store's shop."""
+        return ShopifyClient(
+            self._session,
+            shop=settings.shop,
+            credential=self._shopify_credential(name, settings, secrets),
+            base_url=settings.base_url,
+            customer_metafields=_metafields(customer_sync),
+            limits=self._limits,
+            backoff=backoff,
+        )
+
+    def _nhanh_credential(self, name: StoreName, settings: NhanhSettings, secrets: StoreSecrets) -> NhanhCredential:
+        token, secret_key = _reveal(secrets.nhanh_access_token) or "", _reveal(secrets.nhanh_secret_key)
+        key = (name, settings.base_url, settings.app_id, settings.business_id)
+        if key not in self._nhanh:
+            self._nhanh[key] = NhanhCredential(token, secret_key)
+        self._nhanh[key].replace(token, secret_key)
+        return self._nhanh[key]
+
+    def _shopify_credential(
+        self, name: StoreName, settings: ShopifySettings, secrets: StoreSecrets
+    ) -> ShopifyCredential:
+        if settings.client_id is None:
+            token = _reveal(secrets.shopify_access_token) or ""
+            permanent = self._permanent.setdefault((name, settings.url), PermanentToken(token))
+            permanent.replace(token)
+            return permanent
+        client_secret = _reveal(secrets.shopify_client_secret) or ""
+        key = (settings.url, settings.client_id, settings.client_secret)
+        if key not in self._client:
+            self._client[key] = ClientCredentials(
+                self._session,
+                base_url=settings.url,
+                source=f"Shopify ({settings.shop})",
+                client_id=settings.client_id,
+                client_secret=client_secret,
+            )
+        self._client[key].replace(client_secret)
+        return self._client[key]
 
 
-def make_store(
-    name: StoreName,
-    settings: StoreSettings,
-    secrets: StoreSecrets,
-    session: aiohttp.ClientSession,
-    limits: LimiterRegistry,
-) -> Store:
-    """One store with the clients of the sources that it is connected to."""
-    nhanh = shopify = None
-    if settings.nhanh is not None and secrets.nhanh_access_token is not None:
-        nhanh = NhanhClient(
-            session,
-            app_id=settings.nhanh.app_id,
-            business_id=settings.nhanh.business_id,
-            access_token=secrets.nhanh_access_token.get_secret_value(),
-            secret_key=secrets.nhanh_secret_key.get_secret_value() if secrets.nhanh_secret_key else None,
-            base_url=settings.nhanh.base_url,
-            limits=limits,
-        )
-    if settings.shopify is not None and secrets.shopify_access_token is not None:
-        shopify = ShopifyClient(
-            session,
-            shop=settings.shopify.shop,
-            access_token=secrets.shopify_access_token.get_secret_value(),
-            base_url=settings.shopify.base_url,
-            customer_metafields=_metafields(settings.customer_sync),
-            limits=limits,
-        )
-    return Store(name, nhanh, shopify, settings.product_sync, settings.customer_sync)
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
 
 
 def _metafields(settings: CustomerSyncSettings | None) -> CustomerMetafields:
@@ -163,15 +229,13 @@ class Parts:
         settings: Settings,
         database: Database,
         registry: TaskRegistry,
-        session: aiohttp.ClientSession,
-        limits: LimiterRegistry,
+        factory: StoreFactory,
     ) -> None:
         host = WorkerName(socket.gethostname())
         self.zone = settings.timezone
         self.database = database
         self.registry = registry
-        self.session = session
-        self.limits = limits
+        self.factory = factory
         self.notifier = JobNotifier(database, settings.jobs.event_interval_milliseconds / 1000)
         self.hub = EventHub(database)
         self.jobs = Jobs(
@@ -194,6 +258,7 @@ class Parts:
         firing = Firing(database, self.jobs, host)
         self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
         self.sales = Sales(database, self.jobs, self._shopify_of, lambda: self.zone)
+        self.credential_watch = CredentialWatch(lambda: self.registry.stores)
         self.sale_clock = SaleClock(database, self.sales, lambda: sorted(self.registry.stores))
 
     def _shopify_of(self, name: StoreName) -> ShopifyClient:

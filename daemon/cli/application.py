@@ -6,6 +6,7 @@ import typer
 
 from daemon.cli.check import check
 from daemon.cli.config import app as config_commands
+from daemon.cli.connect import commands as connect_commands
 from daemon.cli.demo import demo
 from daemon.cli.doctor import doctor
 from daemon.cli.explain import explain
@@ -51,6 +52,7 @@ def main(
 
 app.command("run")(run)
 app.command("check")(check)
+app.add_typer(connect_commands, name="connect")
 app.add_typer(config_commands, name="config")
 app.add_typer(pull_commands, name="pull")
 app.add_typer(match_app, name="match")

@@ -1,34 +1,26 @@
 """Tries the credentials of every store, and says which jobs they allow."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-import aiohttp
 
 from daemon.cli.findings import Finding, failed, ok, warning
-from daemon.config import NhanhSettings, ResolvedSecrets, Settings, ShopifySettings, StoreSecrets, StoreSettings
+from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
+from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
 from daemon.jobs.model import JobType
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.access import NhanhAccess
 from daemon.sources.nhanh.client import NhanhClient
-from daemon.sources.nhanh.models import NhanhAccess
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
+from daemon.sources.shopify.scopes import missing_scopes, write_scopes
+from daemon.wiring import StoreFactory
 
-EXPIRES_SOON = 30  # days
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
 # Points are back in a second; the daemon whose store this is may use them up at the same time.
 SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
-# Shopify documentation, "Access scopes": what the operations of each job touch.
-NEEDED_SCOPES = {
-    JobType.PULL_SHOPIFY_PRODUCTS: ("read_products", "read_inventory"),
-    JobType.PULL_SHOPIFY_CUSTOMERS: ("read_customers",),
-}
-SCOPES_OF_STOCK = ("read_products", "write_inventory", "read_locations")
-SCOPES_OF_PRICES = ("write_products",)
-SCOPES_OF_CUSTOMERS = ("write_customers",)
 
 
 async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
@@ -37,38 +29,26 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
         return [warning("stores", "none is configured", "add a table [stores.main.nhanh] or [stores.main.shopify]")]
     findings: list[Finding] = []
     async with open_session() as session:
+        factory = StoreFactory(session, LimiterRegistry())
         for name, store in settings.stores.items():
             if store.nhanh is not None:
-                findings += await _check_nhanh(f"{name} nhanh", session, store, store.nhanh, secrets.stores[name])
+                nhanh = factory.nhanh(name, store.nhanh, secrets.stores[name], BACKOFF)
+                findings += await check_nhanh(f"{name} nhanh", nhanh, store)
             if store.shopify is not None:
-                findings += await _check_shopify(f"{name} shopify", session, store, store.shopify, secrets.stores[name])
+                shopify = factory.shopify(name, store.shopify, secrets.stores[name], backoff=SHOPIFY_BACKOFF)
+                findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
     return findings
 
 
-async def _check_nhanh(
-    subject: str,
-    session: aiohttp.ClientSession,
-    store: StoreSettings,
-    settings: NhanhSettings,
-    secrets: StoreSecrets,
-) -> list[Finding]:
-    client = NhanhClient(
-        session,
-        app_id=settings.app_id,
-        business_id=settings.business_id,
-        access_token=_reveal(secrets.nhanh_access_token) or "",
-        secret_key=_reveal(secrets.nhanh_secret_key),
-        base_url=settings.base_url,
-        limits=LimiterRegistry(),
-        backoff=BACKOFF,
-    )
+async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
+    """What the access token of a store's business allows, and until when."""
     findings = []
-    if secrets.nhanh_secret_key is None:
+    if not client.can_check_access:
         advice = "add secret_key to the store's nhanh table"
         findings.append(warning(subject, "when the access token expires can't be told without the secret key", advice))
     else:
         try:
-            findings += _judge_access(subject, await client.check_access_token(), settings)
+            findings += _judge_access(subject, await client.check_access_token(), store)
         except SourceError as error:
             findings.append(_unreachable(subject, error))
             if not isinstance(error, SourceRefused):
@@ -98,19 +78,20 @@ async def _check_depots(subject: str, client: NhanhClient, store: StoreSettings)
     return findings
 
 
-def _judge_access(subject: str, access: NhanhAccess, settings: NhanhSettings) -> list[Finding]:
+def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> list[Finding]:
     days = (access.expires_at - datetime.now(UTC)).days
     expiry = f"the access token expires in {days} days, on {access.expires_at:%Y-%m-%d}"
-    renew = "make a new one on open.nhanh.vn: authorise the app again, it can't be prolonged"
+    renew = "get a new one with `dongbo connect nhanh`: it can't be prolonged"
     findings = [
         failed(subject, f"the access token expired on {access.expires_at:%Y-%m-%d}", renew)
         if days < 0
         else warning(subject, expiry, renew)
-        if days < EXPIRES_SOON
+        if days < ENDS_SOON.days
         else ok(subject, expiry)
     ]
-    if access.business_id != settings.business_id:
-        detail = f"the access token is for business {access.business_id}, the configuration says {settings.business_id}"
+    configured = store.nhanh.business_id if store.nhanh is not None else access.business_id
+    if access.business_id != configured:
+        detail = f"the access token is for business {access.business_id}, the configuration says {configured}"
         findings.append(failed(subject, detail, "correct business_id, or take that business's token"))
     if access.depot_ids:
         depots = ", ".join(map(str, access.depot_ids))
@@ -139,35 +120,18 @@ async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[
     return ok(subject, f"{job_type} can run")
 
 
-async def _check_shopify(
-    subject: str,
-    session: aiohttp.ClientSession,
-    store: StoreSettings,
-    settings: ShopifySettings,
-    secrets: StoreSecrets,
+async def check_shopify(
+    subject: str, client: ShopifyClient, store: StoreSettings, needed: Mapping[JobType, Collection[str]]
 ) -> list[Finding]:
-    client = ShopifyClient(
-        session,
-        shop=settings.shop,
-        access_token=_reveal(secrets.shopify_access_token) or "",
-        base_url=settings.base_url,
-        limits=LimiterRegistry(),
-        backoff=SHOPIFY_BACKOFF,
-    )
+    """What the app of a store's shop was granted, and whether that suffices for what `needed` says of each job."""
     try:
         granted = await client.granted_scopes()
     except SourceError as error:
         return [_unreachable(subject, error)]
-    findings = [ok(subject, f"the access token is good; granted scopes: {', '.join(sorted(granted)) or 'none'}")]
-    for job_type, needed in _needed_scopes(store).items():
-        # Who may write a thing may read it.
-        missing = [scope for scope in needed if not {scope, scope.replace("read_", "write_")} & granted]
-        if missing:
-            advice = f"add {', '.join(missing)} to the app's Admin API scopes in Shopify, and install it again"
-            detail = f"{job_type} can't run: the scopes {', '.join(missing)} are missing"
-            findings.append(failed(subject, detail, advice))
-        else:
-            findings.append(ok(subject, f"{job_type} can run"))
+    findings = [
+        ok(subject, f"{_way_in(client.credential)}; granted scopes: {', '.join(sorted(granted)) or 'none'}"),
+        *_judge_scopes(subject, granted, needed),
+    ]
     if {"read_locations", "write_locations", "read_inventory", "write_inventory"} & granted:
         findings += await _check_locations(subject, client, store)
     return findings
@@ -187,18 +151,33 @@ async def _check_locations(subject: str, client: ShopifyClient, store: StoreSett
     return findings
 
 
-def _needed_scopes(store: StoreSettings) -> dict[JobType, tuple[str, ...]]:
-    needed = dict(NEEDED_SCOPES)
-    if store.product_sync is not None:
-        sync = store.product_sync
-        pushes_prices = sync.price is not None or sync.compare_at_price is not None
-        needed[JobType.SYNC_PRODUCTS] = (
-            *(SCOPES_OF_STOCK if sync.locations else ()),
-            *(SCOPES_OF_PRICES if pushes_prices else ()),
+def _way_in(credential: ShopifyCredential) -> str:
+    match credential:
+        case ClientCredentials():
+            return f"client id {credential.client_id} and its secret are good"
+        case _:
+            return "the permanent access token is good"
+
+
+def _judge_scopes(
+    subject: str, granted: Collection[str], needed: Mapping[JobType, Collection[str]]
+) -> Iterator[Finding]:
+    lacking: list[str] = []
+    for job_type, scopes in needed.items():
+        if missing := missing_scopes(scopes, granted):
+            lacking += missing
+            detail = f"{job_type} can't run: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not granted"
+            yield failed(subject, detail)
+        else:
+            yield ok(subject, f"{job_type} can run")
+    if lacking:
+        everything = [scope for scopes in needed.values() for scope in scopes]
+        yield failed(
+            subject,
+            f"scopes that are missing: {write_scopes(lacking)}",
+            f"in the Dev Dashboard, make a version of the app with the scopes {write_scopes([*granted, *everything])}, "
+            "release it, and approve it in the shop",
         )
-    if store.customer_sync is not None:
-        needed[JobType.SYNC_CUSTOMERS] = SCOPES_OF_CUSTOMERS
-    return needed
 
 
 def _named(places: Mapping[int, str | None]) -> str:
@@ -211,7 +190,3 @@ def _unreachable(subject: str, error: SourceError) -> Finding:
     if isinstance(error, RateLimited):
         return warning(subject, str(error), "it answers, and others use up its limits: try again when less is going on")
     return failed(subject, str(error), "look whether the internet connection and base_url are right, and try again")
-
-
-def _reveal(secret: Any) -> str | None:
-    return secret.get_secret_value() if secret is not None else None

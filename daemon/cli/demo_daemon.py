@@ -33,7 +33,10 @@ PULLS = (
     JobType.PULL_SHOPIFY_CUSTOMERS,
 )
 # Large enough to watch the progress and to meet the rate limits, small enough to be done within a minute.
-SHOP = SandboxSettings(products=1_200, customers=8_000, churn_per_second=1.0)
+# Tokens live two minutes instead of a day, so that the demo lives through what shops live through.
+SHOP = SandboxSettings(
+    products=1_200, customers=8_000, churn_per_second=1.0, token_lifetime=120.0, permanent_token=False
+)
 
 
 async def run_demo(state: Path, *, opens_browser: bool, as_json: bool) -> None:
@@ -67,7 +70,7 @@ def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
     secrets = {
         "DONGBO_DEMO_NHANH_TOKEN": sandbox.nhanh.token,
         "DONGBO_DEMO_NHANH_SECRET_KEY": sandbox.nhanh.secret_key,
-        "DONGBO_DEMO_SHOPIFY_TOKEN": sandbox.shopify.token,
+        "DONGBO_DEMO_SHOPIFY_SECRET": sandbox.shopify.app.client_secret,
     }
     text = DEMO_CONFIG.read_text("utf-8")
     path = state / "dongbo.toml"

@@ -129,6 +129,18 @@ class PoolDocument(TypedDict):
     in_use: int
 
 
+class CredentialDocument(TypedDict):
+    """How a store signs in at a source; `problems` are sentences."""
+
+    store: str
+    source: str
+    kind: str
+    expires_at: str | None
+    refused_since: str | None
+    missing_scopes: list[str]
+    problems: list[str]
+
+
 class StatusDocument(TypedDict):
     """The daemon at a glance. What is read from its database is None while that is away."""
 
@@ -145,6 +157,7 @@ class StatusDocument(TypedDict):
     awaiting_approval: list[WaitingDocument] | None
     schedules: list[ScheduleDocument]
     freshness: list[FreshnessDocument] | None
+    credentials: list[CredentialDocument]
     pool: PoolDocument
     notification_lag_seconds: float | None
     subscribers: int

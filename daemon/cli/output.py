@@ -32,6 +32,11 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def tell(text: str) -> None:
+    """As `say`, for whole sentences: on a terminal, lines end between words."""
+    side_console().print(text)
+
+
 def write_text(text: str) -> None:
     """One or more lines of data."""
     sys.stdout.write(f"{text}\n")

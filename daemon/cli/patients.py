@@ -9,7 +9,7 @@ import orjson
 
 from daemon.cli.client import DaemonClient
 from daemon.cli.documents import JobDocument, ScheduleDocument, StatusDocument
-from daemon.cli.findings import Finding, failed, ok, warning
+from daemon.cli.findings import Finding, Level, failed, ok, warning
 from daemon.cli.target import Target
 from daemon.cli.wording import duration, how_to_decide, is_live, moment, waits_for_approval
 from daemon.database.pool import Connection
@@ -142,6 +142,21 @@ def _judge_schedule(schedule: ScheduleDocument, now: datetime) -> Finding | None
         detail = f"{name}: its last fire submitted no job: {schedule['last_detail']}"
         return failed("schedules", detail, f"mend the cause, then: dongbo schedules run {name}")
     return None
+
+
+def judge_credentials(status: StatusDocument) -> list[Finding]:
+    """What the daemon has noticed of the credentials that it works with."""
+    reports = status.get("credentials", [])  # not told by a daemon of an older version
+    findings = []
+    for report in reports:
+        for problem in report["problems"]:
+            subject = f"{report['store']} {report['source']}"
+            since = f" (since {moment(report['refused_since'], UTC)} UTC)" if report["refused_since"] else ""
+            is_refused = report["refused_since"] is not None
+            findings.append(Finding(Level.FAILED if is_refused else Level.WARNING, subject, f"{problem}{since}"))
+    if findings or not reports:
+        return findings
+    return [ok("credentials", "the daemon has no trouble with any")]
 
 
 async def check_pool(connection: asyncpg.Connection, status: StatusDocument | None) -> list[Finding]:

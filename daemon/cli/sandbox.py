@@ -25,6 +25,9 @@ def sandbox(
     quirks: Annotated[
         bool, typer.Option("--quirks/--no-quirks", help="Whether answers vary in form as the real ones do.")
     ] = True,
+    token_lifetime: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How long Shopify's access tokens live.")
+    ] = 86_399,
     churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
@@ -62,6 +65,7 @@ def sandbox(
             bad_rows=bad_row_rate,
             seed=seed,
         ),
+        token_lifetime=token_lifetime,
         churn_per_second=churn / 2,
         shopify_churn_per_second=churn / 2,
         nhanh_port=nhanh_port,
@@ -88,7 +92,13 @@ def _describe(running: "Sandbox") -> dict[str, object]:
             "access_token": nhanh.token,
             "secret_key": nhanh.secret_key,
         },
-        "shopify": {"base_url": running.shopify_url, "shop": shopify.shop, "access_token": shopify.token},
+        "shopify": {
+            "base_url": running.shopify_url,
+            "shop": shopify.shop,
+            "client_id": shopify.app.client_id,
+            "client_secret": shopify.app.client_secret,
+            "access_token": shopify.token,
+        },
         "goods": len(running.catalogue.goods),
         "customers": len(running.catalogue.people),
     }
@@ -104,7 +114,7 @@ until Ctrl-C. To point a daemon at it, set
 
 export SANDBOX_NHANH_TOKEN={nhanh.token}
 export SANDBOX_NHANH_SECRET_KEY={nhanh.secret_key}
-export SANDBOX_SHOPIFY_TOKEN={shopify.token}
+export SANDBOX_SHOPIFY_SECRET={shopify.app.client_secret}
 
 and put this into its configuration:
 
@@ -117,6 +127,7 @@ base_url = "{running.nhanh_url}"
 
 [stores.sandbox.shopify]
 shop = "{shopify.shop}"
-access_token = {{ env = "SANDBOX_SHOPIFY_TOKEN" }}
+client_id = "{shopify.app.client_id}"
+client_secret = {{ env = "SANDBOX_SHOPIFY_SECRET" }}
 base_url = "{running.shopify_url}"
 """

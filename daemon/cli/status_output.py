@@ -20,6 +20,12 @@ def write_status(status: StatusDocument, target: Target) -> None:
     for check in status["checks"]:
         sign = ("✓ ", "green") if check["ok"] else ("✗ ", "red")
         console.print(Text.assemble(sign, f"{check['name']}: {output.plain(check['detail'])}"), soft_wrap=True)
+    for credential in status.get("credentials", ()):
+        for problem in credential["problems"]:
+            style = "red" if credential["refused_since"] else "yellow"
+            console.print(
+                Text.assemble(("! ", style), f"{credential['store']}: {output.plain(problem)}"), soft_wrap=True
+            )
     _write_waiting(status, target)
     pool, lag = status["pool"], status["notification_lag_seconds"]
     known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"

@@ -5,7 +5,8 @@ from daemon.config.changes import Changes, changed_parts
 from daemon.config.fields import SecretRef
 from daemon.config.loading import DEMO_CONFIG, json_schema, load_settings, parse_settings
 from daemon.config.sales import SaleSelection, SaleSettings, SaleTargets, read_skus
-from daemon.config.secrets import ResolvedSecrets, StoreSecrets, resolve_secrets
+from daemon.config.scopes import needed_scopes
+from daemon.config.secrets import ResolvedSecrets, StoreSecrets, resolve_secrets, secret_files_version
 from daemon.config.settings import (
     CronSchedule,
     CustomerSyncSettings,
@@ -54,9 +55,11 @@ __all__ = [
     "changed_parts",
     "json_schema",
     "load_settings",
+    "needed_scopes",
     "parse_settings",
     "read_skus",
     "resolve_secrets",
+    "secret_files_version",
     "state_directory",
     "with_base_urls",
 ]

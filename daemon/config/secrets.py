@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from daemon.config.address import check_database_url
 from daemon.config.fields import SecretRef
 from daemon.config.settings import Settings, StoreSettings
+from daemon.config.shopify_names import check_access_token, check_client_secret
 from daemon.errors import ConfigError
 from daemon.ids import StoreName
 from daemon.logging import register_secret
@@ -27,6 +28,7 @@ class StoreSecrets:
     nhanh_access_token: SecretStr | None = None
     nhanh_secret_key: SecretStr | None = None
     shopify_access_token: SecretStr | None = None
+    shopify_client_secret: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,37 @@ def resolve_secrets(settings: Settings, environ: Mapping[str, str] = os.environ)
     return resolved
 
 
+def secret_files_version(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[object, ...]:
+    """What changes when a file changes in which a secret is kept, or another takes its place. Reads none of them."""
+    return tuple(_version(path) for path in _files(settings, environ))
+
+
+def _files(settings: Settings, environ: Mapping[str, str]) -> Iterator[Path]:
+    for reference in _references(settings):
+        match reference:
+            case SecretRef(file=str(name)):
+                yield Path(name)
+            case SecretRef(credential=str(name)) if directory := environ.get("CREDENTIALS_DIRECTORY"):
+                yield Path(directory, name)
+
+
+def _references(settings: Settings) -> Iterator[object]:
+    yield settings.database.url
+    yield settings.status.token
+    for store in settings.stores.values():
+        for source in (store.nhanh, store.shopify):
+            if source is not None:
+                yield from (value for _, value in source)
+
+
+def _version(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return str(path), error.errno
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+
+
 class _Reader:
     """Reads secrets one by one and gathers what goes wrong, so that a person sees all of it at once."""
 
@@ -68,17 +101,20 @@ class _Reader:
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
-    def read(self, key: str, reference: SecretRef | None) -> SecretStr | None:
-        """The secret of the configuration key `key`; None, with a problem noted, when it can't be read."""
+    def read(
+        self, key: str, reference: SecretRef | None, check: Callable[[str], str] = lambda value: value
+    ) -> SecretStr | None:
+        """The secret of the configuration key `key`; None, with a problem noted, when it can't be read or `check`
+        refuses it."""
         if reference is None:
             return None
         try:
             value = self._value(key, reference)
+            register_secret(value)
+            return SecretStr(check(value))
         except ValueError as error:
             self.problems.append(f"{key}: {error}")
             return None
-        register_secret(value)
-        return SecretStr(value)
 
     def _value(self, key: str, reference: SecretRef) -> str:
         match reference:
@@ -135,7 +171,10 @@ def _store_secrets(name: StoreName, store: StoreSettings, reader: _Reader) -> St
         nhanh_access_token=reader.read(f"stores.{name}.nhanh.access_token", nhanh.access_token if nhanh else None),
         nhanh_secret_key=reader.read(f"stores.{name}.nhanh.secret_key", nhanh.secret_key if nhanh else None),
         shopify_access_token=reader.read(
-            f"stores.{name}.shopify.access_token", shopify.access_token if shopify else None
+            f"stores.{name}.shopify.access_token", shopify.access_token if shopify else None, check_access_token
+        ),
+        shopify_client_secret=reader.read(
+            f"stores.{name}.shopify.client_secret", shopify.client_secret if shopify else None, check_client_secret
         ),
     )
 

@@ -4,12 +4,11 @@ The models check what can be judged inside one table; whether a schedule's store
 `daemon.config.references`. A key that is a length of time carries its unit in its name.
 """
 
-import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from daemon.config.address import ListenAddress, check_base_url, parse_listen
 from daemon.config.fields import (
@@ -26,11 +25,11 @@ from daemon.config.fields import (
     quote_dates,
 )
 from daemon.config.sales import SaleSettings
+from daemon.config.shopify_names import check_client_id, read_shop
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.model import JobType
 from daemon.schedules.cron import parse as parse_cron
 
-SHOP_HANDLE = re.compile(r"([a-z0-9][a-z0-9-]*)(\.myshopify\.com)?", re.ASCII)
 LARGEST_ID = 2**63 - 1  # bigint
 LocationId = Annotated[str, Field(pattern=LOCATION_PATTERN)]  # keys are text in TOML
 DepotId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
@@ -143,17 +142,36 @@ class NhanhSettings(Section):
 class ShopifySettings(Section):
     """A Shopify store, reached through the Admin GraphQL API."""
 
-    shop: str = Field(description='The store\'s handle: "my-shop" of my-shop.myshopify.com.')
-    access_token: SecretRef = Field(description="Where the Admin API access token is kept.")
+    shop: Annotated[str, AfterValidator(read_shop)] = Field(
+        description='The store\'s handle: "my-shop" of my-shop.myshopify.com.'
+    )
+    client_id: Annotated[str, AfterValidator(check_client_id)] | None = Field(
+        default=None, description="The client id of an app of the Dev Dashboard; along with client_secret."
+    )
+    client_secret: SecretRef | None = Field(default=None, description="Where the client secret of that app is kept.")
+    access_token: SecretRef | None = Field(
+        default=None,
+        description="Instead of both: where the access token of an app is kept that was made in the admin before 2026.",
+    )
     base_url: BaseUrl | None = Field(default=None, description="Address of the API.")
 
-    @field_validator("shop")
-    @classmethod
-    def _to_handle(cls, shop: str) -> str:
-        match = SHOP_HANDLE.fullmatch(shop.lower())
-        if match is None:
-            raise ValueError(f'"{shop}" is not a shop: write the part before .myshopify.com, such as "my-shop"')
-        return match[1]
+    @model_validator(mode="after")
+    def _one_way_to_sign_in(self) -> Self:
+        has_pair = self.client_id is not None or self.client_secret is not None
+        if has_pair and self.access_token is not None:
+            raise ValueError(
+                "two ways to sign in: keep client_id and client_secret, or access_token (of an app that was made in the"
+                " admin before 2026), not both"
+            )
+        if not has_pair and self.access_token is None:
+            raise ValueError(
+                "how to sign in is missing: run `dongbo connect shopify`, or add client_id and client_secret of your"
+                " app in the Dev Dashboard"
+            )
+        if has_pair and (self.client_id is None or self.client_secret is None):
+            missing = "client_id" if self.client_id is None else "client_secret"
+            raise ValueError(f"client_id and client_secret go together: add {missing}, or run `dongbo connect shopify`")
+        return self
 
     @property
     def url(self) -> str:

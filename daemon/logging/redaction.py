@@ -23,13 +23,21 @@ class Redactor:
         """Mask `secret` from now on, also as it stands in a URL, in a `repr` and in JSON."""
         if len(secret) < SHORTEST_SECRET:
             return
-        self._forms |= {secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self._forms |= _forms_of(secret)
+        self._compile()
+
+    def forget(self, secret: str) -> None:
+        """Mask `secret` no more: it opens nothing any longer."""
+        self._forms -= _forms_of(secret)
+        self._compile()
 
     def redact(self, text: str) -> str:
         """The text with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def _compile(self) -> None:
+        longest_first = sorted(self._forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 _process_wide = Redactor()
@@ -40,9 +48,19 @@ def register_secret(secret: str) -> None:
     _process_wide.register(secret)
 
 
+def forget_secret(secret: str) -> None:
+    """Mask this value no more, such as a token that has ended: tokens are renewed for years."""
+    _process_wide.forget(secret)
+
+
 def redact(text: str) -> str:
     """The text with every registered secret masked."""
     return _process_wide.redact(text)
+
+
+def _forms_of(secret: str) -> set[str]:
+    """How it may stand in a text."""
+    return {secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
 
 
 def names_a_secret(key: str) -> bool:

@@ -14,6 +14,8 @@ from daemon.sandbox.catalogue import Catalogue, generate
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import NhanhSandbox
 from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
+from daemon.sandbox.shopify.oauth import DAY
+from daemon.sandbox.shopify.sandbox import TOKEN
 
 log = structlog.get_logger()
 
@@ -37,6 +39,8 @@ class SandboxSettings:
         faults: what goes wrong, on both servers.
         churn_per_second: how many changes a second happen in the Nhanh shop by themselves.
         shopify_churn_per_second: how many happen in the Shopify shop: sales and price edits.
+        token_lifetime: seconds that Shopify's tokens live.
+        permanent_token: whether Shopify accepts the token of an app made before 2026, too.
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
@@ -57,6 +61,8 @@ class SandboxSettings:
     faults: Faults = field(default_factory=Faults)
     churn_per_second: float = 0.0
     shopify_churn_per_second: float = 0.0
+    token_lifetime: float = DAY
+    permanent_token: bool = True
     unstocked_share: float = 0.0
     prerender: bool = False
     host: str = "127.0.0.1"
@@ -98,6 +104,8 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         faults=settings.faults,
         csv=settings.shopify_csv,
         unstocked_share=settings.unstocked_share,
+        token_lifetime=settings.token_lifetime,
+        token=TOKEN if settings.permanent_token else "",
     )
     if settings.prerender:
         nhanh.prerender()

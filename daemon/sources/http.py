@@ -69,9 +69,16 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def post(
-    session: aiohttp.ClientSession, url: str, *, body: bytes, headers: Mapping[str, str], source: str, meter: CallMeter
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    source: str,
+    meter: CallMeter,
+    timeout: aiohttp.ClientTimeout = TIMEOUT,
 ) -> Answer:
-    """POST a JSON body once and read the whole answer, whatever its status.
+    """POST a body once, JSON unless `headers` say otherwise, and read the whole answer, whatever its status.
 
     `source` names the other end in errors, such as `Nhanh.vn (app 1, business 2)`.
 
@@ -83,7 +90,11 @@ async def post(
     try:
         # A redirect would carry the token to an address that nobody configured.
         async with session.post(
-            url, data=body, headers={"Content-Type": "application/json", **headers}, allow_redirects=False
+            url,
+            data=body,
+            headers={"Content-Type": "application/json", **headers},
+            allow_redirects=False,
+            timeout=timeout,
         ) as response:
             content = await _read(response, source)
             meter.bytes_received += len(content)

@@ -23,11 +23,23 @@ class CallMeter:
     is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull
     _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
     _waiting_since: float = field(default=0.0, init=False)
+    _waiting_for_token: int = field(default=0, init=False)
 
     @property
-    def waits_for_rate_limit(self) -> bool:
-        """Whether any call waits for a free place at this moment."""
-        return self._waiting > 0
+    def waits_for(self) -> str:
+        """What its calls wait for at this moment, in words."""
+        if self._waiting_for_token:
+            return "an access token"
+        return "the rate limit" if self._waiting else "an answer of the source"
+
+    @contextmanager
+    def waiting_for_token(self) -> Iterator[None]:
+        """A call waits for an access token until the context ends."""
+        self._waiting_for_token += 1
+        try:
+            yield
+        finally:
+            self._waiting_for_token -= 1
 
     @contextmanager
     def waiting_for_limit(self) -> Iterator[Callable[[], None]]:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from daemon.ids import JobId
 from daemon.jobs.model import Counters, Job
+from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
 from daemon.status.parts import StatusParts
 from daemon.status.sse import EventStreams
@@ -36,6 +37,9 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_sale_campaigns": "Sale campaigns that the database keeps, by state.",
     "dongbo_sale_overdue_seconds": "For how long a start or end of an open campaign has been due and has not happened.",
     "dongbo_sale_drifted_variants": "Variants of an open campaign whose price somebody else has changed.",
+    "dongbo_token_expiry_timestamp_seconds": "When an access token ends that a person must renew.",
+    "dongbo_credential_refused": "Whether a source refuses the token or secret with which a store signs in.",
+    "dongbo_missing_scopes": "Access scopes that the jobs of a store need at Shopify and that are not granted.",
     "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
     "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
     "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
@@ -101,7 +105,12 @@ class Metrics:
     async def scrape(self, checks: Sequence[Check], survey: Survey | None) -> bytes:
         """All figures in Prometheus' text format; those of the table are left out where there is no survey."""
         lag = await _loop_lag()
-        families = [*self._of_process(checks, lag), *self._of_schedules(), *(self._of_survey(survey) if survey else ())]
+        families = [
+            *self._of_process(checks, lag),
+            *self._of_schedules(),
+            *_of_credentials(self._parts.credentials()),
+            *(self._of_survey(survey) if survey else ()),
+        ]
         return generate_latest(_Scrape(self._process, families))
 
     def _of_process(self, checks: Sequence[Check], loop_lag: float) -> Iterator[Metric]:
@@ -202,6 +211,19 @@ def _of_sales(survey: Survey, now: datetime) -> Iterator[Metric]:
         if sale.id in survey.drifted:
             drifted.add_metric([sale.store, sale.name], survey.drifted[sale.id])
     yield from (campaigns, overdue, drifted)
+
+
+def _of_credentials(reports: Sequence[CredentialReport]) -> Iterator[Metric]:
+    expiry = _gauge("dongbo_token_expiry_timestamp_seconds", "store", "source")
+    refused = _gauge("dongbo_credential_refused", "store", "source")
+    missing = _gauge("dongbo_missing_scopes", "store")
+    for report in reports:
+        if report.expires_at is not None:
+            expiry.add_metric([report.store, report.source], report.expires_at.timestamp())
+        refused.add_metric([report.store, report.source], report.refused_since is not None)
+        if report.source == "shopify":
+            missing.add_metric([report.store], len(report.missing_scopes))
+    yield from (expiry, refused, missing)
 
 
 async def _loop_lag() -> float:

@@ -13,6 +13,7 @@ from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
 from daemon.jobs.service import Jobs
 from daemon.sales.service import Sales
+from daemon.sources.credential import CredentialReport
 
 
 class ScheduleSpec(Protocol):
@@ -104,6 +105,7 @@ class StatusParts:
         stores: the configured stores, asked for anew each time, since a reload may change them.
         job_types: what this daemon can run.
         product_sync: what of a store's products is pushed, asked for anew each time; None where nothing is.
+        credentials: how each store signs in at its sources, asked for anew each time.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
@@ -122,6 +124,7 @@ class StatusParts:
     stores: Callable[[], Collection[StoreName]]
     job_types: Collection[JobType]
     product_sync: Callable[[StoreName], ProductSyncSettings | None]
+    credentials: Callable[[], Sequence[CredentialReport]]
     zone: ZoneInfo
     token: str | None = field(repr=False)
     allowed_hosts: Collection[str]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from daemon.database.pool import PoolUsage
 from daemon.jobs.model import Job, JobFailure, JobType
+from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
 from daemon.status.parts import ScheduleState
 from daemon.status.views_sales import OpenSale
@@ -181,8 +182,8 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The daemon at a glance. `running`, `awaiting_approval`, `freshness` and `sales` (those that have not ended) are
-    null while the database is away."""
+    """The daemon at a glance. `credentials` is how each store signs in at its sources. `running`, `awaiting_approval`,
+    `freshness` and `sales` (those that have not ended) are null while the database is away."""
 
     version: str
     pid: int
@@ -198,6 +199,7 @@ class Status:
     schedules: Sequence[Schedule]
     freshness: Sequence[Freshness] | None
     sales: Sequence[OpenSale] | None
+    credentials: Sequence[CredentialReport]
     pool: PoolUsage
     notification_lag_seconds: float | None
     subscribers: int

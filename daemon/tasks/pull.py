@@ -93,10 +93,7 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
 def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
     """A meter for the job's calls, whose figures are shown with the job; urgent calls go before all others."""
     meter = CallMeter(is_urgent=is_urgent)
-    job.count_costs(
-        lambda: _costs(meter),
-        lambda: "the rate limit" if meter.waits_for_rate_limit else "an answer of the source",
-    )
+    job.count_costs(lambda: _costs(meter), lambda: meter.waits_for)
     return meter
 
 

@@ -12,6 +12,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobType
 from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission
+from daemon.sources.credential import Credential
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
 
@@ -25,13 +26,17 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A configured store with the clients of its sources."""
+    """A configured store with the clients of its sources.
+
+    `needed_scopes` are those that its jobs need at Shopify.
+    """
 
     name: StoreName
     nhanh_client: NhanhClient | None
     shopify_client: ShopifyClient | None
     product_sync_settings: ProductSyncSettings | None = None
     customer_sync_settings: CustomerSyncSettings | None = None
+    needed_scopes: frozenset[str] = frozenset()
 
     @property
     def nhanh(self) -> NhanhClient:
@@ -62,6 +67,15 @@ class Store:
                 f"Store {self.name} has no [stores.{self.name}.customer_sync] in the configuration."
             )
         return self.customer_sync_settings
+
+    def credentials(self) -> dict[Source, Credential]:
+        """How it signs in at each of its sources."""
+        found: dict[Source, Credential] = {}
+        if self.nhanh_client is not None:
+            found[Source.NHANH] = self.nhanh_client.credential
+        if self.shopify_client is not None:
+            found[Source.SHOPIFY] = self.shopify_client.credential
+        return found
 
     def has(self, source: Source) -> bool:
         """Whether the store is connected to a source."""

@@ -40,6 +40,19 @@ async def site(tmp_path: Path, sandbox: Sandbox, database_url: str) -> Site:
     return site
 
 
+def sign_in_with_secret(site: Site, store: str, secret: str | None = None) -> None:
+    """A store that asks for its tokens; with a secret that is not the app's, in vain."""
+    app = site.sandbox.shopify.app
+    site.settings["stores"][store] = site.store()
+    shopify = site.settings["stores"][store]["shopify"]
+    del shopify["access_token"]
+    shopify |= {
+        "client_id": app.client_id,
+        "client_secret": site.secret(f"{store}-secret", secret or app.client_secret),
+    }
+    site.write()
+
+
 def check_text(site: Site, text: str) -> None:
     """None of the secrets is in the text."""
     assert text
@@ -57,14 +70,18 @@ async def test_nothing_that_the_daemon_says_holds_a_secret(site: Site, sandbox: 
     site.settings["stores"]["away"] = site.store()
     for source in ("nhanh", "shopify"):
         site.settings["stores"]["away"][source]["base_url"] = "http://127.0.0.1:1"
-    site.write()
+    sign_in_with_secret(site, "granted")
+    sign_in_with_secret(site, "revoked", f"shpss_{secrets.token_hex(8)}")
     async with site.daemon() as daemon:
-        for store in ("main", "refused"):
+        for store in ("main", "refused", "granted", "revoked"):
             for pull in ("PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS"):
                 job = await daemon.api.submit(pull, store=store)
                 ended = await daemon.api.ended(job["id"])
-                assert ended["status"] == ("COMPLETED" if store == "main" else "FAILED")
+                fails = store == "refused" or (store == "revoked" and "SHOPIFY" in pull)
+                assert ended["status"] == ("FAILED" if fails else "COMPLETED")
+                site.secrets += [token for token in sandbox.shopify.app.tokens if token not in site.secrets]
                 check_text(site, str(ended))
+        assert sandbox.shopify.app.granted >= 1
         for path in PATHS:
             check_text(site, (await daemon.api.text(path))[1])
         async with daemon.api.session.get("/status", headers={"Authorization": "Bearer wrong"}) as response:

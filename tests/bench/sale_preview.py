@@ -32,6 +32,7 @@ from daemon.sandbox.shopify import ShopifySandbox
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 
 PRODUCTS = 5_000
 VARIANTS_EACH = 4
@@ -191,7 +192,9 @@ async def _sales(bench: Bench) -> AsyncIterator[Sales]:
 
     dsn = await running_server_dsn(bench.state)
     async with open_database(dsn, application_name="dongbo-bench") as database, open_session() as session:
-        shopify = ShopifyClient(session, shop="none", access_token="", base_url=NOWHERE, limits=LimiterRegistry())
+        shopify = ShopifyClient(
+            session, shop="none", credential=PermanentToken(""), base_url=NOWHERE, limits=LimiterRegistry()
+        )
         jobs = Jobs(database, JobNotifier(database, 1.0), admit, 1)
         yield Sales(database, jobs, lambda _: shopify, lambda: ZoneInfo("Asia/Ho_Chi_Minh"))
 

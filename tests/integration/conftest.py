@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import aiohttp
 import pytest
 
 from daemon.config import JobSettings, ProductSyncSettings, Settings
@@ -19,9 +20,11 @@ from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import ClientCredentials, PermanentToken, ShopifyCredential
 from daemon.tasks import JobPolicy, Store, TaskRegistry
-from daemon.wiring import Parts
+from daemon.wiring import Parts, StoreFactory
 
 T = TypeVar("T")
 
@@ -89,6 +92,19 @@ async def running_workshop(
         yield Workshop(parts, sandbox)
 
 
+def shopify_credential(session: aiohttp.ClientSession, sandbox: Sandbox) -> ShopifyCredential:
+    """How the store signs in: with the permanent token where the sandbox has one, else with the app's secret."""
+    if sandbox.shopify.token:
+        return PermanentToken(sandbox.shopify.token)
+    return ClientCredentials(
+        session,
+        base_url=sandbox.shopify_url,
+        source=f"Shopify ({sandbox.shopify.shop})",
+        client_id=sandbox.shopify.app.client_id,
+        client_secret=sandbox.shopify.app.client_secret,
+    )
+
+
 @asynccontextmanager
 async def running_parts(
     database: Database, sandbox: Sandbox, policy: JobPolicy | None = None, product_sync: ProductSyncOf = lambda _: None
@@ -100,8 +116,7 @@ async def running_parts(
             session,
             app_id=sandbox.nhanh.app_id,
             business_id=sandbox.nhanh.business_id,
-            access_token=sandbox.nhanh.token,
-            secret_key=sandbox.nhanh.secret_key,
+            credential=NhanhCredential(sandbox.nhanh.token, sandbox.nhanh.secret_key),
             base_url=sandbox.nhanh_url,
             limits=limits,
             backoff=Backoff(initial=0.01, maximum=0.05),
@@ -109,14 +124,16 @@ async def running_parts(
         shopify = ShopifyClient(
             session,
             shop=sandbox.shopify.shop,
-            access_token=sandbox.shopify.token,
+            credential=shopify_credential(session, sandbox),
             base_url=sandbox.shopify_url,
             limits=limits,
             backoff=Backoff(initial=0.01, maximum=0.05),
         )
         store = Store(STORE, nhanh, shopify, product_sync(sandbox))
         registry = TaskRegistry({STORE: store}, policy or JobPolicy())
-        parts = Parts(Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, session, limits)
+        parts = Parts(
+            Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, StoreFactory(session, limits)
+        )
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(parts.notifier.run(), name="job-notifier"),

@@ -34,6 +34,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.writes import PriceOutcome, WriteError
 from daemon.tasks import prepare_sale
 from daemon.wiring import Parts
@@ -544,7 +545,7 @@ class World:
             client = ShopifyClient(
                 session,
                 shop=self.shopify.shop,
-                access_token=self.shopify.token,
+                credential=PermanentToken(self.shopify.token),
                 base_url=self.sandbox.shopify_url,
                 limits=LimiterRegistry(None),
             )

@@ -25,6 +25,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.wiring import Parts
 from tests.integration.conftest import STORE
 from tests.integration.mortal_daemon import Machine, MachineDied
@@ -387,7 +388,7 @@ class History:
             client = ShopifyClient(
                 session,
                 shop=sandbox.shopify.shop,
-                access_token=sandbox.shopify.token,
+                credential=PermanentToken(sandbox.shopify.token),
                 base_url=sandbox.shopify_url,
                 limits=LimiterRegistry(None),
             )

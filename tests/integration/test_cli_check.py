@@ -192,8 +192,9 @@ def test_missing_scopes_of_a_push_are_failures(tmp_path: Path) -> None:
     """Reading is not writing: without the scopes for it a push is announced as impossible."""
 
     said = details(check_sync(tmp_path / "a.toml", scopes=READ_SCOPES), Level.FAILED)
-    assert "SYNC_PRODUCTS can't run: the scopes write_inventory, write_products are missing" in said
-    assert "SYNC_CUSTOMERS can't run: the scopes write_customers are missing" in said
+    assert "SYNC_PRODUCTS can't run: write_inventory, write_products are not granted" in said
+    assert "SYNC_CUSTOMERS can't run: write_customers is not granted" in said
+    assert "scopes that are missing: write_customers,write_inventory,write_products" in said
 
 
 def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp_path: Path) -> None:
@@ -230,8 +231,13 @@ def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
 
     findings = check_on_sandbox(tmp_path / "a.toml", restrict)
     failed = [finding for finding in findings if finding.level is Level.FAILED]
-    assert [finding.subject for finding in failed] == ["main nhanh PULL_NHANH_CUSTOMERS", "main shopify"]
-    assert "PULL_SHOPIFY_CUSTOMERS can't run: the scopes read_customers are missing" in failed[1].detail
+    assert [finding.subject for finding in failed] == [
+        "main nhanh PULL_NHANH_CUSTOMERS",
+        "main shopify",
+        "main shopify",
+    ]
+    assert "PULL_SHOPIFY_CUSTOMERS can't run: read_customers is not granted" in failed[1].detail
+    assert failed[2].detail == "scopes that are missing: read_customers"
     assert "PULL_NHANH_PRODUCTS can run" in details(findings, Level.OK)
 
 

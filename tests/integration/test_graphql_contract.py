@@ -30,6 +30,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, KEY_LOST_CODES, UNDER_WAY_CODES
 from daemon.sources.shopify.operations import OPERATIONS
 from daemon.sources.shopify.writes import (
@@ -274,7 +275,7 @@ async def test_the_variables_that_are_sent_fit() -> None:
         async with open_session() as session:
             url = f"http://{host}:{port}"
             await _call_everything(
-                ShopifyClient(session, shop="x", access_token="t", base_url=url, limits=LimiterRegistry())
+                ShopifyClient(session, shop="x", credential=PermanentToken("t"), base_url=url, limits=LimiterRegistry())
             )
     finally:
         await runner.cleanup()

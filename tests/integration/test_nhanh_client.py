@@ -20,6 +20,7 @@ from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.page import Page
 
 Answer = bytes | Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -82,7 +83,9 @@ def client(
     session: aiohttp.ClientSession, url: str, *, token: str = TOKEN, secret: str | None = None, **options: Any
 ) -> NhanhClient:
     options = {"limits": UNLIMITED, "backoff": QUICK} | options
-    return NhanhClient(session, app_id=1, business_id=2, access_token=token, secret_key=secret, base_url=url, **options)
+    return NhanhClient(
+        session, app_id=1, business_id=2, credential=NhanhCredential(token, secret), base_url=url, **options
+    )
 
 
 def of_sandbox(session: aiohttp.ClientSession, sandbox: Sandbox, **options: Any) -> NhanhClient:
@@ -92,8 +95,7 @@ def of_sandbox(session: aiohttp.ClientSession, sandbox: Sandbox, **options: Any)
         session,
         app_id=nhanh.app_id,
         business_id=nhanh.business_id,
-        access_token=nhanh.token,
-        secret_key=nhanh.secret_key,
+        credential=NhanhCredential(nhanh.token, nhanh.secret_key),
         base_url=sandbox.nhanh_url,
         **options,
     )
@@ -252,7 +254,7 @@ async def test_an_unreachable_server_is_unavailable(session: aiohttp.ClientSessi
     [
         (
             b'{"code":0,"errorCode":"ERR_INVALID_ACCESS_TOKEN","messages":"Invalid"}',
-            "create a new one on open.nhanh.vn",
+            "dongbo connect nhanh",
         ),
         (b'{"code":0,"errorCode":"ERR_INVALID_BUSINESS_ID","messages":["a","b"]}', "business_id .*a; b"),
         (b'{"code":0,"errorCode":"ERR_403","messages":{"x":"y"}}', "lacks the permission .*x: y"),

@@ -17,6 +17,7 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.model import JobType
 from daemon.sales.model import CampaignState
@@ -86,6 +87,7 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         stores=lambda: [STORE],
         job_types=list(JobType),
         product_sync=lambda _store: None,
+        credentials=lambda: report(parts.registry.stores, datetime.now(UTC)),
         zone=parts.zone,
         token=token,
         allowed_hosts=[],

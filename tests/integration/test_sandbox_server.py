@@ -17,6 +17,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
 
 SMALL = {"products": 12, "customers": 30}
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -155,7 +156,7 @@ async def test_a_locked_client_is_let_in_at_its_first_retry() -> None:
             session,
             app_id=nhanh.app_id,
             business_id=nhanh.business_id,
-            access_token=nhanh.token,
+            credential=NhanhCredential(nhanh.token),
             base_url=sandbox.nhanh_url,
             limits=LimiterRegistry(),
         )

@@ -21,6 +21,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.filters import search_query
 from daemon.sources.shopify.models import Count
 from daemon.sources.shopify.shape import PageShape
@@ -40,7 +41,7 @@ def of_sandbox(session: aiohttp.ClientSession, sandbox: Sandbox, token: str | No
     return ShopifyClient(
         session,
         shop=sandbox.shopify.shop,
-        access_token=token or sandbox.shopify.token,
+        credential=PermanentToken(token or sandbox.shopify.token),
         base_url=sandbox.shopify_url,
         limits=LimiterRegistry(),
         backoff=QUICK,
@@ -180,7 +181,7 @@ async def test_urgent_calls_go_before_those_that_wait_already(session: aiohttp.C
         await shopify.shop(meter=CallMeter())  # from this answer on the client knows that nothing is left
         pulls = [asyncio.create_task(collect(shopify.products(None, after=None, meter=pulling))) for _ in range(2)]
         async with asyncio.timeout(10):
-            while not pulling.waits_for_rate_limit:
+            while pulling.waits_for != "the rate limit":
                 await asyncio.sleep(0)
             found = await shopify.present_prices(list(sandbox.shopify.variants)[:10], meter=urgent)
         assert len(found) == 10
@@ -258,7 +259,7 @@ async def test_an_ignored_search_filter_is_logged_once(session: aiohttp.ClientSe
 
 async def test_a_broken_query_is_refused_at_once(session: aiohttp.ClientSession) -> None:
     """A query whose quotes don't match is an error before anything is sent."""
-    shopify = ShopifyClient(session, shop="x", access_token=TOKEN, limits=LimiterRegistry())
+    shopify = ShopifyClient(session, shop="x", credential=PermanentToken(TOKEN), limits=LimiterRegistry())
     assert shopify.account == "shopify:x"
     with pytest.raises(InvalidFilter):
         shopify.products('title:"x', after=None, meter=CallMeter())
@@ -291,7 +292,14 @@ async def call(
 ) -> Any:
     async with answering(answer) as url:
         return await what(
-            ShopifyClient(session, shop="x", access_token=TOKEN, base_url=url, limits=LimiterRegistry(), backoff=QUICK)
+            ShopifyClient(
+                session,
+                shop="x",
+                credential=PermanentToken(TOKEN),
+                base_url=url,
+                limits=LimiterRegistry(),
+                backoff=QUICK,
+            )
         )
 
 

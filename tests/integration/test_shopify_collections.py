@@ -16,6 +16,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.collections import CollectionProducts
+from daemon.sources.shopify.credential import PermanentToken
 
 SETTINGS = SandboxSettings(products=620, customers=5, variants_per_product=(1, 1), limits=False)
 QUICK = Backoff(attempts=2, initial=0.01, maximum=0.02)
@@ -24,7 +25,9 @@ QUICK = Backoff(attempts=2, initial=0.01, maximum=0.02)
 def client_at(session: aiohttp.ClientSession, url: str, token: str = "t") -> ShopifyClient:
     """A client of a server."""
     limits = LimiterRegistry()
-    return ShopifyClient(session, shop="x", access_token=token, base_url=url, limits=limits, backoff=QUICK)
+    return ShopifyClient(
+        session, shop="x", credential=PermanentToken(token), base_url=url, limits=limits, backoff=QUICK
+    )
 
 
 @asynccontextmanager

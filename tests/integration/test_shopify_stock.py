@@ -20,6 +20,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.models import CustomerMetafields, ItemStock, Location, Metafield, VariantPrice
 
 QUICK = Backoff(attempts=3, initial=0.01, maximum=0.02)
@@ -72,7 +73,7 @@ def client_at(session: aiohttp.ClientSession, url: str, token: str = "t") -> Sho
     return ShopifyClient(
         session,
         shop="x",
-        access_token=token,
+        credential=PermanentToken(token),
         base_url=url,
         customer_metafields=NAMES,
         limits=limits,
@@ -349,7 +350,7 @@ async def test_a_metafield_without_a_namespace_is_refused_at_once(name: str) -> 
             ShopifyClient(
                 session,
                 shop="x",
-                access_token="t",
+                credential=PermanentToken("t"),
                 customer_metafields=CustomerMetafields(tier=name),
                 limits=LimiterRegistry(),
             )

@@ -21,6 +21,7 @@ from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import IdempotencyLost
 from daemon.sources.shopify.models import VariantPrice
 from daemon.sources.shopify.writer import _plain
@@ -46,7 +47,9 @@ PASSING = [Fault.ERROR_500, Fault.RATE_LIMITED, Fault.NONSENSE, Fault.RESET, Fau
 
 
 def client_at(session: aiohttp.ClientSession, url: str, token: str = "t") -> ShopifyClient:
-    return ShopifyClient(session, shop="x", access_token=token, base_url=url, limits=LimiterRegistry(), backoff=QUICK)
+    return ShopifyClient(
+        session, shop="x", credential=PermanentToken(token), base_url=url, limits=LimiterRegistry(), backoff=QUICK
+    )
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The configuration: what is accepted, what is refused and in which words, and what a reload has to touch."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from daemon.config import (
 )
 from daemon.config.address import parse_listen
 from daemon.config.settings import JobSettings, LogSettings
+from daemon.config.shopify_names import read_shop
 from daemon.errors import ConfigError, ExitCode
 from daemon.ids import StoreName
 from daemon.jobs.model import JobType
@@ -236,6 +238,46 @@ class TestSettings:
         assert address.is_loopback is is_loopback
 
 
+class TestShops:
+    """A shop may be written in every way that can only mean one."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "my-shop",
+            " My-Shop ",
+            "my-shop.myshopify.com",
+            "https://my-shop.myshopify.com/",
+            "http://my-shop.myshopify.com/admin/products?x=1",
+            "my-shop.myshopify.com/admin",
+            "https://admin.shopify.com/store/my-shop",
+            "https://admin.shopify.com/store/my-shop/products/1?x=2#y",
+            "admin.shopify.com/store/my-shop",
+        ],
+    )
+    def test_understood(self, text: str) -> None:
+        """All of these are my-shop."""
+        assert read_shop(text) == "my-shop"
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", " ", "shop.example.com", "https://", "-x", "a_b", "a/b", "https://admin.shopify.com/", "my shop", "ö"],
+    )
+    def test_refused(self, text: str) -> None:
+        """None of these is any."""
+        with pytest.raises(ValueError, match=r"is not a shop: write the part before \.myshopify\.com"):
+            read_shop(text)
+
+    @given(st.text(max_size=60))
+    def test_nothing_but_a_handle_comes_out(self, text: str) -> None:
+        """Whatever goes in."""
+        try:
+            handle = read_shop(text)
+        except ValueError:
+            return
+        assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", handle)
+
+
 class TestProblems:
     """What is said about a wrong file: where, what, and what to write instead."""
 
@@ -282,7 +324,35 @@ class TestProblems:
                 "1: stores.main.nhanh.access_token: is missing: where",
             ),
             (STORES.replace("main", '"Đồng Bộ"'), '2: stores."Đồng Bộ": must be 1 to 63 of a-z'),
-            (STORES.replace('"my-shop"', '"https://my-shop.myshopify.com"'), "is not a shop: write the part before"),
+            (STORES.replace('"my-shop"', '"https://shop.example.com"'), "is not a shop: write the part before"),
+            (
+                STORES.replace('"my-shop"', '"my-shop"\nclient_id = "0123456789abcdef"'),
+                "stores.main.shopify: two ways to sign in: keep client_id and client_secret, or access_token",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "x"',
+                "1: stores.a.shopify: how to sign in is missing: run `dongbo connect shopify`",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "x"\nclient_id = "0123456789abcdef"',
+                "go together: add client_secret",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "x"\nclient_secret = { env = "X" }',
+                "go together: add client_id",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "x"\nclient_id = "shpat_0123"\nclient_secret = { env = "X" }',
+                "3: stores.a.shopify.client_id: this is an access token, not a client id",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "x"\nclient_id = "a b"\nclient_secret = { env = "X" }',
+                "is not a client id: copy it from Settings of your app in the Dev Dashboard",
+            ),
+            (
+                '[stores.a.shopify]\nshop = "shpss_0123"\naccess_token = { env = "X" }',
+                "2: stores.a.shopify.shop: this is a client secret, not a shop",
+            ),
             (
                 STORES.replace('"my-shop"', '"my-shop"\nbase_url = "http://x.com"'),
                 "8: stores.main.shopify.base_url: must begin",

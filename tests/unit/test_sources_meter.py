@@ -14,11 +14,11 @@ def test_waits_side_by_side_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with meter.waiting_for_limit() as first, meter.waiting_for_limit() as second:
         now = 101.0
         first()
-        assert meter.waits_for_rate_limit
+        assert meter.waits_for == "the rate limit"
         now = 103.0
         second()
         second()  # told twice, counted once
-        assert not meter.waits_for_rate_limit
+        assert meter.waits_for == "an answer of the source"
         now = 110.0
     assert meter.rate_limit_wait_seconds == pytest.approx(3.0)
 
@@ -31,5 +31,5 @@ def test_a_wait_that_is_cut_short_ends_with_it(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RuntimeError), meter.waiting_for_limit():
         now = 2.0
         raise RuntimeError
-    assert not meter.waits_for_rate_limit
+    assert meter.waits_for == "an answer of the source"
     assert meter.rate_limit_wait_seconds == pytest.approx(2.0)

@@ -87,7 +87,10 @@ def check_caller(sandbox: NhanhSandbox, request: web.Request, path: str, rate_li
     if not sandbox.business_enabled:
         raise ApiError(ErrorCode.BUSINESS_NOT_ENABLE_API, "Business does not enable Open API")
     sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-    if not hmac.compare_digest(sent, sandbox.token.encode()) or sandbox.clock() >= sandbox.expires_at:
+    if not any(
+        hmac.compare_digest(sent, token.encode()) and sandbox.clock() < end
+        for token, end in ((sandbox.token, sandbox.expires_at), *sandbox.superseded.items())
+    ):
         raise ApiError(ErrorCode.INVALID_ACCESS_TOKEN, "Invalid access token")
     if sandbox.token_version != "3.0":  # noqa: S105
         raise ApiError(ErrorCode.INVALID_VERSION, "Invalid version")
@@ -103,7 +106,12 @@ def check_access_token(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
     """
     if body.get("secretKey") != sandbox.secret_key:
         raise InvalidFieldsError("secretKey", "is invalid" if body.get("secretKey") else "is required")
-    data = {
+    return orjson.dumps({"code": 1, "data": describe_token(sandbox)})
+
+
+def describe_token(sandbox: NhanhSandbox) -> dict[str, Any]:
+    """The access token and what it may do."""
+    return {
         "accessToken": sandbox.token,
         "version": sandbox.token_version,
         "expiredAt": sandbox.expires_at,
@@ -112,4 +120,3 @@ def check_access_token(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
         "pageIds": [],
         "permissions": sorted(sandbox.permissions),
     }
-    return orjson.dumps({"code": 1, "data": data})

@@ -1,11 +1,13 @@
 """The sandbox's Nhanh.vn Open API v3.0, after the official documentation: access, limits, pages and their quirks."""
 
 import math
+import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from aiohttp.typedefs import Handler
 
 from daemon.sandbox.catalogue import Catalogue
 from daemon.sandbox.faults import Fault, Faults
-from daemon.sandbox.nhanh import access, filters, lists
+from daemon.sandbox.nhanh import access, filters, lists, oauth
 from daemon.sandbox.nhanh.access import ApiError, ErrorCode
 from daemon.sandbox.nhanh.cursor import Cursors
 from daemon.sandbox.nhanh.limits import Lock, RateLimit
@@ -73,6 +75,9 @@ class NhanhSandbox(NhanhShop):
         self.secret_key = SECRET_KEY
         self.token_version = "3.0"  # noqa: S105 ("2.0": made for the older API, refused)
         self.expires_at = int(clock()) + YEAR_SECONDS
+        self.superseded: dict[str, float] = {}  # tokens that have a successor, and when they end
+        self.codes: dict[str, float] = {}  # access codes that were not used yet, and when they were made
+        self.redirect_urls: set[str] = set()  # to which the code may be sent; empty: any
         self.permissions = set(access.PERMISSIONS)
         self.business_enabled = True
         self.limits = limits
@@ -122,7 +127,15 @@ class NhanhSandbox(NhanhShop):
         faults = self.faults.middleware(self._injected_rate_limit, self._log_fault)
         application = web.Application(middlewares=[self._log, faults])
         application.router.add_post("/{version}/{resource}/{action}", self._answer)
+        application.router.add_get("/oauth", partial(oauth.show_page, self))
+        application.router.add_post("/oauth", partial(oauth.agree, self))
         return application
+
+    def new_code(self) -> str:
+        """An access code, as somebody who agrees gets it."""
+        code = secrets.token_urlsafe(32)
+        self.codes[code] = self.clock()
+        return code
 
     @web.middleware
     async def _log(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -152,6 +165,8 @@ class NhanhSandbox(NhanhShop):
 
     def _dispatch(self, request: web.Request, body: bytes) -> bytes:
         path = f"{request.match_info['resource']}/{request.match_info['action']}"
+        if path == "app/getaccesstoken":
+            return oauth.get_access_token(self, request, _json_object(body))
         endpoint = _ENDPOINTS.get(path)
         if endpoint is None:
             raise web.HTTPNotFound

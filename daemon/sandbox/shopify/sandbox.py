@@ -28,6 +28,7 @@ from daemon.sandbox.shopify.context import Context, ShopProfile
 from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
+from daemon.sandbox.shopify.oauth import DAY, App
 from daemon.sandbox.shopify.product_csv import read_products
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.stocking import stock_shop
@@ -43,6 +44,7 @@ THROTTLED_ERROR = {
     "message": "Throttled",
     "extensions": {"code": "THROTTLED", "documentation": "https://shopify.dev/api/usage/rate-limits"},
 }
+TOKEN = "shpat_sandbox"  # noqa: S105 (opens nothing but the sandbox)
 INVALID_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105
 
 
@@ -86,14 +88,16 @@ class ShopifySandbox(ShopState):
             customers' `updated_at` filter.
         faults: what goes wrong on demand.
         csv: Shopify product exports that take the place of the catalogue's goods.
-        token: the access token that is accepted.
+        token: the access token that is accepted for good; empty: none is, as in a shop that began in 2026.
         shop: the shop's handle, in front of `.myshopify.com`.
-        scopes: what the token may see and change.
+        scopes: what that token may see and change.
+        token_lifetime: seconds that a token lives which the app asks for.
         unstocked_share: share of variants from 0 to 1 that one of the locations does not stock.
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
-    `writes` is the journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand.
+    `app` is the app of the Dev Dashboard that asks for tokens. `writes` is the journal of what callers of the API set;
+    `idempotency` remembers their keys, and refuses on demand.
     """
 
     def __init__(
@@ -106,9 +110,10 @@ class ShopifySandbox(ShopState):
         quirks: bool = True,
         faults: Faults,
         csv: Sequence[Path] = (),
-        token: str = "shpat_sandbox",  # noqa: S107
+        token: str = TOKEN,
         shop: str = "dongbo-sandbox",
         scopes: Collection[str] = ALL_SCOPES,
+        token_lifetime: float = DAY,
         unstocked_share: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -117,6 +122,7 @@ class ShopifySandbox(ShopState):
         self.token = token
         self.shop = shop
         self.scopes = frozenset(scopes)
+        self.app = App(token_lifetime=token_lifetime)
         self.requests = RequestLog()
         self.writes: list[AppliedWrite] = []
         self.idempotency = Idempotency(now)
@@ -144,6 +150,7 @@ class ShopifySandbox(ShopState):
             client_max_size=LARGEST_BODY, middlewares=[self._faults.middleware(_too_many_requests)]
         )
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
+        application.router.add_post("/admin/oauth/access_token", self.app.answer)
         return application
 
     def change_something(self) -> None:
@@ -157,15 +164,24 @@ class ShopifySandbox(ShopState):
     async def _handle(self, request: web.Request) -> web.Response:
         if request.match_info["version"] != API_VERSION:
             return _answer({"errors": "Not Found"}, HTTPStatus.NOT_FOUND)
-        if request.headers.get("X-Shopify-Access-Token") != self.token:
+        scopes = self._scopes_of(request.headers.get("X-Shopify-Access-Token", ""))
+        if scopes is None:
             return _answer({"errors": INVALID_TOKEN}, HTTPStatus.UNAUTHORIZED)
         try:
             query, operation_name, variables = _read_body(request.content_type, await request.read())
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
-        return _answer(self._execute(query, operation_name, variables))
+        return _answer(self._execute(query, operation_name, variables, scopes))
 
-    def _execute(self, query: str, operation_name: str | None, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _scopes_of(self, token: str) -> frozenset[str] | None:
+        """What a token opens; None: nothing."""
+        if token and token == self.token:
+            return self.scopes
+        return self.app.scopes if self.app.accepts(token) else None
+
+    def _execute(
+        self, query: str, operation_name: str | None, variables: Mapping[str, Any], scopes: frozenset[str]
+    ) -> dict[str, Any]:
         """The answer to a query, its cost charged."""
         try:
             operation = self._documents.operation(query, operation_name, variables)
@@ -182,7 +198,7 @@ class ShopifySandbox(ShopState):
             self.requests.add(AnsweredRequest(name, variables, requested, None, throttled=True))
             log.debug("query_throttled", operation=name, requested=requested)
             return {"errors": [THROTTLED_ERROR], "extensions": {"cost": self._cost(requested, None)}}
-        context = self._context()
+        context = self._context(scopes)
         result = self._run(operation, context)
         actual = cost.actual(fields, result.data)
         if self._limits:
@@ -196,11 +212,9 @@ class ShopifySandbox(ShopState):
             answer["errors"] = [_written_error(error) for error in result.errors]
         return answer | {"extensions": extensions}
 
-    def _context(self) -> Context:
+    def _context(self, scopes: frozenset[str]) -> Context:
         shape = self.requests.calls if self._quirks else 0
-        return Context(
-            self, self._listings, self._profile, self.scopes, shape, self.idempotency, self.writes, self._now
-        )
+        return Context(self, self._listings, self._profile, scopes, shape, self.idempotency, self.writes, self._now)
 
     def _run(self, operation: Operation, context: Context) -> ExecutionResult:
         return execute_sync(

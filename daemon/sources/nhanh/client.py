@@ -6,20 +6,21 @@ in the Authorization header. Source of all rules: the documentation on developer
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 import structlog
 
-from daemon.errors import RateLimited, SourceRefused, SourceUnavailable
-from daemon.sources.decode import RowDecoder, split_list
+from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceUnavailable
+from daemon.sources.decode import RowDecoder
 from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh import errors
-from daemon.sources.nhanh.errors import Envelope
+from daemon.sources.nhanh.access import NhanhAccess, read_access
+from daemon.sources.nhanh.credential import NhanhCredential
+from daemon.sources.nhanh.envelope import Envelope, read_envelope
 from daemon.sources.nhanh.filters import (
     ALL_STATUSES,
     normalise_customer_filters,
@@ -27,7 +28,7 @@ from daemon.sources.nhanh.filters import (
     normalise_product_filters,
     to_api,
 )
-from daemon.sources.nhanh.models import NhanhAccess, NhanhCustomer, NhanhDepot, NhanhInventory, NhanhProduct
+from daemon.sources.nhanh.models import NhanhCustomer, NhanhDepot, NhanhInventory, NhanhProduct
 from daemon.sources.page import BadRow, Page, SourceRow
 
 log = structlog.get_logger()
@@ -42,7 +43,6 @@ MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide ro
 
 _NO_MORE = (b"", b"null", b'""', b"[]", b"{}", b"false")
 
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _split_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -55,22 +55,19 @@ class NhanhClient:
         *,
         app_id: int,
         business_id: int,
-        access_token: str,
-        secret_key: str | None = None,
+        credential: NhanhCredential,
         base_url: str = BASE_URL,
         limits: LimiterRegistry,
         backoff: Backoff = BACKOFF,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`limits` is the process's one registry; `secret_key` is needed for `check_access_token` only."""
+        """`limits` is the process's one registry; all clients of the app and business share the `credential`."""
         self.account = f"nhanh:{app_id}:{business_id}"
         self._session = session
         self._source = f"Nhanh.vn (app {app_id}, business {business_id})"
         self._base_url = f"{base_url.rstrip('/')}/v3.0"
         self._identity = f"appId={app_id}&businessId={business_id}"
-        self._headers = {"Authorization": access_token}
-        self._secret_key = secret_key
-        self._secrets = tuple(secret for secret in (access_token, secret_key) if secret)
+        self.credential = credential
         self._limits = limits
         self._backoff = backoff
         self._wall_clock = wall_clock
@@ -83,7 +80,7 @@ class NhanhClient:
     @property
     def can_check_access(self) -> bool:
         """Whether `check_access_token` can be asked: it needs the app's secret key."""
-        return self._secret_key is not None
+        return self.credential.secret_key is not None
 
     def __repr__(self) -> str:
         return f"NhanhClient({self.account})"
@@ -136,21 +133,15 @@ class NhanhClient:
         Raises:
             SourceRefused: the client has no secret key, or Nhanh refused token or key.
         """
-        if not self._secret_key:
+        token, secret_key = self.credential.token, self.credential.secret_key
+        if not secret_key:
             raise SourceRefused(f"{self._source}: the check of the access token needs secret_key in the configuration.")
         action = "app/checkaccesstoken"
-        envelope, _ = await self._call(action, {"secretKey": self._secret_key}, meter or CallMeter())
-        try:
-            found = msgspec.json.decode(envelope.data, type=_Access, strict=False)
-            expires_at, depot_ids = datetime.fromtimestamp(found.expired_at, UTC), _depot_ids(found.depot_ids)
-        except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
-            raise SourceUnavailable(f"{self._source} sent an answer to {action} that can't be read.") from error
-        return NhanhAccess(
-            expires_at=expires_at,
-            depot_ids=depot_ids,
-            permissions=_names(found.permissions),
-            business_id=found.business_id,
-        )
+        envelope, _ = await self._call(action, {"secretKey": secret_key}, meter or CallMeter())
+        access = read_access(self._source, action, bytes(envelope.data))
+        if token == self.credential.token:
+            self.credential.expires_at = access.expires_at
+        return access
 
     async def depots(self, *, meter: CallMeter | None = None) -> list[NhanhDepot]:
         """The depots of the business; those that can't be read are left out with a warning in the log."""
@@ -207,34 +198,50 @@ class NhanhClient:
             position = following
 
     async def _call(self, action: str, payload: dict[str, object], meter: CallMeter) -> tuple[Envelope, bool]:
-        """The successful answer, and whether its rows are sound JSON throughout."""
+        """The successful answer, and whether its rows are sound JSON throughout.
+
+        A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
+        one, since whoever is refused has changed nothing.
+        """
+        while True:
+            token = self.credential.token
+            try:
+                return await self._call_with(token, action, payload, meter)
+            except CredentialRefused as error:
+                if token == self.credential.token:
+                    self.credential.fails(error)
+                    raise
+
+    async def _call_with(
+        self, token: str, action: str, payload: dict[str, object], meter: CallMeter
+    ) -> tuple[Envelope, bool]:
         address = f"{self._base_url}/{action}"
         limiter = self._limits.window(self.account, address)
         url = f"{address}?{self._identity}"
         body = msgspec.json.encode(payload)
+        headers = {"Authorization": token}
 
         async def attempt() -> tuple[Envelope, bool]:
             with meter.waiting_for_limit() as has_place:
                 async with limiter.slot():
                     has_place()
                     answer = await post(
-                        self._session, url, body=body, headers=self._headers, source=self._source, meter=meter
+                        self._session, url, body=body, headers=headers, source=self._source, meter=meter
                     )
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
                     return self._judged(answer, limiter)
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
+        if self.credential.problem is not None and token == self.credential.token:
+            self.credential.works()
         self._warn_once(action, envelope)
         return envelope, sound
 
     def _judged(self, answer: Answer, limiter: WindowLimiter) -> tuple[Envelope, bool]:
-        try:
-            envelope, sound = split_list(answer.body, _decode_envelope)
-        except (msgspec.DecodeError, RecursionError):
-            envelope, sound = Envelope(), False
+        envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
             return envelope, sound
-        error = errors.failure(self._source, answer, envelope, self._secrets, self._wall_clock())
+        error = errors.failure(self._source, answer, envelope, self.credential.secrets, self._wall_clock())
         if isinstance(error, RateLimited):
             limiter.lock(error.retry_after)
         raise error
@@ -254,17 +261,10 @@ class NhanhClient:
     def _warn_once(self, action: str, envelope: Envelope) -> None:
         if not bytes(envelope.warning):
             return
-        said = errors.plain_messages(envelope, self._secrets)
+        said = errors.plain_messages(envelope, self.credential.secrets)
         if said and (action, said) not in self._warned:
             self._warned.add((action, said))
             log.warning("source_warned", source=self._source, action=action, warning=said)
-
-
-class _Access(msgspec.Struct, rename="camel"):
-    expired_at: float
-    business_id: int
-    depot_ids: list[int | str] | str | None = None  # "All" and an empty list mean all of them
-    permissions: Any = None
 
 
 class _Paginator(msgspec.Struct):
@@ -311,27 +311,3 @@ def _next(paginator: msgspec.Raw) -> bytes | None:
     except msgspec.DecodeError:  # null, or PHP's [] for an empty object
         return None
     return None if following in _NO_MORE else following
-
-
-def _depot_ids(found: list[int | str] | str | None) -> list[int]:
-    """The depots that a token is limited to; none for all. Raises ValueError for what is neither ids nor "All"."""
-    if isinstance(found, str):
-        found = [] if found.strip().lower() in ("", "all") else list(found.split(","))
-    return [int(depot) for depot in found or ()]
-
-
-def _names(permissions: Any) -> list[str]:
-    match permissions:
-        case None | "":
-            return []
-        case str():
-            return [name.strip() for name in permissions.split(",")]
-        case dict():
-            return [str(name) for name in permissions]
-        case list():
-            return [
-                str(name.get("name", name.get("id", name))) if isinstance(name, dict) else str(name)
-                for name in permissions
-            ]
-        case _:
-            return [str(permissions)]

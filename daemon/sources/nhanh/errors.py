@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import orjson
 
-from daemon.errors import RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
 from daemon.sources.http import Answer
+from daemon.sources.nhanh.envelope import Envelope
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
 DEFAULT_LOCK_SECONDS = 30.0
@@ -18,15 +19,15 @@ MAX_MESSAGE = 500  # characters
 
 RATE_LIMIT_CODES = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
 
-_RENEW = "create a new one on open.nhanh.vn and put it where access_token in the configuration points"
+RENEW = "get a new one with `dongbo connect nhanh`"
 
 # Nhanh documentation, "Common error codes".
 _ADVICE = {
     "ERR_INVALID_APP_ID": (
         "refused the app id; compare app_id in the configuration with the app's page on open.nhanh.vn"
     ),
-    "ERR_INVALID_ACCESS_TOKEN": f"refused the access token; {_RENEW}",
-    "ERR_INVALID_VERSION": f"says that the access token is not for API version 3.0; {_RENEW}",
+    "ERR_INVALID_ACCESS_TOKEN": f"refused the access token; {RENEW}",
+    "ERR_INVALID_VERSION": f"says that the access token is not for API version 3.0; {RENEW}",
     "ERR_INVALID_BUSINESS_ID": (
         "refused the business id; compare business_id in the configuration with the one that came with the access token"
     ),
@@ -44,22 +45,14 @@ _ADVICE = {
     ),
 }
 
-
-class Envelope(msgspec.Struct, rename="camel"):
-    """Every answer of the API, with its parts left as they came."""
-
-    code: int | str | None = None
-    data: msgspec.Raw = msgspec.Raw()
-    paginator: msgspec.Raw = msgspec.Raw()
-    error_code: str | int | None = None
-    messages: msgspec.Raw = msgspec.Raw()
-    message: msgspec.Raw = msgspec.Raw()  # ERR_429 has this one
-    warning: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the call did what it was asked for."""
-        return str(self.code) == "1"
+# What these refuse is how the store signs in, not what it asks for.
+CREDENTIAL_CODES = {
+    "ERR_INVALID_APP_ID",
+    "ERR_INVALID_ACCESS_TOKEN",
+    "ERR_INVALID_VERSION",
+    "ERR_INVALID_BUSINESS_ID",
+    "ERR_BUSINESS_NOT_ENABLE_API",
+}
 
 
 class _Lock(msgspec.Struct, rename="camel"):
@@ -79,7 +72,8 @@ def failure(source: str, answer: Answer, envelope: Envelope, secrets: Iterable[s
     code = str(envelope.error_code or "without an error code")
     said = plain_messages(envelope, secrets)
     advice = _ADVICE.get(code, "refused the request")
-    return SourceRefused(f"{source} {advice} ({code}{': ' + said if said else ''}).")
+    refusal = CredentialRefused if code in CREDENTIAL_CODES else SourceRefused
+    return refusal(f"{source} {advice} ({code}{': ' + said if said else ''}).")
 
 
 def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer: Answer, wall_time: float) -> float:

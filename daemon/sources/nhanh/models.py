@@ -210,15 +210,6 @@ class NhanhDepot(msgspec.Struct, gc=False, kw_only=True):
             self.mobile = None
 
 
-class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """What the access token may do, and until when."""
-
-    expires_at: datetime
-    depot_ids: list[int]  # empty: all depots. With some only, stock is silently lower than it is.
-    permissions: list[str]
-    business_id: int
-
-
 def _moment(name: str, value: datetime | None) -> datetime | None:
     if value is None or value > EPOCH:
         return value

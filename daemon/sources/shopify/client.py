@@ -13,6 +13,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.collections import CollectionReader
+from daemon.sources.shopify.credential import ShopifyCredential
 from daemon.sources.shopify.customers import CustomerReader
 from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint, nodes_of
 from daemon.sources.shopify.filters import normalise_query
@@ -45,24 +46,26 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         session: aiohttp.ClientSession,
         *,
         shop: str,
-        access_token: str,
+        credential: ShopifyCredential,
         base_url: str | None = None,
         customer_metafields: CustomerMetafields = DEFAULT_METAFIELDS,
         limits: LimiterRegistry,
         backoff: Backoff = BACKOFF,
     ) -> None:
-        """`shop` is the name before `.myshopify.com`; `limits` is the process's one registry.
+        """`shop` is the name before `.myshopify.com`; `limits` is the process's one registry; whoever signs in with the
+        same app shares its `credential`.
 
         Raises:
             ValueError: a name in `customer_metafields` is not "namespace.key".
         """
         endpoint = GraphqlEndpoint(
-            session, shop=shop, access_token=access_token, base_url=base_url, limits=limits, backoff=backoff
+            session, shop=shop, credential=credential, base_url=base_url, limits=limits, backoff=backoff
         )
         StockReader.__init__(self, endpoint)
         CollectionReader.__init__(self, endpoint)
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account
+        self.credential = credential
         self._customers = CustomerReader(customer_metafields)
         self._product_pages = PageShape(200, variants=50, levels=4)
         self._products_by_ids = PageShape(10, variants=50, levels=4)
@@ -132,9 +135,11 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         """The access scopes that the app was granted in this shop, such as `read_products`."""
         data = await self._endpoint.query(operations.GRANTED_SCOPES, {}, meter or CallMeter(), estimate=SMALL_COST)
         try:
-            return frozenset(str(scope["handle"]) for scope in data["currentAppInstallation"]["accessScopes"])
+            scopes = frozenset(str(scope["handle"]) for scope in data["currentAppInstallation"]["accessScopes"])
         except (KeyError, TypeError) as error:
             raise self._endpoint.unreadable(operations.GRANTED_SCOPES) from error
+        self.credential.scopes = scopes
+        return scopes
 
     async def shop(self, *, meter: CallMeter | None = None) -> ShopInfo:
         """Name, currency, zone and plan of the shop."""

@@ -9,10 +9,11 @@ import structlog
 
 from daemon.errors import RateLimited, SourceUnavailable
 from daemon.sources.decode import mend
-from daemon.sources.http import BACKOFF, Backoff, post, retrying
+from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import errors
+from daemon.sources.shopify.credential import ShopifyCredential
 from daemon.sources.shopify.errors import CostExceededError
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.shape import PageShape
@@ -24,6 +25,7 @@ T = TypeVar("T")
 API_VERSION = "2026-10"
 SMALL_COST = 10.0  # points; what a mutation costs, and a query without a connection at most
 MAX_COST = 1000.0  # points; what one query may cost
+UNAUTHORISED = 401  # HTTP status of a token that is not taken, or not any more
 
 # A page on which more inventory items than this lack stock levels is asked for again with more levels for each: the
 # rest of an item costs a call of its own.
@@ -38,7 +40,7 @@ class GraphqlEndpoint:
         session: aiohttp.ClientSession,
         *,
         shop: str,
-        access_token: str,
+        credential: ShopifyCredential,
         base_url: str | None = None,
         limits: LimiterRegistry,
         backoff: Backoff = BACKOFF,
@@ -46,11 +48,10 @@ class GraphqlEndpoint:
         """`shop` is the name before `.myshopify.com`; `limits` is the process's one registry."""
         name = shop.strip().lower().removesuffix(".myshopify.com")
         self.account = f"shopify:{name}"
+        self.credential = credential
         self._session = session
         self.source = f"Shopify ({name})"
         self._url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
-        self._headers = {"X-Shopify-Access-Token": access_token}
-        self._secrets = (access_token,) if access_token else ()
         self._bucket = limits.bucket(self.account)
         self._backoff = backoff
         self._warned: set[str] = set()
@@ -84,14 +85,12 @@ class GraphqlEndpoint:
                 reserve = self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent)
                 async with reserve as reservation:
                     has_place()
-                    answer = await post(
-                        self._session, self._url, body=body, headers=self._headers, source=self.source, meter=meter
-                    )
+                    answer = await self._send(body, meter)
                     payload = _decoded(answer.body)
                     status = errors.throttle_status(payload)
                     if status is not None:
                         reservation.report(status)
-                    error = errors.failure(self.source, answer, payload, self._secrets)
+                    error = errors.failure(self.source, answer, payload, self.credential.secrets)
                     if isinstance(error, RateLimited) and status is None:
                         self._bucket.block(error.retry_after)
                     if error is not None:
@@ -100,6 +99,32 @@ class GraphqlEndpoint:
                     return read(payload["data"])
 
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
+
+    async def _send(self, body: bytes, meter: CallMeter) -> Answer:
+        """The answer to a call, after one more try if its token was refused: nothing had been done then.
+
+        The token is taken at the last moment, since the wait for points may outlast one. Holding the points while a
+        token is asked for keeps nobody back: whoever could use them needs the same token.
+
+        Raises:
+            CredentialRefused: a second token was refused, too, or there is none to be had.
+        """
+        token = await self.credential.token(meter)
+        answer = await self._post(body, token, meter)
+        if answer.status == UNAUTHORISED and self.credential.reject(token):
+            token = await self.credential.token(meter)
+            answer = await self._post(body, token, meter)
+        if answer.status == UNAUTHORISED:
+            refusal = errors.token_refused(self.source, self.credential.kind)
+            self.credential.fails(refusal)
+            raise refusal
+        if self.credential.problem is not None and answer.status < UNAUTHORISED:
+            self.credential.accept()
+        return answer
+
+    async def _post(self, body: bytes, token: str, meter: CallMeter) -> Answer:
+        headers = {"X-Shopify-Access-Token": token}
+        return await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
 
     async def query(
         self,

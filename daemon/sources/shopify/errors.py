@@ -1,9 +1,10 @@
 """What Shopify's failures mean, and what a person should do about each."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, assert_never
 
-from daemon.errors import RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.sources.credential import CredentialKind
 from daemon.sources.http import Answer
 from daemon.sources.limits import ThrottleStatus
 
@@ -11,8 +12,7 @@ DEFAULT_RETRY_SECONDS = 2.0  # after a 429 that does not say how long
 MAX_MESSAGE = 500  # characters
 
 # Shopify documentation, "Status and error codes".
-_STATUS_ADVICE = {
-    401: "refused the access token; check where access_token in the configuration points, and install the app again",
+STATUS_ADVICE = {
     402: "says that the shop is frozen for unpaid bills; its owner must settle them",
     403: "forbids the access; check that the app is installed in the shop and access_token belongs to it",
     404: "knows no such shop or API version; check shop in the configuration",
@@ -67,7 +67,7 @@ def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -
     if answer.status >= 500 or answer.status == 408:
         return SourceUnavailable(f"{source} is in trouble (HTTP {answer.status}).")
     if answer.status >= 400:
-        advice = _STATUS_ADVICE.get(answer.status, "refused the request")
+        advice = STATUS_ADVICE.get(answer.status, "refused the request")
         return SourceRefused(f"{source} {advice} (HTTP {answer.status}).")
     if not isinstance(payload, dict):
         size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
@@ -77,6 +77,24 @@ def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -
     if not isinstance(payload.get("data"), dict):
         return SourceUnavailable(f"{source} sent an answer without data.")
     return None
+
+
+def token_refused(source: str, kind: CredentialKind) -> CredentialRefused:
+    """The error for a call whose token was refused (HTTP 401), and where there are others, the next one, too."""
+    match kind:
+        case CredentialKind.ACCESS_TOKEN:
+            advice = (
+                "refused the access token: the app was uninstalled, or the token revoked. Correct access_token in the"
+                " configuration, or make an app in the Dev Dashboard and run `dongbo connect shopify`"
+            )
+        case CredentialKind.CLIENT_CREDENTIALS:
+            advice = (
+                "refused the access token, and the new one that it had just given as well: look in the Dev Dashboard"
+                " whether the app is still installed in this shop"
+            )
+        case _:
+            assert_never(kind)
+    return CredentialRefused(f"{source} {advice} (HTTP 401).")
 
 
 def throttle_status(payload: Any) -> ThrottleStatus | None:
@@ -108,8 +126,8 @@ def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets:
         return CostExceededError(f"{source} refused a query as too expensive: {said}.")
     if "ACCESS_DENIED" in codes:
         return SourceRefused(
-            f"{source} says that the app lacks an access scope; grant it in the app's configuration, install the app"
-            f" again, and use its new access token ({said})."
+            f"{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard,"
+            f" release it and approve it in the shop (`dongbo check --live` lists what is missing) ({said})."
         )
     if "SHOP_INACTIVE" in codes:
         return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")

@@ -1,7 +1,7 @@
 // The job page: a stream of jobs, and the daemon's status every few seconds.
 
 import { explanation, forgetToken, getJson, hasToken, keepToken, Unauthorized } from "./api.js";
-import { byId, setAttribute, setHidden, setText } from "./dom.js";
+import { byId, element, setAttribute, setHidden, setText } from "./dom.js";
 import { Explainer } from "./explain.js";
 import { relative, useClock, zoneName } from "./format.js";
 import { JobTable } from "./jobs.js";
@@ -67,6 +67,7 @@ async function load() {
     setText(byId("version"), `v${status.version}`);
     setText(byId("zone"), `Times are in ${zoneName()}.`);
     showHealth(status);
+    showCredentials(status.credentials);
     setHidden(byId("api-link"), hasToken()); // a link can't send the token
     schedules.show(status.schedules, status.timezone);
     explainer.show(status.stores);
@@ -90,6 +91,17 @@ function showHealth(status) {
   showBadge("health", status.ready ? "Ready" : "Not ready", status.ready ? "good" : "bad");
   setHidden(byId("problems"), failing.length === 0);
   setText(byId("problems"), failing.map((check) => `${check.name}: ${check.detail}`).join(". "));
+}
+
+/** What a person has to renew, or to grant, before jobs fail or because they do. */
+function showCredentials(credentials) {
+  const lines = credentials.flatMap((credential) => credential.problems.map((problem) => `${credential.store}: ${problem}`));
+  const list = byId("credentials");
+  setAttribute(list, "data-tone", credentials.some((credential) => credential.refused_since) ? "bad" : "wait");
+  setHidden(list, lines.length === 0);
+  if (list.dataset.shown === lines.join("\n")) return; // selections and screen readers are left in peace
+  list.dataset.shown = lines.join("\n");
+  list.replaceChildren(...lines.map((line) => element("li", {}, line)));
 }
 
 function showBadge(id, text, tone) {

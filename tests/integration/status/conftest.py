@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from daemon.config import ProductSyncSettings, Settings
+from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
@@ -22,12 +23,14 @@ from daemon.schedules.model import ScheduleSpec
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
 from daemon.sync import pushes
 from daemon.sync.pushes import Push, PushKind, PushResult
 from daemon.tasks import JobPolicy, Store, TaskRegistry
-from daemon.wiring import Parts
+from daemon.wiring import Parts, StoreFactory
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -149,16 +152,15 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             session,
             app_id=1,
             business_id=2,
-            access_token="not-used",
-            secret_key=None,
+            credential=NhanhCredential("not-used"),
             base_url="http://127.0.0.1:9",
             limits=limits,
         )
         shopify = ShopifyClient(
-            session, shop="none", access_token="not-used", base_url="http://127.0.0.1:9", limits=limits
+            session, shop="none", credential=PermanentToken("not-used"), base_url="http://127.0.0.1:9", limits=limits
         )
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
-        parts = Parts(Settings(), database, registry, session, limits)
+        parts = Parts(Settings(), database, registry, StoreFactory(session, limits))
         worker = Worker()
         status = StatusParts(
             database=database,
@@ -173,6 +175,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             stores=lambda: [STORE],
             job_types=list(JobType),
             product_sync=lambda _store: PRODUCT_SYNC,
+            credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,
             token=None,
             allowed_hosts=["status.example.com"],

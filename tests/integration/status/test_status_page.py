@@ -6,6 +6,8 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import aiohttp
 import pytest
 
 from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.sources.credential import CredentialKind, CredentialReport
+from tests.integration.conftest import STORE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -436,6 +440,25 @@ async def test_foreign_prices_are_decided_about_on_the_page(endpoint: Any, shelf
     await page.until("#sales .detail-row", lambda text: "Keep all" in text)
     await page.click("#sales", "Keep all")
     await page.until("#sales .status", lambda text: text.startswith("Reverting"))
+    assert page.complaints == []
+
+
+async def test_a_credential_that_needs_somebody_is_told_on_the_page(open_endpoint: Any, page: Page) -> None:
+    """On top, in the sentence that says what to do; gone as soon as it has been done."""
+    problem = "The access token of Nhanh.vn ends on 2026-12-20: get a new one with `dongbo connect nhanh --store main`."
+    told = CredentialReport(STORE, "nhanh", CredentialKind.ACCESS_TOKEN, datetime.now(UTC), None, (), (problem,))
+    reports = [told]
+    async with open_endpoint(credentials=lambda: reports) as endpoint:
+        await page.open(endpoint.url)
+        assert await page.until("#credentials li", bool) == f"main: {problem}"
+        assert await page.value("document.getElementById('credentials').dataset.tone") == "wait"
+        reports[0] = replace(told, refused_since=datetime.now(UTC), problems=(problem, HOSTILE))
+        await page.value("document.dispatchEvent(new Event('visibilitychange'))")
+        await page.until("#credentials", lambda text: HOSTILE in text)
+        assert await page.value("document.getElementById('credentials').dataset.tone") == "bad"
+        reports.clear()
+        await page.value("document.dispatchEvent(new Event('visibilitychange'))")
+        await page.until("#credentials", lambda text: text == "")
     assert page.complaints == []
 
 

@@ -1,0 +1,40 @@
+"""What ends a connection: the secret in its place, the keys in the file, and what is left to do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.cli import output
+from daemon.cli.connect.config_file import ConfigFile, Edit
+from daemon.cli.connect.secret_places import SecretPlace
+
+
+def keep(file: ConfigFile, edit: Edit, secrets: Sequence[tuple[SecretPlace, str]]) -> dict[str, Any]:
+    """Store the secrets, then write the file: what it names is there by then. Says what was done; the same as JSON."""
+    stored = [place.store(secret) for place, secret in secrets]
+    changes_file = edit.text != file.text
+    is_written = file.write(edit)
+    for (place, _), kept in zip(secrets, stored, strict=True):
+        if kept.place is not None:
+            output.tell(f"Stored in {kept.place}.")
+        else:
+            output.tell(f"Not stored: {place.describe()} is not this command's to set.")
+    to_do = [line for kept in stored for line in kept.to_do]
+    if not is_written:
+        to_do.insert(0, f"add to {file.path}:\n{edit.lines}")
+    elif changes_file:
+        output.tell(f"{file.path} has now:")
+        output.say("\n".join(f"  {line}" for line in edit.lines.splitlines()))
+    if all(kept.taken_over for kept in stored):
+        if changes_file:
+            to_do.append("if a daemon runs, let it read its configuration again: systemctl reload dongbo, or kill -HUP")
+        else:
+            output.tell("A running daemon takes it over by itself within seconds.")
+    for line in dict.fromkeys(to_do):
+        output.tell(f"To do: {line}")
+    return {
+        "configuration": str(file.path),
+        "configuration_written": is_written,
+        "lines": edit.lines,
+        "stored": [kept.place for kept in stored],
+        "to_do": list(dict.fromkeys(to_do)),
+    }

@@ -1,0 +1,348 @@
+"""`dongbo connect nhanh`: from a person who agrees on Nhanh.vn to an access token that lives a year."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from daemon.cli import output
+from daemon.cli.connect.asking import ask, ask_secret, confirm, is_interactive
+from daemon.cli.connect.callback import listening
+from daemon.cli.connect.config_file import ConfigFile
+from daemon.cli.connect.finish import keep
+from daemon.cli.connect.secret_places import SecretPlace, choose_place
+from daemon.cli.credentials import BACKOFF
+from daemon.cli.event_loop import run_in_loop
+from daemon.config import TcpAddress
+from daemon.config.address import is_loopback, parse_listen
+from daemon.errors import ConfigError, DongboError, SourceError
+from daemon.ids import StoreName
+from daemon.jobs.model import JobType
+from daemon.logging import register_secret
+from daemon.sources.http import open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.authorisation import (
+    CODE_LIFETIME,
+    OLD_TOKEN_LIFETIME,
+    NewToken,
+    exchange_code,
+    login_address,
+    read_code,
+)
+from daemon.sources.nhanh.client import BASE_URL, NhanhClient
+from daemon.sources.nhanh.credential import NhanhCredential
+from daemon.sources.nhanh.models import NhanhDepot
+
+EXAMPLE_APP = 1  # what stands in config/dongbo.toml until somebody says more
+
+STEPS = """\
+An access token of Nhanh.vn, once a year:
+
+ 1. Once for the business: on nhanh.vn, as director ("Giám đốc"), switch on
+    "Cho phép kết nối Open API" under "Cài đặt chung" > "Cài đặt Open API".
+ 2. Once for the app: on https://open.nhanh.vn, under "Danh sách app", an app
+    with a Redirect URL that begins with https:// (any page of yours does: only
+    the address that the browser ends up on counts). The app's page shows its
+    App ID and its Secret key.
+"""
+LOGIN = """
+ 3. Open this address, log in as director, choose the permissions that are to be
+    used (products, stock, customers, depots) and all depots ("Kho hàng"), and
+    press "Đồng ý":
+"""
+PASTE = """
+ 4. The browser then shows an address with accessCode= in it, whatever is on the
+    page. Paste it here; the code lives for {minutes} minutes.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NhanhAnswers:
+    """What was said on the command line; None is asked for."""
+
+    store: str | None
+    app_id: int | None
+    business_id: int | None
+    secret_file: Path | None
+    return_link: str | None
+    listen: str | None
+    code: str | None
+    keep_in: str | None
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A new token, the depots that it sees, and for each pull why it can't run (None: it can)."""
+
+    new: NewToken
+    exchanged_at: datetime
+    depots: Sequence[NhanhDepot]
+    jobs: Mapping[JobType, str | None]
+
+
+def connect_nhanh(answers: NhanhAnswers, config: Path | None, *, as_json: bool) -> None:
+    """Show where to agree, take the code, exchange it, try the token, store it.
+
+    Raises ConfigError, SourceError and ListenError; nothing is stored then.
+    """
+    file = ConfigFile(config)
+    store = file.store(answers.store)
+    present = file.table(store, "nhanh")
+    base_url = present["base_url"] if isinstance(present.get("base_url"), str) else BASE_URL
+    if answers.code is None:
+        output.tell(STEPS)
+    app_id = _app_id(answers, present)
+    token_place, key_place = _places(answers, present, store, file.path)
+    secret_key = _known_secret(key_place, answers.secret_file) or ask_secret("Secret key", answers.secret_file)
+    register_secret(secret_key)
+    # Before the code is used up: afterwards the token would be lost.
+    for place in (token_place, key_place):
+        place.check()
+    if is_interactive():
+        confirm(
+            f"The token is kept in {token_place.describe()}, and [stores.{store}.nhanh] is set in {file.path}.",
+            yes=answers.yes,
+        )
+    code = _code(answers, app_id, base_url)
+    register_secret(code)
+    business_id = answers.business_id or _known_business(present)
+    trial = run_in_loop(_exchange_and_try(app_id, business_id, secret_key, code, base_url))
+    _show(trial)
+    keys = {
+        "app_id": app_id,
+        "business_id": trial.new.access.business_id,
+        "access_token": token_place.toml,
+        "secret_key": key_place.toml,
+    }
+    edit = file.edit(store, "nhanh", keys)
+    kept = [(token_place, trial.new.token)]
+    if key_place.path is not None and _known_secret(key_place, None) != secret_key:
+        kept.append((key_place, secret_key))
+    done = keep(file, edit, kept)
+    old_ends = trial.exchanged_at + OLD_TOKEN_LIFETIME
+    output.tell(
+        f"A token that was in use until now ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes, at"
+        f" {old_ends.astimezone():%H:%M}."
+    )
+    if as_json:
+        output.write_json({"store": store, **_describe(trial), "old_token_ends_at": old_ends, **done})
+
+
+def _app_id(answers: NhanhAnswers, present: Mapping[str, Any]) -> int:
+    configured = _number(present.get("app_id"))
+    known = answers.app_id or (configured if configured != EXAMPLE_APP else None)
+    number = known or _number(ask("App ID", option="--app-id"))
+    if number is None:
+        raise ConfigError("the app id is a number: the page of the app on open.nhanh.vn shows it")
+    return number
+
+
+async def _exchange_and_try(app_id: int, business_id: int | None, secret_key: str, code: str, base_url: str) -> Trial:
+    """The token for the code, when it was seen to open something of the right business.
+
+    Raises:
+        ConfigError: it is another business's, or opens nothing.
+        SourceError: there is none.
+    """
+    async with open_session() as session:
+        new = await exchange_code(
+            session, app_id=app_id, secret_key=secret_key, code=code, base_url=base_url, wall_time=time.time()
+        )
+        register_secret(new.token)
+        exchanged_at, theirs = datetime.now(UTC), new.access.business_id
+        if business_id is not None and theirs != business_id:
+            raise ConfigError(
+                f"The token is for business {theirs}, and the configuration says {business_id}: nothing was stored. Log"
+                f" in to business {business_id}, or correct business_id. If the app had a token for business {theirs},"
+                f" it ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes."
+            )
+        client = NhanhClient(
+            session,
+            app_id=app_id,
+            business_id=theirs,
+            credential=NhanhCredential(new.token, secret_key),
+            base_url=base_url,
+            limits=LimiterRegistry(),
+            backoff=BACKOFF,
+        )
+        depots, jobs = await _try(client)
+    if all(problem is not None for problem in jobs.values()):
+        raise ConfigError(f"The new token opens nothing, so nothing was stored: {next(iter(jobs.values()))}")
+    return Trial(new, exchanged_at, depots, jobs)
+
+
+def _known_business(present: Mapping[str, Any]) -> int | None:
+    """The configured business; the example's number is none."""
+    is_example = present.get("app_id") == EXAMPLE_APP
+    return None if is_example else _number(present.get("business_id"))
+
+
+def _number(value: object) -> int | None:
+    match value:
+        case bool():
+            return None
+        case int():
+            return value if value > 0 else None
+        case str():
+            return int(value) if value.isascii() and value.isdigit() and int(value) > 0 else None
+        case _:
+            return None
+
+
+def _places(
+    answers: NhanhAnswers, present: Mapping[str, Any], store: StoreName, config: Path
+) -> tuple[SecretPlace, SecretPlace]:
+    """Where the token is kept, and where the secret key is."""
+    token = choose_place(answers.keep_in, present.get("access_token"), name=f"{store}-nhanh-token", config=config)
+    key = choose_place(None, present.get("secret_key"), name=f"{store}-nhanh-secret-key", config=config)
+    return token, key
+
+
+def _known_secret(place: SecretPlace, given: Path | None) -> str | None:
+    """The secret that is there already, unless another is given."""
+    if given is not None:
+        return None
+    if place.path is None:
+        return os.environ.get(place.reference.env or "") or None
+    try:
+        return place.path.read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _code(answers: NhanhAnswers, app_id: int, base_url: str) -> str:
+    if answers.code is not None:
+        try:
+            return read_code(answers.code)
+        except ValueError as error:
+            raise ConfigError(f"--code: {error}") from None
+    address = _listen_address(answers.listen)
+    link = _return_link(answers, address, base_url)
+    login = login_address(app_id, link, base_url)
+    output.tell(LOGIN)
+    output.say(f"{login}\n")
+    _show_qr(login)
+    if address is not None:
+        return run_in_loop(_received(address))
+    output.tell(PASTE.format(minutes=_minutes(CODE_LIFETIME)))
+    while True:
+        try:
+            return read_code(ask("Address", option="--code"))
+        except ValueError as error:
+            if not is_interactive():
+                raise ConfigError(str(error)) from None
+            output.tell(f"{error}. Once more, or Ctrl-C.")
+
+
+async def _received(address: TcpAddress) -> str:
+    async with listening(address) as code:
+        output.tell(
+            f"Waiting for the browser on {address.host}:{address.port}, for {_minutes(CODE_LIFETIME)} minutes …"
+        )
+        try:
+            async with asyncio.timeout(CODE_LIFETIME.total_seconds()):
+                return await code
+        except TimeoutError:
+            raise DongboError(
+                "No code has come. Does the return link lead to this address? Paste the code instead, without --listen."
+            ) from None
+
+
+def _listen_address(text: str | None) -> TcpAddress | None:
+    if text is None:
+        return None
+    try:
+        address = parse_listen(text)
+    except ValueError as error:
+        raise ConfigError(f"--listen: {error}") from None
+    if not isinstance(address, TcpAddress):
+        raise ConfigError("--listen: a browser can't open a Unix socket: name a host and a port")
+    return address
+
+
+def _return_link(answers: NhanhAnswers, address: TcpAddress | None, base_url: str) -> str:
+    is_sandbox = is_loopback(urlsplit(base_url).hostname or "")
+    default = f"http://{address.host}:{address.port}/" if address is not None and is_sandbox else None
+    link = answers.return_link or default or ask("One of the app's Redirect URLs", option="--return-link")
+    parts = urlsplit(link)
+    if not parts.hostname or not (parts.scheme == "https" or (is_sandbox and parts.scheme == "http")):
+        raise ConfigError(
+            f'"{link}" is not a return link: it begins with https:// and is among the Redirect URLs of the app on'
+            " open.nhanh.vn"
+        )
+    return link
+
+
+def _show_qr(address: str) -> None:
+    """The address for a phone, on which somebody may be logged in already."""
+    if not sys.stderr.isatty():
+        return
+    import segno
+
+    segno.make(address, error="l", micro=False).terminal(out=sys.stderr, compact=True)
+
+
+async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, str | None]]:
+    """The depots, and for each pull why it can't run (None: it can)."""
+    meter = CallMeter()
+    pulls = {
+        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
+    }
+    jobs: dict[JobType, str | None] = {}
+    for job, pages in pulls.items():
+        try:
+            await anext(pages, None)
+            jobs[job] = None
+        except SourceError as error:
+            jobs[job] = str(error)
+        finally:
+            await pages.aclose()
+    try:
+        return await client.depots(meter=meter), jobs
+    except SourceError as error:
+        output.tell(f"The depots can't be listed: {error}")
+        return [], jobs
+
+
+def _show(trial: Trial) -> None:
+    access = trial.new.access
+    days = (access.expires_at - datetime.now(UTC)).days
+    output.tell(f"\nIt works: business {access.business_id}, until {access.expires_at:%Y-%m-%d} ({days} days)")
+    if access.permissions:
+        output.tell(f"  permissions           {output.plain(', '.join(access.permissions))}")
+    for depot in trial.depots:
+        output.tell(f"  depot                 {depot.id} {output.plain(depot.name or '')}")
+    if access.depot_ids:
+        output.tell(
+            f"  only depots           {', '.join(map(str, access.depot_ids))}: stock in all others is missing without a"
+            " word; for all of it, agree again with all depots chosen"
+        )
+    for job, problem in trial.jobs.items():
+        output.tell(f"  {job:<22}{'can run' if problem is None else output.plain(problem)}")
+    output.tell("")
+
+
+def _describe(trial: Trial) -> dict[str, Any]:
+    access = trial.new.access
+    return {
+        "business_id": access.business_id,
+        "expires_at": access.expires_at,
+        "permissions": access.permissions,
+        "limited_to_depots": access.depot_ids,
+        "depots": [{"id": depot.id, "name": depot.name} for depot in trial.depots],
+        "jobs": {str(job): {"can_run": problem is None, "problem": problem} for job, problem in trial.jobs.items()},
+    }
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)

@@ -1,0 +1,119 @@
+"""Sets keys in a TOML file without harming what people have written into it."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
+
+from daemon.config.toml_lines import LineIndex
+
+Table = tuple[str, ...]
+
+
+class CannotEdit(Exception):
+    """The file is written in a way that only a person can change safely."""
+
+
+def set_keys(text: str, table: Table, keys: Mapping[str, object], *, without: Sequence[str] = ()) -> str:
+    """The document with these keys of a table set, in this order where they are new, and others taken out.
+
+    Comments, blanks and the order of everything else stay. A table that is not there comes to the end.
+
+    Raises:
+        CannotEdit: the result would not be what was asked for; also for a document that is not TOML.
+    """
+    try:
+        wanted = _changed(tomllib.loads(text), table, keys, without)
+        edited = _edited(text, table, keys, without)
+        if tomllib.loads(edited) != wanted:
+            raise CannotEdit("the keys would end up in another place")
+    except (TOMLKitError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CannotEdit(str(error)) from error
+    return edited
+
+
+def lines_of(table: Table, keys: Mapping[str, object]) -> str:
+    """The keys as a person would write them into a file."""
+    header = ".".join(_key(part) for part in table)
+    return "\n".join([f"[{header}]", *(_line(key, value) for key, value in keys.items())])
+
+
+def _changed(
+    document: dict[str, Any], table: Table, keys: Mapping[str, object], without: Sequence[str]
+) -> dict[str, Any]:
+    changed = deepcopy(document)
+    place = changed
+    for part in table:
+        place = place.setdefault(part, {})
+    for key in without:
+        place.pop(key, None)
+    place.update(keys)
+    return changed
+
+
+def _edited(text: str, table: Table, keys: Mapping[str, object], without: Sequence[str]) -> str:
+    document = tomlkit.parse(text)
+    place: Any = document
+    for part in table:
+        if part not in place:
+            return f"{text.rstrip()}\n\n{lines_of(table, keys)}\n".lstrip("\n")
+        place = place[part]
+    new = [key for key in keys if key not in place]
+    for key, value in keys.items():
+        if key in place and place[key] != value:
+            place[key] = _item(value)
+    edited = document.as_string()
+    order = list(keys)
+    for key in new:
+        edited = _insert(edited, table, order[: order.index(key)], key, keys[key])
+    for key in without:
+        edited = _remove(edited, table, key)
+    return edited
+
+
+def _insert(text: str, table: Table, earlier: Sequence[str], key: str, value: object) -> str:
+    """The new key behind the nearest one that comes before it, else behind the table's header.
+
+    Not at the table's end: what follows the last key may be comments that belong to the next table.
+    """
+    lines, index = text.split("\n"), LineIndex(text)
+    for anchor in reversed(earlier):
+        line = index.lines.get((*table, anchor))
+        if line is not None and (found := re.match(rf"(\s*){re.escape(anchor)}\s*=", lines[line - 1])):
+            lines.insert(line, f"{found[1]}{_line(key, value)}")
+            return "\n".join(lines)
+    header = index.lines[table]
+    if not lines[header - 1].lstrip().startswith("["):
+        raise CannotEdit("the table has no header of its own")
+    lines.insert(header, _line(key, value))
+    return "\n".join(lines)
+
+
+def _remove(text: str, table: Table, key: str) -> str:
+    document = tomlkit.parse(text)
+    place: Any = document
+    for part in table:
+        place = place[part]
+    if key in place:
+        del place[key]
+    return document.as_string()
+
+
+def _line(key: str, value: object) -> str:
+    return f"{_key(key)} = {_item(value).as_string()}"
+
+
+def _key(part: str) -> str:
+    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else tomlkit.item(part).as_string()
+
+
+def _item(value: object) -> Item:
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{name} = {tomlkit.item(part).as_string()}" for name, part in value.items())
+        return tomlkit.value(f"{{ {inner} }}")
+    return tomlkit.item(value)

@@ -1,0 +1,115 @@
+"""How the stores' credentials stand: looked after while the daemon runs, and told to whoever asks for its status."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from daemon.errors import SourceError
+from daemon.ids import StoreName
+from daemon.sources.credential import Credential, CredentialReport
+from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
+from daemon.sources.shopify.scopes import missing_scopes, write_scopes
+from daemon.tasks import Store
+
+log = structlog.get_logger()
+
+ENDS_SOON = timedelta(days=30)  # a person has to log in at Nhanh.vn, who may be on holiday
+CHECK_INTERVAL = timedelta(hours=12)
+CHECK_AGAIN = timedelta(minutes=15)  # after a check that failed
+DIED_YOUNG = 2  # tokens in a row: one may be a reinstallation of the app
+
+
+def report(stores: Mapping[StoreName, Store], now: datetime) -> list[CredentialReport]:
+    """How each store signs in at each of its sources, and what a person should know about that."""
+    return [
+        CredentialReport(
+            store=name,
+            source=source.value,
+            kind=credential.kind,
+            expires_at=credential.expires_at,
+            refused_since=credential.problem.since if credential.problem is not None else None,
+            missing_scopes=_missing_scopes(store, credential),
+            problems=tuple(_problems(store, credential, now)),
+        )
+        for name, store in sorted(stores.items())
+        for source, credential in store.credentials().items()
+    ]
+
+
+def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[str]:
+    if credential.problem is not None:
+        yield credential.problem.reason
+    if credential.expires_at is not None and credential.expires_at - now < ENDS_SOON:
+        days = (credential.expires_at - now).days
+        ends = "ends" if days >= 0 else "ended"
+        yield (
+            f"The access token of Nhanh.vn {ends} on {credential.expires_at:%Y-%m-%d}: get a new one with"
+            f" `dongbo connect nhanh --store {store.name}`."
+        )
+    if missing := _missing_scopes(store, credential):
+        yield (
+            f"Shopify has not granted {', '.join(missing)}: add {write_scopes(missing)} to the scopes of the app's"
+            " version in the Dev Dashboard, release it, and approve it in the shop."
+        )
+    if isinstance(credential, ClientCredentials) and credential.died_young >= DIED_YOUNG:
+        yield (
+            f"Shopify ended {credential.died_young} access tokens in a row before their time: another program asks for"
+            " tokens with the same client id. Give each program an app of its own. New tokens are spaced meanwhile."
+        )
+
+
+def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...]:
+    if not isinstance(credential, ShopifyCredential) or credential.scopes is None:
+        return ()
+    return tuple(missing_scopes(sorted(store.needed_scopes), credential.scopes))
+
+
+class CredentialWatch:
+    """Asks Nhanh.vn until when the access tokens are good, where the app's secret key is known: a token ends after a
+    year without a word."""
+
+    def __init__(self, stores: Callable[[], Mapping[StoreName, Store]]) -> None:
+        self._stores = stores
+        self._look = asyncio.Event()
+
+    def look(self) -> None:
+        """Ask now: there may be other stores, or other tokens."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Ask at once and then twice a day, until cancelled."""
+        while True:
+            self._look.clear()
+            pause = CHECK_INTERVAL if await self._check_all() else CHECK_AGAIN
+            try:
+                async with asyncio.timeout(pause.total_seconds()):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+
+    async def _check_all(self) -> bool:
+        """Whether all tokens could be asked about."""
+        checked = [await self._check(store) for store in list(self._stores().values())]
+        return all(checked)
+
+    async def _check(self, store: Store) -> bool:
+        client = store.nhanh_client
+        if client is None or not client.can_check_access:
+            return True
+        try:
+            access = await client.check_access_token()
+        except SourceError as error:
+            log.warning("credential_check_failed", store=store.name, reason=str(error), next_step="asked again later")
+            return False
+        days = (access.expires_at - datetime.now(UTC)).days
+        if days < ENDS_SOON.days:
+            log.warning(
+                "token_ends_soon",
+                store=store.name,
+                days=days,
+                expires_at=access.expires_at,
+                next_step=f"dongbo connect nhanh --store {store.name}",
+            )
+        return True

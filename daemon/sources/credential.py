@@ -1,0 +1,75 @@
+"""What is known of the credential with which a store signs in at a source: whether it works, and until when."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from daemon.errors import CredentialRefused
+from daemon.ids import StoreName
+
+
+class CredentialKind(StrEnum):
+    """How a store signs in."""
+
+    ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a kind; a person renews it
+    CLIENT_CREDENTIALS = "client_credentials"  # a client id and its secret, for tokens that are asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialProblem:
+    """Why a credential does not work, as a sentence that says what to do, and since when."""
+
+    reason: str
+    since: datetime
+
+
+class Credential(ABC):
+    """What is known of one credential. A client and all jobs on it share it; a renewed secret is put into it."""
+
+    kind = CredentialKind.ACCESS_TOKEN
+
+    def __init__(self) -> None:
+        self.expires_at: datetime | None = None  # when a person must have renewed it; None: never, or not known
+        self.problem: CredentialProblem | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+    @property
+    @abstractmethod
+    def secrets(self) -> tuple[str, ...]:
+        """What must not show in any text."""
+
+    def works(self) -> None:
+        """The source has taken it."""
+        self.problem = None
+
+    def fails(self, error: CredentialRefused) -> None:
+        """The source has refused it."""
+        since = self.problem.since if self.problem is not None else datetime.now(UTC)
+        self.problem = CredentialProblem(str(error), since)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReport:
+    """How a store signs in at a source, as its status tells it.
+
+    Args:
+        store: the store's name.
+        source: `nhanh` or `shopify`.
+        kind: how it signs in.
+        expires_at: when a person must have renewed the token; None: never, or not known.
+        refused_since: since when the source does not take the credential; None: it does, as far as is known.
+        missing_scopes: what the jobs of the configuration need at Shopify and was not granted.
+        problems: what a person should do, a sentence each; empty where all is well.
+    """
+
+    store: StoreName
+    source: str
+    kind: CredentialKind
+    expires_at: datetime | None
+    refused_since: datetime | None
+    missing_scopes: Sequence[str]
+    problems: Sequence[str]

@@ -1,0 +1,120 @@
+"""How a person lets an app in: the address at which they agree, the code that comes back, and the token for it.
+
+Source: Nhanh documentation, "Lấy access token". The code lives ten minutes and works once; a new token ends the one
+before it, of the same app and business, after fifteen.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import aiohttp
+import msgspec
+
+from daemon.errors import CredentialRefused, SourceRefused, SourceUnavailable
+from daemon.sources.http import post
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh import errors
+from daemon.sources.nhanh.access import NhanhAccess, read_access
+from daemon.sources.nhanh.client import BASE_URL
+from daemon.sources.nhanh.envelope import read_envelope
+
+LOGIN_URL = "https://nhanh.vn/oauth"
+CODE_LIFETIME = timedelta(minutes=10)
+OLD_TOKEN_LIFETIME = timedelta(minutes=15)
+ACTION = "app/getaccesstoken"
+LONGEST_CODE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that has just been given, and what it may do."""
+
+    token: str = field(repr=False)
+    access: NhanhAccess
+
+
+def login_address(app_id: int, return_link: str, base_url: str = BASE_URL) -> str:
+    """The page on which a person logs in and agrees; the code comes to `return_link`.
+
+    A sandbox has the page at the address of its API.
+    """
+    page = LOGIN_URL if base_url.rstrip("/") == BASE_URL else f"{base_url.rstrip('/')}/oauth"
+    return f"{page}?{urlencode({'appId': app_id, 'returnLink': return_link})}"
+
+
+def read_code(pasted: str) -> str:
+    """The access code in what a person has pasted: the address that the browser ended up on, or the code itself.
+
+    Raises:
+        ValueError: there is none, in a sentence.
+    """
+    text = pasted.strip().strip("\"'<>")
+    if not text:
+        raise ValueError("nothing was pasted: paste the whole address that the browser shows after you have agreed")
+    if "accesscode=" not in text.lower():
+        return _bare_code(text)
+    query = urlsplit(text).query or text.partition("?")[2] or text
+    values = {name.lower(): found[-1] for name, found in parse_qs(query, keep_blank_values=True).items()}
+    if code := values.get("accesscode", "").strip():
+        return code[:LONGEST_CODE]
+    raise ValueError("the access code in this address is empty: open the login address again, and agree")
+
+
+def _bare_code(text: str) -> str:
+    if "://" in text or "/" in text or "?" in text:
+        raise ValueError(
+            "there is no accessCode in this address: it is in the one that the browser shows after you have logged in"
+            " and agreed"
+        )
+    if not text.isprintable() or any(character.isspace() for character in text) or len(text) > LONGEST_CODE:
+        raise ValueError("this is neither an address nor an access code: paste the whole address from the browser")
+    return text
+
+
+async def exchange_code(
+    session: aiohttp.ClientSession,
+    *,
+    app_id: int,
+    secret_key: str,
+    code: str,
+    base_url: str = BASE_URL,
+    wall_time: float,
+) -> NewToken:
+    """A token for a code. Never repeated: a code whose answer was lost is used up.
+
+    Raises:
+        CredentialRefused: Nhanh.vn does not take the code or the secret key.
+        SourceRefused, SourceUnavailable, RateLimited: as of any call.
+    """
+    source = f"Nhanh.vn (app {app_id})"
+    answer = await post(
+        session,
+        f"{base_url.rstrip('/')}/v3.0/{ACTION}?appId={app_id}",
+        body=msgspec.json.encode({"accessCode": code, "secretKey": secret_key}),
+        headers={},
+        source=source,
+        meter=CallMeter(),
+    )
+    envelope, _ = read_envelope(answer.body)
+    if not envelope.succeeded or answer.status >= 400:
+        error = errors.failure(source, answer, envelope, (code, secret_key), wall_time)
+        if isinstance(error, SourceRefused) and envelope.error_code != "ERR_INVALID_APP_ID":
+            said = errors.plain_messages(envelope, (code, secret_key))
+            raise CredentialRefused(
+                f"{source} does not accept the access code or the secret key{f' ({said})' if said else ''}. A code"
+                " works once, within ten minutes; the app's page on open.nhanh.vn shows the secret key. Start again."
+            ) from error
+        raise error
+    data = bytes(envelope.data)
+    try:
+        token = msgspec.json.decode(data, type=_Token).access_token
+    except msgspec.DecodeError as error:
+        raise SourceUnavailable(f"{source} sent an answer to {ACTION} that can't be read.") from error
+    if not token or not token.isascii() or not token.isprintable() or len(token.split()) != 1:
+        raise SourceUnavailable(f"{source} sent an access token that can't be one.")
+    return NewToken(token, read_access(source, ACTION, data))
+
+
+class _Token(msgspec.Struct, rename="camel"):
+    access_token: str

@@ -1,0 +1,32 @@
+"""How a store signs in at Nhanh.vn: with a token that lives a year, and the secret key of its app."""
+
+from daemon.logging import register_secret
+from daemon.sources.credential import Credential
+
+
+class NhanhCredential(Credential):
+    """An access token, and the app's secret key where it is known: only with it Nhanh.vn tells of the token."""
+
+    def __init__(self, token: str, secret_key: str | None = None) -> None:
+        super().__init__()
+        self.token = token
+        self.secret_key = secret_key
+        self._register()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not show in any text."""
+        return tuple(secret for secret in (self.token, self.secret_key) if secret)
+
+    def replace(self, token: str, secret_key: str | None) -> bool:
+        """Take over what the configuration says now; calls that begin from now on use it. Whether it is new."""
+        if (token, secret_key) == (self.token, self.secret_key):
+            return False
+        self.token, self.secret_key = token, secret_key
+        self.expires_at = self.problem = None
+        self._register()
+        return True
+
+    def _register(self) -> None:
+        for secret in self.secrets:
+            register_secret(secret)

@@ -1,0 +1,160 @@
+"""The client credentials grant: an app's id and secret against an access token that lives a day.
+
+Source: shopify.dev, "Using the client credentials grant" and "Get API access tokens for Dev Dashboard apps"; the
+form of errors is not documented there: they come as RFC 6749's JSON or as a page that says `Oauth error CODE: …`.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+
+from daemon.clock import boot_time
+from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceUnavailable
+from daemon.sources.http import Answer, post
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.errors import DEFAULT_RETRY_SECONDS, STATUS_ADVICE
+from daemon.sources.shopify.scopes import read_scopes
+
+PATH = "/admin/oauth/access_token"
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=10)  # all calls of the shop wait for a token
+DAY = 86_399.0  # seconds; what the documentation says of every such token
+
+OAUTH_ERROR = re.compile(r"oauth error ([a-z_]+)", re.IGNORECASE)
+ERROR_CODE = re.compile(r"[a-z_]{3,64}")
+
+DASHBOARD = "the Dev Dashboard (dev.shopify.com/dashboard)"
+WRONG_PAIR = (
+    f"does not know this client id with this client secret: open your app in {DASHBOARD}, compare both under Settings,"
+    " and run `dongbo connect shopify` with a secret that is not revoked"
+)
+NOT_INSTALLED = (
+    f"says that the app is not installed in the shop: open your app in {DASHBOARD}, release a version with its scopes,"
+    " and install it in this shop"
+)
+OTHER_ORGANISATION = (
+    "gives tokens only to apps of the shop's own organisation, and this app belongs to another one: make the app in the"
+    f" organisation of the shop in {DASHBOARD}, and compare shop in the configuration"
+)
+ADVICE = {
+    "invalid_client": WRONG_PAIR,
+    "application_cannot_be_found": WRONG_PAIR,
+    "invalid_grant": WRONG_PAIR,
+    "unauthorized_client": WRONG_PAIR,
+    "app_not_installed": NOT_INSTALLED,
+    "shop_not_permitted": OTHER_ORGANISATION,
+    "unsupported_grant_type": f"gives this app no tokens for its secret: make a new app in {DASHBOARD}",
+}
+STATUS_ONLY = {
+    **STATUS_ADVICE,
+    401: WRONG_PAIR,
+    403: NOT_INSTALLED,
+    404: "knows no such shop; compare shop in the configuration with the name before .myshopify.com",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token that Shopify has given, the scopes that it opens, and until when it is good (`boot_time`, seconds)."""
+
+    token: str = field(repr=False)
+    scopes: frozenset[str]
+    granted_at: float
+    expires_at: float
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds from its grant to its end."""
+        return self.expires_at - self.granted_at
+
+
+async def ask_for_token(
+    session: aiohttp.ClientSession,
+    *,
+    base_url: str,
+    source: str,
+    client_id: str,
+    client_secret: str,
+    meter: CallMeter,
+    clock: Callable[[], float] = boot_time,
+) -> Grant:
+    """Ask for a token once.
+
+    Args:
+        base_url: the shop's address, without a trailing slash.
+        source: names the shop in errors.
+        client_id: the app's.
+        client_secret: the app's; it shows nowhere.
+        meter: counts the call.
+        clock: what the token's end is measured with.
+
+    Raises:
+        CredentialRefused: id, secret or shop are refused; the sentence says what to do in the Dev Dashboard.
+        SourceUnavailable, RateLimited: worth another try.
+    """
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+    asked_at = clock()  # the token may be older than its answer
+    answer = await post(
+        session,
+        f"{base_url}{PATH}",
+        body=urlencode(form).encode(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        source=source,
+        meter=meter,
+        timeout=TIMEOUT,
+    )
+    payload = _decoded(answer.body)
+    if answer.status >= 400 or (isinstance(payload, dict) and "error" in payload):
+        raise _refusal(source, answer, payload)
+    try:
+        token, lifetime = payload["access_token"], _lifetime(payload.get("expires_in"))
+        scopes = read_scopes(payload.get("scope"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        kind = "a web page" if answer.body.lstrip()[:1] == b"<" else "something else"
+        raise SourceUnavailable(
+            f"{source} sent {kind} instead of an access token (HTTP {answer.status}, {len(answer.body):,} bytes)."
+        ) from None
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+        raise SourceUnavailable(f"{source} sent an access token that can't be one.")
+    return Grant(token, scopes, asked_at, asked_at + lifetime)
+
+
+def _refusal(source: str, answer: Answer, payload: Any) -> SourceError:
+    if answer.status == 429:
+        seconds = answer.retry_after or DEFAULT_RETRY_SECONDS
+        return RateLimited(f"{source} gives no access token for {seconds:.0f} s (HTTP 429).", seconds)
+    if answer.status >= 500 or answer.status == 408:
+        return SourceUnavailable(f"{source} is in trouble and gave no access token (HTTP {answer.status}).")
+    code = _error_code(answer, payload)
+    advice = ADVICE.get(code or "") or STATUS_ONLY.get(answer.status) or f"gave no access token; look at {DASHBOARD}"
+    return CredentialRefused(f"{source} {advice} (HTTP {answer.status}{f', {code}' if code else ''}).")
+
+
+def _error_code(answer: Answer, payload: Any) -> str | None:
+    """RFC 6749's code of an error, out of its JSON or out of the page that Shopify shows to browsers."""
+    if isinstance(payload, dict):
+        code = payload.get("error")
+        return code if isinstance(code, str) and ERROR_CODE.fullmatch(code) else None
+    found = OAUTH_ERROR.search(answer.body[:65536].decode("utf-8", "replace"))
+    return found[1].lower() if found else None
+
+
+def _lifetime(seconds: Any) -> float:
+    if seconds is None:
+        return DAY
+    lifetime = float(seconds)
+    if not math.isfinite(lifetime) or lifetime <= 0:
+        raise ValueError(seconds)
+    return lifetime
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
