@@ -22,6 +22,7 @@ from daemon.config import (
     Settings,
     changed_parts,
     load_settings,
+    renewed_secrets,
     resolve_secrets,
     secret_files_version,
     state_directory,
@@ -64,6 +65,7 @@ class Application:
     """One running daemon. `config_path` is read again on SIGHUP; None: there is nothing to reload."""
 
     _secrets: ResolvedSecrets
+    _secret_files: tuple[object, ...]
 
     def __init__(self, settings: Settings, config_path: Path | None, on_ready: Callable[[str], None] | None) -> None:
         self._settings = settings
@@ -90,6 +92,7 @@ class Application:
     async def _run(self) -> None:
         check_schedules(make_schedules(self._settings))
         sales = make_sales(self._settings, self._directory)
+        self._secret_files = secret_files_version(self._settings)  # before they are read: no change may be missed
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
@@ -254,11 +257,12 @@ class Application:
             # Most likely an editor has emptied the file and not yet written it.
             raise ConfigError(f"{self._config_path}: no store is left in it; to run without any, restart the daemon")
         secrets = await asyncio.to_thread(resolve_secrets, new)
-        stores = daemon.factory.make(new, secrets)
-        registry = TaskRegistry(stores, job_policy(new))
         schedules = make_schedules(new)
         check_schedules(schedules)
         sales = await asyncio.to_thread(make_sales, new, self._directory)
+        # From here on nothing is refused any more: renewed secrets are put into the credentials of running jobs.
+        stores = daemon.factory.make(new, secrets)
+        registry = TaskRegistry(stores, job_policy(new))
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
         await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
@@ -282,21 +286,20 @@ class Application:
 
     async def _watch_secrets(self, daemon: Parts) -> None:
         """Take over secrets whose files change: nobody should have to think of a signal within fifteen minutes."""
-        seen = await asyncio.to_thread(secret_files_version, self._settings)
+        seen, told = self._secret_files, tuple[str, ...]()
         while True:
-            await asyncio.sleep(SECRETS_INTERVAL)
             version = await asyncio.to_thread(secret_files_version, self._settings)
-            if version == seen:
-                continue
-            seen = version
-            try:
+            if version != seen or told:
                 async with self._changing:
-                    await self._take_over_secrets(daemon)
-            except ConfigError as error:
-                log.error("secrets_refused", problems=error.problems, next_step="the old ones stay in force")
+                    problems = await self._take_over_secrets(daemon)
+                if problems and problems != told:
+                    log.error("secrets_refused", problems=problems, next_step="the old ones stay in force")
+                seen, told = version, problems
+            await asyncio.sleep(SECRETS_INTERVAL)
 
-    async def _take_over_secrets(self, daemon: Parts) -> None:
-        secrets = await asyncio.to_thread(resolve_secrets, self._settings)
+    async def _take_over_secrets(self, daemon: Parts) -> tuple[str, ...]:
+        """Let the stores sign in with the secrets as they are now; what could not be read, a line each."""
+        secrets, problems = await asyncio.to_thread(renewed_secrets, self._settings, self._secrets)
         old, self._secrets = self._secrets, secrets
         renewed = sorted(name for name in secrets.stores if secrets.stores[name] != old.stores.get(name))
         if renewed:
@@ -308,6 +311,7 @@ class Application:
         changed = [key for key, field in others.items() if getattr(secrets, field) != getattr(old, field)]
         if changed:
             log.warning("restart_required", keys=changed)
+        return problems
 
     async def _warn_of_abandoned(self, daemon: Parts, stores: Collection[StoreName]) -> None:
         """A store that is taken out of the file takes the way to end its sales along."""

@@ -28,6 +28,7 @@ def report(stores: Mapping[StoreName, Store], now: datetime) -> list[CredentialR
             store=name,
             source=source.value,
             kind=credential.kind,
+            works=credential.problem is None if credential.is_tried else None,
             expires_at=credential.expires_at,
             refused_since=credential.problem.since if credential.problem is not None else None,
             missing_scopes=_missing_scopes(store, credential),
@@ -56,13 +57,13 @@ def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[s
     if isinstance(credential, ClientCredentials) and credential.died_young >= DIED_YOUNG:
         yield (
             f"Shopify ended {credential.died_young} access tokens in a row before their time: another program asks for"
-            " tokens with the same client id. Give each program an app of its own. New tokens are spaced meanwhile."
+            " tokens with the same client id. Use a separate app for each program. New tokens are spaced meanwhile."
         )
 
 
-def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...]:
+def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...] | None:
     if not isinstance(credential, ShopifyCredential) or credential.scopes is None:
-        return ()
+        return None
     return tuple(missing_scopes(sorted(store.needed_scopes), credential.scopes))
 
 
@@ -90,9 +91,13 @@ class CredentialWatch:
                 continue
 
     async def _check_all(self) -> bool:
-        """Whether all tokens could be asked about."""
-        checked = [await self._check(store) for store in list(self._stores().values())]
-        return all(checked)
+        """Whether all tokens could be asked about. One that does not answer keeps none of the others waiting."""
+        async with asyncio.TaskGroup() as checks:
+            checked = [
+                checks.create_task(self._check(store), name=f"credential-check-{store.name}")
+                for store in self._stores().values()
+            ]
+        return all(check.result() for check in checked)
 
     async def _check(self, store: Store) -> bool:
         client = store.nhanh_client

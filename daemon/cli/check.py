@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from daemon.config import SaleSettings, Settings
+    from daemon.config import SaleSettings, Settings, ShopifySettings
     from daemon.schedules.model import Timetable
 
 FIRES_SHOWN = 5
@@ -47,7 +47,8 @@ def check(
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
-        report = {"config": str(path), "ok": is_well, "problems": [], "schedules": fires, "sales": sales}
+        report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
+        report |= {"schedules": fires, "sales": sales}
         output.write_json(report | ({"live": to_json(findings)} if live else {}))
     else:
         _write(path, settings, fires, sales)
@@ -67,6 +68,26 @@ def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
         return resolve_secrets(settings).warnings
     except ConfigError as error:
         return error.problems
+
+
+def _stores(settings: "Settings") -> list[dict[str, str | None]]:
+    """How each store signs in at its sources."""
+    return [
+        {
+            "name": name,
+            "nhanh": f"app {store.nhanh.app_id}, business {store.nhanh.business_id}, by access token"
+            if store.nhanh is not None
+            else None,
+            "shopify": f"{store.shopify.shop}, by {_way_in(store.shopify)}" if store.shopify is not None else None,
+        }
+        for name, store in settings.stores.items()
+    ]
+
+
+def _way_in(shopify: "ShopifySettings") -> str:
+    if shopify.client_id is not None:
+        return f"client id {shopify.client_id} and its secret (tokens of a day)"
+    return "permanent access token (of an app made in the admin before 2026)"
 
 
 def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
@@ -118,6 +139,12 @@ def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]], sale
 
     counted = f"{len(settings.stores)} stores, {len(settings.schedules)} schedules"
     output.write_text(f"{path} is right: {counted}" + (f", {len(sales)} sales" if sales else ""))
+    for store in _stores(settings):
+        output.write_text(f"\nstore {store['name']}")
+        if store["nhanh"] is not None:
+            output.write_text(f"  Nhanh.vn  {store['nhanh']}")
+        if store["shopify"] is not None:
+            output.write_text(f"  Shopify   {store['shopify']}")
     for schedule in fires:
         when = f"{schedule['cron']} ({schedule['timezone']})"
         output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")

@@ -135,9 +135,10 @@ class CredentialDocument(TypedDict):
     store: str
     source: str
     kind: str
+    works: bool | None
     expires_at: str | None
     refused_since: str | None
-    missing_scopes: list[str]
+    missing_scopes: list[str] | None
     problems: list[str]
 
 

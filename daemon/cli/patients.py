@@ -156,7 +156,7 @@ def judge_credentials(status: StatusDocument) -> list[Finding]:
             findings.append(Finding(Level.FAILED if is_refused else Level.WARNING, subject, f"{problem}{since}"))
     if findings or not reports:
         return findings
-    return [ok("credentials", "the daemon has no trouble with any")]
+    return [ok("credentials", "none needs attention, as far as the daemon has used them")]
 
 
 async def check_pool(connection: asyncpg.Connection, status: StatusDocument | None) -> list[Finding]:

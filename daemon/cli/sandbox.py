@@ -1,5 +1,6 @@
 """`dongbo sandbox`: a Nhanh.vn and a Shopify on this machine, to try things out on."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,13 @@ from daemon.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from daemon.sandbox.server import Sandbox
+
+
+class TokenRefusal(StrEnum):
+    """Why Shopify gives an app no tokens."""
+
+    NOT_INSTALLED = "not-installed"
+    OTHER_ORGANISATION = "other-organisation"
 
 
 def sandbox(
@@ -28,6 +36,13 @@ def sandbox(
     token_lifetime: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="How long Shopify's access tokens live.")
     ] = 86_399,
+    refuse_tokens: Annotated[
+        TokenRefusal | None,
+        typer.Option(help="Give no tokens, as to an app that is not installed, or of another organisation."),
+    ] = None,
+    html_errors: Annotated[
+        bool, typer.Option("--html-errors", help="Refuse tokens by a web page, as Shopify does to browsers.")
+    ] = False,
     churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
@@ -66,6 +81,9 @@ def sandbox(
             seed=seed,
         ),
         token_lifetime=token_lifetime,
+        app_is_installed=refuse_tokens is not TokenRefusal.NOT_INSTALLED,
+        app_is_of_the_organisation=refuse_tokens is not TokenRefusal.OTHER_ORGANISATION,
+        html_errors=html_errors,
         churn_per_second=churn / 2,
         shopify_churn_per_second=churn / 2,
         nhanh_port=nhanh_port,

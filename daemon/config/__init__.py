@@ -6,7 +6,7 @@ from daemon.config.fields import SecretRef
 from daemon.config.loading import DEMO_CONFIG, json_schema, load_settings, parse_settings
 from daemon.config.sales import SaleSelection, SaleSettings, SaleTargets, read_skus
 from daemon.config.scopes import needed_scopes
-from daemon.config.secrets import ResolvedSecrets, StoreSecrets, resolve_secrets, secret_files_version
+from daemon.config.secrets import ResolvedSecrets, StoreSecrets, renewed_secrets, resolve_secrets, secret_files_version
 from daemon.config.settings import (
     CronSchedule,
     CustomerSyncSettings,
@@ -58,6 +58,7 @@ __all__ = [
     "needed_scopes",
     "parse_settings",
     "read_skus",
+    "renewed_secrets",
     "resolve_secrets",
     "secret_files_version",
     "state_directory",

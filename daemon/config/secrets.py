@@ -62,6 +62,28 @@ def resolve_secrets(settings: Settings, environ: Mapping[str, str] = os.environ)
     return resolved
 
 
+def renewed_secrets(
+    settings: Settings, known: ResolvedSecrets, environ: Mapping[str, str] = os.environ
+) -> tuple[ResolvedSecrets, tuple[str, ...]]:
+    """The secrets as they are now, and a line for each that can't be read: its store keeps those that are known."""
+    reader = _Reader(environ)
+    database_url, status_token = _database_url(settings, reader), _status_token(settings, reader)
+    problems = list(reader.problems)
+    stores = {}
+    for name, store in settings.stores.items():
+        of_store = _Reader(environ)
+        found = _store_secrets(name, store, of_store)
+        stores[name] = known.stores[name] if of_store.problems and name in known.stores else found
+        problems += of_store.problems
+    resolved = ResolvedSecrets(
+        known.database_url if reader.problems else database_url,
+        known.status_token if reader.problems else status_token,
+        stores,
+        known.warnings,
+    )
+    return resolved, tuple(problems)
+
+
 def secret_files_version(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[object, ...]:
     """What changes when a file changes in which a secret is kept, or another takes its place. Reads none of them."""
     return tuple(_version(path) for path in _files(settings, environ))
@@ -90,7 +112,8 @@ def _version(path: Path) -> object:
         found = path.stat()
     except OSError as error:
         return str(path), error.errno
-    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+    # The time of the last change of owner or mode, too: a file may become readable.
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 class _Reader:
@@ -133,7 +156,7 @@ class _Reader:
                 )
             case SecretRef(file=str(name)):
                 value = _read_file(Path(name), f"file {name}", "create it")
-                if Path(name).stat().st_mode & stat.S_IROTH:
+                if _is_readable_for_all(Path(name)):
                     self.warnings.append(f"{key}: everybody on this machine can read {name}: chmod o= {name}")
                 return value
             case _:
@@ -177,6 +200,13 @@ def _store_secrets(name: StoreName, store: StoreSettings, reader: _Reader) -> St
             f"stores.{name}.shopify.client_secret", shopify.client_secret if shopify else None, check_client_secret
         ),
     )
+
+
+def _is_readable_for_all(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:  # it was replaced at this very moment
+        return False
 
 
 def _read_file(path: Path, what: str, advice: str) -> str:

@@ -23,7 +23,10 @@ def read_shop(text: str) -> str:
     given = text.strip().lower()
     if (kind := kind_of_secret(given)) is not None:
         raise ValueError(f"this is {kind}, not a shop, and it does not belong in this file")
-    parts = urlsplit(given if "://" in given else f"https://{given}")
+    try:
+        parts = urlsplit(given if "://" in given else f"https://{given}")
+    except ValueError:  # such as of a bracket that does not close
+        parts = urlsplit("")
     host, path = parts.netloc.rpartition("@")[2].partition(":")[0], parts.path.strip("/").split("/")
     if host == ADMIN_HOST and len(path) > 1 and path[0] == "store":
         handle = path[1]
@@ -31,8 +34,8 @@ def read_shop(text: str) -> str:
         handle = host.removesuffix(SUFFIX)
     elif "." in host or "/" in given or ":" in given:
         raise ValueError(
-            f'"{text}" is not a shop: write the part before .myshopify.com, such as "my-shop"; your own domain does not'
-            " do (Shopify's admin shows the name under Settings > Domains)"
+            f'"{text}" is not a shop: write the part before .myshopify.com, such as "my-shop"; your own domain won\'t'
+            " work (Shopify's admin shows the name under Settings > Domains)"
         )
     else:
         handle = host

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from urllib.parse import quote
 
 MASK = "***"
@@ -16,27 +17,33 @@ class Redactor:
     """Masks the secrets that it has been told."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._known: Counter[str] = Counter()  # how often each was registered, and not forgotten
         self._pattern: re.Pattern[str] | None = None
 
     def register(self, secret: str) -> None:
         """Mask `secret` from now on, also as it stands in a URL, in a `repr` and in JSON."""
         if len(secret) < SHORTEST_SECRET:
             return
-        self._forms |= _forms_of(secret)
-        self._compile()
+        self._known[secret] += 1
+        if self._known[secret] == 1:
+            self._compile()
 
     def forget(self, secret: str) -> None:
-        """Mask `secret` no more: it opens nothing any longer."""
-        self._forms -= _forms_of(secret)
-        self._compile()
+        """Take one registration of `secret` back; without any left it is masked no more."""
+        if secret not in self._known:
+            return
+        self._known[secret] -= 1
+        if not self._known[secret]:
+            del self._known[secret]
+            self._compile()
 
     def redact(self, text: str) -> str:
         """The text with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def _compile(self) -> None:
-        longest_first = sorted(self._forms, key=len, reverse=True)
+        forms = {form for secret in self._known for form in _forms_of(secret)}
+        longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
@@ -49,7 +56,7 @@ def register_secret(secret: str) -> None:
 
 
 def forget_secret(secret: str) -> None:
-    """Mask this value no more, such as a token that has ended: tokens are renewed for years."""
+    """Take one registration back, such as of a token that has ended: tokens are renewed for years."""
     _process_wide.forget(secret)
 
 

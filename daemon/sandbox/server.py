@@ -40,6 +40,9 @@ class SandboxSettings:
         churn_per_second: how many changes a second happen in the Nhanh shop by themselves.
         shopify_churn_per_second: how many happen in the Shopify shop: sales and price edits.
         token_lifetime: seconds that Shopify's tokens live.
+        app_is_installed: whether the app that asks for tokens is.
+        app_is_of_the_organisation: whether it belongs to the organisation of the shop.
+        html_errors: whether it is refused by a web page.
         permanent_token: whether Shopify accepts the token of an app made before 2026, too.
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
         prerender: render all Nhanh rows before the first request (benchmarks).
@@ -62,6 +65,9 @@ class SandboxSettings:
     churn_per_second: float = 0.0
     shopify_churn_per_second: float = 0.0
     token_lifetime: float = DAY
+    app_is_installed: bool = True
+    app_is_of_the_organisation: bool = True
+    html_errors: bool = False
     permanent_token: bool = True
     unstocked_share: float = 0.0
     prerender: bool = False
@@ -107,6 +113,9 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         token_lifetime=settings.token_lifetime,
         token=TOKEN if settings.permanent_token else "",
     )
+    app = shopify.app
+    app.is_installed, app.same_organisation = settings.app_is_installed, settings.app_is_of_the_organisation
+    app.html_errors = settings.html_errors
     if settings.prerender:
         nhanh.prerender()
     async with (

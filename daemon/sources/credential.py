@@ -33,6 +33,7 @@ class Credential(ABC):
     def __init__(self) -> None:
         self.expires_at: datetime | None = None  # when a person must have renewed it; None: never, or not known
         self.problem: CredentialProblem | None = None
+        self.is_tried = False  # whether the source has judged it yet
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
@@ -45,9 +46,11 @@ class Credential(ABC):
     def works(self) -> None:
         """The source has taken it."""
         self.problem = None
+        self.is_tried = True
 
     def fails(self, error: CredentialRefused) -> None:
         """The source has refused it."""
+        self.is_tried = True
         since = self.problem.since if self.problem is not None else datetime.now(UTC)
         self.problem = CredentialProblem(str(error), since)
 
@@ -60,16 +63,18 @@ class CredentialReport:
         store: the store's name.
         source: `nhanh` or `shopify`.
         kind: how it signs in.
+        works: whether the source takes it; None: it has not been tried yet.
         expires_at: when a person must have renewed the token; None: never, or not known.
-        refused_since: since when the source does not take the credential; None: it does, as far as is known.
-        missing_scopes: what the jobs of the configuration need at Shopify and was not granted.
+        refused_since: since when the source does not take it.
+        missing_scopes: what the jobs of the configuration need at Shopify and was not granted; None: not known yet.
         problems: what a person should do, a sentence each; empty where all is well.
     """
 
     store: StoreName
     source: str
     kind: CredentialKind
+    works: bool | None
     expires_at: datetime | None
     refused_since: datetime | None
-    missing_scopes: Sequence[str]
+    missing_scopes: Sequence[str] | None
     problems: Sequence[str]

@@ -220,8 +220,9 @@ def _of_credentials(reports: Sequence[CredentialReport]) -> Iterator[Metric]:
     for report in reports:
         if report.expires_at is not None:
             expiry.add_metric([report.store, report.source], report.expires_at.timestamp())
-        refused.add_metric([report.store, report.source], report.refused_since is not None)
-        if report.source == "shopify":
+        if report.works is not None:
+            refused.add_metric([report.store, report.source], not report.works)
+        if report.missing_scopes is not None:
             missing.add_metric([report.store], len(report.missing_scopes))
     yield from (expiry, refused, missing)
 

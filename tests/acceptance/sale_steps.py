@@ -165,18 +165,20 @@ class Steps:
         await self._connection.execute("SELECT pg_terminate_backend($1)", blocked["pid"])
         await self._connection.execute(LIFT)
 
-    def _carry_out(self, query: str, operation_name: str | None, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _carry_out(
+        self, query: str, operation_name: str | None, variables: Mapping[str, Any], scopes: frozenset[str]
+    ) -> dict[str, Any]:
         found = OPERATION.search(query)
         self._requests.append(" ".join(found.groups()) if found else "")
         target = self._target
         if target is None or target.number != len(self._requests):
-            return self._execute(query, operation_name, variables)
+            return self._execute(query, operation_name, variables, scopes)
         self._target = None
         assert target.name == self._requests[-1], f"each run takes the same steps: {target}"
         if target.moment is Moment.ARRIVED:
             self._kill_now()
             return {"errors": "nobody reads this"}
-        answer = self._execute(query, operation_name, variables)
+        answer = self._execute(query, operation_name, variables, scopes)
         self._kill_now()
         return answer
 

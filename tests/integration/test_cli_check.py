@@ -102,6 +102,18 @@ def test_a_right_file_shows_five_fires_in_the_shop_s_zone(dongbo: Any, tmp_path:
     assert fires == sorted(set(fires))
 
 
+def test_a_right_file_shows_how_each_store_signs_in(dongbo: Any, tmp_path: Path) -> None:
+    """There are two ways at Shopify, and one of them is of the past."""
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
+    assert "Shopify   sandbox, by permanent access token" in dongbo("check", "--config", str(path)).out
+    text = path.read_text()
+    old = 'access_token = { env = "S" }'
+    path.write_text(text.replace(old, 'client_id = "0123456789abcdef"\nclient_secret = { env = "S" }'))
+    assert (
+        "Shopify   sandbox, by client id 0123456789abcdef and its secret" in dongbo("check", "--config", str(path)).out
+    )
+
+
 def test_a_wrong_file_is_one_line_per_problem(dongbo: Any, tmp_path: Path) -> None:
     """Everything at once, with file and line; the same as JSON; exit code 78."""
     path = tmp_path / "a.toml"

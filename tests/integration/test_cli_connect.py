@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import socket
 import stat
 import subprocess
@@ -172,6 +173,7 @@ base_url = "{sandbox.shopify_url}"
 shop = "dongbo-sandbox"  # the shop
 client_id = "{sandbox.shopify.app.client_id}"
 client_secret = {{ file = "{secret}" }}
+# access_token = {{ env = "SHOPIFY_TOKEN" }}
 base_url = "{sandbox.shopify_url}"
 
 # What follows belongs to the next table.
@@ -183,7 +185,7 @@ base_url = "{sandbox.shopify_url}"
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"secret": "shpss_wrong"}, "does not know this client id with this client secret"),
+        ({"secret": "shpss_wrong"}, "does not recognize this client id and secret"),
         ({"secret": "shpat_token"}, "this is an access token, not a client secret"),
         ({"client_id": "shpss_" + "a" * 32}, "this is a client secret, not a client id"),
         ({"client_id": "two words"}, "is not a client id"),
@@ -261,7 +263,7 @@ def test_another_business_s_token_is_not_stored(config: Path, sandbox: Sandbox) 
     config.write_text(text, "utf-8")
     made = connect_nhanh(config, sandbox)
     assert made.returncode == 78
-    assert f"for business {sandbox.nhanh.business_id}, and the configuration says 7" in " ".join(made.stderr.split())
+    assert f"for business {sandbox.nhanh.business_id}, but the configuration says 7" in " ".join(made.stderr.split())
     check_nothing_happened(config, text)
 
 
@@ -284,10 +286,16 @@ def test_a_credential_of_systemd_is_kept_with_what_is_left_to_do(config: Path, s
     report = json.loads(made.stdout)
     assert re.search(r"LoadCredential(Encrypted)?=shopify-secret:/", report["to_do"][0])
     assert (sandbox.shopify.app.client_secret in kept.read_text()) == (kept.suffix != ".cred")
+    assert connect_shopify(config, sandbox).returncode == 0
+    assert list((config.parent / "credentials").iterdir()) == [kept]
+    assert (sandbox.shopify.app.client_secret in kept.read_text()) == (kept.suffix != ".cred")
+    kept.unlink()
     plain = config.parent / "credentials" / "shopify-secret"
     plain.write_text("old")
+    plain.chmod(0o640)
     assert connect_shopify(config, sandbox).returncode == 0
     assert plain.read_text() == f"{sandbox.shopify.app.client_secret}\n"
+    assert stat.S_IMODE(plain.stat().st_mode) == 0o640  # the daemon's group reads it
 
 
 def test_an_environment_is_not_this_command_s_to_set(config: Path, sandbox: Sandbox) -> None:
@@ -367,7 +375,8 @@ class Terminal:
         """Wait until this is shown, below what was waited for before."""
         give_up = time.monotonic() + seconds
         while text not in self.shown[self._looked_at :]:
-            assert time.monotonic() < give_up, f"no {text!r} in:\n{self.shown}"
+            readable, _, _ = select.select([self._file], [], [], max(0.0, give_up - time.monotonic()))
+            assert readable, f"no {text!r} in:\n{self.shown}"
             try:
                 self.shown += os.read(self._file, 65536).decode("utf-8", "replace")
             except OSError:
@@ -403,9 +412,11 @@ def test_a_person_at_a_terminal_is_led_through(config: Path, sandbox: Sandbox) -
     terminal.type(app.client_id)
     terminal.until("not shown")
     terminal.type("shpss_a-wrong-one")
-    terminal.until("Nothing was stored. Once more")
-    terminal.until("Client ID:")
-    terminal.type(app.client_id)
+    terminal.until("Nothing was stored. Try again")
+    terminal.until("Shop [dongbo-sandbox]:")
+    terminal.type("")
+    terminal.until(f"Client ID [{app.client_id}]:")
+    terminal.type("")
     terminal.until("not shown")
     terminal.type(app.client_secret)
     terminal.until("It works")
@@ -417,6 +428,88 @@ def test_a_person_at_a_terminal_is_led_through(config: Path, sandbox: Sandbox) -
     assert load_settings(config).stores["main"].shopify is not None  # type: ignore[index]
 
     terminal = Terminal("connect", "shopify", "--config", str(config))
-    terminal.until("Client ID")
+    terminal.until("Shop")
     os.write(terminal._file, b"\x03")
     assert terminal.ended() == 130
+
+
+def test_a_person_is_led_to_a_token_of_nhanh(config: Path, sandbox: Sandbox) -> None:
+    """The address to open, as a QR code, too; an address without a code is asked for again; the key is hidden."""
+    nhanh = sandbox.nhanh
+    terminal = Terminal("connect", "nhanh", "--config", str(config))
+    terminal.until("App ID:")
+    terminal.type(str(nhanh.app_id))
+    terminal.until("not shown")
+    terminal.type(nhanh.secret_key)
+    terminal.until("(y/n)")
+    terminal.type("y")
+    terminal.until("Redirect URLs:")
+    terminal.type(LINK)
+    terminal.until("oauth?appId=73001")
+    terminal.until("\u2588")  # a block of the QR code
+    terminal.until("Address:")
+    terminal.type(LINK)
+    terminal.until("there is no accessCode in this address")
+    terminal.until("Address:")
+    terminal.type(f"{LINK}?accessCode={nhanh.new_code()}")
+    terminal.until("It works: business 110668")
+    assert terminal.ended() == 0
+    assert nhanh.secret_key not in terminal.shown
+    assert nhanh.token not in terminal.shown
+
+
+def test_a_token_that_could_not_be_kept_is_not_asked_for(config: Path, sandbox: Sandbox) -> None:
+    """It would be lost, and the one in use ends fifteen minutes later; and so with keys that would not be right."""
+    token = sandbox.nhanh.token
+    made = connect_nhanh(config, sandbox, "--keep-in", "env:NHANH_TOKEN")
+    assert made.returncode == 78
+    assert "would be lost" in " ".join(made.stderr.split())
+    config.write_text(config.read_text("utf-8").replace("business_id = 2", "business_id = 2\ncolour = 1"), "utf-8")
+    made = connect_nhanh(config, sandbox)
+    assert made.returncode == 78
+    assert "colour: unknown key" in made.stderr
+    assert sandbox.nhanh.token == token
+
+
+def test_a_trouble_that_may_pass_does_not_cost_the_new_token(config: Path, sandbox: Sandbox) -> None:
+    """The code is used up by then: what can't be tried now is tried by the daemon."""
+    for path in ("product/list", "product/inventory", "customer/list", "business/depot"):
+        sandbox.faults.next("error_500", path=path, times=2)
+    made = connect_nhanh(config, sandbox)
+    assert made.returncode == 0, made.stderr
+    assert (config.parent / "secrets" / "main-nhanh-token").read_text().strip() == sandbox.nhanh.token
+
+
+def test_tables_of_the_other_source_may_be_yet_to_come(tmp_path: Path, sandbox: Sandbox) -> None:
+    """One of the two is connected first; and what is wrong with another store is not looked at."""
+    config = tmp_path / "dongbo.toml"
+    config.write_bytes(
+        f'''\ufeff[stores.main.nhanh]\r
+base_url = "{sandbox.nhanh_url}"\r
+# Nightly, because of the bank.\r
+[[schedules]]\r
+name = "x"\r
+[stores.main.shopify]\r
+base_url = "{sandbox.shopify_url}"\r
+[stores.main2.shopify]\r
+shop = "y"\r
+'''.encode()
+    )
+    before = config.read_bytes()
+    assert connect_shopify(config, sandbox, "--store", "main").returncode == 0
+    assert connect_nhanh(config, sandbox, "--store", "main").returncode == 0
+    after = config.read_bytes()
+    kept = [line for line in after.split(b"\n") if line in before.split(b"\n")]
+    assert kept == before.split(b"\n")  # every line as it was, in its order, with its end and the mark
+    assert b'client_id = "' in after
+    assert b"access_token = {" in after
+    assert connect_shopify(config, sandbox, "--store", "bad name!").returncode == 78
+
+
+def test_no_secret_is_sent_to_an_address_that_is_refused(config: Path, sandbox: Sandbox) -> None:
+    """Such as one that would carry it in clear."""
+    text = config.read_text("utf-8").replace(sandbox.shopify_url, "http://shop.example.com")
+    config.write_text(text, "utf-8")
+    made = connect_shopify(config, sandbox)
+    assert made.returncode == 78
+    assert "must begin with https://" in made.stderr

@@ -52,6 +52,8 @@ def test_all_commands_are_there() -> None:
         "doctor",
         "sandbox",
         "demo",
+        "connect shopify",
+        "connect nhanh",
         "config schema",
         "pull nhanh-products",
         "pull nhanh-inventory",

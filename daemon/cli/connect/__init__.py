@@ -65,7 +65,8 @@ def nhanh(
         ),
     ] = None,
     code: Annotated[
-        str | None, typer.Option(help="The access code, or the address that it came with, where it is there already.")
+        str | None,
+        typer.Option(help="The access code, or the address that it came with; - reads it from standard input."),
     ] = None,
     keep_in: KeepOption = None,
     yes: YesOption = False,

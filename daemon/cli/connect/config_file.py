@@ -1,6 +1,8 @@
 """The configuration file while it is being made: it may be missing, or not right yet."""
 
+import re
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any
 from daemon.cli.connect.secret_places import replace_file
 from daemon.cli.connect.toml_edit import CannotEdit, lines_of, set_keys
 from daemon.cli.options import find_config
-from daemon.config import Settings, parse_settings
+from daemon.config import parse_settings
+from daemon.config.address import check_base_url
+from daemon.config.fields import NAME_PATTERN
 from daemon.errors import ConfigError
 from daemon.ids import StoreName
 
@@ -30,8 +34,9 @@ class ConfigFile:
     def __init__(self, given: Path | None) -> None:
         """Raises ConfigError where there is none, or it can't be read or is not TOML."""
         self.path = find_config(given)
+        self._is_windows = self._has_mark = False  # its ends of lines, and a byte order mark
         try:
-            self.text = self.path.read_text("utf-8-sig")
+            self.text = self._read()
         except FileNotFoundError:
             self.text = ""
         except (OSError, UnicodeDecodeError) as error:
@@ -41,22 +46,16 @@ class ConfigFile:
         except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
             raise ConfigError(f"{self.path}: not valid TOML: {error}") from None
 
-    @property
-    def settings(self) -> Settings | None:
-        """What it says, once it is right."""
-        try:
-            return parse_settings(self.text, source=str(self.path))
-        except ConfigError:
-            return None
-
     def store(self, given: str | None) -> StoreName:
         """The store that is meant: the one named, else the only one, else the first of a new file.
 
         Raises:
-            ConfigError: several can be meant.
+            ConfigError: several can be meant, or the name can't be one.
         """
         stores = self._stores()
         if given is not None:
+            if not re.fullmatch(NAME_PATTERN, given):
+                raise ConfigError(f'--store "{given}" is not a name: 1 to 63 of a-z, 0-9, - and _')
             return StoreName(given)
         if len(stores) > 1:
             raise ConfigError(f"{self.path} has several stores: name one with --store ({', '.join(sorted(stores))})")
@@ -67,6 +66,20 @@ class ConfigFile:
         tables = self._stores().get(store)
         found = tables.get(source) if isinstance(tables, dict) else None
         return found if isinstance(found, dict) else {}
+
+    def base_url(self, store: StoreName, source: str) -> str | None:
+        """Where the source is reached, if the file says so.
+
+        Raises:
+            ConfigError: no secret may be sent there.
+        """
+        configured = self.table(store, source).get("base_url")
+        if configured is None:
+            return None
+        try:
+            return check_base_url(configured if isinstance(configured, str) else "")
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: stores.{store}.{source}.base_url: {error}") from None
 
     def edit(self, store: StoreName, source: str, keys: Mapping[str, object], *, without: Sequence[str] = ()) -> Edit:
         """The change that sets these keys of a store's table.
@@ -81,7 +94,7 @@ class ConfigFile:
             text = set_keys(self.text, table, keys, without=without)
         except CannotEdit:
             return Edit(None, lines)
-        _check(text, self.path, f"stores.{store}")
+        _check(text, self.path, f"stores.{store}.{source}")
         return Edit(text, lines)
 
     def write(self, edit: Edit) -> bool:
@@ -94,22 +107,35 @@ class ConfigFile:
             there = self.path if self.path.exists() else self.path.absolute().parent
             mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
             # Through a link, so that the file it leads to is replaced and not the link.
-            replace_file(self.path.resolve(), edit.text.encode(), mode=mode, like=there)
+            replace_file(self.path.resolve(), self._encoded(edit.text), mode=mode, like=there)
         except OSError:
             return False
         self.text = edit.text
         return True
+
+    def _read(self) -> str:
+        content = self.path.read_bytes()
+        self._has_mark = content.startswith(BOM_UTF8)
+        text = content.decode("utf-8-sig")
+        self._is_windows = "\r\n" in text
+        return text.replace("\r\n", "\n")
+
+    def _encoded(self, text: str) -> bytes:
+        """The text with the ends of lines and the mark that the file had."""
+        content = (text.replace("\n", "\r\n") if self._is_windows else text).encode()
+        return BOM_UTF8 + content if self._has_mark else content
 
     def _stores(self) -> dict[str, Any]:
         stores = self._document.get("stores")
         return stores if isinstance(stores, dict) else {}
 
 
-def _check(text: str, path: Path, store: str) -> None:
-    """Raise ConfigError for what is wrong with the store's own tables: the rest of a new file may be yet to come."""
+def _check(text: str, path: Path, table: str) -> None:
+    """Raise ConfigError for what is wrong with the table itself: the rest of a new file may be yet to come."""
     try:
         parse_settings(text, source=str(path))
     except ConfigError as error:
-        problems = [problem for problem in error.problems if f": {store}" in problem]
+        of_table = re.compile(rf":\d+: {re.escape(table)}[.:]")
+        problems = [problem for problem in error.problems if of_table.search(problem)]
         if problems:
             raise ConfigError(*problems) from None

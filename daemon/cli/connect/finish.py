@@ -17,12 +17,12 @@ def keep(file: ConfigFile, edit: Edit, secrets: Sequence[tuple[SecretPlace, str]
         if kept.place is not None:
             output.tell(f"Stored in {kept.place}.")
         else:
-            output.tell(f"Not stored: {place.describe()} is not this command's to set.")
+            output.tell(f"Not stored: this command can't set {place.describe()}.")
     to_do = [line for kept in stored for line in kept.to_do]
     if not is_written:
         to_do.insert(0, f"add to {file.path}:\n{edit.lines}")
     elif changes_file:
-        output.tell(f"{file.path} has now:")
+        output.tell(f"{file.path} now contains:")
         output.say("\n".join(f"  {line}" for line in edit.lines.splitlines()))
     if all(kept.taken_over for kept in stored):
         if changes_file:

@@ -21,7 +21,7 @@ from daemon.cli.credentials import BACKOFF
 from daemon.cli.event_loop import run_in_loop
 from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
-from daemon.errors import ConfigError, DongboError, SourceError
+from daemon.errors import ConfigError, DongboError, SourceError, SourceRefused
 from daemon.ids import StoreName
 from daemon.jobs.model import JobType
 from daemon.logging import register_secret
@@ -96,44 +96,55 @@ def connect_nhanh(answers: NhanhAnswers, config: Path | None, *, as_json: bool) 
     file = ConfigFile(config)
     store = file.store(answers.store)
     present = file.table(store, "nhanh")
-    base_url = present["base_url"] if isinstance(present.get("base_url"), str) else BASE_URL
+    base_url = file.base_url(store, "nhanh") or BASE_URL
     if answers.code is None:
         output.tell(STEPS)
     app_id = _app_id(answers, present)
     token_place, key_place = _places(answers, present, store, file.path)
     secret_key = _known_secret(key_place, answers.secret_file) or ask_secret("Secret key", answers.secret_file)
     register_secret(secret_key)
-    # Before the code is used up: afterwards the token would be lost.
-    for place in (token_place, key_place):
-        place.check()
-    if is_interactive():
-        confirm(
-            f"The token is kept in {token_place.describe()}, and [stores.{store}.nhanh] is set in {file.path}.",
-            yes=answers.yes,
-        )
-    code = _code(answers, app_id, base_url)
-    register_secret(code)
     business_id = answers.business_id or _known_business(present)
-    trial = run_in_loop(_exchange_and_try(app_id, business_id, secret_key, code, base_url))
-    _show(trial)
     keys = {
         "app_id": app_id,
-        "business_id": trial.new.access.business_id,
+        "business_id": business_id or 1,
         "access_token": token_place.toml,
         "secret_key": key_place.toml,
     }
-    edit = file.edit(store, "nhanh", keys)
+    # Before the code is used up: afterwards the new token would be lost, and the old one ends.
+    _check_places(token_place, key_place)
+    file.edit(store, "nhanh", keys)
+    confirm(
+        f"The token is kept in {token_place.describe()}, and [stores.{store}.nhanh] is set in {file.path}.",
+        yes=answers.yes,
+    )
+    code = _code(answers, app_id, base_url)
+    register_secret(code)
+    trial = run_in_loop(_exchange_and_try(app_id, business_id, secret_key, code, base_url))
+    _show(trial)
+    edit = file.edit(store, "nhanh", keys | {"business_id": trial.new.access.business_id})
     kept = [(token_place, trial.new.token)]
     if key_place.path is not None and _known_secret(key_place, None) != secret_key:
         kept.append((key_place, secret_key))
     done = keep(file, edit, kept)
     old_ends = trial.exchanged_at + OLD_TOKEN_LIFETIME
-    output.tell(
-        f"A token that was in use until now ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes, at"
-        f" {old_ends.astimezone():%H:%M}."
-    )
+    output.tell(_farewell(trial.exchanged_at))
     if as_json:
         output.write_json({"store": store, **_describe(trial), "old_token_ends_at": old_ends, **done})
+
+
+def _farewell(exchanged_at: datetime) -> str:
+    ends = (exchanged_at + OLD_TOKEN_LIFETIME).astimezone()
+    return f"A token that was in use until now ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes, at {ends:%H:%M}."
+
+
+def _check_places(token: SecretPlace, key: SecretPlace) -> None:
+    if token.path is None:
+        raise ConfigError(
+            f"the token can't be kept in {token.describe()} by this command, and would be lost: use --keep-in file or"
+            " --keep-in credential:NAME"
+        )
+    for place in (token, key):
+        place.check()
 
 
 def _app_id(answers: NhanhAnswers, present: Mapping[str, Any]) -> int:
@@ -160,9 +171,9 @@ async def _exchange_and_try(app_id: int, business_id: int | None, secret_key: st
         exchanged_at, theirs = datetime.now(UTC), new.access.business_id
         if business_id is not None and theirs != business_id:
             raise ConfigError(
-                f"The token is for business {theirs}, and the configuration says {business_id}: nothing was stored. Log"
-                f" in to business {business_id}, or correct business_id. If the app had a token for business {theirs},"
-                f" it ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes."
+                f"This token is for business {theirs}, but the configuration says {business_id}. Nothing was stored."
+                f" Log in to business {business_id}, or correct business_id. If the app had a token for business"
+                f" {theirs}, it ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes."
             )
         client = NhanhClient(
             session,
@@ -174,9 +185,14 @@ async def _exchange_and_try(app_id: int, business_id: int | None, secret_key: st
             backoff=BACKOFF,
         )
         depots, jobs = await _try(client)
-    if all(problem is not None for problem in jobs.values()):
-        raise ConfigError(f"The new token opens nothing, so nothing was stored: {next(iter(jobs.values()))}")
-    return Trial(new, exchanged_at, depots, jobs)
+    # A trouble that may pass is no reason to throw the only token away.
+    if all(isinstance(problem, SourceRefused) for problem in jobs.values()):
+        raise ConfigError(
+            f"The new token can't access anything, so it was not stored: {next(iter(jobs.values()))}\n"
+            f"{_farewell(exchanged_at)}"
+        )
+    said = {job: None if problem is None else str(problem) for job, problem in jobs.items()}
+    return Trial(new, exchanged_at, depots, said)
 
 
 def _known_business(present: Mapping[str, Any]) -> int | None:
@@ -202,8 +218,11 @@ def _places(
 ) -> tuple[SecretPlace, SecretPlace]:
     """Where the token is kept, and where the secret key is."""
     token = choose_place(answers.keep_in, present.get("access_token"), name=f"{store}-nhanh-token", config=config)
-    key = choose_place(None, present.get("secret_key"), name=f"{store}-nhanh-secret-key", config=config)
-    return token, key
+    # The key is kept in the same way, unless the configuration has it somewhere already.
+    kind = "credential:" if token.reference.credential is not None else "file"
+    key_name = f"{store}-nhanh-secret-key"
+    like_token = None if "secret_key" in present else f"{kind}{key_name}" if kind == "credential:" else kind
+    return token, choose_place(like_token, present.get("secret_key"), name=key_name, config=config)
 
 
 def _known_secret(place: SecretPlace, given: Path | None) -> str | None:
@@ -220,8 +239,9 @@ def _known_secret(place: SecretPlace, given: Path | None) -> str | None:
 
 def _code(answers: NhanhAnswers, app_id: int, base_url: str) -> str:
     if answers.code is not None:
+        given = sys.stdin.readline() if answers.code == "-" else answers.code
         try:
-            return read_code(answers.code)
+            return read_code(given)
         except ValueError as error:
             raise ConfigError(f"--code: {error}") from None
     address = _listen_address(answers.listen)
@@ -239,7 +259,7 @@ def _code(answers: NhanhAnswers, app_id: int, base_url: str) -> str:
         except ValueError as error:
             if not is_interactive():
                 raise ConfigError(str(error)) from None
-            output.tell(f"{error}. Once more, or Ctrl-C.")
+            output.tell(f"{error}. Try again, or press Ctrl-C to stop.")
 
 
 async def _received(address: TcpAddress) -> str:
@@ -252,7 +272,7 @@ async def _received(address: TcpAddress) -> str:
                 return await code
         except TimeoutError:
             raise DongboError(
-                "No code has come. Does the return link lead to this address? Paste the code instead, without --listen."
+                "No code arrived. Does the return link lead to this address? Paste the code instead, without --listen."
             ) from None
 
 
@@ -290,7 +310,7 @@ def _show_qr(address: str) -> None:
     segno.make(address, error="l", micro=False).terminal(out=sys.stderr, compact=True)
 
 
-async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, str | None]]:
+async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, SourceError | None]]:
     """The depots, and for each pull why it can't run (None: it can)."""
     meter = CallMeter()
     pulls = {
@@ -298,13 +318,13 @@ async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, str
         JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
         JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
     }
-    jobs: dict[JobType, str | None] = {}
+    jobs: dict[JobType, SourceError | None] = {}
     for job, pages in pulls.items():
         try:
             await anext(pages, None)
             jobs[job] = None
         except SourceError as error:
-            jobs[job] = str(error)
+            jobs[job] = error
         finally:
             await pages.aclose()
     try:
@@ -324,8 +344,8 @@ def _show(trial: Trial) -> None:
         output.tell(f"  depot                 {depot.id} {output.plain(depot.name or '')}")
     if access.depot_ids:
         output.tell(
-            f"  only depots           {', '.join(map(str, access.depot_ids))}: stock in all others is missing without a"
-            " word; for all of it, agree again with all depots chosen"
+            f"  only depots           {', '.join(map(str, access.depot_ids))}: stock in all other depots is silently"
+            " left out; for all of it, agree again with all depots chosen"
         )
     for job, problem in trial.jobs.items():
         output.tell(f"  {job:<22}{'can run' if problem is None else output.plain(problem)}")

@@ -14,6 +14,8 @@ from daemon.config import SecretRef
 from daemon.errors import ConfigError
 
 UNIT = Path("/etc/systemd/system/dongbo.service")
+# The kinds of keys (of the host, of a TPM, of both) by which encrypted credentials begin: systemd-creds(1), examples.
+ENCRYPTED = (b"Whxqht+dQJax1aZeCGLxm", b"DHzAexF2RZGcSwvqCLwg", b"k6iUCUh0RJCQyvL8k8q1U")
 SYSTEMD_CREDS_TIMEOUT = 20.0  # seconds
 
 
@@ -73,10 +75,7 @@ class SecretPlace:
         """Keep the secret there. Raises ConfigError where it can't be written."""
         if self.path is None:
             name = self.reference.env
-            return Stored(
-                None,
-                (f"set {name} in the daemon's environment yourself, and restart it; or run this with --keep-in file",),
-            )
+            return Stored(None, (f"set {name} in the daemon's environment, and restart it",))
         try:
             if self.reference.credential is None:
                 _write(self.path, secret.encode() + b"\n")
@@ -86,19 +85,20 @@ class SecretPlace:
             raise ConfigError(f"{self.path}: can't be written ({error.strerror})") from None
 
     def _store_credential(self, name: str, path: Path, secret: str) -> Stored:
+        """A credential that is there already keeps its file and its form, which the unit names."""
         restart = "systemctl daemon-reload && systemctl restart dongbo"
-        if path.exists():  # the unit names this very file
-            _write(path, secret.encode() + b"\n")
-            return Stored(str(path), (restart,))
-        encrypted = _encrypted(name, secret)
-        if encrypted is None:
-            _write(path, secret.encode() + b"\n")
-            line = f"LoadCredential={name}:{path}"
-            return Stored(str(path), (f"`systemctl edit dongbo`, and below [Service]: {line}", restart))
-        path = path.with_name(f"{path.name}.cred")
-        _write(path, encrypted)
-        line = f"LoadCredentialEncrypted={name}:{path}"
-        return Stored(f"{path} (encrypted)", (f"`systemctl edit dongbo`, and below [Service]: {line}", restart))
+        encrypted_path = path.with_name(f"{path.name}.cred")
+        present = next((one for one in (encrypted_path, path) if one.exists()), None)
+        encrypted = _encrypted(name, secret) if present is None or _is_encrypted(present) else None
+        if present is not None:
+            if _is_encrypted(present) and encrypted is None:
+                raise ConfigError(f"{present}: systemd-creds can't encrypt the new secret; run this as root")
+            _write(present, encrypted or secret.encode() + b"\n")
+            return Stored(f"{present} (encrypted)" if encrypted else str(present), (restart,))
+        kind, target = ("LoadCredentialEncrypted", encrypted_path) if encrypted else ("LoadCredential", path)
+        _write(target, encrypted or secret.encode() + b"\n")
+        edit = f"`systemctl edit dongbo`, and below [Service]: {kind}={name}:{target}"
+        return Stored(f"{target} (encrypted)" if encrypted else str(target), (edit, restart))
 
 
 def choose_place(
@@ -165,6 +165,14 @@ def _valid(configured: object) -> SecretRef | None:
         return None
 
 
+def _is_encrypted(path: Path) -> bool:
+    """Whether a file is what systemd-creds makes."""
+    try:
+        return path.read_bytes().startswith(ENCRYPTED)
+    except OSError:
+        return False
+
+
 def _encrypted(name: str, secret: str) -> bytes | None:
     """The secret so that only this machine's systemd can read it; None where systemd-creds is missing or can't."""
     program = shutil.which("systemd-creds")
@@ -184,9 +192,12 @@ def _encrypted(name: str, secret: str) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file at one go, readable by its owner alone; one that was there keeps its owner."""
+    """Replace a file at one go, readable by its owner alone; one that was there keeps its owner, and its group's right
+    to read it, which the daemon may live on."""
+    path = path.resolve()
     _make_directory(path.parent)
-    replace_file(path, content, mode=0o600, like=path if path.exists() else path.parent)
+    may_group_read = path.stat().st_mode & 0o040 if path.exists() else 0
+    replace_file(path, content, mode=0o600 | may_group_read, like=path if path.exists() else path.parent)
 
 
 def replace_file(path: Path, content: bytes, *, mode: int, like: Path) -> None:

@@ -81,16 +81,16 @@ def connect_shopify(answers: ShopifyAnswers, config: Path | None, *, as_json: bo
     store = file.store(answers.store)
     present = file.table(store, "shopify")
     needed = _needed(file, store)
-    known_shop = present.get("shop") if present.get("shop") != EXAMPLE_SHOP else None
+    configured_shop = present.get("shop")
+    known_shop = configured_shop if isinstance(configured_shop, str) and configured_shop != EXAMPLE_SHOP else None
+    base_url = file.base_url(store, "shopify")
     if is_interactive() or not answers.client_id:
         output.tell(_steps(answers.shop or known_shop, needed))
-    shop = _understood(read_shop, answers.shop or ask("Shop", option="--shop", default=known_shop), "--shop")
     place = choose_place(
         answers.keep_in, present.get("client_secret"), name=f"{store}-shopify-client-secret", config=file.path
     )
     place.check()
-    base_url = present.get("base_url") if isinstance(present.get("base_url"), str) else None
-    client_id, secret, trial = _try_until_it_works(answers, present.get("client_id"), shop, base_url)
+    shop, client_id, secret, trial = _try_until_it_works(answers, known_shop, present.get("client_id"), base_url)
     missing = missing_scopes(needed, trial.scopes)
     _show(trial, missing)
     keys = {"shop": shop, "client_id": client_id, "client_secret": place.toml}
@@ -102,25 +102,30 @@ def connect_shopify(answers: ShopifyAnswers, config: Path | None, *, as_json: bo
 
 
 def _try_until_it_works(
-    answers: ShopifyAnswers, known_id: object, shop: str, base_url: str | None
-) -> tuple[str, str, Trial]:
-    """Id and secret that the shop takes. Where somebody sits at the terminal, they may try again."""
-    default = known_id if isinstance(known_id, str) and known_id != EXAMPLE_CLIENT_ID else None
+    answers: ShopifyAnswers, known_shop: str | None, known_id: object, base_url: str | None
+) -> tuple[str, str, str, Trial]:
+    """Shop, id and secret that go together. Where somebody sits at the terminal, they may try again."""
+    shop_default = answers.shop or known_shop
+    id_default = known_id if isinstance(known_id, str) and known_id != EXAMPLE_CLIENT_ID else None
+    said_shop, said_id = answers.shop, answers.client_id  # asked for again when they did not work
     while True:
         try:
-            given = answers.client_id or ask("Client ID", option="--client-id", default=default)
-            client_id = _understood(check_client_id, given.strip(), "the client id")
+            shop = said_shop or ask("Shop", option="--shop", default=shop_default)
+            shop = shop_default = _understood(read_shop, shop, "the shop")
+            client_id = said_id or ask("Client ID", option="--client-id", default=id_default)
+            client_id = id_default = _understood(check_client_id, client_id.strip(), "the client id")
             secret = _understood(check_client_secret, ask_secret("Client secret", answers.secret_file), "the secret")
             if secret == client_id:
-                raise ConfigError("the client secret is the client id once more: the Dev Dashboard shows it as Secret")
+                raise ConfigError(
+                    "the client secret is the same as the client ID: the Dev Dashboard shows it as Secret"
+                )
             register_secret(secret)
-            return client_id, secret, run_in_loop(_try(shop, client_id, secret, base_url))
+            return shop, client_id, secret, run_in_loop(_try(shop, client_id, secret, base_url))
         except (ConfigError, SourceRefused) as error:
-            may_repeat = is_interactive() and answers.secret_file is None
-            if not may_repeat:
+            if not is_interactive() or answers.secret_file is not None:
                 raise
-            output.tell(f"\n{error}\nNothing was stored. Once more, or Ctrl-C:\n")
-            answers = ShopifyAnswers(answers.store, shop, None, None, answers.keep_in, answers.yes)
+            output.tell(f"\n{error}\nNothing was stored. Try again, or press Ctrl-C to stop.\n")
+            said_shop = said_id = None
 
 
 async def _try(shop: str, client_id: str, secret: str, base_url: str | None) -> Trial:
@@ -159,7 +164,7 @@ def _needed(file: ConfigFile, store: StoreName) -> list[str]:
         text = set_keys(file.text, ("stores", str(store), "shopify"), keys, without=("access_token",))
         found = needed_scopes(parse_settings(text, source=str(file.path)), store)
     except (CannotEdit, ConfigError) as error:
-        output.tell(f"The scopes below are those of the pulls: {file.path} is not right yet ({error}).\n")
+        output.tell(f"The scopes below are those of the pulls: {file.path} is not valid yet ({error}).\n")
     return [scope for scopes in found.values() for scope in scopes]
 
 
@@ -181,7 +186,7 @@ def _show(trial: Trial, missing: Sequence[str]) -> None:
         output.tell(
             f"  missing scopes  {write_scopes(missing)}\n"
             f"    Add them in the Dev Dashboard: a new version with {write_scopes([*trial.scopes, *missing])},\n"
-            "    release it, and approve it in the shop. Until then the jobs that need them fail."
+            "    release it, and approve it in the shop. Jobs that need them will fail until then."
         )
     output.tell("")
 

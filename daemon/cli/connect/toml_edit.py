@@ -20,9 +20,9 @@ class CannotEdit(Exception):
 
 
 def set_keys(text: str, table: Table, keys: Mapping[str, object], *, without: Sequence[str] = ()) -> str:
-    """The document with these keys of a table set, in this order where they are new, and others taken out.
+    """The document with these keys of a table set, in this order where they are new, and others commented out.
 
-    Comments, blanks and the order of everything else stay. A table that is not there comes to the end.
+    All other lines stay as they are. A table that is not there comes to the end.
 
     Raises:
         CannotEdit: the result would not be what was asked for; also for a document that is not TOML.
@@ -57,23 +57,47 @@ def _changed(
 
 
 def _edited(text: str, table: Table, keys: Mapping[str, object], without: Sequence[str]) -> str:
-    document = tomlkit.parse(text)
+    document = tomllib.loads(text)
     place: Any = document
     for part in table:
         if part not in place:
             return f"{text.rstrip()}\n\n{lines_of(table, keys)}\n".lstrip("\n")
         place = place[part]
-    new = [key for key in keys if key not in place]
-    for key, value in keys.items():
-        if key in place and place[key] != value:
-            place[key] = _item(value)
-    edited = document.as_string()
     order = list(keys)
-    for key in new:
-        edited = _insert(edited, table, order[: order.index(key)], key, keys[key])
+    for key, value in keys.items():
+        if key not in place:
+            text = _insert(text, table, order[: order.index(key)], key, value)
+        elif place[key] != value:
+            text = _replace(text, table, key, value)
     for key in without:
-        edited = _remove(edited, table, key)
-    return edited
+        if key in place:
+            text = _comment_out(text, table, key)
+    return text
+
+
+def _replace(text: str, table: Table, key: str, value: object) -> str:
+    """The line of a key with another value; its comment stays."""
+    lines, number = text.split("\n"), _line_of(text, table, key)
+    line = tomlkit.parse(lines[number])
+    line[key] = _item(value)
+    lines[number] = line.as_string()
+    return "\n".join(lines)
+
+
+def _comment_out(text: str, table: Table, key: str) -> str:
+    """What a person has written is kept, without effect."""
+    lines, number = text.split("\n"), _line_of(text, table, key)
+    lines[number] = f"# {lines[number]}"
+    return "\n".join(lines)
+
+
+def _line_of(text: str, table: Table, key: str) -> int:
+    """Where a key stands that takes one line. Raises CannotEdit where it takes more, or stands in another form."""
+    number = LineIndex(text).lines[*table, key] - 1
+    line = text.split("\n")[number]
+    if not re.match(rf"\s*{re.escape(key)}\s*=", line) or key not in tomllib.loads(line):
+        raise CannotEdit(f"{key} does not stand on a line of its own")
+    return number
 
 
 def _insert(text: str, table: Table, earlier: Sequence[str], key: str, value: object) -> str:
@@ -92,16 +116,6 @@ def _insert(text: str, table: Table, earlier: Sequence[str], key: str, value: ob
         raise CannotEdit("the table has no header of its own")
     lines.insert(header, _line(key, value))
     return "\n".join(lines)
-
-
-def _remove(text: str, table: Table, key: str) -> str:
-    document = tomlkit.parse(text)
-    place: Any = document
-    for part in table:
-        place = place[part]
-    if key in place:
-        del place[key]
-    return document.as_string()
 
 
 def _line(key: str, value: object) -> str:

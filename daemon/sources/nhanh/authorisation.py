@@ -4,9 +4,10 @@ Source: Nhanh documentation, "Lấy access token". The code lives ten minutes an
 before it, of the same app and business, after fifteen.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
 
 import aiohttp
 import msgspec
@@ -24,6 +25,8 @@ CODE_LIFETIME = timedelta(minutes=10)
 OLD_TOKEN_LIFETIME = timedelta(minutes=15)
 ACTION = "app/getaccesstoken"
 LONGEST_CODE = 2048
+
+_CODE_IN_ADDRESS = re.compile(r"(?:^|[?&#])accesscode=([^&#\s]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,17 @@ def read_code(pasted: str) -> str:
     text = pasted.strip().strip("\"'<>")
     if not text:
         raise ValueError("nothing was pasted: paste the whole address that the browser shows after you have agreed")
-    if "accesscode=" not in text.lower():
+    found = _CODE_IN_ADDRESS.search(text)
+    if found is None:
         return _bare_code(text)
-    query = urlsplit(text).query or text.partition("?")[2] or text
-    values = {name.lower(): found[-1] for name, found in parse_qs(query, keep_blank_values=True).items()}
-    if code := values.get("accesscode", "").strip():
+    # Not parse_qs, for which a plus sign is a blank.
+    if code := unquote(found[1]).strip():
         return code[:LONGEST_CODE]
     raise ValueError("the access code in this address is empty: open the login address again, and agree")
 
 
 def _bare_code(text: str) -> str:
-    if "://" in text or "/" in text or "?" in text:
+    if "://" in text or "?" in text:
         raise ValueError(
             "there is no accessCode in this address: it is in the one that the browser shows after you have logged in"
             " and agreed"
@@ -99,7 +102,7 @@ async def exchange_code(
     envelope, _ = read_envelope(answer.body)
     if not envelope.succeeded or answer.status >= 400:
         error = errors.failure(source, answer, envelope, (code, secret_key), wall_time)
-        if isinstance(error, SourceRefused) and envelope.error_code != "ERR_INVALID_APP_ID":
+        if isinstance(error, SourceRefused) and envelope.error_code not in errors.CREDENTIAL_CODES:
             said = errors.plain_messages(envelope, (code, secret_key))
             raise CredentialRefused(
                 f"{source} does not accept the access code or the secret key{f' ({said})' if said else ''}. A code"

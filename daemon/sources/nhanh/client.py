@@ -232,7 +232,7 @@ class NhanhClient:
                     return self._judged(answer, limiter)
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
-        if self.credential.problem is not None and token == self.credential.token:
+        if token == self.credential.token:
             self.credential.works()
         self._warn_once(action, envelope)
         return envelope, sound

@@ -11,19 +11,23 @@ class NhanhCredential(Credential):
         super().__init__()
         self.token = token
         self.secret_key = secret_key
+        self._old_token: str | None = None  # good for fifteen minutes more
         self._register()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not show in any text."""
-        return tuple(secret for secret in (self.token, self.secret_key) if secret)
+        return tuple(secret for secret in (self.token, self.secret_key, self._old_token) if secret)
 
     def replace(self, token: str, secret_key: str | None) -> bool:
         """Take over what the configuration says now; calls that begin from now on use it. Whether it is new."""
         if (token, secret_key) == (self.token, self.secret_key):
             return False
+        if token != self.token:
+            self._old_token = self.token
         self.token, self.secret_key = token, secret_key
         self.expires_at = self.problem = None
+        self.is_tried = False
         self._register()
         return True
 

@@ -5,6 +5,7 @@ for the next one well before its end, so that no call comes with one that has ju
 """
 
 import asyncio
+import random
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -22,8 +23,9 @@ log = structlog.get_logger()
 
 RENEWED_AFTER = 0.75  # of a token's life
 # Shopify does not say whether a new token ends the ones before it. Should it, two daemons would end each other's in
-# turns: from the second on that has died young, in a row, each waits longer for its successor.
-FIRST_SPACING = 5.0  # seconds from one grant to the next; then doubled
+# turns. So whoever has lost one lets the other's calls pass first; from the second in a row on, the wait gets longer.
+LET_PASS = 0.5  # seconds
+FIRST_SPACING = 5.0  # seconds from such an end to the next grant; then doubled
 LONGEST_SPACING = 120.0
 YOUNG = 0.5  # of a token's life: one that has got as old as this has not died of another program's grants
 
@@ -57,13 +59,14 @@ class PermanentToken(ShopifyCredential):
     def __init__(self, token: str) -> None:
         super().__init__()
         self._token = token
+        self._old_token = ""
         if token:
             register_secret(token)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not show in any text."""
-        return (self._token,) if self._token else ()
+        return tuple(token for token in (self._token, self._old_token) if token)
 
     async def token(self, meter: CallMeter) -> str:  # noqa: ARG002 - it is there already
         """The token."""
@@ -77,8 +80,8 @@ class PermanentToken(ShopifyCredential):
         """Take over what the configuration says now; calls that are sent from now on use it. Whether it is new."""
         if token == self._token:
             return False
-        self._token = token
-        self.problem = None
+        self._token, self._old_token = token, self._token
+        self.problem, self.is_tried = None, False
         register_secret(token)
         return True
 
@@ -86,8 +89,8 @@ class PermanentToken(ShopifyCredential):
 class ClientCredentials(ShopifyCredential):
     """The client id and secret of an app of the Dev Dashboard, and the token that they have brought.
 
-    One caller at a time asks for a token, and the others wait for what becomes of that. While the token at hand is
-    good, a renewal that fails costs nothing: it is tried again, the more often the nearer the end comes.
+    One caller at a time asks for a token. The others wait for its outcome where there is none; while the token at hand
+    is good, they go on with it, and a renewal that fails is tried again, the more often the nearer the end comes.
     """
 
     kind = CredentialKind.CLIENT_CREDENTIALS
@@ -111,6 +114,7 @@ class ClientCredentials(ShopifyCredential):
         self._base_url = base_url
         self._source = source
         self._client_secret = client_secret
+        self._old_secret = ""
         self._clock = clock
         self._asking = asyncio.Lock()
         self._attempts = 0
@@ -124,12 +128,14 @@ class ClientCredentials(ShopifyCredential):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not show in any text."""
-        return (self._client_secret, *self._known_tokens)
+        return tuple(secret for secret in (self._client_secret, self._old_secret, *self._known_tokens) if secret)
 
     async def token(self, meter: CallMeter) -> str:
         """The token at hand, or a new one where that has got old; the job's costs count the wait."""
         if (fresh := self._fresh()) is not None:
             return fresh
+        if self._asking.locked() and (good := self._good()) is not None:
+            return good
         seen = self._attempts
         with meter.waiting_for_token():
             async with self._asking:
@@ -156,49 +162,67 @@ class ClientCredentials(ShopifyCredential):
         """Take over the secret that the configuration says now. Whether it is new: then it brings a new token."""
         if client_secret == self._client_secret:
             return False
-        forget_secret(self._client_secret)
-        self._client_secret = client_secret
+        self._client_secret, self._old_secret = client_secret, self._client_secret
         register_secret(client_secret)
-        self.problem = None
+        self.problem, self.is_tried, self._failure = None, False, None
         self._renew_at = float("-inf")  # what the old secret has brought is good until then, or until it is revoked
         return True
 
     def _fresh(self) -> str | None:
         return self._grant.token if self._grant is not None and self._clock() < self._renew_at else None
 
+    def _good(self) -> str | None:
+        """The token at hand, old or not, while it has not ended."""
+        return self._grant.token if self._grant is not None and self._clock() < self._grant.expires_at else None
+
     def _still_good_or(self, failure: SourceError) -> str:
         """The old token while it is good; raises the failure to bring another where it is not."""
-        if self._grant is not None and self._clock() < self._grant.expires_at:
-            return self._grant.token
+        if (good := self._good()) is not None:
+            return good
         raise failure.with_traceback(None)
 
     async def _renewed(self, meter: CallMeter) -> str:
-        if self._grant is None or self._clock() >= self._grant.expires_at:
+        if (good := self._good()) is None:
             await asyncio.sleep(max(0.0, self._not_before - self._clock()))
         elif self._clock() < self._not_before:
-            return self._grant.token
+            return good
         try:
-            grant = await ask_for_token(
-                self._session,
-                base_url=self._base_url,
-                source=self._source,
-                client_id=self.client_id,
-                client_secret=self._client_secret,
-                meter=meter,
-                clock=self._clock,
-            )
+            grant = await self._ask(meter)
         except SourceError as error:
+            self._attempts += 1
             self._note_failure(error)
             return self._still_good_or(error)
-        finally:
-            self._attempts += 1
+        self._attempts += 1
         self._take(grant)
         return grant.token
+
+    async def _ask(self, meter: CallMeter) -> Grant:
+        while True:
+            client_secret = self._client_secret
+            try:
+                grant = await ask_for_token(
+                    self._session,
+                    base_url=self._base_url,
+                    source=self._source,
+                    client_id=self.client_id,
+                    client_secret=client_secret,
+                    meter=meter,
+                    clock=self._clock,
+                )
+            except CredentialRefused:
+                if client_secret == self._client_secret:
+                    raise
+            else:
+                if client_secret == self._client_secret:
+                    return grant
+            # The secret was renewed meanwhile: what the old one has brought says nothing of the new one.
 
     def _take(self, grant: Grant) -> None:
         self._failure = None
         self._remember(grant.token)
         lost = (self.scopes or frozenset()) - grant.scopes
+        if self._grant is not None and grant.granted_at - self._grant.granted_at >= self._grant.lifetime * YOUNG:
+            self.died_young = 0
         self._grant, self.scopes = grant, grant.scopes
         self._renew_at = grant.granted_at + grant.lifetime * RENEWED_AFTER
         self.grants += 1
@@ -221,7 +245,7 @@ class ClientCredentials(ShopifyCredential):
             self.fails(error)
         if self._grant is not None and now < self._grant.expires_at:
             left = self._grant.expires_at - now
-            self._renew_at = now + left / 8
+            self._renew_at = now + max(left / 8, self._grant.lifetime / 100)
             log.warning(
                 "token_renewal_failed",
                 source=self._source,
@@ -236,15 +260,16 @@ class ClientCredentials(ShopifyCredential):
             self.died_young = 0
             return
         self.died_young += 1
-        spacing = 0.0 if self.died_young == 1 else min(FIRST_SPACING * 2 ** (self.died_young - 2), LONGEST_SPACING)
-        self._not_before = grant.granted_at + spacing
+        spacing = min(FIRST_SPACING * 2 ** (self.died_young - 2), LONGEST_SPACING) if self.died_young > 1 else LET_PASS
+        # From now on, not from the grant on: whoever has ended it has its turn for that long.
+        self._not_before = self._clock() + spacing * random.uniform(0.75, 1.25)  # noqa: S311
         log.warning(
             "token_ended_early",
             source=self._source,
             age_seconds=round(age, 1),
             in_a_row=self.died_young,
-            next_token_in_seconds=round(max(0.0, self._not_before - self._clock()), 1),
-            next_step="if it goes on: another program asks for tokens with this client id; give each an app of its own",
+            next_token_in_seconds=round(spacing, 1),
+            next_step="if it goes on: another program asks for tokens with this client id; use a separate app for each",
         )
 
     def _remember(self, token: str) -> None:

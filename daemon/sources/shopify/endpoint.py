@@ -118,7 +118,7 @@ class GraphqlEndpoint:
             refusal = errors.token_refused(self.source, self.credential.kind)
             self.credential.fails(refusal)
             raise refusal
-        if self.credential.problem is not None and answer.status < UNAUTHORISED:
+        if answer.status < UNAUTHORISED:
             self.credential.accept()
         return answer
 

@@ -30,7 +30,7 @@ ERROR_CODE = re.compile(r"[a-z_]{3,64}")
 
 DASHBOARD = "the Dev Dashboard (dev.shopify.com/dashboard)"
 WRONG_PAIR = (
-    f"does not know this client id with this client secret: open your app in {DASHBOARD}, compare both under Settings,"
+    f"does not recognize this client id and secret: open your app in {DASHBOARD}, compare both under Settings,"
     " and run `dongbo connect shopify` with a secret that is not revoked"
 )
 NOT_INSTALLED = (
@@ -110,7 +110,7 @@ async def ask_for_token(
     )
     payload = _decoded(answer.body)
     if answer.status >= 400 or (isinstance(payload, dict) and "error" in payload):
-        raise _refusal(source, answer, payload)
+        raise _refusal(source, answer, payload, client_secret)
     try:
         token, lifetime = payload["access_token"], _lifetime(payload.get("expires_in"))
         scopes = read_scopes(payload.get("scope"))
@@ -120,18 +120,20 @@ async def ask_for_token(
             f"{source} sent {kind} instead of an access token (HTTP {answer.status}, {len(answer.body):,} bytes)."
         ) from None
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
-        raise SourceUnavailable(f"{source} sent an access token that can't be one.")
+        raise SourceUnavailable(f"{source} sent an invalid access token.")
     return Grant(token, scopes, asked_at, asked_at + lifetime)
 
 
-def _refusal(source: str, answer: Answer, payload: Any) -> SourceError:
+def _refusal(source: str, answer: Answer, payload: Any, secret: str) -> SourceError:
     if answer.status == 429:
         seconds = answer.retry_after or DEFAULT_RETRY_SECONDS
-        return RateLimited(f"{source} gives no access token for {seconds:.0f} s (HTTP 429).", seconds)
+        return RateLimited(f"{source} won't issue an access token for {seconds:.0f} s (HTTP 429).", seconds)
     if answer.status >= 500 or answer.status == 408:
-        return SourceUnavailable(f"{source} is in trouble and gave no access token (HTTP {answer.status}).")
+        return SourceUnavailable(f"{source} is having problems and issued no access token (HTTP {answer.status}).")
     code = _error_code(answer, payload)
-    advice = ADVICE.get(code or "") or STATUS_ONLY.get(answer.status) or f"gave no access token; look at {DASHBOARD}"
+    if code is not None and code in secret:  # an answer may quote what it was sent
+        code = None
+    advice = ADVICE.get(code or "") or STATUS_ONLY.get(answer.status) or f"issued no access token; look at {DASHBOARD}"
     return CredentialRefused(f"{source} {advice} (HTTP {answer.status}{f', {code}' if code else ''}).")
 
 
