@@ -26,7 +26,7 @@
     │   └── SaleConflict            another campaign has the name or the variants, or its state does not allow it
     └── JobError
         ├── JobNotFound
-        ├── LiveJobExists           one live job per (store, type)
+        ├── LiveJobExists           one live job for the same work: store, type and params
         ├── InvalidJobRequest       unknown type or store, bad parameters
         └── InvalidTransition       such as cancelling a job that has ended
 
@@ -194,7 +194,7 @@ class InvalidTransition(JobError):
 
 
 class LiveJobExists(JobError):
-    """A live job of the same store and type exists already; `job_id` is its id."""
+    """A live job for the same work exists already; `job_id` is its id."""
 
     def __init__(self, message: str, job_id: JobId) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
 """What is wrong with jobs, schedules, connections and the clock, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -54,7 +54,9 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[JobDocument]:
 
 def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
     """Jobs that don't get on, jobs that wait for a person, and jobs that failed lately."""
-    stuck = [finding for job in jobs if is_live(job) and (finding := _stuck(job, now)) is not None]
+    running = {(job["store"], job["type"]): job["id"] for job in jobs if job["status"] == JobStatus.RUNNING}
+    live = [job for job in jobs if is_live(job)]
+    stuck = [finding for job in live if (finding := _stuck(job, running, now)) is not None]
     waiting = [_waiting(job) for job in jobs if waits_for_approval(job)]
     return [*(stuck or [ok("stuck jobs", "none")]), *waiting, *_failed_lately(jobs, now)]
 
@@ -65,7 +67,7 @@ def _waiting(job: JobDocument) -> Finding:
     return warning("approvals", detail, how_to_decide(job["id"]))
 
 
-def _stuck(job: JobDocument, now: datetime) -> Finding | None:
+def _stuck(job: JobDocument, running: Mapping[tuple[str, str], str], now: datetime) -> Finding | None:
     waiting = job["metadata"].get("waiting") or {}  # told again and again, which is no progress
     still_for = now - datetime.fromisoformat(waiting.get("since") or job["updated_at"])
     if still_for < STUCK_AFTER:
@@ -75,10 +77,10 @@ def _stuck(job: JobDocument, now: datetime) -> Finding | None:
     if job["status"] == JobStatus.PENDING:
         if job["not_before"] and datetime.fromisoformat(job["not_before"]) > now:
             return None  # it waits for its next attempt, as it should
-        advice = (
-            "no worker takes it: is a daemon running whose configuration has this store, and is another long job of "
-            "the same source before it?"
-        )
+        if (first := running.get((job["store"], job["type"]))) is not None:
+            detail = f"{name}: PENDING for {since}, behind other work of its type, job {first}"
+            return warning("stuck jobs", detail, f"it begins when that has ended: dongbo jobs show {first}")
+        advice = "no worker takes it: is a daemon running whose configuration has this store?"
         return failed("stuck jobs", f"{name}: PENDING for {since}", advice)
     waited = job["metadata"].get("rate_limit_wait_seconds", 0)
     if waiting.get("for") == "the rate limit" or waited * 2 > job["metadata"].get("active_seconds", 0) > 0:

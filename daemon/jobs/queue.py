@@ -58,6 +58,7 @@ FROM dongbo.background_jobs AS job
 WHERE status IN ('PENDING', 'RUNNING')
   AND (updated_at < clock_timestamp() - interval '10 seconds' OR id = ANY ($1))
   AND NOT EXISTS (SELECT FROM dongbo.pgqueuer WHERE payload = convert_to(job.id::text, 'UTF8'))
+ORDER BY id  -- as they were asked for
 FOR UPDATE SKIP LOCKED
 """
 

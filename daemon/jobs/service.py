@@ -60,7 +60,7 @@ class Jobs:
     async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
         """Make a job; when this returns, every connection sees it. `schedule` names the one that a person runs by hand.
 
-        Raises InvalidJobRequest, and LiveJobExists with the id of the live job of the same store and type.
+        Raises InvalidJobRequest, and LiveJobExists with the id of the live job for the very same work.
         """
         async with self._database.acquire() as connection, connection.transaction():
             submission = await self.submit_in(connection, request, schedule)
@@ -96,7 +96,7 @@ class Jobs:
             if job is not None:
                 await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
                 return Submission(job, is_new=True)
-            live = await store.find_live(connection, request.store, request.type)
+            live = await store.find_live(connection, request.store, request.type, admission.params)
             if live is not None:
                 return Submission(live, is_new=False)
         raise InvalidTransition(f"{request.type} jobs of store {request.store} come and go too fast: try again")
@@ -254,12 +254,14 @@ class Jobs:
     async def _live_instead_of(self, job_id: JobId) -> LiveJobExists | InvalidTransition:
         job = await self.get(job_id)
         async with self._database.acquire() as connection:
-            live = await store.find_live(connection, job.store, job.type)
+            live = await store.find_live(connection, job.store, job.type, job.params)
         return _live(live) if live is not None else InvalidTransition("The other job has just ended: try again")
 
 
 def _live(job: Job) -> LiveJobExists:
-    return LiveJobExists(f"A {job.type} job of store {job.store} is {job.status} already: {job.id}", job.id)
+    return LiveJobExists(
+        f"A {job.type} job of store {job.store} for the very same work is {job.status} already: {job.id}", job.id
+    )
 
 
 def _waits_not(job: Job) -> InvalidTransition:

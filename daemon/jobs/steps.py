@@ -28,7 +28,7 @@ class Steps:
     ) -> Submission:
         """Make a step in the caller's transaction, which is to note its id; then `announce`.
 
-        Where a job of this type is live already, the answer is that one, a step of whomever.
+        Where a job for the same work is live already, the answer is that one, a step of whomever.
         """
         request = JobRequest(job_type, parent.store, parent.trigger, params)
         return await self._jobs.submit_in(connection, request, parent.schedule, parent_id=parent.id)

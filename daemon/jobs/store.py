@@ -22,16 +22,21 @@ TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')
 # Parameters of jobs that have not done the whole of what their type is for.
 PARTIAL = "ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_LIVE = "status IN ('PENDING', 'RUNNING')"
+# What a job is to do, apart from its store and type. As a hash: a search query may be longer than an index takes.
+WORK = "md5(params::text)"
 
 INSERT_UNLESS_LIVE = f"""
 INSERT INTO dongbo.background_jobs
     (id, store, type, lane, status, trigger, schedule, fire_time, params, max_attempts, parent_id)
 VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9, $10)
-ON CONFLICT (store, type) WHERE {IS_LIVE} DO NOTHING
+ON CONFLICT (store, type, {WORK}) WHERE {IS_LIVE} DO NOTHING
 RETURNING {COLUMNS}
 """
 
-FIND_LIVE = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE store = $1 AND type = $2 AND {IS_LIVE}"
+FIND_LIVE = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE store = $1 AND type = $2 AND {WORK} = md5($3::jsonb::text) AND {IS_LIVE}
+"""
 
 GET = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = $1"
 
@@ -177,7 +182,7 @@ ORDER BY id DESC LIMIT 1
 
 NEWEST_OTHER = f"""
 SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE store = $1 AND type = $2 AND id <> $3
+WHERE store = $1 AND type = $2 AND id <> $3 AND started_at IS NOT NULL
 ORDER BY id DESC LIMIT 1
 """
 
@@ -227,7 +232,7 @@ class NewJob:
 
 
 async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
-    """Insert a PENDING job; None if a live one of the same (store, type) exists."""
+    """Insert a PENDING job; None if there is a live one for the same work."""
     row = await connection.fetchrow(
         INSERT_UNLESS_LIVE,
         new.id,
@@ -244,9 +249,11 @@ async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
     return _job(row) if row else None
 
 
-async def find_live(connection: Connection, store: StoreName, job_type: JobType) -> Job | None:
-    """The live job of (store, type), if there is one."""
-    row = await connection.fetchrow(FIND_LIVE, store, job_type)
+async def find_live(
+    connection: Connection, store: StoreName, job_type: JobType, params: Mapping[str, Any]
+) -> Job | None:
+    """The live job for this work, if there is one."""
+    row = await connection.fetchrow(FIND_LIVE, store, job_type, encode(params))
     return _job(row) if row else None
 
 
@@ -405,7 +412,7 @@ async def replace_waiting(connection: Connection, job: Job, token: RunToken, rea
 async def approve(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
     """Let a waiting job run; None if it does not wait.
 
-    Raises asyncpg.UniqueViolationError where another job of the same (store, type) is live.
+    Raises asyncpg.UniqueViolationError where another job for the same work is live.
     """
     row = await connection.fetchrow(APPROVE, job_id, max_attempts)
     return _job(row) if row else None
@@ -420,7 +427,7 @@ async def reject(connection: Connection, job_id: JobId, reason: str) -> Job | No
 async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
     """Make a failed or cancelled job pending again, counters and checkpoint kept; None if it is neither.
 
-    Raises asyncpg.UniqueViolationError where another job of the same (store, type) is live.
+    Raises asyncpg.UniqueViolationError where another job for the same work is live.
     """
     row = await connection.fetchrow(REVIVE, job_id, max_attempts)
     return _job(row) if row else None
@@ -433,7 +440,7 @@ async def latest_before(connection: Connection, job: Job) -> Job | None:
 
 
 async def newest_other(connection: Connection, job: Job) -> Job | None:
-    """The newest other job of the same (store, type)."""
+    """The newest other job of the same (store, type) that has run: one that waits for its turn has changed nothing."""
     row = await connection.fetchrow(NEWEST_OTHER, job.store, job.type, job.id)
     return _job(row) if row else None
 

@@ -2,6 +2,8 @@
 
 A full pull comes in the order of the ids, so within the range of ids that a page covers, a mirrored row that the page
 lacks is gone at the source. Noting them first lets the pull stop before it deletes an implausible share of the table.
+Whatever sees such a row meanwhile, another pull or a retry, takes its note back: a full pull that is put back after a
+failure may be overtaken by other work of its lane.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,8 @@ SELECT $1, $2, id FROM dongbo.{table}
 WHERE store = $1 AND id > $3 AND ($4::bigint IS NULL OR id <= $4) AND deleted_at IS NULL AND id <> ALL ($5)
 ON CONFLICT DO NOTHING
 """
+
+TAKE_BACK = "DELETE FROM dongbo.deletion_candidates WHERE store = $1 AND stream = $2 AND source_id = ANY ($3)"
 
 MARK = """
 UPDATE dongbo.{table} AS mirrored SET deleted_at = now(), changed_at = now()
@@ -45,6 +49,11 @@ async def note(
 ) -> None:
     """Note the mirrored rows with `after` < id ≤ `up_to` (None: no end) that are not among `present`."""
     await connection.execute(NOTE.format(table=table.name), store, table.name, after, up_to, present)
+
+
+async def take_back(connection: Connection, store: StoreName, table: MirrorTable[Any], present: Sequence[int]) -> None:
+    """Forget the notes of rows that have just been seen at the source."""
+    await connection.execute(TAKE_BACK, store, table.name, present)
 
 
 async def count(connection: Connection, store: StoreName, table: MirrorTable[Any]) -> int:

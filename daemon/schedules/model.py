@@ -54,7 +54,7 @@ class FireResult(StrEnum):
     """What became of a fire. All but the last are stored as `schedule_fires.outcome`."""
 
     SUBMITTED = "submitted"
-    ALREADY_LIVE = "already_live"  # a live job of this store and type answered in place of a new one
+    ALREADY_LIVE = "already_live"  # a live job for the same work answered in place of a new one
     SKIPPED = "skipped"  # missed, and the schedule's policy is not to make it up
     FAILED = "failed"  # the job was refused for a reason that a retry does not mend
     NOT_CLAIMED = "not_claimed"  # another daemon has the fire, or the schedule is paused

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.model import Job, JobStatus, JobTrigger
 from daemon.sources.page import Page, SourceRow
 from daemon.tasks.params import scope
 
@@ -66,15 +66,16 @@ class Checkpoint:
 def resumed(job: Job, newest: Job | None, longest_age: float) -> Checkpoint | None:
     """The job's own checkpoint; None where it has none or it is older than `longest_age` seconds.
 
-    `newest` is the newest other job of the store and type: where it is newer than this one, which was retried, rows may
-    have come back that this one has noted as gone.
+    `newest` is the newest other job of the store and type that has run. Where that is newer than this one, and a person
+    has retried this one, however long afterwards, rows may have come back that it has noted as gone. A run that was
+    only put back and has let others pass goes on: what they have seen, they have taken off the notes.
     """
     if job.checkpoint is None:
         return None
     checkpoint = Checkpoint(**job.checkpoint)
     if checkpoint.stored_at is None or checkpoint.age() > longest_age:
         return None
-    was_overtaken = newest is not None and newest.id > job.id
+    was_overtaken = job.trigger is JobTrigger.RETRY and newest is not None and newest.id > job.id
     return replace(checkpoint, finds_deletions=False) if was_overtaken else checkpoint
 
 

@@ -115,7 +115,7 @@ class _Chain:
             await self._job.unless_stopped(self._job.steps.wait(submission.job.id))
 
     async def _submit(self, progress: Progress) -> Submission:
-        """Make the next step and note it, in one transaction; or find another live job of its type in the way."""
+        """Make the next step and note it, in one transaction; or find another live job for the same work in the way."""
         job_type = self._types[progress.ended]
         async with self._job.page(checkpoint=asdict(progress), pages=0) as page:
             submission = await self._job.steps.submit_in(page.connection, self._job.job, job_type, {})

@@ -220,6 +220,8 @@ class _Pull(Generic[T]):
         self, transaction: PageTransaction, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]
     ) -> None:
         transaction.reject([dead_letter(bad) for bad in page.bad])
+        if self._stream.table is not None:
+            await deletions.take_back(transaction.connection, self._store, self._stream.table, known_ids(page))
         if checkpoint.finds_deletions and not behind.finds_deletions:
             reason = "a page had a row without a readable id, or ids out of order"
             transaction.metadata["deletions_not_sought"] = reason

@@ -10,8 +10,9 @@ from daemon.jobs import failures, store
 from daemon.jobs.context import JobContext
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobFailure
+from daemon.mirror import deletions
 from daemon.sources.meter import CallMeter
-from daemon.tasks.checkpoint import is_id
+from daemon.tasks.checkpoint import is_id, known_ids
 from daemon.tasks.pull import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ async def _retry_batch(
             transaction.count(counted)
         except UNSTORABLE:
             await store_one_by_one(transaction, stream, job.job.store, page.rows, questions.asked(page))
+        if stream.table is not None:
+            await deletions.take_back(transaction.connection, job.job.store, stream.table, known_ids(page))
         transaction.reject([dead_letter(bad) for bad in page.bad])
         transaction.reject([_still_nameless(letter) for letter in nameless])
         gone = len(wanted) - len(page.rows) - len(page.bad)

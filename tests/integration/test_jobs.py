@@ -1,6 +1,7 @@
 """Jobs: visible at once, one live, exact, resumable, cancellable, retried, rescued."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -63,6 +64,44 @@ async def test_second_request_is_answered_with_the_live_job(jobs: Jobs) -> None:
     assert len(refused) == 19
     assert {error.job_id for error in refused} == {made[0].id}
     assert len(await jobs.list_jobs()) == 1
+
+
+async def test_other_work_of_the_same_type_has_its_own_live_job(jobs: Jobs, database: Database) -> None:
+    """Rule 5 holds for the work: other parameters are other work, the same ones in another order are not; however long
+    a query is."""
+
+    def ask(**params: object) -> JobRequest:
+        return replace(CUSTOMERS, params=params)
+
+    made = [await jobs.submit(ask(**params)) for params in ({}, {"full": True}, {"query": "x" * 100_000})]
+    both = await jobs.submit(ask(full=True, filters={"type": 2, "ids": [1, 2]}))
+    for live, params in (
+        (made[0], {}),
+        (made[2], {"query": "x" * 100_000}),
+        (both, {"filters": {"ids": [1, 2], "type": 2}, "full": True}),
+    ):
+        with pytest.raises(LiveJobExists, match="for the very same work") as refusal:
+            await jobs.submit(ask(**params))
+        assert refusal.value.job_id == live.id
+    await jobs.cancel(made[1].id)
+    again = await jobs.submit(ask(full=True))
+    with pytest.raises(LiveJobExists) as refusal:  # a retry is the same work as well
+        await jobs.retry(made[1].id)
+    assert refusal.value.job_id == again.id
+
+
+async def test_a_daemon_of_the_version_before_claims_no_fire_that_it_can_not_carry_out(database: Database) -> None:
+    """It names the index of the old rule when it submits: that fails, and its claim is rolled back with it, so that the
+    fire is there for the daemon that has brought the schema up to date."""
+    before = "INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, max_attempts)"
+    old = f"{before} VALUES ($1, 'main', 'NOOP', 'x', 'PENDING', 'schedule', 1) ON CONFLICT (store, type)"
+    claim = "INSERT INTO dongbo.schedule_fires (store, schedule, fire_time, outcome) VALUES ('main', 'x', now(), '')"
+    async with database.acquire() as connection:
+        with pytest.raises(asyncpg.InvalidColumnReferenceError):
+            async with connection.transaction():
+                await connection.execute(claim)
+                await connection.execute(f"{old} WHERE {store.IS_LIVE} DO NOTHING", new_job_id())
+        assert await connection.fetchval("SELECT count(*) FROM dongbo.schedule_fires") == 0
 
 
 async def test_other_stores_and_types_have_their_own_live_jobs(jobs: Jobs) -> None:

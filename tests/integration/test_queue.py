@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -90,6 +91,35 @@ async def test_each_job_goes_to_one_of_two_workers(database: Database, jobs: Job
                 await asyncio.sleep(0.02)
         given = [job for job, _ in (*first.given, *second.given)]
         assert sorted(given) == sorted(made)
+
+
+async def test_jobs_of_a_lane_run_one_after_the_other_in_the_order_of_their_asking(
+    database: Database, jobs: Jobs
+) -> None:
+    """However many workers there are; one that is put back for another attempt lets the next one begin meanwhile."""
+    order: list[JobId] = []
+    under_way: set[JobId] = set()
+    all_ended = asyncio.Event()
+    made: list[JobId] = []
+
+    async def run(job_id: JobId, worker: WorkerName) -> Requeue | None:
+        assert not under_way, "two jobs of one lane at a time"
+        under_way.add(job_id)
+        async with database.acquire() as connection:
+            await store.claim(connection, job_id, RunToken(uuid4()), worker)
+        order.append(job_id)
+        under_way.discard(job_id)
+        if len(order) == len(made) + 1:
+            all_ended.set()
+        return Requeue(timedelta(seconds=0.2), "again") if order.count(made[2]) == 1 and job_id == made[2] else None
+
+    made += [(await jobs.submit(replace(request(), params={"n": n}))).id for n in range(8)]
+    first, second = Recorder(), Recorder()
+    first.run = second.run = run  # type: ignore[method-assign]
+    async with running_queue(database, first), running_queue(database, second), asyncio.timeout(30):
+        await all_ended.wait()
+    assert list(dict.fromkeys(order)) == made
+    assert order.count(made[2]) == 2
 
 
 async def test_job_of_an_unknown_lane_is_left_to_others(database: Database, jobs: Jobs) -> None:

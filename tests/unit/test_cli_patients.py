@@ -63,11 +63,20 @@ def test_healthy_jobs_are_well() -> None:
 def test_a_job_without_progress_is_stuck() -> None:
     """RUNNING or PENDING for more than ten minutes without a change; the advice names the job."""
     running, pending, _ = judge_jobs(
-        [job(updated_at=ago(minutes=11)), job(2, status="PENDING", updated_at=ago(hours=3))]
+        [job(updated_at=ago(minutes=11)), job(2, type="NOOP", status="PENDING", updated_at=ago(hours=3))]
     )
     assert (running.level, pending.level) == (Level.FAILED, Level.FAILED)
     assert "dongbo jobs cancel 01a20971-aaad-752d-bd81-000000000001" in (running.advice or "")
     assert "PENDING for 3:00:00" in pending.detail
+
+
+def test_a_job_behind_other_work_of_its_type_is_not_stuck() -> None:
+    """It waits for its turn in the lane: the job before it is named."""
+    first = job(1, status="RUNNING", worker="vm")
+    second = job(2, status="PENDING", updated_at=ago(hours=1))
+    (finding,) = [one for one in judge_jobs([second, first]) if one.subject == "stuck jobs"]
+    assert finding.level is Level.WARNING
+    assert first["id"] in finding.detail
 
 
 def test_waiting_as_it_should_is_not_stuck() -> None:

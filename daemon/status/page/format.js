@@ -111,7 +111,7 @@ export const statusName = (status) => STATUSES[status] ?? status;
 
 const OUTCOMES = {
   submitted: "job submitted",
-  already_live: "a job was running already",
+  already_live: "a job for the same work was live already",
   skipped: "missed, skipped",
   failed: "failed",
 };

@@ -35,10 +35,12 @@ async def test_the_command_line_is_kept_as_the_trigger(endpoint: Any) -> None:
 
 
 async def test_a_second_job_of_the_kind_is_refused_with_the_live_ones_id(endpoint: Any) -> None:
-    """One live job per (store, type): the second request is answered with the live job's id."""
-    job = await endpoint.submit()
+    """One live job for the same work: the second request is answered with the live job's id, other work is taken."""
+    other = await endpoint.submit()
+    job = await endpoint.call("POST", "/api/jobs", 202, json=JOB_REQUEST)
+    assert str(other.id) != job["id"]
     problem = await endpoint.call("POST", "/api/jobs", 409, json=JOB_REQUEST)
-    assert problem["job_id"] == str(job.id)
+    assert problem["job_id"] == job["id"]
     assert problem["type"] == "urn:dongbo:problem:live-job-exists"
 
 
