@@ -19,6 +19,7 @@ from daemon.sources.page import BadRow, SourceRow
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_DOCUMENT_BYTES = 512 * 1024
+MAX_NESTING = 250  # arrays and objects in each other; a row of either API has fewer than ten
 MAX_TEXT = 4096  # characters
 MAX_NOTE = 65_536  # characters; Shopify allows 5,000 in a customer's note
 
@@ -32,6 +33,8 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZERO = Decimal(0)
 
+_TEXT = re.compile(rb'"(?:\\.|[^"\\])*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 _LONE_SURROGATE = re.compile(
     rb"\\\\|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -151,6 +154,8 @@ class RowDecoder(Generic[T]):
         Raises:
             UnfitRowError: it doesn't fit, with a sentence that names the field.
         """
+        if is_nested_too_deeply(document):
+            raise UnfitRowError("The row is nested too deeply.")
         try:
             return self._decode(document)
         except (msgspec.ValidationError, UnfitRowError):
@@ -183,6 +188,20 @@ class RowDecoder(Generic[T]):
             if isinstance(row[name], int | Decimal) and not isinstance(row[name], bool):
                 row[name] = str(row[name])
         return _dumps_exactly(row)
+
+
+def is_nested_too_deeply(document: bytes) -> bool:
+    """Whether arrays and objects stand in each other more than MAX_NESTING deep.
+
+    Decided here, since how deep the decoders go depends on the version of Python.
+    """
+    if document.count(b"[") + document.count(b"{") <= MAX_NESTING:
+        return False
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", document)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest > MAX_NESTING
 
 
 def check_document(document: bytes) -> None:
