@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from daemon.config import SaleSettings, Settings, ShopifySettings
+    from daemon.config import SaleSettings, Schedule, Settings, ShopifySettings
     from daemon.schedules.model import Timetable
 
 FIRES_SHOWN = 5
+LOOKED_AHEAD_DAYS = 8  # every weekday comes in them
+MOST_FIRES = 3_000  # of a schedule that are looked at
 
 
 def check(
@@ -42,6 +44,8 @@ def check(
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
+    for problem in _same_work_at_the_same_time(settings):
+        output.say(f"dongbo: {problem}")
     for problem in _absent_secrets(settings):
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
     findings = _try_live(settings, path) if live else []
@@ -68,6 +72,42 @@ def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
         return resolve_secrets(settings).warnings
     except ConfigError as error:
         return error.problems
+
+
+def _same_work_at_the_same_time(settings: "Settings") -> "Iterator[str]":
+    """Schedules of which one asks in vain: for what another one asks for in the same minute."""
+    from datetime import UTC, datetime, timedelta
+    from itertools import combinations, takewhile
+
+    from daemon.cli.wording import moment
+    from daemon.schedules.interval import make_timetable
+
+    now = datetime.now(UTC)
+    until = now + timedelta(days=LOOKED_AHEAD_DAYS)
+    by_work: dict[str, list[tuple[str, set[datetime]]]] = {}
+    for schedule in settings.schedules:
+        timetable = make_timetable(schedule.expression, settings.zone_of(schedule))
+        fires = set(takewhile(lambda fire: fire < until, _fires(timetable, now, MOST_FIRES)))
+        by_work.setdefault(_work(schedule), []).append((schedule.name, fires))
+    for same in by_work.values():
+        for (first, its_fires), (second, other_fires) in combinations(same, 2):
+            if both := its_fires & other_fires:
+                when = moment(min(both).isoformat(), settings.timezone)
+                yield (
+                    f"schedules {first} and {second} ask for the very same work in the same minute, such as {when}: only"
+                    " one job is made then; give one of them other params or another time"
+                )
+
+
+def _work(schedule: "Schedule") -> str:
+    """What a schedule asks for, the same for equal parameters in any order."""
+    import orjson
+
+    from daemon.jobs.model import JobType
+    from daemon.tasks import read_params
+
+    params = read_params(JobType(schedule.job), schedule.to_params())
+    return f"{schedule.store} {schedule.job} {orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode()}"
 
 
 def _stores(settings: "Settings") -> list[dict[str, str | None]]:
@@ -123,8 +163,8 @@ def _sales(made: "Sequence[SaleSettings]", settings: "Settings") -> list[dict[st
     return [{"name": sale.name, "store": sale.store, **times[sale.name]} for sale in made]
 
 
-def _fires(timetable: "Timetable", after: "datetime") -> "Iterator[datetime]":
-    for _ in range(FIRES_SHOWN):
+def _fires(timetable: "Timetable", after: "datetime", most: int = FIRES_SHOWN) -> "Iterator[datetime]":
+    for _ in range(most):
         fire = timetable.next_fire(after)
         if fire is None:
             return
@@ -137,8 +177,11 @@ def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]], sale
 
     from daemon.cli import output
 
-    counted = f"{len(settings.stores)} stores, {len(settings.schedules)} schedules"
-    output.write_text(f"{path} is right: {counted}" + (f", {len(sales)} sales" if sales else ""))
+    counts = {"store": len(settings.stores), "schedule": len(settings.schedules)} | (
+        {"sale": len(sales)} if sales else {}
+    )
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    output.write_text(f"{path} is valid: {counted}")
     for store in _stores(settings):
         output.write_text(f"\nstore {store['name']}")
         if store["nhanh"] is not None:

@@ -114,6 +114,25 @@ def test_a_right_file_shows_how_each_store_signs_in(dongbo: Any, tmp_path: Path)
     )
 
 
+def test_schedules_that_ask_for_the_same_work_in_the_same_minute_are_told(dongbo: Any, tmp_path: Path) -> None:
+    """One of them asks in vain; with other parameters, or at other times, both are heard."""
+    second = """
+[[schedules]]
+name = "again"
+kind = "cron"
+cron = "*/30 * * * *"
+store = "main"
+job = "PULL_NHANH_PRODUCTS"
+"""
+    urls = ("http://127.0.0.1:1", "http://127.0.0.1:1")
+    told = dongbo("check", "--config", str(configuration(tmp_path / "a.toml", *urls, more=second)))
+    assert told.code == 0
+    assert "schedules nightly and again ask for the very same work in the same minute" in told.err
+    for harmless in (second + "params = { full = true }", second.replace("*/30", "7")):
+        told = dongbo("check", "--config", str(configuration(tmp_path / "a.toml", *urls, more=harmless)))
+        assert "the very same work" not in told.err
+
+
 def test_a_wrong_file_is_one_line_per_problem(dongbo: Any, tmp_path: Path) -> None:
     """Everything at once, with file and line; the same as JSON; exit code 78."""
     path = tmp_path / "a.toml"
