@@ -94,8 +94,8 @@ def _same_work_at_the_same_time(settings: "Settings") -> "Iterator[str]":
             if both := its_fires & other_fires:
                 when = moment(min(both).isoformat(), settings.timezone)
                 yield (
-                    f"schedules {first} and {second} ask for the very same work in the same minute, such as {when}: only"
-                    " one job is made then; give one of them other params or another time"
+                    f"schedules {first} and {second} ask for the very same work in the same minute, such as {when}:"
+                    " only one job is made then; give one of them other params or another time"
                 )
 
 
