@@ -114,7 +114,7 @@ def connect_nhanh(answers: NhanhAnswers, config: Path | None, *, as_json: bool) 
     _check_places(token_place, key_place)
     file.edit(store, "nhanh", keys)
     confirm(
-        f"The token is kept in {token_place.describe()}, and [stores.{store}.nhanh] is set in {file.path}.",
+        f"Keep the token in {token_place.describe()}, and set [stores.{store}.nhanh] in {file.path}?",
         yes=answers.yes,
     )
     code = _code(answers, app_id, base_url)
