@@ -9,7 +9,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -188,7 +188,7 @@ class Application:
             self._on_ready(address)
 
     async def _wait_for_queue(self, daemon: Parts) -> None:
-        started = asyncio.create_task(daemon.queue.wait_running(QUEUE_START_TIMEOUT), name="queue-start")
+        started = asyncio.create_task(self._parts_running(daemon), name="queue-start")
         stop = asyncio.create_task(self._stop.wait(), name="stop-while-starting")
         try:
             await asyncio.wait({started, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -196,6 +196,14 @@ class Application:
             for task in (started, stop):
                 task.cancel()
             await asyncio.gather(started, stop, return_exceptions=True)
+
+    @staticmethod
+    async def _parts_running(daemon: Parts) -> None:
+        """Until jobs are taken and changes are heard of, but not for ever: what is said of both is in /readyz."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUEUE_START_TIMEOUT):
+                await daemon.queue.wait_running(QUEUE_START_TIMEOUT)
+                await daemon.hub.wait_listening()
 
     async def _drain(self, daemon: Parts, running_queue: asyncio.Task[None]) -> None:
         """Wait for the runs to stop at a checkpoint; after the grace time, or at a second signal, cut them off.

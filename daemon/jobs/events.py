@@ -139,10 +139,19 @@ class EventHub:
         self._versions: dict[JobId, int] = {}
         self._latest_version = 0
         self._probes: dict[str, float] = {}
-        self.is_listening = False
+        self._listening = asyncio.Event()
         self.notification_lag: float | None = (
             None  # seconds from NOTIFY to here, as last measured; None: not yet, or lost
         )
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether changes of jobs are heard of at once."""
+        return self._listening.is_set()
+
+    async def wait_listening(self) -> None:
+        """Wait until that is so."""
+        await self._listening.wait()
 
     @property
     def subscriber_count(self) -> int:
@@ -173,7 +182,7 @@ class EventHub:
                     raise
                 log.warning("hub_listener_failed", error=str(error), next_step="reconnecting")
             finally:
-                self.is_listening = False
+                self._listening.clear()
                 self.notification_lag = None
             await asyncio.sleep(RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)])
             failures += 1
@@ -195,7 +204,7 @@ class EventHub:
             connection.add_termination_listener(terminated)
             await connection.add_listener(CHANNEL, self._hear)
             await self._start_from_now(connection)
-            self.is_listening = True
+            self._listening.set()
             await self._follow(lost)
         log.warning("hub_listener_lost", next_step="reconnecting")
 

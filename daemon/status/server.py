@@ -163,7 +163,8 @@ def _reason(error: OSError) -> str:
                 "the address is in use. Stop the program that has it (perhaps another dongbo), "
                 'or set another [status] listen, such as "127.0.0.1:8766"'
             )
-        case OSError(errno=errno.EADDRNOTAVAIL):
+        # From Python 3.13 on, asyncio passes over addresses that the machine lacks, and complains without a number.
+        case OSError(errno=errno.EADDRNOTAVAIL | None):
             return "this machine has no such address. Set [status] listen to one that it has"
         case PermissionError():
             return "not permitted. Set [status] listen to a port above 1023, or to a path that this user may write"
