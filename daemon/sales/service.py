@@ -284,7 +284,7 @@ class Sales:
         """Begin to take a running campaign back in the caller's transaction, and ask for the job that does it."""
         running = [CampaignState.APPLYING, CampaignState.ACTIVE]
         moved = await campaigns.move(
-            connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, notice=campaign.notice
+            connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, keeps_notice=True
         )
         if moved is None:
             return campaign, None

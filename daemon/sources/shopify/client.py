@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 
 from daemon.errors import SourceUnavailable
-from daemon.sources.http import BACKOFF, Backoff
+from daemon.sources.http import BACKOFF, Backoff, SourceTime
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
@@ -75,6 +75,15 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
 
     def __repr__(self) -> str:
         return f"ShopifyClient({self.account})"
+
+    @property
+    def time(self) -> SourceTime:
+        """What time it is there."""
+        return self._endpoint.time
+
+    def points_in(self, seconds: float) -> float:
+        """Points that its limits restore in a time."""
+        return self._endpoint.restore_rate * seconds
 
     def products(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"

@@ -166,7 +166,7 @@ class CustomerPush:
     ) -> tuple[dict[int, list[WriteError]], SourceError | None]:
         """What Shopify says to each, by customer; those whose call failed or was not begun are missing."""
         answers: dict[int, list[WriteError]] = {}
-        failures: list[SourceError] = []
+        failures: list[Exception] = []
         room = asyncio.Semaphore(CALLS_AT_ONCE)
 
         async def change(customer: Customer) -> None:
@@ -175,13 +175,16 @@ class CustomerPush:
                     return
                 try:
                     answers[customer.id] = await self._change_tags(customer)
-                except SourceError as error:  # raised when what the other calls did has been noted
+                except Exception as error:  # the other calls under way are waited for, whatever it is
                     failures.append(error)
 
         async with asyncio.TaskGroup() as group:
             for customer in customers:
                 group.create_task(change(customer), name=f"tags-{customer.id}")
-        return answers, failures[0] if failures else None
+        for failure in failures:
+            if not isinstance(failure, SourceError):  # such as RunStopped: nothing more is this run's to note
+                raise failure
+        return answers, next((failure for failure in failures if isinstance(failure, SourceError)), None)
 
     async def _change_tags(self, customer: Customer) -> list[WriteError]:
         difference, shopify, meter = _tags_of(customer), self._run.shopify, self._run.meter
