@@ -159,7 +159,7 @@ class JobContext:
         self._notifier.changed(self.job.id)
 
     async def prove_ownership(self) -> None:
-        """Make sure that no other run has taken the job over; to be awaited right before whatever must not be done then.
+        """Make sure that no other run has taken the job over, right before whatever must not be done then.
 
         Asks the database where the last look was more than `OWNERSHIP_LASTS` ago. Raises RunStopped.
         """

@@ -267,8 +267,8 @@ async def move(
 ) -> Campaign | None:
     """Move a campaign that is in one of `states`; None if it is in another by now.
 
-    `detail` is kept as what happened, `notice` shown until it moves on, or the present one. Raises ValueError for a move that the states
-    do not have.
+    `detail` is kept as what happened, `notice` shown until it moves on; `keeps_notice` goes on showing the present one.
+    Raises ValueError for a move that the states do not have.
     """
     for state in states:
         if to not in TRANSITIONS[state]:

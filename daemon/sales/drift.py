@@ -7,7 +7,7 @@ import structlog
 from asyncpg import UniqueViolationError
 
 from daemon.database.pool import Connection
-from daemon.ids import CampaignId, StoreName
+from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Move
 from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState, Prices
@@ -19,8 +19,8 @@ MOST = 10_000  # variants that are looked at one by one
 CLOSED = (CampaignState.COMPLETED, CampaignState.CANCELLED)
 RETURNED = "the sale price came back after it was restored"
 NAMESAKE = (
-    "{count:,} of the prices that it had restored have its sale price again. Another sale of this name is open: end it, "
-    "then set them right in Shopify (`dongbo sale report` has them)."
+    "{count:,} of the prices that it had restored have its sale price again. As another sale of this name is open, they "
+    "can't be restored from here: set them right in Shopify."
 )
 
 
@@ -102,8 +102,8 @@ async def _notice(connection: Connection, campaign: Campaign) -> tuple[str | Non
     said = []
     if foreign:
         said.append(
-            f"{_prices(foreign)} changed by somebody else since {'they were' if foreign > 1 else 'it was'} put on sale: "
-            "left so, and at the end of the sale a person decides."
+            f"{_prices(foreign)} changed by somebody else since {'they were' if foreign > 1 else 'it was'} put on "
+            "sale, and left so: at the end of the sale you decide."
         )
     if doubtful:
         said.append(

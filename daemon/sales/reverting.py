@@ -189,8 +189,8 @@ class Reverting:
         async with self._job.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
             # What had another price stays under way, and is looked at and decided anew by the next pass.
-            results = dict.fromkeys(written.moved, (WriteResult.UNKNOWN, NOT_SENT))
-            results |= {move.variant_id: _result_of(move) for move in moves}
+            results = {move.variant_id: _result_of(move) for move in moves}
+            results |= dict.fromkeys(written.moved, (WriteResult.UNKNOWN, NOT_SENT))
             await journal.settle(page.connection, campaign.id, results, written.in_doubt)
             await mirror.set_prices(page.connection, self._store, dict(written.applied))
             stuck = {move.variant_id for move in moves if move.state is ItemState.STUCK}

@@ -8,7 +8,7 @@ What somebody changes in the time of one call, between that look and Shopify's c
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, starmap
 from operator import attrgetter
 
 import orjson
@@ -58,33 +58,40 @@ async def send(shopify: ShopifyClient, writes: Sequence[Write], meter: CallMeter
     Calls under way are waited for, whatever happens beside them. Raises RunStopped where another run has the job.
     """
     written, room = Written(), asyncio.Semaphore(CALLS_AT_ONCE)
-    stops: list[Exception] = []
+    is_stopped = False
 
     async def call(product_id: int, portion: Sequence[Write]) -> None:
+        nonlocal is_stopped
         changes = [
-            PriceChange(write.variant_id, write.new.price, write.new.compare_at, tuple(write.old)) for write in portion
+            PriceChange(
+                write.variant_id, write.new.price, write.new.compare_at, (write.old.price, write.old.compare_at)
+            )
+            for write in portion
         ]
         async with room:
-            if stops:  # the next one would be stopped as well
+            if is_stopped:  # the next one would be stopped as well
                 return
             try:
                 outcome = await shopify.set_prices(product_id, changes, meter=meter, read_at=read_at)
             except DongboError as error:
                 written.error = error
-            except Exception as stop:  # raised when the calls under way have ended
-                stops.append(stop)
+            except Exception:
+                is_stopped = True
+                raise
             else:
                 _sort(written, portion, outcome)
 
-    async with asyncio.TaskGroup() as tasks:
-        for product_id, of_product in groupby(writes, key=attrgetter("product_id")):
-            all_of_it = list(of_product)
-            for start in range(0, len(all_of_it), MAX_PRICE_CHANGES):
-                portion = all_of_it[start : start + MAX_PRICE_CHANGES]
-                tasks.create_task(call(product_id, portion), name=f"sale-prices-{product_id}")
-    for stop in stops:
-        raise stop
+    for ended in await asyncio.gather(*starmap(call, _calls(writes)), return_exceptions=True):
+        if ended is not None:
+            raise ended
     return written
+
+
+def _calls(writes: Sequence[Write]) -> Iterator[tuple[int, Sequence[Write]]]:
+    for product_id, of_product in groupby(writes, key=attrgetter("product_id")):
+        all_of_it = list(of_product)
+        for start in range(0, len(all_of_it), MAX_PRICE_CHANGES):
+            yield product_id, all_of_it[start : start + MAX_PRICE_CHANGES]
 
 
 def _sort(written: Written, portion: Sequence[Write], outcome: PriceOutcome) -> None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-
 BeforeSend = Callable[[], Awaitable[None]]
 """What is awaited right before an attempt of a call is sent: what it raises keeps the attempt from being sent."""
 
@@ -19,8 +18,8 @@ class CallMeter:
     """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
 
     `is_urgent` calls go before those of all other jobs where the source's rate limit makes them wait: Shopify's bucket.
-    `before_write` is awaited right before each attempt of a call that changes something: calls wait in memory, for points
-    or between attempts, for longer than what was checked before them holds.
+    `before_write` is awaited right before each attempt of a call that changes something: calls wait in memory, for
+    points or between attempts, for longer than what was checked before them holds.
     """
 
     api_calls: int = 0  # requests sent, repeated ones included

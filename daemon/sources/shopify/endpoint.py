@@ -75,8 +75,8 @@ class GraphqlEndpoint:
 
         What `read` raises counts as a failure of the call, so an answer that it finds unreadable is asked for again.
         Every attempt sends the very same bytes. `label` names the operation along with the size of its page, and
-        `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, when it
-        has its points and its token.
+        `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, which
+        has its points and its token by then.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.

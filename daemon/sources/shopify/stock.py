@@ -76,8 +76,12 @@ class StockReader:
             left = left[asked:]
         return found
 
-    async def variant_prices(self, variant_ids: Sequence[int], *, meter: CallMeter) -> dict[int, VariantPrice]:
+    async def variant_prices(
+        self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
+    ) -> dict[int, VariantPrice]:
         """The present prices of these variants, in as many calls as it takes; those that are gone are absent.
+
+        `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -88,7 +92,7 @@ class StockReader:
 
         ids = [gid("ProductVariant", number) for number in variant_ids]
         # A variant and its product cost a point each.
-        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read)
+        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read, before_send=before_send)
 
     async def present_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once

@@ -37,8 +37,8 @@ T = TypeVar("T")
 class ShopifyWriter:
     """Writes to a shop; every method is one mutation, repeated until its answer has been read.
 
-    A repetition is harmless for one of three reasons. Stock and activation carry an idempotency key, and all attempts of
-    a call send the same one: Shopify acts on the first of them. Of a metafield that is compared and set, an attempt
+    A repetition is harmless for one of three reasons. Stock and activation carry an idempotency key, and all attempts
+    of a call send the same one: Shopify acts on the first of them. Of a metafield that is compared and set, an attempt
     whose answer was lost makes the next one stale: the caller reads it again, and finds nothing left to write; tags are
     added and removed one by one, so that twice comes to the same. Prices have neither a key nor a compare-and-set: they
     are read again before an attempt that follows another one (`PriceWatch`).

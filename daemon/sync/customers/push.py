@@ -166,7 +166,7 @@ class CustomerPush:
     ) -> tuple[dict[int, list[WriteError]], SourceError | None]:
         """What Shopify says to each, by customer; those whose call failed or was not begun are missing."""
         answers: dict[int, list[WriteError]] = {}
-        failures: list[Exception] = []
+        failures: list[SourceError] = []
         room = asyncio.Semaphore(CALLS_AT_ONCE)
 
         async def change(customer: Customer) -> None:
@@ -175,16 +175,14 @@ class CustomerPush:
                     return
                 try:
                     answers[customer.id] = await self._change_tags(customer)
-                except Exception as error:  # the other calls under way are waited for, whatever it is
+                except SourceError as error:  # raised when what the other calls did has been noted
                     failures.append(error)
 
-        async with asyncio.TaskGroup() as group:
-            for customer in customers:
-                group.create_task(change(customer), name=f"tags-{customer.id}")
-        for failure in failures:
-            if not isinstance(failure, SourceError):  # such as RunStopped: nothing more is this run's to note
-                raise failure
-        return answers, next((failure for failure in failures if isinstance(failure, SourceError)), None)
+        # Calls under way are waited for, even where the run is stopped beside them.
+        for ended in await asyncio.gather(*map(change, customers), return_exceptions=True):
+            if ended is not None:
+                raise ended
+        return answers, failures[0] if failures else None
 
     async def _change_tags(self, customer: Customer) -> list[WriteError]:
         difference, shopify, meter = _tags_of(customer), self._run.shopify, self._run.meter
