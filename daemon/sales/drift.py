@@ -19,8 +19,8 @@ MOST = 10_000  # variants that are looked at one by one
 CLOSED = (CampaignState.COMPLETED, CampaignState.CANCELLED)
 RETURNED = "the sale price came back after it was restored"
 NAMESAKE = (
-    "{count:,} of the prices that it had restored have its sale price again. As another sale of this name is open, they "
-    "can't be restored from here: set them right in Shopify."
+    "{count:,} of the prices that it had restored have its sale price again. As another sale of this name is open, "
+    "they can't be restored from here: set them right in Shopify."
 )
 
 
