@@ -87,6 +87,10 @@ WITH campaign AS (
 INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $2 FROM campaign WHERE $2 IS NOT NULL
 """
 
+# Whoever stores what was pulled has locked variants by then, and a sale's job locks its campaign first: neither waits
+# for the other.
+LOCK_IF_FREE = f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE id = $1 FOR UPDATE SKIP LOCKED"
+
 SET_PRICE_NOTICE = """
 WITH campaign AS (
     UPDATE dongbo.sale_campaigns SET price_notice = $2, changed_at = clock_timestamp()
@@ -215,6 +219,12 @@ async def get(connection: Connection, campaign_id: CampaignId) -> Campaign | Non
 async def lock(connection: Connection, campaign_id: CampaignId) -> Campaign | None:
     """One campaign, which nobody else moves or changes until the transaction ends."""
     row = await connection.fetchrow(LOCK, campaign_id)
+    return _campaign(row) if row else None
+
+
+async def lock_if_free(connection: Connection, campaign_id: CampaignId) -> Campaign | None:
+    """One campaign, locked as by `lock`; None also where somebody else has it locked."""
+    row = await connection.fetchrow(LOCK_IF_FREE, campaign_id)
     return _campaign(row) if row else None
 
 

@@ -92,8 +92,8 @@ def _apart(difference: timedelta, other: str) -> str:
     seconds = difference.total_seconds()
     direction = "ahead of" if seconds > 0 else "behind"
     return (
-        f"This machine's clock is {_span(abs(seconds))} {direction} {other}: no sale starts or ends by itself until they "
-        "agree. Set the clocks right (look at timedatectl)."
+        f"This machine's clock is {_span(abs(seconds))} {direction} {other}: no sale starts or ends by itself until "
+        "they agree. Set it right: timedatectl shows whether it is synchronised."
     )
 
 

@@ -25,8 +25,14 @@ NAMESAKE = (
 
 
 async def tell(connection: Connection, store: StoreName) -> None:
-    """Show with each running campaign what the mirror and its journal say of prices that are not the sale's."""
-    for campaign in await campaigns.list_in_states(connection, store, sorted(RUNNING)):
+    """Show with each running campaign what the mirror and its journal say of prices that are not the sale's.
+
+    One that somebody moves at this moment is passed over: who looks next tells it.
+    """
+    for running in await campaigns.list_in_states(connection, store, sorted(RUNNING)):
+        campaign = await campaigns.lock_if_free(connection, running.id)
+        if campaign is None or campaign.state not in RUNNING:
+            continue
         notice, figures = await _notice(connection, campaign)
         if await campaigns.set_price_notice(connection, campaign.id, notice) and notice is not None:
             log.warning("sale_prices_differ", sale=campaign.name, store=store, notice=notice, **figures)
@@ -39,7 +45,7 @@ async def tell_returned(connection: Connection, store: StoreName, variant_ids: S
     """
     returned = await items.list_returned(connection, store, variant_ids, MOST)
     for campaign_id, prices in returned.items():
-        campaign = await campaigns.lock(connection, campaign_id)
+        campaign = await campaigns.lock_if_free(connection, campaign_id)
         if campaign is None or campaign.state not in (*CLOSED, CampaignState.NEEDS_ATTENTION):
             continue
         await _ask(connection, campaign, prices)

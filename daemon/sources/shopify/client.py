@@ -22,7 +22,6 @@ from daemon.sources.shopify.models import Count, CustomerMetafields, ShopifyCust
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
-from daemon.sources.shopify.stock import StockReader
 from daemon.sources.shopify.writer import ShopifyWriter
 
 T = TypeVar("T")
@@ -34,11 +33,11 @@ CutShort = Callable[[dict[str, Any]], int]
 Reader = Callable[[list[Any]], Awaitable[tuple[list[SourceRow[T]], list[BadRow]]]]
 
 
-class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
+class ShopifyClient(CollectionReader, ShopifyWriter):
     """One app's access to one shop. Rows that don't fit are delivered as such; calls are limited and repeated.
 
-    What is read once and kept is read here, what is read to decide about a write in `StockReader` and
-    `CollectionReader`, and what is written in `ShopifyWriter`.
+    What is read once and kept is read here, what is read to decide about a write in `CollectionReader` and in
+    `StockReader`, and what is written in `ShopifyWriter`, which looks at prices by the latter.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         endpoint = GraphqlEndpoint(
             session, shop=shop, credential=credential, base_url=base_url, limits=limits, backoff=backoff
         )
-        StockReader.__init__(self, endpoint)
         CollectionReader.__init__(self, endpoint)
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account

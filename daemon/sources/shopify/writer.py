@@ -9,7 +9,7 @@ from uuid import UUID
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
-from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint
+from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
 from daemon.sources.shopify.levels import quantity_of
 from daemon.sources.shopify.models import VariantPrice, gid, gid_number, metafield_name
@@ -34,7 +34,7 @@ from daemon.sources.shopify.writes import (
 T = TypeVar("T")
 
 
-class ShopifyWriter:
+class ShopifyWriter(StockReader):
     """Writes to a shop; every method is one mutation, repeated until its answer has been read.
 
     A repetition is harmless for one of three reasons. Stock and activation carry an idempotency key, and all attempts
@@ -48,9 +48,6 @@ class ShopifyWriter:
     All methods raise SourceRefused, RateLimited or SourceUnavailable after the retries. What Shopify refuses of the
     changes themselves is returned.
     """
-
-    def __init__(self, endpoint: GraphqlEndpoint) -> None:
-        self._endpoint = endpoint
 
     async def set_stock(
         self, changes: Sequence[StockChange], *, key: UUID, reference: str, meter: CallMeter
@@ -125,7 +122,7 @@ class ShopifyWriter:
         outcome, left = PriceOutcome(), list(changes)
         if not _fits(changes, MAX_PRICE_CHANGES):
             return outcome
-        watch = PriceWatch(StockReader(self._endpoint).present_prices, changes, read_at, meter)
+        watch = PriceWatch(self.present_prices, changes, read_at, meter)
         while left:
             try:
                 self._add(outcome, changes, await self._send_prices(product_id, left, meter, watch))
