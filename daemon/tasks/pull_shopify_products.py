@@ -55,6 +55,6 @@ async def _store_products(
     counters = await mirror.upsert_products(connection, store, rows, asked)
     if counters.created or counters.updated:
         await drift.tell(connection, store)
-        numbers = [variant.value.id for row in rows for variant in row.value.variants]
+        numbers = [variant.id for row in rows for variant in row.value.variants]
         await drift.tell_returned(connection, store, numbers)
     return counters
