@@ -70,13 +70,14 @@ class GraphqlEndpoint:
         label: str | None = None,
         estimate: float = MAX_COST,
         before_send: BeforeSend = at_once,
+        not_done: Callable[[], None] = lambda: None,
     ) -> T:
         """Send an operation until it succeeds, and return what `read` makes of the data of the answer.
 
         What `read` raises counts as a failure of the call, so an answer that it finds unreadable is asked for again.
         Every attempt sends the very same bytes. `label` names the operation along with the size of its page, and
         `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, which
-        has its points and its token by then.
+        has its points and its token by then; `not_done` is called after one that Shopify did not even begin.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -97,6 +98,8 @@ class GraphqlEndpoint:
                     error = errors.failure(self.source, answer, payload, self.credential.secrets)
                     if isinstance(error, RateLimited) and status is None:
                         self._bucket.block(error.retry_after)
+                    if isinstance(error, RateLimited):
+                        not_done()
                     if error is not None:
                         raise error
                     self._warn_once(payload)

@@ -87,6 +87,10 @@ class PriceWatch:
             await self._look()
         self._is_under_way = True
 
+    def not_done(self) -> None:
+        """The attempt under way has come to nothing, for certain."""
+        self._is_under_way = False
+
     async def _look(self) -> None:
         stopwatch = Stopwatch()
         try:

@@ -144,7 +144,7 @@ class ShopifyWriter(StockReader):
 
         watch.expect(changes)
         found = await self._mutate(
-            operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter, watch.check
+            operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter, watch.check, watch.not_done
         )
         found.in_doubt.update(watch.in_doubt)
         return changes, found
@@ -204,6 +204,7 @@ class ShopifyWriter(StockReader):
         read: Callable[[dict[str, Any]], T],
         meter: CallMeter,
         check: BeforeSend = at_once,
+        not_done: Callable[[], None] = lambda: None,
     ) -> T:
         async def before_send() -> None:
             await check()
@@ -216,7 +217,13 @@ class ShopifyWriter(StockReader):
                 raise self._endpoint.unreadable(operation) from error
 
         return await self._endpoint.call(
-            operation, variables, meter, read=read_data, estimate=SMALL_COST, before_send=before_send
+            operation,
+            variables,
+            meter,
+            read=read_data,
+            estimate=SMALL_COST,
+            before_send=before_send,
+            not_done=not_done,
         )
 
     def _keyed_errors(self, payload: dict[str, Any], changes: int) -> list[WriteError]:
