@@ -154,21 +154,23 @@ async def test_prices_are_read_again_after_a_pause_of_the_process(
     sale = on_sale(shop.define(targets=targets), before)
     soon = max((number for number in numbers if sale[number] != before[number]), key=lambda one: product_of(shop, one))
 
-    def pause() -> None:
+    def pause(theirs: Prices) -> None:
         nonlocal slept
         slept += 600.0
-        shop.shopify.change_price(soon, *PERSONS)
+        shop.shopify.change_price(soon, *theirs)
 
-    journal_of(shop, after_writes(2, pause))
+    journal_of(shop, after_writes(2, lambda: pause(PERSONS)))
     use_up_points(shop)
     active = await is_active(shop, targets=targets)
     sale = on_sale(active.definition, before | {soon: PERSONS})
     assert {number: shop.prices()[number] for number in numbers} == {number: sale[number] for number in numbers}
     assert (await shop.items(active))[soon].base == PERSONS
-    journal_of(shop, after_writes(2, pause))
+    later = Prices(Decimal(66_000), None)
+    journal_of(shop, after_writes(2, lambda: pause(later)))
+    use_up_points(shop)
     await shop.sales.end_now(active)
     asking = await shop.until(active, CampaignState.NEEDS_ATTENTION)
-    assert shop.prices() == before | {soon: PERSONS}
+    assert shop.prices() == before | {soon: later}
     assert set(await shop.items(asking, ItemState.DRIFTED)) == {soon}
 
 
