@@ -1,6 +1,7 @@
 """What a running job holds in its hands: its parameters, its pages, and the ways in which it is told to stop."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
 from daemon.ids import RunToken
 from daemon.jobs import failures, store
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 WAIT_TOLD_AFTER = 5.0  # seconds without a page after which, and then each time, a job says what it waits for
+# How long a look at the job proves that it is this run's: well below the 15 s after which the queue gives the job of a
+# worker without a heartbeat to another.
+OWNERSHIP_LASTS = 2.0  # seconds
 RATE_WINDOW = 15.0  # seconds over which the shown rate is measured
 PAGES_AHEAD = 8  # pages fetched while others are stored: enough to keep the disk busy, and a few MB of memory
 
@@ -98,6 +103,8 @@ class JobContext:
         self._started = monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
         self.total = job.total
+        self._owned_until = -math.inf  # by `boot_time`, which goes on while the process or its machine is suspended
+        self._proving = asyncio.Lock()
 
     @property
     def database(self) -> Database:
@@ -150,6 +157,22 @@ class JobContext:
         if not owned:
             raise RunStopped(StopReason.TAKEN_OVER)
         self._notifier.changed(self.job.id)
+
+    async def prove_ownership(self) -> None:
+        """Make sure that no other run has taken the job over, right before whatever must not be done then.
+
+        Asks the database where the last look was more than `OWNERSHIP_LASTS` ago. Raises RunStopped.
+        """
+        async with self._proving:
+            asked_at = boot_time()
+            if asked_at < self._owned_until:
+                return
+            async with self._database.acquire_for_work() as connection:
+                owned = await store.owns(connection, self.job.id, self._token)
+            if not owned:
+                self.stop(StopReason.TAKEN_OVER)
+                raise RunStopped(StopReason.TAKEN_OVER)
+            self._owned_until = asked_at + OWNERSHIP_LASTS
 
     async def unless_stopped(self, call: Awaitable[P]) -> P:
         """The result of a call to the source; raises RunStopped at once when the run is to stop, answer or not."""

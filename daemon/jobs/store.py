@@ -74,6 +74,10 @@ WHERE id = $1 AND run_token = $2
 RETURNING cancel_requested
 """
 
+OWNS = """
+SELECT EXISTS (SELECT FROM dongbo.background_jobs WHERE id = $1 AND run_token = $2 AND status = 'RUNNING')
+"""
+
 DESCRIBE = f"""
 UPDATE dongbo.background_jobs
 SET total = $3, metadata = metadata || $4, checkpoint = coalesce($5, checkpoint), {TOUCH}
@@ -330,6 +334,12 @@ async def store_page(
         is_progress,
     )
     return requested
+
+
+async def owns(connection: Connection, job_id: JobId, token: RunToken) -> bool:
+    """Whether this run has the job at this moment."""
+    owned: bool = await connection.fetchval(OWNS, job_id, token)
+    return owned
 
 
 async def describe(

@@ -6,7 +6,8 @@ the discount is taken from the price in the journal, which only a look at Shopif
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -17,20 +18,22 @@ from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
-from daemon.sales import campaigns, items, journal
+from daemon.sales import campaigns, drift, items, journal
+from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
 from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
-from daemon.sales.writing import Written, dead_letter, send
+from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.price_watch import LONG_AGO
 from daemon.sources.shopify.writes import PRICE_GONE_CODES
 
 log = structlog.get_logger()
 
-PRODUCTS_AT_ONCE = 20  # two seconds of Shopify's standard limits
+PRODUCTS_AT_ONCE = 250  # at most: as many as the limits let through while what was read of them lasts
 READ_AT_ONCE = 250
 PAUSE = 0.5  # seconds between two looks at variants that are about to be given back
 FAILED_ROUNDS = 2  # without any success, after which the run goes on later
@@ -114,27 +117,32 @@ class Applying:
             await self._begin(course)
         campaign, course.waits = course.campaign, False
         async with self._job.database.acquire_for_work() as connection:
-            products = await items.list_next_products(connection, campaign.id, course.after, PRODUCTS_AT_ONCE)
-        if not products:
+            sizes = await items.list_next_products(connection, campaign.id, course.after, PRODUCTS_AT_ONCE)
+        if not sizes:
             await self._end_pass(course)
             return
-        await self._look(campaign, products)
+        are_read = campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))
+        reading = [(product_id, 1 if are_read else variants) for product_id, variants in sizes.items()]
+        products = list(round_of(self._shopify, reading))
+        read_at = await self._look(campaign, products, are_read=are_read)
         writes = await self._intend(course, products)
         if writes:
-            await self._write(course, writes)
+            await self._write(course, writes, read_at)
         course.after = products[-1]
 
-    async def _look(self, campaign: Campaign, products: Sequence[int]) -> None:
-        """See to it that the mirror has the present prices: Shopify has no compare-and-set for them.
+    async def _look(self, campaign: Campaign, products: Sequence[int], *, are_read: bool) -> float:
+        """See to it that the mirror has the present prices; when Shopify was asked, by `boot_time`.
 
         Where they were read ahead of the start, only those of products that have changed since then are read again.
         """
-        if campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC)):
-            products = await self._preparation.list_changed(products)
+        read_at = math.inf
+        if are_read:
+            products, read_at = await self._preparation.list_changed(products)
         if products:
             async with self._job.database.acquire_for_work() as connection:
                 known = await items.list_planned(connection, campaign.id, products)
-            await self._preparation.read_prices(known)
+            read_at = min(read_at, await self._preparation.read_prices(known))
+        return read_at if read_at < math.inf else LONG_AGO
 
     async def _begin(self, course: Course) -> None:
         """Settle what an earlier run left open, and catch up on preparing."""
@@ -169,13 +177,15 @@ class Applying:
                     return  # what is left open is taken back by now
                 locked = await items.lock_some(page.connection, campaign.id, orphans)
                 open_items = [item for item in locked if item.state is ItemState.APPLYING]
-                moves = [_settled(item, seen.get(item.variant_id)) for item in open_items]
+                ours = await journal.may_be_ours(page.connection, self._store, seen)
+                moves = [_settled(item, seen.get(item.variant_id), ours) for item in open_items]
                 await items.move(page.connection, campaign.id, moves)
                 results = {move.variant_id: _result_of(move) for move in moves}
-                await journal.settle(page.connection, campaign.id, results)
+                await journal.settle(page.connection, campaign.id, results, in_doubt=results)
                 known = {move.variant_id: seen[move.variant_id] for move in moves if move.variant_id in seen}
                 await mirror.set_prices(page.connection, self._store, known, asked_at)
                 page.count(_counted(moves))
+                await drift.tell(page.connection, self._store)
             log.info("sale_writes_settled", sale=campaign.name, variants=len(moves))
 
     async def _intend(self, course: Course, products: Sequence[int]) -> list[Write]:
@@ -232,18 +242,21 @@ class Applying:
                         ready[candidate.variant_id] = (candidate.present, sale)
         return ready, closed
 
-    async def _write(self, course: Course, writes: Sequence[Write]) -> None:
+    async def _write(self, course: Course, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
-        written = await send(self._shopify, writes, self._meter)
+        written = await send(self._shopify, writes, self._meter, read_at)
         moves = [_moved(write, written) for write in writes if _is_known(write, written)]
         async with self._job.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
-            await journal.settle(page.connection, campaign.id, {move.variant_id: _result_of(move) for move in moves})
+            results = {move.variant_id: _result_of(move) for move in moves}
+            await journal.settle(page.connection, campaign.id, results, written.in_doubt)
             await mirror.set_prices(page.connection, self._store, dict(written.applied))
             refused = {move.variant_id for move in moves if move.state is ItemState.REFUSED}
             page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in refused])
             page.count(_counted(moves))
+            if refused:
+                await drift.tell(page.connection, self._store)
         if written.error is not None:
             course.error = written.error
             course.failed_rounds = 0 if written.applied else course.failed_rounds + 1
@@ -290,21 +303,27 @@ class Applying:
             getattr(log, level)("sale_applied", sale=moved.name, state=str(moved.state), variants=on_sale)
 
 
-def _settled(item: Item, seen: Prices | None) -> Move:
-    """What became of a variant whose sale price was on its way, by what Shopify has now."""
+def _settled(item: Item, seen: Prices | None, ours: Collection[int]) -> Move:
+    """What became of a variant whose sale price was on its way, by what Shopify has now.
+
+    `ours`: the variants whose present price dongbo itself may have set.
+    """
     if seen is None:
         return Move(item.variant_id, ItemState.GONE, GONE)
     if seen == item.sale:
         return Move(item.variant_id, ItemState.APPLIED, seen=seen)
     if seen in (item.before, item.base):
         return Move(item.variant_id, ItemState.PLANNED, "interrupted before Shopify had it")
-    return Move(item.variant_id, ItemState.DRIFTED, BY_OTHERS, seen)
+    note = BY_OTHERS_OR_LATE if item.variant_id in ours else BY_OTHERS
+    return Move(item.variant_id, ItemState.DRIFTED, note, seen)
 
 
 def _moved(write: Write, written: Written) -> Move:
     now = written.applied.get(write.variant_id)
     if now is not None:
         return Move(write.variant_id, ItemState.APPLIED, seen=now)
+    if write.variant_id in written.moved:
+        return Move(write.variant_id, ItemState.PLANNED, NOT_SENT)  # its discount is taken from the price of now
     error = written.refused[write.variant_id]
     if error.code in PRICE_GONE_CODES:
         return Move(write.variant_id, ItemState.GONE, GONE)
@@ -312,7 +331,10 @@ def _moved(write: Write, written: Written) -> Move:
 
 
 def _is_known(write: Write, written: Written) -> bool:
-    return write.variant_id in written.applied or write.variant_id in written.refused
+    """What is in doubt and has another price by now is looked at as if the run had been interrupted."""
+    number = write.variant_id
+    never_sent = number in written.moved and number not in written.in_doubt
+    return number in written.applied or number in written.refused or never_sent
 
 
 def _result_of(move: Move) -> tuple[WriteResult, str | None]:

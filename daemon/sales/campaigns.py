@@ -14,7 +14,9 @@ from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName, new_job_id
 from daemon.sales.model import TRANSITIONS, Campaign, CampaignState
 
-COLUMNS = ", ".join(Campaign.__slots__)
+COLUMNS = ", ".join(Campaign.__slots__).replace(
+    "notice,", "nullif(concat_ws(' ', notice, price_notice), '') AS notice,"
+)
 HAS_ENDED = "state IN ('COMPLETED', 'CANCELLED', 'FAILED')"
 
 INSERT = f"""
@@ -62,10 +64,12 @@ SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = $1 AND name = $2 ORDER
 MOVE = f"""
 WITH campaign AS (
     UPDATE dongbo.sale_campaigns
-    SET state = $3, notice = $4, changed_at = clock_timestamp(),
+    SET state = $3, notice = CASE WHEN $7 THEN notice ELSE $4 END, changed_at = clock_timestamp(),
+        price_notice = CASE WHEN $3 IN ('APPLYING', 'ACTIVE', 'REVERTING') THEN price_notice END,
         started_at = CASE WHEN $3 = 'APPLYING' THEN coalesce(started_at, $5) ELSE started_at END,
         ended_at = CASE WHEN $3 = 'REVERTING' THEN coalesce(ended_at, $5) ELSE ended_at END,
-        closed_at = CASE WHEN $3 IN ('COMPLETED', 'CANCELLED', 'FAILED') THEN $5 END
+        closed_at = CASE WHEN $3 IN ('COMPLETED', 'CANCELLED', 'FAILED') THEN $5 END,
+        verify_at = CASE WHEN $3 = 'REVERTING' THEN NULL ELSE verify_at END
     WHERE id = $1 AND state = ANY ($2)
     RETURNING *
 ), event AS (
@@ -81,6 +85,39 @@ WITH campaign AS (
     RETURNING *
 )
 INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $2 FROM campaign WHERE $2 IS NOT NULL
+"""
+
+# Whoever stores what was pulled has locked variants by then, and a sale's job locks its campaign first: neither waits
+# for the other.
+LOCK_IF_FREE = f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE id = $1 FOR UPDATE SKIP LOCKED"
+
+SET_PRICE_NOTICE = """
+WITH campaign AS (
+    UPDATE dongbo.sale_campaigns SET price_notice = $2, changed_at = clock_timestamp()
+    WHERE id = $1 AND price_notice IS DISTINCT FROM $2
+    RETURNING *
+)
+INSERT INTO dongbo.sale_events (campaign_id, state, detail) SELECT id, state, $2 FROM campaign WHERE $2 IS NOT NULL
+"""
+
+SET_VERIFY = """
+UPDATE dongbo.sale_campaigns SET verify_at = clock_timestamp() + $2::interval WHERE id = $1
+"""
+
+LIST_TO_VERIFY = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns
+WHERE store = $1 AND verify_at <= clock_timestamp() AND state IN ('COMPLETED', 'CANCELLED', 'NEEDS_ATTENTION')
+ORDER BY verify_at
+"""
+
+SET_RECALLED = """
+UPDATE dongbo.sale_campaigns SET recalled_at = CASE WHEN $2 THEN clock_timestamp() END WHERE id = $1
+"""
+
+# Taken back because they had begun before their time: they are to begin again at it.
+LIST_RECALLED = f"""
+SELECT {COLUMNS} FROM dongbo.sale_campaigns
+WHERE store = ANY ($1) AND recalled_at IS NOT NULL AND {HAS_ENDED} ORDER BY created_at
 """
 
 SET_TIMES = """
@@ -185,6 +222,12 @@ async def lock(connection: Connection, campaign_id: CampaignId) -> Campaign | No
     return _campaign(row) if row else None
 
 
+async def lock_if_free(connection: Connection, campaign_id: CampaignId) -> Campaign | None:
+    """One campaign, locked as by `lock`; None also where somebody else has it locked."""
+    row = await connection.fetchrow(LOCK_IF_FREE, campaign_id)
+    return _campaign(row) if row else None
+
+
 async def find(connection: Connection, name: SaleName, store: StoreName | None) -> list[Campaign]:
     """The open campaign of a name, else the last one; two, if stores share the name and none is given."""
     found = [_campaign(row) for row in await connection.fetch(FIND, name, store)]
@@ -230,16 +273,17 @@ async def move(
     *,
     detail: str | None = None,
     notice: str | None = None,
+    keeps_notice: bool = False,
 ) -> Campaign | None:
     """Move a campaign that is in one of `states`; None if it is in another by now.
 
-    `detail` is kept as what happened, `notice` shown until it moves on. Raises ValueError for a move that the states
-    do not have.
+    `detail` is kept as what happened, `notice` shown until it moves on; `keeps_notice` goes on showing the present one.
+    Raises ValueError for a move that the states do not have.
     """
     for state in states:
         if to not in TRANSITIONS[state]:
             raise ValueError(f"a campaign does not go from {state} to {to}")
-    row = await connection.fetchrow(MOVE, campaign_id, states, to, notice, now, detail or notice)
+    row = await connection.fetchrow(MOVE, campaign_id, states, to, notice, now, detail or notice, keeps_notice)
     return _campaign(row) if row else None
 
 
@@ -247,6 +291,32 @@ async def set_notice(connection: Connection, campaign_id: CampaignId, notice: st
     """Show a notice with a campaign, or none; whether that was another one before."""
     tag: str = await connection.execute(SET_NOTICE, campaign_id, notice)
     return not tag.endswith(" 0")
+
+
+async def set_price_notice(connection: Connection, campaign_id: CampaignId, notice: str | None) -> bool:
+    """Show what a person should know of a campaign's prices, or nothing; whether that was something else before."""
+    tag: str = await connection.execute(SET_PRICE_NOTICE, campaign_id, notice)
+    return not tag.endswith(" 0")
+
+
+async def set_verify(connection: Connection, campaign_id: CampaignId, after: timedelta | None) -> None:
+    """Look once more at a campaign that is over, so long from now; None: not any more."""
+    await connection.execute(SET_VERIFY, campaign_id, after)
+
+
+async def list_to_verify(connection: Connection, store: StoreName) -> list[Campaign]:
+    """Campaigns of a store that are over and to be looked at once more by now."""
+    return [_campaign(row) for row in await connection.fetch(LIST_TO_VERIFY, store)]
+
+
+async def set_recalled(connection: Connection, campaign_id: CampaignId, *, is_recalled: bool) -> None:
+    """Note that a campaign is taken back because it had begun before its time, or that it has been planned again."""
+    await connection.execute(SET_RECALLED, campaign_id, is_recalled)
+
+
+async def list_recalled(connection: Connection, stores: Sequence[StoreName]) -> list[Campaign]:
+    """Campaigns of these stores that were taken back before their time and are to be planned again."""
+    return [_campaign(row) for row in await connection.fetch(LIST_RECALLED, stores)]
 
 
 async def note(connection: Connection, campaign_id: CampaignId, detail: str) -> None:

@@ -82,11 +82,13 @@ async def _reconcile_one(database: Database, sales: Sales, definition: SaleSetti
 
 
 async def _create(database: Database, sales: Sales, definition: SaleSettings) -> None:
+    has_passed = definition.ends is not None and definition.ends <= sales.clock()
+    is_past = has_passed and await sales.knows_time(definition.store)
     async with database.acquire() as connection, connection.transaction():
         campaign = await campaigns.insert(connection, definition, "file")
         if campaign is None:  # another daemon was faster
             return
-        if definition.ends is not None and definition.ends <= sales.clock():
+        if is_past:
             await sales.close_in(connection, campaign, CampaignState.CANCELLED, PAST)
             log.warning("sale_past", sale=campaign.name, store=campaign.store, reason=PAST)
             return

@@ -83,7 +83,7 @@ UPDATE dongbo.sale_items SET held = 'empty'::tstzrange WHERE campaign_id = $1 AN
 
 # What another campaign has not given back yet is not even looked at.
 LIST_NEXT_PRODUCTS = f"""
-SELECT product_id FROM dongbo.sale_items AS item
+SELECT product_id, count(*) AS variants FROM dongbo.sale_items AS item
 WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2 AND NOT EXISTS (
     SELECT FROM dongbo.sale_items AS other
     WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
@@ -158,7 +158,7 @@ WHERE item.campaign_id = $1 AND item.variant_id = moved.variant_id
 
 # What must be taken back. One whose sale price is under way in a run that still runs is waited for.
 LIST_TO_REVERT = """
-SELECT variant_id FROM dongbo.sale_items AS item
+SELECT variant_id, product_id FROM dongbo.sale_items AS item
 WHERE campaign_id = $1 AND (product_id, variant_id) > ($2, $3)
   AND (state = ANY ($5) OR (state = 'DRIFTED' AND decision = 'restore' AND 'STUCK' = ANY ($5)))
   AND NOT EXISTS (
@@ -214,6 +214,51 @@ WHERE campaign_id = $1 AND variant_id = ANY ($2) AND state = 'REVERTED' AND NOT 
 HAS_DECIDED = """
 SELECT EXISTS (
     SELECT FROM dongbo.sale_items WHERE campaign_id = $1 AND state = 'DRIFTED' AND decision = 'restore'
+)
+"""
+
+LIST_DRIFTING = """
+SELECT item.variant_id, variant.price, variant.compare_at_price FROM dongbo.sale_items AS item
+JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
+WHERE item.campaign_id = $1 AND item.state = 'APPLIED' AND variant.deleted_at IS NULL
+  AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (item.sale_price, item.sale_compare_at)
+ORDER BY item.variant_id LIMIT $2
+"""
+
+# Restored by a campaign that is over, and with its sale price again, which nobody has a reason to set: not the product
+# sync since then, and no other campaign.
+LIST_RETURNED = f"""
+SELECT item.campaign_id, item.variant_id, item.sale_price, item.sale_compare_at
+FROM dongbo.sale_items AS item
+JOIN dongbo.sale_campaigns AS campaign ON campaign.id = item.campaign_id
+JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
+WHERE item.store = $1 AND item.variant_id = ANY ($2) AND item.state = 'REVERTED'
+  AND campaign.state IN ('COMPLETED', 'CANCELLED', 'NEEDS_ATTENTION') AND variant.deleted_at IS NULL
+  AND (item.sale_price, item.sale_compare_at) IS DISTINCT FROM (item.base_price, item.base_compare_at)
+  AND (variant.price, variant.compare_at_price) IS NOT DISTINCT FROM (item.sale_price, item.sale_compare_at)
+  AND NOT EXISTS (
+    SELECT FROM dongbo.sale_items AS other
+    WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> item.campaign_id
+      AND (other.state IN {HELD_SQL} OR (other.state = 'REVERTED' AND other.closed_at > item.closed_at))
+  )
+  AND NOT EXISTS (
+    SELECT FROM dongbo.pushes AS push
+    WHERE push.store = item.store AND push.owner_id = item.variant_id AND push.kind IN ('price', 'compare_at_price')
+      AND push.result = 'applied' AND push.settled_at > item.closed_at
+  )
+ORDER BY item.campaign_id, item.variant_id LIMIT $3
+"""
+
+COUNT_BY_NOTE = """
+SELECT count(*) FROM dongbo.sale_items WHERE campaign_id = $1 AND state = $2 AND note = ANY ($3)
+"""
+
+# Of these a call may have been carried out after Shopify was read for the proof.
+VERIFY_AGAIN = """
+UPDATE dongbo.sale_items AS item SET verified_at = NULL
+WHERE campaign_id = $1 AND state = 'REVERTED' AND EXISTS (
+    SELECT FROM dongbo.sale_writes AS write
+    WHERE write.campaign_id = $1 AND write.variant_id = item.variant_id AND write.in_doubt
 )
 """
 
@@ -392,9 +437,10 @@ async def release(connection: Connection, campaign_id: CampaignId) -> None:
     await connection.execute(RELEASE, campaign_id)
 
 
-async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> list[int]:
-    """Products with planned variants that no other campaign has, behind a product."""
-    return [row["product_id"] for row in await connection.fetch(LIST_NEXT_PRODUCTS, campaign_id, after, limit)]
+async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> dict[int, int]:
+    """Products behind a product with planned variants that no other campaign has, and how many of them."""
+    rows = await connection.fetch(LIST_NEXT_PRODUCTS, campaign_id, after, limit)
+    return {row["product_id"]: row["variants"] for row in rows}
 
 
 async def list_planned(
@@ -453,11 +499,11 @@ async def list_to_revert(
     states: Sequence[ItemState],
     run_token: object,
     limit: int,
-) -> list[int]:
-    """Variants in these states behind a (product, variant), that no other run has in its hands; with STUCK, also those
-    of which a person has decided to restore them."""
+) -> dict[int, int]:
+    """Variants in these states behind a (product, variant), that no other run has in its hands, with their products, in
+    that order; with STUCK, also those of which a person has decided to restore them."""
     rows = await connection.fetch(LIST_TO_REVERT, campaign_id, *after, limit, states, run_token)
-    return [row["variant_id"] for row in rows]
+    return {row["variant_id"]: row["product_id"] for row in rows}
 
 
 async def list_orphans(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> list[int]:
@@ -531,6 +577,34 @@ async def count_drifting(connection: Connection, campaign_id: CampaignId) -> int
     """How many variants on sale have another price than they should, as far as the mirror knows."""
     count: int = await connection.fetchval(COUNT_DRIFTING, campaign_id)
     return count
+
+
+async def list_drifting(connection: Connection, campaign_id: CampaignId, limit: int) -> dict[int, Prices]:
+    """Variants on sale that have another price than they should, as far as the mirror knows, with that price."""
+    rows = await connection.fetch(LIST_DRIFTING, campaign_id, limit)
+    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
+
+
+async def list_returned(
+    connection: Connection, store: StoreName, variant_ids: Sequence[int], limit: int
+) -> dict[CampaignId, dict[int, Prices]]:
+    """Those of the variants that have the sale price of a campaign again which is over, by campaign."""
+    found: dict[CampaignId, dict[int, Prices]] = {}
+    for row in await connection.fetch(LIST_RETURNED, store, variant_ids, limit):
+        of_campaign = found.setdefault(CampaignId(UUID(int=row["campaign_id"].int)), {})
+        of_campaign[row["variant_id"]] = Prices(row["sale_price"], row["sale_compare_at"])
+    return found
+
+
+async def count_by_note(connection: Connection, campaign_id: CampaignId, state: ItemState, notes: Sequence[str]) -> int:
+    """How many variants are in a state for one of these reasons."""
+    count: int = await connection.fetchval(COUNT_BY_NOTE, campaign_id, state, notes)
+    return count
+
+
+async def verify_again(connection: Connection, campaign_id: CampaignId) -> None:
+    """Let Shopify be asked again about restored variants for which a call may have come late."""
+    await connection.execute(VERIFY_AGAIN, campaign_id)
 
 
 async def has_work(connection: Connection, campaign_id: CampaignId) -> bool:

@@ -1,6 +1,6 @@
 """All SQL on `dongbo.sale_writes`: every write of prices for a campaign, its intent before the call and its result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +17,8 @@ SELECT $1, $2, $3, $4, $5, * FROM unnest($6::bigint[], $7::numeric[], $8::numeri
 
 SETTLE = """
 UPDATE dongbo.sale_writes AS write
-SET result = outcome.result, detail = outcome.detail, settled_at = clock_timestamp()
+SET result = outcome.result, detail = outcome.detail, settled_at = clock_timestamp(),
+    in_doubt = in_doubt OR write.variant_id = ANY ($5)
 FROM unnest($2::bigint[], $3::text[], $4::text[]) AS outcome (variant_id, result, detail)
 WHERE write.campaign_id = $1 AND write.variant_id = outcome.variant_id AND write.result = 'intended'
 """
@@ -27,6 +28,20 @@ LIST_OWN = """
 SELECT DISTINCT variant_id, new_price, new_compare_at FROM dongbo.sale_writes
 WHERE campaign_id = $1 AND variant_id = ANY ($2) AND result <> 'refused'
 """
+
+# What dongbo has ever meant to set, whatever for. A call of its own that came late may have set it.
+LIST_SENT = """
+SELECT DISTINCT write.variant_id, write.new_price, write.new_compare_at FROM dongbo.sale_campaigns AS campaign
+JOIN dongbo.sale_writes AS write ON write.campaign_id = campaign.id AND write.variant_id = ANY ($2)
+WHERE campaign.store = $1 AND write.result <> 'refused'
+"""
+
+LIST_PUSHED = """
+SELECT DISTINCT owner_id AS variant_id, new_value::numeric AS price FROM dongbo.pushes
+WHERE store = $1 AND owner_id = ANY ($2) AND kind = 'price' AND result IN ('applied', 'unknown')
+"""
+
+HAS_DOUBTS = "SELECT EXISTS (SELECT FROM dongbo.sale_writes WHERE campaign_id = $1 AND in_doubt)"
 
 LIST_OF_VARIANT = """
 SELECT action, old_price, old_compare_at, new_price, new_compare_at, result, detail, intended_at, settled_at, job_id
@@ -104,12 +119,37 @@ async def record(
 
 
 async def settle(
-    connection: Connection, campaign_id: CampaignId, outcomes: Mapping[int, tuple[WriteResult, str | None]]
+    connection: Connection,
+    campaign_id: CampaignId,
+    outcomes: Mapping[int, tuple[WriteResult, str | None]],
+    in_doubt: Collection[int] = (),
 ) -> None:
-    """Note what became of the open writes of {variant: (result, detail)}."""
+    """Note what became of the open writes of {variant: (result, detail)}.
+
+    `in_doubt`: of these a call was, or may have been, sent that was not answered, so that it may be carried out late.
+    """
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
-        await connection.execute(SETTLE, campaign_id, list(outcomes), results, details)
+        await connection.execute(SETTLE, campaign_id, list(outcomes), results, details, list(in_doubt))
+
+
+async def has_doubts(connection: Connection, campaign_id: CampaignId) -> bool:
+    """Whether a call for a campaign may be carried out late."""
+    found: bool = await connection.fetchval(HAS_DOUBTS, campaign_id)
+    return found
+
+
+async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, Prices]) -> frozenset[int]:
+    """Those of {variant: what Shopify has} that dongbo itself may have set: by a sale, or by the product sync."""
+    numbers = list(seen)
+    sale = {
+        (row["variant_id"], Prices(row["new_price"], row["new_compare_at"]))
+        for row in await connection.fetch(LIST_SENT, store, numbers)
+    }
+    pushed = {(row["variant_id"], row["price"]) for row in await connection.fetch(LIST_PUSHED, store, numbers)}
+    return frozenset(
+        number for number, prices in seen.items() if (number, prices) in sale or (number, prices.price) in pushed
+    )
 
 
 async def own_prices(

@@ -26,7 +26,7 @@ class CampaignState(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens to it."""
+        """Whether nothing more happens to it, unless one of its calls comes late."""
         return self in ENDED
 
     @property
@@ -49,8 +49,9 @@ TRANSITIONS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
         {CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.NEEDS_ATTENTION}
     ),
     CampaignState.NEEDS_ATTENTION: frozenset({CampaignState.REVERTING}),
-    CampaignState.COMPLETED: frozenset(),
-    CampaignState.CANCELLED: frozenset(),
+    # A call that came late has put its sale price back: it is taken back again, or a person decides.
+    CampaignState.COMPLETED: frozenset({CampaignState.REVERTING, CampaignState.NEEDS_ATTENTION}),
+    CampaignState.CANCELLED: frozenset({CampaignState.REVERTING, CampaignState.NEEDS_ATTENTION}),
     CampaignState.FAILED: frozenset(),
 }
 
@@ -114,7 +115,7 @@ MOST_SECONDS: Final = 15.0  # besides: the job's own way, and a bucket that othe
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A row of `dongbo.sale_campaigns`. Times are aware UTC."""
+    """A row of `dongbo.sale_campaigns`. Times are aware UTC. `notice` is all that is to be shown with it."""
 
     id: CampaignId
     store: StoreName

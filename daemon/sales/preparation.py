@@ -1,5 +1,6 @@
 """What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from daemon.sales.model import Campaign, CampaignState, Prices
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.price_watch import Stopwatch
 
 log = structlog.get_logger()
 
@@ -78,29 +80,37 @@ class Preparation:
             ):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
-    async def read_prices(self, known: Mapping[int, Prices]) -> None:
-        """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ."""
-        numbers = list(known)
+    async def read_prices(self, known: Mapping[int, Prices]) -> float:
+        """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ.
+
+        Returns when the first of them was asked for, by `boot_time`.
+        """
+        numbers, read_at = list(known), math.inf
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
             async with self.database.acquire_for_work() as connection:
                 asked_at = await campaigns.database_time(connection)
-            found = await self.wait(self.shopify.present_prices(portion, meter=self.meter))
+            watch = Stopwatch()
+            found = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
+            read_at = min(read_at, watch.sent_at)
             moved = {number: prices for number, prices in found.items() if Prices(*prices) != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
                     await mirror.set_prices(connection, self.store, moved, asked_at)
+        return read_at
 
-    async def list_changed(self, product_ids: Sequence[int]) -> list[int]:
+    async def list_changed(self, product_ids: Sequence[int]) -> tuple[list[int], float]:
         """Which of these products Shopify has changed since the mirror was told of them, for a point each.
 
         All others cost what the mirror says. Of two changes within a second, Shopify's unit, the later may be missed
-        where the pull came between them.
+        where the pull came between them. Also returns when they were asked for, by `boot_time`.
         """
         async with self.database.acquire_for_work() as connection:
             known = await mirror.list_versions(connection, self.store, product_ids)
-        found = await self.wait(self.shopify.product_versions(product_ids, meter=self.meter))
-        return [number for number in product_ids if number in found and found[number] != known.get(number)]
+        watch = Stopwatch()
+        found = await self.wait(self.shopify.product_versions(product_ids, meter=self.meter, before_send=watch.start))
+        changed = [number for number in product_ids if number in found and found[number] != known.get(number)]
+        return changed, watch.sent_at
 
     async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
         for _ in range(PLAN_ATTEMPTS):

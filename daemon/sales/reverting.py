@@ -1,28 +1,35 @@
 """Taking campaigns back: Shopify is read before each write, so that nobody else's price is ever overwritten.
 
 A variant that has the sale price gets its base price; one that has its base price needs nothing; one that has another
-price was changed by somebody else, and a person decides. When all is written, Shopify is read once more for the proof.
+price was changed by somebody else, and a person decides. When all is written, Shopify is read once more for the proof,
+and where a call went without an answer, another time: when it can't be carried out any more.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
+from asyncpg import UniqueViolationError
 
+from daemon.database.pool import Connection
 from daemon.errors import DongboError, SourceError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
-from daemon.sales import campaigns, items, journal
+from daemon.sales import campaigns, drift, items, journal
+from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
 from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
-from daemon.sales.writing import Written, dead_letter, send
+from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
+from daemon.sources import http
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.price_watch import Stopwatch
 from daemon.sources.shopify.writes import PRICE_GONE_CODES
 
 log = structlog.get_logger()
@@ -33,6 +40,7 @@ PAUSE = 0.2  # seconds between two looks at variants that another run has in its
 
 OPEN = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING)
 FIRST_PASS = (*OPEN, ItemState.STUCK)
+OVER = (CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.NEEDS_ATTENTION)
 
 GONE = "Shopify has the variant no more"
 WAS_THERE = "Shopify had the price to go back to already"
@@ -79,6 +87,9 @@ class Reverting:
         while True:
             courses = await self._due()
             if not courses:
+                await self._verify_again()
+                courses = await self._due()
+            if not courses:
                 await self._job.describe(total=self._job.processed)
                 for error in self._failed.values():
                     raise error
@@ -104,18 +115,22 @@ class Reverting:
             await self._begin(course)
         campaign, course.waits = course.campaign, False
         async with self._job.database.acquire_for_work() as connection:
-            numbers = await items.list_to_revert(
+            listed = await items.list_to_revert(
                 connection, campaign.id, course.after, course.states, self._job.run_token, READ_AT_ONCE
             )
             asked_at = await campaigns.database_time(connection)
-        if not numbers:
+        if not listed:
             await self._end_pass(course)
             return
-        found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
+        products = set(round_of(self._shopify, Counter(listed.values()).items()))
+        numbers = [number for number, product_id in listed.items() if product_id in products]
+        watch = Stopwatch()
+        read = self._shopify.present_prices(numbers, meter=self._meter, before_send=watch.start)
+        found = await self._job.unless_stopped(read)
         seen = {number: Prices(*prices) for number, prices in found.items()}
         looked_at, writes = await self._intend(course, numbers, seen, asked_at)
         if writes:
-            await self._write(course, writes)
+            await self._write(course, writes, watch.sent_at)
         course.after = max(((item.product_id, item.variant_id) for item in looked_at), default=course.after)
 
     async def _begin(self, course: Course) -> None:
@@ -139,14 +154,16 @@ class Reverting:
             await items.lock_prices(connection, self._store)
             locked = await items.lock_some(connection, campaign.id, numbers)
             own = await journal.own_prices(connection, campaign.id, numbers)
+            ours = await journal.may_be_ours(connection, self._store, seen)
             judged = [
-                _judged(item, seen.get(item.variant_id), own.get(item.variant_id, ()))
+                _judged(item, seen.get(item.variant_id), own.get(item.variant_id, ()), ours)
                 for item in locked
                 if item.state in FIRST_PASS or item.decision is not None
             ]
             closed = [verdict for verdict in judged if isinstance(verdict, Move)]
             writes = [verdict for verdict in judged if isinstance(verdict, Write)]
-            await journal.settle(connection, campaign.id, _interrupted(locked, seen))
+            interrupted = _interrupted(locked, seen)
+            await journal.settle(connection, campaign.id, interrupted, in_doubt=interrupted)
             await items.move(connection, campaign.id, closed)
             await items.begin_reverting(connection, campaign.id, [write.variant_id for write in writes])
             await journal.record(
@@ -160,16 +177,21 @@ class Reverting:
             )
             await mirror.set_prices(connection, self._store, seen, asked_at)
             page.count(_counted(closed))
+            if any(move.state is ItemState.DRIFTED for move in closed):
+                await drift.tell(connection, self._store)
         return locked, writes
 
-    async def _write(self, course: Course, writes: Sequence[Write]) -> None:
+    async def _write(self, course: Course, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
-        written = await send(self._shopify, writes, self._meter)
+        written = await send(self._shopify, writes, self._meter, read_at)
         moves = [move for write in writes if (move := _moved(write, written)) is not None]
         async with self._job.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
-            await journal.settle(page.connection, campaign.id, {move.variant_id: _result_of(move) for move in moves})
+            # What had another price stays under way, and is looked at and decided anew by the next pass.
+            results = {move.variant_id: _result_of(move) for move in moves}
+            results |= dict.fromkeys(written.moved, (WriteResult.UNKNOWN, NOT_SENT))
+            await journal.settle(page.connection, campaign.id, results, written.in_doubt)
             await mirror.set_prices(page.connection, self._store, dict(written.applied))
             stuck = {move.variant_id for move in moves if move.state is ItemState.STUCK}
             page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in stuck])
@@ -191,6 +213,38 @@ class Reverting:
             return
         if await self._verify(campaign):
             await self._finish(campaign)
+
+    async def _verify_again(self) -> None:
+        """Look once more at campaigns that are over and for which a call may have come late; what did is taken back."""
+        async with self._job.database.acquire_for_work() as connection:
+            due = await campaigns.list_to_verify(connection, self._store)
+        for campaign in due:
+            async with self._job.page(checkpoint=None, pages=0) as page:
+                await items.verify_again(page.connection, campaign.id)
+            await self._verify(campaign)
+            try:
+                await self._close_again(campaign)
+            except UniqueViolationError:
+                log.warning("sale_not_reopened", sale=campaign.name, next_step="end the open sale of the same name")
+                await self._put_off(campaign)
+
+    async def _close_again(self, campaign: Campaign) -> None:
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            await campaigns.lock(page.connection, campaign.id)
+            counts = await items.count_by_state(page.connection, campaign.id)
+            came_back = sum(counts.get(state, 0) for state in OPEN)
+            if not came_back:
+                await campaigns.set_verify(page.connection, campaign.id, None)
+                return
+            self._courses.pop(campaign.id, None)
+            detail = f"a call came late: {came_back:,} sale prices are taken back again"
+            now = datetime.now(UTC)
+            await campaigns.move(page.connection, campaign.id, OVER, CampaignState.REVERTING, now, detail=detail)
+        log.warning("sale_call_came_late", sale=campaign.name, store=self._store, variants=came_back)
+
+    async def _put_off(self, campaign: Campaign) -> None:
+        async with self._job.page(checkpoint=None, pages=0) as page:
+            await campaigns.set_verify(page.connection, campaign.id, latest_arrival())
 
     async def _verify(self, campaign: Campaign) -> bool:
         """Read once more what was restored; False where a sale price has come back, which has to be taken back anew.
@@ -231,7 +285,9 @@ class Reverting:
             if any(counts.get(state) for state in OPEN):
                 return
             await items.release(page.connection, campaign.id)
-            to, notice = _outcome(present or campaign, counts)
+            to, notice = await _outcome(page.connection, present or campaign, counts)
+            if await journal.has_doubts(page.connection, campaign.id):
+                await campaigns.set_verify(page.connection, campaign.id, latest_arrival())
             if to is not CampaignState.NEEDS_ATTENTION or not await items.has_decided(page.connection, campaign.id):
                 moved = await campaigns.move(
                     page.connection, campaign.id, [CampaignState.REVERTING], to, now, notice=notice
@@ -245,7 +301,12 @@ class Reverting:
             getattr(log, level)("sale_reverted", sale=moved.name, state=str(to), **figures)
 
 
-def _judged(item: Item, seen: Prices | None, own: Collection[Prices]) -> Move | Write:
+def latest_arrival() -> timedelta:
+    """For how long after it was sent a call may still be carried out: nobody waits longer for its answer."""
+    return timedelta(seconds=http.TIMEOUT.total or 0)
+
+
+def _judged(item: Item, seen: Prices | None, own: Collection[Prices], ours: Collection[int]) -> Move | Write:
     if seen is None:
         return Move(item.variant_id, ItemState.GONE, GONE)
     if seen == item.base:
@@ -255,7 +316,8 @@ def _judged(item: Item, seen: Prices | None, own: Collection[Prices]) -> Move | 
     is_decided = item.decision is not None and seen == item.found
     if is_ours or is_decided:
         return Write(item.variant_id, item.product_id, old=seen, new=item.base)
-    return Move(item.variant_id, ItemState.DRIFTED, FOREIGN, seen)
+    note = BY_OTHERS_OR_LATE if item.variant_id in ours else FOREIGN
+    return Move(item.variant_id, ItemState.DRIFTED, note, seen)
 
 
 def _interrupted(locked: Sequence[Item], seen: Mapping[int, Prices]) -> dict[int, tuple[WriteResult, str | None]]:
@@ -303,20 +365,18 @@ def _proof(item: Item, seen: Prices | None) -> str | None:
     return None if seen == item.base else FOREIGN_AFTER
 
 
-def _outcome(campaign: Campaign, counts: Mapping[ItemState, int]) -> tuple[CampaignState, str | None]:
+async def _outcome(
+    connection: Connection, campaign: Campaign, counts: Mapping[ItemState, int]
+) -> tuple[CampaignState, str | None]:
     drifted, stuck = counts.get(ItemState.DRIFTED, 0), counts.get(ItemState.STUCK, 0)
     if not drifted and not stuck:
         return (CampaignState.CANCELLED if campaign.is_cancelled else CampaignState.COMPLETED), None
     said = []
     if drifted:
-        said.append(
-            f"{drifted:,} {'prices were' if drifted > 1 else 'price was'} changed by somebody else during the sale and "
-            "left so: decide with `dongbo sale resume "
-            f"{campaign.name} --keep all` or `--restore all`, or one by one"
-        )
+        said.append(await drift.waiting_notice(connection, campaign, drifted))
     if stuck:
         said.append(
             f"Shopify refused to take {stuck:,} price{'s' if stuck > 1 else ''} back: mend what `dongbo sale show "
-            f"{campaign.name}` tells, then `dongbo sale resume {campaign.name}`"
+            f"{campaign.name}` tells, then `dongbo sale resume {campaign.name}`."
         )
-    return CampaignState.NEEDS_ATTENTION, ". ".join(said) + "."
+    return CampaignState.NEEDS_ATTENTION, " ".join(said)

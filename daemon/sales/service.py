@@ -14,7 +14,7 @@ from asyncpg import ExclusionViolationError
 
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database
-from daemon.errors import InvalidSale, SaleConflict, SaleNotFound
+from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.jobs.model import JobRequest, JobTrigger, JobType
 from daemon.jobs.service import Jobs, Submission
@@ -22,6 +22,7 @@ from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as shopify_mirror
 from daemon.mirror import watermarks
 from daemon.sales import campaigns, items
+from daemon.sales.clocks import Clocks
 from daemon.sales.model import Campaign, CampaignState, Decision
 from daemon.sales.planning import PlannedItem, Unmatched, list_unmatched, period, plan, stores_collections
 from daemon.sales.preparation import refresh_collections
@@ -91,6 +92,7 @@ class Sales:
         self._shopify_of = shopify_of
         self._zone = zone
         self.clock = clock
+        self.clocks = Clocks(database, shopify_of)
 
     async def find(self, reference: str, store: StoreName | None = None) -> Campaign:
         """A campaign by its id, or by its name: the open one, else the last. Raises SaleNotFound, SaleConflict."""
@@ -138,6 +140,9 @@ class Sales:
                 "start now, or set it later."
             )
         self._check_end(definition)
+        problem = await self.clocks.problem([definition.store])
+        if problem is not None and not is_draft and (definition.starts is None or definition.starts <= now):
+            raise SaleConflict(problem)
         await self._learn_collections(definition)
 
         async def insert(connection: Connection) -> tuple[Campaign, Submission | None]:
@@ -152,13 +157,50 @@ class Sales:
         return await self._carry_out(insert)
 
     async def schedule(self, campaign: Campaign) -> Campaign:
-        """Plan a DRAFT; one whose start has come starts at once. Raises as `create`."""
+        """Plan a DRAFT; one whose start has come starts at once, if that is sure. Raises as `create`."""
         await self._learn_collections(campaign.definition)
-        return await self._carry_out(lambda connection: self.schedule_in(connection, campaign, self.clock()))
+        is_sure = await self.knows_time(campaign.store)
+        return await self._carry_out(
+            lambda connection: self.schedule_in(connection, campaign, self.clock(), may_begin=is_sure)
+        )
+
+    async def knows_time(self, store: StoreName) -> bool:
+        """Whether this machine's clock can be relied on."""
+        return await self.clocks.problem([store]) is None
+
+    async def recall_in(
+        self, connection: Connection, campaign: Campaign, now: datetime
+    ) -> tuple[Campaign, Submission | None]:
+        """Take a campaign back, in the caller's transaction, that a wrong clock has begun before its time."""
+        await campaigns.set_recalled(connection, campaign.id, is_recalled=True)
+        detail = "taken back: a wrong clock had begun it before its time, at which it begins again"
+        return await self.begin_end_in(connection, campaign, now, detail)
+
+    async def plan_again(self, campaign: Campaign) -> Campaign:
+        """Plan one of the same definition in place of a campaign that was recalled, unless its end has passed."""
+
+        async def again(connection: Connection) -> tuple[Campaign, Submission | None]:
+            now, present = self.clock(), await self._locked(connection, campaign)
+            await campaigns.set_recalled(connection, present.id, is_recalled=False)
+            if present.ends_at is not None and present.ends_at <= now:
+                return present, None
+            made = await campaigns.insert(connection, present.definition, present.origin)
+            if made is None:  # there is another one of its name by now
+                return present, None
+            try:
+                async with connection.transaction():
+                    return await self.schedule_in(connection, made, now)
+            except SaleError as error:
+                await campaigns.set_notice(connection, made.id, str(error))
+                return made, None
+
+        return await self._carry_out(again)
 
     async def start_now(self, campaign: Campaign) -> Campaign:
         """Start a DRAFT or SCHEDULED campaign now. Raises as `create`."""
         await self._learn_collections(campaign.definition)
+        if (problem := await self.clocks.problem([campaign.store])) is not None:
+            raise SaleConflict(problem)
 
         async def start(connection: Connection) -> tuple[Campaign, Submission | None]:
             now, present = self.clock(), await self._locked(connection, campaign)
@@ -234,9 +276,9 @@ class Sales:
         return await self._carry_out(resume)
 
     async def schedule_in(
-        self, connection: Connection, campaign: Campaign, now: datetime
+        self, connection: Connection, campaign: Campaign, now: datetime, *, may_begin: bool = True
     ) -> tuple[Campaign, Submission | None]:
-        """Plan a DRAFT in the caller's transaction; where its start has come, begin it."""
+        """Plan a DRAFT in the caller's transaction; where its start has come, begin it if that may be."""
         present = await self._locked(connection, campaign)
         if present.state is not CampaignState.DRAFT:
             return present, None
@@ -256,7 +298,7 @@ class Sales:
         if moved is not None and unmatched:
             log.warning("sale_names_unknown", sale=moved.name, store=moved.store, **_named(unmatched))
         scheduled = moved or present
-        if scheduled.starts_at is None or scheduled.starts_at <= now:
+        if may_begin and (scheduled.starts_at is None or scheduled.starts_at <= now):
             return await self.begin_in(connection, scheduled, now, "started")
         return scheduled, None
 
@@ -284,7 +326,7 @@ class Sales:
         """Begin to take a running campaign back in the caller's transaction, and ask for the job that does it."""
         running = [CampaignState.APPLYING, CampaignState.ACTIVE]
         moved = await campaigns.move(
-            connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, notice=campaign.notice
+            connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, keeps_notice=True
         )
         if moved is None:
             return campaign, None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.preparation import lead
 
@@ -35,6 +36,12 @@ def is_to_end(campaign: Campaign, now: datetime) -> bool:
     """Whether a running campaign's end has come."""
     is_on = campaign.state in (CampaignState.APPLYING, CampaignState.ACTIVE)
     return is_on and campaign.ends_at is not None and campaign.ends_at <= now
+
+
+def has_begun_early(campaign: Campaign, now: datetime) -> bool:
+    """Whether a campaign runs whose start is yet to come: the clock was wrong that began it."""
+    is_on = campaign.state in (CampaignState.APPLYING, CampaignState.ACTIVE)
+    return is_on and campaign.starts_at is not None and campaign.starts_at > now + MOST_APART
 
 
 def has_been_missed(campaign: Campaign, now: datetime) -> bool:

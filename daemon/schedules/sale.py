@@ -3,10 +3,13 @@
 The timer only wakes the clock; what is due follows from the present time and the campaigns' states in the database,
 which move by compare-and-set. So any number of daemons may run the same campaigns, each start and end happens once, and
 what fell into a stop, an outage or a jump of the clock is made up by the next sweep.
+
+Where this machine's clock is not that of the database and of the source, nothing is due (`daemon/sales/clocks.py`), and
+what a wrong one has begun too early is taken back and planned again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +27,7 @@ from daemon.jobs.service import Submission
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
-from daemon.sales.timing import edges, has_been_missed, is_to_begin, is_to_end, is_to_prepare
+from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
 from daemon.schedules.timer import Timer
 
 log = structlog.get_logger()
@@ -92,6 +95,12 @@ class SaleClock:
         self._timer: Timer | None = None
         self._looks_again = False
         self._problem: str | None = None
+        self._clock_problem: str | None = None
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Why no campaign starts or ends at present, for a person; None if all is well."""
+        return self._clock_problem
 
     async def __aenter__(self) -> Self:
         self._timer = Timer(lambda _name: self._wake.set())
@@ -122,8 +131,11 @@ class SaleClock:
             self._looks_again = False
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
-            for campaign in present:
-                await self._advance(campaign, now)
+            await self._compare_clocks({campaign.store for campaign in present})
+            if self._clock_problem is None:
+                for campaign in present:
+                    await self._advance(campaign, self._clock())
+                await self._plan_recalled(stores)
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
             for store in stores:
@@ -182,6 +194,21 @@ class SaleClock:
             except TimeoutError:
                 continue
 
+    async def _compare_clocks(self, stores: Collection[StoreName]) -> None:
+        had_problem = self._clock_problem is not None
+        self._clock_problem = await self._sales.clocks.problem(stores)
+        if self._clock_problem is not None and not had_problem:
+            log.error("sale_clock_wrong", reason=self._clock_problem)
+        elif self._clock_problem is None and had_problem:
+            log.info("sale_clock_right")
+
+    async def _plan_recalled(self, stores: Sequence[StoreName]) -> None:
+        async with self._database.acquire() as connection:
+            recalled = await campaigns.list_recalled(connection, stores)
+        for campaign in recalled:
+            made = await self._sales.plan_again(campaign)
+            log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
+
     async def _advance(self, campaign: Campaign, now: datetime) -> None:
         """Move one campaign to where it should be by now."""
         try:
@@ -189,6 +216,8 @@ class SaleClock:
                 async with self._database.acquire() as connection, connection.transaction():
                     await self._sales.close_in(connection, campaign, CampaignState.FAILED, MISSED)
                 log.error("sale_missed", sale=campaign.name, store=campaign.store)
+            elif has_begun_early(campaign, now):
+                await self._recall(campaign, now)
             elif is_to_begin(campaign, now):
                 await self._fire(campaign, now, is_start=True)
             elif is_to_end(campaign, now):
@@ -199,6 +228,16 @@ class SaleClock:
             is_bug = not isinstance(error, DongboError)
             log.error("sale_failed", sale=campaign.name, store=campaign.store, error=str(error), exc_info=is_bug)
             self._looks_again = True
+
+    async def _recall(self, campaign: Campaign, now: datetime) -> None:
+        """Take back what a wrong clock has begun."""
+        async with self._database.acquire() as connection, connection.transaction():
+            present = await campaigns.lock(connection, campaign.id)
+            if present is None or not has_begun_early(present, now):
+                return
+            moved, submission = await self._sales.recall_in(connection, present, now)
+        self._sales.announce(submission)
+        log.error("sale_recalled", sale=moved.name, store=moved.store, starts_at=str(moved.starts_at))
 
     async def _fire(self, campaign: Campaign, now: datetime, *, is_start: bool) -> None:
         """One start or end, whatever number of daemons tries: the state moves once, together with the job."""
@@ -231,7 +270,8 @@ class SaleClock:
         async with self._database.acquire() as connection:
             wanted = {
                 JobType.APPLY_SALE: await _is_to_apply(connection, present),
-                JobType.REVERT_SALE: any(campaign.state is CampaignState.REVERTING for campaign in present),
+                JobType.REVERT_SALE: any(campaign.state is CampaignState.REVERTING for campaign in present)
+                or bool(await campaigns.list_to_verify(connection, store)),
                 JobType.PREPARE_SALE: any(is_to_prepare(campaign, now) for campaign in present),
             }
             for job_type, is_wanted in wanted.items():

@@ -159,6 +159,11 @@ class CostBucket:
         self._costs: dict[str, float] = {}  # per operation and page shape, as answers have told
         self._line = _Line()
 
+    @property
+    def restore_rate(self) -> float:
+        """Points that the bucket restores in a second."""
+        return self._rate
+
     def cost_of(self, operation: str) -> float | None:
         """What a call of this operation was last charged at its start; None before the first answer."""
         return self._costs.get(operation)

@@ -1,9 +1,16 @@
 """What the calls of one job cost, so that a person can see why it is slow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+
+BeforeSend = Callable[[], Awaitable[None]]
+"""What is awaited right before an attempt of a call is sent: what it raises keeps the attempt from being sent."""
+
+
+async def at_once() -> None:
+    """Let every attempt be sent."""
 
 
 @dataclass(slots=True)
@@ -11,6 +18,8 @@ class CallMeter:
     """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
 
     `is_urgent` calls go before those of all other jobs where the source's rate limit makes them wait: Shopify's bucket.
+    `before_write` is awaited right before each attempt of a call that changes something: calls wait in memory, for
+    points or between attempts, for longer than what was checked before them holds.
     """
 
     api_calls: int = 0  # requests sent, repeated ones included
@@ -21,6 +30,7 @@ class CallMeter:
     bytes_received: int = 0  # of answers, decompressed
     retry_budget: int = 100  # retries after failures that the whole job has left
     is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull
+    before_write: BeforeSend = at_once
     _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
     _waiting_since: float = field(default=0.0, init=False)
     _waiting_for_token: int = field(default=0, init=False)

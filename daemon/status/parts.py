@@ -92,6 +92,10 @@ class Queue(Protocol):
 class SaleClock(Protocol):
     """What starts and ends campaigns on time."""
 
+    @property
+    def clock_problem(self) -> str | None:
+        """Why no campaign starts or ends at present, for a person; None if all is well."""
+
     def look(self) -> None:
         """Look at the campaigns now: one has been made or changed."""
 

@@ -57,6 +57,7 @@ async def get_status(request: web.Request) -> web.Response:
         schedules=[Schedule.of(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
         sales=[OpenSale.of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
+        sale_clock_problem=parts.sale_clock.clock_problem,
         credentials=parts.credentials(),
         pool=parts.database.usage(),
         notification_lag_seconds=parts.hub.notification_lag,

@@ -183,7 +183,8 @@ class Readiness:
 @dataclass(frozen=True, slots=True)
 class Status:
     """The daemon at a glance. `credentials` is how each store signs in at its sources. `running`, `awaiting_approval`,
-    `freshness` and `sales` (those that have not ended) are null while the database is away."""
+    `freshness` and `sales` (those that have not ended) are null while the database is away. `sale_clock_problem` says
+    why no sale starts or ends by itself, where the clocks differ."""
 
     version: str
     pid: int
@@ -199,6 +200,7 @@ class Status:
     schedules: Sequence[Schedule]
     freshness: Sequence[Freshness] | None
     sales: Sequence[OpenSale] | None
+    sale_clock_problem: str | None
     credentials: Sequence[CredentialReport]
     pool: PoolUsage
     notification_lag_seconds: float | None

@@ -91,8 +91,11 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
 
 
 def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
-    """A meter for the job's calls, whose figures are shown with the job; urgent calls go before all others."""
-    meter = CallMeter(is_urgent=is_urgent)
+    """A meter for the job's calls, whose figures are shown with the job; urgent calls go before all others.
+
+    None that changes anything is sent once another run has taken the job over.
+    """
+    meter = CallMeter(is_urgent=is_urgent, before_write=job.prove_ownership)
     job.count_costs(lambda: _costs(meter), lambda: meter.waits_for)
     return meter
 

@@ -1,12 +1,19 @@
 """Products of Shopify, with all their variants, into `shopify_products` and `shopify_variants`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.model import Counters, JobType
 from daemon.mirror import shopify as mirror
+from daemon.mirror.asked import Asked
+from daemon.sales import drift
 from daemon.sources.meter import CallMeter
+from daemon.sources.page import SourceRow
 from daemon.sources.shopify.filters import normalise_product_filters, normalise_query, search_query
+from daemon.sources.shopify.models import ShopifyProduct
 from daemon.tasks import params
 from daemon.tasks.filters import exact_total
 from daemon.tasks.pull import Stream, run_pull
@@ -36,6 +43,18 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         fetch=lambda after, since, meter: shopify.products(query(since), after=after, meter=meter),
         fetch_by_ids=lambda ids, meter: shopify.products_by_ids(ids, meter=meter),
         count=count,
-        store=mirror.upsert_products,
+        store=_store_products,
     )
     await run_pull(job, policy, stream)
+
+
+async def _store_products(
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: Asked
+) -> Counters:
+    """Store a page of products; what it shows of the prices of sales is told at once."""
+    counters = await mirror.upsert_products(connection, store, rows, asked)
+    if counters.created or counters.updated:
+        await drift.tell(connection, store)
+        numbers = [variant.id for row in rows for variant in row.value.variants]
+        await drift.tell_returned(connection, store, numbers)
+    return counters

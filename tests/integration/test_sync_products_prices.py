@@ -1,5 +1,6 @@
 """Pushing prices and compare-at prices: what differs and nothing else, product by product."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from daemon.errors import SourceUnavailable
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sandbox.shopify.records import Variant
+from daemon.sources.shopify import price_watch
 from tests.integration.synced_shop import SyncedShop, after_each_call, before_each_call, sandbox_settings, shop
+from tests.shop_memory import Journal
 
 __all__ = ["sandbox_settings", "shop"]
 
@@ -157,6 +160,48 @@ async def test_fault_on_a_price_leaves_it_right(shop: SyncedShop, monkeypatch: p
     job = await shop.sync()
     assert job.updated == 3
     assert len(shop.effects) == 3
+
+
+async def test_repeated_call_does_not_set_back_a_price_that_a_person_set_between_the_attempts(
+    shop: SyncedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carried out, the answer lost, a person changes the price: it is left alone until the next sync decides anew."""
+    (variant, nhanh_id), *_ = await prepare(shop)
+    shop.nhanh.change_price(nhanh_id, BASE + 10_000)
+    await shop.pull()
+    shop.shopify.writes = journal = Journal()
+    persons = BASE + 77_000
+    journal.listeners.append(
+        lambda _: asyncio.get_running_loop().call_soon(lambda: shop.shopify.change_price(variant.id, persons, None))
+    )
+    before_each_call(
+        monkeypatch,
+        "set_prices",
+        lambda number: shop.workshop.sandbox.faults.next("reset", path="graphql.json") if number == 1 else None,
+    )
+    job = await shop.sync()
+    assert variant.price == persons
+    assert (job.updated, job.failed) == (0, 0)
+    (push,) = await shop.pushes()
+    assert (push["result"], push["new_value"]) == ("unknown", "209000")
+    assert "somebody else changed the price" in push["detail"]
+    journal.listeners.clear()
+    assert (await shop.sync()).updated == 1
+    assert variant.price == BASE + 10_000
+
+
+async def test_price_that_a_person_sets_while_its_call_waits_is_left_alone(
+    shop: SyncedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again when the call's turn comes: after a wait for points, or a pause of the process."""
+    (variant, nhanh_id), *_ = await prepare(shop)
+    shop.nhanh.change_price(nhanh_id, BASE + 10_000)
+    await shop.pull()
+    monkeypatch.setattr(price_watch, "READ_LASTS", -1.0)
+    before_each_call(monkeypatch, "set_prices", lambda _: shop.shopify.change_price(variant.id, BASE + 77_000, None))
+    job = await shop.sync()
+    assert (variant.price, job.updated) == (BASE + 77_000, 0)
+    assert [push["result"] for push in await shop.pushes()] == ["stale"]
 
 
 async def test_stock_and_prices_in_one_sync(shop: SyncedShop) -> None:

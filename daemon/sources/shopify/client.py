@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 
 from daemon.errors import SourceUnavailable
-from daemon.sources.http import BACKOFF, Backoff
+from daemon.sources.http import BACKOFF, Backoff, SourceTime
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
@@ -22,7 +22,6 @@ from daemon.sources.shopify.models import Count, CustomerMetafields, ShopifyCust
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
-from daemon.sources.shopify.stock import StockReader
 from daemon.sources.shopify.writer import ShopifyWriter
 
 T = TypeVar("T")
@@ -34,11 +33,11 @@ CutShort = Callable[[dict[str, Any]], int]
 Reader = Callable[[list[Any]], Awaitable[tuple[list[SourceRow[T]], list[BadRow]]]]
 
 
-class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
+class ShopifyClient(CollectionReader, ShopifyWriter):
     """One app's access to one shop. Rows that don't fit are delivered as such; calls are limited and repeated.
 
-    What is read once and kept is read here, what is read to decide about a write in `StockReader` and
-    `CollectionReader`, and what is written in `ShopifyWriter`.
+    What is read once and kept is read here, what is read to decide about a write in `CollectionReader` and in
+    `StockReader`, and what is written in `ShopifyWriter`, which looks at prices by the latter.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         endpoint = GraphqlEndpoint(
             session, shop=shop, credential=credential, base_url=base_url, limits=limits, backoff=backoff
         )
-        StockReader.__init__(self, endpoint)
         CollectionReader.__init__(self, endpoint)
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account
@@ -75,6 +73,15 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
 
     def __repr__(self) -> str:
         return f"ShopifyClient({self.account})"
+
+    @property
+    def time(self) -> SourceTime:
+        """What time it is there."""
+        return self._endpoint.time
+
+    def points_in(self, seconds: float) -> float:
+        """Points that its limits restore in a time."""
+        return self._endpoint.restore_rate * seconds
 
     def products(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"

@@ -9,9 +9,9 @@ import structlog
 
 from daemon.errors import RateLimited, SourceUnavailable
 from daemon.sources.decode import mend
-from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
+from daemon.sources.http import BACKOFF, Answer, Backoff, SourceTime, post, retrying
 from daemon.sources.limits import LimiterRegistry
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import errors
 from daemon.sources.shopify.credential import ShopifyCredential
 from daemon.sources.shopify.errors import CostExceededError
@@ -55,6 +55,7 @@ class GraphqlEndpoint:
         self._bucket = limits.bucket(self.account)
         self._backoff = backoff
         self._warned: set[str] = set()
+        self.time = SourceTime()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.account})"
@@ -68,15 +69,19 @@ class GraphqlEndpoint:
         read: Callable[[dict[str, Any]], T],
         label: str | None = None,
         estimate: float = MAX_COST,
+        before_send: BeforeSend = at_once,
+        not_done: Callable[[], None] = lambda: None,
     ) -> T:
         """Send an operation until it succeeds, and return what `read` makes of the data of the answer.
 
         What `read` raises counts as a failure of the call, so an answer that it finds unreadable is asked for again.
         Every attempt sends the very same bytes. `label` names the operation along with the size of its page, and
-        `estimate` is its cost in points until that is learnt.
+        `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, which
+        has its points and its token by then; `not_done` is called after one that Shopify did not even begin.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
+            And what `before_send` raises, at once.
         """
         body = orjson.dumps({"query": operation.document, "operationName": operation.name, "variables": variables})
 
@@ -85,7 +90,7 @@ class GraphqlEndpoint:
                 reserve = self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent)
                 async with reserve as reservation:
                     has_place()
-                    answer = await self._send(body, meter)
+                    answer = await self._send(body, meter, before_send)
                     payload = _decoded(answer.body)
                     status = errors.throttle_status(payload)
                     if status is not None:
@@ -93,6 +98,8 @@ class GraphqlEndpoint:
                     error = errors.failure(self.source, answer, payload, self.credential.secrets)
                     if isinstance(error, RateLimited) and status is None:
                         self._bucket.block(error.retry_after)
+                    if isinstance(error, RateLimited):
+                        not_done()
                     if error is not None:
                         raise error
                     self._warn_once(payload)
@@ -100,7 +107,7 @@ class GraphqlEndpoint:
 
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
 
-    async def _send(self, body: bytes, meter: CallMeter) -> Answer:
+    async def _send(self, body: bytes, meter: CallMeter, before_send: BeforeSend) -> Answer:
         """The answer to a call, after one more try if its token was refused: nothing had been done then.
 
         The token is taken at the last moment, since the wait for points may outlast one. Holding the points while a
@@ -110,10 +117,10 @@ class GraphqlEndpoint:
             CredentialRefused: a second token was refused, too, or there is none to be had.
         """
         token = await self.credential.token(meter)
-        answer = await self._post(body, token, meter)
+        answer = await self._post(body, token, meter, before_send)
         if answer.status == UNAUTHORISED and self.credential.reject(token):
             token = await self.credential.token(meter)
-            answer = await self._post(body, token, meter)
+            answer = await self._post(body, token, meter, before_send)
         if answer.status == UNAUTHORISED:
             refusal = errors.token_refused(self.source, self.credential.kind)
             self.credential.fails(refusal)
@@ -122,9 +129,17 @@ class GraphqlEndpoint:
             self.credential.accept()
         return answer
 
-    async def _post(self, body: bytes, token: str, meter: CallMeter) -> Answer:
+    async def _post(self, body: bytes, token: str, meter: CallMeter, before_send: BeforeSend) -> Answer:
         headers = {"X-Shopify-Access-Token": token}
-        return await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        await before_send()
+        answer = await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        self.time.note(answer.date)
+        return answer
+
+    @property
+    def restore_rate(self) -> float:
+        """Points a second, as far as is known."""
+        return self._bucket.restore_rate
 
     async def query(
         self,
@@ -134,9 +149,18 @@ class GraphqlEndpoint:
         *,
         label: str | None = None,
         estimate: float = MAX_COST,
+        before_send: BeforeSend = at_once,
     ) -> dict[str, Any]:
         """Send a query until it succeeds, and return its data; see `call`."""
-        return await self.call(operation, variables, meter, read=lambda data: data, label=label, estimate=estimate)
+        return await self.call(
+            operation,
+            variables,
+            meter,
+            read=lambda data: data,
+            label=label,
+            estimate=estimate,
+            before_send=before_send,
+        )
 
     async def shaped(
         self,

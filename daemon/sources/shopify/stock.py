@@ -9,7 +9,7 @@ import msgspec
 
 from daemon.errors import SourceUnavailable
 from daemon.sources.decode import Moment, UnfitRowError, check_amount
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of
 from daemon.sources.shopify.levels import cut_short, read_levels
@@ -76,8 +76,12 @@ class StockReader:
             left = left[asked:]
         return found
 
-    async def variant_prices(self, variant_ids: Sequence[int], *, meter: CallMeter) -> dict[int, VariantPrice]:
+    async def variant_prices(
+        self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
+    ) -> dict[int, VariantPrice]:
         """The present prices of these variants, in as many calls as it takes; those that are gone are absent.
+
+        `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -88,31 +92,37 @@ class StockReader:
 
         ids = [gid("ProductVariant", number) for number in variant_ids]
         # A variant and its product cost a point each.
-        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read)
+        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read, before_send=before_send)
 
     async def present_prices(
-        self, variant_ids: Sequence[int], *, meter: CallMeter
+        self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
     ) -> dict[int, tuple[Decimal, Decimal | None]]:
         """Price and compare-at price of these variants at present, for half the points of `variant_prices`.
 
-        In as many calls as it takes; variants that are gone are absent.
+        In as many calls as it takes; variants that are gone are absent. `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
         ids = [gid("ProductVariant", number) for number in variant_ids]
-        return await self._each(operations.PRESENT_PRICES, ids, meter, cost=1.0, read=read_amounts)
+        return await self._each(
+            operations.PRESENT_PRICES, ids, meter, cost=1.0, read=read_amounts, before_send=before_send
+        )
 
-    async def product_versions(self, product_ids: Sequence[int], *, meter: CallMeter) -> dict[int, datetime]:
+    async def product_versions(
+        self, product_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
+    ) -> dict[int, datetime]:
         """When each of these products was last changed, by Shopify's clock; a change of a variant's price is one.
 
-        A point for each product; those that are gone are absent.
+        A point for each product; those that are gone are absent. `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
         ids = [gid("Product", number) for number in product_ids]
-        return await self._each(operations.PRODUCT_VERSIONS, ids, meter, cost=1.0, read=_updated_at)
+        return await self._each(
+            operations.PRODUCT_VERSIONS, ids, meter, cost=1.0, read=_updated_at, before_send=before_send
+        )
 
     async def _each(
         self,
@@ -122,6 +132,7 @@ class StockReader:
         *,
         cost: float,
         read: Callable[[dict[str, Any]], T],
+        before_send: BeforeSend = at_once,
     ) -> dict[int, T]:
         """What `read` makes of each of these that exists; `cost` is that of one, in points."""
         found: dict[int, T] = {}
@@ -129,7 +140,9 @@ class StockReader:
         for start in range(0, len(ids), MAX_PAGE):
             portion = ids[start : start + MAX_PAGE]
             label, estimate = f"{operation.name}:{len(portion)}", cost * len(portion)
-            data = await self._endpoint.query(operation, {"ids": portion}, meter, label=label, estimate=estimate)
+            data = await self._endpoint.query(
+                operation, {"ids": portion}, meter, label=label, estimate=estimate, before_send=before_send
+            )
             for node in self._endpoint.existing(operation, data):
                 try:
                     found[_id(node)] = read(node)

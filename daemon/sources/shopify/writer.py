@@ -1,19 +1,21 @@
 """Writing to Shopify: stock, prices, metafields and tags of customers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
 from daemon.sources.decode import UnfitRowError
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
-from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint
+from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
 from daemon.sources.shopify.levels import quantity_of
 from daemon.sources.shopify.models import VariantPrice, gid, gid_number, metafield_name
 from daemon.sources.shopify.operations import Operation
-from daemon.sources.shopify.stock import read_price
+from daemon.sources.shopify.price_watch import LONG_AGO, LookFailed, PricesMoved, PriceWatch
+from daemon.sources.shopify.stock import StockReader, read_price
 from daemon.sources.shopify.writes import (
     ANY,
     MAX_METAFIELD_CHANGES,
@@ -32,20 +34,20 @@ from daemon.sources.shopify.writes import (
 T = TypeVar("T")
 
 
-class ShopifyWriter:
+class ShopifyWriter(StockReader):
     """Writes to a shop; every method is one mutation, repeated until its answer has been read.
 
-    A repetition is harmless for one of two reasons. Stock and activation carry an idempotency key, and all attempts of
-    a call send the same one: Shopify acts on the first of them. Prices, metafields and tags are absolute values, so
-    that writing them twice comes to the same. Of a metafield that is compared and set, an attempt whose answer was lost
-    makes the next one stale: the caller reads it again, and finds nothing left to write.
+    A repetition is harmless for one of three reasons. Stock and activation carry an idempotency key, and all attempts
+    of a call send the same one: Shopify acts on the first of them. Of a metafield that is compared and set, an attempt
+    whose answer was lost makes the next one stale: the caller reads it again, and finds nothing left to write; tags are
+    added and removed one by one, so that twice comes to the same. Prices have neither a key nor a compare-and-set: they
+    are read again before an attempt that follows another one (`PriceWatch`).
+
+    Right before each attempt the meter's `before_write` has its word.
 
     All methods raise SourceRefused, RateLimited or SourceUnavailable after the retries. What Shopify refuses of the
     changes themselves is returned.
     """
-
-    def __init__(self, endpoint: GraphqlEndpoint) -> None:
-        self._endpoint = endpoint
 
     async def set_stock(
         self, changes: Sequence[StockChange], *, key: UUID, reference: str, meter: CallMeter
@@ -102,22 +104,66 @@ class ShopifyWriter:
 
         return await self._mutate(operations.ACTIVATE_ITEM, "inventoryActivate", variables, read, meter)
 
-    async def set_prices(self, product_id: int, changes: Sequence[PriceChange], *, meter: CallMeter) -> PriceOutcome:
+    async def set_prices(
+        self, product_id: int, changes: Sequence[PriceChange], *, meter: CallMeter, read_at: float = LONG_AGO
+    ) -> PriceOutcome:
         """Set prices of variants of one product, each by itself: one that is refused does not keep the others back.
 
-        `changes`: at most 250, each of another variant.
+        A change that says what it expects is sent only where Shopify still has that: it is read again before each
+        attempt, unless it was read just now. What somebody changes in the time of one call is overwritten.
+
+        Args:
+            changes: at most 250, each of another variant.
+            read_at: when the expected prices were asked for, by `boot_time`.
 
         Raises:
             ValueError: there are too many changes, or an amount is not a number.
         """
+        outcome, left = PriceOutcome(), list(changes)
         if not _fits(changes, MAX_PRICE_CHANGES):
-            return PriceOutcome()
+            return outcome
+        watch = PriceWatch(self.present_prices, changes, read_at, meter)
+        while left:
+            try:
+                self._add(outcome, changes, await self._send_prices(product_id, left, meter, watch))
+                return outcome
+            except PricesMoved:
+                outcome.in_doubt.update(watch.in_doubt)
+                left = watch.sort(product_id, left, outcome)
+            except LookFailed as failure:
+                raise failure.error from None
+        return outcome
+
+    async def _send_prices(
+        self, product_id: int, changes: Sequence[PriceChange], meter: CallMeter, watch: PriceWatch
+    ) -> tuple[Sequence[PriceChange], PriceOutcome]:
         variables = {"productId": gid("Product", product_id), "variants": [_price_input(change) for change in changes]}
 
         def read(payload: dict[str, Any]) -> PriceOutcome:
             return _price_outcome(payload, product_id, changes)
 
-        return await self._mutate(operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter)
+        watch.expect(changes)
+        found = await self._mutate(
+            operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter, watch.check, watch.not_done
+        )
+        found.in_doubt.update(watch.in_doubt)
+        return changes, found
+
+    def _add(
+        self,
+        outcome: PriceOutcome,
+        changes: Sequence[PriceChange],
+        answer: tuple[Sequence[PriceChange], PriceOutcome],
+    ) -> None:
+        """Add an answer about some of the changes; what it says of one by its place is said by its place in all."""
+        sent, found = answer
+        place = {change.variant_id: index for index, change in enumerate(changes)}
+        outcome.applied.update(found.applied)
+        outcome.in_doubt.update(found.in_doubt)
+        outcome.errors.extend(
+            error if error.index is None else replace(error, index=place[sent[error.index].variant_id])
+            for error in found.errors
+        )
 
     async def set_metafields(self, changes: Sequence[MetafieldChange], *, meter: CallMeter) -> MetafieldOutcome:
         """Set metafields of customers, at most 25 and all or none.
@@ -157,14 +203,28 @@ class ShopifyWriter:
         variables: dict[str, Any],
         read: Callable[[dict[str, Any]], T],
         meter: CallMeter,
+        check: BeforeSend = at_once,
+        not_done: Callable[[], None] = lambda: None,
     ) -> T:
+        async def before_send() -> None:
+            await check()
+            await meter.before_write()
+
         def read_data(data: dict[str, Any]) -> T:
             try:
                 return read(data[field])
             except (AttributeError, KeyError, TypeError, UnfitRowError) as error:
                 raise self._endpoint.unreadable(operation) from error
 
-        return await self._endpoint.call(operation, variables, meter, read=read_data, estimate=SMALL_COST)
+        return await self._endpoint.call(
+            operation,
+            variables,
+            meter,
+            read=read_data,
+            estimate=SMALL_COST,
+            before_send=before_send,
+            not_done=not_done,
+        )
 
     def _keyed_errors(self, payload: dict[str, Any], changes: int) -> list[WriteError]:
         errors = _errors(payload, changes)

@@ -48,13 +48,21 @@ class StockChange:
     quantity: int
 
 
+Amounts = tuple[Decimal, Decimal | None]
+"""Price and compare-at price of a variant, in the shop's currency."""
+
+
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """Set the prices of a variant, in the shop's currency; None as compare-at price removes it."""
+    """Set the prices of a variant, in the shop's currency; None as compare-at price removes it.
+
+    `expected` is what the variant costs as it was read: with another price by now, nothing is sent for it.
+    """
 
     variant_id: int
     price: Decimal | Literal[Sentinel.UNCHANGED] = UNCHANGED
     compare_at_price: Decimal | Literal[Sentinel.UNCHANGED] | None = UNCHANGED
+    expected: Amounts | Literal[Sentinel.ANY] = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +87,15 @@ class WriteError:
 
 @dataclass(frozen=True, slots=True)
 class PriceOutcome:
-    """What became of price changes: each is in one of the two, unless an error concerns the call as a whole."""
+    """What became of price changes: each is in one of the three, unless an error concerns the call as a whole.
+
+    `moved` are those that Shopify had another price of, right before they would have been sent, or sent again.
+    """
 
     applied: dict[int, VariantPrice] = field(default_factory=dict)  # by variant, as Shopify says it is now
     errors: list[WriteError] = field(default_factory=list)
+    moved: dict[int, Amounts | None] = field(default_factory=dict)  # what Shopify has; None: not the variant any more
+    in_doubt: set[int] = field(default_factory=set)  # a call of which no answer has come: it may be carried out late
 
 
 @dataclass(frozen=True, slots=True)

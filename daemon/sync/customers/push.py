@@ -178,9 +178,10 @@ class CustomerPush:
                 except SourceError as error:  # raised when what the other calls did has been noted
                     failures.append(error)
 
-        async with asyncio.TaskGroup() as group:
-            for customer in customers:
-                group.create_task(change(customer), name=f"tags-{customer.id}")
+        # Calls under way are waited for, even where the run is stopped beside them.
+        for ended in await asyncio.gather(*map(change, customers), return_exceptions=True):
+            if ended is not None:
+                raise ended
         return answers, failures[0] if failures else None
 
     async def _change_tags(self, customer: Customer) -> list[WriteError]:

@@ -1,7 +1,8 @@
 """Pushing the prices of one product: intents first, then one call, then what Shopify says that they are now.
 
-Shopify takes each variant by itself, and knows no compare-and-set of prices: a price is written as it should be, and
-writing it twice comes to the same.
+Shopify takes each variant by itself, and knows no compare-and-set of prices: each is read again right before its call
+is sent, and before each repetition. One that has changed is left alone, and decided anew by the next sync. What
+somebody changes in the time of one call is overwritten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import orjson
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
-from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.price_watch import LONG_AGO, Stopwatch
 from daemon.sources.shopify.writes import (
     MAX_PRICE_CHANGES,
     PRICE_GONE_CODES,
@@ -32,6 +33,7 @@ from daemon.sync.pushes import Push, PushKind, PushResult
 
 BATCH = MAX_PRICE_CHANGES
 
+MOVED = "somebody else changed the price before the call was sent: the next sync decides anew"
 GONE = "Shopify does not have the variant any more: pull Shopify's products, then sync again."
 
 
@@ -50,26 +52,29 @@ class PricePush:
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        rows = await self._decide_again(batch.rows) if batch.rows else []
-        ids, rows, outcome = await self._send(rows) if rows else ([], rows, PriceOutcome())
+        rows, read_at = await self._decide_again(batch.rows) if batch.rows else ([], LONG_AGO)
+        ids, rows, outcome = await self._send(rows, read_at) if rows else ([], rows, PriceOutcome())
         intents = [intent for row in rows for intent in _intents(row)]
         refused = _refused(rows, outcome)
         async with self._run.closing(batch) as page:
-            settled = [_settled(intent, outcome.applied, refused) for intent in intents]
+            settled = [_settled(intent, outcome, refused) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
             now = {number: (price.price, price.compare_at_price) for number, price in outcome.applied.items()}
             if now:
                 await mirror.set_prices(page.connection, self._run.store, now)
-            skipped = len(batch.rows) - len(rows)
+            moved = {number: present for number, present in outcome.moved.items() if present is not None}
+            if moved:
+                await mirror.set_prices(page.connection, self._run.store, moved)
+            skipped = len(batch.rows) - len(rows) + len(outcome.moved)
             page.count(Counters(updated=sum(row.key.variant_id in now for row in rows), skipped=skipped))
             page.reject(
                 [_dead_letter(row, refused[row.key.variant_id]) for row in rows if row.key.variant_id in refused]
             )
 
-    async def _decide_again(self, rows: Sequence[PriceRow]) -> list[PriceRow]:
-        """The rows that still differ from what Shopify has now: of a price, no call notices that it has changed."""
-        run, planned = self._run, {row.key.variant_id: row for row in rows}
-        read = run.shopify.variant_prices(list(planned), meter=run.meter)
+    async def _decide_again(self, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], float]:
+        """The rows that still differ from what Shopify has now, and when it was asked, by `boot_time`."""
+        run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
+        read = run.shopify.variant_prices(list(planned), meter=run.meter, before_send=watch.start)
         found = await run.job.unless_stopped(read)
         moved = {
             number: (price.price, price.compare_at_price)
@@ -77,13 +82,15 @@ class PricePush:
             if (price.price, price.compare_at_price) != (planned[number].price, planned[number].compare_at_price)
         }
         if not moved:
-            return list(rows)
+            return list(rows), watch.sent_at
         async with run.step() as page:
             await mirror.set_prices(page.connection, run.store, moved)
         now = {row.key: row for row in await self._plan.prices_of(rows[0].key.product_id)}
-        return [now[row.key] for row in rows if row.key in now]
+        return [now[row.key] for row in rows if row.key in now], watch.sent_at
 
-    async def _send(self, planned: Sequence[PriceRow]) -> tuple[list[int], list[PriceRow], PriceOutcome]:
+    async def _send(
+        self, planned: Sequence[PriceRow], read_at: float
+    ) -> tuple[list[int], list[PriceRow], PriceOutcome]:
         """The ids of the pushes, the rows that were sent, and what came of it."""
         run = self._run
         run.caution.admit_prices(planned)
@@ -95,7 +102,8 @@ class PricePush:
             return [], [], PriceOutcome()
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         changes = [_change(row) for row in rows]
-        return ids, rows, await run.shopify.set_prices(rows[0].key.product_id, changes, meter=run.meter)
+        product_id = rows[0].key.product_id
+        return ids, rows, await run.shopify.set_prices(product_id, changes, meter=run.meter, read_at=read_at)
 
 
 def is_other_product(row: PriceRow, following: PriceRow) -> bool:
@@ -119,6 +127,7 @@ def _change(row: PriceRow) -> PriceChange:
         row.key.variant_id,
         price=row.desired_price if row.changes_price else UNCHANGED,
         compare_at_price=row.desired_compare_at_price if row.changes_compare_at_price else UNCHANGED,
+        expected=(row.price, row.compare_at_price),
     )
 
 
@@ -128,15 +137,16 @@ def _refused(rows: Sequence[PriceRow], outcome: PriceOutcome) -> dict[int, Write
     for error in outcome.errors:
         concerned = rows if error.index is None else [rows[error.index]]
         for row in concerned:
-            if row.key.variant_id not in outcome.applied:
+            if row.key.variant_id not in outcome.applied and row.key.variant_id not in outcome.moved:
                 refused.setdefault(row.key.variant_id, error)
     return refused
 
 
-def _settled(
-    intent: Push, applied: Mapping[int, VariantPrice], refused: Mapping[int, WriteError]
-) -> tuple[PushResult, str | None]:
-    now = applied.get(intent.owner_id)
+def _settled(intent: Push, outcome: PriceOutcome, refused: Mapping[int, WriteError]) -> tuple[PushResult, str | None]:
+    if intent.owner_id in outcome.moved:
+        # An attempt without an answer may have been carried out before, and may still be.
+        return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), MOVED
+    now = outcome.applied.get(intent.owner_id)
     if now is None:
         error = refused[intent.owner_id]
         return (PushResult.UNKNOWN if error.code == UNCONFIRMED else PushResult.REFUSED), error.message

@@ -1,0 +1,104 @@
+"""Whether this machine's clock can be believed: campaigns begin, end and fail for good by what it says.
+
+It is compared with the database's and with the source's, by the `Date` of Shopify's answers. A machine with a dead
+battery, or one that was restored from a snapshot, may be days off until its clock is set.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from daemon.database.pool import Database
+from daemon.errors import DongboError
+from daemon.ids import StoreName
+from daemon.sales import campaigns
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.client import ShopifyClient
+
+log = structlog.get_logger()
+
+MOST_APART = timedelta(minutes=1)
+ASK_AGAIN = 600.0  # seconds after which Shopify is asked for its time anew where no other call has
+ASK_TIMEOUT = 5.0  # seconds
+
+
+class Clocks:
+    """The clocks of this machine, of the database and of the shops.
+
+    Args:
+        shopify_of: the client of a store; raises InvalidJobRequest for a store that has none.
+        clock: this machine's, aware UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        shopify_of: Callable[[StoreName], ShopifyClient],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._shopify_of = shopify_of
+        self.clock = clock
+
+    async def problem(self, stores: Iterable[StoreName]) -> str | None:
+        """Why this machine's clock is not to be relied on for campaigns of these stores; None: it is right.
+
+        Raises what the database raises.
+        """
+        return await self._database_problem() or await self._source_problem(stores)
+
+    async def _database_problem(self) -> str | None:
+        async with self._database.acquire() as connection:
+            before = self.clock()
+            now = await campaigns.database_time(connection)
+            after = self.clock()
+        if before - MOST_APART <= now <= after + MOST_APART:
+            return None
+        return _apart(after - now, "PostgreSQL's")
+
+    async def _source_problem(self, stores: Iterable[StoreName]) -> str | None:
+        found = await asyncio.gather(*(self._store_problem(store) for store in dict.fromkeys(stores)))
+        return next((problem for problem in found if problem is not None), None)
+
+    async def _store_problem(self, store: StoreName) -> str | None:
+        try:
+            shopify = self._shopify_of(store)
+        except DongboError:  # it has been taken out of the configuration: its jobs are refused
+            return None
+        time = shopify.time
+        if time.age > ASK_AGAIN:
+            await _ask(shopify)
+        if time.age == float("inf"):
+            return f"Shopify ({store}) has not answered yet, so that its time is not known. It is asked again."
+        now = time.now()
+        if now is None or abs(self.clock() - now) <= MOST_APART:
+            return None
+        return _apart(self.clock() - now, f"Shopify's ({store})")
+
+
+async def _ask(shopify: ShopifyClient) -> None:
+    """Any answer tells the time, a refusal as well."""
+    call: Awaitable[object] = shopify.shop(meter=CallMeter(is_urgent=True))
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT):
+            await call
+    except (DongboError, TimeoutError) as error:
+        log.info("source_time_unknown", source=repr(shopify), error=str(error) or "no answer in time")
+
+
+def _apart(difference: timedelta, other: str) -> str:
+    seconds = difference.total_seconds()
+    direction = "ahead of" if seconds > 0 else "behind"
+    return (
+        f"This machine's clock is {_span(abs(seconds))} {direction} {other}: no sale starts or ends by itself until "
+        "they agree. Set it right: timedatectl shows whether it is synchronised."
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"

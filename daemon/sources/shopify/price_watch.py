@@ -1,0 +1,123 @@
+"""Prices that are written only where they are as they were read: Shopify knows no compare-and-set of them.
+
+A call waits in memory, for points and between attempts, and the process may be suspended meanwhile. So the prices are
+looked at when the call's turn comes, and again before each attempt that follows one without an answer: that one may
+have been carried out, and somebody may have changed the price since. What is left is the time of one call.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from daemon.clock import boot_time
+from daemon.errors import SourceError
+from daemon.sources.meter import BeforeSend, CallMeter
+from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.writes import ANY, UNCHANGED, Amounts, PriceChange, PriceOutcome
+
+READ_LASTS = 2.0  # seconds from the question for a price to the call that it was asked for
+# An answer that takes longer than that is believed all the same the third time: then it is the network that is slow.
+MOST_READS = 3
+LONG_AGO: Final = -math.inf
+
+
+class PricesMoved(Exception):
+    """Keeps a call from being sent: Shopify has other prices than expected."""
+
+
+class LookFailed(Exception):
+    """Keeps a call from being sent: the prices can't be read, as often as that was tried."""
+
+    def __init__(self, error: SourceError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class ReadPrices(Protocol):
+    """Reads the present prices of variants; see `StockReader.present_prices`."""
+
+    async def __call__(
+        self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend
+    ) -> dict[int, Amounts]: ...
+
+
+class Stopwatch:
+    """When a question was sent, by `boot_time`; of several attempts the last one's."""
+
+    def __init__(self) -> None:
+        self.sent_at = LONG_AGO
+
+    async def start(self) -> None:
+        """The question is about to be sent."""
+        self.sent_at = boot_time()
+
+
+class PriceWatch:
+    """Looks at the prices of one call right before each of its attempts.
+
+    Args:
+        read: reads present prices.
+        changes: those that expect no certain price are left alone.
+        read_at: when the expected prices were asked for, by `boot_time`.
+    """
+
+    def __init__(self, read: ReadPrices, changes: Sequence[PriceChange], read_at: float, meter: CallMeter) -> None:
+        self._read = read
+        self._meter = meter
+        self._read_at = read_at
+        self._expected: dict[int, Amounts] = {}
+        self._present: Mapping[int, Amounts] = {}
+        self._is_under_way = False  # an attempt was sent, and nothing was read since
+        self.in_doubt: set[int] = set()  # in an attempt that another one has followed
+        self.expect(changes)
+
+    def expect(self, changes: Sequence[PriceChange]) -> None:
+        """What the next attempt is about."""
+        self._expected = {change.variant_id: change.expected for change in changes if change.expected is not ANY}
+        self._sent = {change.variant_id for change in changes}
+
+    async def check(self) -> None:
+        """Let an attempt be sent; raises PricesMoved where there is something else to decide first,
+        and LookFailed."""
+        if self._is_under_way:
+            self.in_doubt |= self._sent
+        for _ in range(MOST_READS if self._expected else 0):
+            if not self._is_under_way and boot_time() - self._read_at <= READ_LASTS:
+                break
+            await self._look()
+        self._is_under_way = True
+
+    def not_done(self) -> None:
+        """The attempt under way has come to nothing, for certain."""
+        self._is_under_way = False
+
+    async def _look(self) -> None:
+        stopwatch = Stopwatch()
+        try:
+            self._present = await self._read(list(self._expected), meter=self._meter, before_send=stopwatch.start)
+        except SourceError as error:
+            raise LookFailed(error) from error
+        self._read_at, self._is_under_way = stopwatch.sent_at, False
+        if any(self._present.get(number) != amounts for number, amounts in self._expected.items()):
+            raise PricesMoved
+
+    def sort(self, product_id: int, changes: Sequence[PriceChange], outcome: PriceOutcome) -> list[PriceChange]:
+        """Note what became of changes by what was read, and return those that are still to be sent."""
+        left = []
+        for change in changes:
+            present = self._present.get(change.variant_id)
+            if change.expected is ANY or present == change.expected:
+                left.append(change)
+            elif present is not None and present == _wanted(change, change.expected):
+                outcome.applied[change.variant_id] = VariantPrice(product_id, *present)
+            else:
+                outcome.moved[change.variant_id] = present
+        return left
+
+
+def _wanted(change: PriceChange, expected: Amounts) -> Amounts:
+    price, compare_at = expected
+    return (
+        price if change.price is UNCHANGED else change.price,
+        compare_at if change.compare_at_price is UNCHANGED else change.compare_at_price,
+    )

@@ -1,0 +1,119 @@
+"""No sale starts, ends or fails for good by a clock that is not the database's and Shopify's."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from daemon.errors import SaleConflict
+from daemon.sales.model import CampaignState
+from daemon.sources.http import SourceTime
+from tests.integration.conftest import STORE
+from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
+
+__all__ = ["sandbox_settings", "shop"]
+
+DAY = 86_400
+WRONG = timedelta(hours=72)
+
+
+def set_clock(shop: SaleShop, ahead: timedelta) -> None:
+    """Let the machine's clock be so far ahead."""
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + ahead
+
+    shop.sales.clock = shop.sales.clocks.clock = shop.clock._clock = clock
+
+
+def times_of(shop: SaleShop) -> SourceTime:
+    """What is known of Shopify's time."""
+    return shop.workshop.parts.registry.stores[STORE].shopify.time
+
+
+@pytest.mark.parametrize("hours", [72, -72])
+async def test_with_the_clock_days_off_nothing_starts_ends_or_fails_until_it_is_right(
+    shop: SaleShop, hours: int
+) -> None:
+    """The condition is told once; when the clock has been set, all happens at its time."""
+    running = await shop.until(await shop.create("running", ends=soon(2 * DAY)), CampaignState.ACTIVE)
+    coming = await shop.create("coming", starts=soon(2 * DAY + 1), ends=soon(9 * DAY))
+    set_clock(shop, timedelta(hours=hours))
+    with capture_logs() as logs:
+        await shop.clock.sweep()
+        await shop.clock.sweep()
+    assert (await shop.get(running)).state is CampaignState.ACTIVE
+    assert (await shop.get(coming)).state is CampaignState.SCHEDULED
+    problem = shop.clock.clock_problem or ""
+    assert f"This machine's clock is 3 days {'ahead of' if hours > 0 else 'behind'} PostgreSQL's" in problem
+    assert [line["log_level"] for line in logs if line["event"] == "sale_clock_wrong"] == ["error"]
+    with pytest.raises(SaleConflict, match="no sale starts or ends"):
+        await shop.create("now")
+    set_clock(shop, timedelta(0))
+    await shop.clock.sweep()
+    assert shop.clock.clock_problem is None
+    assert (await shop.get(coming)).state is CampaignState.SCHEDULED
+    await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET ends_at = now() WHERE name = 'running' RETURNING 1")
+    await shop.until(running, CampaignState.COMPLETED)
+
+
+async def test_a_campaign_that_would_have_run_meanwhile_is_not_failed_for_good(shop: SaleShop) -> None:
+    """By the wrong clock it lies in the past as a whole; by the right one it is still to come."""
+    campaign = await shop.create(starts=soon(DAY), ends=soon(2 * DAY))
+    set_clock(shop, WRONG)
+    await shop.clock.sweep()
+    assert (await shop.get(campaign)).state is CampaignState.SCHEDULED
+
+
+async def test_where_the_database_has_the_same_wrong_clock_shopify_tells(shop: SaleShop) -> None:
+    """The embedded server runs on the same machine: only Shopify's answers show it."""
+    campaign = await shop.create(starts=soon(3600))
+    times_of(shop).note(datetime.now(UTC).timestamp() - WRONG.total_seconds())
+    await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() RETURNING 1")
+    await shop.clock.sweep()
+    assert (await shop.get(campaign)).state is CampaignState.SCHEDULED
+    assert "3 days ahead of Shopify's (main)" in (shop.clock.clock_problem or "")
+    times_of(shop).note(datetime.now(UTC).timestamp())
+    await shop.until(campaign, CampaignState.ACTIVE)
+
+
+async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_first(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything starts; where nobody answers, nothing does."""
+    campaign = await shop.create(starts=soon(3600))
+    endpoint = shop.workshop.parts.registry.stores[STORE].shopify._endpoint
+    await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() RETURNING 1")
+    monkeypatch.setattr(endpoint, "time", SourceTime())
+    url = endpoint._url
+    monkeypatch.setattr(endpoint, "_url", "http://127.0.0.1:9/graphql.json")
+    await shop.clock.sweep()
+    assert (await shop.get(campaign)).state is CampaignState.SCHEDULED
+    assert "has not answered yet" in (shop.clock.clock_problem or "")
+    endpoint._url = url
+    await shop.until(campaign, CampaignState.ACTIVE)
+    assert endpoint.time.age < 60
+
+
+async def test_what_a_wrong_clock_has_begun_is_taken_back_and_begins_again_at_its_time(shop: SaleShop) -> None:
+    """Prices are as before, and a campaign of the same definition waits for the time that was meant."""
+    before = shop.prices()
+    campaign = await shop.create(starts=soon(3600), ends=soon(9 * DAY))
+    set_clock(shop, WRONG)
+    shop.sales.clocks.clock = lambda: datetime.now(UTC)  # an older daemon did not compare
+    await shop.until(campaign, CampaignState.ACTIVE)
+    assert shop.prices() != before
+    set_clock(shop, timedelta(0))
+    with capture_logs() as logs:
+        await shop.until(campaign, CampaignState.COMPLETED)
+        await shop.clock.sweep()
+    assert [line["event"] for line in logs if line["event"] == "sale_recalled"] == ["sale_recalled"]
+    assert shop.prices() == before
+    again = await shop.sales.find("tet")
+    assert (again.state, again.starts_at, again.ends_at) == (
+        CampaignState.SCHEDULED,
+        campaign.starts_at,
+        campaign.ends_at,
+    )
+    await shop.clock.sweep()
+    assert (await shop.sales.find("tet")).id == again.id
