@@ -259,7 +259,6 @@ async def test_an_unreachable_server_is_unavailable(session: aiohttp.ClientSessi
         (b'{"code":0,"errorCode":"ERR_INVALID_BUSINESS_ID","messages":["a","b"]}', "business_id .*a; b"),
         (b'{"code":0,"errorCode":"ERR_403","messages":{"x":"y"}}', "lacks the permission .*x: y"),
         (b'{"code":"0","errorCode":"ERR_NEW","messages":{"x":["y",{"z":"w"}]}}', "ERR_NEW: x: y; x: z: w"),
-        (b'{"code":0}', "without an error code"),
         (b'{"code":0,"errorCode":"ERR_403","messages":"token raw-token-that-nobody-may-see"}', r"token \*\*\*"),
     ],
 )

@@ -3,22 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, assert_never
 
-from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.sources import failures
 from daemon.sources.credential import CredentialKind
 from daemon.sources.http import Answer
 from daemon.sources.limits import ThrottleStatus
 
 DEFAULT_RETRY_SECONDS = 2.0  # after a 429 that does not say how long
 MAX_MESSAGE = 500  # characters
-
-# Shopify documentation, "Status and error codes".
-STATUS_ADVICE = {
-    402: "says that the shop is frozen for unpaid bills; its owner must settle them",
-    403: "forbids the access; check that the app is installed in the shop and access_token belongs to it",
-    404: "knows no such shop or API version; check shop in the configuration",
-    423: "says that the shop is locked; its owner must contact Shopify",
-}
-_PASSING_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
 
 # Shopify documentation, "Implementing idempotency".
 UNDER_WAY_CODES = frozenset({"IDEMPOTENCY_CONCURRENT_REQUEST"})
@@ -61,14 +53,10 @@ def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -
     `payload` is the decoded body, None if it could not be decoded; `source` names the other end; `secrets` must not
     show in the text.
     """
-    if answer.status == 429:
-        seconds = answer.retry_after or DEFAULT_RETRY_SECONDS
-        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP 429).", seconds)
-    if answer.status >= 500 or answer.status == 408:
-        return SourceUnavailable(f"{source} is in trouble (HTTP {answer.status}).")
+    if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
+        return error
     if answer.status >= 400:
-        advice = STATUS_ADVICE.get(answer.status, "refused the request")
-        return SourceRefused(f"{source} {advice} (HTTP {answer.status}).")
+        return failures.final(source, answer.status, failures.SHOPIFY, _said_with_status(payload, secrets))
     if not isinstance(payload, dict):
         size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
         return SourceUnavailable(f"{source} sent something else than data, or only a part of it ({size}).")
@@ -114,31 +102,63 @@ def throttle_status(payload: Any) -> ThrottleStatus | None:
 
 def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets: Iterable[str]) -> SourceError:
     found = errors if isinstance(errors, list) else [errors]
-    codes = {code for error in found if (code := _code(error))}
-    said = "; ".join(_message(error) for error in found)[:MAX_MESSAGE]
-    for secret in secrets:
-        said = said.replace(secret, "***")
-    if "THROTTLED" in codes:
+    codes = {code for error in found if (code := code_of(error))}
+    said = said_of(found, secrets)
+    if failures.THROTTLED in codes:
         lacking = max(0.0, (status.requested or 0.0) - status.currently_available) if status else 0.0
         seconds = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
         return RateLimited(f"{source} has no points left for {seconds:.1f} s (THROTTLED).", seconds)
-    if "MAX_COST_EXCEEDED" in codes:
+    if failures.MAX_COST_EXCEEDED in codes:
         return CostExceededError(f"{source} refused a query as too expensive: {said}.")
-    if "ACCESS_DENIED" in codes:
+    if failures.ACCESS_DENIED in codes:
         return SourceRefused(
             f"{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard,"
             f" release it and approve it in the shop (`dongbo check --live` lists what is missing) ({said})."
         )
-    if "SHOP_INACTIVE" in codes:
+    if failures.SHOP_INACTIVE in codes:
         return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")
     if (error := idempotency_failure(source, codes, said)) is not None:
         return error
-    if codes & _PASSING_CODES:
+    if any(failures.graphql_code_is_of_size(code_of(error)) and not is_of_the_document(error) for error in found):
+        return AskedTooMuch(f"{source} is in trouble: {said}.")
+    if any(map(may_pass, found)):
         return SourceUnavailable(f"{source} is in trouble: {said}.")
     return SourceRefused(f"{source} refused the request: {said}.")
 
 
-def _code(error: Any) -> str | None:
+def may_pass(error: Any) -> bool:
+    """Whether one of the errors of an answer may pass by itself."""
+    return failures.graphql_code_may_pass(code_of(error)) and not is_of_the_document(error)
+
+
+def is_of_the_document(error: Any) -> bool:
+    """Whether an error without a code is about the query or its variables, which no repetition makes any better.
+
+    GraphQL specification, "Errors": one that was raised before the execution has no path.
+    """
+    if not isinstance(error, dict) or code_of(error) is not None:
+        return False
+    extensions = error.get("extensions")
+    has_problems = isinstance(extensions, dict) and "problems" in extensions
+    return has_problems or ("locations" in error and "path" not in error)
+
+
+def said_of(errors: Iterable[Any], secrets: Iterable[str]) -> str:
+    """What errors say, each once, without secrets and of bearable length."""
+    said = "; ".join(dict.fromkeys(map(_message, errors)))
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    return said if len(said) <= MAX_MESSAGE else said[:MAX_MESSAGE] + "…"
+
+
+def _said_with_status(payload: Any, secrets: Iterable[str]) -> str:
+    """The words of an answer with a status that is an error: `errors` may be a text, a list or an object."""
+    errors = payload.get("errors") if isinstance(payload, dict) else None
+    return said_of(errors if isinstance(errors, list) else [errors], secrets) if errors else ""
+
+
+def code_of(error: Any) -> str | None:
+    """The code of an error; None if it has none."""
     extensions = error.get("extensions") if isinstance(error, dict) else None
     code = extensions.get("code") if isinstance(extensions, dict) else None
     return str(code) if code else None
