@@ -96,7 +96,7 @@ async def post(
         async with session.post(
             url,
             data=body,
-            headers={"Content-Type": "application/json", **headers},
+            headers={"Content-Type": "application/json", **headers, **_beside_the_call(url, proxy)},
             allow_redirects=False,
             timeout=timeout,
             proxy=proxy.url if proxy is not None else None,
@@ -156,6 +156,11 @@ async def retrying(
             await asyncio.sleep(wait)
             meter.retry_wait_seconds += wait
         meter.retries += 1
+
+
+def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:
+    """What a proxy must see in the call itself: without TLS there is no CONNECT before it that could carry it."""
+    return proxy.headers if proxy is not None and url.startswith("http://") else {}
 
 
 def _refused_by_proxy(source: str, proxy: Proxy | None, status: int) -> SourceUnavailable | SourceRefused:
