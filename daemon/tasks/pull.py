@@ -124,6 +124,7 @@ class _Pull(Generic[T]):
         self._meter = meter
         self._store = job.job.store
         self._stream_key = stream_key(stream.name, scope(job.params))
+        self._told: frozenset[str] = frozenset()
         self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
 
     async def start(self) -> Checkpoint:
@@ -220,6 +221,7 @@ class _Pull(Generic[T]):
         self, transaction: PageTransaction, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]
     ) -> None:
         transaction.reject([dead_letter(bad) for bad in page.bad])
+        self._tell(transaction, page)
         if checkpoint.finds_deletions and not behind.finds_deletions:
             reason = "a page had a row without a readable id, or ids out of order"
             transaction.metadata["deletions_not_sought"] = reason
@@ -230,6 +232,15 @@ class _Pull(Generic[T]):
             await deletions.note(
                 transaction.connection, self._store, self._stream.table, checkpoint.last_id, up_to, present
             )
+
+    def _tell(self, transaction: PageTransaction, page: Page[T]) -> None:
+        """What the source wants a person to know, once for the whole run."""
+        if news := page.notices - self._told:
+            self._told |= news
+            for sentence in sorted(news):
+                log.warning("source_notice", notice=sentence)
+        if self._told:
+            transaction.metadata["notices"] = sorted(self._told)
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Mark what is gone and move the watermark, in one transaction; done again after a crash it changes nothing."""
@@ -299,7 +310,9 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
     if len(pages) == 1:
         return pages[0]
     rows = [row for page in pages for row in page.rows]
-    return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next, pages[0].asked)
+    bad = [row for page in pages for row in page.bad]
+    notices = frozenset(sentence for page in pages for sentence in page.notices)
+    return Page(rows, bad, pages[-1].next, notices, pages[0].asked)
 
 
 def stream_key(name: str, pull_scope: dict[str, Any]) -> str:

@@ -64,6 +64,8 @@ async def _retry_batch(
         except UNSTORABLE:
             await store_one_by_one(transaction, stream, job.job.store, page.rows, questions.asked(page))
         transaction.reject([dead_letter(bad) for bad in page.bad])
+        if page.notices:
+            transaction.metadata["notices"] = sorted(page.notices)
         transaction.reject([_still_nameless(letter) for letter in nameless])
         gone = len(wanted) - len(page.rows) - len(page.bad)
         transaction.count(Counters(skipped=max(gone, 0) + repeated))

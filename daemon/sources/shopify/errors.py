@@ -1,9 +1,18 @@
 """What Shopify's failures mean, and what a person should do about each."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, assert_never
 
-from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import (
+    AskedTooMuch,
+    CredentialRefused,
+    CursorRefused,
+    RateLimited,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
 from daemon.sources import failures
 from daemon.sources.credential import CredentialKind
 from daemon.sources.http import Answer
@@ -17,9 +26,37 @@ UNDER_WAY_CODES = frozenset({"IDEMPOTENCY_CONCURRENT_REQUEST"})
 KEY_LOST_CODES = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"})
 
 
-class CostExceededError(SourceRefused):
-    """One query would cost more than Shopify allows: to be asked again for less at once."""
+class PageTooLargeError(SourceRefused):
+    """One query is too much for Shopify: to be asked again for less at once.
 
+    `for_good`: it costs more than Shopify ever allows; else it has failed at this size again and again.
+    """
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
+class AnswerFailed(AskedTooMuch):
+    """Shopify has answered, and says that it failed over this call."""
+
+
+class ProtectedDataRefused(SourceRefused):
+    """Fields that hold protected customer data are kept from the app; `fields` are those that are known, by name."""
+
+    def __init__(self, message: str, fields: frozenset[str]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+# Shopify documentation, "Work with protected customer data".
+_PROTECTED = re.compile(
+    r"not approved to (?:access|use) the|protected customer data|personally identifiable", re.IGNORECASE
+)
+ASK_FOR_PROTECTED = (
+    "ask for them in the Dev Dashboard, in the app's API access requests under Protected customer data access; an app"
+    " that was made in the shop's admin gets them with a higher plan of the shop"
+)
 
 # As in Shopify's schema: activation answers with user errors that have no code, so that their message must tell.
 CODES_OF_MESSAGES = {
@@ -47,21 +84,26 @@ def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceE
     return None
 
 
-def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -> SourceError | None:
+def failure(
+    source: str, answer: Answer, payload: Any, secrets: Iterable[str], *, has_cursor: bool = False
+) -> SourceError | None:
     """What an answer means that carries errors or no data; None for a success.
 
     `payload` is the decoded body, None if it could not be decoded; `source` names the other end; `secrets` must not
-    show in the text.
+    show in the text; `has_cursor`: the call was to go on behind a cursor, so that what is wrong may be that.
     """
     if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
         return error
     if answer.status >= 400:
-        return failures.final(source, answer.status, failures.SHOPIFY, _said_with_status(payload, secrets))
+        said = _said_with_status(payload, secrets)
+        if answer.status == 400 and has_cursor:
+            return CursorRefused(f"{source} {failures.OTHERWISE} (HTTP 400: {said}).")
+        return failures.final(source, answer.status, failures.SHOPIFY, said)
     if not isinstance(payload, dict):
         size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
         return SourceUnavailable(f"{source} sent something else than data, or only a part of it ({size}).")
     if payload.get("errors"):
-        return _of_errors(source, payload["errors"], throttle_status(payload), secrets)
+        return _of_errors(source, payload["errors"], throttle_status(payload), secrets, has_cursor=has_cursor)
     if not isinstance(payload.get("data"), dict):
         return SourceUnavailable(f"{source} sent an answer without data.")
     return None
@@ -100,7 +142,9 @@ def throttle_status(payload: Any) -> ThrottleStatus | None:
         return None
 
 
-def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets: Iterable[str]) -> SourceError:
+def _of_errors(
+    source: str, errors: Any, status: ThrottleStatus | None, secrets: Iterable[str], *, has_cursor: bool
+) -> SourceError:
     found = errors if isinstance(errors, list) else [errors]
     codes = {code for error in found if (code := code_of(error))}
     said = said_of(found, secrets)
@@ -109,7 +153,12 @@ def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets:
         seconds = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
         return RateLimited(f"{source} has no points left for {seconds:.1f} s (THROTTLED).", seconds)
     if failures.MAX_COST_EXCEEDED in codes:
-        return CostExceededError(f"{source} refused a query as too expensive: {said}.")
+        return PageTooLargeError(f"{source} refused a query as too expensive: {said}.", for_good=True)
+    if any(map(is_protected, found)):
+        return ProtectedDataRefused(
+            f"{source} keeps protected customer data from the app: {ASK_FOR_PROTECTED} ({said}).",
+            frozenset(str(step) for error in found if is_protected(error) for step in error.get("path") or ()),
+        )
     if failures.ACCESS_DENIED in codes:
         return SourceRefused(
             f"{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard,"
@@ -120,10 +169,24 @@ def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets:
     if (error := idempotency_failure(source, codes, said)) is not None:
         return error
     if any(failures.graphql_code_is_of_size(code_of(error)) and not is_of_the_document(error) for error in found):
-        return AskedTooMuch(f"{source} is in trouble: {said}.")
+        return AnswerFailed(f"{source} is in trouble: {said}.")
     if any(map(may_pass, found)):
         return SourceUnavailable(f"{source} is in trouble: {said}.")
-    return SourceRefused(f"{source} refused the request: {said}.")
+    kind = CursorRefused if has_cursor else SourceRefused
+    return kind(f"{source} refused the request: {said}.")
+
+
+def is_protected(error: Any) -> bool:
+    """Whether an error keeps protected customer data from the app."""
+    return code_of(error) in (failures.ACCESS_DENIED, None) and _PROTECTED.search(_message(error)) is not None
+
+
+def protected_notice(source: str, fields: Iterable[str]) -> str:
+    """What to say where a list comes without some of its fields, for which an earlier value may be known."""
+    return (
+        f"{source} keeps protected customer data from the app: {', '.join(sorted(fields))}. What was known of them"
+        f" stays as it is; {ASK_FOR_PROTECTED}."
+    )
 
 
 def may_pass(error: Any) -> bool:
@@ -165,4 +228,4 @@ def code_of(error: Any) -> str | None:
 
 
 def _message(error: Any) -> str:
-    return str(error.get("message") if isinstance(error, dict) else error).rstrip(".")
+    return str((error.get("message") or error.get("extensions")) if isinstance(error, dict) else error).rstrip(".")

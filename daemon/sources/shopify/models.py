@@ -254,6 +254,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     metafields: dict[str, Metafield | None] = msgspec.field(default_factory=dict, name="_metafields")  # None: not set
+    denied: frozenset[str] = msgspec.field(default=frozenset(), name="_denied")  # paths that the app may not read
 
     @property
     def email(self) -> str | None:
