@@ -9,6 +9,7 @@ import pytest
 from daemon.errors import SourceUnavailable
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings
+from daemon.sandbox.shopify.records import Location
 from daemon.sandbox.shopify.values import gid
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
@@ -95,7 +96,7 @@ async def test_a_product_that_is_really_gone_is_found_later(workshop: Workshop) 
     job = await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)
     assert list(await reasons(workshop, job)) == [str(big.id)]
     assert (await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)).metadata["deleted"] == 1
-    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_only=True)).id)
+    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_rows=True)).id)
     assert (retried.status, retried.skipped) == (JobStatus.COMPLETED, 1)
 
 
@@ -113,12 +114,10 @@ async def test_a_page_that_does_not_say_whether_there_is_more(workshop: Workshop
 async def test_more_levels_that_answer_null(workshop: Workshop, session: aiohttp.ClientSession) -> None:
     """Neither a pull nor a reading that decides about writes takes half of an item's levels for all of them."""
     shop, sandbox = workshop.sandbox.shopify, workshop.sandbox
-    for _ in range(5):
-        shop.add_location()
-    variant = next(iter(shop.variants.values()))
-    for place in shop.locations.values():
-        if variant.level_at(place.id) is None:
-            shop.change_stock(variant.id, 3, location_id=place.id)
+    variant, first = next(iter(shop.variants.values())), next(iter(shop.locations.values()))
+    for number in range(90_001, 90_006):
+        shop.add_location(Location(number, f"Kho {number}", 0, "Huế", first.created_at, first.updated_at))
+        shop.start_stocking(variant.id, number, 3)
     client = client_of(session, sandbox)
     whole = await client.stock_levels([variant.inventory_item_id], meter=CallMeter())
     assert len(whole[variant.inventory_item_id].levels) > 4
@@ -164,7 +163,7 @@ async def test_pages_of_more_than_twenty_rows_fail(workshop: Workshop, job_type:
     workshop.sandbox.shopify.troubles.largest_page = 20
     job = await workshop.completed(job_type)
     assert job.failed == 0
-    assert job.processed == job.total >= 58
+    assert job.processed == job.total > 30
     assert job.metadata["retries"] < 12
 
 
@@ -201,7 +200,7 @@ async def test_one_row_that_can_not_be_had(workshop: Workshop) -> None:
     assert reason[0] == str(lost)
     assert "Looks like something went wrong on our end" in reason[1]
     shop.troubles.broken.clear()
-    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_only=True)).id)
+    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_rows=True)).id)
     assert (retried.skipped, retried.failed) == (1, 0)
 
 
@@ -213,7 +212,7 @@ async def test_a_row_that_fails_every_answer_it_is_in(workshop: Workshop) -> Non
     job = await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     assert list(await reasons(workshop, job)) == [str(poison)]
     assert job.processed == len(shop.products)
-    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_only=True)).id)
+    retried = await workshop.wait((await workshop.parts.jobs.retry(job.id, failed_rows=True)).id)
     assert list(await reasons(workshop, retried)) == [str(poison)]
 
 
@@ -253,7 +252,7 @@ async def test_protected_customer_data_is_not_erased(workshop: Workshop, protect
     known = await workshop.rows(KNOWN_PHONES)
     assert any(row["phone"] for row in known)
     shop.troubles.protected |= protected
-    shop.change_customer(sorted(shop.customers)[0], note="mới")
+    shop.change_customer(min(shop.customers), note="mới")
     for _ in range(2):
         job = await workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS, full=True)
         assert job.failed == 0

@@ -228,4 +228,5 @@ def code_of(error: Any) -> str | None:
 
 
 def _message(error: Any) -> str:
-    return str((error.get("message") or error.get("extensions")) if isinstance(error, dict) else error).rstrip(".")
+    said = (error.get("message") or error.get("extensions")) if isinstance(error, dict) else error
+    return " ".join(str(said).split()).rstrip(".")
