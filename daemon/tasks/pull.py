@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from daemon.database.pool import Connection
-from daemon.errors import DongboError
+from daemon.errors import CursorRefused, DongboError
 from daemon.ids import StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
@@ -86,7 +86,10 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
         return
     pull = _Pull(job, policy, stream, meter)
     checkpoint = await pull.start()
-    checkpoint = await pull.read_pages(checkpoint)
+    try:
+        checkpoint = await pull.read_pages(checkpoint)
+    except CursorRefused as error:
+        checkpoint = await pull.read_pages(await pull.start_afresh(error))
     await pull.complete(checkpoint)
 
 
@@ -143,6 +146,15 @@ class _Pull(Generic[T]):
         await self._describe(checkpoint, known)
         return checkpoint
 
+    async def start_afresh(self, refusal: CursorRefused) -> Checkpoint:
+        """Begin anew where the source does not take the cursor to go on from: what it says is lost, not the pull."""
+        async with self._job.database.acquire_for_work() as connection:
+            known = await watermarks.get(connection, self._store, self._stream_key)
+        log.warning("pull_begun_afresh", reason=str(refusal))
+        checkpoint = await self._begin(self._fresh(known))
+        await self._describe(checkpoint, known, begun_afresh=f"The list could not be gone on with: {refusal}")
+        return checkpoint
+
     def _fresh(self, known: watermarks.Watermark | None) -> Checkpoint:
         now = datetime.now(UTC)
         since = known.complete_to - self._stream.overlap if known is not None else None
@@ -171,13 +183,14 @@ class _Pull(Generic[T]):
             await deletions.clear(transaction.connection, self._store, self._stream.table)
         return checkpoint
 
-    async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None) -> None:
+    async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None, **besides: str) -> None:
         total = await self._job.unless_stopped(self._stream.count(checkpoint.since_time, self._meter))
         is_estimate = total is None and checkpoint.since is None and known is not None
         if is_estimate and known is not None:
             total = known.rows_at_last_full_pull
         if total is not None:
-            total = max(total - checkpoint.rows, 0)
+            # What this job has read before it began afresh is read, and counted, once more.
+            total = max(total - checkpoint.rows, 0) + (self._job.processed if checkpoint.rows == 0 else 0)
         chosen = {name: self._job.params[name] for name in ("filters", "query") if name in self._job.params}
         await self._job.describe(
             total=total,
@@ -188,6 +201,7 @@ class _Pull(Generic[T]):
             continues=checkpoint.continues,
             deleted=0,
             **chosen,
+            **besides,
         )
 
     async def read_pages(self, checkpoint: Checkpoint) -> Checkpoint:

@@ -187,7 +187,8 @@ class NhanhClient:
             paginator: dict[str, object] = {"size": page_size, "sort": {sort: "asc"}}
             if position is not None:
                 paginator["next"] = msgspec.Raw(position)
-            envelope, sound = await self._call(action, {"filters": filters, "paginator": paginator}, meter)
+            payload = {"filters": filters, "paginator": paginator}
+            envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None)
             rows, bad = self._rows(action, envelope, sound, decoder)
             following = _next(envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
@@ -197,7 +198,9 @@ class NhanhClient:
                 return
             position = following
 
-    async def _call(self, action: str, payload: dict[str, object], meter: CallMeter) -> tuple[Envelope, bool]:
+    async def _call(
+        self, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool = False
+    ) -> tuple[Envelope, bool]:
         """The successful answer, and whether its rows are sound JSON throughout.
 
         A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
@@ -206,14 +209,14 @@ class NhanhClient:
         while True:
             token = self.credential.token
             try:
-                return await self._call_with(token, action, payload, meter)
+                return await self._call_with(token, action, payload, meter, has_cursor=has_cursor)
             except CredentialRefused as error:
                 if token == self.credential.token:
                     self.credential.fails(error)
                     raise
 
     async def _call_with(
-        self, token: str, action: str, payload: dict[str, object], meter: CallMeter
+        self, token: str, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool
     ) -> tuple[Envelope, bool]:
         address = f"{self._base_url}/{action}"
         limiter = self._limits.window(self.account, address)
@@ -229,7 +232,7 @@ class NhanhClient:
                         self._session, url, body=body, headers=headers, source=self._source, meter=meter
                     )
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
-                    return self._judged(answer, limiter)
+                    return self._judged(answer, limiter, has_cursor=has_cursor)
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
         if token == self.credential.token:
@@ -237,11 +240,13 @@ class NhanhClient:
         self._warn_once(action, envelope)
         return envelope, sound
 
-    def _judged(self, answer: Answer, limiter: WindowLimiter) -> tuple[Envelope, bool]:
+    def _judged(self, answer: Answer, limiter: WindowLimiter, *, has_cursor: bool) -> tuple[Envelope, bool]:
         envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
             return envelope, sound
-        error = errors.failure(self._source, answer, envelope, self.credential.secrets, self._wall_clock())
+        error = errors.failure(
+            self._source, answer, envelope, self.credential.secrets, self._wall_clock(), has_cursor=has_cursor
+        )
         if isinstance(error, RateLimited):
             limiter.lock(error.retry_after)
         raise error

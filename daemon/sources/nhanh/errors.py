@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import CredentialRefused, CursorRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
 from daemon.sources import failures
 from daemon.sources.http import Answer
 from daemon.sources.nhanh.envelope import Envelope
@@ -18,6 +18,10 @@ LOCK_MARGIN_SECONDS = 0.25
 WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind
 MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
 MAX_MESSAGE = 500  # characters
+
+# What may be wrong with a `next`, among others: which of them it is then is not documented.
+CURSOR_CODES = {"ERR_INVALID_DATA", "ERR_INVALID_FORM_FIELDS"}
+_CURSOR = re.compile(r"\b(?:next|paginator|cursor)\b", re.IGNORECASE)
 
 RATE_LIMIT_CODES = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
 
@@ -64,10 +68,19 @@ class _Lock(msgspec.Struct, rename="camel"):
     unlocked_at: float | None = None
 
 
-def failure(source: str, answer: Answer, envelope: Envelope, secrets: Iterable[str], wall_time: float) -> SourceError:
+def failure(
+    source: str,
+    answer: Answer,
+    envelope: Envelope,
+    secrets: Iterable[str],
+    wall_time: float,
+    *,
+    has_cursor: bool = False,
+) -> SourceError:
     """What an answer that is no success means: `SourceUnavailable`, `RateLimited` or `SourceRefused`.
 
-    `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds.
+    `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds;
+    `has_cursor`: the call was to go on behind a `next`, so that what is wrong may be that.
     """
     if str(envelope.error_code) in RATE_LIMIT_CODES:
         return _rate_limited(source, answer, bytes(envelope.data), wall_time)
@@ -76,6 +89,10 @@ def failure(source: str, answer: Answer, envelope: Envelope, secrets: Iterable[s
     if envelope.code is None:
         return _unreadable(source, answer)
     said = plain_messages(envelope, secrets)
+    if has_cursor and (str(envelope.error_code) in CURSOR_CODES or _CURSOR.search(said)):
+        return CursorRefused(
+            f"{source} does not take the next page's position any more: {said or 'it does not say why'}."
+        )
     if not envelope.error_code:
         if answer.status >= 400:
             return failures.final(source, answer.status, failures.NHANH, said)

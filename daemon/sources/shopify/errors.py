@@ -49,6 +49,8 @@ class ProtectedDataRefused(SourceRefused):
         self.fields = fields
 
 
+_CURSOR = re.compile(r"\bcursor\b", re.IGNORECASE)
+
 # Shopify documentation, "Work with protected customer data".
 _PROTECTED = re.compile(
     r"not approved to (?:access|use) the|protected customer data|personally identifiable", re.IGNORECASE
@@ -168,6 +170,8 @@ def _of_errors(
         return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")
     if (error := idempotency_failure(source, codes, said)) is not None:
         return error
+    if has_cursor and _CURSOR.search(said):
+        return CursorRefused(f"{source} refused the request: {said}.")
     if any(failures.graphql_code_is_of_size(code_of(error)) and not is_of_the_document(error) for error in found):
         return AnswerFailed(f"{source} is in trouble: {said}.")
     if any(map(may_pass, found)):
