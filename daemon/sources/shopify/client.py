@@ -24,6 +24,7 @@ from daemon.sources.shopify.levels import cut_short
 from daemon.sources.shopify.models import (
     Count,
     CustomerMetafields,
+    MetafieldDefinition,
     ShopifyCustomer,
     ShopifyProduct,
     ShopInfo,
@@ -132,6 +133,21 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         )
         async with aclosing(pages):
             return await anext(pages)
+
+    async def customer_definitions(self, *, meter: CallMeter | None = None) -> dict[str, MetafieldDefinition | None]:
+        """What the shop has laid down for the customers' metafields of this client, by "namespace.key"; None: nothing.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        names = {name: value for name, value in self._customers.variables.items() if not isinstance(value, bool)}
+        return await self._endpoint.query(
+            operations.METAFIELD_DEFINITIONS,
+            names,
+            meter or CallMeter(),
+            read=self._customers.definitions,
+            estimate=SMALL_COST,
+        )
 
     async def products_count(self, query: str | None, *, meter: CallMeter) -> Count:
         """How many products match."""

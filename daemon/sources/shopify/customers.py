@@ -9,7 +9,14 @@ import orjson
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.errors import ProtectedDataRefused
-from daemon.sources.shopify.models import CustomerMetafields, Metafield, ShopifyCustomer, dec_hook, metafield_name
+from daemon.sources.shopify.models import (
+    CustomerMetafields,
+    Metafield,
+    MetafieldDefinition,
+    ShopifyCustomer,
+    dec_hook,
+    metafield_name,
+)
 from daemon.sources.shopify.partial import DENIED, Unreadable
 from daemon.sources.shopify.products import shopify_id
 
@@ -72,6 +79,14 @@ class CustomerReader:
             "tierKey": tier_key,
         }
 
+    def definitions(self, data: dict[str, Any]) -> dict[str, MetafieldDefinition | None]:
+        """What the shop has laid down for the metafields, by their names; None: nothing.
+
+        Raises:
+            KeyError, TypeError, ValueError: that can't be read.
+        """
+        return {name: _definition(data[alias]) for alias, name in self._aliases.items()}
+
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyCustomer]], list[BadRow]]:
         """Typed customers, and those that don't fit. A row's document is the customer without the metafields."""
         good: list[SourceRow[ShopifyCustomer]] = []
@@ -106,3 +121,12 @@ class CustomerReader:
             return self._metafields.checked(orjson.dumps(node[alias]))
         except UnfitRowError as error:
             raise UnfitRowError(f"Metafield {name}: {error}") from error
+
+
+def _definition(found: dict[str, Any] | None) -> MetafieldDefinition | None:
+    if found is None:
+        return None
+    # Shopify documentation, "List of validation options": the value of `choices` is a list as JSON.
+    listed = next((each["value"] for each in found["validations"] if each["name"] == "choices"), None)
+    choices = tuple(str(choice) for choice in orjson.loads(listed)) if listed else None
+    return MetafieldDefinition(str(found["type"]["name"]), choices)

@@ -216,6 +216,13 @@ class Metafield(msgspec.Struct, frozen=True, kw_only=True):
     type: Text  # such as number_integer
 
 
+class MetafieldDefinition(msgspec.Struct, frozen=True):
+    """What a shop has laid down for a metafield."""
+
+    type: str  # such as number_integer
+    choices: tuple[str, ...] | None  # which values it takes; None: any that fit
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerMetafields:
     """Which metafields of a customer hold what is pushed there; each is "namespace.key"."""
