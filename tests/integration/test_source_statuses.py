@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
+from daemon.credentials import report
 from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.ids import StoreName
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.failures import may_pass
 from daemon.sources.http import Backoff, open_session
@@ -17,6 +21,7 @@ from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, PermanentToken
+from daemon.tasks import Store
 
 QUICK = Backoff(attempts=4, initial=0.01, maximum=0.02, rate_limited_attempts=3)
 GRAPHQL, GRANT, DEPOTS = "graphql.json", "/admin/oauth/access_token", "business/depot"
@@ -203,3 +208,32 @@ async def test_a_proxy_that_can_not_be_used_is_told(
     with pytest.raises(SourceError, match="HTTP_PROXY") as caught:
         await shopify_of(session, sandbox).shop()
     assert "ss@" not in str(caught.value)
+
+
+# ── The version of the API ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_another_version_of_the_api_is_logged_once(session: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    """A version that has ended, and a call that is about to, are told in the log once, and stay in the status."""
+    shopify, troubles = shopify_of(session, sandbox), sandbox.shopify.troubles
+    with capture_logs() as quiet:
+        await shopify.shop()
+    assert not [entry for entry in quiet if entry["event"] == "api_version_noticed"]
+    troubles.served_version, troubles.deprecated_reason = "2027-07", "somewhere"
+    with capture_logs() as logs:
+        for _ in range(3):
+            await shopify.shop()
+    said = [entry["said"] for entry in logs if entry["event"] == "api_version_noticed"]
+    assert len(said) == 2
+    store = Store(StoreName("main"), None, shopify)
+    (told,) = report({store.name: store}, datetime(2026, 12, 1, tzinfo=UTC))
+    assert (told.api_version, list(told.problems)) == ("2027-07", said)
+    assert told.api_supported_until == datetime(2027, 10, 1, tzinfo=UTC)
+
+
+async def test_the_end_of_the_version_is_announced(session: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    """Two months before, while there is time for an upgrade."""
+    shopify = shopify_of(session, sandbox)
+    assert shopify.api_version.problems(datetime(2027, 7, 1, tzinfo=UTC)) == []
+    (problem,) = shopify.api_version.problems(datetime(2027, 9, 1, tzinfo=UTC))
+    assert "until 2027-10-01" in problem

@@ -78,6 +78,11 @@ class NhanhClient:
         self._depots = RowDecoder(NhanhDepot)
 
     @property
+    def url(self) -> str:
+        """Where the addresses of all calls begin."""
+        return self._base_url
+
+    @property
     def can_check_access(self) -> bool:
         """Whether `check_access_token` can be asked: it needs the app's secret key."""
         return self.credential.secret_key is not None

@@ -36,6 +36,7 @@ from daemon.sources.shopify.partial import Unreadable
 from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
 from daemon.sources.shopify.stock import StockReader, behind
+from daemon.sources.shopify.version import ApiVersion
 from daemon.sources.shopify.writer import ShopifyWriter
 
 T = TypeVar("T")
@@ -90,6 +91,16 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         self._variant_pages = PageShape(250, levels=4)
         self._customer_pages = PageShape(250)
         self._customers_by_ids = PageShape(100)
+
+    @property
+    def url(self) -> str:
+        """The address that all calls go to."""
+        return self._endpoint.url
+
+    @property
+    def api_version(self) -> ApiVersion:
+        """What the answers said of the API's version."""
+        return self._endpoint.version
 
     def __repr__(self) -> str:
         return f"ShopifyClient({self.account})"

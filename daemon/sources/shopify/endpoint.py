@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -19,12 +20,12 @@ from daemon.sources.shopify.errors import PageTooLargeError
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.partial import Partial, Unreadable, mark_rows
 from daemon.sources.shopify.shape import PageShape
+from daemon.sources.shopify.version import API_VERSION, ApiVersion
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-API_VERSION = "2026-10"
 SMALL_COST = 10.0  # points; what a mutation costs, and a query without a connection at most
 MAX_COST = 1000.0  # points; what one query may cost
 TRIES_AT_SIZE = 2  # of a page that Shopify fails over, before it is asked for a smaller one
@@ -55,9 +56,10 @@ class GraphqlEndpoint:
         self.credential = credential
         self._session = session
         self.source = f"Shopify ({name})"
-        self._url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
+        self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
         self._backoff = backoff
+        self.version = ApiVersion()
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:
@@ -155,11 +157,14 @@ class GraphqlEndpoint:
             raise refusal
         if answer.status < UNAUTHORISED:
             self.credential.accept()
+            if self.version.note(answer.headers):
+                for said in self.version.problems(datetime.now(UTC)):
+                    log.warning("api_version_noticed", source=self.source, said=said)
         return answer
 
     async def _post(self, body: bytes, token: str, meter: CallMeter) -> Answer:
         headers = {"X-Shopify-Access-Token": token}
-        return await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        return await post(self._session, self.url, body=body, headers=headers, source=self.source, meter=meter)
 
     async def query(
         self,
