@@ -6,7 +6,7 @@ in the Authorization header. Source of all rules: the documentation on developer
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import msgspec
@@ -168,12 +168,18 @@ class NhanhClient:
     ) -> Page[T]:
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
-        distinct = list(dict.fromkeys(ids))
-        for start in range(0, len(distinct), MAX_IDS):
-            wanted = filters | {"ids": distinct[start : start + MAX_IDS]}
-            async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
-                rows += page.rows
-                bad += page.bad
+        left = list(dict.fromkeys(ids))
+        # What is missing is gone, or has no stock: that is believed only when it is told twice.
+        for _ in range(2):
+            for start in range(0, len(left), MAX_IDS):
+                wanted = filters | {"ids": left[start : start + MAX_IDS]}
+                async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
+                    rows += page.rows
+                    bad += page.bad
+            if any(row.source_id is None for row in bad):
+                break  # one of those that are missing
+            known = {str(cast("Any", row.value).id) for row in rows} | {row.source_id for row in bad}
+            left = [number for number in left if str(number) not in known]
         return Page(rows, bad, None)
 
     async def _pages(
@@ -195,7 +201,7 @@ class NhanhClient:
             payload = {"filters": filters, "paginator": paginator}
             envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None)
             rows, bad = self._rows(action, envelope, sound, decoder)
-            following = _next(envelope.paginator)
+            following = self._next(action, envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
             # As text: an object would come back from a database with other spacing and order of keys.
             yield Page(rows, bad, following.decode() if following is not None else None)
@@ -248,6 +254,8 @@ class NhanhClient:
     def _judged(self, answer: Answer, limiter: WindowLimiter, *, has_cursor: bool) -> tuple[Envelope, bool]:
         envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
+            if not bytes(envelope.data):  # an empty list is sent as one
+                raise SourceUnavailable(f"{self._source} sent an answer without data.")
             return envelope, sound
         error = errors.failure(
             self._source, answer, envelope, self.credential.secrets, self._wall_clock(), has_cursor=has_cursor
@@ -267,6 +275,21 @@ class NhanhClient:
         except msgspec.DecodeError as error:
             raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.") from error
         return decoder.rows(rows, sound=sound)
+
+    def _next(self, action: str, paginator: msgspec.Raw) -> bytes | None:
+        """Where the list goes on; None: this was its last page.
+
+        Raises:
+            SourceUnavailable: that can't be read, and what comes behind must not be taken for gone.
+        """
+        sent = bytes(paginator)
+        if sent in _NO_MORE:  # PHP sends an empty object as []
+            return None
+        try:
+            following = bytes(msgspec.json.decode(sent, type=_Paginator).next)
+        except msgspec.DecodeError as error:
+            raise SourceUnavailable(f"{self._source} does not say readably where {action} goes on.") from error
+        return None if following in _NO_MORE else following
 
     def _warn_once(self, action: str, envelope: Envelope) -> None:
         if not bytes(envelope.warning):
@@ -313,11 +336,3 @@ def _position(after: object | None) -> bytes | None:
             return after.encode()
         case _:
             return msgspec.json.encode(after)
-
-
-def _next(paginator: msgspec.Raw) -> bytes | None:
-    try:
-        following = bytes(msgspec.json.decode(bytes(paginator) or b"{}", type=_Paginator).next)
-    except msgspec.DecodeError:  # null, or PHP's [] for an empty object
-        return None
-    return None if following in _NO_MORE else following
