@@ -11,7 +11,9 @@ from daemon.ids import StoreName
 from daemon.sources.credential import Credential, CredentialReport
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
+from daemon.sources.shopify.version import ApiVersion, supported_until
 from daemon.tasks import Store
+from daemon.tasks.registry import Source
 
 log = structlog.get_logger()
 
@@ -32,7 +34,9 @@ def report(stores: Mapping[StoreName, Store], now: datetime) -> list[CredentialR
             expires_at=credential.expires_at,
             refused_since=credential.problem.since if credential.problem is not None else None,
             missing_scopes=_missing_scopes(store, credential),
-            problems=tuple(_problems(store, credential, now)),
+            api_version=version.served if (version := _api_version(store, source)) is not None else None,
+            api_supported_until=supported_until() if version is not None else None,
+            problems=(*_problems(store, credential, now), *(version.problems(now) if version is not None else ())),
         )
         for name, store in sorted(stores.items())
         for source, credential in store.credentials().items()
@@ -59,6 +63,12 @@ def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[s
             f"Shopify ended {credential.died_young} access tokens in a row before their time: another program asks for"
             " tokens with the same client id. Use a separate app for each program. New tokens are spaced meanwhile."
         )
+
+
+def _api_version(store: Store, source: Source) -> ApiVersion | None:
+    """What the answers of a source said of its API's version; None for one that does not say."""
+    client = store.shopify_client if source is Source.SHOPIFY else None
+    return client.api_version if client is not None else None
 
 
 def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...] | None:

@@ -13,9 +13,11 @@
     ├── DaemonUnreachable           the CLI found no daemon at the configured address
     ├── SourceError                 Nhanh.vn or Shopify
     │   ├── SourceUnavailable       network, 5xx, rubbish: may pass by itself, worth a retry
+    │   │   └── AskedTooMuch        a time-out, a fault inside: worth a retry, and then one for less at once
     │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
     │   ├── SourceRefused           a missing permission, a wrong request: a person must act
-    │   │   └── CredentialRefused   a bad token or secret, an app that is not installed any more
+    │   │   ├── CredentialRefused   a bad token or secret, an app that is not installed any more
+    │   │   └── CursorRefused       where an interrupted pull would go on: it must begin afresh
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── DepotsChanged               while a sync ran, what the access token may see changed
     ├── ScheduleNotFound            there is no schedule of this name
@@ -125,6 +127,10 @@ class SourceUnavailable(SourceError):
     """The source did not answer, or not sensibly: worth a retry."""
 
 
+class AskedTooMuch(SourceUnavailable):
+    """The source failed over a call, perhaps for its size: worth a retry, and then one for less at once."""
+
+
 class RateLimited(SourceError):
     """The source asked to wait `retry_after` seconds."""
 
@@ -139,6 +145,10 @@ class SourceRefused(SourceError):
 
 class CredentialRefused(SourceRefused):
     """The source does not take the token or secret, or not for this shop or business."""
+
+
+class CursorRefused(SourceRefused):
+    """The source does not take, or not any more, the cursor behind which a list is to go on."""
 
 
 class DepotsChanged(DongboError):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
-from daemon.cli.findings import Finding, failed, ok, warning
+from daemon.cli.findings import Finding, Level, failed, ok, warning
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
 from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
@@ -13,9 +13,12 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.access import NhanhAccess
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.proxy import proxy_for
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
+from daemon.sources.shopify.version import ApiVersion, supported_until
+from daemon.sync.customers.formats import choose_formats, needs_currency
 from daemon.wiring import StoreFactory
 
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
@@ -35,14 +38,16 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
                 nhanh = factory.nhanh(name, store.nhanh, secrets.stores[name], BACKOFF)
                 findings += await check_nhanh(f"{name} nhanh", nhanh, store)
             if store.shopify is not None:
-                shopify = factory.shopify(name, store.shopify, secrets.stores[name], backoff=SHOPIFY_BACKOFF)
+                shopify = factory.shopify(
+                    name, store.shopify, secrets.stores[name], store.customer_sync, backoff=SHOPIFY_BACKOFF
+                )
                 findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
     return findings
 
 
 async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
     """What the access token of a store's business allows, and until when."""
-    findings = []
+    findings = _way_there(subject, client.url)
     if not client.can_check_access:
         advice = "add secret_key to the store's nhanh table"
         findings.append(warning(subject, "when the access token expires can't be told without the secret key", advice))
@@ -124,17 +129,57 @@ async def check_shopify(
     subject: str, client: ShopifyClient, store: StoreSettings, needed: Mapping[JobType, Collection[str]]
 ) -> list[Finding]:
     """What the app of a store's shop was granted, and whether that suffices for what `needed` says of each job."""
+    way = _way_there(subject, client.url)
     try:
         granted = await client.granted_scopes()
     except SourceError as error:
-        return [_unreachable(subject, error)]
+        return [*way, _unreachable(subject, error)]
     findings = [
+        *way,
         ok(subject, f"{_way_in(client.credential)}; granted scopes: {', '.join(sorted(granted)) or 'none'}"),
+        *_judge_version(subject, client.api_version),
         *_judge_scopes(subject, granted, needed),
     ]
+    if {"read_customers", "write_customers"} & granted:
+        findings += await _check_customers(subject, client, store)
     if {"read_locations", "write_locations", "read_inventory", "write_inventory"} & granted:
         findings += await _check_locations(subject, client, store)
     return findings
+
+
+def _way_there(subject: str, url: str) -> list[Finding]:
+    """Through which proxy the calls go, if through any."""
+    try:
+        proxy = proxy_for(url)
+    except SourceRefused as error:
+        return [failed(f"{subject} proxy", str(error))]
+    return [ok(subject, f"calls go through the proxy {proxy}")] if proxy is not None else []
+
+
+def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
+    problems = [Finding(Level.WARNING, subject, problem) for problem in version.problems(datetime.now(UTC))]
+    until = f"{supported_until():%Y-%m-%d}"
+    return problems or [ok(subject, f"version {version.served} of the API, which is supported until {until}")]
+
+
+async def _check_customers(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
+    """What may be read of a customer, and whether the metafields can hold what is pushed there."""
+    subject = f"{subject} customers"
+    try:
+        page = await client.one_customer()
+        findings = [Finding(Level.WARNING, subject, notice) for notice in sorted(page.notices)]
+        findings += [warning(subject, f"one can't be read: {bad.reason}", "look at it in the shop") for bad in page.bad]
+        if store.customer_sync is None:
+            return findings
+        definitions = await client.customer_definitions()
+        currency = (await client.shop()).currency if needs_currency(store.customer_sync, definitions) else None
+        formats = choose_formats(store.customer_sync, definitions, currency)
+    except SourceError as error:
+        return [_unreachable(subject, error)]
+    named = f"{store.customer_sync.total_spent} is written as {formats.total.type}"
+    if store.customer_sync.tier is not None:
+        named += f", {store.customer_sync.tier} as {formats.tier.type}"
+    return [*findings, ok(subject, named)]
 
 
 async def _check_locations(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:

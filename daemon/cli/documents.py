@@ -139,6 +139,8 @@ class CredentialDocument(TypedDict):
     expires_at: str | None
     refused_since: str | None
     missing_scopes: list[str] | None
+    api_version: str | None
+    api_supported_until: str | None
     problems: list[str]
 
 

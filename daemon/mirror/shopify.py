@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
@@ -14,8 +15,11 @@ from daemon.mirror.asked import Asked
 from daemon.mirror.keys import match_key
 from daemon.mirror.levels import replace_levels
 from daemon.mirror.table import Column, MirrorTable
+from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import SourceRow
-from daemon.sources.shopify.models import ShopifyCustomer, ShopifyProduct, ShopifyVariant
+from daemon.sources.shopify.models import ShopifyCustomer, ShopifyProduct, ShopifyVariant, dec_hook
+
+CUSTOMER_DOCUMENTS = RowDecoder(ShopifyCustomer, dec_hook=dec_hook)
 
 
 def _metafields(customer: ShopifyCustomer) -> str:
@@ -106,6 +110,10 @@ WHERE variant.store = $1 AND variant.id = known.id
 """
 
 
+LIST_DOCUMENTS = """
+SELECT id, document FROM dongbo.shopify_customers WHERE store = $1 AND id = ANY ($2)
+"""
+
 LIST_VERSIONS = """
 SELECT id, source_updated_at FROM dongbo.shopify_products WHERE store = $1 AND id = ANY ($2)
 """
@@ -114,10 +122,38 @@ SELECT id, source_updated_at FROM dongbo.shopify_products WHERE store = $1 AND i
 async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]], asked: Asked | None = None
 ) -> Counters:
-    """Store a page of customers."""
+    """Store a page of customers. What Shopify keeps from the app stays as it is known."""
     customers: dict[int, tuple[ShopifyCustomer, bytes]] = {row.value.id: (row.value, row.document) for row in rows}
+    denied = [number for number, (customer, _) in customers.items() if customer.denied]
+    if denied:
+        known = dict(await connection.fetch(LIST_DOCUMENTS, store, denied))
+        customers |= {number: _with_known(*customers[number], orjson.loads(known[number])) for number in known}
     outcome = await CUSTOMERS.upsert(connection, store, customers, asked)
     return outcome.count(len(rows))
+
+
+def _with_known(customer: ShopifyCustomer, document: bytes, known: Mapping[str, Any]) -> tuple[ShopifyCustomer, bytes]:
+    """A customer of whom some fields may not be read, with what was read of these before."""
+    merged: dict[str, Any] = orjson.loads(document)
+    for path in sorted(customer.denied):
+        _copy(path.split("."), known, merged)
+    whole = orjson.dumps(merged)
+    try:
+        value = CUSTOMER_DOCUMENTS.value(whole)
+    except UnfitRowError:  # stored by another version of this program
+        return customer, document
+    value.metafields, value.denied = customer.metafields, customer.denied
+    return value, whole
+
+
+def _copy(path: Sequence[str], source: Any, target: Any) -> None:
+    """Copy what is at a path in one document to the same path in another, as far as both go that way."""
+    *around, last = path
+    for name in around:
+        source = source.get(name) if isinstance(source, dict) else None
+        target = target.get(name) if isinstance(target, dict) else None
+    if isinstance(source, dict) and isinstance(target, dict) and source.get(last) is not None:
+        target[last] = source[last]
 
 
 async def upsert_products(

@@ -7,7 +7,7 @@ the next two of that path. Bad rows are chosen by (seed, row id), so a row is as
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -33,6 +33,7 @@ class Fault(StrEnum):
     TRUNCATED = "truncated"  # done, but the JSON stops half-way though the HTTP is whole
     CUT_OFF = "cut_off"  # done, but the connection ends half-way through the body
     SLOW = "slow"  # answered correctly, after `slow_seconds`
+    STATUS = "status"  # the HTTP status of `next_status`, with a web page for a body; nothing was done
 
 
 class BadRow(StrEnum):
@@ -47,11 +48,20 @@ class BadRow(StrEnum):
     NULL_ROW = "null_row"
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a request that nothing was done for."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Scripted:
     fault: Fault
     path: str
     times: int
+    reply: Reply | None = None
 
 
 @dataclass
@@ -86,6 +96,12 @@ class Faults:
         """Commit `fault` on the next `times` requests whose path ends with `path`, before any random fault."""
         self._script.append(_Scripted(Fault(fault), path, times))
 
+    def next_status(self, status: int, *, path: str = "", times: int = 1, **headers: str) -> None:
+        """Answer the next `times` requests whose path ends with `path` by an HTTP status and these headers, of which
+        `Retry_After` stands for `Retry-After`."""
+        reply = Reply(status, {name.replace("_", "-"): value for name, value in headers.items()})
+        self._script.append(_Scripted(Fault.STATUS, path, times, reply))
+
     def bad_row(self, kind: str, row_id: int | str) -> BadRow | None:
         """What is wrong with this row, the same at every call; None for a good row.
 
@@ -110,11 +126,15 @@ class Faults:
 
         @web.middleware
         async def commit_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-            fault = self._choose(request.path)
+            fault, reply = self._choose(request.path)
             if fault is None:
                 return await handler(request)
             self.counts[fault] += 1
             try:
+                if reply is not None:
+                    return web.Response(
+                        status=reply.status, headers=reply.headers, text=_HTML_500, content_type="text/html"
+                    )
                 return await _commit(fault, request, handler, rate_limited, self.slow_seconds)
             finally:
                 if on_fault is not None:
@@ -122,29 +142,29 @@ class Faults:
 
         return commit_faults
 
-    def _choose(self, path: str) -> Fault | None:
+    def _choose(self, path: str) -> tuple[Fault | None, Reply | None]:
         for scripted in self._script:
             if path.endswith(scripted.path):
                 scripted.times -= 1
                 if not scripted.times:
                     self._script.remove(scripted)
-                return scripted.fault
-        rates = [(fault, getattr(self, fault.value)) for fault in Fault]
+                return scripted.fault, scripted.reply
+        rates = [(fault, getattr(self, fault.value)) for fault in Fault if fault is not Fault.STATUS]
         if not any(rate for _, rate in rates):
-            return None
+            return None, None
         drawn = self._random.random()
         for fault, rate in rates:
             if drawn < rate:
-                return fault
+                return fault, None
             drawn -= rate
-        return None
+        return None, None
 
 
 async def _commit(
     fault: Fault, request: web.Request, handler: Handler, rate_limited: Callable[[], web.Response], slow_seconds: float
 ) -> web.StreamResponse:
     match fault:
-        case Fault.ERROR_500:
+        case Fault.ERROR_500 | Fault.STATUS:
             return web.Response(status=500, text=_HTML_500, content_type="text/html")
         case Fault.NONSENSE:
             return web.Response(text=_HTML_200, content_type="text/html")

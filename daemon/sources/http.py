@@ -5,7 +5,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -16,8 +16,10 @@ import orjson
 import structlog
 
 from daemon.clock import boot_time
-from daemon.errors import RateLimited, SourceRefused, SourceUnavailable
+from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
+from daemon.sources import failures
 from daemon.sources.meter import CallMeter
+from daemon.sources.proxy import Proxy, proxy_for
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class Answer:
     body: bytes
     retry_after: float | None  # seconds, from Retry-After
     date: float | None  # Unix seconds by the server's clock, whole ones
+    headers: Mapping[str, str] = field(default_factory=dict)  # of any case
 
 
 class SourceTime:
@@ -113,27 +116,34 @@ async def post(
 
     Raises:
         SourceUnavailable: no answer, or only a part of it, within the time-outs.
-        SourceRefused: the address is not one, or leads elsewhere.
+        SourceRefused: the address is not one, or leads elsewhere; or a proxy does not let the call through.
     """
+    proxy = proxy_for(url)
     meter.api_calls += 1
     try:
         # A redirect would carry the token to an address that nobody configured.
         async with session.post(
             url,
             data=body,
-            headers={"Content-Type": "application/json", **headers},
+            headers={"Content-Type": "application/json", **headers, **_beside_the_call(url, proxy)},
             allow_redirects=False,
             timeout=timeout,
+            proxy=proxy.url if proxy is not None else None,
+            proxy_headers=proxy.headers if proxy is not None else None,
         ) as response:
             content = await _read(response, source)
             meter.bytes_received += len(content)
-            answer = Answer(response.status, content, _retry_after(response), _date(response))
+            answer = Answer(response.status, content, _retry_after(response), _date(response), response.headers)
     except aiohttp.InvalidURL as error:
         raise SourceRefused(f"{source}: {url!r} is not an address; correct base_url in the configuration.") from error
     except TimeoutError as error:
-        raise SourceUnavailable(f"{source} did not answer within the time-out; it will be tried again.") from error
+        way = f" through the proxy {proxy}" if proxy is not None else ""
+        raise AskedTooMuch(f"{source} did not answer{way} within the time-out; it will be tried again.") from error
+    except aiohttp.ClientHttpProxyError as error:
+        raise _refused_by_proxy(source, proxy, error.status) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise SourceUnavailable(f"{source} can't be reached: {_plain(error)}.") from error
+        way = f" through the proxy {proxy}" if proxy is not None else ""
+        raise SourceUnavailable(f"{source} can't be reached{way}: {_plain(error)}.") from error
     if 300 <= answer.status < 400:
         raise SourceRefused(
             f"{source} answered with a redirect (HTTP {answer.status}); correct the address in the configuration."
@@ -175,6 +185,21 @@ async def retrying(
             await asyncio.sleep(wait)
             meter.retry_wait_seconds += wait
         meter.retries += 1
+
+
+def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:
+    """What a proxy must see in the call itself: without TLS there is no CONNECT before it that could carry it."""
+    return proxy.headers if proxy is not None and url.startswith("http://") else {}
+
+
+def _refused_by_proxy(source: str, proxy: Proxy | None, status: int) -> SourceUnavailable | SourceRefused:
+    """What it means that a proxy did not even open the way (HTTP status of its CONNECT)."""
+    said = f"The proxy {proxy} does not let calls to {source} through (HTTP {status})"
+    if status == 407:
+        return SourceRefused(f"{said}: it wants a user name and a password; put them into the variable.")
+    if failures.may_pass(status):
+        return SourceUnavailable(f"{said}; it will be tried again.")
+    return SourceRefused(f"{said}: let it allow the address, or name the address in NO_PROXY.")
 
 
 async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:

@@ -32,4 +32,5 @@ class Page(Generic[T]):
     rows: list[SourceRow[T]]
     bad: list[BadRow]
     next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last
+    notices: frozenset[str] = frozenset()  # sentences for a person about the whole list, said once
     asked: float = field(default_factory=monotonic)  # not later than it was asked for, on the monotonic clock

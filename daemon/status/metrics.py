@@ -40,6 +40,9 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_token_expiry_timestamp_seconds": "When an access token ends that a person must renew.",
     "dongbo_credential_refused": "Whether a source refuses the token or secret with which a store signs in.",
     "dongbo_missing_scopes": "Access scopes that the jobs of a store need at Shopify and that are not granted.",
+    "dongbo_shopify_api_version_supported_until_timestamp_seconds": (
+        "Until when Shopify supports the version of its API that is asked for; `served` is the one of its answers."
+    ),
     "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
     "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
     "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
@@ -217,14 +220,17 @@ def _of_credentials(reports: Sequence[CredentialReport]) -> Iterator[Metric]:
     expiry = _gauge("dongbo_token_expiry_timestamp_seconds", "store", "source")
     refused = _gauge("dongbo_credential_refused", "store", "source")
     missing = _gauge("dongbo_missing_scopes", "store")
+    version = _gauge("dongbo_shopify_api_version_supported_until_timestamp_seconds", "store", "served")
     for report in reports:
+        if report.api_version is not None and report.api_supported_until is not None:
+            version.add_metric([report.store, report.api_version], report.api_supported_until.timestamp())
         if report.expires_at is not None:
             expiry.add_metric([report.store, report.source], report.expires_at.timestamp())
         if report.works is not None:
             refused.add_metric([report.store, report.source], not report.works)
         if report.missing_scopes is not None:
             missing.add_metric([report.store], len(report.missing_scopes))
-    yield from (expiry, refused, missing)
+    yield from (expiry, refused, missing, version)
 
 
 async def _loop_lag() -> float:

@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from daemon.database.pool import Connection
-from daemon.errors import DongboError
+from daemon.errors import CursorRefused, DongboError
 from daemon.ids import StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
@@ -86,7 +86,10 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
         return
     pull = _Pull(job, policy, stream, meter)
     checkpoint = await pull.start()
-    checkpoint = await pull.read_pages(checkpoint)
+    try:
+        checkpoint = await pull.read_pages(checkpoint)
+    except CursorRefused as error:
+        checkpoint = await pull.read_pages(await pull.start_afresh(error))
     await pull.complete(checkpoint)
 
 
@@ -127,6 +130,7 @@ class _Pull(Generic[T]):
         self._meter = meter
         self._store = job.job.store
         self._stream_key = stream_key(stream.name, scope(job.params))
+        self._told: frozenset[str] = frozenset()
         self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
 
     async def start(self) -> Checkpoint:
@@ -143,6 +147,15 @@ class _Pull(Generic[T]):
         if checkpoint is None:
             checkpoint = await self._begin(self._fresh(known))
         await self._describe(checkpoint, known)
+        return checkpoint
+
+    async def start_afresh(self, refusal: CursorRefused) -> Checkpoint:
+        """Begin anew where the source does not take the cursor to go on from: what it says is lost, not the pull."""
+        async with self._job.database.acquire_for_work() as connection:
+            known = await watermarks.get(connection, self._store, self._stream_key)
+        log.warning("pull_begun_afresh", reason=str(refusal))
+        checkpoint = await self._begin(self._fresh(known))
+        await self._describe(checkpoint, known, begun_afresh=f"The list could not be gone on with: {refusal}")
         return checkpoint
 
     def _fresh(self, known: watermarks.Watermark | None) -> Checkpoint:
@@ -173,13 +186,14 @@ class _Pull(Generic[T]):
             await deletions.clear(transaction.connection, self._store, self._stream.table)
         return checkpoint
 
-    async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None) -> None:
+    async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None, **besides: str) -> None:
         total = await self._job.unless_stopped(self._stream.count(checkpoint.since_time, self._meter))
         is_estimate = total is None and checkpoint.since is None and known is not None
         if is_estimate and known is not None:
             total = known.rows_at_last_full_pull
         if total is not None:
-            total = max(total - checkpoint.rows, 0)
+            # What this job has read before it began afresh is read, and counted, once more.
+            total = max(total - checkpoint.rows, 0) + (self._job.processed if checkpoint.rows == 0 else 0)
         chosen = {name: self._job.params[name] for name in ("filters", "query") if name in self._job.params}
         await self._job.describe(
             total=total,
@@ -190,6 +204,7 @@ class _Pull(Generic[T]):
             continues=checkpoint.continues,
             deleted=0,
             **chosen,
+            **besides,
         )
 
     async def read_pages(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -223,6 +238,7 @@ class _Pull(Generic[T]):
         self, transaction: PageTransaction, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]
     ) -> None:
         transaction.reject([dead_letter(bad) for bad in page.bad])
+        self._tell(transaction, page)
         if self._stream.table is not None:
             await deletions.take_back(transaction.connection, self._store, self._stream.table, known_ids(page))
         if checkpoint.finds_deletions and not behind.finds_deletions:
@@ -235,6 +251,15 @@ class _Pull(Generic[T]):
             await deletions.note(
                 transaction.connection, self._store, self._stream.table, checkpoint.last_id, up_to, present
             )
+
+    def _tell(self, transaction: PageTransaction, page: Page[T]) -> None:
+        """What the source wants a person to know, once for the whole run."""
+        if news := page.notices - self._told:
+            self._told |= news
+            for sentence in sorted(news):
+                log.warning("source_notice", notice=sentence)
+        if self._told:
+            transaction.metadata["notices"] = sorted(self._told)
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Mark what is gone and move the watermark, in one transaction; done again after a crash it changes nothing."""
@@ -304,7 +329,9 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
     if len(pages) == 1:
         return pages[0]
     rows = [row for page in pages for row in page.rows]
-    return Page(rows, [bad for page in pages for bad in page.bad], pages[-1].next, pages[0].asked)
+    bad = [row for page in pages for row in page.bad]
+    notices = frozenset(sentence for page in pages for sentence in page.notices)
+    return Page(rows, bad, pages[-1].next, notices, pages[0].asked)
 
 
 def stream_key(name: str, pull_scope: dict[str, Any]) -> str:

@@ -67,6 +67,8 @@ async def _retry_batch(
         if stream.table is not None:
             await deletions.take_back(transaction.connection, job.job.store, stream.table, known_ids(page))
         transaction.reject([dead_letter(bad) for bad in page.bad])
+        if page.notices:
+            transaction.metadata["notices"] = sorted(page.notices)
         transaction.reject([_still_nameless(letter) for letter in nameless])
         gone = len(wanted) - len(page.rows) - len(page.bad)
         transaction.count(Counters(skipped=max(gone, 0) + repeated))

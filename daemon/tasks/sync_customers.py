@@ -50,6 +50,7 @@ class _Sync:
         async with aclosing(self._scan()) as scanned:
             async for customers in scanned:
                 await run.learn(customers)
+                await run.know_formats(customers)
                 for batch in batches(customers):
                     await push.push(batch)
         if job.processed != job.total:  # the mappings have changed meanwhile

@@ -305,3 +305,61 @@ def test_limits_that_others_use_up_are_no_failure(
     findings = check_on_sandbox(tmp_path / "a.toml", change)
     assert {finding.level for finding in findings if "shopify" in finding.subject} == {level}
     assert details(findings, Level.FAILED) == ""
+
+
+# ── What the sources say besides ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_protected_customer_data_is_found_by_reading_a_customer(tmp_path: Path) -> None:
+    """The scopes are all granted, and yet no phone number can be read: that must not surprise the first pull."""
+
+    def protect(sandbox: Sandbox) -> None:
+        sandbox.shopify.troubles.protected |= {"defaultPhoneNumber"}
+
+    said = details(check_on_sandbox(tmp_path / "a.toml", protect), Level.WARNING)
+    assert "protected customer data from the app: phone number" in said
+    assert "Protected customer data access" in said
+
+
+def test_another_version_of_the_api_is_found(tmp_path: Path) -> None:
+    """After its end a version is replaced by another without a word but in a header."""
+
+    def fall_forward(sandbox: Sandbox) -> None:
+        sandbox.shopify.troubles.served_version = "2027-07"
+        sandbox.shopify.troubles.deprecated_reason = "https://shopify.dev/changelog/x"
+
+    said = details(check_on_sandbox(tmp_path / "a.toml", fall_forward), Level.WARNING)
+    assert "version 2027-07 of its API instead of 2026-10" in said
+    assert "https://shopify.dev/changelog/x" in said
+    assert "supported until 2027-10-01" in details(check_on_sandbox(tmp_path / "b.toml", lambda _: None), Level.OK)
+
+
+def test_a_metafield_that_can_not_hold_the_total_is_found(tmp_path: Path) -> None:
+    """Before the first sync, and with the type that is used where it can."""
+
+    def check(type_: str) -> list[Finding]:
+        async def run() -> list[Finding]:
+            async with running_sandbox(SandboxSettings(products=3, customers=3)) as sandbox:
+                sandbox.shopify.define_metafield("custom.total_spent", type_)
+                path = tmp_path / f"{type_}.toml"
+                more = "[stores.main.customer_sync]\n"
+                settings = load_settings(configuration(path, sandbox.nhanh_url, sandbox.shopify_url, more=more))
+                return await check_stores(settings, resolve_secrets(settings, TOKENS))
+
+        return asyncio.run(run())
+
+    assert "custom.total_spent as boolean" in details(check("boolean"), Level.FAILED)
+    assert "custom.total_spent is written as number_decimal" in details(check("number_decimal"), Level.OK)
+
+
+def test_the_proxy_is_named_without_its_password(dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which proxy the calls went through, and that it is the proxy that can't be reached."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden-word@127.0.0.1:9")
+    monkeypatch.setattr(credentials, "BACKOFF", Backoff(attempts=1))
+    monkeypatch.setattr(credentials, "SHOPIFY_BACKOFF", Backoff(attempts=1))
+    path = configuration(tmp_path / "a.toml", "https://nhanh.example", "https://shopify.example")
+    shown = dongbo("check", "--live", "--config", str(path))
+    said = " ".join(shown.out.split())
+    assert "calls go through the proxy http://127.0.0.1:9 (HTTPS_PROXY)" in said
+    assert "can't be reached through the proxy http://127.0.0.1:9 (HTTPS_PROXY)" in said
+    assert "hidden-word" not in shown.out + shown.err

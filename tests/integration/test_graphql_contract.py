@@ -26,7 +26,7 @@ from graphql import (
     visit,
 )
 
-from daemon.sources.http import open_session
+from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
@@ -165,6 +165,7 @@ def test_the_codes_that_are_acted_on_exist() -> None:
         assert UNCONFIRMED not in kind.values
 
 
+FAILS = "tag:poison"  # over these rows Shopify fails, whatever is asked of them but their ids
 PAGE = {"pageInfo": {"hasNextPage": True, "endCursor": "c"}}
 LAST = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": []}
 LEVEL = {"location": {"id": "gid://shopify/Location/5"}, "quantities": [{"quantity": 2}]}
@@ -183,7 +184,9 @@ DATA: dict[str, Any] = {
     "ProductVariants": {"product": {"variants": LAST}},
     "ProductsCount": {"productsCount": {"count": 1, "precision": "EXACT"}},
     "Customers": {"customers": LAST},
-    "CustomersByIds": {"nodes": [None]},
+    "CustomersByIds": {"nodes": [None, None]},
+    "CustomerIds": {"customers": LAST},
+    "ProductIds": {"products": LAST},
     "CustomersCount": {"customersCount": {"count": 1, "precision": "EXACT"}},
     "GrantedScopes": {"currentAppInstallation": {"accessScopes": []}},
     "Shop": {
@@ -231,6 +234,8 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: _drain(shopify.products(None, after=None, meter=meter)),
         lambda: _drain(shopify.products("status:active", after="cursor", meter=meter, sort="UPDATED_AT")),
         lambda: _drain(shopify.customers(None, after=None, meter=meter)),
+        lambda: _drain(shopify.products(FAILS, after=None, meter=meter)),
+        lambda: _drain(shopify.customers(FAILS, after=None, meter=meter)),
         lambda: _drain(shopify.customers("tag:vip", after="cursor", meter=meter, sort="UPDATED_AT")),
         lambda: shopify.products_count(None, meter=meter),
         lambda: shopify.customers_count("tag:vip", meter=meter),
@@ -263,6 +268,9 @@ async def test_the_variables_that_are_sent_fit() -> None:
 
     async def answer(request: web.Request) -> web.Response:
         sent.append(orjson.loads(await request.read()))
+        name, query = sent[-1]["operationName"], sent[-1]["variables"].get("query")
+        if query == FAILS and not name.endswith("Ids"):
+            return web.json_response({"errors": [{"message": "No", "extensions": {"code": "TIMEOUT"}}]})
         return web.json_response({"data": DATA[sent[-1]["operationName"]]})
 
     application = web.Application()
@@ -275,7 +283,14 @@ async def test_the_variables_that_are_sent_fit() -> None:
         async with open_session() as session:
             url = f"http://{host}:{port}"
             await _call_everything(
-                ShopifyClient(session, shop="x", credential=PermanentToken("t"), base_url=url, limits=LimiterRegistry())
+                ShopifyClient(
+                    session,
+                    shop="x",
+                    credential=PermanentToken("t"),
+                    base_url=url,
+                    limits=LimiterRegistry(),
+                    backoff=Backoff(initial=0.001, maximum=0.001),
+                )
             )
     finally:
         await runner.cleanup()

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from daemon.errors import InvalidFilter, RateLimited, SourceRefused, SourceUnavailable
+from daemon.errors import CursorRefused, InvalidFilter, RateLimited, SourceRefused, SourceUnavailable
 from daemon.sandbox.faults import Fault, Faults
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
@@ -259,7 +259,6 @@ async def test_an_unreachable_server_is_unavailable(session: aiohttp.ClientSessi
         (b'{"code":0,"errorCode":"ERR_INVALID_BUSINESS_ID","messages":["a","b"]}', "business_id .*a; b"),
         (b'{"code":0,"errorCode":"ERR_403","messages":{"x":"y"}}', "lacks the permission .*x: y"),
         (b'{"code":"0","errorCode":"ERR_NEW","messages":{"x":["y",{"z":"w"}]}}', "ERR_NEW: x: y; x: z: w"),
-        (b'{"code":0}', "without an error code"),
         (b'{"code":0,"errorCode":"ERR_403","messages":"token raw-token-that-nobody-may-see"}', r"token \*\*\*"),
     ],
 )
@@ -438,3 +437,54 @@ async def test_a_broken_row_costs_only_itself(session: aiohttp.ClientSession) ->
         (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
     assert [row.value.id for row in page.rows] == [1, 4]
     assert [row.source_id for row in page.bad] == ["2", "3"]
+
+
+async def test_an_answer_without_data_is_asked_for_again(session: aiohttp.ClientSession) -> None:
+    """The lack of a list is no empty list: whatever it does not hold would be deleted."""
+    script = Script(b'{"code":1}', b'{"code":1,"data":[],"paginator":{}}')
+    async with served(script) as url:
+        (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+    assert (page.rows, page.next, len(script.asked)) == ([], None, 2)
+
+
+async def test_an_unreadable_next_is_not_the_end(session: aiohttp.ClientSession) -> None:
+    """A list ends where there is no next page, not where it can't be read whether there is one."""
+    async with served(Script(b'{"code":1,"data":[],"paginator":"?"}')) as url:
+        with pytest.raises(SourceUnavailable, match="goes on"):
+            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+
+
+async def test_stock_that_is_missing_once_is_asked_for_again(session: aiohttp.ClientSession) -> None:
+    """A product without a row has no stock, and would be zero at Shopify: so it must be said twice."""
+    empty = b'{"code":1,"data":null,"paginator":{}}'
+    row = b'{"code":1,"data":[{"productId":7,"inventory":{"depots":[]}}],"paginator":{}}'
+    script = Script(empty, row)
+    async with served(script) as url:
+        page = await client(session, url).inventory_by_ids([7], meter=CallMeter())
+    assert [found.value.id for found in page.rows] == [7]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"code":0,"errorCode":"ERR_INVALID_DATA","messages":"No"}',
+        b'{"code":0,"messages":"Invalid paginator.next"}',
+    ],
+)
+async def test_a_cursor_that_is_not_taken_is_told_apart(session: aiohttp.ClientSession, answer: bytes) -> None:
+    """A pull that goes on behind a page begins afresh then; one that has just begun has something else wrong."""
+    script = Script(answer)
+    async with served(script) as url:
+        with pytest.raises(CursorRefused):
+            await collect(client(session, url).customers({}, after="[1]", meter=CallMeter()))
+    assert len(script.asked) == 1
+
+
+async def test_a_failure_without_a_code_is_tried_again(session: aiohttp.ClientSession) -> None:
+    """So is a fault inside Nhanh.vn; neither is a refusal."""
+    well = b'{"code":1,"data":[],"paginator":{}}'
+    for answer in (b'{"code":0}', b'{"code":0,"messages":["busy"]}', b'{"code":0,"errorCode":"ERR_500"}'):
+        script = Script(answer, well)
+        async with served(script) as url:
+            assert await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        assert len(script.asked) == 2

@@ -6,6 +6,7 @@ import pytest
 
 from daemon.errors import InvalidTransition
 from daemon.jobs.model import JobStatus, JobType
+from daemon.sandbox.nhanh.cursor import Cursors
 from tests.integration.conftest import Workshop
 
 PULLS = [
@@ -375,3 +376,27 @@ async def test_job_says_what_it_waits_for(workshop: Workshop, monkeypatch: pytes
     assert waiting.metadata["waiting"]["for"] == "an answer of the source"
     faults.slow = 0.0
     assert (await workshop.wait(job.id)).metadata["waiting"] is None
+
+
+@pytest.mark.parametrize("job_type", [JobType.PULL_NHANH_CUSTOMERS, JobType.PULL_SHOPIFY_CUSTOMERS])
+async def test_refused_cursor_of_an_interrupted_pull_is_no_failed_run(workshop: Workshop, job_type: JobType) -> None:
+    """The pull begins afresh at once, in the same run, says so, and finds what was deleted meanwhile."""
+    sandbox = workshop.sandbox
+    await workshop.completed(job_type)
+    sandbox.faults.slow, sandbox.faults.slow_seconds = 1.0, 0.1
+    job = await workshop.submit(job_type, full=True)
+    await workshop.wait(job.id, lambda seen: seen.processed > 0)
+    await workshop.parts.jobs.cancel(job.id)
+    assert (await workshop.wait(job.id)).status is JobStatus.CANCELLED
+    sandbox.faults.slow = 0.0
+    shop = sandbox.nhanh if job_type is JobType.PULL_NHANH_CUSTOMERS else sandbox.shopify
+    shop.delete_customer(min(shop.customers))
+    sandbox.nhanh.cursors = Cursors(seed=99)  # those of before are of no use any more
+    sandbox.shopify.troubles.next_answer(
+        lambda _: {"errors": [{"message": "Invalid cursor for current pagination sort."}]}, operation="Customers"
+    )
+    rest = await workshop.completed(job_type, full=True)
+    assert (rest.attempt, rest.processed, rest.metadata["deleted"]) == (1, len(shop.customers), 1)
+    assert rest.metadata["continues"] is None
+    assert "could not be gone on with" in rest.metadata["begun_afresh"]
+    assert rest.total == rest.processed

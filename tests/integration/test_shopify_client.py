@@ -310,13 +310,15 @@ async def pull_products(shopify: ShopifyClient) -> list[Page[Any]]:
 @pytest.mark.parametrize(
     ("answer", "error", "says"),
     [
-        ({"errors": "Unavailable Shop"}, SourceRefused, "Unavailable Shop"),
+        ({"errors": "Unavailable Shop"}, SourceUnavailable, "Unavailable Shop"),
         (
             {"errors": [{"message": "No", "extensions": {"code": "ACCESS_DENIED"}}]},
             SourceRefused,
             "lacks an access scope",
         ),
-        ({"errors": [{"message": f"No {TOKEN}"}], "data": None}, SourceRefused, r"No \*\*\*"),
+        ({"errors": [{"message": f"No {TOKEN}"}], "data": None}, SourceUnavailable, r"No \*\*\*"),
+        ({"errors": [{"message": "syntax", "locations": []}]}, SourceRefused, "syntax"),
+        ({"errors": [{"message": "$x", "extensions": {"value": 1, "problems": []}}]}, SourceRefused, "x"),
         ({"errors": [{"message": "Oops", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}, SourceUnavailable, "Oops"),
         ({"data": None}, SourceUnavailable, "without data"),
         ({"data": {"products": None}}, SourceUnavailable, "can't be read"),

@@ -11,6 +11,7 @@ import pytest
 from daemon.config import CustomerSyncSettings
 from daemon.errors import InvalidJobRequest, SourceUnavailable
 from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Customer
 from daemon.sandbox.shopify.writes import AppliedWrite
@@ -619,3 +620,81 @@ async def test_requests_are_checked(shop: CustomerShop) -> None:
     shop.workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
     with pytest.raises(InvalidJobRequest, match=r"stores\.main\.customer_sync"):
         await shop.workshop.submit(JobType.SYNC_CUSTOMERS)
+
+
+# ── What the shop has laid down ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("number_decimal", "3500000.0"),
+        ("number_integer", "3500000"),
+        ("single_line_text_field", "3500000"),
+        ("money", '{"amount":"3500000","currency_code":"VND"}'),
+    ],
+)
+async def test_total_is_written_in_the_type_that_the_shop_has_laid_down(
+    new_shop: CustomerShop, type_: str, value: str
+) -> None:
+    """Whatever type can hold the value gets it; pulled and synced again, nothing is left to write."""
+    shop = new_shop
+    shop.shopify.define_metafield(TOTAL, type_)
+    job = await shop.sync()
+    assert (job.updated, job.failed) == (PAIRS, 0)
+    assert shop.total(shop.pairs[7][0]) == value
+    await shop.pull()
+    again = await shop.sync()
+    assert (again.updated, again.skipped) == (0, PAIRS)
+    shop.spend(7, 4_000_000)
+    await shop.pull()
+    assert (await shop.sync()).updated == 1
+
+
+async def test_tier_goes_into_a_list(new_shop: CustomerShop) -> None:
+    """A metafield for several texts gets one."""
+    shop = new_shop
+    shop.configure(tier="custom.tier")
+    shop.shopify.define_metafield("custom.tier", "list.single_line_text_field")
+    await shop.sync()
+    assert shop.pairs[7][0].metafields["custom", "tier"].value == '["SILVER"]'
+    await shop.pull()
+    assert (await shop.sync()).updated == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "choices", "says"),
+    [
+        (TOTAL, "boolean", (), "custom.total_spent as boolean"),
+        (TOTAL, "rating", (), "number_decimal"),
+        ("custom.tier", "number_integer", (), "custom.tier as number_integer"),
+        ("custom.tier", "single_line_text_field", ("GOLD", "VIP"), "not MEMBER, SILVER"),
+    ],
+)
+async def test_a_type_that_can_not_hold_the_value_is_told_before_anything_is_tried(
+    new_shop: CustomerShop, name: str, type_: str, choices: tuple[str, ...], says: str
+) -> None:
+    """One sentence for the job, and not one for each customer; the shop is not written to."""
+    shop = new_shop
+    shop.configure(tier="custom.tier")
+    shop.shopify.define_metafield(name, type_, choices=choices)
+    job = await shop.workshop.run(JobType.SYNC_CUSTOMERS)
+    assert job.status is JobStatus.FAILED
+    assert says in str(job.error)
+    assert (job.processed, shop.shopify.writes, await shop.pushes()) == (0, [], [])
+
+
+async def test_lost_answer_to_a_decimal_number_is_understood(
+    new_shop: CustomerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shopify writes 7 as 7.0: the value that it has after a lost answer is still the one that was sent."""
+    shop = new_shop
+    shop.shopify.define_metafield(TOTAL, "number_decimal")
+    faults = shop.workshop.sandbox.faults
+    before_each_call(
+        monkeypatch, "set_metafields", lambda call: faults.next("reset", path="graphql.json") if call == 1 else None
+    )
+    await shop.sync()
+    assert faults.counts[Fault.RESET] == 1
+    assert set(await shop.results()) == {"applied"}
+    shop.check_once()

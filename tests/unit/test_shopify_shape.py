@@ -9,7 +9,9 @@ from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sources.shopify.operations import OPERATIONS
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
-NAMES = dict.fromkeys(("totalSpentNamespace", "totalSpentKey", "tierNamespace", "tierKey"), "custom")
+NAMES = dict.fromkeys(("totalSpentNamespace", "totalSpentKey", "tierNamespace", "tierKey"), "custom") | dict.fromkeys(
+    ("withNames", "withEmail", "withPhone", "withAddress"), True
+)
 
 
 def charged(name: str, **variables: object) -> int:
@@ -30,7 +32,7 @@ def charged(name: str, **variables: object) -> int:
         ("customers", PageShape(250), 79),
         ("customers_by_ids", PageShape(100), 700),
         ("variant_prices", PageShape(250), 500),
-        ("more_levels", PageShape(1), 36),
+        ("more_levels", PageShape(250), 36),
     ],
 )
 def test_pages_cost_what_their_sizes_were_chosen_for(name: str, shape: PageShape, points: int) -> None:

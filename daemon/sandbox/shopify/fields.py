@@ -13,11 +13,19 @@ from daemon.sandbox.shopify.customer_fields import ADDRESS, CUSTOMER
 from daemon.sandbox.shopify.inventory_fields import INVENTORY_ITEM, LEVEL, LOCATION, InventoryItem, StockLevel
 from daemon.sandbox.shopify.inventory_writes import ADJUSTMENT_GROUP, INVENTORY_MUTATIONS
 from daemon.sandbox.shopify.listings import Found, Listings
-from daemon.sandbox.shopify.metafields import METAFIELD, METAFIELD_MUTATIONS
+from daemon.sandbox.shopify.metafields import DEFINITION, METAFIELD, METAFIELD_MUTATIONS, definition_of
 from daemon.sandbox.shopify.paging import Page, bad_request, take_page
 from daemon.sandbox.shopify.product_fields import MEDIA_IMAGE, PRODUCT, VARIANT, MediaImage
 from daemon.sandbox.shopify.product_writes import PRODUCT_MUTATIONS
-from daemon.sandbox.shopify.records import Collection, Customer, Location, Metafield, Product, Variant
+from daemon.sandbox.shopify.records import (
+    Collection,
+    Customer,
+    Location,
+    Metafield,
+    MetafieldDefinition,
+    Product,
+    Variant,
+)
 from daemon.sandbox.shopify.tag_writes import TAG_MUTATIONS
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
@@ -33,6 +41,7 @@ KINDS: Mapping[type, str] = {
     Location: "Location",
     MediaImage: "MediaImage",
     Metafield: "Metafield",
+    MetafieldDefinition: "MetafieldDefinition",
 }
 
 
@@ -164,6 +173,7 @@ _QUERIES: dict[str, Resolver] = {
     "inventoryItem": _record("InventoryItem"),
     "location": _record("Location"),
     "locations": _lists(Listings.locations),
+    "metafieldDefinition": definition_of,
     "node": _node,
     "nodes": _nodes,
     "product": _record("Product"),
@@ -181,6 +191,7 @@ RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "Mutation": {**INVENTORY_MUTATIONS, **PRODUCT_MUTATIONS, **METAFIELD_MUTATIONS, **TAG_MUTATIONS},
     "InventoryAdjustmentGroup": ADJUSTMENT_GROUP,
     "Metafield": METAFIELD,
+    "MetafieldDefinition": DEFINITION,
     "Product": PRODUCT,
     "ProductVariant": VARIANT,
     "InventoryItem": INVENTORY_ITEM,

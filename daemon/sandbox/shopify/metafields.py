@@ -13,8 +13,8 @@ from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.listings import sorted_listing
 from daemon.sandbox.shopify.mutation import Path, check_write_access, journal, user_error
 from daemon.sandbox.shopify.paging import Page
-from daemon.sandbox.shopify.records import Customer, Metafield
-from daemon.sandbox.shopify.values import parse_gid
+from daemon.sandbox.shopify.records import Customer, Metafield, MetafieldDefinition
+from daemon.sandbox.shopify.values import gid, parse_gid, written_decimal
 
 MAX_METAFIELDS = 25  # Shopify's schema, metafieldsSet: "Maximum of 25."
 OWN_NAMESPACE = "app--1"  # what a missing namespace, or $app, stands for
@@ -56,10 +56,33 @@ def _is_json(value: str) -> bool:
     return True
 
 
+def _is_money(value: str) -> bool:
+    try:
+        money = json.loads(value)
+        return _is_decimal(str(money["amount"])) and isinstance(money["currency_code"], str)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _is_list(value: str) -> bool:
+    try:
+        listed = json.loads(value)
+    except ValueError:
+        return False
+    return isinstance(listed, list) and all(isinstance(each, str) for each in listed)
+
+
+def _stored(value: str, type_: str) -> str:
+    """How a value is spelt once it is stored: a decimal number has at least one digit behind the point."""
+    return written_decimal(Decimal(value)) if type_ == "number_decimal" else value
+
+
 _TYPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "boolean": (lambda value: value in ("true", "false"), "Value must be true or false."),
     "date": (_is_date, "Value must be in YYYY-MM-DD format."),
     "json": (_is_json, "Value is invalid JSON."),
+    "list.single_line_text_field": (_is_list, "Value must be a list of texts."),
+    "money": (_is_money, "Value must be an amount with its currency."),
     "multi_line_text_field": (lambda _: True, ""),
     "number_decimal": (_is_decimal, "Value must be a decimal."),
     "number_integer": (_is_integer, "Value must be an integer."),
@@ -91,6 +114,25 @@ METAFIELD: dict[str, Resolver] = {
     "owner": lambda metafield, info: info.context.state.customers.get(metafield.owner_id),
     "ownerType": lambda _metafield, _: "CUSTOMER",
     "sizeInBytes": lambda metafield, _: len(metafield.value.encode()),
+}
+
+
+def definition_of(_: object, info: Info, **arguments: Any) -> MetafieldDefinition | None:
+    """What the shop has laid down for a metafield."""
+    named = arguments.get("identifier") or {}
+    return info.context.state.definitions.get((_namespace(named.get("namespace")), named.get("key", "")))
+
+
+DEFINITION: dict[str, Resolver] = {
+    "id": lambda definition, _: gid("MetafieldDefinition", definition.id),
+    "name": lambda definition, _: definition.key,
+    "ownerType": lambda _definition, _: "CUSTOMER",
+    "type": lambda definition, _: {"category": definition.type.partition("_")[0].upper(), "name": definition.type},
+    "validations": lambda definition, _: (
+        [{"name": "choices", "type": "list.single_line_text_field", "value": json.dumps(definition.choices)}]
+        if definition.choices
+        else []
+    ),
 }
 
 
@@ -129,7 +171,7 @@ def _error(info: Info, index: int, row: Mapping[str, Any]) -> dict[str, Any] | N
     if owner is None:
         return user_error([*path, "ownerId"], "Owner does not exist.", "INVALID")
     existing = metafield_of(owner, info, row["key"], row.get("namespace"))
-    return _name_error(path, row) or _value_error(path, row, existing) or _digest_error(path, row, existing)
+    return _name_error(path, row) or _value_error(info, path, row, existing) or _digest_error(path, row, existing)
 
 
 def _name_error(path: Path, row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -147,8 +189,14 @@ def _name_error(path: Path, row: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _value_error(path: Path, row: Mapping[str, Any], existing: Metafield | None) -> dict[str, Any] | None:
-    type_ = _type(row, existing)
+def _value_error(info: Info, path: Path, row: Mapping[str, Any], existing: Metafield | None) -> dict[str, Any] | None:
+    definition = info.context.state.definitions.get((_namespace(row.get("namespace")), row["key"]))
+    type_ = definition.type if definition and not row.get("type") else _type(row, existing)
+    if definition is not None and type_ != definition.type:
+        message = f"Type '{type_}' must be consistent with the definition's type: '{definition.type}'."
+        return user_error([*path, "type"], message, "INVALID_TYPE")
+    if definition is not None and definition.choices and row["value"] not in definition.choices:
+        return user_error([*path, "value"], "Value does not exist in provided choices.", "INVALID_VALUE")
     if type_ is None:
         return user_error([*path, "type"], "Type can't be blank", "BLANK")
     if type_ not in _TYPES:
@@ -171,7 +219,7 @@ def _digest_error(path: Path, row: Mapping[str, Any], existing: Metafield | None
 
 
 def _type(row: Mapping[str, Any], existing: Metafield | None) -> str | None:
-    """A metafield keeps its type where none is sent: this shop has no definitions that could tell."""
+    """A metafield keeps its type where none is sent, and no definition can tell."""
     return row.get("type") or (existing.type if existing else None)
 
 
@@ -179,7 +227,9 @@ def _apply(info: Info, row: Mapping[str, Any]) -> Metafield:
     customer = info.context.state.customers[parse_gid(row["ownerId"])[1]]
     namespace, key, value = _namespace(row.get("namespace")), row["key"], row["value"]
     existing = customer.metafields.get((namespace, key))
-    type_ = _type(row, existing) or ""
+    definition = info.context.state.definitions.get((namespace, key))
+    type_ = definition.type if definition else _type(row, existing) or ""
+    value = _stored(value, type_)
     before = existing.value if existing else None
     journal(info, None, ("metafield", customer.id, f"{namespace}.{key}"), before, value)
     if existing is not None and (existing.value, existing.type) == (value, type_):

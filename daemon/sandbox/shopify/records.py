@@ -110,6 +110,17 @@ class Metafield:
         return hashlib.sha256(f"{self.type}\n{self.value}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class MetafieldDefinition:
+    """What the shop has laid down for a metafield of customers: its type, and which values it takes (empty: any)."""
+
+    id: int
+    namespace: str
+    key: str
+    type: str
+    choices: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Address:
     """A customer's postal address."""

@@ -32,6 +32,7 @@ from daemon.sandbox.shopify.oauth import DAY, App
 from daemon.sandbox.shopify.product_csv import read_products
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.stocking import stock_shop
+from daemon.sandbox.shopify.troubles import Troubles
 from daemon.sandbox.shopify.writes import AppliedWrite
 
 log = structlog.get_logger()
@@ -96,8 +97,8 @@ class ShopifySandbox(ShopState):
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
-    `app` is the app of the Dev Dashboard that asks for tokens. `writes` is the journal of what callers of the API set;
-    `idempotency` remembers their keys, and refuses on demand.
+    `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from. `writes` is the
+    journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class ShopifySandbox(ShopState):
         self.requests = RequestLog()
         self.writes: list[AppliedWrite] = []
         self.idempotency = Idempotency(now)
+        self.troubles = Troubles()
         self.bucket = PointBucket(restore_rate, clock)
         self._limits = limits
         self._quirks = quirks
@@ -171,7 +173,9 @@ class ShopifySandbox(ShopState):
             query, operation_name, variables = _read_body(request.content_type, await request.read())
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
-        return _answer(self._execute(query, operation_name, variables, scopes))
+        answer = _answer(self._execute(query, operation_name, variables, scopes))
+        answer.headers.update(self.troubles.headers(API_VERSION))
+        return answer
 
     def _scopes_of(self, token: str) -> frozenset[str] | None:
         """What a token opens; None: nothing."""
@@ -210,7 +214,7 @@ class ShopifySandbox(ShopState):
         answer: dict[str, Any] = {"data": spoil_rows(result.data, self._faults)}
         if result.errors:
             answer["errors"] = [_written_error(error) for error in result.errors]
-        return answer | {"extensions": extensions}
+        return self.troubles.apply(name, variables, answer | {"extensions": extensions})
 
     def _context(self, scopes: frozenset[str]) -> Context:
         shape = self.requests.calls if self._quirks else 0

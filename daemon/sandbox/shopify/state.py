@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from daemon.sandbox.shopify.records import Collection, Customer, Level, Location, Metafield, Product, Variant
+from daemon.sandbox.shopify.records import (
+    Collection,
+    Customer,
+    Level,
+    Location,
+    Metafield,
+    MetafieldDefinition,
+    Product,
+    Variant,
+)
 
 Clock = Callable[[], datetime]
 
@@ -38,6 +47,7 @@ class ShopState:
         self.collections: dict[int, Collection] = {}
         self.customers: dict[int, Customer] = {}
         self.locations: dict[int, Location] = {}
+        self.definitions: dict[tuple[str, str], MetafieldDefinition] = {}  # of customers' metafields
         self.revision = 0
         self.observers: list[Callable[[Change], None]] = []
         self._now = now
@@ -235,6 +245,12 @@ class ShopState:
         metafield.type, metafield.value, metafield.updated_at = type_, value, self._now()
         self.touch_customer(customer_id)
         return metafield
+
+    def define_metafield(self, name: str, type_: str, *, choices: Iterable[str] = ()) -> None:
+        """Lay down the type of the customers' metafield "namespace.key", and which values it takes, if not any."""
+        namespace, _, key = name.partition(".")
+        number = _new_id(definition.id for definition in self.definitions.values())
+        self.definitions[namespace, key] = MetafieldDefinition(number, namespace, key, type_, tuple(choices))
 
     def delete_metafield(self, customer_id: int, namespace: str, key: str) -> None:
         """Remove a customer's metafield."""

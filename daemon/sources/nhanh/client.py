@@ -6,7 +6,7 @@ in the Authorization header. Source of all rules: the documentation on developer
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import msgspec
@@ -76,6 +76,11 @@ class NhanhClient:
         self._products = RowDecoder(NhanhProduct)
         self._inventory = RowDecoder(NhanhInventory, id_field="productId")
         self._depots = RowDecoder(NhanhDepot)
+
+    @property
+    def url(self) -> str:
+        """Where the addresses of all calls begin."""
+        return self._base_url
 
     @property
     def can_check_access(self) -> bool:
@@ -163,12 +168,18 @@ class NhanhClient:
     ) -> Page[T]:
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
-        distinct = list(dict.fromkeys(ids))
-        for start in range(0, len(distinct), MAX_IDS):
-            wanted = filters | {"ids": distinct[start : start + MAX_IDS]}
-            async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
-                rows += page.rows
-                bad += page.bad
+        left = list(dict.fromkeys(ids))
+        # What is missing is gone, or has no stock: that is believed only when it is told twice.
+        for _ in range(2):
+            for start in range(0, len(left), MAX_IDS):
+                wanted = filters | {"ids": left[start : start + MAX_IDS]}
+                async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
+                    rows += page.rows
+                    bad += page.bad
+            if any(row.source_id is None for row in bad):
+                break  # one of those that are missing
+            known = {str(cast("Any", row.value).id) for row in rows} | {row.source_id for row in bad}
+            left = [number for number in left if str(number) not in known]
         return Page(rows, bad, None)
 
     async def _pages(
@@ -187,9 +198,10 @@ class NhanhClient:
             paginator: dict[str, object] = {"size": page_size, "sort": {sort: "asc"}}
             if position is not None:
                 paginator["next"] = msgspec.Raw(position)
-            envelope, sound = await self._call(action, {"filters": filters, "paginator": paginator}, meter)
+            payload = {"filters": filters, "paginator": paginator}
+            envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None)
             rows, bad = self._rows(action, envelope, sound, decoder)
-            following = _next(envelope.paginator)
+            following = self._next(action, envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
             # As text: an object would come back from a database with other spacing and order of keys.
             yield Page(rows, bad, following.decode() if following is not None else None)
@@ -197,7 +209,9 @@ class NhanhClient:
                 return
             position = following
 
-    async def _call(self, action: str, payload: dict[str, object], meter: CallMeter) -> tuple[Envelope, bool]:
+    async def _call(
+        self, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool = False
+    ) -> tuple[Envelope, bool]:
         """The successful answer, and whether its rows are sound JSON throughout.
 
         A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
@@ -206,14 +220,14 @@ class NhanhClient:
         while True:
             token = self.credential.token
             try:
-                return await self._call_with(token, action, payload, meter)
+                return await self._call_with(token, action, payload, meter, has_cursor=has_cursor)
             except CredentialRefused as error:
                 if token == self.credential.token:
                     self.credential.fails(error)
                     raise
 
     async def _call_with(
-        self, token: str, action: str, payload: dict[str, object], meter: CallMeter
+        self, token: str, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool
     ) -> tuple[Envelope, bool]:
         address = f"{self._base_url}/{action}"
         limiter = self._limits.window(self.account, address)
@@ -229,7 +243,7 @@ class NhanhClient:
                         self._session, url, body=body, headers=headers, source=self._source, meter=meter
                     )
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
-                    return self._judged(answer, limiter)
+                    return self._judged(answer, limiter, has_cursor=has_cursor)
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
         if token == self.credential.token:
@@ -237,11 +251,15 @@ class NhanhClient:
         self._warn_once(action, envelope)
         return envelope, sound
 
-    def _judged(self, answer: Answer, limiter: WindowLimiter) -> tuple[Envelope, bool]:
+    def _judged(self, answer: Answer, limiter: WindowLimiter, *, has_cursor: bool) -> tuple[Envelope, bool]:
         envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
+            if not bytes(envelope.data):  # an empty list is sent as one
+                raise SourceUnavailable(f"{self._source} sent an answer without data.")
             return envelope, sound
-        error = errors.failure(self._source, answer, envelope, self.credential.secrets, self._wall_clock())
+        error = errors.failure(
+            self._source, answer, envelope, self.credential.secrets, self._wall_clock(), has_cursor=has_cursor
+        )
         if isinstance(error, RateLimited):
             limiter.lock(error.retry_after)
         raise error
@@ -257,6 +275,21 @@ class NhanhClient:
         except msgspec.DecodeError as error:
             raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.") from error
         return decoder.rows(rows, sound=sound)
+
+    def _next(self, action: str, paginator: msgspec.Raw) -> bytes | None:
+        """Where the list goes on; None: this was its last page.
+
+        Raises:
+            SourceUnavailable: that can't be read, and what comes behind must not be taken for gone.
+        """
+        sent = bytes(paginator)
+        if sent in _NO_MORE:  # PHP sends an empty object as []
+            return None
+        try:
+            following = bytes(msgspec.json.decode(sent, type=_Paginator).next)
+        except msgspec.DecodeError as error:
+            raise SourceUnavailable(f"{self._source} does not say readably where {action} goes on.") from error
+        return None if following in _NO_MORE else following
 
     def _warn_once(self, action: str, envelope: Envelope) -> None:
         if not bytes(envelope.warning):
@@ -303,11 +336,3 @@ def _position(after: object | None) -> bytes | None:
             return after.encode()
         case _:
             return msgspec.json.encode(after)
-
-
-def _next(paginator: msgspec.Raw) -> bytes | None:
-    try:
-        following = bytes(msgspec.json.decode(bytes(paginator) or b"{}", type=_Paginator).next)
-    except msgspec.DecodeError:  # null, or PHP's [] for an empty object
-        return None
-    return None if following in _NO_MORE else following

@@ -1,12 +1,14 @@
 """What Nhanh.vn's failures mean, and what a person should do about each."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import orjson
 
-from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import CredentialRefused, CursorRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.sources import failures
 from daemon.sources.http import Answer
 from daemon.sources.nhanh.envelope import Envelope
 
@@ -17,7 +19,13 @@ WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind
 MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
 MAX_MESSAGE = 500  # characters
 
+# What may be wrong with a `next`, among others: which of them it is then is not documented.
+CURSOR_CODES = {"ERR_INVALID_DATA", "ERR_INVALID_FORM_FIELDS"}
+_CURSOR = re.compile(r"\b(?:next|paginator|cursor)\b", re.IGNORECASE)
+
 RATE_LIMIT_CODES = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
+
+_SERVER_ERROR = re.compile("ERR_5[0-9]{2}")  # not documented; ERR_403 and ERR_429 are, and follow HTTP
 
 RENEW = "get a new one with `dongbo connect nhanh`"
 
@@ -60,18 +68,39 @@ class _Lock(msgspec.Struct, rename="camel"):
     unlocked_at: float | None = None
 
 
-def failure(source: str, answer: Answer, envelope: Envelope, secrets: Iterable[str], wall_time: float) -> SourceError:
+def failure(
+    source: str,
+    answer: Answer,
+    envelope: Envelope,
+    secrets: Iterable[str],
+    wall_time: float,
+    *,
+    has_cursor: bool = False,
+) -> SourceError:
     """What an answer that is no success means: `SourceUnavailable`, `RateLimited` or `SourceRefused`.
 
-    `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds.
+    `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds;
+    `has_cursor`: the call was to go on behind a `next`, so that what is wrong may be that.
     """
     if str(envelope.error_code) in RATE_LIMIT_CODES:
         return _rate_limited(source, answer, bytes(envelope.data), wall_time)
-    if envelope.code is None or answer.status == 429 or answer.status >= 500:
+    if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_LOCK_SECONDS)) is not None:
+        return error
+    if envelope.code is None:
         return _unreadable(source, answer)
-    code = str(envelope.error_code or "without an error code")
     said = plain_messages(envelope, secrets)
-    advice = _ADVICE.get(code, "refused the request")
+    if has_cursor and (str(envelope.error_code) in CURSOR_CODES or _CURSOR.search(said)):
+        return CursorRefused(
+            f"{source} does not take the next page's position any more: {said or 'it does not say why'}."
+        )
+    if not envelope.error_code:
+        if answer.status >= 400:
+            return failures.final(source, answer.status, failures.NHANH, said)
+        return SourceUnavailable(f"{source} failed without an error code{': ' + said if said else ''}.")
+    code = str(envelope.error_code)
+    if _SERVER_ERROR.fullmatch(code):
+        return SourceUnavailable(f"{source} is in trouble ({code}{': ' + said if said else ''}).")
+    advice = _ADVICE.get(code) or failures.final_advice(answer.status, failures.NHANH)
     refusal = CredentialRefused if code in CREDENTIAL_CODES else SourceRefused
     return refusal(f"{source} {advice} ({code}{': ' + said if said else ''}).")
 
@@ -120,15 +149,8 @@ def _rate_limited(source: str, answer: Answer, data: bytes, wall_time: float) ->
 
 def _unreadable(source: str, answer: Answer) -> SourceError:
     """The error for an answer that is not the API's: a gateway's page, a cut-off body, or a server in trouble."""
-    if answer.status == 429:
-        seconds = answer.retry_after or DEFAULT_LOCK_SECONDS
-        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP 429).", seconds)
-    if answer.status >= 500 or answer.status == 408:
-        return SourceUnavailable(f"{source} is in trouble (HTTP {answer.status}).")
     if answer.status >= 400:
-        return SourceRefused(
-            f"{source} refused the request (HTTP {answer.status}); check app_id, business_id and access_token."
-        )
+        return failures.final(source, answer.status, failures.NHANH)
     start = answer.body[:15].lstrip().lower()
     kind = "a web page" if start.startswith(b"<") else "a broken or cut-off answer"
     return SourceUnavailable(

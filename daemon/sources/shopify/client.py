@@ -1,12 +1,14 @@
 """The client of Shopify's Admin GraphQL API 2026-10."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import aiohttp
 
-from daemon.errors import SourceUnavailable
+from daemon.errors import AskedTooMuch, SourceUnavailable
 from daemon.sources.http import BACKOFF, Backoff, SourceTime
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -14,19 +16,37 @@ from daemon.sources.page import BadRow, Page, SourceRow
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.collections import CollectionReader
 from daemon.sources.shopify.credential import ShopifyCredential
-from daemon.sources.shopify.customers import CustomerReader
-from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint, nodes_of
+from daemon.sources.shopify.customers import CustomerReader, in_words, leave_out
+from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint, nodes_of, whole_page
+from daemon.sources.shopify.errors import ProtectedDataRefused, protected_notice
 from daemon.sources.shopify.filters import normalise_query
 from daemon.sources.shopify.levels import cut_short
-from daemon.sources.shopify.models import Count, CustomerMetafields, ShopifyCustomer, ShopifyProduct, ShopInfo, gid
+from daemon.sources.shopify.models import (
+    Count,
+    CustomerMetafields,
+    MetafieldDefinition,
+    ShopifyCustomer,
+    ShopifyProduct,
+    ShopInfo,
+    gid,
+    gid_number,
+)
 from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.partial import Unreadable
 from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
+from daemon.sources.shopify.stock import behind
+from daemon.sources.shopify.version import ApiVersion
 from daemon.sources.shopify.writer import ShopifyWriter
 
 T = TypeVar("T")
 
 DEFAULT_METAFIELDS = CustomerMetafields()
+
+# By which a page is asked for of which Shopify does not give a single row.
+IDS_OF: Mapping[str, Operation] = MappingProxyType(
+    {operations.PRODUCTS.name: operations.PRODUCT_IDS, operations.CUSTOMERS.name: operations.CUSTOMER_IDS}
+)
 
 SortKey = Literal["ID", "UPDATED_AT"]
 CutShort = Callable[[dict[str, Any]], int]
@@ -71,6 +91,16 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         self._customer_pages = PageShape(250)
         self._customers_by_ids = PageShape(100)
 
+    @property
+    def url(self) -> str:
+        """The address that all calls go to."""
+        return self._endpoint.url
+
+    @property
+    def api_version(self) -> ApiVersion:
+        """What the answers said of the API's version."""
+        return self._endpoint.version
+
     def __repr__(self) -> str:
         return f"ShopifyClient({self.account})"
 
@@ -114,6 +144,30 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         pages, read = self._customer_pages, self._customers.read
         return self._pages(operations.CUSTOMERS, "customers", variables, pages, after, read, meter)
 
+    async def one_customer(self, *, meter: CallMeter | None = None) -> Page[ShopifyCustomer]:
+        """A page with one customer, if there is any; it tells which fields the app may read."""
+        variables = {"query": None, "sortKey": "ID"} | self._customers.variables
+        pages = self._pages(
+            operations.CUSTOMERS, "customers", variables, PageShape(1), None, self._customers.read, meter or CallMeter()
+        )
+        async with aclosing(pages):
+            return await anext(pages)
+
+    async def customer_definitions(self, *, meter: CallMeter | None = None) -> dict[str, MetafieldDefinition | None]:
+        """What the shop has laid down for the customers' metafields of this client, by "namespace.key"; None: nothing.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        names = {name: value for name, value in self._customers.variables.items() if not isinstance(value, bool)}
+        return await self._endpoint.query(
+            operations.METAFIELD_DEFINITIONS,
+            names,
+            meter or CallMeter(),
+            read=self._customers.definitions,
+            estimate=SMALL_COST,
+        )
+
     async def products_count(self, query: str | None, *, meter: CallMeter) -> Count:
         """How many products match."""
         return await self._count(operations.PRODUCTS_COUNT, "productsCount", query, meter)
@@ -140,18 +194,20 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def granted_scopes(self, *, meter: CallMeter | None = None) -> frozenset[str]:
         """The access scopes that the app was granted in this shop, such as `read_products`."""
-        data = await self._endpoint.query(operations.GRANTED_SCOPES, {}, meter or CallMeter(), estimate=SMALL_COST)
-        try:
-            scopes = frozenset(str(scope["handle"]) for scope in data["currentAppInstallation"]["accessScopes"])
-        except (KeyError, TypeError) as error:
-            raise self._endpoint.unreadable(operations.GRANTED_SCOPES) from error
+
+        def read(data: dict[str, Any]) -> frozenset[str]:
+            return frozenset(str(scope["handle"]) for scope in data["currentAppInstallation"]["accessScopes"])
+
+        scopes = await self._endpoint.query(
+            operations.GRANTED_SCOPES, {}, meter or CallMeter(), read=read, estimate=SMALL_COST
+        )
         self.credential.scopes = scopes
         return scopes
 
     async def shop(self, *, meter: CallMeter | None = None) -> ShopInfo:
         """Name, currency, zone and plan of the shop."""
-        data = await self._endpoint.query(operations.SHOP, {}, meter or CallMeter(), estimate=SMALL_COST)
-        try:
+
+        def read(data: dict[str, Any]) -> ShopInfo:
             shop, plan = data["shop"], data["shop"]["plan"]
             return ShopInfo(
                 name=str(shop["name"]),
@@ -162,15 +218,15 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
                 is_plus=bool(plan["shopifyPlus"]),
                 is_development=bool(plan["partnerDevelopment"]),
             )
-        except (KeyError, TypeError) as error:
-            raise self._endpoint.unreadable(operations.SHOP) from error
+
+        return await self._endpoint.query(operations.SHOP, {}, meter or CallMeter(), read=read, estimate=SMALL_COST)
 
     async def _count(self, operation: Operation, field: str, query: str | None, meter: CallMeter) -> Count:
-        data = await self._endpoint.query(operation, {"query": normalise_query(query)}, meter, estimate=SMALL_COST)
-        try:
+        def read(data: dict[str, Any]) -> Count:
             return Count(int(data[field]["count"]), exact=data[field]["precision"] == "EXACT")
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._endpoint.unreadable(operation) from error
+
+        variables = {"query": normalise_query(query)}
+        return await self._endpoint.query(operation, variables, meter, read=read, estimate=SMALL_COST)
 
     async def _pages(
         self,
@@ -184,22 +240,61 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         lacking: CutShort | None = None,
     ) -> AsyncGenerator[Page[T], None]:
         cursor = str(after) if after is not None else None
+        variables = dict(variables)
+
+        def read_page(data: dict[str, Any]) -> tuple[list[Any], str | None]:
+            return whole_page(data[field])
+
         while True:
             began = monotonic()
-            data, _ = await self._endpoint.shaped(
-                operation, variables | {"after": cursor}, shape, meter, cut_short=lacking
-            )
-            connection = data.get(field)
-            nodes, following = self._endpoint.connection(operation, connection)
+            try:
+                (nodes, following), _ = await self._endpoint.shaped(
+                    operation, variables | {"after": cursor}, shape, meter, read=read_page, cut_short=lacking
+                )
+            except ProtectedDataRefused as error:
+                leave_out(variables, error)
+                continue
+            except AskedTooMuch as error:
+                nodes, following = await self._unread(operation, field, variables, cursor, meter, error)
             if following is not None and following == cursor:
                 raise SourceUnavailable(
                     f"Reading {field} of {self._endpoint.source} stopped: its pages go round in a circle."
                 )
             rows, bad = await read(nodes)
-            yield Page(rows, bad, following, began)
+            yield Page(rows, bad, following, self._notices(rows), began)
             if following is None:
                 return
             cursor = following
+
+    async def _unread(
+        self,
+        operation: Operation,
+        field: str,
+        variables: dict[str, Any],
+        cursor: str | None,
+        meter: CallMeter,
+        failure: AskedTooMuch,
+    ) -> tuple[list[Any], str | None]:
+        """In place of the row behind a cursor over which Shopify fails whatever is asked of it: its id, and where the
+        list goes on.
+
+        Raises:
+            SourceUnavailable: not even that can be had.
+        """
+        known = {name: variables[name] for name in ("query", "sortKey")}
+        (nodes, following), _ = await self._endpoint.shaped(
+            IDS_OF[operation.name],
+            known | {"after": cursor},
+            PageShape(1),
+            meter,
+            read=lambda data: whole_page(data[field]),
+        )
+        return [Unreadable(str(failure).rstrip("."), node) for node in nodes], following
+
+    def _notices(self, rows: Sequence[SourceRow[Any]]) -> frozenset[str]:
+        """What a person should know about rows that came without some of their fields."""
+        denied = {name for row in rows for name in getattr(row.value, "denied", ())}
+        return frozenset({protected_notice(self._endpoint.source, map(in_words, denied))} if denied else ())
 
     async def _by_ids(
         self,
@@ -211,16 +306,18 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         meter: CallMeter,
         lacking: CutShort | None = None,
     ) -> Page[T]:
-        rows: list[SourceRow[T]] = []
-        bad: list[BadRow] = []
-        left, began = gids, monotonic()
-        while left:
-            data, asked = await self._endpoint.shaped(operation, variables, shape, meter, ids=left, cut_short=lacking)
-            found, unfit = await read(list(self._endpoint.existing(operation, data)))
-            rows += found
-            bad += unfit
-            left = left[asked:]
-        return Page(rows, bad, None, began)
+        began = monotonic()
+        variables = dict(variables)
+        while True:
+            try:
+                nodes = await self._endpoint.nodes(
+                    operation, gids, shape, meter, variables=variables, cut_short=lacking
+                )
+            except ProtectedDataRefused as error:
+                leave_out(variables, error)
+                continue
+            rows, bad = await read(nodes)
+            return Page(rows, bad, None, self._notices(rows), began)
 
     def _product_reader(self, meter: CallMeter) -> ProductReader:
         async def more_variants(product: str, cursor: str) -> list[Any]:
@@ -235,19 +332,18 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         def lacking(data: dict[str, Any]) -> int:
             return cut_short(items_of(variants_of([data.get("product")])))
 
-        found: list[Any] = []
-        following: str | None = cursor
-        while following is not None:
-            variables = {"id": product, "after": following}
-            data, _ = await self._endpoint.shaped(
-                operations.PRODUCT_VARIANTS, variables, self._variant_pages, meter, cut_short=lacking
-            )
-            connection = (data.get("product") or {}).get("variants")
-            if connection is None:  # deleted in the meantime: what is known of it stands until the next pull
-                return found
-            nodes, then = self._endpoint.connection(operations.PRODUCT_VARIANTS, connection)
-            if then == following:
-                raise SourceUnavailable(f"Reading the variants of {product} stopped: their pages go round in a circle.")
-            found += nodes
-            following = then
-        return found
+        def read(data: dict[str, Any]) -> tuple[list[Any], str | None]:
+            return whole_page(data["product"]["variants"])
+
+        what = f"variants of product {gid_number(product)}"
+        return await behind(
+            self._endpoint,
+            operations.PRODUCT_VARIANTS,
+            product,
+            cursor,
+            self._variant_pages,
+            meter,
+            read=read,
+            what=what,
+            cut_short=lacking,
+        )

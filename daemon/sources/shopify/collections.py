@@ -7,11 +7,11 @@ from daemon.errors import SourceUnavailable
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import operations
-from daemon.sources.shopify.endpoint import GraphqlEndpoint
+from daemon.sources.shopify.endpoint import GraphqlEndpoint, whole_page
 from daemon.sources.shopify.models import gid, gid_number
-from daemon.sources.shopify.shape import MAX_PAGE
+from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
-PAGE_COST = 14.0  # points; by Shopify's formula for a collection and a connection of 250
+ROW_COST = 14.0 / MAX_PAGE  # points; by Shopify's formula for a collection and a connection of 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class CollectionReader:
 
     def __init__(self, endpoint: GraphqlEndpoint) -> None:
         self._endpoint = endpoint
+        self._collection_pages = PageShape(MAX_PAGE)
 
     async def collection_products(self, reference: str, *, meter: CallMeter) -> CollectionProducts | None:
         """A collection and all its products, in as many calls as it takes; None if there is no such collection.
@@ -44,15 +45,11 @@ class CollectionReader:
         found: dict[int, None] = {}  # in order, and once: what is put in meanwhile may come on two pages
         identifier, cursor = _identifier(reference), None
         while True:
-            collection = await self._page(identifier, cursor, meter)
-            if collection is None:  # there is none, or it was deleted while its pages were read
+            page = await self._page(identifier, cursor, meter)
+            if page is None:  # there is none, or it was deleted while its pages were read
                 return None
-            nodes, following = self._endpoint.connection(operations.COLLECTION_PRODUCTS, collection.get("products"))
-            try:
-                found |= dict.fromkeys(_id(node) for node in nodes)
-                number, handle, title = _id(collection), str(collection["handle"]), str(collection["title"])
-            except (KeyError, TypeError, UnfitRowError) as error:
-                raise self._endpoint.unreadable(operations.COLLECTION_PRODUCTS) from error
+            (number, handle, title), product_ids, following = page
+            found |= dict.fromkeys(product_ids)
             if following is None:
                 return CollectionProducts(number, handle, title, tuple(found))
             if following == cursor:
@@ -62,13 +59,31 @@ class CollectionReader:
             # By id from now on: a handle may come to stand for another collection in the meantime.
             identifier, cursor = {"id": gid("Collection", number)}, following
 
-    async def _page(self, identifier: dict[str, str], cursor: str | None, meter: CallMeter) -> dict[str, Any] | None:
-        variables = {"identifier": identifier, "first": MAX_PAGE, "after": cursor}
-        data = await self._endpoint.query(operations.COLLECTION_PRODUCTS, variables, meter, estimate=PAGE_COST)
-        collection = data.get("collectionByIdentifier", False)  # null is an answer, its absence is none
-        if collection is not None and not isinstance(collection, dict):
-            raise self._endpoint.unreadable(operations.COLLECTION_PRODUCTS)
-        return collection
+    async def _page(
+        self, identifier: dict[str, str], cursor: str | None, meter: CallMeter
+    ) -> tuple[tuple[int, str, str], list[int], str | None] | None:
+        """The collection, the ids of its products on this page, and where the next one is.
+
+        None: there is no such collection, which is believed when it is told twice.
+        """
+        absences = 0
+
+        def read(data: dict[str, Any]) -> tuple[tuple[int, str, str], list[int], str | None] | None:
+            nonlocal absences
+            collection = data["collectionByIdentifier"]
+            if collection is None:
+                absences += 1
+                if absences > 1:
+                    return None
+            nodes, following = whole_page(collection["products"])
+            named = _id(collection), str(collection["handle"]), str(collection["title"])
+            return named, [_id(node) for node in nodes], following
+
+        variables = {"identifier": identifier, "after": cursor}
+        page, _ = await self._endpoint.shaped(
+            operations.COLLECTION_PRODUCTS, variables, self._collection_pages, meter, read=read, row_cost=ROW_COST
+        )
+        return page
 
 
 def _identifier(reference: str) -> dict[str, str]:

@@ -1,13 +1,62 @@
 """Customers out of an answer, each along with the metafields that are pushed there."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
-from daemon.sources.shopify.models import CustomerMetafields, Metafield, ShopifyCustomer, dec_hook, metafield_name
+from daemon.sources.shopify.errors import ProtectedDataRefused
+from daemon.sources.shopify.models import (
+    CustomerMetafields,
+    Metafield,
+    MetafieldDefinition,
+    ShopifyCustomer,
+    dec_hook,
+    metafield_name,
+)
+from daemon.sources.shopify.partial import DENIED, Unreadable
 from daemon.sources.shopify.products import shopify_id
+
+# Shopify documentation, "Protected customer data": which fields hold what may be kept from an app. What can't be null
+# is not asked for once it was refused, by the variable of its group.
+_GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "withNames": frozenset({"firstName", "lastName", "displayName"}),
+        "withEmail": frozenset({"defaultEmailAddress"}),
+        "withPhone": frozenset({"defaultPhoneNumber"}),
+        "withAddress": frozenset({"defaultAddress"}),
+    }
+)
+_PROTECTED = frozenset().union(*_GROUPS.values())
+_WORDS = {
+    "firstName": "first name",
+    "lastName": "last name",
+    "displayName": "name",
+    "defaultEmailAddress": "email address",
+    "defaultPhoneNumber": "phone number",
+    "defaultAddress": "address",
+}
+
+
+def in_words(path: str) -> str:
+    """What a field of a customer is called by people, given its path with dots between names."""
+    top, _, inside = path.partition(".")
+    return f"{inside} in the {_WORDS.get(top, top)}" if top == "defaultAddress" and inside else _WORDS.get(top, top)
+
+
+def leave_out(variables: dict[str, Any], refusal: ProtectedDataRefused) -> None:
+    """Ask no more for the fields that were refused.
+
+    Raises:
+        ProtectedDataRefused: it is not said which, or they were not asked for: all of a customer is refused.
+    """
+    refused = [name for name, fields in _GROUPS.items() if variables.get(name) and fields & refusal.fields]
+    if not refused:
+        raise refusal
+    variables.update(dict.fromkeys(refused, False))
 
 
 class CustomerReader:
@@ -23,18 +72,29 @@ class CustomerReader:
         self._metafields = RowDecoder(Metafield)
         spent_namespace, spent_key = metafield_name(names.total_spent)
         tier_namespace, tier_key = metafield_name(names.tier)
-        self.variables = {
+        self.variables: dict[str, Any] = dict.fromkeys(_GROUPS, True) | {
             "totalSpentNamespace": spent_namespace,
             "totalSpentKey": spent_key,
             "tierNamespace": tier_namespace,
             "tierKey": tier_key,
         }
 
+    def definitions(self, data: dict[str, Any]) -> dict[str, MetafieldDefinition | None]:
+        """What the shop has laid down for the metafields, by their names; None: nothing.
+
+        Raises:
+            KeyError, TypeError, ValueError: that can't be read.
+        """
+        return {name: _definition(data[alias]) for alias, name in self._aliases.items()}
+
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyCustomer]], list[BadRow]]:
         """Typed customers, and those that don't fit. A row's document is the customer without the metafields."""
         good: list[SourceRow[ShopifyCustomer]] = []
         bad: list[BadRow] = []
         for node in nodes:
+            if isinstance(node, Unreadable):
+                bad.append(self._customers.bad(orjson.dumps(node.row), node.reason))
+                continue
             try:
                 good.append(self._customer(node))
             except UnfitRowError as error:
@@ -44,8 +104,11 @@ class CustomerReader:
     def _customer(self, node: Any) -> SourceRow[ShopifyCustomer]:
         if not isinstance(node, dict):
             raise UnfitRowError("The row is not an object.")
-        document = orjson.dumps({name: value for name, value in node.items() if name not in self._aliases})
+        besides = self._aliases.keys() | {DENIED}
+        document = orjson.dumps({name: value for name, value in node.items() if name not in besides})
         customer = self._customers.checked(document)
+        # What was not asked for because it is refused is missing altogether.
+        customer.denied = frozenset(node.get(DENIED, ())) | (_PROTECTED - node.keys())
         customer.metafields = {name: self._metafield(node, alias, name) for alias, name in self._aliases.items()}
         return SourceRow(customer, document)
 
@@ -58,3 +121,12 @@ class CustomerReader:
             return self._metafields.checked(orjson.dumps(node[alias]))
         except UnfitRowError as error:
             raise UnfitRowError(f"Metafield {name}: {error}") from error
+
+
+def _definition(found: dict[str, Any] | None) -> MetafieldDefinition | None:
+    if found is None:
+        return None
+    # Shopify documentation, "List of validation options": the value of `choices` is a list as JSON.
+    listed = next((each["value"] for each in found["validations"] if each["name"] == "choices"), None)
+    choices = tuple(str(choice) for choice in orjson.loads(listed)) if listed else None
+    return MetafieldDefinition(str(found["type"]["name"]), choices)

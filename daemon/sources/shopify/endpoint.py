@@ -1,30 +1,35 @@
 """How a call reaches Shopify: within its limits, repeated where that can help, shrunk where it costs too much."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
 import orjson
 import structlog
 
-from daemon.errors import RateLimited, SourceUnavailable
+from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
 from daemon.sources.decode import mend
 from daemon.sources.http import BACKOFF, Answer, Backoff, SourceTime, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import errors
 from daemon.sources.shopify.credential import ShopifyCredential
-from daemon.sources.shopify.errors import CostExceededError
+from daemon.sources.shopify.errors import PageTooLargeError
 from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.partial import Partial, Unreadable, mark_rows
 from daemon.sources.shopify.shape import PageShape
+from daemon.sources.shopify.version import API_VERSION, ApiVersion
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-API_VERSION = "2026-10"
 SMALL_COST = 10.0  # points; what a mutation costs, and a query without a connection at most
 MAX_COST = 1000.0  # points; what one query may cost
+TRIES_AT_SIZE = 2  # of a page that Shopify fails over, before it is asked for a smaller one
+RETRIES_KEPT = 50  # of a job's budget: unreadable rows must not use up what outages need
 UNAUTHORISED = 401  # HTTP status of a token that is not taken, or not any more
 
 # A page on which more inventory items than this lack stock levels is asked for again with more levels for each: the
@@ -51,9 +56,10 @@ class GraphqlEndpoint:
         self.credential = credential
         self._session = session
         self.source = f"Shopify ({name})"
-        self._url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
+        self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
         self._backoff = backoff
+        self.version = ApiVersion()
         self._warned: set[str] = set()
         self.time = SourceTime()
 
@@ -71,6 +77,8 @@ class GraphqlEndpoint:
         estimate: float = MAX_COST,
         before_send: BeforeSend = at_once,
         not_done: Callable[[], None] = lambda: None,
+        takes_partial: bool = False,
+        may_shrink: bool = False,
     ) -> T:
         """Send an operation until it succeeds, and return what `read` makes of the data of the answer.
 
@@ -78,14 +86,37 @@ class GraphqlEndpoint:
         Every attempt sends the very same bytes. `label` names the operation along with the size of its page, and
         `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, which
         has its points and its token by then; `not_done` is called after one that Shopify did not even begin.
+        `takes_partial`: `read` knows rows that are `Unreadable`. `may_shrink`: the caller can ask for less.
 
         Raises:
+            PageTooLargeError: `may_shrink`, and Shopify fails over so much.
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
             And what `before_send` raises, at once.
         """
         body = orjson.dumps({"query": operation.document, "operationName": operation.name, "variables": variables})
+        has_cursor = variables.get("after") is not None
+        failed = partly_failed = 0
+
+        def judged(answer: Answer, payload: Any) -> SourceError | None:
+            nonlocal partly_failed
+            error = errors.failure(self.source, answer, payload, self.credential.secrets, has_cursor=has_cursor)
+            if error is None or not takes_partial or (partial := self._partial(answer, payload)) is None:
+                return error
+            partly_failed += 1
+            again = partial.may_pass and partly_failed == 1 and meter.retry_budget > RETRIES_KEPT
+            return SourceUnavailable(str(error)) if again else None
 
         async def attempt() -> T:
+            nonlocal failed
+            try:
+                return await once()
+            except AskedTooMuch as error:
+                failed += 1
+                if may_shrink and failed == TRIES_AT_SIZE:
+                    raise PageTooLargeError(str(error), for_good=False) from error
+                raise
+
+        async def once() -> T:
             with meter.waiting_for_limit() as has_place:
                 reserve = self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent)
                 async with reserve as reservation:
@@ -95,7 +126,7 @@ class GraphqlEndpoint:
                     status = errors.throttle_status(payload)
                     if status is not None:
                         reservation.report(status)
-                    error = errors.failure(self.source, answer, payload, self.credential.secrets)
+                    error = judged(answer, payload)
                     if isinstance(error, RateLimited) and status is None:
                         self._bucket.block(error.retry_after)
                     if isinstance(error, RateLimited):
@@ -106,6 +137,12 @@ class GraphqlEndpoint:
                     return read(payload["data"])
 
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
+
+    def _partial(self, answer: Answer, payload: Any) -> Partial | None:
+        """What is good of an answer with errors; None if it is good for nothing."""
+        if answer.status >= 400 or not isinstance(payload, dict):
+            return None
+        return mark_rows(payload, self.credential.secrets)
 
     async def _send(self, body: bytes, meter: CallMeter, before_send: BeforeSend) -> Answer:
         """The answer to a call, after one more try if its token was refused: nothing had been done then.
@@ -127,12 +164,15 @@ class GraphqlEndpoint:
             raise refusal
         if answer.status < UNAUTHORISED:
             self.credential.accept()
+            if self.version.note(answer.headers):
+                for said in self.version.problems(datetime.now(UTC)):
+                    log.warning("api_version_noticed", source=self.source, said=said)
         return answer
 
     async def _post(self, body: bytes, token: str, meter: CallMeter, before_send: BeforeSend) -> Answer:
         headers = {"X-Shopify-Access-Token": token}
         await before_send()
-        answer = await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        answer = await post(self._session, self.url, body=body, headers=headers, source=self.source, meter=meter)
         self.time.note(answer.date)
         return answer
 
@@ -147,20 +187,17 @@ class GraphqlEndpoint:
         variables: dict[str, Any],
         meter: CallMeter,
         *,
-        label: str | None = None,
+        read: Callable[[dict[str, Any]], T],
         estimate: float = MAX_COST,
-        before_send: BeforeSend = at_once,
-    ) -> dict[str, Any]:
-        """Send a query until it succeeds, and return its data; see `call`."""
-        return await self.call(
-            operation,
-            variables,
-            meter,
-            read=lambda data: data,
-            label=label,
-            estimate=estimate,
-            before_send=before_send,
-        )
+    ) -> T:
+        """What `read` makes of the data of a query, which is asked for again where it can't be read.
+
+        `read` may raise what a wrong shape raises: AttributeError, KeyError, TypeError, ValueError.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        return await self.call(operation, variables, meter, read=self._reading(operation, read), estimate=estimate)
 
     async def shaped(
         self,
@@ -169,55 +206,141 @@ class GraphqlEndpoint:
         shape: PageShape,
         meter: CallMeter,
         *,
+        read: Callable[[dict[str, Any]], T],
         ids: Sequence[str] | None = None,
         cut_short: Callable[[dict[str, Any]], int] | None = None,
-    ) -> tuple[dict[str, Any], int]:
-        """The data of one page of this shape, and its number of rows; of a smaller one if Shopify wants it.
+        row_cost: float | None = None,
+        before_send: BeforeSend = at_once,
+    ) -> tuple[T, int]:
+        """What `read` makes of one page of this shape, and its number of rows; of a smaller one if Shopify wants it.
 
         `ids`: ask for the first of these, as many as the shape has rows. `cut_short` counts the inventory items in the
         data that have more stock levels than were asked for; if there are many, the page is asked for again with more.
+        `row_cost` is an estimate, in points. Rows may be `Unreadable`.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
+        lacking = 0
+
+        def read_page(data: dict[str, Any]) -> T:
+            nonlocal lacking
+            lacking = cut_short(data) if cut_short is not None else 0
+            return self._reading(operation, read)(data)
+
         while True:
             rows = shape.rows if ids is None else min(shape.rows, len(ids))
             portion: dict[str, Any] = {"first": rows} if ids is None else {"ids": ids[:rows]}
             label = f"{operation.name}:{shape}" if ids is None else f"{operation.name}:{shape}:{rows}"
             try:
-                data = await self.query(operation, variables | portion | shape.variables, meter, label=label)
-            except CostExceededError:
-                if not shape.shrink():
+                page = await self.call(
+                    operation,
+                    variables | portion | shape.variables,
+                    meter,
+                    read=read_page,
+                    label=label,
+                    estimate=MAX_COST if row_cost is None else row_cost * rows,
+                    takes_partial=True,
+                    may_shrink=shape.can_shrink(rows),
+                    before_send=before_send,
+                )
+            except PageTooLargeError as error:
+                if not shape.shrink(rows, for_good=error.for_good):
                     raise
                 log.info("page_shrunk", source=self.source, operation=operation.name, shape=str(shape))
                 continue
-            if cut_short is None or cut_short(data) <= FEW_ITEMS or not shape.grow():
-                return data, rows
+            shape.went_well()
+            if lacking <= FEW_ITEMS or not shape.grow():
+                return page, rows
             log.info("page_grown", source=self.source, operation=operation.name, shape=str(shape))
 
+    async def nodes(
+        self,
+        operation: Operation,
+        ids: Sequence[str],
+        shape: PageShape,
+        meter: CallMeter,
+        *,
+        variables: dict[str, Any] | None = None,
+        cut_short: Callable[[dict[str, Any]], int] | None = None,
+        row_cost: float | None = None,
+        before_send: BeforeSend = at_once,
+    ) -> list[Any]:
+        """What there is of these ids, in as many calls as it takes; what does not exist any more is left out.
+
+        Such a lack deletes something, as a rule, so it is believed only when it is told twice. A row may be
+        `Unreadable`; then it says of which id it is.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        found, absent = await self._nodes(operation, ids, shape, meter, variables, cut_short, row_cost, before_send)
+        if absent:
+            # Not through `before_send`, which may take the time of a question: it is that of the first one.
+            back, _ = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
+            found += back
+        return found
+
+    async def _nodes(
+        self,
+        operation: Operation,
+        ids: Sequence[str],
+        shape: PageShape,
+        meter: CallMeter,
+        variables: dict[str, Any] | None,
+        cut_short: Callable[[dict[str, Any]], int] | None,
+        row_cost: float | None,
+        before_send: BeforeSend,
+    ) -> tuple[list[Any], list[str]]:
+        found: list[Any] = []
+        absent: list[str] = []
+        left = ids
+        while left:
+            try:
+                nodes, asked = await self.shaped(
+                    operation,
+                    variables or {},
+                    shape,
+                    meter,
+                    read=lambda data: data["nodes"],
+                    ids=left,
+                    cut_short=cut_short,
+                    row_cost=row_cost,
+                    before_send=before_send,
+                )
+            except errors.AnswerFailed as error:  # over a single one: a page can't be smaller
+                nodes, asked = [Unreadable(str(error).rstrip("."), None)], 1
+            if not isinstance(nodes, list) or len(nodes) < asked:
+                raise self.unreadable(operation)
+            for gid, node in zip(left, nodes, strict=False):
+                if node is None:
+                    absent.append(gid)
+                else:
+                    found.append(replace(node, gid=gid) if isinstance(node, Unreadable) else node)
+            left = left[asked:]
+        return found, absent
+
     def connection(self, operation: Operation, connection: Any) -> tuple[list[Any], str | None]:
-        """The nodes of a page of a connection, and the cursor of the next one.
+        """The nodes of a page of a connection, and the cursor of the next one; None: this was the last.
 
         Raises:
-            SourceUnavailable: it is none.
+            SourceUnavailable: it is none, or does not say whether there is more.
         """
-        if not isinstance(connection, dict) or not isinstance(connection.get("nodes"), list):
-            raise self.unreadable(operation)
-        following = next_cursor(connection)
-        if following is None and has_more(connection):
-            raise self.unreadable(operation)
-        return connection["nodes"], following
+        try:
+            return whole_page(connection)
+        except ValueError:
+            raise self.unreadable(operation) from None
 
-    def existing(self, operation: Operation, data: dict[str, Any]) -> Iterator[Any]:
-        """What was found of a list of ids: null stands for what does not exist any more.
+    def _reading(self, operation: Operation, read: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T]:
+        """`read`, with a failure of the call for what it finds unreadable."""
 
-        Raises:
-            SourceUnavailable: there is no list.
-        """
-        nodes = data.get("nodes")
-        if not isinstance(nodes, list):
-            raise self.unreadable(operation)
-        return (node for node in nodes if node)
+        def checked(data: dict[str, Any]) -> T:
+            try:
+                return read(data)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise self.unreadable(operation) from error
+
+        return checked
 
     def unreadable(self, operation: Operation) -> SourceUnavailable:
         """The error of an answer that holds something else than the operation asked for."""
@@ -241,15 +364,27 @@ def nodes_of(connection: Any) -> list[Any]:
 
 
 def has_more(connection: dict[str, Any]) -> bool:
-    """Whether there is more behind this page of a connection."""
+    """Whether there is more behind this page of a connection, as far as it says so."""
     info = connection.get("pageInfo")
     return isinstance(info, dict) and bool(info.get("hasNextPage"))
 
 
-def next_cursor(connection: dict[str, Any]) -> str | None:
-    """Where to go on behind this page of a connection; None: this was its last, or it does not say."""
-    cursor = connection["pageInfo"].get("endCursor") if has_more(connection) else None
-    return cursor if isinstance(cursor, str) else None
+def whole_page(connection: Any) -> tuple[list[Any], str | None]:
+    """The nodes of a page of a connection, and the cursor of the next one; None: this was the last.
+
+    Raises:
+        ValueError: it is none, or does not say whether there is more, or where: it may be half of what there is.
+    """
+    if not isinstance(connection, dict) or not isinstance(connection.get("nodes"), list):
+        raise ValueError("this is no page of a list")
+    info = connection.get("pageInfo")
+    if not isinstance(info, dict) or not isinstance(info.get("hasNextPage"), bool):
+        raise ValueError("it is not said whether there is more")
+    if not info["hasNextPage"]:
+        return connection["nodes"], None
+    if not isinstance(info.get("endCursor"), str):
+        raise ValueError("it is not all there, and it is not said where the rest is")
+    return connection["nodes"], info["endCursor"]
 
 
 def _decoded(body: bytes) -> Any:

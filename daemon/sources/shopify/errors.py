@@ -1,9 +1,19 @@
 """What Shopify's failures mean, and what a person should do about each."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, assert_never
 
-from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.errors import (
+    AskedTooMuch,
+    CredentialRefused,
+    CursorRefused,
+    RateLimited,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
+from daemon.sources import failures
 from daemon.sources.credential import CredentialKind
 from daemon.sources.http import Answer
 from daemon.sources.limits import ThrottleStatus
@@ -11,23 +21,44 @@ from daemon.sources.limits import ThrottleStatus
 DEFAULT_RETRY_SECONDS = 2.0  # after a 429 that does not say how long
 MAX_MESSAGE = 500  # characters
 
-# Shopify documentation, "Status and error codes".
-STATUS_ADVICE = {
-    402: "says that the shop is frozen for unpaid bills; its owner must settle them",
-    403: "forbids the access; check that the app is installed in the shop and access_token belongs to it",
-    404: "knows no such shop or API version; check shop in the configuration",
-    423: "says that the shop is locked; its owner must contact Shopify",
-}
-_PASSING_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
-
 # Shopify documentation, "Implementing idempotency".
 UNDER_WAY_CODES = frozenset({"IDEMPOTENCY_CONCURRENT_REQUEST"})
 KEY_LOST_CODES = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"})
 
 
-class CostExceededError(SourceRefused):
-    """One query would cost more than Shopify allows: to be asked again for less at once."""
+class PageTooLargeError(SourceRefused):
+    """One query is too much for Shopify: to be asked again for less at once.
 
+    `for_good`: it costs more than Shopify ever allows; else it has failed at this size again and again.
+    """
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
+class AnswerFailed(AskedTooMuch):
+    """Shopify has answered, and says that it failed over this call."""
+
+
+class ProtectedDataRefused(SourceRefused):
+    """Fields that hold protected customer data are kept from the app; `fields` are those that are known, by name."""
+
+    def __init__(self, message: str, fields: frozenset[str]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+_CURSOR = re.compile(r"\bcursor\b", re.IGNORECASE)
+
+# Shopify documentation, "Work with protected customer data".
+_PROTECTED = re.compile(
+    r"not approved to (?:access|use) the|protected customer data|personally identifiable", re.IGNORECASE
+)
+ASK_FOR_PROTECTED = (
+    "ask for them in the Dev Dashboard, in the app's API access requests under Protected customer data access; an app"
+    " that was made in the shop's admin gets them with a higher plan of the shop"
+)
 
 # As in Shopify's schema: activation answers with user errors that have no code, so that their message must tell.
 CODES_OF_MESSAGES = {
@@ -55,25 +86,26 @@ def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceE
     return None
 
 
-def failure(source: str, answer: Answer, payload: Any, secrets: Iterable[str]) -> SourceError | None:
+def failure(
+    source: str, answer: Answer, payload: Any, secrets: Iterable[str], *, has_cursor: bool = False
+) -> SourceError | None:
     """What an answer means that carries errors or no data; None for a success.
 
     `payload` is the decoded body, None if it could not be decoded; `source` names the other end; `secrets` must not
-    show in the text.
+    show in the text; `has_cursor`: the call was to go on behind a cursor, so that what is wrong may be that.
     """
-    if answer.status == 429:
-        seconds = answer.retry_after or DEFAULT_RETRY_SECONDS
-        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP 429).", seconds)
-    if answer.status >= 500 or answer.status == 408:
-        return SourceUnavailable(f"{source} is in trouble (HTTP {answer.status}).")
+    if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
+        return error
     if answer.status >= 400:
-        advice = STATUS_ADVICE.get(answer.status, "refused the request")
-        return SourceRefused(f"{source} {advice} (HTTP {answer.status}).")
+        said = _said_with_status(payload, secrets)
+        if answer.status == 400 and has_cursor:
+            return CursorRefused(f"{source} {failures.OTHERWISE} (HTTP 400: {said}).")
+        return failures.final(source, answer.status, failures.SHOPIFY, said)
     if not isinstance(payload, dict):
         size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
         return SourceUnavailable(f"{source} sent something else than data, or only a part of it ({size}).")
     if payload.get("errors"):
-        return _of_errors(source, payload["errors"], throttle_status(payload), secrets)
+        return _of_errors(source, payload["errors"], throttle_status(payload), secrets, has_cursor=has_cursor)
     if not isinstance(payload.get("data"), dict):
         return SourceUnavailable(f"{source} sent an answer without data.")
     return None
@@ -112,37 +144,93 @@ def throttle_status(payload: Any) -> ThrottleStatus | None:
         return None
 
 
-def _of_errors(source: str, errors: Any, status: ThrottleStatus | None, secrets: Iterable[str]) -> SourceError:
+def _of_errors(
+    source: str, errors: Any, status: ThrottleStatus | None, secrets: Iterable[str], *, has_cursor: bool
+) -> SourceError:
     found = errors if isinstance(errors, list) else [errors]
-    codes = {code for error in found if (code := _code(error))}
-    said = "; ".join(_message(error) for error in found)[:MAX_MESSAGE]
-    for secret in secrets:
-        said = said.replace(secret, "***")
-    if "THROTTLED" in codes:
+    codes = {code for error in found if (code := code_of(error))}
+    said = said_of(found, secrets)
+    if failures.THROTTLED in codes:
         lacking = max(0.0, (status.requested or 0.0) - status.currently_available) if status else 0.0
         seconds = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
         return RateLimited(f"{source} has no points left for {seconds:.1f} s (THROTTLED).", seconds)
-    if "MAX_COST_EXCEEDED" in codes:
-        return CostExceededError(f"{source} refused a query as too expensive: {said}.")
-    if "ACCESS_DENIED" in codes:
+    if failures.MAX_COST_EXCEEDED in codes:
+        return PageTooLargeError(f"{source} refused a query as too expensive: {said}.", for_good=True)
+    if any(map(is_protected, found)):
+        return ProtectedDataRefused(
+            f"{source} keeps protected customer data from the app: {ASK_FOR_PROTECTED} ({said}).",
+            frozenset(str(step) for error in found if is_protected(error) for step in error.get("path") or ()),
+        )
+    if failures.ACCESS_DENIED in codes:
         return SourceRefused(
             f"{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard,"
             f" release it and approve it in the shop (`dongbo check --live` lists what is missing) ({said})."
         )
-    if "SHOP_INACTIVE" in codes:
+    if failures.SHOP_INACTIVE in codes:
         return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")
     if (error := idempotency_failure(source, codes, said)) is not None:
         return error
-    if codes & _PASSING_CODES:
+    if has_cursor and _CURSOR.search(said):
+        return CursorRefused(f"{source} refused the request: {said}.")
+    if any(failures.graphql_code_is_of_size(code_of(error)) and not is_of_the_document(error) for error in found):
+        return AnswerFailed(f"{source} is in trouble: {said}.")
+    if any(map(may_pass, found)):
         return SourceUnavailable(f"{source} is in trouble: {said}.")
-    return SourceRefused(f"{source} refused the request: {said}.")
+    kind = CursorRefused if has_cursor else SourceRefused
+    return kind(f"{source} refused the request: {said}.")
 
 
-def _code(error: Any) -> str | None:
+def is_protected(error: Any) -> bool:
+    """Whether an error keeps protected customer data from the app."""
+    return code_of(error) in (failures.ACCESS_DENIED, None) and _PROTECTED.search(_message(error)) is not None
+
+
+def protected_notice(source: str, fields: Iterable[str]) -> str:
+    """What to say where a list comes without some of its fields, for which an earlier value may be known."""
+    return (
+        f"{source} keeps protected customer data from the app: {', '.join(sorted(fields))}. What was known of them"
+        f" stays as it is; {ASK_FOR_PROTECTED}."
+    )
+
+
+def may_pass(error: Any) -> bool:
+    """Whether one of the errors of an answer may pass by itself."""
+    return failures.graphql_code_may_pass(code_of(error)) and not is_of_the_document(error)
+
+
+def is_of_the_document(error: Any) -> bool:
+    """Whether an error without a code is about the query or its variables, which no repetition makes any better.
+
+    GraphQL specification, "Errors": one that was raised before the execution has no path.
+    """
+    if not isinstance(error, dict) or code_of(error) is not None:
+        return False
+    extensions = error.get("extensions")
+    has_problems = isinstance(extensions, dict) and "problems" in extensions
+    return has_problems or ("locations" in error and "path" not in error)
+
+
+def said_of(errors: Iterable[Any], secrets: Iterable[str]) -> str:
+    """What errors say, each once, without secrets and of bearable length."""
+    said = "; ".join(dict.fromkeys(map(_message, errors)))
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    return said if len(said) <= MAX_MESSAGE else said[:MAX_MESSAGE] + "…"
+
+
+def _said_with_status(payload: Any, secrets: Iterable[str]) -> str:
+    """The words of an answer with a status that is an error: `errors` may be a text, a list or an object."""
+    errors = payload.get("errors") if isinstance(payload, dict) else None
+    return said_of(errors if isinstance(errors, list) else [errors], secrets) if errors else ""
+
+
+def code_of(error: Any) -> str | None:
+    """The code of an error; None if it has none."""
     extensions = error.get("extensions") if isinstance(error, dict) else None
     code = extensions.get("code") if isinstance(extensions, dict) else None
     return str(code) if code else None
 
 
 def _message(error: Any) -> str:
-    return str(error.get("message") if isinstance(error, dict) else error).rstrip(".")
+    said = (error.get("message") or error.get("extensions")) if isinstance(error, dict) else error
+    return " ".join(str(said).split()).rstrip(".")

@@ -15,10 +15,11 @@ import aiohttp
 import orjson
 
 from daemon.clock import boot_time
-from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceUnavailable
+from daemon.errors import CredentialRefused, SourceError, SourceUnavailable
+from daemon.sources import failures
 from daemon.sources.http import Answer, post
 from daemon.sources.meter import CallMeter
-from daemon.sources.shopify.errors import DEFAULT_RETRY_SECONDS, STATUS_ADVICE
+from daemon.sources.shopify.errors import DEFAULT_RETRY_SECONDS
 from daemon.sources.shopify.scopes import read_scopes
 
 PATH = "/admin/oauth/access_token"
@@ -51,7 +52,7 @@ ADVICE = {
     "unsupported_grant_type": f"gives this app no tokens for its secret: make a new app in {DASHBOARD}",
 }
 STATUS_ONLY = {
-    **STATUS_ADVICE,
+    **failures.SHOPIFY,
     401: WRONG_PAIR,
     403: NOT_INSTALLED,
     404: "knows no such shop; compare shop in the configuration with the name before .myshopify.com",
@@ -125,15 +126,14 @@ async def ask_for_token(
 
 
 def _refusal(source: str, answer: Answer, payload: Any, secret: str) -> SourceError:
-    if answer.status == 429:
-        seconds = answer.retry_after or DEFAULT_RETRY_SECONDS
-        return RateLimited(f"{source} won't issue an access token for {seconds:.0f} s (HTTP 429).", seconds)
-    if answer.status >= 500 or answer.status == 408:
-        return SourceUnavailable(f"{source} is having problems and issued no access token (HTTP {answer.status}).")
+    if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
+        return error
     code = _error_code(answer, payload)
     if code is not None and code in secret:  # an answer may quote what it was sent
         code = None
-    advice = ADVICE.get(code or "") or STATUS_ONLY.get(answer.status) or f"issued no access token; look at {DASHBOARD}"
+    advice = ADVICE.get(code or "") or failures.final_advice(answer.status, STATUS_ONLY)
+    if advice == failures.OTHERWISE:
+        advice = f"issued no access token; look at {DASHBOARD}"
     return CredentialRefused(f"{source} {advice} (HTTP {answer.status}{f', {code}' if code else ''}).")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from daemon.sources.decode import UnfitRowError
-from daemon.sources.shopify.endpoint import has_more, next_cursor
+from daemon.sources.shopify.endpoint import has_more, whole_page
 from daemon.sources.shopify.models import gid_number
 
 MoreLevels = Callable[[str, str], Awaitable[list[Any]]]
@@ -21,18 +21,18 @@ async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int
     """All levels of an inventory item; `more_levels` fetches those behind an item's (global id, cursor).
 
     Raises:
-        UnfitRowError: a level can't be read.
+        UnfitRowError: a level can't be read, or not all of them.
     """
     if not _has_levels(item):
         raise UnfitRowError("The field inventoryItem.inventoryLevels is missing.")
-    connection = item["inventoryLevels"]
-    nodes = connection["nodes"]
-    if has_more(connection):
-        following = next_cursor(connection)
-        if following is None:
-            raise UnfitRowError("The stock levels are not all there, and it is not said where the others are.")
-        nodes = [*nodes, *await more_levels(item["id"], following)]
-    return dict(map(_level, nodes))
+    levels = dict(map(_level, item["inventoryLevels"]["nodes"]))
+    try:
+        _, following = whole_page(item["inventoryLevels"])
+    except ValueError as error:
+        raise UnfitRowError(f"The stock levels are not all there, or can't be read: {error}.") from error
+    if following is not None:
+        levels |= map(_level, await more_levels(item["id"], following))
+    return levels
 
 
 def quantity_of(level: Any) -> int:

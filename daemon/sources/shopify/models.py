@@ -216,6 +216,13 @@ class Metafield(msgspec.Struct, frozen=True, kw_only=True):
     type: Text  # such as number_integer
 
 
+class MetafieldDefinition(msgspec.Struct, frozen=True):
+    """What a shop has laid down for a metafield."""
+
+    type: str  # such as number_integer
+    choices: tuple[str, ...] | None  # which values it takes; None: any that fit
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerMetafields:
     """Which metafields of a customer hold what is pushed there; each is "namespace.key"."""
@@ -254,6 +261,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     metafields: dict[str, Metafield | None] = msgspec.field(default_factory=dict, name="_metafields")  # None: not set
+    denied: frozenset[str] = msgspec.field(default=frozenset(), name="_denied")  # paths that the app may not read
 
     @property
     def email(self) -> str | None:

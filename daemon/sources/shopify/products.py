@@ -7,9 +7,10 @@ import orjson
 
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
-from daemon.sources.shopify.endpoint import has_more, next_cursor, nodes_of
+from daemon.sources.shopify.endpoint import nodes_of, whole_page
 from daemon.sources.shopify.levels import MoreLevels, read_levels
 from daemon.sources.shopify.models import ShopifyProduct, ShopifyVariant, dec_hook, gid_number
+from daemon.sources.shopify.partial import Unreadable
 
 MoreVariants = Callable[[str, str], Awaitable[list[Any]]]
 
@@ -49,10 +50,13 @@ class ProductReader:
         good: list[SourceRow[ShopifyProduct]] = []
         bad: list[BadRow] = []
         for node in nodes:
+            if isinstance(node, Unreadable):
+                bad.append(self._products.bad(orjson.dumps(node.row, default=_plain), node.reason))
+                continue
             try:
                 good.append(await self._product(node))
             except UnfitRowError as error:
-                bad.append(self._products.bad(orjson.dumps(node), str(error)))
+                bad.append(self._products.bad(orjson.dumps(node, default=_plain), str(error)))
         return good, bad
 
     async def _product(self, node: Any) -> SourceRow[ShopifyProduct]:
@@ -65,27 +69,35 @@ class ProductReader:
 
     async def _all_variants(self, node: dict[str, Any]) -> list[Any]:
         connection = node.get("variants")
-        if not isinstance(connection, dict) or not isinstance(connection.get("nodes"), list):
+        if connection is None:
             raise UnfitRowError("The field variants is missing.")
-        nodes: list[Any] = connection["nodes"]
-        if not has_more(connection):
-            return nodes
-        following = next_cursor(connection)
-        if following is None:
-            raise UnfitRowError("The variants are not all there, and it is not said where the others are.")
-        return [*nodes, *await self._more_variants(node["id"], following)]
+        try:
+            nodes, following = whole_page(connection)
+        except ValueError as error:
+            raise UnfitRowError(f"The variants are not all there, or can't be read: {error}.") from error
+        return nodes if following is None else [*nodes, *await self._more_variants(node["id"], following)]
 
     async def _variant(self, node: Any) -> ShopifyVariant:
+        if isinstance(node, Unreadable):
+            raise UnfitRowError(f"Variant {shopify_id(node.row.get('id')) or 'without a readable id'}: {node.reason}")
         document = orjson.dumps(_without_levels(node))
         try:
             variant = self._variants.checked(document)
-            if variant.inventory_item is not None:
-                variant.levels = await read_levels(node["inventoryItem"], self._more_levels)
+            if variant.inventory_item is None:  # every variant has one: without it, its stock would be unknown
+                raise UnfitRowError("The field inventoryItem is missing.")
+            variant.levels = await read_levels(node["inventoryItem"], self._more_levels)
         except UnfitRowError as error:
             identifier = shopify_id(node.get("id")) if isinstance(node, dict) else None
             raise UnfitRowError(f"Variant {identifier or 'without a readable id'}: {error}") from error
         variant.document = document
         return variant
+
+
+def _plain(part: Any) -> Any:
+    """What is in a row besides JSON: parts of it that could not be read."""
+    if isinstance(part, Unreadable):
+        return part.node
+    raise TypeError(type(part))
 
 
 def _without_levels(variant: Any) -> Any:

@@ -7,17 +7,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from daemon.errors import SourceUnavailable
+from daemon.errors import CursorRefused, SourceRefused, SourceUnavailable
 from daemon.sources.decode import Moment, UnfitRowError, check_amount
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
-from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of
+from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_page
+from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
 from daemon.sources.shopify.models import ItemStock, Location, VariantPrice, gid, gid_number
 from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.partial import Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
 T = TypeVar("T")
+
+LEVEL_COST = 0.2  # points, of each of a page of an inventory item's levels
 
 
 class StockReader:
@@ -29,6 +33,8 @@ class StockReader:
     def __init__(self, endpoint: GraphqlEndpoint) -> None:
         self._endpoint = endpoint
         self._stock_pages = PageShape(100, levels=4)
+        self._level_pages = PageShape(MAX_PAGE)
+        self._pages_by_ids: dict[str, PageShape] = {}  # of what is read by ids, by the operation's name
 
     async def locations(self, *, meter: CallMeter | None = None) -> list[Location]:
         """All locations by id, deactivated ones too, without those of other apps' fulfilment services.
@@ -38,14 +44,17 @@ class StockReader:
         """
         found: list[Location] = []
         cursor: str | None = None
+
+        def read(data: dict[str, Any]) -> tuple[list[Location], str | None]:
+            nodes, following = whole_page(data["locations"])
+            return [_location(node) for node in nodes], following
+
         while True:
             variables = {"first": MAX_PAGE, "after": cursor}
-            data = await self._endpoint.query(operations.LOCATIONS, variables, meter or CallMeter(), estimate=20)
-            nodes, following = self._endpoint.connection(operations.LOCATIONS, data.get("locations"))
-            try:
-                found += [_location(node) for node in nodes]
-            except (KeyError, TypeError, UnfitRowError) as error:
-                raise self._endpoint.unreadable(operations.LOCATIONS) from error
+            places, following = await self._endpoint.query(
+                operations.LOCATIONS, variables, meter or CallMeter(), read=read, estimate=20
+            )
+            found += places
             if following is None:
                 return found
             if following == cursor:
@@ -59,21 +68,17 @@ class StockReader:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
 
-        def lacking(data: dict[str, Any]) -> int:
-            return cut_short(nodes_of(data))
-
+        ids = [gid("InventoryItem", number) for number in dict.fromkeys(item_ids)]
+        nodes = await self._endpoint.nodes(
+            operations.STOCK_LEVELS, ids, self._stock_pages, meter, cut_short=lambda data: cut_short(nodes_of(data))
+        )
         found: dict[int, ItemStock] = {}
-        left = [gid("InventoryItem", number) for number in dict.fromkeys(item_ids)]
-        while left:
-            data, asked = await self._endpoint.shaped(
-                operations.STOCK_LEVELS, {}, self._stock_pages, meter, ids=left, cut_short=lacking
-            )
-            for node in self._endpoint.existing(operations.STOCK_LEVELS, data):
-                try:
-                    found[_id(node)] = ItemStock(_boolean(node["tracked"]), await self._all_levels(node, meter))
-                except (KeyError, TypeError, UnfitRowError) as error:
-                    raise self._endpoint.unreadable(operations.STOCK_LEVELS) from error
-            left = left[asked:]
+        for node in nodes:
+            row = self._whole(operations.STOCK_LEVELS, node)
+            try:
+                found[_id(row)] = ItemStock(_boolean(row["tracked"]), await self._all_levels(row, meter))
+            except (KeyError, TypeError, UnfitRowError) as error:
+                raise self._endpoint.unreadable(operations.STOCK_LEVELS) from error
         return found
 
     async def variant_prices(
@@ -136,19 +141,28 @@ class StockReader:
     ) -> dict[int, T]:
         """What `read` makes of each of these that exists; `cost` is that of one, in points."""
         found: dict[int, T] = {}
-        ids = list(dict.fromkeys(ids))
-        for start in range(0, len(ids), MAX_PAGE):
-            portion = ids[start : start + MAX_PAGE]
-            label, estimate = f"{operation.name}:{len(portion)}", cost * len(portion)
-            data = await self._endpoint.query(
-                operation, {"ids": portion}, meter, label=label, estimate=estimate, before_send=before_send
-            )
-            for node in self._endpoint.existing(operation, data):
-                try:
-                    found[_id(node)] = read(node)
-                except (KeyError, TypeError, UnfitRowError) as error:
-                    raise self._endpoint.unreadable(operation) from error
+        pages = self._pages_by_ids.setdefault(operation.name, PageShape(MAX_PAGE))
+        for node in await self._endpoint.nodes(
+            operation, list(dict.fromkeys(ids)), pages, meter, row_cost=cost, before_send=before_send
+        ):
+            row = self._whole(operation, node)
+            try:
+                found[_id(row)] = read(row)
+            except (KeyError, TypeError, UnfitRowError) as error:
+                raise self._endpoint.unreadable(operation) from error
         return found
+
+    def _whole(self, operation: Operation, node: Any) -> dict[str, Any]:
+        """A row that can be relied on.
+
+        Raises:
+            SourceUnavailable: Shopify could not give it, or not whole.
+        """
+        if isinstance(node, Unreadable):
+            raise SourceUnavailable(f"{self._endpoint.source} could not answer {operation.name}: {node.said}.")
+        if not isinstance(node, dict):
+            raise self._endpoint.unreadable(operation)
+        return node
 
     async def _all_levels(self, item: dict[str, Any], meter: CallMeter) -> dict[int, int]:
         async def more(identifier: str, cursor: str) -> list[Any]:
@@ -157,21 +171,91 @@ class StockReader:
         return await read_levels(item, more)
 
     async def _levels_behind(self, item: str, cursor: str, meter: CallMeter) -> list[Any]:
-        found: list[Any] = []
-        following: str | None = cursor
-        while following is not None:
-            data = await self._endpoint.query(
-                operations.MORE_LEVELS, {"id": item, "after": following}, meter, estimate=40
+        def read(data: dict[str, Any]) -> tuple[list[Any], str | None]:
+            return whole_page(data["inventoryItem"]["inventoryLevels"])
+
+        what = f"stock levels of inventory item {gid_number(item)}"
+        return await behind(
+            self._endpoint,
+            operations.MORE_LEVELS,
+            item,
+            cursor,
+            self._level_pages,
+            meter,
+            read=read,
+            what=what,
+            row_cost=LEVEL_COST,
+        )
+
+
+async def behind(
+    endpoint: GraphqlEndpoint,
+    operation: Operation,
+    owner: str,
+    cursor: str,
+    shape: PageShape,
+    meter: CallMeter,
+    *,
+    read: Callable[[dict[str, Any]], tuple[list[Any], str | None]],
+    what: str,
+    cut_short: Callable[[dict[str, Any]], int] | None = None,
+    row_cost: float | None = None,
+) -> list[Any]:
+    """The rest of a list that belongs to a row, whole, from behind a cursor.
+
+    Args:
+        endpoint: where to ask.
+        operation: asks for a page of it, by the owner's `id`.
+        owner: the global id of the row that it belongs to.
+        cursor: behind what was there.
+        shape: of its pages.
+        meter: counts the calls.
+        read: takes the nodes, and the cursor of the next page, out of the data of an answer.
+        what: the list in words.
+        cut_short: as of `GraphqlEndpoint.shaped`.
+        row_cost: as of `GraphqlEndpoint.shaped`.
+
+    Raises:
+        UnfitRowError: Shopify does not give all of it, such as for an owner that was deleted meanwhile: what is known
+            of that stands until the next pull.
+        SourceRefused, RateLimited, SourceUnavailable: after the retries.
+    """
+    found: list[Any] = []
+    following: str | None = cursor
+    while following is not None:
+        variables = {"id": owner, "after": following}
+        try:
+            (nodes, then), _ = await endpoint.shaped(
+                operation, variables, shape, meter, read=_unless_gone(read), cut_short=cut_short, row_cost=row_cost
             )
-            connection = (data.get("inventoryItem") or {}).get("inventoryLevels")
-            if connection is None:  # deleted in the meantime: what is known of it stands until the next pull
-                return found
-            nodes, then = self._endpoint.connection(operations.MORE_LEVELS, connection)
-            if then == following:
-                raise SourceUnavailable(f"Reading the stock levels of {item} goes round in a circle.")
-            found += nodes
-            following = then
-        return found
+        except (_GoneError, AnswerFailed, CursorRefused) as error:
+            raise UnfitRowError(f"The {what} could not be read whole: {error}") from error
+        if then == following:
+            raise SourceUnavailable(f"Reading the {what} of {endpoint.source} goes round in a circle.")
+        found += nodes
+        following = then
+    return found
+
+
+class _GoneError(SourceRefused):
+    """The owner of a list is not there any more."""
+
+
+def _unless_gone(
+    read: Callable[[dict[str, Any]], tuple[list[Any], str | None]],
+) -> Callable[[dict[str, Any]], tuple[list[Any], str | None]]:
+    """`read`, but where the owner is gone twice, it is believed to be."""
+    absences = 0
+
+    def look(data: dict[str, Any]) -> tuple[list[Any], str | None]:
+        nonlocal absences
+        if all(owner is None for owner in data.values()):
+            absences += 1
+            if absences > 1:
+                raise _GoneError("it is not there any more.")
+        return read(data)
+
+    return look
 
 
 def read_price(variant: dict[str, Any], product_id: int) -> VariantPrice:

@@ -21,7 +21,7 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.customers.rules import MetafieldDifference, TagDifference, tags_as_text
+from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
 from daemon.sync.customers.run import TAGS, Customer, CustomerRun, Reading
 from daemon.sync.pushes import Push, PushKind, PushResult
 
@@ -115,11 +115,11 @@ class CustomerPush:
             errors = [error for error in outcome.errors if error.index in (index, None)]
             if errors:
                 concerned.add(customer.id)
-            verdict = _verdict(reading, customer, difference, errors, was_repeated=was_repeated)
+            verdict = _verdict(run.rules, reading, customer, difference, errors, was_repeated=was_repeated)
             settled[push_id] = verdict
             if verdict[0] is PushResult.APPLIED:
                 customer.was_pushed = True
-            elif _refused(errors) and reading.value(customer.id, difference.name) != difference.desired:
+            elif _refused(errors) and not _has(run.rules, reading, customer, difference):
                 customer.refusals[difference.name] = _said(_refused(errors))
         async with run.step() as page:
             await pushes.settle(page.connection, settled)
@@ -239,7 +239,13 @@ def _tags_after(customer: Customer) -> list[str]:
     return sorted([*kept, *difference.added], key=str.casefold)
 
 
+def _has(rules: CustomerRules, reading: Reading, customer: Customer, difference: MetafieldDifference) -> bool:
+    """Whether Shopify says already what it should say."""
+    return rules.says(difference.name, reading.value(customer.id, difference.name), difference.desired)
+
+
 def _verdict(
+    rules: CustomerRules,
     reading: Reading,
     customer: Customer,
     difference: MetafieldDifference,
@@ -249,7 +255,7 @@ def _verdict(
 ) -> Verdict:
     """What became of one metafield of a call that was not taken; `errors` are those that concern it."""
     present = reading.value(customer.id, difference.name)
-    if present == difference.desired and was_repeated:
+    if was_repeated and _has(rules, reading, customer, difference):
         return PushResult.APPLIED, LOST_ANSWER
     if refused := _refused(errors):
         return PushResult.REFUSED, _said(refused)

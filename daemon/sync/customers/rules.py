@@ -1,6 +1,5 @@
 """What Shopify should say of a customer, by what the customer has spent at Nhanh.vn: total, tier, and what differs."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -8,11 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from daemon.config import CustomerSyncSettings
 from daemon.config.settings import TierSettings
 from daemon.sources.shopify.models import Metafield
-
-TOTAL_TYPE = "number_integer"  # Shopify's list of metafield types
-TIER_TYPE = "single_line_text_field"
-
-_INTEGER = re.compile(r"-?[0-9]{1,30}", re.ASCII)
+from daemon.sync.customers.formats import DEFAULT, Formats, tier_format, total_format
 
 Metafields = Mapping[str, Metafield | None]  # by "namespace.key"; None: not set
 
@@ -100,19 +95,27 @@ def tags_from_text(text: str | None) -> list[str]:
 class CustomerRules:
     """The rules of one store under its settings."""
 
-    def __init__(self, settings: CustomerSyncSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: CustomerSyncSettings, formats: Formats = DEFAULT) -> None:
+        self.settings = settings
+        self.formats = formats
         self._tier_tags = {_folded(tier.name) for tier in settings.tiers}
         self.metafields = (settings.total_spent, *([settings.tier] if settings.tier is not None else []))
 
     def target(self, amount: Decimal) -> Target:
         """Total and tier of a customer who has spent so much."""
         total = spent_total(amount)
-        return Target(total, tier_of(total, self._settings.tiers))
+        return Target(total, tier_of(total, self.settings.tiers))
 
     def are_known(self, metafields: Metafields | None) -> bool:
         """Whether all metafields that may be pushed have been read."""
         return metafields is not None and all(name in metafields for name in self.metafields)
+
+    def says(self, name: str | None, present: str | None, value: str | None) -> bool:
+        """Whether a metafield says this value, however it is spelt; None for none."""
+        if value is None:
+            return present is None
+        form = self.formats.total if name == self.settings.total_spent else self.formats.tier
+        return form.is_same(present, value)
 
     def tier_tags(self, tags: Iterable[str], besides: Iterable[str] = ()) -> tuple[str, ...]:
         """Those of a customer's tags that name a tier, or are among `besides`."""
@@ -133,25 +136,32 @@ class CustomerRules:
     def _total_difference(
         self, target: Target, metafields: Metafields, *, changes_tier: bool
     ) -> MetafieldDifference | None:
-        name = self._settings.total_spent
+        name = self.settings.total_spent
         present = metafields.get(name)
-        if present is not None and _INTEGER.fullmatch(present.value):
-            change = abs(target.total - int(present.value))
-            if change == 0 or (change < self._settings.minimum_change and not changes_tier):
+        form = self.formats.total
+        desired = form.write(str(target.total))
+        if present is not None:
+            known = total_format(present, form).amount(present.value)
+            change = None if known is None else abs(target.total - known)
+            if change is not None and (change == 0 or (change < self.settings.minimum_change and not changes_tier)):
                 return None
-        return MetafieldDifference(name, TOTAL_TYPE, present, str(target.total))
+        return MetafieldDifference(name, form.type, present, desired)
 
     def _tier_difference(self, target: Target, metafields: Metafields) -> MetafieldDifference | None:
-        name = self._settings.tier
+        name = self.settings.tier
         if name is None or target.tier is None:
             return None
         present = metafields.get(name)
-        if present is not None and present.value == target.tier:
-            return None
-        return MetafieldDifference(name, TIER_TYPE, present, target.tier)
+        form = self.formats.tier
+        desired = form.write(target.tier)
+        if present is not None:
+            known = tier_format(present, form)
+            if known.is_same(present.value, known.write(target.tier)):
+                return None
+        return MetafieldDifference(name, form.type, present, desired)
 
     def _tag_difference(self, target: Target, tags: Sequence[str]) -> TagDifference | None:
-        if not self._settings.tier_tags:
+        if not self.settings.tier_tags:
             return None
         present = self.tier_tags(tags)
         desired: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page, SourceRow
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import ShopifyCustomer
+from daemon.sync.customers.formats import Formats, choose_formats, needs_currency
 from daemon.sync.customers.plan import CustomerRow
 from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Target
 from daemon.sync.products.rows import plain
@@ -131,6 +132,7 @@ class CustomerRun:
         self.rules = rules
         self.meter = meter
         self.after: int = job.job.checkpoint["after"] if job.job.checkpoint else 0
+        self._knows_formats = False
         self.pushed_before: frozenset[int] = frozenset()  # behind `after`, by this job
 
     def consider(self, row: CustomerRow) -> Customer:
@@ -159,6 +161,30 @@ class CustomerRun:
         async with self.step() as page:
             await reading.store(page.connection, self.store)
         reading.inform(unknown.values(), self.rules)
+
+    async def know_formats(self, customers: Sequence[Customer]) -> None:
+        """Learn how metafields are to be written before the first is, and decide anew about these customers.
+
+        Raises RunStopped, and SourceRefused where a
+        metafield can't hold its value.
+        """
+        if self._knows_formats or not any(customer.differences.metafields for customer in customers):
+            return
+        await self.read_formats()
+        for customer in customers:
+            customer.decide(self.rules)
+
+    async def read_formats(self) -> None:
+        """Ask what the shop has laid down for the metafields, once in a run. Raises as `know_formats`."""
+        if not self._knows_formats:
+            self.rules.formats = await self.job.unless_stopped(self._formats())
+            self._knows_formats = True
+
+    async def _formats(self) -> Formats:
+        definitions = await self.shopify.customer_definitions(meter=self.meter)
+        if not needs_currency(self.rules.settings, definitions):
+            return choose_formats(self.rules.settings, definitions)
+        return choose_formats(self.rules.settings, definitions, (await self.shopify.shop(meter=self.meter)).currency)
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:

@@ -42,6 +42,8 @@ async def settle_interrupted(run: CustomerRun) -> int:
 
 
 async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
+    if any(entry.push.kind is PushKind.METAFIELD for entry in found):
+        await run.read_formats()  # what is there may be spelt otherwise than it was sent
     reading = await run.job.unless_stopped(run.read({entry.push.owner_id for entry in found}))
     async with run.step() as page:
         await pushes.settle(page.connection, {entry.id: verdict(entry.push, reading, run.rules) for entry in found})
@@ -60,7 +62,9 @@ def verdict(push: Push, reading: Reading, rules: CustomerRules) -> Verdict:
     if push.name not in row.value.metafields:
         return PushResult.UNKNOWN, RENAMED
     value = reading.value(push.owner_id, push.name)
-    return _compared(is_new=value == push.new_value, is_old=value == push.old_value)
+    return _compared(
+        is_new=rules.says(push.name, value, push.new_value), is_old=rules.says(push.name, value, push.old_value)
+    )
 
 
 def _compared(*, is_new: bool, is_old: bool) -> Verdict:

@@ -1,0 +1,101 @@
+"""Which failures of a source may pass by themselves, and what the others mean: the one place that says so.
+
+Nhanh.vn, Shopify, Shopify's grant of tokens and the proxies in between are all judged by these tables. Whatever is in
+none of them is final, for a request that was wrong once is wrong again.
+
+Sources: RFC 9110, RFC 8470 (425); Shopify documentation, "Status and error codes" (402, 403, 423, 430); Cloudflare
+documentation, "5xx errors" (520 to 530).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+
+# ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Seconds to rest at least where the answer does not say; 430 is Shopify's word for too many calls at once.
+RESTING: Mapping[int, float] = MappingProxyType({429: 0.0, 430: 5.0})
+PASSING = frozenset({408, 425})  # besides those above, and everything from 500 on
+PERHAPS_TOO_MUCH = frozenset({500, 502, 504, 524})
+
+SHOPIFY: Mapping[int, str] = MappingProxyType(
+    {
+        402: "says that the shop is frozen for unpaid bills; its owner must settle them",
+        403: "forbids the access; check that the app is installed in the shop and access_token belongs to it",
+        404: "knows no such shop or API version; check shop in the configuration",
+        423: "says that the shop is locked; its owner must contact Shopify",
+    }
+)
+NHANH: Mapping[int, str] = MappingProxyType(
+    {
+        401: "does not accept the access token; get a new one with `dongbo connect nhanh`",
+        402: "says that the account is suspended for unpaid bills; its owner must settle them",
+        403: (
+            "forbids the access; check the app's permissions, and whether a firewall keeps this machine's address out"
+        ),
+        404: "knows no such address; check base_url in the configuration",
+        423: "says that the account is locked; its owner must contact Nhanh.vn",
+    }
+)
+_IN_BETWEEN: Mapping[int, str] = MappingProxyType(
+    {
+        407: "is behind a proxy that wants a user name and a password; put them into HTTPS_PROXY",
+        413: "or a proxy in front of it finds the request too large; look at the limits of the proxy",
+        451: "may not answer from here for legal reasons; ask its support",
+    }
+)
+OTHERWISE = "refused the request"
+
+
+def may_pass(status: int) -> bool:
+    """Whether a call that was answered with this HTTP status is worth another try."""
+    return status in RESTING or status in PASSING or status >= 500
+
+
+def passing(source: str, status: int, retry_after: float | None, rest: float) -> RateLimited | SourceUnavailable | None:
+    """The error of an HTTP status that may pass by itself; None for all others.
+
+    `source` names the other end; `retry_after` is how many seconds it asks to wait; `rest` is how many to rest after
+    429 where it does not say.
+    """
+    if status in RESTING:
+        seconds = retry_after or max(rest, RESTING[status])
+        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP {status}).", seconds)
+    if not may_pass(status):
+        return None
+    kind = AskedTooMuch if status in PERHAPS_TOO_MUCH else SourceUnavailable
+    return kind(f"{source} is in trouble (HTTP {status}).")
+
+
+def final_advice(status: int, meanings: Mapping[int, str]) -> str:
+    """What a status means that will not pass by itself, by one of the tables above, behind the name of the source."""
+    return meanings.get(status) or _IN_BETWEEN.get(status) or OTHERWISE
+
+
+def final(source: str, status: int, meanings: Mapping[int, str], said: str = "") -> SourceError:
+    """The error of an HTTP status that will not pass by itself; `said` are the source's own words."""
+    kind = CredentialRefused if status == 401 else SourceRefused
+    return kind(f"{source} {final_advice(status, meanings)} (HTTP {status}{f': {said}' if said else ''}).")
+
+
+# ── GraphQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+THROTTLED = "THROTTLED"
+MAX_COST_EXCEEDED = "MAX_COST_EXCEEDED"
+ACCESS_DENIED = "ACCESS_DENIED"
+SHOP_INACTIVE = "SHOP_INACTIVE"
+
+_PASSING_CODES = frozenset({"SERVICE_UNAVAILABLE", "BAD_GATEWAY"})
+_PERHAPS_TOO_MUCH_CODES = frozenset({"INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "TIMEOUT", "GATEWAY_TIMEOUT"})
+
+
+def graphql_code_may_pass(code: str | None) -> bool:
+    """Whether a call that was answered with an error of this code is worth another try. So is one without a code: a
+    source that knew what was wrong with the call would have said it."""
+    return code is None or code.upper() in _PASSING_CODES | _PERHAPS_TOO_MUCH_CODES
+
+
+def graphql_code_is_of_size(code: str | None) -> bool:
+    """Whether such an error may be for the size of what was asked for."""
+    return code is None or code.upper() in _PERHAPS_TOO_MUCH_CODES
