@@ -334,7 +334,7 @@ async def test_mapping_moves_to_the_variant_that_took_the_place(shop: Shop) -> N
     """A product that was deleted and made anew at Shopify keeps its mappings, manual ones too."""
     await shop.put(
         [Product(1, "a"), Product(2), Product(3), Product(4)],
-        [Variant(11, "a"), Variant(12, "m", "1"), Variant(13, "k"), Variant(14, "q", "7"), Variant(15, "x")],
+        [Variant(11, "a"), Variant(12, "m", "1"), Variant(13, "k"), Variant(14, "q", "7"), Variant(15, "w")],
     )
     await shop.decide((12, 2), (13, 3), (14, 4), (15, None), note="by hand")
     await shop.match()
@@ -345,7 +345,7 @@ async def test_mapping_moves_to_the_variant_that_took_the_place(shop: Shop) -> N
             Variant(12, "m", "1", is_deleted=True), Variant(22, "M ", "5"),
             Variant(13, "k", is_deleted=True), Variant(23, "k"), Variant(33, "k"),  # two heirs: none
             Variant(14, "q", "7", is_deleted=True), Variant(24, None, "7"),
-            Variant(15, "x", is_deleted=True), Variant(25, "x"),
+            Variant(15, "w", is_deleted=True), Variant(25, "w"),
         ],
     )  # fmt: skip
     outcome = await shop.match()
