@@ -85,20 +85,34 @@ class ProductChoice:
 TITLE = "concat_ws(' / ', product.title, nullif(variant.title, 'Default Title'))"
 
 # A subquery without reference to the rows is computed once.
-MATCHES_SEARCH = """(
-    $2::text IS NULL
-    OR strpos(variant.searched, (SELECT dongbo.folded($2))) > 0
-    OR strpos(product.searched || '/' || variant.searched_title, (SELECT dongbo.folded($2))) > 0
-    OR strpos(nhanh.searched, (SELECT dongbo.folded($2))) > 0
-    OR $3 IN (variant.id, variant.product_id, variant.inventory_item_id, mapping.nhanh_id)
+_SOUGHT = "(SELECT dongbo.folded($2))"
+VARIANT_IS_SOUGHT = f"""(
+    strpos(variant.searched, {_SOUGHT}) > 0
+    OR strpos(product.searched || '/' || variant.searched_title, {_SOUGHT}) > 0
+    OR $3 IN (variant.id, variant.product_id, variant.inventory_item_id)
 )"""
+PRODUCT_IS_SOUGHT = f"(strpos(nhanh.searched, {_SOUGHT}) > 0 OR mapping.nhanh_id = $3)"
+
+# The few rows that are sought are found by two scans, one for each side; a plan for a page of all variants would look
+# up the product of each.
+SOUGHT = f"""
+WITH sought AS MATERIALIZED (
+    SELECT variant.id FROM dongbo.shopify_variants AS variant
+    LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND {VARIANT_IS_SOUGHT}
+    UNION ALL
+    SELECT mapping.variant_id FROM dongbo.product_mappings AS mapping
+    JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
+    WHERE mapping.store = $1 AND mapping.retired_at IS NULL AND {PRODUCT_IS_SOUGHT}
+)
+"""
 
 IN_CONFLICT = """variant.id IN (
     SELECT unnest(shopify_ids) FROM dongbo.match_conflicts WHERE store = $1 AND kind IN ('sku', 'barcode')
 )"""
 
 LIST_VARIANTS = f"""
-SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+{{sought}}SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
     {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
     mapping.source, mapping.note, mapping.changed_at, NULL AS reason, mapping.id IS NOT NULL AS is_decided
 FROM dongbo.shopify_variants AS variant
@@ -107,7 +121,7 @@ LEFT JOIN dongbo.product_mappings AS mapping
     ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
 WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $4
-  AND {MATCHES_SEARCH} AND {{condition}}
+  AND {{condition}}
 ORDER BY variant.id LIMIT $5
 """
 
@@ -127,7 +141,7 @@ FROM (
 LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = mapping.variant_id
 LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-WHERE {MATCHES_SEARCH}
+WHERE $2::text IS NULL OR {VARIANT_IS_SOUGHT} OR {PRODUCT_IS_SOUGHT}
 ORDER BY mapping.variant_id LIMIT $5
 """
 
@@ -170,8 +184,9 @@ async def list_mappings(
         after: the last variant id of the previous page; 0 for the first.
         limit: rows.
     """
-    statement = LIST_RETIRED if state is MappingState.RETIRED else LIST_VARIANTS.format(condition=_condition(state))
-    rows = await connection.fetch(statement, store, *_search_arguments(search), after, limit)
+    sought, number = _search_arguments(search)
+    statement = LIST_RETIRED if state is MappingState.RETIRED else _list_variants(state, is_search=sought is not None)
+    rows = await connection.fetch(statement, store, sought, number, after, limit)
     if state is MappingState.RETIRED:
         return [_mapping(store, MappingState.RETIRED, row) for row in rows]
     waiting = [row["variant_id"] for row in rows if not row["is_decided"]]
@@ -201,6 +216,13 @@ async def resolve_product(
     number, key = _meanings(_bare(text))
     rows = await connection.fetch(RESOLVE_PRODUCT, store, number, key, limit)
     return [ProductChoice(**dict(row)) for row in rows]
+
+
+def _list_variants(state: MappingState | None, *, is_search: bool) -> str:
+    condition = _condition(state)
+    if is_search:
+        return LIST_VARIANTS.format(sought=SOUGHT, condition=f"variant.id IN (SELECT id FROM sought) AND {condition}")
+    return LIST_VARIANTS.format(sought="", condition=f"$2::text IS NULL AND $3::bigint IS NULL AND {condition}")
 
 
 def _condition(state: MappingState | None) -> str:
