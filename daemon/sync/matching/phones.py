@@ -129,10 +129,9 @@ def _is_extension(run: str, start: int, groups: Sequence[tuple[int, int]]) -> bo
         groups: the last one of the number, and those behind it.
     """
     first, last = groups[-1]
-    has_dashes = _DASH.search(run[start : groups[0][1]]) is not None
-    return (
-        last - first <= _LONGEST_EXTENSION and not has_dashes and _DASH.search(run[groups[-2][1] : first]) is not None
-    )
+    if last - first > _LONGEST_EXTENSION or _DASH.search(run[start : groups[0][1]]):
+        return False
+    return _DASH.search(run[groups[-2][1] : first]) is not None
 
 
 def _read(text: str, *, is_strict: bool = False) -> str | None:
