@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.config import SaleSettings, Settings, ShopifySettings
-    from daemon.schedules.model import Timetable
+    from daemon.schedules.model import ScheduleSpec, Timetable
 
 FIRES_SHOWN = 5
 
@@ -35,7 +35,8 @@ def check(
     path = find_config(config)
     try:
         settings = load_settings(path)
-        check_schedules(make_schedules(settings))
+        schedules = make_schedules(settings)
+        check_schedules(schedules)
         fires = _next_fires(settings)
         sales = _sales(make_sales(settings, path.parent), settings)
     except ConfigError as error:
@@ -44,11 +45,14 @@ def check(
         raise
     for problem in _absent_secrets(settings):
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
+    warnings = _overlaps(schedules)
+    for warning in warnings:
+        output.say(f"dongbo: {warning}")
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
         report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
-        report |= {"schedules": fires, "sales": sales}
+        report |= {"schedules": fires, "sales": sales, "warnings": warnings}
         output.write_json(report | ({"live": to_json(findings)} if live else {}))
     else:
         _write(path, settings, fires, sales)
@@ -108,6 +112,22 @@ def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
         for schedule in settings.schedules
         for zone in (settings.zone_of(schedule),)
         for timetable in (make_timetable(schedule.expression, zone),)
+    ]
+
+
+def _overlaps(schedules: "Sequence[ScheduleSpec]") -> list[str]:
+    """Schedules that ask for the very same work at the same minute."""
+    from datetime import UTC, datetime
+
+    from daemon.jobs.model import JobType
+    from daemon.schedules.overlaps import find_overlaps
+    from daemon.tasks import read_params
+
+    works = [(spec, read_params(JobType(spec.job_type), spec.params)) for spec in schedules]
+    return [
+        f"schedules {first.name} and {second.name} both ask for {first.job_type} of {first.store}, with the same "
+        f"params, on {minute:%a %Y-%m-%d %H:%M}: the second finds it live and does nothing; move or remove one"
+        for first, second, minute in find_overlaps(works, datetime.now(UTC))
     ]
 
 

@@ -66,7 +66,10 @@ def _found(asked: str, variants: Sequence[Record]) -> str:
 async def _missing(connection: Connection, store: StoreName, asked: str, key: str | None) -> str:
     """What to say where no variant was found."""
     if (reason := why_no_key(asked)) is not None:
-        return f"{asked} {reason}, so it stands for no variant in particular: give another code or the variant's id."
+        return (
+            f"{asked} {reason}, so it stands for no variant in particular: give another code or the variant's id, "
+            "which dongbo map list --search finds."
+        )
     nothing = f"No variant of Shopify in the mirror has {asked} as its SKU, barcode or id"
     products = await evidence.find_products(connection, store, key, MOST_VARIANTS)
     if not products:
