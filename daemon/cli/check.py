@@ -11,12 +11,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from daemon.config import SaleSettings, Schedule, Settings, ShopifySettings
-    from daemon.schedules.model import Timetable
+    from daemon.config import SaleSettings, Settings, ShopifySettings
+    from daemon.schedules.model import ScheduleSpec, Timetable
 
 FIRES_SHOWN = 5
-LOOKED_AHEAD_DAYS = 8  # every weekday comes in them
-MOST_FIRES = 3_000  # of a schedule that are looked at
 
 
 def check(
@@ -37,22 +35,24 @@ def check(
     path = find_config(config)
     try:
         settings = load_settings(path)
-        check_schedules(make_schedules(settings))
+        schedules = make_schedules(settings)
+        check_schedules(schedules)
         fires = _next_fires(settings)
         sales = _sales(make_sales(settings, path.parent), settings)
     except ConfigError as error:
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
-    for problem in _same_work_at_the_same_time(settings):
-        output.say(f"dongbo: {problem}")
     for problem in _absent_secrets(settings):
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
+    warnings = _overlaps(schedules)
+    for warning in warnings:
+        output.say(f"dongbo: {warning}")
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
         report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
-        report |= {"schedules": fires, "sales": sales}
+        report |= {"schedules": fires, "sales": sales, "warnings": warnings}
         output.write_json(report | ({"live": to_json(findings)} if live else {}))
     else:
         _write(path, settings, fires, sales)
@@ -72,42 +72,6 @@ def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
         return resolve_secrets(settings).warnings
     except ConfigError as error:
         return error.problems
-
-
-def _same_work_at_the_same_time(settings: "Settings") -> "Iterator[str]":
-    """Schedules of which one asks in vain: for what another one asks for in the same minute."""
-    from datetime import UTC, datetime, timedelta
-    from itertools import combinations, takewhile
-
-    from daemon.cli.wording import moment
-    from daemon.schedules.interval import make_timetable
-
-    now = datetime.now(UTC)
-    until = now + timedelta(days=LOOKED_AHEAD_DAYS)
-    by_work: dict[str, list[tuple[str, set[datetime]]]] = {}
-    for schedule in settings.schedules:
-        timetable = make_timetable(schedule.expression, settings.zone_of(schedule))
-        fires = set(takewhile(lambda fire: fire < until, _fires(timetable, now, MOST_FIRES)))
-        by_work.setdefault(_work(schedule), []).append((schedule.name, fires))
-    for same in by_work.values():
-        for (first, its_fires), (second, other_fires) in combinations(same, 2):
-            if both := its_fires & other_fires:
-                when = moment(min(both).isoformat(), settings.timezone)
-                yield (
-                    f"schedules {first} and {second} ask for the very same work in the same minute, such as {when}:"
-                    " only one job is made then; give one of them other params or another time"
-                )
-
-
-def _work(schedule: "Schedule") -> str:
-    """What a schedule asks for, the same for equal parameters in any order."""
-    import orjson
-
-    from daemon.jobs.model import JobType
-    from daemon.tasks import read_params
-
-    params = read_params(JobType(schedule.job), schedule.to_params())
-    return f"{schedule.store} {schedule.job} {orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode()}"
 
 
 def _stores(settings: "Settings") -> list[dict[str, str | None]]:
@@ -148,6 +112,22 @@ def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
         for schedule in settings.schedules
         for zone in (settings.zone_of(schedule),)
         for timetable in (make_timetable(schedule.expression, zone),)
+    ]
+
+
+def _overlaps(schedules: "Sequence[ScheduleSpec]") -> list[str]:
+    """Schedules that ask for the very same work at the same minute."""
+    from datetime import UTC, datetime
+
+    from daemon.jobs.model import JobType
+    from daemon.schedules.overlaps import find_overlaps
+    from daemon.tasks import read_params
+
+    works = [(spec, read_params(JobType(spec.job_type), spec.params)) for spec in schedules]
+    return [
+        f"schedules {first.name} and {second.name} both ask for {first.job_type} of {first.store}, with the same "
+        f"params, on {minute:%a %Y-%m-%d %H:%M}: the second finds it live and does nothing; move or remove one"
+        for first, second, minute in find_overlaps(works, datetime.now(UTC))
     ]
 
 

@@ -34,9 +34,7 @@ def _known_state(value: str | None) -> str | None:
 StateOption = Annotated[
     str | None, typer.Option("--state", callback=_known_state, help=f"Only these: {', '.join(STATES)}.")
 ]
-SearchOption = Annotated[
-    str | None, typer.Option("--search", help="The beginning of an SKU, a part of a name, or an id.")
-]
+SearchOption = Annotated[str | None, typer.Option("--search", help="A part of an SKU, a barcode or a name; or an id.")]
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from daemon.cli.documents_sync import MappingDocument
 from daemon.errors import DongboError, ExitCode
+from daemon.texts import visible
 
 COLUMNS = ("variant_id", "sku", "title", "nhanh_id", "nhanh_code", "nhanh_name", "source", "state", "candidates")
 EXCLUDE = "exclude"
@@ -116,7 +117,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO("".join(lines[skipped:]), newline=""), delimiter=delimiter, strict=True)
     begin = skipped + 1
     try:
-        header = [name.strip().lower() for name in next(reader)]
+        header = [visible(name).strip().lower() for name in next(reader)]
         _check_header(path, begin, header)
         begin = skipped + reader.line_num + 1
         for cells in reader:
@@ -153,7 +154,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
 def _decision(line: int, row: dict[str, str]) -> Decision | None:
     """What a line decides; None where it names no product. Raises ValueError with what is wrong."""
     variant = _meaning(row, "variant_id", "sku")
-    is_excluded = EXCLUDE in (row.get("nhanh_id", "").lower(), row.get("nhanh_code", "").lower())
+    is_excluded = EXCLUDE in (visible(row.get(name, "")).strip().lower() for name in ("nhanh_id", "nhanh_code"))
     product = None if is_excluded else _meaning(row, "nhanh_id", "nhanh_code")
     if product is None and not is_excluded:
         return None
@@ -164,7 +165,7 @@ def _decision(line: int, row: dict[str, str]) -> Decision | None:
 
 def _meaning(row: dict[str, str], column: str, other: str) -> str | None:
     """What the column of ids says, else the other one."""
-    number, key = row.get(column, ""), row.get(other, "")
+    number, key = visible(row.get(column, "")).strip(), row.get(other, "")
     if not number:
         return f"sku:{key}" if key else None
     if SHORTENED.fullmatch(number):

@@ -10,6 +10,7 @@ from daemon.cli.client import DaemonClient
 from daemon.cli.documents_sync import ProductDocument, VariantDocument
 from daemon.cli.mapping_file import Decision, MappingFileError, read_decisions
 from daemon.cli.output import plain
+from daemon.mirror.keys import why_no_key
 
 T = TypeVar("T")
 
@@ -116,6 +117,8 @@ def only(text: str, what: str, choices: Sequence[T], descriptions: Sequence[str]
     """The one thing that a text means; raises ValueError with what it may mean instead."""
     if len(choices) == 1:
         return choices[0]
+    if not choices and (reason := why_no_key(text.removeprefix("sku:"))) is not None:
+        raise ValueError(f"{plain(text.removeprefix('sku:'))} {reason}, so it names no {what}: name it by its id")
     if not choices:
         raise ValueError(f"there is no {what} {_said(text)}: is it right, and was it pulled?")
     listed = "; ".join(descriptions[:SHOWN_CHOICES])

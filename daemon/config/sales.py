@@ -20,6 +20,7 @@ from pydantic import (
 from daemon.config.fields import NAME_PATTERN, Section
 from daemon.ids import SaleName, StoreName
 from daemon.schedules.cron import instant_of
+from daemon.texts import visible
 
 LARGEST_AMOUNT = Decimal(10) ** 12  # in the shop's currency
 MOST_TARGETS = 10_000  # entries of one list
@@ -232,7 +233,7 @@ def read_skus(path: Path) -> list[str]:
         raise ValueError(f"{path} is not UTF-8: save it in this encoding") from None
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
-    skus = [sku for line in lines if (sku := line.strip()) and not sku.startswith("#")]
+    skus = [sku for line in lines if (sku := visible(line).strip()) and not sku.startswith("#")]
     if not skus:
         raise ValueError(f"{path} names no SKU: write one a line")
     if len(skus) > MOST_TARGETS or any(len(sku) > LONGEST_WORD for sku in skus):

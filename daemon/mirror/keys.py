@@ -1,22 +1,84 @@
-"""By what SKUs and barcodes are compared: case, space and Unicode form do not tell two of them apart."""
+"""What a usable key is: by what SKUs and barcodes are compared, and which of them tell nothing apart. Stated once.
+
+A key that stands on more than MOST_ROWS rows of one side is none either; only matching sees that
+(`daemon.sync.matching.common_keys`).
+"""
 
 import re
 import unicodedata
+from itertools import product
 
+from daemon.texts import INVISIBLE, unaccented
+
+RULES = "2"  # with other rules, the keys of all rows are computed anew (daemon/mirror/rekeying.py)
 LONGEST_KEY = 255  # characters; Shopify takes no longer SKU, and an index no text of more than 2,700 bytes
+MOST_ROWS = 3  # of one side; what stands on more of them is a default of somebody's form, or "one SKU for all sizes"
 
-# Besides what Unicode calls space: characters without width, which come along with texts copied from web pages.
-_BLANKS = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
+# Besides what Unicode calls space: what nobody sees.
+_BLANKS = re.compile(rf"[\s{INVISIBLE}]+")
+
+# What people and programs write where they have no code, without accents, blanks and punctuation.
+_CODE = ("", "sku", "barcode", "code", "ean", "upc", "gtin", "isbn")
+_MA = (*_CODE, "ma", "maso", "masp", "mahang", "mavach")
+_NO_CODE = (
+    (("khong", "ko", "chua"), ("", "co", "ro", "biet", "nhap", "capnhat", "apdung", "tontai"), _MA),
+    (("no", "not", "without", "missing", "unknown"), ("", "available", "applicable", "assigned", "set"), _CODE),
+)
+_OTHERS = """
+    na nan none null nil nothing empty blank undefined unspecified unassigned invalid error true false default
+    defaulttitle doesnotapply notfound notyet nonumber tbd tba tbc todo pending dummy example sample placeholder
+    temp tmp test testing testsku testbarcode testproduct thu thunghiem kco kcoma trong rong botrong dangcapnhat
+    capnhatsau sku barcode code ean upc gtin isbn ma maso masp mahang mavach masku
+"""
+_PLACEHOLDERS = frozenset("".join(words) for parts in _NO_CODE for words in product(*parts)) | {*_OTHERS.split()}
+# Only zeros, as spreadsheets write them, too (0,00E+00); x, xx, xxx …; one character all the way.
+_MEANINGLESS = re.compile(r"0+(?:e0+)?|x+|([a-z0-9])\1{5,}")
+_IN_ORDER, _SHORTEST_IN_ORDER = ("1234567890" * 2, "0123456789" * 2), 6
+_WRONG_CELL = re.compile(r"#(?:n/a|name\?|null!|num!|ref!|value!|div/0!|spill!|calc!|field!)")
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?e\+[0-9]+")  # 8.93E+12: what is left is that of many others
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def match_key(text: str | None) -> str | None:
-    """The text in NFKC, case-folded and without any space; None where nothing is left of it, or too much.
+    """The text in NFKC, case-folded and without blanks; None where it is no key, for it tells nothing apart.
 
     The same for two texts that people would take for one SKU: "Áo-01 ", "áo-01" and "A\u0301O\u00a0-01".
     """
+    key = _folded(text)
+    return key if key and _obstacle(key) is None else None
+
+
+def why_no_key(text: str | None) -> str | None:
+    """Why a text that is there is no key, to follow its mention: "is a placeholder"; None where it is one or empty."""
+    key = _folded(text)
+    return _obstacle(key) if key else None
+
+
+def _folded(text: str | None) -> str:
     if text is None:
-        return None
-    folded = _BLANKS.sub("", unicodedata.normalize("NFKC", text).casefold())
+        return ""
+    plain = unicodedata.normalize("NFKC", _BLANKS.sub("", text)).casefold()
     # Case-folding may compose anew what NFKC has taken apart, and so may the loss of a blank.
-    key = unicodedata.normalize("NFKC", folded)
-    return key if 0 < len(key) <= LONGEST_KEY else None
+    return unicodedata.normalize("NFKC", _BLANKS.sub("", plain))
+
+
+def _obstacle(key: str) -> str | None:
+    if len(key) > LONGEST_KEY:
+        return f"is longer than {LONGEST_KEY} characters"
+    if _WRONG_CELL.fullmatch(key):
+        return "is an error of a spreadsheet"
+    core = _core(key)
+    if not core or core in _PLACEHOLDERS or _MEANINGLESS.fullmatch(core) or _is_in_order(core):
+        return "is a placeholder"
+    return "was shortened by a spreadsheet" if _SHORTENED.fullmatch(key) else None
+
+
+def _core(key: str) -> str:
+    """Its letters and digits, without accents."""
+    if not key.isascii():
+        key = "".join(str(unicodedata.decimal(char, char)) for char in unaccented(key))
+    return _BETWEEN_WORDS.sub("", key)
+
+
+def _is_in_order(core: str) -> bool:
+    return len(core) >= _SHORTEST_IN_ORDER and any(digits.startswith(core) for digits in _IN_ORDER)

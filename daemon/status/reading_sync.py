@@ -60,7 +60,10 @@ class MappingsQuery(_Query):
     state: MappingState | None = Field(default=None, description="Without it, all variants that are there.")
     search: Annotated[
         str | None,
-        Field(max_length=200, description="The beginning of an SKU, a part of a title or name, or an id."),
+        Field(
+            max_length=200,
+            description="A part of an SKU, a barcode, a title or a name, with or without accents; or an id.",
+        ),
         Storable,
     ] = None
     limit: int = Field(default=50, ge=1, le=500)

@@ -1,6 +1,7 @@
 """Which product of Nhanh.vn each variant of Shopify is, into `product_mappings` and `match_conflicts`."""
 
 from collections.abc import Awaitable
+from contextlib import nullcontext
 
 from daemon.database.pool import Connection
 from daemon.errors import DongboError
@@ -8,6 +9,7 @@ from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import watermarks
+from daemon.mirror.rekeying import rekey
 from daemon.sync.matching import products as matching
 from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
@@ -29,6 +31,10 @@ async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> N
     def match(connection: Connection) -> Awaitable[MatchOutcome]:
         return matching.match_products(connection, store.name, with_sample=is_dry)
 
+    async def try_out(connection: Connection) -> MatchOutcome:
+        await rekey(lambda: nullcontext(connection), store.name)
+        return await match(connection)
+
     if await is_matched(job):
         return
     async with job.database.acquire_for_work() as connection:
@@ -37,9 +43,10 @@ async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> N
     await job.describe(total=total)
     if is_dry:
         async with rolled_back(job) as connection:
-            outcome = await job.unless_stopped(match(connection))
+            outcome = await job.unless_stopped(try_out(connection))
         await report_match(job, outcome)
     else:
+        await job.unless_stopped(rekey(job.database.acquire_for_work, store.name))
         await commit_match(job, match)
 
 

@@ -43,15 +43,16 @@ SELECT 'main', id, product_id, id + 1000, sku, barcode, sku_key, barcode_key, '�
     CASE WHEN is_deleted THEN now() END
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[])
     AS row (id, product_id, sku, barcode, sku_key, barcode_key, is_deleted)
-ON CONFLICT (store, id) DO UPDATE SET sku = excluded.sku, barcode = excluded.barcode, sku_key = excluded.sku_key,
-    barcode_key = excluded.barcode_key, deleted_at = excluded.deleted_at
+ON CONFLICT (store, id) DO UPDATE SET product_id = excluded.product_id, sku = excluded.sku,
+    barcode = excluded.barcode, sku_key = excluded.sku_key, barcode_key = excluded.barcode_key,
+    deleted_at = excluded.deleted_at
 """
 
 PUT_SHOPIFY_PRODUCTS = """
-INSERT INTO dongbo.shopify_products (store, id, title, tags, document, digest, deleted_at)
-SELECT 'main', id, 'Áo ' || id, '{}', '{}', '', CASE WHEN is_deleted THEN now() END
-FROM unnest($1::bigint[], $2::boolean[]) AS row (id, is_deleted)
-ON CONFLICT (store, id) DO UPDATE SET deleted_at = excluded.deleted_at
+INSERT INTO dongbo.shopify_products (store, id, title, tags, status, document, digest, deleted_at)
+SELECT 'main', id, 'Áo ' || id, '{}', status, '{}', '', CASE WHEN is_deleted THEN now() END
+FROM unnest($1::bigint[], $2::text[], $3::boolean[]) AS row (id, status, is_deleted)
+ON CONFLICT (store, id) DO UPDATE SET status = excluded.status, deleted_at = excluded.deleted_at
 """
 
 
@@ -68,13 +69,19 @@ class Product:
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant of Shopify; its product is 100 for all that name no other."""
+    """A variant of Shopify; its product is 100 for all that name no other, and another one for each status."""
 
     id: int
     sku: str | None = None
     barcode: str | None = None
     is_deleted: bool = False
     product_id: int = 100
+    status: str = "ACTIVE"
+
+    @property
+    def owner(self) -> int:
+        """The product."""
+        return self.product_id + 1000 * ("ACTIVE", "UNLISTED", "DRAFT", "ARCHIVED").index(self.status)
 
 
 async def put_products(connection: Connection, products: Sequence[Product]) -> None:
@@ -93,12 +100,14 @@ async def put_products(connection: Connection, products: Sequence[Product]) -> N
 
 async def put_variants(connection: Connection, variants: Sequence[Variant], deleted: Sequence[int] = ()) -> None:
     """Let the mirror have these variants and their products, of which some are deleted."""
-    owners = sorted({variant.product_id for variant in variants})
-    await connection.execute(PUT_SHOPIFY_PRODUCTS, owners, [owner in deleted for owner in owners])
+    owners = {variant.owner: variant.status for variant in variants}
+    await connection.execute(
+        PUT_SHOPIFY_PRODUCTS, list(owners), list(owners.values()), [owner in deleted for owner in owners]
+    )
     await connection.execute(
         PUT_VARIANTS,
         [variant.id for variant in variants],
-        [variant.product_id for variant in variants],
+        [variant.owner for variant in variants],
         [variant.sku for variant in variants],
         [variant.barcode for variant in variants],
         [match_key(variant.sku) for variant in variants],

@@ -102,6 +102,28 @@ def test_a_right_file_shows_five_fires_in_the_shop_s_zone(dongbo: Any, tmp_path:
     assert fires == sorted(set(fires))
 
 
+def test_schedules_of_the_very_same_work_at_the_same_minute_are_warned_of(dongbo: Any, tmp_path: Path) -> None:
+    """Other params are other work, and so is another minute; the file is right all the same."""
+    schedule = '[[schedules]]\nname = "{}"\nkind = "cron"\ncron = "{}"\nstore = "main"\njob = "{}"\n{}\n'
+    more = "".join(
+        schedule.format(*values)
+        for values in (
+            ("early", "0 2 * * *", "PULL_SHOPIFY_PRODUCTS", ""),
+            ("often", "*/15 * * * *", "PULL_SHOPIFY_PRODUCTS", "params = { full = false }"),
+            ("whole", "0 2 * * 0", "PULL_SHOPIFY_PRODUCTS", "params = { full = true }"),
+            ("aside", "7 2 * * *", "PULL_SHOPIFY_PRODUCTS", ""),
+            ("people", "0 2 * * *", "PULL_SHOPIFY_CUSTOMERS", ""),
+        )
+    )
+    path = configuration(tmp_path / "d.toml", "http://127.0.0.1:1", "http://127.0.0.1:1", more=more)
+    checked = dongbo("check", "--config", str(path))
+    assert checked.code == 0
+    (warning,) = [line for line in checked.err.splitlines() if "both ask" in line]
+    assert warning.startswith("dongbo: schedules early and often both ask for PULL_SHOPIFY_PRODUCTS of main, with")
+    assert " 02:00: the second finds it live and does nothing; move or remove one" in warning
+    assert len(json.loads(dongbo("check", "--config", str(path), "--json").out)["warnings"]) == 1
+
+
 def test_a_right_file_shows_how_each_store_signs_in(dongbo: Any, tmp_path: Path) -> None:
     """There are two ways at Shopify, and one of them is of the past."""
     path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
@@ -112,25 +134,6 @@ def test_a_right_file_shows_how_each_store_signs_in(dongbo: Any, tmp_path: Path)
     assert (
         "Shopify   sandbox, by client id 0123456789abcdef and its secret" in dongbo("check", "--config", str(path)).out
     )
-
-
-def test_schedules_that_ask_for_the_same_work_in_the_same_minute_are_told(dongbo: Any, tmp_path: Path) -> None:
-    """One of them asks in vain; with other parameters, or at other times, both are heard."""
-    second = """
-[[schedules]]
-name = "again"
-kind = "cron"
-cron = "*/30 * * * *"
-store = "main"
-job = "PULL_NHANH_PRODUCTS"
-"""
-    urls = ("http://127.0.0.1:1", "http://127.0.0.1:1")
-    told = dongbo("check", "--config", str(configuration(tmp_path / "a.toml", *urls, more=second)))
-    assert told.code == 0
-    assert "schedules nightly and again ask for the very same work in the same minute" in told.err
-    for harmless in (second + "params = { full = true }", second.replace("*/30", "7")):
-        told = dongbo("check", "--config", str(configuration(tmp_path / "a.toml", *urls, more=harmless)))
-        assert "the very same work" not in told.err
 
 
 def test_a_wrong_file_is_one_line_per_problem(dongbo: Any, tmp_path: Path) -> None:

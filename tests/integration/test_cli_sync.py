@@ -255,6 +255,10 @@ def test_a_wrong_file_is_told_whole_and_changes_nothing(pulled: Dongbo, tmp_path
         f"{file}:5",
     ]
     assert "stands in line 2 already" in refused.err
+    file.write_text("sku,nhanh_code\nN/A,không có\n")
+    assert pulled("map", "import", str(file)).err == (
+        f"dongbo: {file}:2: N/A is a placeholder, so it names no variant of Shopify: name it by its id\n"
+    )
     assert mappings(pulled, "--state", "excluded") == []
 
 

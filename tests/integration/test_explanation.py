@@ -352,6 +352,14 @@ async def test_a_variant_that_is_not_mapped_says_why(tables: Tables, ask: Ask) -
     await tables.execute("DELETE FROM dongbo.product_mappings")
     assert (await state())[0] is MappingState.UNMATCHED
     await tables.execute(
+        "INSERT INTO dongbo.common_keys (store, kind, key, nhanh_rows, shopify_rows) "
+        "VALUES ('main', 'sku', 'ao-01', 1, 57)"
+    )
+    unmatched, text = await state()
+    assert unmatched is MappingState.UNMATCHED
+    assert text == "unmatched, for its SKU AO-01 stands on 57 variants of Shopify: choose with dongbo map set"
+    await tables.execute("DELETE FROM dongbo.common_keys")
+    await tables.execute(
         "INSERT INTO dongbo.match_conflicts (store, kind, key, nhanh_ids, shopify_ids) VALUES "
         "('main', 'sku', 'ao-01', '{77, 78}', '{1001}')"
     )
@@ -428,6 +436,19 @@ async def test_a_variant_is_found_by_whatever_a_person_has_at_hand(tables: Table
     explanation = await ask(text)
     assert [variant.variant_id for variant in explanation.variants] == [VARIANT]
     assert explanation.verdict == ""
+
+
+async def test_placeholder_stands_for_no_variant_in_particular(tables: Tables, ask: Ask) -> None:
+    """Whoever asks for it is told why; a variant that has nothing else says so, too."""
+    await tables.variant(sku="N/A")
+    asked = await ask("N/A")
+    assert asked.variants == []
+    assert asked.verdict == (
+        "N/A is a placeholder, so it stands for no variant in particular: give another code or the variant's id, "
+        "which dongbo map list --search finds."
+    )
+    (variant,) = (await ask(variant_id=VARIANT)).variants
+    assert variant.mapping.text == "unmatched, for its SKU N/A is a placeholder: choose with dongbo map set"
 
 
 async def test_several_variants_of_one_sku_are_all_explained(tables: Tables, ask: Ask) -> None:

@@ -253,6 +253,39 @@ async def test_doubt_by_phone_is_not_settled_by_a_note(shop: Shop) -> None:
     assert await shop.rows(LIVE) == []
 
 
+async def test_number_of_more_than_a_few_customers_matches_nobody(shop: Shop) -> None:
+    """The shop's own number, or a default of a form: pairs that rest on it end, with the reason; nobody is asked."""
+    await shop.put([Buyer(1, number(1)), Buyer(2, number(2))], [Customer(11, number(1)), Customer(12, number(2))])
+    await shop.match()
+    await shop.put([], [Customer(other, number(1)) for other in (21, 22, 23)])
+    job = await shop.match()
+    assert await shop.rows(LIVE) == [(12, 2, "phone")]
+    assert await shop.rows(CONFLICTS) == []
+    assert (job.metadata["common_keys"], job.metadata["ambiguous"]) == (1, 0)
+    assert await shop.rows("SELECT retired_reason FROM dongbo.customer_mappings WHERE retired_at IS NOT NULL") == [
+        ("1 customers of Nhanh.vn and 4 of Shopify have the phone number, so it tells none of them apart",)
+    ]
+    dry = await shop.match(dry_run=True)
+    assert dry.metadata["sample"]["common_keys"] == [
+        {"kind": "phone", "key": e164(1), "nhanh_rows": 1, "shopify_rows": 4}
+    ]
+
+
+async def test_number_in_many_notes_is_still_one_person_s_phone(shop: Shop) -> None:
+    """A common number counts for nothing in notes only; behind many phones it counts for nothing in an address."""
+    await shop.put(
+        [Buyer(1, number(1)), Buyer(2, number(2))],
+        [
+            Customer(11, number(1)),
+            *(Customer(other, note=f"gọi {number(1)}") for other in range(21, 26)),
+            *(Customer(other, number(2)) for other in range(31, 36)),
+            Customer(12, None, number(2)),
+        ],
+    )
+    await shop.match()
+    assert await shop.rows(LIVE) == [(11, 1, "phone")]
+
+
 async def test_incumbents_stay_while_they_share_their_number(shop: Shop) -> None:
     """A newcomer with the same number changes nothing for a pair that is matched; a changed number ends it."""
     await shop.put([Buyer(1, number(1))], [Customer(11, number(1))])

@@ -1,8 +1,9 @@
 """Matching products: rule by rule, and all rules at once against a small model."""
 
 import asyncio
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.mirror.keys import RULES
 from daemon.sync.matching import mappings
 from daemon.sync.matching.mappings import (
     MappingState,
@@ -25,6 +27,7 @@ from daemon.sync.matching.mappings import (
     set_manual,
 )
 from daemon.sync.matching.products import MatchOutcome, match_products
+from daemon.texts import INVISIBLE
 from tests.integration.match_jobs import (
     STORE,
     MatchJobs,
@@ -193,6 +196,160 @@ async def test_incumbent_stays_when_a_newcomer_has_its_key(shop: Shop) -> None:
     assert await shop.conflicts() == []
 
 
+@pytest.mark.parametrize("original", ["ARCHIVED", "DRAFT"])
+@pytest.mark.parametrize("copy", ["ACTIVE", "UNLISTED"])
+async def test_key_goes_to_the_copy_that_is_on_sale(shop: Shop, original: str, copy: str) -> None:
+    """An archived original and the copy on sale have one SKU: the copy is the product, and nobody is asked."""
+    await shop.put([Product(1, "a")], [Variant(11, "a", status=original), Variant(12, "a", status=copy)])
+    await shop.match()
+    assert (await shop.mapped(), await shop.conflicts()) == ([(12, 1, "sku")], [])
+    (left,) = await shop.listed(MappingState.UNMATCHED)
+    assert (left.variant_id, left.reason) == (11, "no product at Nhanh.vn that is still free has this SKU or barcode")
+
+
+async def test_archived_product_keeps_its_mapping_where_nobody_else_has_the_key(shop: Shop) -> None:
+    """Of archived ones alone, each has what is its own."""
+    await shop.put([Product(1, "a")], [Variant(11, "a", status="ARCHIVED"), Variant(12, "b")])
+    await shop.match()
+    assert await shop.mapped() == [(11, 1, "sku")]
+    before = await fetch_all(shop.database, ["product_mappings"])
+    await shop.match()
+    assert await fetch_all(shop.database, ["product_mappings"]) == before
+
+
+@pytest.mark.parametrize("keys", [("a", None), (None, "893A"), ("z9", "893A")])
+async def test_mapping_moves_from_an_archived_product_to_its_copy(
+    shop: Shop, keys: tuple[str | None, str | None]
+) -> None:
+    """By whichever key of the product; what became of the old one is told, and so is where the new one comes from."""
+    await shop.put([Product(1, "a", "893A")], [Variant(11, "a", "893A")])
+    await shop.match()
+    await shop.put(variants=[Variant(11, "a", "893A", status="ARCHIVED"), Variant(12, *keys)])
+    outcome = await shop.match()
+    kind = "sku" if keys[0] == "a" else "barcode"
+    assert await shop.mapped() == [(12, 1, kind)]
+    word = "SKU" if kind == "sku" else "barcode"
+    assert await shop.reasons() == [
+        f"variant 12, which is on sale, has the same {word} as product 1; variant 11 is archived or a draft"
+    ]
+    listed = {mapping.variant_id: mapping for mapping in await shop.listed()}
+    assert listed[12].note == "taken over from variant 11, which is not on sale"
+    assert (outcome.counters, outcome.figures["retired"]) == (Counters(created=1, updated=1), 1)
+
+
+async def test_person_s_word_about_an_archived_product_stays(shop: Shop) -> None:
+    """Against a copy on sale, too."""
+    await shop.put([Product(1, "a")], [Variant(11, "a", status="ARCHIVED"), Variant(12, "a")])
+    await shop.decide((11, 1))
+    await shop.match()
+    assert await shop.mapped() == [(11, 1, "manual")]
+
+
+async def test_two_copies_on_sale_wait_for_a_person_and_the_archived_one_gives_way(shop: Shop) -> None:
+    """Neither gets the stock before a person has chosen, and it does not stay with what nobody can buy."""
+    await shop.put([Product(1, "a", "893A")], [Variant(11, "a", "893A")])
+    await shop.match()
+    await shop.put(variants=[Variant(11, "a", "893A", status="ARCHIVED"), Variant(12, "a"), Variant(13, "a")])
+    await shop.match()
+    assert await shop.mapped() == []
+    assert await shop.conflicts() == [("sku", "a", [1], [12, 13])]
+    assert await shop.reasons() == [
+        "variants that are on sale have a key of product 1, so a person must choose; variant 11 is archived or a draft"
+    ]
+    await shop.match()
+    assert await shop.mapped() == []
+
+
+async def test_mapping_goes_to_the_heir_that_is_on_sale(shop: Shop) -> None:
+    """A product that was deleted leaves an archived copy and one on sale."""
+    await shop.put([Product(1, "a")], [Variant(11, "a")])
+    await shop.decide((11, 1))
+    await shop.put(variants=[Variant(11, "a", is_deleted=True), Variant(12, "a", status="ARCHIVED"), Variant(13, "a")])
+    await shop.match()
+    assert await shop.mapped() == [(13, 1, "manual")]
+
+
+PLACEHOLDERS = ("N/A", "0", "-", "không có", "Chưa có", "x", "TEST", "null", "\u200b.", "00-00", "8.93E+12")
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+async def test_placeholder_matches_nothing_by_itself_and_is_listed(shop: Shop, text: str) -> None:
+    """Neither as SKU nor as barcode; the list says why, and a person may still decide."""
+    await shop.put([Product(1, text), Product(2, None, text)], [Variant(11, text), Variant(12, "a1", text)])
+    await shop.match()
+    assert (await shop.mapped(), await shop.conflicts()) == ([], [])
+    listed = await shop.listed(MappingState.UNMATCHED)
+    assert [(row.variant_id, "its SKU" in str(row.reason)) for row in listed] == [(11, True), (12, False)]
+    assert all("is a placeholder" in str(row.reason) or "was shortened" in str(row.reason) for row in listed)
+    await shop.decide((11, 1))
+    await shop.match()
+    assert await shop.mapped() == [(11, 1, "manual")]
+
+
+async def test_key_on_more_than_a_few_rows_matches_nothing_and_is_listed(shop: Shop) -> None:
+    """An automatic mapping by such a key ends, with its reason; one by a person stays."""
+    await shop.put([Product(1, "a"), Product(2, "b"), Product(3, "c")], [Variant(11, "a"), Variant(12, "b")])
+    await shop.match()
+    await shop.put(variants=[Variant(number, "a") for number in range(21, 24)])
+    outcome = await shop.match()
+    assert await shop.mapped() == [(12, 2, "sku")]
+    assert (outcome.figures["common_keys"], outcome.figures["ambiguous"]) == (1, 0)
+    assert await shop.reasons() == [
+        "the SKU a stands on 1 products of Nhanh.vn and 4 variants of Shopify, so it tells none of them apart"
+    ]
+    assert {row.reason for row in await shop.listed() if row.variant_id > 20} == {
+        "no product at Nhanh.vn matches: its SKU a stands on 4 variants of Shopify"
+    }
+    before = await fetch_all(shop.database, ["product_mappings", "common_keys"])
+    await shop.match()
+    assert await fetch_all(shop.database, ["product_mappings", "common_keys"]) == before
+    await shop.decide((11, 1))
+    await shop.match()
+    assert await shop.mapped() == [(11, 1, "manual"), (12, 2, "sku")]
+
+
+async def test_archived_copies_do_not_make_a_key_common(shop: Shop) -> None:
+    """A shop that archives its product each season has one on sale."""
+    copies = [Variant(number, "a", status="ARCHIVED") for number in range(11, 19)]
+    await shop.put([Product(1, "a")], [*copies, Variant(20, "a")])
+    await shop.match()
+    assert await shop.mapped() == [(20, 1, "sku")]
+
+
+async def test_barcode_of_many_products_at_nhanh_matches_nothing(shop: Shop) -> None:
+    """One side is enough."""
+    await shop.put([Product(number, None, "893A") for number in range(1, 5)], [Variant(11, "k1", "893A")])
+    outcome = await shop.match()
+    assert (await shop.conflicts(), outcome.figures["common_keys"]) == ([], 1)
+    (row,) = await shop.listed()
+    assert row.reason == "no product at Nhanh.vn matches: its barcode 893A stands on 4 products of Nhanh.vn"
+
+
+async def test_keys_of_before_an_upgrade_are_computed_anew(shop: Shop, match_jobs: MatchJobs) -> None:
+    """Rows that no pull brings again get keys by the present rules; mappings by what is no key any more end."""
+    await shop.put(
+        [Product(1, "N/A"), Product(2, "ao-1")],
+        [Variant(11, "N/A"), Variant(12, "\u202aAO-1\u202c"), Variant(13, "b1")],
+    )
+    async with shop.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.shopify_variants SET sku_key = lower(sku) WHERE id < 13")
+        await connection.execute("UPDATE dongbo.nhanh_products SET sku_key = 'n/a' WHERE id = 1")
+        await connection.execute("INSERT INTO dongbo.key_rules VALUES ('main', 'nhanh', '1'), ('main', 'shopify', '1')")
+        await connection.execute(
+            "INSERT INTO dongbo.product_mappings (store, variant_id, nhanh_id, source) VALUES ('main', 11, 1, 'sku')"
+        )
+    tables = ["product_mappings", "nhanh_products", "shopify_variants", "key_rules"]
+    before = await fetch_all(shop.database, tables)
+    dry = await match_jobs.run(JobType.MATCH_PRODUCTS, dry_run=True)
+    assert await fetch_all(shop.database, tables) == before
+    assert [row["variant_id"] for row in dry.metadata["sample"]["matched"]] == [12]
+    await match_jobs.run(JobType.MATCH_PRODUCTS)
+    assert await shop.mapped() == [(12, 2, "sku")]
+    assert await shop.reasons() == ["the SKU N/A tells nothing apart, so it matches nothing by itself"]
+    async with shop.database.acquire() as connection:
+        assert await connection.fetchval("SELECT array_agg(DISTINCT rules) FROM dongbo.key_rules") == [RULES]
+
+
 async def test_mapping_whose_key_changed_is_matched_anew(shop: Shop) -> None:
     """An automatic mapping ends with the agreement that it rests on."""
     await shop.put([Product(1, "a"), Product(2, "b")], [Variant(11, "a")])
@@ -334,7 +491,7 @@ async def test_mapping_moves_to_the_variant_that_took_the_place(shop: Shop) -> N
     """A product that was deleted and made anew at Shopify keeps its mappings, manual ones too."""
     await shop.put(
         [Product(1, "a"), Product(2), Product(3), Product(4)],
-        [Variant(11, "a"), Variant(12, "m", "1"), Variant(13, "k"), Variant(14, "q", "7"), Variant(15, "x")],
+        [Variant(11, "a"), Variant(12, "m", "1"), Variant(13, "k"), Variant(14, "q", "7"), Variant(15, "w")],
     )
     await shop.decide((12, 2), (13, 3), (14, 4), (15, None), note="by hand")
     await shop.match()
@@ -345,7 +502,7 @@ async def test_mapping_moves_to_the_variant_that_took_the_place(shop: Shop) -> N
             Variant(12, "m", "1", is_deleted=True), Variant(22, "M ", "5"),
             Variant(13, "k", is_deleted=True), Variant(23, "k"), Variant(33, "k"),  # two heirs: none
             Variant(14, "q", "7", is_deleted=True), Variant(24, None, "7"),
-            Variant(15, "x", is_deleted=True), Variant(25, "x"),
+            Variant(15, "w", is_deleted=True), Variant(25, "w"),
         ],
     )  # fmt: skip
     outcome = await shop.match()
@@ -379,7 +536,7 @@ async def test_job_counts_variants_and_tells_figures(shop: Shop, match_jobs: Mat
         ]
         assert [row["variant_id"] for row in sample["retired"]] == [11, 12]
         assert sample["ambiguous"] == [{"kind": "sku", "key": "c", "nhanh_ids": [3], "shopify_ids": [13, 14]}]
-        assert [row["variant_id"] for row in sample["unmatched"]] == [11, 15]
+        assert [(row["variant_id"], row["reason"]) for row in sample["unmatched"]] == [(11, None), (15, None)]
 
 
 async def test_run_after_the_commit_counts_nothing_twice(shop: Shop, match_jobs: MatchJobs) -> None:
@@ -512,17 +669,43 @@ async def test_list_shows_what_was_retired(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("search", "found"),
     [
-        ("ao-", [11, 12]), ("AO-1 ", [11]), ("hàng 2", [12]), ("Áo 100", [11, 12, 13]), ("13", [13]), ("2", [12]),
-        ("100%", []), ("_", []), ("", [11, 12, 13]),
+        ("ao-", [11, 12]), ("AO-1 ", [11]), ("o - 2", [12]), ("hàng 9002", [12]), ("HANG 90", [12]), ("hàng", [11, 12]),
+        ("Áo 100", [11, 12, 13]), ("áo 100 / đ", [11, 12, 13]), ("ao 100", [11, 12, 13]),
+        ("A\u0301O 100", [11, 12, 13]),
+        ("do", [11, 12, 13]), ("ĐỎ", [11, 12, 13]), ("dồ", [11, 12, 13]), ("\u202ado\u202c", [11, 12, 13]),
+        ("36000", [12]), ("n/a", [13]), ("khong co", [13]),
+        ("13", [13]), ("id13", []), ("2", [12]), ("9002", [12]), ("1013", [13]), ("100", [11, 12, 13]),
+        ("gid://shopify/ProductVariant/13", [13]), ("100%", []), ("_", []), ("", [11, 12, 13]),
+        ("\u200b", [11, 12, 13]),
     ],
 )  # fmt: skip
 async def test_list_is_searched(shop: Shop, search: str, found: list[int]) -> None:
-    """By the beginning of a SKU, a part of a name, or an id; wildcards are no wildcards."""
+    """By a part of a SKU, barcode or name, whatever its case and accents, or an id; wildcards are no wildcards."""
     await shop.put(
-        [Product(1, "ao-1"), Product(2, "ao-2")], [Variant(11, "AO-1"), Variant(12, "ao-2"), Variant(13, "k")]
+        [Product(1, "ao-1"), Product(9002, "ao-2")],
+        [Variant(11, "AO-1"), Variant(12, "ao -2", "893 6000 2"), Variant(13, "N/A", "Không có")],
     )
     await shop.match()
     assert [row.variant_id for row in await shop.listed(search=search)] == found
+    mapped = [row.variant_id for row in await shop.listed(MappingState.MAPPED, search=search)]
+    assert mapped == [number for number in found if number != 13]
+
+
+async def test_retired_mappings_are_searched_as_well(shop: Shop) -> None:
+    """By what either side of the last mapping is called."""
+    await shop.put([Product(1, "a"), Product(2, "b")], [Variant(11, "a"), Variant(12, "b")])
+    await shop.match()
+    await shop.put([Product(1, "a", is_deleted=True)], [Variant(12, "b", is_deleted=True)])
+    await shop.match()
+    for search, found in (("hang 1", [11]), ("DO", [11, 12]), ("2", [12]), ("11", [11]), (None, [11, 12])):
+        assert [row.variant_id for row in await shop.listed(MappingState.RETIRED, search)] == found
+
+
+async def test_everything_that_nobody_sees_is_ignored_by_a_search(shop: Shop) -> None:
+    """The database drops the characters that the program drops."""
+    invisible = [char for char in map(chr, range(1, 0x110000)) if re.match(f"[{INVISIBLE}]", char)]
+    async with shop.database.acquire() as connection:
+        assert await connection.fetchval("SELECT dongbo.folded($1)", f"Áo{''.join(invisible)} DÀI\u00a0ĐỎ") == "aodaido"
 
 
 async def test_list_is_paged(shop: Shop) -> None:
@@ -582,6 +765,7 @@ class World:
 
 
 KEYS = st.sampled_from([None, "a", "a", "b", "b", "c"])
+STATUSES = st.sampled_from(["ACTIVE", "ACTIVE", "UNLISTED", "DRAFT", "ARCHIVED", "ARCHIVED"])
 
 
 @st.composite
@@ -593,7 +777,7 @@ def worlds(draw: st.DrawFn) -> World:
         for state in [draw(st.sampled_from(["live", "live", "live", "deleted", "parent"]))]
     ]
     variants = [
-        Variant(number, draw(KEYS), draw(KEYS), is_deleted=draw(st.booleans()))
+        Variant(number, draw(KEYS), draw(KEYS), is_deleted=draw(st.booleans()), status=draw(STATUSES))
         for number in range(11, draw(st.integers(11, 20)))
     ]
     known, automatic = [], set()
@@ -638,6 +822,10 @@ def model(world: World) -> Expected:
     before = dict(mapped)
     touched: set[int] = set()
     moved: set[int] = set()
+    on_sale = {row.id for row in world.variants if row.status in ("ACTIVE", "UNLISTED")}
+
+    def contenders(numbers: list[int]) -> list[int]:
+        return [number for number in numbers if number in on_sale] or numbers
 
     def retire(variant: int) -> None:
         touched.add(variant)
@@ -652,6 +840,23 @@ def model(world: World) -> Expected:
                 products[product], source
             ):
                 retire(variant)
+    common = set()
+    for kind in ("sku", "barcode"):
+        for value in "abc":
+            left_side = [number for number, row in products.items() if key(row, kind) == value]
+            right_side = contenders([number for number, row in variants.items() if key(row, kind) == value])
+            if left_side and right_side and max(len(left_side), len(right_side)) > 3:
+                common.add((kind, value))
+    for variant, (product, source) in list(mapped.items()):
+        if source != "manual" and (source, key(products[product or 0], source)) in common:
+            retire(variant)
+    for kind, value in common:
+        for number, row in products.items():
+            if key(row, kind) == value:
+                products[number] = replace(row, **{"code" if kind == "sku" else kind: None})
+        for number, live in variants.items():
+            if key(live, kind) == value:
+                variants[number] = replace(live, **{kind: None})
     for row in reversed(world.known):  # the latest comes first
         is_back = row.variant_id in variants and (row.nhanh_id is None or row.nhanh_id in products)
         if row.returns and is_back and mapped.get(row.variant_id, (0, ""))[1] != "manual":
@@ -670,27 +875,43 @@ def model(world: World) -> Expected:
                     claims.setdefault(left, []).append(variant)
         heirs = {left: [v for v in variants if v not in mapped and key(variants[v], kind) == left] for left in claims}
         for left, claimants in claims.items():
-            if len(claimants) == 1 and len(heirs[left]) == 1:
-                mapped[heirs[left][0]] = mapped.pop(claimants[0])
-                moved.add(heirs[left][0])
+            if len(claimants) == 1 and len(contenders(heirs[left])) == 1:
+                heir = contenders(heirs[left])[0]
+                mapped[heir] = mapped.pop(claimants[0])
+                moved.add(heir)
     for variant in [variant for variant in mapped if variant in gone]:
         retire(variant)
     decided = {variant for variant, (_, source) in mapped.items() if source == "manual"}
     given = {product for product, source in mapped.values() if source == "manual" and product is not None}
     free_variants = {number: row for number, row in variants.items() if number not in decided}
     free_products = {number: row for number, row in products.items() if number not in given}
+    set_aside = {variant: mapped.pop(variant) for variant in list(mapped) if variant in free_variants.keys() - on_sale}
+    contested: set[int] = set()
     shared = {}
-    for kind in ("sku", "barcode"):
-        for value in "abc":
-            left_side = [number for number, row in free_products.items() if key(row, kind) == value]
-            right_side = [number for number, row in free_variants.items() if key(row, kind) == value]
-            if len(left_side) == 1 and len(right_side) == 1:
-                taken = {product for product, _ in mapped.values()}
-                if right_side[0] not in mapped and left_side[0] not in taken:
-                    mapped[right_side[0]] = (left_side[0], kind)
-                    touched.add(right_side[0])
-            elif left_side and right_side:
-                shared[kind, value] = (left_side, right_side)
+    for phase in (True, False):
+        if not phase:
+            waiting = [row for number, row in free_variants.items() if number in on_sale - mapped.keys()]
+            for product, row in free_products.items():
+                for kind in ("sku", "barcode"):
+                    if key(row, kind) is not None and key(row, kind) in [key(other, kind) for other in waiting]:
+                        contested.add(product)
+            for variant, (product, source) in set_aside.items():
+                if product in {taken for taken, _ in mapped.values()} | contested:
+                    touched.add(variant)
+                else:
+                    mapped[variant] = (product, source)
+        for kind in ("sku", "barcode"):
+            for value in "abc":
+                left_side = [number for number, row in free_products.items() if key(row, kind) == value]
+                right_side = contenders([number for number, row in free_variants.items() if key(row, kind) == value])
+                if len(left_side) == 1 and len(right_side) == 1:
+                    taken = {product for product, _ in mapped.values()} | contested
+                    is_its_turn = (right_side[0] in on_sale) is phase
+                    if is_its_turn and right_side[0] not in mapped and left_side[0] not in taken:
+                        mapped[right_side[0]] = (left_side[0], kind)
+                        touched.add(right_side[0])
+                elif left_side and right_side:
+                    shared[kind, value] = (left_side, right_side)
     owner = dict(mapped.values())
     conflicts = []
     for (kind, value), (left_side, right_side) in shared.items():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.database.migrate import Migration, migrate, program_version, schema_version
+from daemon.database.migrate import Migration, migrate, program_version, schema_version, shipped_migrations
 from daemon.database.pool import Connection, open_database
 from daemon.errors import DatabaseUnsuitable
 
@@ -104,3 +104,22 @@ async def test_missing_privilege_is_said_plainly(postgres_server, empty_database
                 await migrate(database, then=[lose_privileges], migrations=[FIRST])
     finally:
         postgres_server.run(postgres_server.execute(f"DROP ROLE {role}"))
+
+
+async def test_rows_of_before_an_upgrade_are_searched_and_get_their_keys_anew(empty_database_url: str) -> None:
+    """What was mirrored by an older program is found without accents, and its keys count as those of older rules."""
+    shipped = shipped_migrations()
+    number = next(migration.version for migration in shipped if migration.name == "matching")
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=shipped[: number - 1])
+        async with database.acquire() as connection:
+            await connection.execute(
+                "INSERT INTO dongbo.nhanh_products (store, id, code, name, document, digest) "
+                "VALUES ('main', 1, 'ÁO-01', 'Áo dài ĐỎ', '{}', '')"
+            )
+        await migrate(database)
+        async with database.acquire() as connection:
+            assert await connection.fetchval("SELECT searched FROM dongbo.nhanh_products") == "ao-01\n\naodaido"
+            assert [tuple(row) for row in await connection.fetch("SELECT * FROM dongbo.key_rules")] == [
+                ("main", "nhanh", "1")
+            ]

@@ -534,3 +534,30 @@ async def test_old_pushes_are_pruned_but_the_last_of_each_value(shop: SyncedShop
     async with shop.workshop.database.acquire() as connection:
         assert await pushes.prune(connection, timedelta(days=30)) == 3
     assert [push["result"] for push in await shop.pushes()] == ["applied", "refused"]
+
+
+@pytest.mark.parametrize("status", ["ARCHIVED", "DRAFT"])
+async def test_stock_follows_the_copy_that_is_on_sale(shop: SyncedShop, status: str) -> None:
+    """A product is copied and its original archived: the copy gets the stock, and the original's is left alone."""
+    await shop.workshop.completed(JobType.MATCH_PRODUCTS)
+    original, nhanh_id = shop.pairs[0]
+    copied = shop.shopify.duplicate_product(original.product_id)
+    shop.shopify.change_status(copied.id, "ACTIVE")
+    shop.shopify.change_status(original.product_id, status)
+    copy = next(variant for variant in copied.variants if variant.sku == original.sku)
+    shop.sell(shop.pairs[:1], 31)
+    before = original.level_at(shop.location)
+    quantity = before.available if before else None
+    await shop.pull()
+    await shop.workshop.completed(JobType.MATCH_PRODUCTS)
+    await shop.sync()
+    level, left = copy.level_at(shop.location), original.level_at(shop.location)
+    assert level is not None
+    assert level.available == 31
+    assert (left.available if left else None) == quantity != 31
+    reasons = await shop.workshop.rows(
+        "SELECT retired_reason FROM dongbo.product_mappings WHERE variant_id = $1 AND nhanh_id = $2",
+        original.id,
+        nhanh_id,
+    )
+    assert "which is on sale" in reasons[0]["retired_reason"]

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.mirror.keys import match_key
+from daemon.mirror.keys import LONGEST_KEY, match_key, why_no_key
+from daemon.texts import unaccented, visible
 
 forms = st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])
-blanks = st.sampled_from(["", " ", "\t", "\u00a0", "\u200b", "\ufeff", "\u3000"])
+blanks = st.sampled_from(
+    ["", " ", "\t", "\u00a0", "\u200b", "\ufeff", "\u3000", "\u202a", "\u202c", "\ufe0f", "\u2063"]
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,81 @@ def test_different_skus_have_different_keys(other: str) -> None:
 def test_key_does_not_depend_on_the_form(text: str, form: str, before: str, after: str) -> None:
     """Any text has the key of its other Unicode forms, with or without blanks around it."""
     assert match_key(f"{before}{unicodedata.normalize(form, text)}{after}") == match_key(text)
+
+
+# Other_Default_Ignorable_Code_Point and Variation_Selector of Unicode 16 (PropList.txt), first and last.
+IGNORABLE = [
+    (0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF),
+]  # fmt: skip
+
+
+def test_all_that_nobody_sees_is_dropped_from_keys() -> None:
+    """Every format character and default-ignorable code point that Unicode has, and every control character."""
+    unseen = {char for char in map(chr, range(0x110000)) if unicodedata.category(char) in ("Cf", "Cc")}
+    unseen |= {chr(code) for first, last in IGNORABLE for code in range(first, last + 1)}
+    assert {char for char in unseen if match_key(f"áo{char}-01") != "áo-01"} == set()
+    assert {char for char in unseen if not char.isspace() and visible(f"áo{char} 01") != "áo 01"} == set()
+
+
+PLACEHOLDERS = [
+    "N/A", "n.a.", "NA", "#N/A", "NaN", "none", "NONE", "null", "(null)", "nil", "Unknown", "undefined", "no sku",
+    "NO BARCODE", "without barcode", "Does not apply", "not available", "không", "KHÔNG", "khong", "không có",
+    "Không Có Mã", "ko", "ko có", "chưa có", "Chưa có mã vạch", "chưa cập nhật", "đang cập nhật", "trống", "thử",
+    "-", "--", ".", "...", "?", "/", "_", "*", "x", "X", "xxx", "0", "00", "0.00", "0,00E+00", "0000000000000", "０",
+    "٠", "1111111111111", "aaaaaa", "123456", "1234567890123", "0123456789", "test", "Testing", "TBD", "t.b.d.",
+    "TBA", "todo", "sku", "Barcode", "mã vạch", "#REF!", "8.93E+12", "8,93E+12", "Default Title",
+    "\u200bN\u00a0/ A", "nǎ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_placeholder_is_no_key_and_says_why(text: str) -> None:
+    """What stands for "nothing" tells no goods apart, however it is written."""
+    assert match_key(text) is None
+    assert why_no_key(text) in ("is a placeholder", "was shortened by a spreadsheet", "is an error of a spreadsheet")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "1",
+        "12",
+        "1234",
+        "0123",
+        "k",
+        "x1",
+        "TEST01",
+        "N-A1",
+        "AO-00",
+        "noma",
+        "8936000000001",
+        "1E5",
+        "thun",
+        "áo",
+    ],
+)
+def test_short_and_simple_codes_are_keys(text: str) -> None:
+    """Only what is certain to be none is refused."""
+    assert match_key(text) is not None
+    assert why_no_key(text) is None
+
+
+def test_what_is_too_long_is_no_key() -> None:
+    """An index can't hold it."""
+    assert match_key("a1" * LONGEST_KEY) is None
+    assert why_no_key("a1" * LONGEST_KEY) == "is longer than 255 characters"
+    assert why_no_key(" ") is None is why_no_key(None)
+
+
+@given(st.text(max_size=20))
+def test_a_text_is_a_key_or_blank_or_has_a_reason(text: str) -> None:
+    """Exactly one of the three."""
+    is_blank = match_key(f"{text}7q7") == "7q7"
+    assert [match_key(text) is not None, is_blank, why_no_key(text) is not None].count(True) == 1
+
+
+def test_accents_case_and_the_barred_d_are_folded() -> None:
+    """As people type without a Vietnamese keyboard."""
+    assert unaccented("Áo DÀI Đỏ đậm, cỡ Ư\u031b") == "ao dai do dam, co u"

@@ -108,3 +108,103 @@ def test_no_text_breaks_the_reading(text: str) -> None:
     """Any text gives a list of numbers in E.164, each of which is read as itself."""
     for number in {*phone_numbers(text), *phones_in_note(text)}:
         assert phone_numbers(number) == [number]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("084912345678", ["+84912345678"]),  # a zero before the country code
+        ("084-912-345-678", ["+84912345678"]),
+        ("84-912-345-678", ["+84912345678"]),
+        ("+84 (0) 912 345 678", ["+84912345678"]),
+        ("912345678.0", ["+84912345678"]),
+        ("84912345678,00", ["+84912345678"]),
+        ("9.12345678E+8", ["+84912345678"]),
+        ("9.12E+08", []),  # digits are lost
+        ("0912345678 ext 12", ["+84912345678"]),
+        ("0912345678 máy lẻ 12", ["+84912345678"]),
+        ("02838251234-12", ["+842838251234"]),
+        ("028 38251234 - 35 - 36", ["+842838251234"]),
+        ("0912-345-678-12", []),  # too long a number, or an extension: nobody knows
+        ("Lan0912345678", ["+84912345678"]),
+        ("912345678/987654321", ["+84912345678", "+84987654321"]),
+        ("\u202a+84912345678\u202c", ["+84912345678"]),
+        ("09123\ufe0f45678\u2063", ["+84912345678"]),
+    ],
+)  # fmt: skip
+def test_a_field_holds_what_people_and_spreadsheets_make_of_a_number(text: str, numbers: list[str]) -> None:
+    """The obvious number is read, and none is made up."""
+    assert phone_numbers(text) == numbers
+
+
+between_numbers = st.sampled_from(
+    [
+        "-",
+        " - ",
+        " ",
+        "  ",
+        "/",
+        " / ",
+        ",",
+        ", ",
+        ";",
+        ".",
+        "\n",
+        "\t",
+        "|",
+        "&",
+        "+",
+        " hoặc ",
+        " và ",
+        "~",
+        "_",
+        "\\",
+        "",
+    ]
+)
+between_groups = st.sampled_from(["", " ", ".", "-"])
+
+
+@given(
+    first=st.tuples(networks, subscribers), second=st.tuples(networks, subscribers), inner=between_groups,
+    other=between_groups, outer=between_numbers,
+)  # fmt: skip
+def test_two_numbers_in_one_field_are_both_read(
+    first: tuple[str, str], second: tuple[str, str], inner: str, other: str, outer: str
+) -> None:
+    """Whatever stands between two numbers, and within each of them."""
+    spelt = [
+        separator.join((f"0{network}", subscriber[:3], subscriber[3:]))
+        for (network, subscriber), separator in ((first, inner), (second, other))
+    ]
+    if outer == "":  # without a separator only where each number is one group
+        spelt = [f"0{network}{subscriber}" for network, subscriber in (first, second)]
+    if outer == "+":
+        spelt[1] = f"84{spelt[1][1:]}"
+    numbers = list(dict.fromkeys(f"+84{network}{subscriber}" for network, subscriber in (first, second)))
+    assert phone_numbers(outer.join(spelt)) == numbers
+
+
+@given(st.from_regex(r"[0-9]{11,19}", fullmatch=True))
+def test_long_digits_are_at_most_one_number(digits: str) -> None:
+    """Cards, accounts and order numbers are not taken apart."""
+    found = phone_numbers(digits)
+    assert len(found) <= 1
+    national = [number.removeprefix("+84") for number in found]
+    assert all(digits.endswith(number[-7:]) for number in national)
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["CCCD 084301234567", "mã 912345678/987654321", "STK 19012345678901", "SP0912345678", "05-10-2018", "912345678.0"],
+)
+def test_numbers_of_other_things_in_a_note_stay_unread(note: str) -> None:
+    """Identity cards, accounts, codes, dates and amounts are no phone numbers."""
+    assert phones_in_note(f"Khách {note}.") == []
+
+
+def test_two_numbers_and_extensions_in_a_note_are_read() -> None:
+    """With nothing but a dash or a blank between them, too."""
+    assert phones_in_note("gọi 0912345678-0987654321 nhé") == ["+84912345678", "+84987654321"]
+    assert phones_in_note("gọi 0912 345 678 0987 654 321 nhé") == ["+84912345678", "+84987654321"]
+    assert phones_in_note("văn phòng 02838251234-12, 0912345678 ext 3") == ["+842838251234", "+84912345678"]

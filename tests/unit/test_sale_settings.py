@@ -592,6 +592,13 @@ class TestSkuFiles:
                 read_skus(path)
 
 
+def test_list_of_skus_may_be_pasted_from_a_chat(tmp_path: Path) -> None:
+    """What nobody sees is no part of a SKU, and no SKU by itself."""
+    path = tmp_path / "skus.txt"
+    path.write_text("\u202aAD-001\u202c\n\u200b\n\u2060# a remark\nAO\ufe0f-2\u00ad\n", "utf-8")
+    assert read_skus(path) == ["AD-001", "AO-2"]
+
+
 class TestSchema:
     """What an editor knows of campaigns."""
 

@@ -9,7 +9,7 @@ const SHOWN_PUSHES = 20;
 const SYNCS = new Set(["SYNC_PRODUCTS", "SYNC_CUSTOMERS"]);
 // Figures of matching and syncing, as their tasks put them into the metadata.
 const FIGURES = [
-  "mapped", "excluded", "ambiguous", "unmatched", "conflicts", "retired", "repaired", "restored",
+  "mapped", "excluded", "ambiguous", "unmatched", "conflicts", "common_keys", "retired", "repaired", "restored",
   "stock_changes", "price_changes", "zeroed", "large_price_changes",
   "would_change", "tiers", "without_total", "metafields_not_read", "left_alone",
 ];

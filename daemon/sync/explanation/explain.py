@@ -8,10 +8,11 @@ from asyncpg import Record
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
-from daemon.mirror.keys import match_key
+from daemon.mirror.keys import match_key, why_no_key
 from daemon.sync.explanation import evidence
 from daemon.sync.explanation.explained import Explanation, Freshness
 from daemon.sync.explanation.variant_explainer import VariantExplainer
+from daemon.texts import visible
 
 MOST_VARIANTS = 20
 IDS = range(1, 2**63)
@@ -50,7 +51,7 @@ async def explain(
 
 def _number(text: str) -> int | None:
     """The text as an id, if it can be one."""
-    stripped = text.strip()
+    stripped = visible(text).strip()
     number = int(stripped) if stripped.isascii() and stripped.isdecimal() and len(stripped) < 20 else 0
     return number if number in IDS else None
 
@@ -64,6 +65,11 @@ def _found(asked: str, variants: Sequence[Record]) -> str:
 
 async def _missing(connection: Connection, store: StoreName, asked: str, key: str | None) -> str:
     """What to say where no variant was found."""
+    if (reason := why_no_key(asked)) is not None:
+        return (
+            f"{asked} {reason}, so it stands for no variant in particular: give another code or the variant's id, "
+            "which dongbo map list --search finds."
+        )
     nothing = f"No variant of Shopify in the mirror has {asked} as its SKU, barcode or id"
     products = await evidence.find_products(connection, store, key, MOST_VARIANTS)
     if not products:

@@ -35,7 +35,7 @@ JOIN (
         bool_or(mapping.source IS NULL OR mapping.source = '{kind}') AS is_open,
         coalesce(array_agg(variant.id ORDER BY variant.id) FILTER (WHERE mapping.source IS NULL), '{{}}') AS waiting
     FROM pg_temp.match_keys AS shared
-    JOIN pg_temp.match_variants AS variant ON variant.{column} = shared.key
+    JOIN pg_temp.match_variants AS variant ON variant.{column} = shared.key AND variant.on_sale = shared.on_sale
     LEFT JOIN pg_temp.match_mappings AS mapping ON mapping.variant_id = variant.id
     WHERE shared.kind = '{kind}' AND (shared.products > 1 OR shared.variants > 1)
     GROUP BY shared.key

@@ -9,7 +9,8 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync.matching import conflicts
+from daemon.mirror.keys import MOST_ROWS
+from daemon.sync.matching import common_keys, conflicts
 from daemon.sync.matching.customer_keys import Origin, Side
 from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
 
@@ -79,6 +80,47 @@ WITH agreeing AS (
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone,
     'the two customers do not share the phone number any more by which they were matched'
+FROM retired
+"""
+
+# The same number in one field of more than a few customers is the shop's own, or a default of somebody's form: neither
+# there nor in a lesser field does it tell who somebody is. It may stand in many notes and still be one person's phone.
+FIND_COMMON = """
+INSERT INTO pg_temp.found_common
+SELECT 'phone', phone, nhanh.amount, shopify.amount
+FROM (SELECT phone, count(*) AS amount FROM pg_temp.match_phones WHERE side = 'nhanh' GROUP BY phone) AS nhanh
+JOIN (
+    SELECT phone, max(amount) AS amount FROM (
+        SELECT phone, count(*) AS amount FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone, tier
+    ) AS field GROUP BY phone
+) AS shopify USING (phone)
+WHERE greatest(nhanh.amount, shopify.amount) > $1
+"""
+
+FORGET_COMMON = """
+DELETE FROM pg_temp.match_phones AS known USING (
+    SELECT phone, min(tier) AS tier FROM (
+        SELECT phone, tier FROM pg_temp.match_phones WHERE phone IN (SELECT key FROM pg_temp.found_common)
+        GROUP BY phone, side, tier HAVING count(*) > $1
+    ) AS field GROUP BY phone
+) AS common
+WHERE known.phone = common.phone AND known.side = 'shopify' AND known.tier >= common.tier
+"""
+
+RETIRE_COMMON = """
+WITH retired AS (
+    DELETE FROM pg_temp.match_customers AS mapping USING pg_temp.found_common AS common
+    WHERE common.key = mapping.phone AND NOT EXISTS (
+        SELECT FROM pg_temp.match_phones AS known
+        WHERE known.side = 'shopify' AND known.customer_id = mapping.shopify_id AND known.phone = mapping.phone
+    )
+    RETURNING mapping.*, common.nhanh_rows, common.shopify_rows
+)
+INSERT INTO pg_temp.match_changes
+SELECT 'retired', id, nhanh_id, shopify_id, source, phone, format(
+    '%s customers of Nhanh.vn and %s of Shopify have the phone number, so it tells none of them apart',
+    nhanh_rows, shopify_rows
+)
 FROM retired
 """
 
@@ -217,6 +259,7 @@ async def match_by_phones(connection: Connection, store: StoreName, *, with_samp
     total = await count_customers(connection, store)
     await connection.execute(RETIRE_GONE, store)
     await connection.execute(RETIRE_DISAGREEING)
+    await _set_common_aside(connection)
     for tier, _origin in enumerate(origins, start=1):
         await connection.execute(FIND_PAIRS, tier)
         await connection.execute("ANALYZE match_pairs")
@@ -228,11 +271,20 @@ async def match_by_phones(connection: Connection, store: StoreName, *, with_samp
     return await _outcome(connection, store, total, with_sample=with_sample)
 
 
+async def _set_common_aside(connection: Connection) -> None:
+    """Forget numbers that tell nobody apart, and retire what rests on them."""
+    await common_keys.create_table(connection)
+    await connection.execute(FIND_COMMON, MOST_ROWS)
+    await connection.execute(FORGET_COMMON, MOST_ROWS)
+    await connection.execute(RETIRE_COMMON)
+
+
 async def _find_conflicts(connection: Connection, store: StoreName) -> None:
     await conflicts.create_table(connection)
     await connection.execute(FIND_SHARED_PHONES)
     await connection.execute(FIND_FORKED_PHONES)
     await conflicts.write(connection, store, ["phone"])
+    await common_keys.write(connection, store, ["phone"])
 
 
 async def _outcome(connection: Connection, store: StoreName, total: int, *, with_sample: bool) -> MatchOutcome:
@@ -243,12 +295,13 @@ async def _outcome(connection: Connection, store: StoreName, total: int, *, with
         skipped=total - changed["created"] - changed["updated"],
     )
     figures = dict(await connection.fetchrow(FIGURES)) | await conflicts.count(connection)
+    figures |= await common_keys.count(connection)
     figures["unmatched"] = total - figures["mapped"] - figures["ambiguous"]
     sample: dict[str, list[dict[str, Any]]] = {}
     if with_sample:
         for row in await connection.fetch(SAMPLE_CHANGES, store, SAMPLE):
             columns = dict(row)
             sample.setdefault(columns.pop("kind"), []).append(columns)
-        if ambiguous := await conflicts.sample(connection, SAMPLE):
-            sample["ambiguous"] = ambiguous
-    return MatchOutcome(counters, figures, sample)
+        sample["ambiguous"] = await conflicts.sample(connection, SAMPLE)
+        sample["common_keys"] = await common_keys.sample(connection, SAMPLE)
+    return MatchOutcome(counters, figures, {kind: rows for kind, rows in sample.items() if rows})

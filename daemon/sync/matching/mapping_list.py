@@ -11,10 +11,13 @@ from asyncpg import Record
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
+from daemon.sync.matching import common_keys
+from daemon.texts import visible
 
 CANDIDATES = 100  # at most so many are listed for one variant
 
 _ID = re.compile(r"[1-9][0-9]{0,17}")
+_GLOBAL_ID = re.compile(r"^gid://shopify/\w+/(?=[0-9]+$)")
 
 
 class MappingState(StrEnum):
@@ -81,19 +84,35 @@ class ProductChoice:
 # Shopify gives a product without options one variant with this title.
 TITLE = "concat_ws(' / ', product.title, nullif(variant.title, 'Default Title'))"
 
-MATCHES_SEARCH = f"""(
-    $2::text IS NULL
-    OR variant.sku_key LIKE $3 OR nhanh.sku_key LIKE $3
-    OR {TITLE} ILIKE $4 OR nhanh.name ILIKE $4
-    OR variant.id = $5 OR variant.product_id = $5 OR mapping.nhanh_id = $5
+# A subquery without reference to the rows is computed once.
+_SOUGHT = "(SELECT dongbo.folded($2))"
+VARIANT_IS_SOUGHT = f"""(
+    strpos(variant.searched, {_SOUGHT}) > 0
+    OR strpos(product.searched || '/' || variant.searched_title, {_SOUGHT}) > 0
+    OR $3 IN (variant.id, variant.product_id, variant.inventory_item_id)
 )"""
+PRODUCT_IS_SOUGHT = f"(strpos(nhanh.searched, {_SOUGHT}) > 0 OR mapping.nhanh_id = $3)"
+
+# The few rows that are sought are found by two scans, one for each side; a plan for a page of all variants would look
+# up the product of each.
+SOUGHT = f"""
+WITH sought AS MATERIALIZED (
+    SELECT variant.id FROM dongbo.shopify_variants AS variant
+    LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND {VARIANT_IS_SOUGHT}
+    UNION ALL
+    SELECT mapping.variant_id FROM dongbo.product_mappings AS mapping
+    JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
+    WHERE mapping.store = $1 AND mapping.retired_at IS NULL AND {PRODUCT_IS_SOUGHT}
+)
+"""
 
 IN_CONFLICT = """variant.id IN (
     SELECT unnest(shopify_ids) FROM dongbo.match_conflicts WHERE store = $1 AND kind IN ('sku', 'barcode')
 )"""
 
 LIST_VARIANTS = f"""
-SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+{{sought}}SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
     {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
     mapping.source, mapping.note, mapping.changed_at, NULL AS reason, mapping.id IS NOT NULL AS is_decided
 FROM dongbo.shopify_variants AS variant
@@ -101,9 +120,9 @@ LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.i
 LEFT JOIN dongbo.product_mappings AS mapping
     ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $6
-  AND {MATCHES_SEARCH} AND {{condition}}
-ORDER BY variant.id LIMIT $7
+WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $4
+  AND {{condition}}
+ORDER BY variant.id LIMIT $5
 """
 
 # The last mapping that a variant had, of those without one now; the variant itself may be gone.
@@ -113,7 +132,7 @@ SELECT mapping.variant_id, variant.product_id, variant.inventory_item_id, varian
     mapping.source, mapping.note, mapping.retired_at AS changed_at, mapping.retired_reason AS reason
 FROM (
     SELECT DISTINCT ON (variant_id) * FROM dongbo.product_mappings AS retired
-    WHERE store = $1 AND variant_id > $6 AND retired_at IS NOT NULL AND NOT EXISTS (
+    WHERE store = $1 AND variant_id > $4 AND retired_at IS NOT NULL AND NOT EXISTS (
         SELECT FROM dongbo.product_mappings AS live
         WHERE live.store = $1 AND live.variant_id = retired.variant_id AND live.retired_at IS NULL
     )
@@ -122,8 +141,8 @@ FROM (
 LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = mapping.variant_id
 LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-WHERE {MATCHES_SEARCH}
-ORDER BY mapping.variant_id LIMIT $7
+WHERE $2::text IS NULL OR {VARIANT_IS_SOUGHT} OR {PRODUCT_IS_SOUGHT}
+ORDER BY mapping.variant_id LIMIT $5
 """
 
 CONFLICTS_OF = f"""
@@ -161,19 +180,21 @@ async def list_mappings(
     Args:
         state: only these; None: all variants that are there. RETIRED lists the last mapping of variants that have none
             any more, whether they are there or gone.
-        search: the beginning of a SKU, a part of a title or name, or an id of either side.
+        search: a part of a SKU, a barcode, a title or a name, whatever its case and accents; or an id of either side.
         after: the last variant id of the previous page; 0 for the first.
         limit: rows.
     """
-    statement = LIST_RETIRED if state is MappingState.RETIRED else LIST_VARIANTS.format(condition=_condition(state))
-    rows = await connection.fetch(statement, store, *_search_arguments(search), after, limit)
+    sought, number = _search_arguments(search)
+    statement = LIST_RETIRED if state is MappingState.RETIRED else _list_variants(state, is_search=sought is not None)
+    rows = await connection.fetch(statement, store, sought, number, after, limit)
     if state is MappingState.RETIRED:
         return [_mapping(store, MappingState.RETIRED, row) for row in rows]
     waiting = [row["variant_id"] for row in rows if not row["is_decided"]]
     conflicts: dict[int, list[Record]] = {}
     for conflict in await connection.fetch(CONFLICTS_OF, store, waiting) if waiting else ():
         conflicts.setdefault(conflict["variant_id"], []).append(conflict)
-    return [_listed(store, row, conflicts.get(row["variant_id"], [])) for row in rows]
+    obstacles = await common_keys.obstacles(connection, store, [row for row in rows if not row["is_decided"]])
+    return [_listed(store, row, conflicts.get(row["variant_id"], []), obstacles.get(row["variant_id"])) for row in rows]
 
 
 async def resolve_variant(
@@ -183,7 +204,7 @@ async def resolve_variant(
 
     Digits may be both an id and a SKU; `id:` or `sku:` before them says which. An id also finds what was deleted.
     """
-    number, key = _meanings(text.strip().removeprefix("gid://shopify/ProductVariant/"))
+    number, key = _meanings(_bare(text))
     rows = await connection.fetch(RESOLVE_VARIANT, store, number, key, limit)
     return [VariantChoice(**dict(row)) for row in rows]
 
@@ -192,9 +213,16 @@ async def resolve_product(
     connection: Connection, store: StoreName, text: str, *, limit: int = 20
 ) -> list[ProductChoice]:
     """The products of Nhanh.vn that a text may mean: an id or a SKU, as with `resolve_variant`."""
-    number, key = _meanings(text.strip())
+    number, key = _meanings(_bare(text))
     rows = await connection.fetch(RESOLVE_PRODUCT, store, number, key, limit)
     return [ProductChoice(**dict(row)) for row in rows]
+
+
+def _list_variants(state: MappingState | None, *, is_search: bool) -> str:
+    condition = _condition(state)
+    if is_search:
+        return LIST_VARIANTS.format(sought=SOUGHT, condition=f"variant.id IN (SELECT id FROM sought) AND {condition}")
+    return LIST_VARIANTS.format(sought="", condition=f"$2::text IS NULL AND $3::bigint IS NULL AND {condition}")
 
 
 def _condition(state: MappingState | None) -> str:
@@ -215,17 +243,14 @@ def _condition(state: MappingState | None) -> str:
             assert_never(state)
 
 
-def _search_arguments(search: str | None) -> tuple[str | None, str | None, str | None, int | None]:
-    text = search.strip() if search else ""
-    if not text:
-        return None, None, None, None
-    key = match_key(text)
-    number = int(text) if _ID.fullmatch(text) else None
-    return text, None if key is None else f"{_escaped(key)}%", f"%{_escaped(text)}%", number
+def _search_arguments(search: str | None) -> tuple[str | None, int | None]:
+    text = _bare(search or "")
+    return text or None, int(text) if _ID.fullmatch(text) else None
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", text)
+def _bare(text: str) -> str:
+    """What somebody has pasted, without what came along; of Shopify's global ids only the number."""
+    return _GLOBAL_ID.sub("", visible(text).strip())
 
 
 def _meanings(text: str) -> tuple[int | None, str | None]:
@@ -238,17 +263,27 @@ def _meanings(text: str) -> tuple[int | None, str | None]:
     return int(text) if _ID.fullmatch(text) else None, match_key(text)
 
 
-def _listed(store: StoreName, row: Record, conflicts: list[Record]) -> Mapping:
+def _listed(store: StoreName, row: Record, conflicts: list[Record], obstacle: str | None) -> Mapping:
     if row["is_decided"]:
         return _mapping(store, MappingState.EXCLUDED if row["nhanh_id"] is None else MappingState.MAPPED, row)
     if conflicts:
         candidates = dict.fromkeys(number for conflict in conflicts for number in conflict["nhanh_ids"])
         shared = "; ".join(_shared(conflict) for conflict in conflicts)
         return _mapping(store, MappingState.AMBIGUOUS, row, list(candidates)[:CANDIDATES], shared)
-    reason = "no product at Nhanh.vn that is still free has this SKU or barcode"
-    if match_key(row["sku"]) is None and match_key(row["barcode"]) is None:
-        reason = "the variant has neither SKU nor barcode"
-    return _mapping(store, MappingState.UNMATCHED, row, reason=reason)
+    return _mapping(store, MappingState.UNMATCHED, row, reason=why_unmatched(row["sku"], row["barcode"], obstacle))
+
+
+def why_unmatched(sku: str | None, barcode: str | None, obstacle: str | None) -> str:
+    """Why a variant has no product and no candidates.
+
+    Args:
+        obstacle: what `common_keys.obstacles` says of it.
+    """
+    if obstacle is not None:
+        return f"no product at Nhanh.vn matches: {obstacle}"
+    if match_key(sku) is None and match_key(barcode) is None:
+        return "the variant has neither SKU nor barcode"
+    return "no product at Nhanh.vn that is still free has this SKU or barcode"
 
 
 def _shared(conflict: Record) -> str:

@@ -74,8 +74,8 @@ FROM pg_temp.match_changes AS change WHERE change.kind = 'restored' AND mapping.
 """
 
 WRITE_MATCHED = """
-INSERT INTO dongbo.product_mappings (store, variant_id, nhanh_id, source)
-SELECT $1, variant_id, nhanh_id, source FROM pg_temp.match_changes WHERE kind = 'matched' ORDER BY variant_id
+INSERT INTO dongbo.product_mappings (store, variant_id, nhanh_id, source, note)
+SELECT $1, variant_id, nhanh_id, source, reason FROM pg_temp.match_changes WHERE kind = 'matched' ORDER BY variant_id
 """
 
 EXAMINE_VARIANTS = """

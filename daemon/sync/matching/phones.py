@@ -2,10 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import phonenumbers
 
-RULES = f"1/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read anew
+from daemon.texts import visible
+
+RULES = f"2/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read anew
 REGION = "VN"
 COUNTRY_CODE = 84
 
@@ -20,24 +23,41 @@ NETWORK_CODES_OF_2018 = {
 }  # fmt: skip
 OLD_MOBILE_DIGITS = 10  # without the leading zero
 
-# What people write between the digits of one number. Characters without width come along from web pages and contacts.
-_BETWEEN_DIGITS = re.compile(r"[\s().\-‐-―−_·•\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+# What people write between the digits of one number.
+_SEPARATORS = r"\s().\-‐-―−_·•~"
+_BETWEEN_DIGITS = re.compile(rf"[{_SEPARATORS}]+")
 _DIGITS = re.compile(r"(\+?)([0-9]{8,17})")
 _WITHOUT_PLUS = re.compile(r"84[0-9]{9,11}")  # no Vietnamese number is that long without its country code
+_ZERO_BEFORE_IT = re.compile(r"^0(?=84[0-9]{9,10}$)")  # nor one that begins with 0; identity cards do
+_RUN = re.compile(rf"(?:\+\s*|\()?[0-9](?:[0-9+{_SEPARATORS}]*[0-9])?")
+_GROUP = re.compile(r"(?:\+\s*)?[0-9]+")
+# What spreadsheets make of a number that they take for an amount: 912345678.0 and 9.12345678E+8.
+_FRACTION = re.compile(r"(\+?[0-9]{9,})[.,]0{1,2}")
+_EXPONENT = re.compile(r"([0-9])[.,]([0-9]{8,11})e\+?([0-9]{1,2})", re.IGNORECASE)
+_DASH = re.compile(r"[\-‐-―−]")
+_LONGEST_EXTENSION = 4  # digits
+_LONGEST_NUMBER = 40  # characters: some write each digit by itself
+_MOST_GROUPS = 24  # of a run; each may begin a number
 _STARTS_LIKE_A_NUMBER = ("+", "0", "84")
+_MOBILE_DIGITS = 10  # with the leading zero
 NOTE_LIMIT = 2_000  # characters: reading them takes some 3 ms at worst
 
 
 def phone_numbers(text: str | None) -> list[str]:
     """The numbers in a field that is meant for a phone number, in E.164, without repetition.
 
-    As a rule that is one; people also put two into one field ("0912 345 678 / 024 3825 1234"). None for what is no
-    valid number by the phonenumbers library, and for placeholders whose digits are all the same.
+    As a rule that is one; people also put two into one field ("0912 345 678 / 024 3825 1234"), an extension, or a word.
+    None for what is no valid number by the phonenumbers library, and for placeholders whose digits are all the same.
     """
     if not text:
         return []
-    number = _read(text)
-    return [number] if number is not None else phones_in_note(text)
+    plain = _plain(text)
+    number = _read(plain)
+    if number is not None:
+        return [number]
+    is_strict = any(char.isalpha() for char in plain)  # a text, which has other numbers, too
+    runs = (_read_run(match[0], is_strict=is_strict) for match in _RUN.finditer(plain[:NOTE_LIMIT]))
+    return list(dict.fromkeys(number for numbers in runs for number in numbers)) or phones_in_note(text)
 
 
 def phones_in_note(text: str | None) -> list[str]:
@@ -48,20 +68,80 @@ def phones_in_note(text: str | None) -> list[str]:
     """
     if not text:
         return []
-    plain = unicodedata.normalize("NFKC", text[:NOTE_LIMIT])
-    # Numbers of before 2018 are not valid any more: the matcher looks for possible ones, and `_read` judges them.
+    plain = _plain(text)[:NOTE_LIMIT]
+    # Numbers of before 2018 are not valid any more: the matcher looks for possible ones, and `_read` judges them. What
+    # it does not know are two numbers with no more than a blank or a dash between them.
     matches = phonenumbers.PhoneNumberMatcher(plain, REGION, leniency=phonenumbers.Leniency.POSSIBLE)
-    candidates = [match.raw_string for match in matches if not _is_within_a_word(plain, match.start, match.end)]
-    found = [_read(text) for text in candidates if text.lstrip("( ").startswith(_STARTS_LIKE_A_NUMBER)]
-    return list(dict.fromkeys(number for number in found if number is not None))
+    candidates = {(match.start, match.end) for match in matches} | {match.span() for match in _RUN.finditer(plain)}
+    found = [
+        number
+        for start, end in sorted(candidates)
+        if not _is_within_a_word(plain, start, end)
+        for number in _read_run(plain[start:end], is_strict=True)
+    ]
+    return list(dict.fromkeys(found))
 
 
-def _read(text: str) -> str | None:
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", visible(text))
+
+
+def _read_run(run: str, *, is_strict: bool) -> Sequence[str]:
+    """The numbers that digits and what people write between them consist of; none where that can be read in two ways.
+
+    Args:
+        is_strict: only numbers with a leading 0, 84 or +.
+    """
+    number = _read(run, is_strict=is_strict)
+    if number is not None:
+        return [number] if not is_strict or run.lstrip("( ").startswith(_STARTS_LIKE_A_NUMBER) else []
+    groups = [match.span() for match in _GROUP.finditer(run)]
+    if len(groups) == 1 and len(run) == 2 * _MOBILE_DIGITS:
+        groups = [(0, _MOBILE_DIGITS), (_MOBILE_DIGITS, 2 * _MOBILE_DIGITS)]
+    ways = _divide(run, groups, is_strict=is_strict) if len(groups) <= _MOST_GROUPS else []
+    return ways[0] if len(ways) == 1 else []
+
+
+def _divide(run: str, groups: Sequence[tuple[int, int]], *, is_strict: bool) -> list[list[str]]:
+    """The ways to read groups of digits as numbers, one after the other, with extensions behind them; two at most."""
+    ways: list[list[list[str]]] = [[] for _ in groups] + [[[]]]  # from a group on
+    for first in reversed(range(len(groups))):
+        start = groups[first][0]
+        for last in range(first, len(groups)):
+            end = groups[last][1]
+            part = run[start:end]
+            if end - start > _LONGEST_NUMBER or not part.startswith(_STARTS_LIKE_A_NUMBER):
+                break
+            if (number := _read(part, is_strict=is_strict)) is not None:
+                rest = last + 1
+                while not ways[rest] and _is_extension(run, start, groups[last : rest + 1]):
+                    rest += 1
+                ways[first] += [[number, *others] for others in ways[rest]]
+        del ways[first][2:]
+    return ways[0]
+
+
+def _is_extension(run: str, start: int, groups: Sequence[tuple[int, int]]) -> bool:
+    """Whether the last of the groups stands behind a number as in 02838251234-12: by a dash, and the number has none.
+
+    Args:
+        start: of the number.
+        groups: the last one of the number, and those behind it.
+    """
+    first, last = groups[-1]
+    if last - first > _LONGEST_EXTENSION or _DASH.search(run[start : groups[0][1]]):
+        return False
+    return _DASH.search(run[groups[-2][1] : first]) is not None
+
+
+def _read(text: str, *, is_strict: bool = False) -> str | None:
     """The one number that a text consists of."""
-    written = _DIGITS.fullmatch(_BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text)))
+    written = _DIGITS.fullmatch(_BETWEEN_DIGITS.sub("", _as_typed(text)))
     if written is None:
         return None
     plus, digits = written.groups()
+    if not is_strict:
+        digits = _ZERO_BEFORE_IT.sub("", digits)
     if digits.startswith("0"):
         plus = ""  # no country code starts with 0
     elif _WITHOUT_PLUS.fullmatch(digits):
@@ -76,6 +156,16 @@ def _read(text: str) -> str | None:
     if len(set(national)) == 1 or not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _as_typed(text: str) -> str:
+    """What stood in the cell before a spreadsheet took it for an amount."""
+    if fraction := _FRACTION.fullmatch(text.strip()):
+        return fraction[1]
+    exponent = _EXPONENT.fullmatch(text.strip())
+    if exponent is not None and len(exponent[2]) == int(exponent[3]):
+        return exponent[1] + exponent[2]
+    return text
 
 
 def _is_within_a_word(text: str, start: int, end: int) -> bool:

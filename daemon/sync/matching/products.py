@@ -11,7 +11,7 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync.matching import conflicts, incumbents, mappings
+from daemon.sync.matching import common_keys, conflicts, incumbents, mappings
 from daemon.sync.matching.incumbents import COLUMNS
 
 SAMPLE = 20  # rows of each kind that a dry run shows
@@ -22,18 +22,25 @@ ONLY_HASH_JOINS = "SET LOCAL enable_nestloop = off"
 
 CREATE_TABLES = """
 CREATE TEMPORARY TABLE match_products (id bigint PRIMARY KEY, sku_key text, barcode_key text) ON COMMIT DROP;
-CREATE TEMPORARY TABLE match_variants (id bigint PRIMARY KEY, sku_key text, barcode_key text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE match_variants (
+    id bigint PRIMARY KEY, sku_key text, barcode_key text, on_sale boolean
+) ON COMMIT DROP;
 -- The mappings that hold, as the steps leave them; id is NULL of those that are new.
 CREATE TEMPORARY TABLE match_mappings (id bigint, variant_id bigint, nhanh_id bigint, source text) ON COMMIT DROP;
 -- Decisions of people that were retired while a row of them was gone.
 CREATE TEMPORARY TABLE match_returning (LIKE match_mappings) ON COMMIT DROP;
+-- Automatic mappings of variants that are not on sale: they hold where nobody on sale wants the product.
+CREATE TEMPORARY TABLE match_set_aside (LIKE match_mappings) ON COMMIT DROP;
+-- Products that a variant which is on sale shares a key with and did not get: they wait for a person.
+CREATE TEMPORARY TABLE match_contested (nhanh_id bigint) ON COMMIT DROP;
 -- What the steps did: retired, restored, moved (from another variant), matched (anew).
 CREATE TEMPORARY TABLE match_changes (
     kind text, mapping_id bigint, variant_id bigint, nhanh_id bigint, source text, reason text, from_variant_id bigint
 ) ON COMMIT DROP;
--- Keys that are on both sides: how many rows have them, and one of these.
+-- Keys that are on both sides: how many rows have them, and one of these. Of the variants those count that are on
+-- sale, if there are such.
 CREATE TEMPORARY TABLE match_keys (
-    kind text, key text, products bigint, variants bigint, nhanh_id bigint, variant_id bigint
+    kind text, key text, on_sale boolean, products bigint, variants bigint, nhanh_id bigint, variant_id bigint
 ) ON COMMIT DROP;
 """
 
@@ -44,13 +51,13 @@ SELECT id, sku_key, barcode_key FROM dongbo.nhanh_products
 WHERE store = $1 AND deleted_at IS NULL AND parent_id IS DISTINCT FROM -2
 """
 
+# Of Shopify's statuses (ProductStatus), ACTIVE and UNLISTED are on sale, the latter for whoever has the link.
 COPY_VARIANTS = """
 INSERT INTO pg_temp.match_variants
-SELECT id, sku_key, barcode_key FROM dongbo.shopify_variants AS variant
-WHERE store = $1 AND deleted_at IS NULL AND NOT EXISTS (
-    SELECT FROM dongbo.shopify_products AS product
-    WHERE product.store = $1 AND product.id = variant.product_id AND product.deleted_at IS NOT NULL
-)
+SELECT variant.id, sku_key, barcode_key, product.status IS NULL OR product.status NOT IN ('ARCHIVED', 'DRAFT')
+FROM dongbo.shopify_variants AS variant
+LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL
 """
 
 COUNT_VARIANTS = """
@@ -63,13 +70,16 @@ WHERE store = $1 AND deleted_at IS NULL AND NOT EXISTS (
 
 COUNT_KEYS = """
 INSERT INTO pg_temp.match_keys
-SELECT '{kind}', key, product.amount, variant.amount, product.id, variant.id
+SELECT '{kind}', key, variant.on_sale, product.amount, variant.amount, product.id, variant.id
 FROM (
     SELECT {column} AS key, count(*) AS amount, min(id) AS id FROM pg_temp.match_products
     WHERE {column} IS NOT NULL GROUP BY {column}
 ) AS product
 JOIN (
-    SELECT {column} AS key, count(*) AS amount, min(id) AS id FROM pg_temp.match_variants
+    SELECT {column} AS key, bool_or(on_sale) AS on_sale,
+        coalesce(nullif(count(*) FILTER (WHERE on_sale), 0), count(*)) AS amount,
+        coalesce(min(id) FILTER (WHERE on_sale), min(id)) AS id
+    FROM pg_temp.match_variants
     WHERE {column} IS NOT NULL GROUP BY {column}
 ) AS variant USING (key)
 """
@@ -78,7 +88,8 @@ MATCH = """
 WITH matched AS (
     INSERT INTO pg_temp.match_mappings
     SELECT NULL, variant_id, nhanh_id, kind FROM pg_temp.match_keys AS found
-    WHERE kind = '{kind}' AND products = 1 AND variants = 1
+    WHERE kind = '{kind}' AND on_sale = $1 AND products = 1 AND variants = 1
+      AND NOT EXISTS (SELECT FROM pg_temp.match_contested AS contested WHERE contested.nhanh_id = found.nhanh_id)
       AND NOT EXISTS (SELECT FROM pg_temp.match_mappings AS mapping WHERE mapping.variant_id = found.variant_id)
       AND NOT EXISTS (SELECT FROM pg_temp.match_mappings AS mapping WHERE mapping.nhanh_id = found.nhanh_id)
     RETURNING variant_id, nhanh_id, source
@@ -155,6 +166,7 @@ async def match_products(connection: Connection, store: StoreName, *, with_sampl
     await _match_by_keys(connection)
     await conflicts.find_shared_keys(connection, COLUMNS)
     await conflicts.write(connection, store, list(COLUMNS))
+    await common_keys.write(connection, store, list(COLUMNS))
     await mappings.write_changes(connection, store)
     return await _outcome(connection, store, total, with_sample=with_sample)
 
@@ -169,13 +181,20 @@ async def _copy(connection: Connection, store: StoreName) -> None:
 
 
 async def _match_by_keys(connection: Connection) -> None:
-    """SKUs first, then barcodes among what is left; a key counts for all rows that no person has decided about."""
+    """SKUs first, then barcodes among what is left; a key counts for all rows that no person has decided about.
+
+    First for what is on sale, as if there were nothing else; what is not, such as the archived original of a copy,
+    gets or keeps what is left.
+    """
     for kind, column in COLUMNS.items():
         await connection.execute(COUNT_KEYS.format(kind=kind, column=column))
     await connection.execute("ANALYZE match_keys")
-    for kind in COLUMNS:
-        await connection.execute(MATCH.format(kind=kind))
-        await connection.execute("ANALYZE match_mappings")
+    for on_sale in (True, False):
+        if not on_sale:
+            await incumbents.take_back(connection)
+        for kind in COLUMNS:
+            await connection.execute(MATCH.format(kind=kind), on_sale)
+            await connection.execute("ANALYZE match_mappings")
 
 
 async def _outcome(connection: Connection, store: StoreName, total: int, *, with_sample: bool) -> MatchOutcome:
@@ -186,7 +205,7 @@ async def _outcome(connection: Connection, store: StoreName, total: int, *, with
         skipped=total - changed["created"] - changed["updated"],
     )
     figures = dict(await connection.fetchrow(FIGURES))
-    figures |= await conflicts.count(connection)
+    figures |= await conflicts.count(connection) | await common_keys.count(connection)
     figures["unmatched"] = total - figures["mapped"] - figures["excluded"] - figures["ambiguous"]
     sample = await _sample(connection, store) if with_sample else {}
     return MatchOutcome(counters, figures, sample)
@@ -198,5 +217,8 @@ async def _sample(connection: Connection, store: StoreName) -> dict[str, list[di
         columns = dict(row)
         sample.setdefault(columns.pop("kind"), []).append(columns)
     sample["ambiguous"] = await conflicts.sample(connection, SAMPLE)
-    sample["unmatched"] = [dict(row) for row in await connection.fetch(SAMPLE_UNMATCHED, store, SAMPLE)]
+    sample["common_keys"] = await common_keys.sample(connection, SAMPLE)
+    unmatched = await connection.fetch(SAMPLE_UNMATCHED, store, SAMPLE)
+    reasons = await common_keys.obstacles(connection, store, unmatched)
+    sample["unmatched"] = [{**row, "reason": reasons.get(row["variant_id"])} for row in unmatched]
     return {kind: rows for kind, rows in sample.items() if rows}

@@ -8,6 +8,8 @@ from typing import assert_never
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sync.explanation.verdicts import moment
+from daemon.sync.matching import common_keys
+from daemon.sync.matching.common_keys import WORDS
 from daemon.sync.matching.mappings import MappingState
 
 # The one that holds comes first, else the last one that was.
@@ -22,7 +24,7 @@ SELECT kind, key, nhanh_ids, shopify_ids FROM dongbo.match_conflicts
 WHERE store = $1 AND kind IN ('sku', 'barcode') AND shopify_ids && $2 ORDER BY kind DESC, key
 """
 
-WORDS = {"sku": "SKU", "barcode": "barcode"}
+CODES = "SELECT id AS variant_id, sku, barcode FROM dongbo.shopify_variants WHERE store = $1 AND id = ANY ($2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class VariantMapping:
         source: sku, barcode or manual; None where there is no mapping.
         changed_at: since when that is so; None where there never was a mapping.
         candidates: ids of the products that an ambiguous variant may be.
-        reason: why a mapping was retired, or which keys are ambiguous.
+        reason: why a mapping was retired, which keys are ambiguous, or which are none.
     """
 
     state: MappingState = MappingState.UNMATCHED
@@ -64,6 +66,10 @@ async def mappings_of(
     for row in await connection.fetch(CONFLICTS, store, variant_ids):
         for variant_id in known.keys() & set(row["shopify_ids"]):
             known[variant_id] = _with_conflict(known[variant_id], row["kind"], row["key"], row["nhanh_ids"])
+    unmatched = [number for number, mapping in known.items() if mapping.state is MappingState.UNMATCHED]
+    codes = await connection.fetch(CODES, store, unmatched) if unmatched else ()
+    for variant_id, reason in (await common_keys.obstacles(connection, store, codes)).items():
+        known[variant_id] = VariantMapping(reason=reason)
     return known
 
 
@@ -82,6 +88,8 @@ def describe(mapping: VariantMapping, zone: tzinfo) -> str:
             why = f"{mapping.reason} is not unique on both sides"
             return f"ambiguous, for {why} (candidates at Nhanh.vn: {products}): choose with dongbo map set"
         case MappingState.UNMATCHED:
+            if mapping.reason is not None:
+                return f"unmatched, for {mapping.reason}: choose with dongbo map set"
             return "unmatched, for no product of Nhanh.vn has its SKU or barcode, or it was not matched yet"
         case MappingState.RETIRED:
             what = "its exclusion" if mapping.nhanh_id is None else f"its mapping to product {mapping.nhanh_id}"
