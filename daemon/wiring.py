@@ -30,6 +30,7 @@ from daemon.jobs.queue import JobQueue
 from daemon.jobs.runner import JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
+from daemon.money import VND, Currency
 from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
@@ -74,6 +75,7 @@ class StoreFactory:
             store.product_sync,
             store.customer_sync,
             needed,
+            Currency(store.nhanh.currency) if store.nhanh is not None else VND,
         )
 
     def nhanh(

@@ -9,8 +9,9 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.filters import normalise_product_filters, normalise_query, search_query
 from daemon.tasks import params
 from daemon.tasks.filters import exact_total
-from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.pull import Stream, counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.shop_terms import note_all_prices_read, note_shop
 
 
 @task(
@@ -38,4 +39,8 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         count=count,
         store=mirror.upsert_products,
     )
-    await run_pull(job, policy, stream)
+    meter = counted_calls(job)
+    said = await note_shop(job, store, meter)
+    await run_pull(job, policy, stream, meter)
+    if job.params.get("full"):
+        await note_all_prices_read(job, store, said)

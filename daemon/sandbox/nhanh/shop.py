@@ -70,7 +70,7 @@ class NhanhShop:
         """Change the retail price."""
         self.change_product(product_id, price=price)
 
-    def change_stock(self, product_id: int, depot_id: int, available: int) -> None:
+    def change_stock(self, product_id: int, depot_id: int, available: int | Decimal) -> None:
         """Set what a depot has available. The product's `updated_at` does not move."""
         product = self.products[product_id]
         stock = product.stock | {depot_id: available}

@@ -142,7 +142,7 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         return scopes
 
     async def shop(self, *, meter: CallMeter | None = None) -> ShopInfo:
-        """Name, currency, zone and plan of the shop."""
+        """Name, currency, zone and plan of the shop. Raises SourceRefused, RateLimited, SourceUnavailable."""
         data = await self._endpoint.query(operations.SHOP, {}, meter or CallMeter(), estimate=SMALL_COST)
         try:
             shop, plan = data["shop"], data["shop"]["plan"]
@@ -150,6 +150,7 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
                 name=str(shop["name"]),
                 domain=str(shop["myshopifyDomain"]),
                 currency=str(shop["currencyCode"]),
+                taxes_included=shop["taxesIncluded"] is True,
                 timezone=str(shop["ianaTimezone"]),
                 plan=str(plan["publicDisplayName"]),
                 is_plus=bool(plan["shopifyPlus"]),

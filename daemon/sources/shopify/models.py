@@ -307,6 +307,7 @@ class ShopInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     domain: str  # my-shop.myshopify.com
     currency: str  # ISO 4217
+    taxes_included: bool  # whether prices hold the tax
     timezone: str  # IANA
     plan: str
     is_plus: bool
