@@ -54,8 +54,6 @@ def check_currency(store: Store, shop: Currency, what: str) -> None:
     if shop != store.nhanh_currency:
         raise CurrencyMismatch(
             f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {store.nhanh_currency}: no {what} were "
-            f"pushed. Where Nhanh.vn has {shop} in fact, set currency = \"{shop}\" in [stores.{store.name}.nhanh]; else "
-            "take the sync of amounts out of the configuration."
+            f'pushed. If Nhanh.vn has them in {shop}, set currency = "{shop}" in [stores.{store.name}.nhanh]; else '
+            f"take {what} out of what is synced."
         )
-
-

@@ -260,7 +260,9 @@ def _toggle(_: object, info: Info, **arguments: Any) -> Payload:
     return {"inventoryItem": InventoryItem(variant), "inventoryLevels": levels, "userErrors": errors}
 
 
-def _stocked(info: Info, key: str | None, variant: Variant, location_id: int, quantity: int | None = None) -> StockLevel:
+def _stocked(
+    info: Info, key: str | None, variant: Variant, location_id: int, quantity: int | None = None
+) -> StockLevel:
     level = variant.level_at(location_id)
     before = level.available if level else None
     if level is None:

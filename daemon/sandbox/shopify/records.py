@@ -173,3 +173,4 @@ class Location:
     created_at: datetime
     updated_at: datetime
     is_active: bool = True
+    is_fulfillment_service: bool = False

@@ -277,6 +277,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     is_active: bool
+    is_fulfillment_service: bool = False  # another app keeps the stock there
 
 
 class ItemStock(msgspec.Struct, frozen=True):
