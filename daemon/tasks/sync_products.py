@@ -27,7 +27,7 @@ from daemon.sync.products.run import Phase, Position, SyncRun
 from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
-from daemon.tasks.depots import check_depots, closed_locations
+from daemon.tasks.depots import PlacesMissing, check_depots, closed_locations
 from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
@@ -131,17 +131,25 @@ class _Sync:
         await settlement.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
-        """Leave out locations that can get no stock, and say so; raises PlacesMissing for depots out of sight."""
+        """Leave out locations that can get no stock, and say so.
+
+        Raises PlacesMissing for depots out of sight, and where nothing is left to sync.
+        """
         depots_of = self._settings.depots_of
         closed = await closed_locations(self._job, self._store, list(depots_of), self._meter)
         if closed:
             kept = {name: depots for name, depots in self._settings.locations.items() if int(name) not in closed}
             self._settings = self._settings.model_copy(update={"locations": kept})
             notice = (
-                f"No stock goes to {'locations' if len(closed) > 1 else 'location'} {'; '.join(closed.values())}. "
-                "Everything else is synced. Open it again at Shopify, or take it out of "
-                f"[stores.{self._store.name}.product_sync.locations]."
+                f"Some of [stores.{self._store.name}.product_sync.locations] can get no stock: "
+                f"{'; '.join(closed.values())}. Everything else is synced. Open them again at Shopify, or take them "
+                "out of the configuration."
             )
+            if not kept and not self._has_prices:
+                raise PlacesMissing(
+                    f"None of [stores.{self._store.name}.product_sync.locations] can get stock: "
+                    f"{'; '.join(closed.values())}. Nothing was pushed. Name locations that are open."
+                )
             self._notices.append(notice)
             log.warning("locations_closed", store=self._store.name, locations=list(closed), reason=notice)
         await self._job.describe(total=self._job.total, closed_locations=list(closed), notices=self._notices)
@@ -149,11 +157,15 @@ class _Sync:
         await check_depots(self._job, self._store, depots, self._meter)
         await self._run.rely_on(depots)
 
+    @property
+    def _has_prices(self) -> bool:
+        return self._settings.price is not None or self._settings.compare_at_price is not None
+
     async def _check_currency(self) -> None:
         """Read what the shop's prices mean. In another currency no price is pushed; the stock is, before that is
         raised."""
         settings = self._settings
-        if settings.price is None and settings.compare_at_price is None:
+        if not self._has_prices:
             return
         try:
             self._shop = await read_shop(self._job, self._store, self._meter)
