@@ -57,6 +57,14 @@ class Money:
     def __add__(self, other: "Money") -> "Money":
         return Money(self.amount + other.amount_in(self.currency), self.currency)
 
+    def with_percent(self, rate: Decimal) -> "Money":
+        """So many percent more, such as with VAT; rounded to what there is in the currency."""
+        return Money(self.currency.rounded(self.amount * (100 + rate) / 100), self.currency)
+
+    def without_percent(self, rate: Decimal) -> "Money":
+        """The reverse: what it was before so many percent came on top of it."""
+        return Money(self.currency.rounded(self.amount * 100 / (100 + rate)), self.currency)
+
     def amount_in(self, currency: Currency) -> Decimal:
         """The bare amount for whoever reckons in `currency`; raises CurrencyMismatch where this is another one."""
         if self.currency != currency:

@@ -1,9 +1,15 @@
 """What a shop's prices mean, read before any of them is pushed: amounts never go from one currency into another."""
 
+from collections.abc import Mapping
+
+from daemon.errors import DongboError
+from daemon.ids import CampaignId
 from daemon.jobs.context import JobContext
 from daemon.mirror import shops
 from daemon.mirror.shops import Shop
 from daemon.money import Currency, CurrencyMismatch
+from daemon.sales import campaigns
+from daemon.sales.model import CampaignState
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import ShopInfo
 from daemon.tasks.registry import Store
@@ -57,3 +63,24 @@ def check_currency(store: Store, shop: Currency, what: str) -> None:
             f'pushed. If Nhanh.vn has them in {shop}, set currency = "{shop}" in [stores.{store.name}.nhanh]; else '
             f"take {what} out of what is synced."
         )
+
+
+async def sales_in_another_currency(
+    job: JobContext, store: Store, meter: CallMeter
+) -> Mapping[CampaignId, DongboError]:
+    """The running campaigns that must not be put on sale, for their sums were meant in another currency than the
+    shop has now; those in percent go on."""
+    if store.nhanh_client is None:
+        return {}
+    states = (CampaignState.APPLYING, CampaignState.ACTIVE)
+    async with job.database.acquire_for_work() as connection:
+        running = await campaigns.list_in_states(connection, store.name, states)
+    with_sums = [campaign.id for campaign in running if campaign.definition.sums]
+    if not with_sums:
+        return {}
+    try:
+        shop = await read_shop(job, store, meter)
+        check_currency(store, shop.currency, "sale prices")
+    except CurrencyMismatch as mismatch:
+        return dict.fromkeys(with_sums, mismatch)
+    return {}

@@ -165,6 +165,7 @@ class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     status: Small | None = None  # 1 new, 2 selling, 3 stopped, 4 out of stock
     type: Small | None = None
     prices: Prices | None = None
+    price_vat_mode: Small | None = 2  # 1: prices hold VAT; 2, the default: they are without it
     category_id: Reference | None = None
     brand_id: Reference | None = None
     created_at: Moment | None = None
