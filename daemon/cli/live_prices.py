@@ -55,7 +55,7 @@ async def _show(
 ) -> Finding:
     name = product.code or str(product.id)
     rate = (await client.product_detail(product.id, meter=meter)).vat_rate
-    is_without = product.price_vat_mode == WITHOUT_VAT
+    is_without = (product.price_vat_mode or WITHOUT_VAT) == WITHOUT_VAT
     if rate is None:
         if is_without != shop.taxes_included:
             return ok(subject, f"{name}: {price}, which is what Shopify gets; its VAT is not known, and not needed")

@@ -75,9 +75,8 @@ class Applying:
         self._meter = meter
         self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
         self._courses: dict[CampaignId, Course] = {}
-        self._failed: dict[CampaignId, DongboError] = dict(
-            refused or {}
-        )  # campaigns that this run leaves alone, and why
+        # Campaigns that this run leaves alone, and why.
+        self._failed: dict[CampaignId, DongboError] = dict(refused or {})
         self._expected = job.processed
 
     async def run(self) -> None:

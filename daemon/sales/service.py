@@ -379,9 +379,10 @@ class Sales:
         if known is None or expected is None or known.currency == expected or not definition.sums:
             return
         raise InvalidSale(
-            f"The shop's currency is {known.currency}, and Nhanh.vn's amounts are in {expected}, so it can't be told in "
-            f"which of them {' and '.join(definition.sums)} of the sale {definition.name} is meant. Give the discount in "
-            f'percent, or set currency = "{known.currency}" in [stores.{definition.store}.nhanh] if Nhanh.vn has it.'
+            f"The shop's currency is {known.currency}, and Nhanh.vn's amounts are in {expected}, so it can't be told "
+            f"in which of them {' and '.join(definition.sums)} of the sale {definition.name} is meant. Give the "
+            f'discount in percent, or set currency = "{known.currency}" in [stores.{definition.store}.nhanh] if '
+            "Nhanh.vn has it."
         )
 
     def _check_end(self, definition: SaleSettings) -> None:

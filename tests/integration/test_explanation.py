@@ -53,8 +53,8 @@ class Tables:
     async def nhanh(self, number: int = NHANH, code: str = "AO-01", **columns: Any) -> None:
         values = {
             "store": STORE, "id": number, "code": code, "sku_key": match_key(code), "name": "Áo thun", "parent_id": -1,
-            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": '{"priceVatMode": 1}', "digest": b"",
-            "changed_at": NOON, **columns,
+            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": '{"priceVatMode": 1}',
+            "digest": b"", "changed_at": NOON, **columns,
         }  # fmt: skip
         await self._insert("nhanh_products", values)
 
