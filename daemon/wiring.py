@@ -30,6 +30,7 @@ from daemon.jobs.queue import JobQueue
 from daemon.jobs.runner import JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
+from daemon.money import VND, Currency
 from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import ScheduleSpec
@@ -74,6 +75,7 @@ class StoreFactory:
             store.product_sync,
             store.customer_sync,
             needed,
+            Currency(store.nhanh.currency) if store.nhanh is not None else VND,
         )
 
     def nhanh(
@@ -257,7 +259,9 @@ class Parts:
         )
         firing = Firing(database, self.jobs, host)
         self.scheduler = Scheduler(database, firing.fire, firing.run_now, worker=host)
-        self.sales = Sales(database, self.jobs, self._shopify_of, lambda: self.zone)
+        self.sales = Sales(
+            database, self.jobs, self._shopify_of, lambda: self.zone, currency_of=self._nhanh_currency_of
+        )
         self.credential_watch = CredentialWatch(lambda: self.registry.stores)
         self.sale_clock = SaleClock(database, self.sales, lambda: sorted(self.registry.stores))
 
@@ -266,6 +270,10 @@ class Parts:
         if store is None:
             raise InvalidJobRequest(f"There is no store {name!r} in the configuration.")
         return store.shopify
+
+    def _nhanh_currency_of(self, name: StoreName) -> Currency | None:
+        store = self.registry.stores.get(name)
+        return store.nhanh_currency if store is not None and store.nhanh_client is not None else None
 
     def use_registry(self, registry: TaskRegistry) -> None:
         """Let new jobs run on other stores; those that run keep theirs."""

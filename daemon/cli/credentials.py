@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator,
 from datetime import UTC, datetime
 
 from daemon.cli.findings import Finding, Level, failed, ok, warning
+from daemon.cli.live_prices import check_currency, show_prices
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
 from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
@@ -19,6 +20,7 @@ from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredenti
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
 from daemon.sync.customers.formats import choose_formats, needs_currency
+from daemon.tasks.depots import why_unusable
 from daemon.wiring import StoreFactory
 
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
@@ -42,7 +44,20 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
                     name, store.shopify, secrets.stores[name], store.customer_sync, backoff=SHOPIFY_BACKOFF
                 )
                 findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
+                findings += await check_money(name, nhanh if store.nhanh is not None else None, shopify, store)
     return findings
+
+
+async def check_money(
+    name: str, nhanh: NhanhClient | None, shopify: ShopifyClient, store: StoreSettings
+) -> list[Finding]:
+    """What a store's amounts mean: the shop's currency, and what becomes of a few prices."""
+    try:
+        shop = await shopify.shop()
+    except SourceError as error:
+        return [_unreachable(f"{name} shopify currency", error)]
+    findings = check_currency(f"{name} shopify", shop, store)
+    return findings if nhanh is None else findings + await show_prices(f"{name} prices", nhanh, shop, store)
 
 
 async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
@@ -185,14 +200,15 @@ async def _check_customers(subject: str, client: ShopifyClient, store: StoreSett
 async def _check_locations(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
     """The locations with their names, and whether those of the configuration exist."""
     try:
-        locations = {place.id: place.name for place in await client.locations() if place.is_active}
+        locations = {place.id: place for place in await client.locations()}
     except SourceError as error:
         return [_unreachable(f"{subject} locations", error)]
-    findings = [ok(subject, f"locations: {_named(locations)}")]
-    missing = sorted((store.product_sync.depots_of.keys() if store.product_sync else set()) - locations.keys())
-    if missing:
-        detail = f"product_sync.locations names locations that are not there: {', '.join(map(str, missing))}"
-        findings.append(failed(subject, detail, "take the numbers of active locations"))
+    findings = [ok(subject, f"locations: {_named({p.id: p.name for p in locations.values() if p.is_active})}")]
+    wanted = sorted(store.product_sync.depots_of if store.product_sync else ())
+    closed = [reason for number in wanted if (reason := why_unusable(number, locations.get(number))) is not None]
+    if closed:
+        detail = f"product_sync.locations names locations that can get no stock: {'; '.join(closed)}"
+        findings.append(failed(subject, detail, "open them at Shopify, or take the numbers of active locations"))
     return findings
 
 

@@ -25,6 +25,7 @@ FIGURES = (
     "price_changes",
     "zeroed",
     "large_price_changes",
+    "price_changes_by_vat",
     "would_change",
     "tiers",
     "without_total",
@@ -64,6 +65,10 @@ def write_plan(job: JobDocument) -> None:
     said = figures(job)
     if said:
         output.write_text(said)
+    for notice in job["metadata"].get("notices") or []:
+        output.write_text(plain(notice))
+    for reason, names in (job["metadata"].get("left_alone_examples") or {}).items():
+        output.write_text(f"Left alone ({plain(reason.replace('_', ' '))}): {plain(', '.join(names))}")
     if question := job["metadata"].get("would_ask"):
         output.write_text(f"It would ask first: {plain(question)}")
     sample = job["metadata"].get("sample") or []

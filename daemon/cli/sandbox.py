@@ -43,6 +43,10 @@ def sandbox(
     html_errors: Annotated[
         bool, typer.Option("--html-errors", help="Refuse tokens by a web page, as Shopify does to browsers.")
     ] = False,
+    currency: Annotated[str | None, typer.Option(help="Shopify's currency, such as USD; VND by default.")] = None,
+    prices_without_vat: Annotated[
+        bool, typer.Option("--prices-without-vat", help="Let Nhanh.vn's prices be without VAT.")
+    ] = False,
     churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
@@ -84,6 +88,8 @@ def sandbox(
         app_is_installed=refuse_tokens is not TokenRefusal.NOT_INSTALLED,
         app_is_of_the_organisation=refuse_tokens is not TokenRefusal.OTHER_ORGANISATION,
         html_errors=html_errors,
+        currency=currency,
+        prices_without_vat=prices_without_vat,
         churn_per_second=churn / 2,
         shopify_churn_per_second=churn / 2,
         nhanh_port=nhanh_port,

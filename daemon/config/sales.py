@@ -204,6 +204,11 @@ class SaleSettings(Section):
             raise ValueError("say either percent or amount")
         return self
 
+    @property
+    def sums(self) -> list[str]:
+        """The keys that hold sums of money: what they are worth depends on the shop's currency."""
+        return [name for name in ("amount", "floor") if getattr(self, name) is not None]
+
     def in_zone(self, zone: ZoneInfo) -> "SaleSettings":
         """The same with times as aware UTC. A time that the zone's clocks jump over is that of the jump, one that
         comes twice is the first.

@@ -136,6 +136,11 @@ class NhanhSettings(Section):
     secret_key: SecretRef | None = Field(
         default=None, description="Where the app's secret key is kept; to check the token, and needed to push stock."
     )
+    currency: str = Field(
+        default="VND",
+        pattern=r"^[A-Z]{3}$",
+        description="The currency of its prices and totals (ISO 4217): nothing is pushed to a shop in another one.",
+    )
     base_url: BaseUrl = Field(default="https://pos.open.nhanh.vn", description="Address of the API.")
 
 

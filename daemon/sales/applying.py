@@ -63,14 +63,23 @@ class Course:
 class Applying:
     """One run of APPLY_SALE for a store."""
 
-    def __init__(self, job: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+    def __init__(
+        self,
+        job: JobContext,
+        store: StoreName,
+        shopify: ShopifyClient,
+        meter: CallMeter,
+        refused: Mapping[CampaignId, DongboError] | None = None,
+    ) -> None:
+        """`refused`: campaigns that must not be put on sale now, and why."""
         self._job = job
         self._store = store
         self._shopify = shopify
         self._meter = meter
         self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
         self._courses: dict[CampaignId, Course] = {}
-        self._failed: dict[CampaignId, DongboError] = {}  # campaigns that this run leaves alone, and why
+        # Campaigns that this run leaves alone, and why.
+        self._failed: dict[CampaignId, DongboError] = dict(refused or {})
         self._expected = job.processed
 
     async def run(self) -> None:

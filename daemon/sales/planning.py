@@ -22,7 +22,9 @@ ROWS_AT_ONCE = 500  # between two turns of the loop
 TARGETED = """
 SELECT variant.id, variant.product_id, variant.sku, variant.price, variant.compare_at_price,
     concat_ws(' - ', product.title, nullif(variant.title, 'Default Title')) AS title,
-    holder.base_price, holder.base_compare_at, holder.campaign_id IS NOT NULL AS is_held, rival.name AS rival
+    holder.base_price, holder.base_compare_at, holder.campaign_id IS NOT NULL AS is_held, rival.name AS rival,
+    product.is_gift_card, variant.is_bundle, product.is_subscription, product.is_combined_parent,
+    (product.id = ANY ($5::bigint[]) OR variant.sku_key = ANY ($8::text[])) IS TRUE AS is_named
 FROM dongbo.shopify_variants AS variant
 JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
 LEFT JOIN LATERAL (
@@ -59,6 +61,15 @@ def _selected(first: int) -> str:
 
 LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f"({_selected(11)})")
 
+
+# What costs what is written on it, or what others reckon for it, is put on sale only where it is named one by one.
+NO_PLAIN_PRICE = {
+    "is_gift_card": "it is a gift card, which is worth what is written on it",
+    "is_bundle": "it is a bundle, whose price belongs to the app that makes bundles",
+    "is_subscription": "it is sold by subscription only, and the plan makes its price",
+    "is_combined_parent": "it is the parent of a combined listing, which has no price of its own",
+}
+NAME_IT = "name it by products or skus to put it on sale all the same"
 
 # What a definition names and the shop does not have; a collection, if nothing of the shop is in it.
 LIST_UNMATCHED = """
@@ -233,7 +244,7 @@ def _folded(word: str) -> str:
 def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
     present = Prices(row["price"], row["compare_at_price"])
     base = Prices(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
-    outcome = sale_prices(definition, base)
+    outcome = _not_plain(row) or sale_prices(definition, base)
     is_sold = isinstance(outcome, Prices)
     return PlannedItem(
         variant_id=row["id"],
@@ -247,6 +258,13 @@ def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
         rival=row["rival"] if is_sold else None,
         is_held=row["is_held"],
     )
+
+
+def _not_plain(row: Record) -> NotOnSale | None:
+    """Why a variant is put on sale only where a person has named it or its product, and nobody has."""
+    if row["is_named"]:
+        return None
+    return next((NotOnSale(f"{reason}: {NAME_IT}") for flag, reason in NO_PLAIN_PRICE.items() if row[flag]), None)
 
 
 def stores_collections(definition: SaleSettings) -> tuple[StoreName, tuple[str, ...]]:

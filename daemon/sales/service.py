@@ -20,7 +20,8 @@ from daemon.jobs.model import JobRequest, JobTrigger, JobType
 from daemon.jobs.service import Jobs, Submission
 from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as shopify_mirror
-from daemon.mirror import watermarks
+from daemon.mirror import shops, watermarks
+from daemon.money import Currency
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import Clocks
 from daemon.sales.model import Campaign, CampaignState, Decision
@@ -77,6 +78,7 @@ class Sales:
         shopify_of: the client of a store; raises InvalidJobRequest for a store that has none.
         zone: the shop's time zone.
         clock: tells the present time, aware UTC.
+        currency_of: the currency of Nhanh.vn's amounts in a store; None where it has no Nhanh.vn.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Sales:
         shopify_of: Callable[[StoreName], ShopifyClient],
         zone: Callable[[], ZoneInfo],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        currency_of: Callable[[StoreName], Currency | None] = lambda _: None,
     ) -> None:
+        self._currency_of = currency_of
         self._database = database
         self._jobs = jobs
         self._shopify_of = shopify_of
@@ -125,6 +129,7 @@ class Sales:
         await self._learn_collections(definition)
         held = period(definition.starts, definition.ends, self.clock())
         async with self._database.acquire() as connection:
+            await self._check_currency(connection, definition)
             planned = await plan(connection, definition, campaign_id, held)
             return Preview(definition, planned, await list_unmatched(connection, definition))
 
@@ -285,6 +290,7 @@ class Sales:
         if present.ends_at is not None and present.ends_at <= now:
             raise InvalidSale(f"It would have ended at {self._shown(present.ends_at)}, which has passed: set it later.")
         await self._require_full_pull(connection, present.store)
+        await self._check_currency(connection, present.definition)
         held = period(present.starts_at, present.ends_at, now)
         planned = await plan(connection, present.definition, present.id, held)
         self._check_plan(present.definition, planned)
@@ -408,6 +414,18 @@ class Sales:
                 "Shopify's products have not been pulled in full yet, so it is not known which variants there are: "
                 f"dongbo pull shopify-products --store {store}."
             )
+
+    async def _check_currency(self, connection: Connection, definition: SaleSettings) -> None:
+        """Raise InvalidSale for sums of money where the shop's currency is another one than Nhanh.vn's."""
+        known, expected = await shops.get(connection, definition.store), self._currency_of(definition.store)
+        if known is None or expected is None or known.currency == expected or not definition.sums:
+            return
+        raise InvalidSale(
+            f"The shop's currency is {known.currency}, and Nhanh.vn's amounts are in {expected}, so it can't be told "
+            f"in which of them {' and '.join(definition.sums)} of the sale {definition.name} is meant. Give the "
+            f'discount in percent, or set currency = "{known.currency}" in [stores.{definition.store}.nhanh] if '
+            "Nhanh.vn has it."
+        )
 
     def _check_end(self, definition: SaleSettings) -> None:
         if definition.ends is not None and definition.ends <= self.clock():

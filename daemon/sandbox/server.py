@@ -45,6 +45,8 @@ class SandboxSettings:
         html_errors: whether it is refused by a web page.
         permanent_token: whether Shopify accepts the token of an app made before 2026, too.
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
+        currency: of Shopify's shop; VND, and of exports USD, unless it is said otherwise.
+        prices_without_vat: whether Nhanh.vn's prices are without VAT, as is its default, and not with it.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
         nhanh_port: 0 takes a free port.
@@ -70,6 +72,8 @@ class SandboxSettings:
     html_errors: bool = False
     permanent_token: bool = True
     unstocked_share: float = 0.0
+    currency: str | None = None
+    prices_without_vat: bool = False
     prerender: bool = False
     host: str = "127.0.0.1"
     nhanh_port: int = 0
@@ -110,12 +114,15 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         faults=settings.faults,
         csv=settings.shopify_csv,
         unstocked_share=settings.unstocked_share,
+        currency=settings.currency,
         token_lifetime=settings.token_lifetime,
         token=TOKEN if settings.permanent_token else "",
     )
     app = shopify.app
     app.is_installed, app.same_organisation = settings.app_is_installed, settings.app_is_of_the_organisation
     app.html_errors = settings.html_errors
+    if settings.prices_without_vat:
+        nhanh.take_vat_out_of_prices()
     if settings.prerender:
         nhanh.prerender()
     async with (

@@ -92,6 +92,11 @@ FROM unnest($1::bigint[], $2::text[], $3::text[]) AS outcome (id, result, detail
 WHERE pushes.id = outcome.id AND pushes.result = 'intended'
 """
 
+NOTE_MADE = """
+UPDATE dongbo.pushes SET made_value = made.value
+FROM unnest($1::bigint[], $2::text[]) AS made (id, value) WHERE pushes.id = made.id
+"""
+
 LIST_OPEN = f"""
 SELECT {COLUMNS} FROM dongbo.pushes
 WHERE store = $1 AND result = 'intended' AND kind = ANY ($2) AND id > $3
@@ -164,6 +169,12 @@ async def settle(connection: Connection, outcomes: Mapping[int, tuple[PushResult
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
         await connection.execute(SETTLE, list(outcomes), results, details)
+
+
+async def note_made(connection: Connection, made: Mapping[int, str | None]) -> None:
+    """Note of applied pushes what Shopify has made of their values, {id: value}: not what was sent."""
+    if made:
+        await connection.execute(NOTE_MADE, list(made), [value or "" for value in made.values()])
 
 
 async def list_open(

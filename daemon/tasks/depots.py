@@ -8,6 +8,7 @@ from daemon.errors import DongboError, SourceRefused
 from daemon.jobs.context import JobContext
 from daemon.mirror import places, watermarks
 from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.models import Location
 from daemon.tasks.registry import Store
 
 log = structlog.get_logger()
@@ -74,22 +75,32 @@ async def check_depots(job: JobContext, store: Store, depot_ids: Collection[int]
         )
 
 
-async def check_locations(job: JobContext, store: Store, location_ids: Collection[int], meter: CallMeter) -> None:
-    """Raise PlacesMissing unless Shopify has these locations, and they are active."""
+async def closed_locations(
+    job: JobContext, store: Store, location_ids: Collection[int], meter: CallMeter
+) -> dict[int, str]:
+    """Those of these locations that can't get any stock, with the reason: closed, deleted, or of somebody else."""
     if not location_ids:
-        return
-    found = await job.unless_stopped(store.shopify.locations(meter=meter))
+        return {}
+    found = {location.id: location for location in await job.unless_stopped(store.shopify.locations(meter=meter))}
     async with job.database.acquire_for_work() as connection, connection.transaction():
-        known = [(location.id, location.name, location.is_active) for location in found]
+        known = [(location.id, location.name, location.is_active) for location in found.values()]
         await places.store_locations(connection, store.name, known)
-    active = {location.id: location.name for location in found if location.is_active}
-    missing = sorted(set(location_ids) - active.keys())
-    if missing:
-        raise PlacesMissing(
-            f"{'Locations' if len(missing) > 1 else 'Location'} {', '.join(map(str, missing))} of "
-            f"[stores.{store.name}.product_sync.locations] can't be used: Shopify has no such active location. Nothing "
-            f"was pushed. Active: {_named(active)}."
-        )
+    return {
+        number: reason
+        for number in sorted(location_ids)
+        if (reason := why_unusable(number, found.get(number))) is not None
+    }
+
+
+def why_unusable(location_id: int, location: Location | None) -> str | None:
+    """Why a configured location can get no stock; None if it can."""
+    if location is None:
+        return f"{location_id} is not there: it was deleted, or belongs to a fulfilment service"
+    if not location.is_active:
+        return f"{location_id} ({location.name}) is deactivated"
+    if location.is_fulfillment_service:
+        return f"{location_id} ({location.name}) belongs to a fulfilment service, which keeps its stock itself"
+    return None
 
 
 def _depots(depot_ids: Collection[int]) -> str:

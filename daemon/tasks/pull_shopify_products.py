@@ -16,8 +16,9 @@ from daemon.sources.shopify.filters import normalise_product_filters, normalise_
 from daemon.sources.shopify.models import ShopifyProduct
 from daemon.tasks import params
 from daemon.tasks.filters import exact_total
-from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.pull import Stream, counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.shop_terms import note_all_prices_read, note_shop
 
 
 @task(
@@ -45,7 +46,11 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         count=count,
         store=_store_products,
     )
-    await run_pull(job, policy, stream)
+    meter = counted_calls(job)
+    said = await note_shop(job, store, meter)
+    await run_pull(job, policy, stream, meter)
+    if job.params.get("full"):
+        await note_all_prices_read(job, store, said)
 
 
 async def _store_products(

@@ -12,6 +12,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobType
 from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission
+from daemon.money import VND, Currency
 from daemon.sources.credential import Credential
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
@@ -28,7 +29,7 @@ class Source(Enum):
 class Store:
     """A configured store with the clients of its sources.
 
-    `needed_scopes` are those that its jobs need at Shopify.
+    `needed_scopes` are those that its jobs need at Shopify, `nhanh_currency` is that of all amounts of Nhanh.vn.
     """
 
     name: StoreName
@@ -37,6 +38,7 @@ class Store:
     product_sync_settings: ProductSyncSettings | None = None
     customer_sync_settings: CustomerSyncSettings | None = None
     needed_scopes: frozenset[str] = frozenset()
+    nhanh_currency: Currency = VND
 
     @property
     def nhanh(self) -> NhanhClient:

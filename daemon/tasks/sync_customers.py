@@ -14,6 +14,7 @@ from daemon.sync.customers.survey import Survey
 from daemon.tasks import params
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.shop_terms import check_currency, read_shop
 
 SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
 
@@ -28,10 +29,14 @@ SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
 async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a mapped customer.
 
+    In another currency than Nhanh.vn's no total is pushed, and no tier that follows from it (CurrencyMismatch).
+
     A customer who reaches no tier any more loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
     """
-    rules = CustomerRules(store.customer_sync)
-    run = CustomerRun(job, store.name, store.shopify, rules, counted_calls(job))
+    rules, meter = CustomerRules(store.customer_sync), counted_calls(job)
+    shop = await read_shop(job, store, meter)
+    check_currency(store, shop.currency, "totals")
+    run = CustomerRun(job, store.name, store.shopify, rules, meter)
     sync = _Sync(run, CustomerPlan(job.database, store.name))
     await (sync.describe_only() if job.params.get("dry_run") else sync.push())
 

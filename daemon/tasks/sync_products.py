@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.model import Counters, JobType
-from daemon.mirror import nhanh as mirror
+from daemon.mirror import shops
+from daemon.money import CurrencyMismatch
 from daemon.sales import items
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
@@ -19,18 +22,20 @@ from daemon.sync.products.caution import Caution, PlanOverturned, Survey
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.price_push import PricePush
 from daemon.sync.products.rows import START, Batch, R, in_batches, is_large_change
+from daemon.sync.products.rules import DEFAULT_SHOP, TEXTS
 from daemon.sync.products.run import Phase, Position, SyncRun
 from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
-from daemon.tasks.depots import check_depots, check_locations
+from daemon.tasks.depots import PlacesMissing, check_depots, closed_locations
+from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.shop_terms import check_currency, read_shop
 
 log = structlog.get_logger()
 
 MAX_PLANS = 5  # of one run: each time, what a used-up key left open is settled, and the rest is planned anew
-ASKED_AT_ONCE = 1_000  # products of unknown stock
 SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
 DONE = Position(Phase.DONE)
 
@@ -62,28 +67,37 @@ class _Sync:
         self._store = store
         self._meter = meter
         self._settings = store.product_sync
-        self._plan = ProductPlan(job.database, store.name, self._settings)
+        self._plan: ProductPlan
         self._run = SyncRun(job, store.name, store.shopify, meter)
+        self._shop = DEFAULT_SHOP
+        self._notices: list[str] = []  # what is wrong and keeps only a part of the sync from being done
+        self._mismatch: CurrencyMismatch | None = None
 
     async def run(self) -> None:
+        """Push what can be pushed; what is wrong with the rest is raised or told at the end."""
         is_dry = bool(self._job.params.get("dry_run"))
         if not is_dry:
             await self._settle()
         await self._check_places()
-        await self._learn_unknown_stock()
+        await self._check_currency()
+        self._plan = ProductPlan(self._job.database, self._store.name, self._settings, self._shop)
+        await ProductFacts(self._job, self._store, self._run, self._meter).learn(self._plan)
         self._run.caution = await self._caution()
         if is_dry:
             await self._describe_only()
-            return
-        await self._rebase_sales()
-        await self._plan_and_push()
+        else:
+            await self._rebase_sales()
+            await self._plan_and_push()
+        if self._mismatch is not None:
+            raise self._mismatch
 
     async def _rebase_sales(self) -> None:
         """Let variants that are on sale go back to what Nhanh.vn says by now, instead of pushing it.
 
-        A large change is left alone: when the sale is over, the sync pushes it, or asks a person first.
+        A large change is left alone: when the sale is over, the sync pushes it, or asks a person first. So is one that
+        is due to VAT before a person has agreed to that.
         """
-        differing = await self._plan.prices_on_sale()
+        differing = await self._plan.prices_on_sale(is_vat_agreed=self._shop.vat_agreed)
         if not differing:
             return
         share = self._settings.large_price_change
@@ -117,48 +131,66 @@ class _Sync:
         await settlement.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
-        """Raise PlacesMissing where a depot or location can't be relied on."""
+        """Leave out locations that can get no stock, and say so.
+
+        Raises PlacesMissing for depots out of sight, and where nothing is left to sync.
+        """
+        depots_of = self._settings.depots_of
+        closed = await closed_locations(self._job, self._store, list(depots_of), self._meter)
+        if closed:
+            kept = {name: depots for name, depots in self._settings.locations.items() if int(name) not in closed}
+            self._settings = self._settings.model_copy(update={"locations": kept})
+            notice = (
+                f"Some of [stores.{self._store.name}.product_sync.locations] can get no stock: "
+                f"{'; '.join(closed.values())}. Everything else is synced. Open them again at Shopify, or take them "
+                "out of the configuration."
+            )
+            if not kept and not self._has_prices:
+                raise PlacesMissing(
+                    f"None of [stores.{self._store.name}.product_sync.locations] can get stock: "
+                    f"{'; '.join(closed.values())}. Nothing was pushed. Name locations that are open."
+                )
+            self._notices.append(notice)
+            log.warning("locations_closed", store=self._store.name, locations=list(closed), reason=notice)
+        await self._job.describe(total=self._job.total, closed_locations=list(closed), notices=self._notices)
         depots = [depot for depots in self._settings.depots_of.values() for depot in depots]
         await check_depots(self._job, self._store, depots, self._meter)
         await self._run.rely_on(depots)
-        await check_locations(self._job, self._store, list(self._settings.depots_of), self._meter)
 
-    async def _learn_unknown_stock(self) -> None:
-        """Ask Nhanh for the stock of mapped products of which it has told none: missing from the answer means zero,
-        because exactly these were asked for."""
-        unknown = await self._plan.products_of_unknown_stock()
-        for start in range(0, len(unknown), ASKED_AT_ONCE):
-            asked = unknown[start : start + ASKED_AT_ONCE]
-            answer = await self._job.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
-            unreadable = {bad.source_id for bad in answer.bad}
-            told = {row.value.product_id for row in answer.rows}
-            # A row that can't even be told whose it is may be that of any product that seems to be missing.
-            missing = [] if None in unreadable else [number for number in asked if str(number) not in unreadable]
-            missing = await self._still_there([number for number in missing if number not in told])
-            async with self._run.step() as page:
-                known = [number for number in asked if number in told or number in missing]
-                await mirror.record_stock(page.connection, self._store.name, answer.rows, known)
+    @property
+    def _has_prices(self) -> bool:
+        return self._settings.price is not None or self._settings.compare_at_price is not None
 
-    async def _still_there(self, numbers: list[int]) -> list[int]:
-        """Those products that Nhanh still has: one that is deleted has no stock record either, and is not ours to
-        sell out. The next full pull finds it gone, and matching retires its mapping."""
-        if not numbers:
-            return []
-        found = await self._job.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
-        return [row.value.id for row in found.rows]
+    async def _check_currency(self) -> None:
+        """Read what the shop's prices mean. In another currency no price is pushed; the stock is, before that is
+        raised."""
+        settings = self._settings
+        if not self._has_prices:
+            return
+        try:
+            self._shop = await read_shop(self._job, self._store, self._meter)
+            check_currency(self._store, self._shop.currency, "prices")
+        except CurrencyMismatch as mismatch:
+            if not settings.locations:
+                raise
+            self._mismatch = mismatch
+            self._settings = settings.model_copy(update={"price": None, "compare_at_price": None})
 
     async def _caution(self) -> Caution:
         job, settings = self._job, self._settings
         async with job.database.acquire_for_work() as connection:
             approved = await approvals.list_changes(connection, job.job.id) if job.is_approved else frozenset()
             unasked = await approvals.list_unasked(connection, self._store.name, settings.large_price_change)
-        return Caution(settings, approved, unasked)
+            if job.is_approved and job.job.metadata.get("price_changes_by_vat"):
+                await shops.agree_to_vat(connection, self._store.name)
+                self._shop = replace(self._shop, vat_agreed=True)
+        return Caution(settings, approved, unasked, is_vat_agreed=self._shop.vat_agreed)
 
     async def _survey(self) -> Survey:
         """Look at all that is left of the plan, say how much it is, and stop where a person has to be asked first."""
         survey = await self._look()
         await self._job.describe(
-            total=self._job.processed + survey.rows, left_alone=await self._plan.left_alone(), **survey.figures()
+            total=self._job.processed + survey.rows, **await self._left_alone(), **survey.figures()
         )
         if not survey.needs_approval:
             return survey
@@ -167,6 +199,13 @@ class _Sync:
             page.metadata["approved_at"] = None  # what was approved before is no answer to this question
             pushed = await pushes.count_applied(page.connection, self._job.job.id)
         raise ApprovalNeeded(survey.question(pushed), **survey.figures(), sample=survey.sample)
+
+    async def _left_alone(self) -> dict[str, Any]:
+        found = await self._plan.left_alone()
+        return {
+            "left_alone": {reason: left.variants for reason, left in found.items()},
+            "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason in TEXTS},
+        }
 
     async def _look(self) -> Survey:
         survey, position = Survey(self._run.caution), self._run.position
@@ -195,7 +234,7 @@ class _Sync:
         survey = await self._look()
         await self._job.describe(
             total=self._job.processed + survey.rows,
-            left_alone=await self._plan.left_alone(),
+            **await self._left_alone(),
             sample=survey.sample,
             would_ask=survey.question() if survey.needs_approval else None,
             **survey.figures(),

@@ -53,8 +53,8 @@ class Tables:
     async def nhanh(self, number: int = NHANH, code: str = "AO-01", **columns: Any) -> None:
         values = {
             "store": STORE, "id": number, "code": code, "sku_key": match_key(code), "name": "Áo thun", "parent_id": -1,
-            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": "{}", "digest": b"",
-            "changed_at": NOON, **columns,
+            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": '{"priceVatMode": 1}',
+            "digest": b"", "changed_at": NOON, **columns,
         }  # fmt: skip
         await self._insert("nhanh_products", values)
 
@@ -407,7 +407,7 @@ async def test_without_a_configuration_nothing_is_pushed(tables: Tables, ask: As
 
 
 async def test_prices_are_explained_likewise(tables: Tables, ask: Ask) -> None:
-    """Price and compare-at price, each with its pushes."""
+    """Price and compare-at price, each with its pushes, as exact as the shop's currency."""
     await tables.pair()
     await tables.push(PushKind.PRICE, "150000", "199000", PushResult.APPLIED)
     price, compare_at = only(await ask(), PushKind.PRICE), only(await ask(), PushKind.COMPARE_AT_PRICE)
@@ -416,12 +416,12 @@ async def test_prices_are_explained_likewise(tables: Tables, ask: Ask) -> None:
     assert compare_at.verdict.endswith("That is what Nhanh.vn says: Nhanh.vn has no old price.")
     await tables.execute("UPDATE dongbo.nhanh_products SET old_price = 250000, retail_price = 189000.5")
     explanation = await ask()
-    assert "A sync would set it to 189000.5 now" in only(explanation, PushKind.PRICE).verdict
+    assert "A sync would set it to 189001 now" in only(explanation, PushKind.PRICE).verdict
     assert only(explanation, PushKind.COMPARE_AT_PRICE).desired == "250000"
     await tables.execute("UPDATE dongbo.nhanh_products SET old_price = 150000")
     lower = only(await ask(), PushKind.COMPARE_AT_PRICE)
     assert lower.desired is None
-    assert "the old price 150000, which is not above 189000.5" in lower.verdict
+    assert "the old price 150000, which is not above 189001" in lower.verdict
     await tables.execute("UPDATE dongbo.nhanh_products SET retail_price = 0")
     assert "Nhanh.vn has no retail price for it" in only(await ask(), PushKind.PRICE).verdict
 

@@ -174,3 +174,57 @@ async def test_an_end_that_has_passed_is_refused_before_the_preview(shop: SaleSh
     """Nobody is shown what can't be."""
     with pytest.raises(InvalidSale, match="which has passed"):
         await shop.sales.preview(shop.define(ends="2020-01-01 20:00"))
+
+
+async def test_gift_cards_and_their_like_are_on_sale_only_where_they_are_named(shop: SaleShop) -> None:
+    """30 % off everything leaves a card of 500,000 alone, a bundle and a subscription, and says why; one that is named
+    by its SKU or product is on sale."""
+    first = {variant.product_id: variant for variant in shop.variants if variant.sku and variant.price > 0}
+    card, bundle, subscription, parent, named, by_product = list(first.values())[:6]
+    for variant in (card, named, by_product):
+        shop.shopify.products[variant.product_id].is_gift_card = True
+    shop.shopify.make_bundle(bundle.id)
+    shop.shopify.products[subscription.product_id].requires_selling_plan = True
+    shop.shopify.products[parent.product_id].combined_listing_role = "PARENT"
+    await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)
+    preview = await shop.sales.preview(shop.define(percent=30))
+    skipped = {item.variant_id: item.reason for item in preview.items if item.sale is None}
+    assert {card.id, named.id, by_product.id, bundle.id, subscription.id, parent.id} <= skipped.keys()
+    assert "it is a gift card, which is worth what is written on it: name it" in str(skipped[card.id])
+    targets = {"skus": [named.sku], "products": [by_product.product_id]}
+    preview = await shop.sales.preview(shop.define(percent=30, targets=targets))
+    on_sale_now = {item.variant_id for item in preview.items if item.sale is not None}
+    assert {named.id, by_product.id} <= on_sale_now
+    before = card.price
+    await shop.until(await shop.create(percent=30), CampaignState.ACTIVE)
+    assert card.price == before
+
+
+@pytest.mark.parametrize("sums", [{"amount": 20_000}, {"percent": 20, "floor": 50_000}])
+async def test_sums_of_dong_are_no_discount_in_a_shop_in_dollars(shop: SaleShop, sums: dict[str, int]) -> None:
+    """A sale with a sum of money is refused where the shop has another currency than Nhanh.vn; one in percent is
+    not."""
+    shop.shopify.profile.currency = "USD"
+    await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)
+    for attempt in (shop.sales.preview(shop.define(**sums)), shop.create(**sums)):
+        with pytest.raises(InvalidSale, match=r"currency is USD, and Nhanh\.vn's amounts are in VND"):
+            await attempt
+    assert (await shop.sales.preview(shop.define(percent=20))).on_sale
+
+
+async def test_currency_that_changes_before_the_start_keeps_a_sum_from_the_shop(shop: SaleShop) -> None:
+    """A sale that was planned in đồng is not put on sale in dollars; another one in percent is."""
+    before = shop.prices()
+    plain = [v for v in shop.variants if v.sku and v.price > 50_000 and v.compare_at_price is None]
+    chosen = plain[0]
+    amount = await shop.create("sum", amount=20_000, targets={"skus": [chosen.sku]}, starts=soon(0.5))
+    shop.shopify.profile.currency = "USD"
+    others = next(v for v in plain if v.product_id != chosen.product_id)
+    percent = await shop.create("percent", targets={"products": [others.product_id]}, starts=soon(0.5))
+    await shop.until(percent, CampaignState.ACTIVE)
+    await shop.until(amount, CampaignState.APPLYING)
+    job = await shop.last_job(JobType.APPLY_SALE)
+    assert job.status is JobStatus.FAILED
+    assert "currency has changed from VND to USD" in str(job.error)
+    assert chosen.price == before[chosen.id].price
+    assert others.price != before[others.id].price

@@ -29,7 +29,6 @@ from daemon.sources.shopify.writes import (
     ANY,
     ITEM_GONE_CODES,
     METAFIELD_STALE_CODES,
-    NOT_STOCKED_CODES,
     PRICE_GONE_CODES,
     STALE_CODES,
     UNCONFIRMED,
@@ -119,18 +118,18 @@ async def test_one_stale_quantity_keeps_all_from_being_set() -> None:
 
 
 async def test_what_keeps_stock_from_being_set_is_told_apart() -> None:
-    """An item that is gone, one that is not stocked at the location, a quantity that can't be."""
+    """An item that is gone, a location that is closed, a quantity that can't be."""
     async with opened() as (sandbox, client):
         first, second, third, *_ = stocked(sandbox)
         location = first.levels[0].location_id
         gone = StockChange(first.inventory_item_id, location, None, 1)
         sandbox.shopify.delete_variant(first.id)
-        not_stocked = to(second, 1)
-        sandbox.shopify.stop_stocking(second.id, location)
-        errors = await set_stock(client, gone, not_stocked, to(third, -1))
+        closed = StockChange(second.inventory_item_id, second.levels[1].location_id, None, 1)
+        sandbox.shopify.close_location(closed.location_id)
+        errors = await set_stock(client, gone, closed, to(third, -1))
         assert [error.index for error in errors] == [0, 1, 2]
         assert errors[0].code in ITEM_GONE_CODES
-        assert errors[1].code in NOT_STOCKED_CODES
+        assert errors[1].code == "INVALID_LOCATION"
         assert errors[2].code == "INVALID_QUANTITY_NEGATIVE"
 
 

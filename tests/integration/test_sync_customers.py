@@ -170,11 +170,11 @@ async def test_first_sync_pushes_everything(new_shop: CustomerShop) -> None:
 
 
 async def test_nothing_changed_writes_nothing(shop: CustomerShop) -> None:
-    """A second sync makes no call at all, before and after a pull of what the first one has moved."""
+    """A second sync makes no call but for the currency, before and after a pull of what the first one has moved."""
     calls = shop.shopify.requests.calls
     job = await shop.sync()
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls
+    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS)
     assert (await shop.sync()).skipped == PAIRS
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS, full=True)
@@ -269,7 +269,7 @@ async def test_what_was_not_read_yet_is_read_first(shop: CustomerShop) -> None:
     assert set(await shop.results()) == {"applied"}
     calls = shop.shopify.requests.calls
     await shop.sync()
-    assert shop.shopify.requests.calls == calls
+    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
 
 
 # ── Changed behind the daemon's back ────────────────────────────────────────────────────────────────────────────────
@@ -590,7 +590,7 @@ async def test_dry_run_only_says_what_it_would_do(new_shop: CustomerShop) -> Non
     calls = shop.shopify.requests.calls
     job = await shop.sync(dry_run=True)
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls
+    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
     assert await shop.pushes() == []
     found = job.metadata
     assert found["tiers"] == {"MEMBER": 5, "SILVER": 6, "GOLD": 8, "PLATINUM": 20, "DIAMOND": 20}
@@ -698,3 +698,17 @@ async def test_lost_answer_to_a_decimal_number_is_understood(
     assert faults.counts[Fault.RESET] == 1
     assert set(await shop.results()) == {"applied"}
     shop.check_once()
+
+
+async def test_totals_in_dong_never_reach_a_shop_in_dollars(shop: CustomerShop) -> None:
+    """A sync of totals in another currency than the shop's is refused with a sentence, and pushes nothing."""
+    shop.spend(0, 90_000_000)
+    await shop.pull()
+    shop.shopify.profile.currency = "USD"
+    await shop.execute("DELETE FROM dongbo.shopify_shops")
+    shop.shopify.writes.clear()
+    for dry_run in (True, False):
+        job = await shop.workshop.run(JobType.SYNC_CUSTOMERS, dry_run=dry_run)
+        assert job.status is JobStatus.FAILED
+        assert "no totals were pushed" in str(job.error)
+    assert shop.shopify.writes == []

@@ -38,7 +38,12 @@ def test_rows_without_an_error_are_sent_again() -> None:
 def test_stale_row_takes_over_what_is_there_now() -> None:
     """A stale row is sent again with the value that was read, be it none at all."""
     assert [row.present for row in decided(WriteError(2, STALE, "stale"), {1: 5}).moved] == [5]
-    assert [row.present for row in decided(WriteError(2, "INVALID_LOCATION", "not stocked"), {}).moved] == [None]
+    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {}).moved] == [None]
+
+
+def test_row_of_a_closed_location_is_refused() -> None:
+    """Since Shopify sets quantities at any location, a refusal of the location is final."""
+    assert decided(WriteError(2, "INVALID_LOCATION", "could not be found"), {}).refused[0][0] == ROWS[2]
 
 
 def test_stale_row_of_a_repeated_call_was_set_by_it() -> None:

@@ -16,7 +16,9 @@ from daemon.sandbox.nhanh.limits import Lock, RateLimit
 if TYPE_CHECKING:
     from daemon.sandbox.nhanh.sandbox import NhanhSandbox
 
-PERMISSIONS = frozenset({"business/depot", "product/list", "product/inventory", "product/detail", "customer/list"})
+PERMISSIONS = frozenset(
+    {"business/depot", "product/list", "product/inventory", "product/detail", "product/combo", "customer/list"}
+)
 
 
 class ErrorCode(StrEnum):

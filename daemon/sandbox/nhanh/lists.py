@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 MAX_PAGE_SIZE = 100
+MAX_COMBOS = 50
 DEFAULT_PAGE_SIZE = 50  # ours: the documentation names only the maximum
 
 
@@ -79,6 +80,16 @@ def inventory(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
     texts = [orjson.dumps(sandbox.spelling.inventory(sandbox.products[id_], only_depots)) for id_ in row_ids]
     rows = _spoilt(sandbox, row_ids, texts, _BAD_INVENTORY)
     return _envelope(sandbox, asked, rows, following)
+
+
+def combos(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
+    """product/combo: at most 50 combos a page, by their ids."""
+    asked = filters.id_list(_object(body, "filters"), "productParentIds")
+    if len(asked) > MAX_COMBOS:
+        raise InvalidFieldsError("filters.productParentIds", f"must hold at most {MAX_COMBOS}")
+    found = [sandbox.products[number] for number in sorted(asked) if number in sandbox.products]
+    rows = [sandbox.spelling.combo(product) for product in found if product.combo]
+    return orjson.dumps({"code": 1, "paginator": {"next": None}, "data": rows})
 
 
 def customers(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:

@@ -29,11 +29,16 @@ class NhanhProduct:
     brand_id: int
     price: Decimal
     old_price: Decimal | None
-    stock: dict[int, int]  # depot id -> available; never changed in place
+    stock: dict[int, int | Decimal]  # depot id -> available; never changed in place
     attributes: tuple[tuple[str, str], ...]  # ("Màu sắc", "Đỏ"), …
     created_at: int
     updated_at: int  # does not move with the stock
     stock_updated_at: int
+    type: int = 1  # 2 voucher, 3 by weight, 5 pack, 6 service, 9 combo
+    price_vat_mode: int = 1  # 1 with VAT, 2 without it; Nhanh's own default is 2
+    vat: int | None = 8  # percent; -1 not taxable, -2 not declared, -100 is 0 %; told by product/detail only
+    combo: tuple[tuple[int, int], ...] = ()  # (product, how many) of what a combo is made of
+    tells_combo: bool = True  # whether product/list says so, too, and not only product/combo
 
 
 @dataclass(frozen=True, slots=True)

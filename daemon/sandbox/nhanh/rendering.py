@@ -1,6 +1,6 @@
 """Rows as Nhanh's API spells them: every documented field, with numbers and empty values in all their forms."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -34,8 +34,8 @@ class Spelling:
             "code": product.code,
             "name": product.name,
             "status": pen.whole(product.status),
-            "type": pen.whole(1),
-            "priceVatMode": 2,
+            "type": pen.whole(product.type),
+            "priceVatMode": product.price_vat_mode,
             "importPriceVatMode": 2,
             "categoryId": pen.whole(product.category_id),
             "prices": _prices(pen, product)
@@ -53,7 +53,7 @@ class Spelling:
         pen.optional(row, "warranty", {"month": 12, "phone": "", "address": ""} if product.id % 7 == 0 else None)
         pen.optional(row, "shipping", {"width": 20, "height": 5.5, "length": "30", "weight": pen.number(Decimal(300))})
         pen.optional(row, "units", {"name": "Cái", "list": []} if product.id % 2 else None)
-        pen.optional(row, "combos", [])
+        pen.optional(row, "combos", _combos(product) if product.tells_combo else [])
         pen.optional(row, "inventory", None if product.parent_id == PARENT else self._inventory(pen, product))
         pen.optional(row, "attributes", _attributes(product))
         pen.optional(row, "tagIds", [])
@@ -88,8 +88,8 @@ class Spelling:
             "category": {"id": product.category_id, "code": "", "name": f"Danh mục {product.category_id}"},
             "internalCategory": None,
             "brand": {"id": product.brand_id, "name": f"Thương hiệu {product.brand_id}"},
-            "type": {"id": 1, "name": "Sản phẩm"},
-            "vat": 8,
+            "type": {"id": product.type, "name": f"Loại {product.type}"},
+            "vat": product.vat,
             "inventory": inventory,
             "description": "",
             "content": "",
@@ -98,6 +98,11 @@ class Spelling:
             "branchPrices": [],
             "childs": [self.product(child) for child in children],
         }
+
+    def combo(self, product: NhanhProduct) -> Json:
+        """A row of product/combo."""
+        items = [{"id": item_id, "qty": quantity} for item_id, quantity in product.combo]
+        return {"productParentId": product.id, "comboItems": items}
 
     def customer(self, customer: NhanhCustomer) -> Json:
         """A row of customer/list."""
@@ -178,6 +183,10 @@ def _prices(pen: _Pen, product: NhanhProduct) -> Json:
     }
 
 
+def _combos(product: NhanhProduct) -> list[Json]:
+    return [{"id": item_id, "quantity": quantity} for item_id, quantity in product.combo]
+
+
 def _images(product: NhanhProduct) -> Json | None:
     if product.id % 5 == 0 and product.id % 3 == 0:
         return None
@@ -191,7 +200,7 @@ def _attributes(product: NhanhProduct) -> list[Json]:
     ]
 
 
-def _quantities(product: NhanhProduct, depot_id: int, available: int) -> dict[str, int]:
+def _quantities(product: NhanhProduct, depot_id: int, available: int | Decimal) -> dict[str, int | Decimal]:
     """Some of what lies in a depot is on its way, broken or reserved: only the rest is available."""
     holding = (product.id // 10 + depot_id) % 3 if available > 0 else 0
     damaged = 1 if (product.id // 10) % 11 == 0 else 0
@@ -205,6 +214,6 @@ def _quantities(product: NhanhProduct, depot_id: int, available: int) -> dict[st
     }
 
 
-def _stock(pen: _Pen, quantities: dict[str, int]) -> Json:
+def _stock(pen: _Pen, quantities: Mapping[str, int | Decimal]) -> Json:
     written: Json = {name: pen.number(Decimal(quantity)) for name, quantity in quantities.items()}
     return written | {"warranty": {"remain": 0, "holding": 0}}

@@ -194,5 +194,6 @@ _ENDPOINTS: dict[str, Callable[[NhanhSandbox, Mapping[str, Any]], bytes]] = {
     "product/list": lists.products,
     "product/inventory": lists.inventory,
     "product/detail": lists.product_detail,
+    "product/combo": lists.combos,
     "customer/list": lists.customers,
 }

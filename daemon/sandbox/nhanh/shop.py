@@ -70,7 +70,12 @@ class NhanhShop:
         """Change the retail price."""
         self.change_product(product_id, price=price)
 
-    def change_stock(self, product_id: int, depot_id: int, available: int) -> None:
+    def take_vat_out_of_prices(self) -> None:
+        """Let all prices be without VAT: the same figures, on top of which a customer pays it."""
+        for product_id in list(self.products):
+            self.change_product(product_id, price_vat_mode=2)
+
+    def change_stock(self, product_id: int, depot_id: int, available: int | Decimal) -> None:
         """Set what a depot has available. The product's `updated_at` does not move."""
         product = self.products[product_id]
         stock = product.stock | {depot_id: available}

@@ -26,6 +26,7 @@ FIELD_ACCESS: dict[tuple[str, str], tuple[str, ...]] = {
     ("QueryRoot", "productVariantsCount"): ("read_products",),
     ("QueryRoot", "customersCount"): ("read_customers",),
     ("Mutation", "inventoryActivate"): ("write_inventory",),
+    ("Mutation", "inventoryBulkToggleActivation"): ("write_inventory",),
     ("Mutation", "inventorySetQuantities"): ("write_inventory",),
     ("Mutation", "productVariantsBulkUpdate"): ("write_products",),
 }

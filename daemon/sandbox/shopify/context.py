@@ -13,7 +13,7 @@ from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.writes import AppliedWrite
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShopProfile:
     """What `shop` tells of the shop itself."""
 
@@ -22,6 +22,7 @@ class ShopProfile:
     currency: str
     zone: str
     opened_at: datetime
+    taxes_included: bool = True  # whether prices hold the tax
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def _shop(_: object, info: Info) -> dict[str, Any]:
         "ianaTimezone": profile.zone,
         "timezoneOffset": now.strftime("%z"),
         "timezoneOffsetMinutes": int((now.utcoffset() or now - now).total_seconds() // 60),
-        "taxesIncluded": True,
+        "taxesIncluded": profile.taxes_included,
         "weightUnit": "KILOGRAMS",
         "plan": plan,
         "createdAt": written_time(profile.opened_at),

@@ -131,7 +131,6 @@ LOCATION: dict[str, Resolver] = {
     "deactivatedAt": lambda place, _: None if place.is_active else written_time(place.updated_at),
     "fulfillsOnlineOrders": lambda place, _: place.is_active,
     "hasActiveInventory": lambda place, _: place.is_active,
-    "isFulfillmentService": lambda _place, _: False,
     "isPrimary": lambda place, info: place is next(iter(info.context.state.locations.values())),
     "shipsInventory": lambda place, _: place.is_active,
 }

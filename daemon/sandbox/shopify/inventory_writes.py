@@ -37,7 +37,7 @@ REASONS = (  # Shopify's guide to quantities and states, "Set inventory quantiti
     "safety_stock",
     "shrinkage",
 )
-NOT_STOCKED = "The specified inventory item is not stocked at the location."
+IMMUTABLE = "The specified inventory item is not allowed to be adjusted via API."
 NEGATIVE = "The quantity can't be negative."
 TOO_HIGH = "The total quantity can't be higher than 1,000,000,000."
 
@@ -53,10 +53,16 @@ class _Row:
     item_id: int
     location_id: int
     variant: Variant | None
-    level: Level | None
-    location_exists: bool
+    level: Level | None  # None: not active there
+    location_exists: bool  # and is open
     quantity: int
     expected: int | None  # None overwrites
+
+    @property
+    def present(self) -> int:
+        """What is there, whether the item is active at the location or not."""
+        level = self.level or (self.variant and self.variant.inactive_level_at(self.location_id))
+        return level.available if level else 0
 
     def path(self, field: str) -> Path:
         return ["input", "quantities", self.index, field]
@@ -74,7 +80,7 @@ def _set_quantities(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
     rows = [_row(info.context.state, index, row) for index, row in enumerate(asked["quantities"])]
     errors = [*_header_errors(asked), *_duplicate_errors(rows)]
     for row in rows:
-        errors += _row_errors(row)
+        errors += _row_errors(row, names_immutable=info.context.state.names_immutable)
     if errors:
         return {"userErrors": errors}
     changes = [change for row in rows for change in _apply(info, key, row)]
@@ -91,7 +97,7 @@ def _row(state: ShopState, index: int, row: Mapping[str, Any]) -> _Row:
         location_id,
         variant,
         variant.level_at(location_id) if variant else None,
-        location_kind == "Location" and location_id in state.locations,
+        location_kind == "Location" and _is_open(state, location_id),
         row["quantity"],
         row["changeFromQuantity"],
     )
@@ -121,7 +127,11 @@ def _duplicate_errors(rows: list[_Row]) -> Iterator[dict[str, Any]]:
             )
 
 
-def _row_errors(row: _Row) -> Iterator[dict[str, Any]]:
+def _is_open(state: ShopState, location_id: int) -> bool:
+    return location_id in state.locations and state.locations[location_id].is_active
+
+
+def _row_errors(row: _Row, *, names_immutable: bool) -> Iterator[dict[str, Any]]:
     if row.variant is None:
         message = "The specified inventory item could not be found."
         yield user_error(row.path("inventoryItemId"), message, "INVALID_INVENTORY_ITEM")
@@ -133,29 +143,37 @@ def _row_errors(row: _Row) -> Iterator[dict[str, Any]]:
         yield user_error(row.path("quantity"), TOO_HIGH, "INVALID_QUANTITY_TOO_HIGH")
     if row.variant is None or not row.location_exists:
         return
-    if row.level is None:
-        # 2026-10 took ITEM_NOT_STOCKED_AT_LOCATION out of the enum with no code in its place: this is the nearest that
-        # is left. Callers have also seen such a call succeed without the item being stocked afterwards.
-        yield user_error(row.path("locationId"), NOT_STOCKED, "INVALID_LOCATION")
-    elif row.expected is not None and row.expected != row.level.available:
+    if row.variant.requires_components:
+        path = row.path("inventoryItemId") if names_immutable else ["input", "quantities"]
+        yield user_error(path, IMMUTABLE, "NON_MUTABLE_INVENTORY_ITEM")
+    elif row.expected is not None and row.expected != row.present:
         message = "The changeFromQuantity argument no longer matches the persisted quantity."
         yield user_error(row.path("changeFromQuantity"), message, "CHANGE_FROM_QUANTITY_STALE")
 
 
 def _apply(info: Info, key: str, row: _Row) -> Iterator[dict[str, Any]]:
-    """Set a quantity that fits; the changes of it are the answer's, none where it was there already."""
-    variant, level = row.variant, row.level
-    if variant is None or level is None:
+    """Set a quantity that fits; the changes of it are the answer's, none where it was there already.
+
+    Shopify, changelog of 2026-10: "quantities can be adjusted at any location". Nothing says that this activates the
+    item there, and callers have seen that it does not, and that a repetition with a new key adds.
+    """
+    variant, level, state = row.variant, row.level, info.context.state
+    if variant is None:
         return
-    before = level.available
-    journal(info, key, ("stock", row.item_id, row.location_id), before, row.quantity)
-    if before == row.quantity:
+    before, after = row.present, row.quantity
+    if level is None and state.adds_unconnected:
+        after += before
+    journal(info, key, ("stock", row.item_id, row.location_id), before, after)
+    if before == after:
         return
-    info.context.state.change_stock(variant.id, row.quantity, row.location_id)
+    if level is None:
+        state.set_unconnected(variant.id, row.location_id, after)
+    else:
+        state.change_stock(variant.id, after, row.location_id)
     for name in ("available", "on_hand"):
         yield {
             "name": name,
-            "delta": row.quantity - before,
+            "delta": after - before,
             "quantityAfterChange": None,  # null in the mutation's answer, as recorded from the real API
             "item": InventoryItem(variant),
             "location": info.context.state.locations[row.location_id],
@@ -193,7 +211,7 @@ def _activate(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
     variant = state.inventory_items.get(item_id) if item_kind == "InventoryItem" else None
     if variant is None:
         return _refused(["inventoryItemId"], "The specified inventory item could not be found.")
-    if location_kind != "Location" or location_id not in state.locations:
+    if location_kind != "Location" or not _is_open(state, location_id):
         return _refused(["locationId"], "The specified location could not be found.")
     argument, quantity = _initial_quantity(arguments)
     if quantity is not None and not 0 <= quantity <= MAX_QUANTITY:
@@ -204,11 +222,7 @@ def _activate(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
         return _refused(
             [argument], f"Not allowed to set {name} quantity when the item is already active at the location."
         )
-    before = level.available if level else None
-    if level is None:
-        level = state.start_stocking(variant.id, location_id, quantity)
-    journal(info, key, ("activate", item_id, location_id), before, level.available)
-    return {"inventoryLevel": StockLevel(variant, level), "userErrors": []}
+    return {"inventoryLevel": _stocked(info, key, variant, location_id, quantity), "userErrors": []}
 
 
 def _initial_quantity(arguments: Mapping[str, Any]) -> tuple[str, int | None]:
@@ -222,9 +236,45 @@ def _refused(field: Path, message: str) -> Payload:
     return {"userErrors": [user_error(field, message)]}
 
 
+def _toggle(_: object, info: Info, **arguments: Any) -> Payload:
+    """Stock an item at several locations, each by itself; nobody asks the sandbox to stop stocking."""
+    state = info.context.state
+    asked = arguments["inventoryItemUpdates"]
+    check_size("inventoryItemUpdates", asked)
+    item_kind, item_id = parse_gid(arguments["inventoryItemId"])
+    variant = state.inventory_items.get(item_id) if item_kind == "InventoryItem" else None
+    if variant is None:
+        message = "The inventory item was not found."
+        return {"userErrors": [user_error(["inventoryItemId"], message, "INVENTORY_ITEM_NOT_FOUND")]}
+    levels, errors = [], []
+    for index, update in enumerate(asked):
+        path: Path = ["inventoryItemUpdates", index, "locationId"]
+        kind, location_id = parse_gid(update["locationId"])
+        if kind != "Location" or not _is_open(state, location_id):
+            errors.append(user_error(path, "The location was not found.", "LOCATION_NOT_FOUND"))
+        elif not update["activate"]:
+            message = "The sandbox does not deactivate items by this mutation."
+            errors.append(user_error(path, message, "GENERIC_ERROR"))
+        else:
+            levels.append(_stocked(info, None, variant, location_id))
+    return {"inventoryItem": InventoryItem(variant), "inventoryLevels": levels, "userErrors": errors}
+
+
+def _stocked(
+    info: Info, key: str | None, variant: Variant, location_id: int, quantity: int | None = None
+) -> StockLevel:
+    level = variant.level_at(location_id)
+    before = level.available if level else None
+    if level is None:
+        level = info.context.state.start_stocking(variant.id, location_id, quantity)
+    journal(info, key, ("activate", variant.inventory_item_id, location_id), before, level.available)
+    return StockLevel(variant, level)
+
+
 INVENTORY_MUTATIONS: dict[str, Resolver] = {
-    # Shopify's schema documents the key as required since 2026-04 for both.
+    # Shopify's schema documents the key as required since 2026-04 for these two.
     "inventoryActivate": with_key(_activate),
+    "inventoryBulkToggleActivation": _toggle,  # no key is documented for it
     "inventorySetQuantities": with_key(_set_quantities),
 }
 

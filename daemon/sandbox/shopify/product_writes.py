@@ -85,13 +85,19 @@ def _amount(value: object) -> Decimal:
     return rounded if rounded != rounded.to_integral_value() else rounded.quantize(Decimal(1))
 
 
+def _kept(amount: Decimal, step: Decimal) -> Decimal:
+    """What the shop makes of an amount that is finer than what it keeps."""
+    return amount if amount % step == 0 else amount // step * step
+
+
 def _apply(info: Info, variant: Variant, asked: Mapping[str, Any]) -> None:
     old_price, old_compare_at = price, compare_at = variant.price, variant.compare_at_price
+    step = info.context.state.price_step
     if "price" in asked:
-        price = _amount(asked["price"])
+        price = _kept(_amount(asked["price"]), step)
         journal(info, None, ("price", variant.id), old_price, price)
     if "compareAtPrice" in asked:
-        compare_at = None if asked["compareAtPrice"] is None else _amount(asked["compareAtPrice"])
+        compare_at = None if asked["compareAtPrice"] is None else _kept(_amount(asked["compareAtPrice"]), step)
         journal(info, None, ("compare_at_price", variant.id), old_compare_at, compare_at)
     if (price, compare_at) != (old_price, old_compare_at):
         info.context.state.change_price(variant.id, price, compare_at)

@@ -40,6 +40,7 @@ class Variant:
     grams: Decimal = Decimal(0)
     weight_unit: str = "KILOGRAMS"
     unit_cost: Decimal | None = None
+    requires_components: bool = False  # a bundle's parent: its stock is that of its components
 
     @property
     def inventory_quantity(self) -> int:
@@ -49,6 +50,10 @@ class Variant:
     def level_at(self, location_id: int) -> Level | None:
         """The stock at a location; None where the item is not stocked."""
         return next((level for level in self.levels if level.location_id == location_id), None)
+
+    def inactive_level_at(self, location_id: int) -> Level | None:
+        """What it had at a location before it was no longer stocked there."""
+        return next((level for level in self.inactive_levels if level.location_id == location_id), None)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,8 @@ class Product:
     image_url: str | None = None
     image_alt: str | None = None
     is_gift_card: bool = False
+    requires_selling_plan: bool = False  # sold by subscription only
+    combined_listing_role: str | None = None  # PARENT or CHILD
     seo_title: str | None = None
     seo_description: str | None = None
 
@@ -177,3 +184,4 @@ class Location:
     created_at: datetime
     updated_at: datetime
     is_active: bool = True
+    is_fulfillment_service: bool = False

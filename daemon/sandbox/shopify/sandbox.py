@@ -94,11 +94,13 @@ class ShopifySandbox(ShopState):
         scopes: what that token may see and change.
         token_lifetime: seconds that a token lives which the app asks for.
         unstocked_share: share of variants from 0 to 1 that one of the locations does not stock.
+        currency: ISO 4217; VND, and of exports USD, unless it is said otherwise.
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
     `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from. `writes` is the
-    journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand.
+    journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand. `profile` may be
+    changed at any time: the currency, and whether prices hold the tax.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class ShopifySandbox(ShopState):
         scopes: Collection[str] = ALL_SCOPES,
         token_lifetime: float = DAY,
         unstocked_share: float = 0.0,
+        currency: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -137,10 +140,10 @@ class ShopifySandbox(ShopState):
         products = read_products(csv) if csv else None
         stock_shop(self, catalogue, seed=seed, products=products, unstocked_share=unstocked_share)
         self._churn = Churn(self, seed)
-        self._profile = ShopProfile(
+        self.profile = ShopProfile(
             name="Cửa hàng thử nghiệm",
             domain=f"{shop}.myshopify.com",
-            currency="USD" if csv else "VND",
+            currency=currency or ("USD" if csv else "VND"),
             zone=ZONE,
             opened_at=OPENED,
         )
@@ -218,7 +221,7 @@ class ShopifySandbox(ShopState):
 
     def _context(self, scopes: frozenset[str]) -> Context:
         shape = self.requests.calls if self._quirks else 0
-        return Context(self, self._listings, self._profile, scopes, shape, self.idempotency, self.writes, self._now)
+        return Context(self, self._listings, self.profile, scopes, shape, self.idempotency, self.writes, self._now)
 
     def _run(self, operation: Operation, context: Context) -> ExecutionResult:
         return execute_sync(

@@ -37,7 +37,12 @@ class ShopState:
     Args:
         now: the time that changes are stamped with.
 
-    `revision` grows with every change. `observers` are called with each `Change` after it took effect.
+    `revision` grows with every change. `observers` are called with each `Change` after it took effect. What else may be
+    changed at any time:
+
+    - `adds_unconnected`: setting a quantity where an item is not active adds to what is there, as has been reported.
+    - `names_immutable`: whether the refusal to set the stock of a bundle's parent says which row that is.
+    - `price_step`: the multiples of which prices are kept; what is sent is rounded down to them.
     """
 
     def __init__(self, now: Clock) -> None:
@@ -50,6 +55,9 @@ class ShopState:
         self.definitions: dict[tuple[str, str], MetafieldDefinition] = {}  # of customers' metafields
         self.revision = 0
         self.observers: list[Callable[[Change], None]] = []
+        self.adds_unconnected = False
+        self.names_immutable = True
+        self.price_step = Decimal("0.01")
         self._now = now
         self._metafield_ids = itertools.count(35_910_000_000_000, 32_768)
 
@@ -186,13 +194,26 @@ class ShopState:
         level.available = available
         self._update_level(variant, level)
 
+    def set_unconnected(self, variant_id: int, location_id: int, available: int) -> Level:
+        """Set what a variant has at a location that does not stock it; it stays so."""
+        variant = self.variants[variant_id]
+        level = variant.inactive_level_at(location_id)
+        if level is None:
+            level = Level(location_id, 0, self._now())
+            for twin in self._of_item(variant):
+                twin.inactive_levels = [*twin.inactive_levels, level]
+        level.available = available
+        self._update_level(variant, level)
+        return level
+
     def start_stocking(self, variant_id: int, location_id: int, available: int | None = None) -> Level:
         """Stock a variant at a location where it is not; the quantity is by default what was there before, else 0."""
         variant = self.variants[variant_id]
         before = [level for level in variant.inactive_levels if level.location_id == location_id]
         level = before[0] if before else Level(location_id, 0, self._now())
-        variant.inactive_levels = [other for other in variant.inactive_levels if other is not level]
-        variant.levels = [*variant.levels, level]
+        for twin in self._of_item(variant):
+            twin.inactive_levels = [other for other in twin.inactive_levels if other is not level]
+            twin.levels = [*(other for other in twin.levels if other is not level), level]
         if available is not None:
             level.available = available
         self._update_level(variant, level)
@@ -204,9 +225,43 @@ class ShopState:
         level = variant.level_at(location_id)
         if level is None:
             raise KeyError(location_id)
-        variant.levels = [other for other in variant.levels if other is not level]
-        variant.inactive_levels = [*variant.inactive_levels, level]
+        for twin in self._of_item(variant):
+            twin.levels = [other for other in twin.levels if other is not level]
+            twin.inactive_levels = [*(other for other in twin.inactive_levels if other is not level), level]
         self._update_level(variant, level)
+
+    def share_item(self, variant_id: int, with_variant_id: int) -> None:
+        """Let a variant be sold out of another one's stock: both have the same inventory item from now on."""
+        variant, owner = self.variants[variant_id], self.variants[with_variant_id]
+        del self.inventory_items[variant.inventory_item_id]
+        variant.inventory_item_id = owner.inventory_item_id
+        variant.levels, variant.inactive_levels = owner.levels, owner.inactive_levels
+        self._update_variant(variant)
+
+    def make_bundle(self, variant_id: int) -> None:
+        """Let a variant consist of others: its stock is theirs from now on, and can't be set."""
+        self.variants[variant_id].requires_components = True
+        self._update_variant(self.variants[variant_id])
+
+    def close_location(self, location_id: int) -> None:
+        """Deactivate a location; nothing is stocked there any more."""
+        location = self.locations[location_id]
+        location.is_active, location.updated_at = False, self._now()
+        self._unstock(location_id)
+        self._changed("locations/deactivate", location_id)
+
+    def delete_location(self, location_id: int) -> None:
+        """Delete a location, with all that it knows of quantities."""
+        self._unstock(location_id)
+        for variant in self.variants.values():
+            variant.inactive_levels = [level for level in variant.inactive_levels if level.location_id != location_id]
+        del self.locations[location_id]
+        self._changed("locations/delete", location_id)
+
+    def _unstock(self, location_id: int) -> None:
+        for variant in self.variants.values():
+            if variant.level_at(location_id) is not None:
+                self.stop_stocking(variant.id, location_id)
 
     def change_title(self, product_id: int, title: str) -> None:
         """Rename a product."""
@@ -301,7 +356,13 @@ class ShopState:
 
     def _forget(self, variant: Variant) -> None:
         del self.variants[variant.id]
-        del self.inventory_items[variant.inventory_item_id]
+        if self.inventory_items.get(variant.inventory_item_id) is variant:
+            del self.inventory_items[variant.inventory_item_id]
+
+    def _of_item(self, variant: Variant) -> list[Variant]:
+        """All variants that are sold out of the same stock."""
+        twins = [other for other in self.products[variant.product_id].variants if other is not variant]
+        return [variant, *(twin for twin in twins if twin.inventory_item_id == variant.inventory_item_id)]
 
     def _update_level(self, variant: Variant, level: Level) -> None:
         """Shopify's schema, Product.updatedAt: inventory adjustments count as updates of the product."""

@@ -6,6 +6,7 @@ in the Authorization header. Source of all rules: the documentation on developer
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 import aiohttp
@@ -13,7 +14,7 @@ import msgspec
 import structlog
 
 from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceUnavailable
-from daemon.sources.decode import RowDecoder
+from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
 from daemon.sources.meter import CallMeter
@@ -28,7 +29,14 @@ from daemon.sources.nhanh.filters import (
     normalise_product_filters,
     to_api,
 )
-from daemon.sources.nhanh.models import NhanhCustomer, NhanhDepot, NhanhInventory, NhanhProduct
+from daemon.sources.nhanh.models import (
+    NhanhCombo,
+    NhanhCustomer,
+    NhanhDepot,
+    NhanhDetail,
+    NhanhInventory,
+    NhanhProduct,
+)
 from daemon.sources.page import BadRow, Page, SourceRow
 
 log = structlog.get_logger()
@@ -37,6 +45,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 BASE_URL = "https://pos.open.nhanh.vn"
 PAGE_SIZE = 100  # Nhanh documentation, "Paginator": at most 100 unless an endpoint says otherwise
+MAX_COMBOS = 50  # Nhanh documentation, product/combo: as many ids, and as many rows a page
 MAX_IDS = 100  # Nhanh documentation: `ids` holds at most 100
 MAX_REPEATS = 5  # of the same answer to the same `next`
 MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide rows
@@ -76,6 +85,8 @@ class NhanhClient:
         self._products = RowDecoder(NhanhProduct)
         self._inventory = RowDecoder(NhanhInventory, id_field="productId")
         self._depots = RowDecoder(NhanhDepot)
+        self._details = RowDecoder(NhanhDetail)
+        self._combos = RowDecoder(NhanhCombo, id_field="productParentId")
 
     @property
     def url(self) -> str:
@@ -131,6 +142,37 @@ class NhanhClient:
         """The stock of the products of these ids that have a stock record, in as many calls as it takes."""
         filters: dict[str, object] = {"status": list(ALL_STATUSES)}
         return await self._by_ids("product/inventory", filters, ids, self._inventory, meter, sort="productId")
+
+    async def product_detail(self, product_id: int, *, meter: CallMeter) -> NhanhDetail:
+        """What of a product only product/detail tells.
+
+        Raises:
+            SourceRefused: there is no such product, or the access token lacks the permission.
+            RateLimited, SourceUnavailable: after the retries.
+        """
+        action = "product/detail"
+        envelope, sound = await self._call(action, {"filters": {"id": str(product_id)}}, meter)
+        try:
+            return self._details.checked(bytes(envelope.data), sound=sound)
+        except UnfitRowError as error:
+            log.warning("product_unreadable", source=self._source, product=product_id, reason=str(error))
+            return NhanhDetail()
+
+    async def combos(self, product_ids: Sequence[int], *, meter: CallMeter) -> dict[int, dict[int, Decimal]]:
+        """What combos are made of, {combo: {product: how many}}; those of which Nhanh.vn tells nothing are absent.
+
+        Raises:
+            SourceRefused: the access token lacks the permission.
+            RateLimited, SourceUnavailable: after the retries.
+        """
+        found: dict[int, dict[int, Decimal]] = {}
+        distinct = list(dict.fromkeys(product_ids))
+        for start in range(0, len(distinct), MAX_COMBOS):
+            wanted: dict[str, object] = {"productParentIds": distinct[start : start + MAX_COMBOS]}
+            pages = self._pages("product/combo", wanted, self._combos, None, meter, MAX_COMBOS, "productParentId")
+            async for page in pages:
+                found |= {row.value.product_parent_id: row.value.components for row in page.rows}
+        return {combo: components for combo, components in found.items() if components}
 
     async def check_access_token(self, *, meter: CallMeter | None = None) -> NhanhAccess:
         """What the access token may do, and until when.

@@ -10,6 +10,10 @@ import msgspec
 
 from daemon.sources.decode import EPOCH, ZERO, Id, Moment, Reference, Small, Text, UnfitRowError, check_amount
 
+VAT_MARKS = frozenset(map(Decimal, (-1, -2, -100)))  # Nhanh.vn documentation, product/detail: no VAT is paid
+MOST_VAT = 100  # percent
+LARGEST_COUNT = 10**9
+
 
 class Named(msgspec.Struct, gc=False):
     """A level or group of customers."""
@@ -161,6 +165,7 @@ class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     status: Small | None = None  # 1 new, 2 selling, 3 stopped, 4 out of stock
     type: Small | None = None
     prices: Prices | None = None
+    price_vat_mode: Small | None = 2  # 1: prices hold VAT; 2, the default: they are without it
     category_id: Reference | None = None
     brand_id: Reference | None = None
     created_at: Moment | None = None
@@ -176,6 +181,73 @@ class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
             self.barcode = None
         if not self.name:
             self.name = None
+
+
+class NhanhDetail(msgspec.Struct, gc=False, kw_only=True):
+    """What of `product/detail` no list tells."""
+
+    vat: Decimal | None = None  # percent, or one of the marks that mean none
+
+    @property
+    def vat_rate(self) -> Decimal | None:
+        """The VAT that a customer pays on it, in percent; None where Nhanh.vn does not say, or nobody understands it.
+
+        Nhanh.vn documentation, product/detail: -1 not taxable, -2 not declared, -100 is 0 %.
+        """
+        if self.vat is None or not self.vat.is_finite():
+            return None
+        if self.vat in VAT_MARKS:
+            return ZERO
+        return self.vat if 0 <= self.vat < MOST_VAT else None
+
+
+class ComboItem(msgspec.Struct, gc=False, kw_only=True):
+    """A component of a combo. product/list says `quantity`, product/combo `qty`."""
+
+    id: Id
+    quantity: Decimal | None = None
+    qty: Decimal | None = None
+
+    @property
+    def count(self) -> Decimal | None:
+        """How many of it are in one combo; None where that is not said."""
+        count = self.quantity if self.quantity is not None else self.qty
+        if count is None or not count.is_finite() or not 0 < count < LARGEST_COUNT:
+            return None
+        return count
+
+
+class NhanhCombo(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """A row of `product/combo`."""
+
+    product_parent_id: Id  # the combo
+    combo_items: list[ComboItem] | None = None
+
+    @property
+    def components(self) -> dict[int, Decimal]:
+        """How many of which product make one; nothing where that is not said of all of them."""
+        return components_of(self.combo_items or [])
+
+
+def components_of(items: list[ComboItem]) -> dict[int, Decimal]:
+    """How many of which product make one combo; nothing where that is not said of all of them."""
+    found: dict[int, Decimal] = {}
+    for item in items:
+        if item.count is None:
+            return {}
+        found[item.id] = found.get(item.id, ZERO) + item.count
+    return found
+
+
+def read_components(document: bytes) -> dict[int, Decimal]:
+    """The components in `combos` of product/list; nothing where there are none, or they can't be read."""
+    try:
+        return components_of(_decode_combo_items(document) or [])
+    except msgspec.DecodeError:
+        return {}
+
+
+_decode_combo_items = msgspec.json.Decoder(list[ComboItem] | None, strict=False).decode
 
 
 class NhanhInventory(msgspec.Struct, rename="camel", gc=False, kw_only=True):

@@ -205,7 +205,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         return scopes
 
     async def shop(self, *, meter: CallMeter | None = None) -> ShopInfo:
-        """Name, currency, zone and plan of the shop."""
+        """Name, currency, zone and plan of the shop. Raises SourceRefused, RateLimited, SourceUnavailable."""
 
         def read(data: dict[str, Any]) -> ShopInfo:
             shop, plan = data["shop"], data["shop"]["plan"]
@@ -213,6 +213,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
                 name=str(shop["name"]),
                 domain=str(shop["myshopifyDomain"]),
                 currency=str(shop["currencyCode"]),
+                taxes_included=shop["taxesIncluded"] is True,
                 timezone=str(shop["ianaTimezone"]),
                 plan=str(plan["publicDisplayName"]),
                 is_plus=bool(plan["shopifyPlus"]),

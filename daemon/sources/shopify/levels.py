@@ -18,21 +18,35 @@ def cut_short(items: Iterable[Any]) -> int:
 
 
 async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int, int]:
-    """All levels of an inventory item; `more_levels` fetches those behind an item's (global id, cursor).
+    """Where an inventory item is stocked, and what is available there; what it had at other places is left out.
+
+    `more_levels` fetches the levels behind an item's (global id, cursor).
 
     Raises:
         UnfitRowError: a level can't be read, or not all of them.
     """
     if not _has_levels(item):
         raise UnfitRowError("The field inventoryItem.inventoryLevels is missing.")
-    levels = dict(map(_level, item["inventoryLevels"]["nodes"]))
+    nodes = item["inventoryLevels"]["nodes"]
     try:
         _, following = whole_page(item["inventoryLevels"])
     except ValueError as error:
         raise UnfitRowError(f"The stock levels are not all there, or can't be read: {error}.") from error
     if following is not None:
-        levels |= map(_level, await more_levels(item["id"], following))
-    return levels
+        nodes = [*nodes, *await more_levels(item["id"], following)]
+    return dict(_level(node) for node in nodes if is_active(node))
+
+
+def is_active(level: Any) -> bool:
+    """Whether the item is stocked at the location of a level.
+
+    Raises:
+        UnfitRowError: it does not say.
+    """
+    active = level.get("isActive") if isinstance(level, dict) else None
+    if not isinstance(active, bool):
+        raise UnfitRowError("A stock level does not say whether it is active.")
+    return active
 
 
 def quantity_of(level: Any) -> int:

@@ -285,6 +285,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     is_active: bool
+    is_fulfillment_service: bool = False  # another app keeps the stock there
 
 
 class ItemStock(msgspec.Struct, frozen=True):
@@ -315,6 +316,7 @@ class ShopInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     domain: str  # my-shop.myshopify.com
     currency: str  # ISO 4217
+    taxes_included: bool  # whether prices hold the tax
     timezone: str  # IANA
     plan: str
     is_plus: bool

@@ -286,7 +286,12 @@ def _amount(name: str, value: Any) -> Decimal:
 
 
 def _location(node: dict[str, Any]) -> Location:
-    return Location(id=_id(node), name=str(node["name"]), is_active=_boolean(node["isActive"]))
+    return Location(
+        id=_id(node),
+        name=str(node["name"]),
+        is_active=_boolean(node["isActive"]),
+        is_fulfillment_service=node.get("isFulfillmentService") is True,
+    )
 
 
 def _updated_at(node: dict[str, Any]) -> datetime:

@@ -11,7 +11,7 @@ from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
-from daemon.sources.shopify.levels import quantity_of
+from daemon.sources.shopify.levels import is_active, quantity_of
 from daemon.sources.shopify.models import VariantPrice, gid, gid_number, metafield_name
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.price_watch import LONG_AGO, LookFailed, PricesMoved, PriceWatch
@@ -32,6 +32,8 @@ from daemon.sources.shopify.writes import (
 )
 
 T = TypeVar("T")
+
+NOT_MENTIONED = "Shopify's answer does not mention the location."
 
 
 class ShopifyWriter(StockReader):
@@ -103,6 +105,21 @@ class ShopifyWriter(StockReader):
             return quantity_of(payload["inventoryLevel"])
 
         return await self._mutate(operations.ACTIVATE_ITEM, "inventoryActivate", variables, read, meter)
+
+    async def activate_item_at(
+        self, item_id: int, location_ids: Sequence[int], *, meter: CallMeter
+    ) -> dict[int, int | WriteError]:
+        """Stock an item at several locations in one call; what is available at each then, or why it can't be stocked.
+
+        No key is needed: nothing happens where it is stocked already.
+        """
+        updates = [{"locationId": gid("Location", number), "activate": True} for number in location_ids]
+        variables = {"itemId": gid("InventoryItem", item_id), "updates": updates}
+
+        def read(payload: dict[str, Any]) -> dict[int, int | WriteError]:
+            return _activated(payload, location_ids)
+
+        return await self._mutate(operations.ACTIVATE_ITEM_AT, "inventoryBulkToggleActivation", variables, read, meter)
 
     async def set_prices(
         self, product_id: int, changes: Sequence[PriceChange], *, meter: CallMeter, read_at: float = LONG_AGO
@@ -254,6 +271,18 @@ def _error(error: dict[str, Any], changes: int) -> WriteError:
     message = str(error["message"])
     code = str(error.get("code") or CODES_OF_MESSAGES.get(message, ""))
     return WriteError(index if known else None, code, message)
+
+
+def _activated(payload: dict[str, Any], location_ids: Sequence[int]) -> dict[int, int | WriteError]:
+    errors = _errors(payload, len(location_ids))
+    missing = WriteError(None, UNCONFIRMED, "; ".join(error.message for error in errors) or NOT_MENTIONED)
+    found: dict[int, int | WriteError] = dict.fromkeys(location_ids, missing)
+    found |= {location_ids[error.index]: error for error in errors if error.index is not None}
+    for level in payload.get("inventoryLevels") or ():
+        number = gid_number(level["location"]["id"])
+        if number in found and is_active(level):
+            found[number] = quantity_of(level)
+    return found
 
 
 def _price_input(change: PriceChange) -> dict[str, Any]:

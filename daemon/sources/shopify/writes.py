@@ -15,10 +15,9 @@ MAX_METAFIELD_CHANGES = 25  # Shopify's schema, metafieldsSet
 STALE_CODES = frozenset({"CHANGE_FROM_QUANTITY_STALE", "COMPARE_QUANTITY_STALE"})
 METAFIELD_STALE_CODES = frozenset({"STALE_OBJECT", "INVALID_COMPARE_DIGEST"})
 
-# The item may have to be activated at the location. Up to 2026-01 Shopify said so by a code of its own, which is not in
-# its schema any more; INVALID_LOCATION is the nearest. As an item that was deactivated keeps its quantity since
-# 2026-04, it may even be set without becoming active: activate what was read as not stocked, don't wait for these.
-NOT_STOCKED_CODES = frozenset({"ITEM_NOT_STOCKED_AT_LOCATION", "INVALID_LOCATION"})
+# What is wrong with the call as such: it would be the same with any rows. Everything else is about a row, even where
+# Shopify does not say which, and then keeps all the others of its call from being set.
+CALL_CODES = frozenset({"INVALID_NAME", "INVALID_REASON", "INVALID_REFERENCE_DOCUMENT", "COMPARE_QUANTITY_REQUIRED"})
 
 # The item does not exist any more.
 ITEM_GONE_CODES = frozenset({"INVALID_INVENTORY_ITEM"})

@@ -10,7 +10,7 @@ const SYNCS = new Set(["SYNC_PRODUCTS", "SYNC_CUSTOMERS"]);
 // Figures of matching and syncing, as their tasks put them into the metadata.
 const FIGURES = [
   "mapped", "excluded", "ambiguous", "unmatched", "conflicts", "common_keys", "retired", "repaired", "restored",
-  "stock_changes", "price_changes", "zeroed", "large_price_changes",
+  "stock_changes", "price_changes", "zeroed", "large_price_changes", "price_changes_by_vat",
   "would_change", "tiers", "without_total", "metafields_not_read", "left_alone",
 ];
 // JSON in the database does not keep the order of an object's members.
@@ -18,7 +18,7 @@ const COLUMNS = [
   "kind", "what", "of", "at", "sku", "key", "variant_id", "shopify_id", "shopify_name", "location_id", "barcode",
   "nhanh_id", "nhanh_code", "nhanh_name", "phone", "source", "tier", "old", "new", "result",
 ];
-const OWN_PLACE = new Set([...FIGURES, "steps", "sample", "would_ask"]);
+const OWN_PLACE = new Set([...FIGURES, "steps", "sample", "would_ask", "notices", "left_alone_examples"]);
 
 export class Details {
   /** `jobs` finds other jobs of the page: `find(id)`, `jump(id)`; `act(work)` shows the error of what it carries out. */
@@ -139,6 +139,12 @@ function plan(job) {
   const title = job.params.dry_run ? "Dry run: what would be done" : "Plan";
   const parts = [];
   if (said.length) parts.push(element("p", {}, said.join(" · ")));
+  for (const notice of job.metadata.notices ?? []) parts.push(element("p", { class: "ask" }, notice));
+  const examples = Object.entries(job.metadata.left_alone_examples ?? {});
+  if (examples.length) {
+    const named = examples.map(([reason, names]) => `${reason.replaceAll("_", " ")}: ${names.join(", ")}`);
+    parts.push(element("p", { class: "quiet" }, `Left alone, such as ${named.join("; ")}`));
+  }
   if (job.metadata.would_ask) parts.push(element("p", { class: "ask" }, `It would ask first: ${job.metadata.would_ask}`));
   for (const [kind, rows] of groups) {
     if (rows.length) parts.push(...(kind ? [element("h4", {}, kind)] : []), table(rows));

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
 
+from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.mirror import shops
+from daemon.mirror.shops import Shop
 from daemon.sales import items, journal
 from daemon.sales.items import Holder
 from daemon.sales.journal import AppliedWrite
@@ -16,6 +20,18 @@ from daemon.sync import pushes
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
+from daemon.sync.products.plan import HELD_STOCK
+from daemon.sync.products.rules import (
+    COMBO,
+    COMBO_SETS,
+    DEFAULT_SHOP,
+    PRODUCT_COLUMNS,
+    RELATED,
+    STOCK_REASON,
+    VAT,
+    PriceRule,
+    does_not_stick,
+)
 from daemon.sync.pushes import PushKind, RecordedPush
 
 SHOWN_PUSHES = 5  # of each value
@@ -44,8 +60,34 @@ WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2) AND deleted_at IS NULL O
 """
 
 LIST_PRODUCTS = """
-SELECT id, code, barcode, name, retail_price, wholesale_price, old_price, stock_known, changed_at, deleted_at
+SELECT id, code, barcode, name, type, retail_price, wholesale_price, old_price, stock_known, changed_at, deleted_at
 FROM dongbo.nhanh_products WHERE store = $1 AND id = ANY ($2)
+"""
+
+# What the plan says of mapped variants, by its own rules.
+LIST_RULINGS = f"""
+SELECT variant_id, product_id, stock_reason, price_reason, desired_price, desired_old_price,
+    coalesce({{price_slips}}, false) AS price_slips, coalesce({{compare_at_slips}}, false) AS compare_at_slips
+FROM (
+    SELECT variant.id AS variant_id, product.id AS product_id, variant.price, variant.compare_at_price,
+        {STOCK_REASON} AS stock_reason, {{reason}} AS price_reason,
+        {{price}} AS desired_price, {{old_price}} AS desired_old_price
+    FROM dongbo.shopify_variants AS variant
+    JOIN dongbo.product_mappings AS mapping
+        ON mapping.store = variant.store AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
+    JOIN LATERAL (
+        SELECT {PRODUCT_COLUMNS} FROM dongbo.nhanh_products WHERE store = $1 AND id = mapping.nhanh_id
+    ) AS product ON true
+    {RELATED} {VAT}
+    WHERE variant.store = $1 AND variant.id = ANY ($2)
+) AS ruled
+"""
+
+# How many sets of mapped combos the depots of each location make.
+LIST_SETS = """
+WITH depot AS MATERIALIZED (SELECT * FROM unnest($3::bigint[], $4::bigint[]) AS depot (location_id, id))
+SELECT combo.id AS product_id, location.id AS location_id, ({sets}) AS sets
+FROM unnest($2::bigint[]) AS combo (id) CROSS JOIN (SELECT DISTINCT location_id AS id FROM depot) AS location
 """
 
 LIST_STOCK = """
@@ -55,10 +97,14 @@ WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL
 
 LIST_DEPOTS = "SELECT id, name, hidden_at FROM dongbo.nhanh_depots WHERE store = $1"
 
+# By the item, which several variants may share.
 LIST_LEVELS = """
-SELECT variant_id, location_id, available, changed_at, deleted_at FROM dongbo.shopify_inventory_levels
-WHERE store = $1 AND variant_id = ANY ($2)
-ORDER BY location_id, deleted_at IS NULL  -- a variant whose item has changed may have two: the later one counts
+SELECT variant.id AS variant_id, level.location_id, level.available, level.changed_at, level.deleted_at
+FROM dongbo.shopify_variants AS variant
+JOIN dongbo.shopify_inventory_levels AS level
+    ON level.store = variant.store AND level.inventory_item_id = variant.inventory_item_id
+WHERE variant.store = $1 AND variant.id = ANY ($2)
+ORDER BY level.location_id
 """
 
 LIST_LOCATIONS = "SELECT id, name, is_active FROM dongbo.shopify_locations WHERE store = $1"
@@ -102,6 +148,9 @@ class Evidence:
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
     sale_writes: dict[int, AppliedWrite] = field(default_factory=dict)  # the last of any sale, by variant
+    rulings: dict[int, Record] = field(default_factory=dict)  # what the plan says, by variant
+    sets: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # of combos, by product and location
+    shop: Shop | None = None  # what its prices mean
 
 
 async def find_variants(
@@ -122,8 +171,10 @@ async def list_watermarks(connection: Connection, store: StoreName) -> dict[str,
     return {row["stream"]: row["complete_to"] for row in rows}
 
 
-async def gather(connection: Connection, store: StoreName, variants: Sequence[Record]) -> Evidence:
-    """What there is to know of variants that `find_variants` has found."""
+async def gather(
+    connection: Connection, store: StoreName, settings: ProductSyncSettings | None, variants: Sequence[Record]
+) -> Evidence:
+    """What there is to know of variants that `find_variants` has found; `settings`: what of products is synced."""
     variant_ids = [row["id"] for row in variants]
     found = Evidence(
         variants,
@@ -142,6 +193,8 @@ async def gather(connection: Connection, store: StoreName, variants: Sequence[Re
         found.levels.setdefault(row["variant_id"], {})[row["location_id"]] = row
     for row in await connection.fetch(LIST_LOCATIONS, store):
         found.locations[row["id"]] = row
+    if settings is not None:
+        await _add_rulings(connection, store, settings, found, variant_ids)
     found.holders = await items.holders(connection, store, variant_ids)
     found.sale_writes = await journal.last_applied(connection, store, variant_ids)
     if found.waiting_sync is not None:
@@ -151,6 +204,36 @@ async def gather(connection: Connection, store: StoreName, variants: Sequence[Re
         value = push.push
         found.pushes.setdefault((_kind(value.kind), value.owner_id, value.location_id or 0), []).append(push)
     return found
+
+
+async def _add_rulings(
+    connection: Connection,
+    store: StoreName,
+    settings: ProductSyncSettings,
+    found: Evidence,
+    variant_ids: Sequence[int],
+) -> None:
+    found.shop = await shops.get(connection, store)
+    rule = PriceRule(settings, found.shop or DEFAULT_SHOP)
+    query = LIST_RULINGS.format(
+        reason=rule.reason,
+        price=rule.amount(f"{settings.price}_price") if settings.price is not None else "variant.price",
+        old_price=rule.amount("old_price"),
+        price_slips=does_not_stick("price", "desired_price", "price"),
+        compare_at_slips=does_not_stick("compare_at_price", "desired_old_price", "compare_at_price"),
+    )
+    for row in await connection.fetch(query, store, variant_ids):
+        found.rulings[row["variant_id"]] = row
+    combos = [row["id"] for row in found.products.values() if row["type"] == COMBO]
+    if not combos:
+        return
+    places = [(location, depot) for location, depots in settings.depots_of.items() for depot in depots]
+    held = HELD_STOCK.format(figure=settings.stock_figure, product="part.item_id")
+    sets = LIST_SETS.format(sets=COMBO_SETS.format(held=held, combo="combo.id"))
+    columns = list(map(list, zip(*places, strict=True))) if places else [[], []]
+    for row in await connection.fetch(sets, store, combos, *columns):
+        if row["sets"] is not None:
+            found.sets[row["product_id"], row["location_id"]] = row["sets"]
 
 
 async def _last_sync(connection: Connection, store: StoreName) -> LastSync | None:

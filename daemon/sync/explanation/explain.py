@@ -38,7 +38,7 @@ async def explain(
     asked = text if variant_id is None else str(variant_id)
     key = match_key(text) if variant_id is None else None
     variants = await evidence.find_variants(connection, store, key, _number(asked), MOST_VARIANTS)
-    found = await evidence.gather(connection, store, variants)
+    found = await evidence.gather(connection, store, settings, variants)
     complete = await evidence.list_watermarks(connection, store)
     return Explanation(
         store=store,

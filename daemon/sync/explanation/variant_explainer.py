@@ -22,6 +22,7 @@ from daemon.sync.matching.mappings import MappingState
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.plan import MAX_QUANTITY
 from daemon.sync.products.rows import plain
+from daemon.sync.products.rules import COMBO, TEXTS
 from daemon.sync.pushes import PushKind, RecordedPush
 
 SECTION = "[stores.….product_sync]"
@@ -72,7 +73,7 @@ class VariantExplainer:
 
     def _stock_at(self, location_id: int, depots: Sequence[ExplainedDepot], level: Record | None) -> ExplainedValue:
         obstacle = self._stock_obstacle(location_id, depots)
-        total = sum((Decimal(depot.quantity) for depot in depots), Decimal(0))
+        total, is_combo = self._total(location_id, depots)
         desired = str(desired_stock(total)) if depots and self._product is not None else None
         is_stocked = level is not None and level["deleted_at"] is None
         present = str(level["available"]) if level is not None and is_stocked else None
@@ -86,7 +87,7 @@ class VariantExplainer:
             level["changed_at"] if level is not None else None,
             desired,
             max(filter(None, (depot.changed_at for depot in depots)), default=None),
-            _stock_basis(depots, total, desired),
+            _combo_basis(depots, total) if is_combo else _stock_basis(depots, total, desired),
             obstacle,
             # What is not stocked at a location and should not be there is right as it is.
             is_right=desired is not None and (present or "0") == desired,
@@ -95,6 +96,12 @@ class VariantExplainer:
             depots=depots if self._product is not None else (),
             total=plain(total) if desired is not None else None,
         )
+
+    def _total(self, location_id: int, depots: Sequence[ExplainedDepot]) -> tuple[Decimal, bool]:
+        """What there is at a location, and whether that is sets of a combo."""
+        if self._product is not None and self._product["type"] == COMBO:
+            return self._found.sets.get((self._product["id"], location_id), Decimal(0)), True
+        return sum((Decimal(depot.quantity) for depot in depots), Decimal(0)), False
 
     def _depot(self, depot_id: int) -> ExplainedDepot:
         product_id, depot = self._mapping.nhanh_id, self._found.depots.get(depot_id)
@@ -120,8 +127,8 @@ class VariantExplainer:
             return "its stock at Shopify has not been pulled yet: dongbo pull shopify-products --full"
         if not tracked:
             return "Shopify does not track the stock of this variant"
-        if self._product is not None and not self._product["stock_known"]:
-            return "Nhanh.vn has not told its stock yet: dongbo pull nhanh-inventory --full"
+        if (ruling := self._ruling) is not None and ruling["stock_reason"] is not None:
+            return TEXTS[ruling["stock_reason"]]
         if hidden:
             return f"the access token of Nhanh.vn can't see depot {', '.join(map(str, hidden))}, or was not asked yet"
         if place is not None and not place["is_active"]:
@@ -133,20 +140,20 @@ class VariantExplainer:
         if settings is None:
             return
         price: Decimal | None = self._variant["price"]
-        obstacle = self._obstacle() or self._sale_obstacle()
+        obstacle = self._obstacle() or self._sale_obstacle() or self._price_obstacle()
         if settings.price is not None:
-            price = self._amount(f"{settings.price}_price")
+            price = self._ruled("desired_price")
             if obstacle is None and not price:
                 obstacle = f"Nhanh.vn has no {settings.price} price for it, so its prices are left alone"
         if settings.price is not None:
-            basis = f"Nhanh.vn has the {settings.price} price {_amount(price) or NOTHING}"
-            yield self._price(PushKind.PRICE, "price", "price", price, basis, obstacle)
+            basis = self._price_basis(settings.price, price)
+            yield self._price(PushKind.PRICE, "price", "price", price, basis, obstacle or self._slip("price_slips"))
         if settings.compare_at_price is not None:
-            old = self._amount("old_price")
+            old = self._ruled("desired_old_price")
             desired = old if old is not None and price is not None and old > price else None
             basis = f"Nhanh.vn has {'no old price' if old is None else f'the old price {plain(old)}'}"
             basis += f", which is not above {_amount(price)}" if old is not None and desired is None else ""
-            column = "compare_at_price"
+            column, obstacle = "compare_at_price", obstacle or self._slip("compare_at_slips")
             yield self._price(PushKind.COMPARE_AT_PRICE, "compare-at price", column, desired, basis, obstacle)
 
     def _price(
@@ -167,10 +174,30 @@ class VariantExplainer:
             is_right=present == desired,
         )
 
-    def _amount(self, column: str) -> Decimal | None:
-        """A price of the product, as exact as Shopify takes it."""
-        amount: Decimal | None = self._product[column] if self._product is not None else None
-        return None if amount is None else round(amount, 2)
+    @property
+    def _ruling(self) -> Record | None:
+        """What the plan says of the variant; None where it is not mapped."""
+        return self._found.rulings.get(self._variant["id"])
+
+    def _ruled(self, column: str) -> Decimal | None:
+        """A price of the product as the shop's customers pay it."""
+        return self._ruling[column] if self._ruling is not None and self._product is not None else None
+
+    def _slip(self, column: str) -> str | None:
+        """That Shopify makes something else of the value, where it does."""
+        return TEXTS["does_not_stick"] if self._ruling is not None and self._ruling[column] else None
+
+    def _price_obstacle(self) -> str | None:
+        """Why prices of such a variant are not pushed."""
+        ruling = self._ruling
+        return TEXTS[ruling["price_reason"]] if ruling is not None and ruling["price_reason"] is not None else None
+
+    def _price_basis(self, price: str, desired: Decimal | None) -> str:
+        """Such as "Nhanh.vn has the retail price 100000, 110000 as the shop's customers pay it"."""
+        quoted: Decimal | None = self._product[f"{price}_price"] if self._product is not None else None
+        if quoted is None or desired is None or round(quoted, 2) == desired:
+            return f"Nhanh.vn has the {price} price {_amount(desired) or NOTHING}"
+        return f"Nhanh.vn has the {price} price {plain(quoted)}, {plain(desired)} as the shop's customers pay it"
 
     def _set_by_sale(self, kind: PushKind) -> SetBySale | None:
         """What a sale has last set of this value."""
@@ -309,6 +336,12 @@ def _stock_basis(depots: Sequence[ExplainedDepot], total: Decimal, desired: str 
     if desired is not None and plain(total) != desired:
         text += ", and Shopify takes whole pieces from 0 on"
     return text
+
+
+def _combo_basis(depots: Sequence[ExplainedDepot], sets: Decimal) -> str:
+    """Such as "it is a combo whose components make 3 sets in depots 1, 2"."""
+    where = f"depot{'s' if len(depots) > 1 else ''} {', '.join(_called(depot.id, depot.name) for depot in depots)}"
+    return f"it is a combo whose components make {plain(sets)} sets in {where}"
 
 
 def _called(number: int, name: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from daemon.config import ProductSyncSettings
 from daemon.sync.products.approvals import ApprovalItem, RiskyChange, Unasked
-from daemon.sync.products.rows import PriceRow, StockRow, optional, plain
+from daemon.sync.products.rows import REASON, PriceRow, StockRow, optional, plain
 from daemon.sync.pushes import PushKind
 
 SAMPLE = 50  # changes shown with a job
@@ -26,10 +26,17 @@ class Caution:
     """
 
     def __init__(
-        self, settings: ProductSyncSettings, approved: Collection[RiskyChange], unasked: Unasked | None = None
+        self,
+        settings: ProductSyncSettings,
+        approved: Collection[RiskyChange],
+        unasked: Unasked | None = None,
+        *,
+        is_vat_agreed: bool = True,
     ) -> None:
+        """`is_vat_agreed`: whether a person has approved before that prices hold VAT, or have lost it."""
         self.settings = settings
         self._approved = approved
+        self._is_vat_agreed = is_vat_agreed
         # What it and other runs of late have done unasked: many small runs must not come to more than a large one may.
         self.zeroed = set(unasked.zeroed if unasked else ())  # items set to zero
         self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices were changed by much
@@ -43,13 +50,27 @@ class Caution:
     def risks_of_price(self, row: PriceRow) -> list[ApprovalItem]:
         """What of the row is a risky change: the price, the compare-at price, both or neither."""
         risks, variant_id, share = [], row.key.variant_id, self.settings.large_price_change
-        if row.is_large(share):
+        is_new_rule = self.is_by_new_rule(row)
+        if row.is_large(share) or (is_new_rule and row.changes_price):
             change = RiskyChange(PushKind.PRICE, variant_id, 0, plain(row.desired_price))
             risks.append(ApprovalItem(change, plain(row.price)))
-        if row.is_large_of_compare_at(share):
+        if row.is_large_of_compare_at(share) or (is_new_rule and row.changes_compare_at_price):
             change = RiskyChange(PushKind.COMPARE_AT_PRICE, variant_id, 0, optional(row.desired_compare_at_price))
             risks.append(ApprovalItem(change, optional(row.compare_at_price)))
         return risks
+
+    def is_large(self, row: PriceRow) -> bool:
+        """Whether a price changes by much: some of these are pushed unasked."""
+        share = self.settings.large_price_change
+        return row.is_large(share) or row.is_large_of_compare_at(share)
+
+    def is_by_new_rule(self, row: PriceRow) -> bool:
+        """Whether it is VAT that makes the price another one, and nobody has been asked about that yet."""
+        return row.is_by_vat and not self._is_vat_agreed
+
+    def is_never_unasked(self, row: PriceRow) -> bool:
+        """Whether a person is asked about the row, whatever the thresholds."""
+        return row.is_beyond_reason or self.is_by_new_rule(row)
 
     def is_approved(self, change: RiskyChange) -> bool:
         """Whether a person has approved exactly this."""
@@ -62,10 +83,10 @@ class Caution:
 
     def admit_prices(self, rows: Collection[PriceRow]) -> None:
         """As `admit_stock`."""
-        repriced = {
-            row.key.variant_id for row in rows for item in self.risks_of_price(row) if self._is_new(item.change)
-        }
-        self._admit(set(), repriced)
+        new = [row for row in rows if any(self._is_new(item.change) for item in self.risks_of_price(row))]
+        if any(map(self.is_never_unasked, new)):
+            raise PlanOverturned
+        self._admit(set(), {row.key.variant_id for row in new if self.is_large(row)})
 
     def allows(self, zeroed: Collection[int], repriced: Collection[int]) -> bool:
         """Whether these items and variants may be changed, too, without asking."""
@@ -96,11 +117,15 @@ class Survey:
     unapproved_zeroed: set[int] = field(default_factory=set)
     repriced: set[int] = field(default_factory=set)  # variants, likewise
     unapproved_repriced: set[int] = field(default_factory=set)
+    beyond_reason: set[int] = field(default_factory=set)  # variants that nobody has approved yet, whatever the settings
+    by_new_rule: set[int] = field(default_factory=set)  # variants that VAT changes for the first time, likewise
     items: list[ApprovalItem] = field(default_factory=list)
     _asked_about: list[dict[str, Any]] = field(default_factory=list)
     _others: list[dict[str, Any]] = field(default_factory=list)
     _zero_examples: list[str] = field(default_factory=list)
     _price_examples: list[str] = field(default_factory=list)
+    _beyond_examples: list[str] = field(default_factory=list)
+    _rule_examples: list[str] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -115,6 +140,8 @@ class Survey:
     @property
     def needs_approval(self) -> bool:
         """Whether a person has to be asked first."""
+        if self.beyond_reason or self.by_new_rule:
+            return True
         return not self.caution.allows(self.unapproved_zeroed, self.unapproved_repriced)
 
     def add_stock(self, row: StockRow) -> None:
@@ -146,13 +173,26 @@ class Survey:
             before, after = optional(row.compare_at_price), optional(row.desired_compare_at_price)
             shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
             self._show(shown, is_asked_about=is_asked_about)
+        is_large = self.caution.is_large(row)
         for item in risks:
             self.items.append(item)
-            self.repriced.add(variant_id)
+            if is_large:
+                self.repriced.add(variant_id)
             if not self.caution.is_approved(item.change):
-                self.unapproved_repriced.add(variant_id)
-                if len(self._price_examples) < EXAMPLES:
-                    self._price_examples.append(f"{_name(row)} ({_change(item)})")
+                self._ask_about(row, item, is_large=is_large)
+
+    def _ask_about(self, row: PriceRow, item: ApprovalItem, *, is_large: bool) -> None:
+        variant_id, example = row.key.variant_id, f"{_name(row)} ({_change(item)})"
+        places = [
+            (self.unapproved_repriced, self._price_examples, is_large),
+            (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
+            (self.by_new_rule, self._rule_examples, self.caution.is_by_new_rule(row)),
+        ]
+        for found, examples, concerned in places:
+            if concerned:
+                found.add(variant_id)
+                if len(examples) < EXAMPLES:
+                    examples.append(example)
 
     def figures(self) -> dict[str, Any]:
         """To be shown with the job."""
@@ -161,6 +201,7 @@ class Survey:
             "price_changes": self.price_changes,
             "zeroed": len(self.zeroed),
             "large_price_changes": len(self.repriced),
+            "price_changes_by_vat": len(self.by_new_rule),
         }
 
     def question(self, pushed: int = 0) -> str:
@@ -181,14 +222,26 @@ class Survey:
                 "whether its stock there is right, and whether the access token can still see all depots "
                 f"({', '.join(map(str, depots))})"
             )
-        if self.unapproved_repriced:
-            examples = ", ".join(self._price_examples)
+        if self.by_new_rule:
+            said.append(
+                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices at "
+                "one side hold it and at the other they do not (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
+                f"such as {', '.join(self._rule_examples)}"
+            )
+            look.append("whether the VAT of these products is right, and whether Shopify adds tax at the checkout")
+        if self.beyond_reason:
+            said.append(
+                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which is always asked "
+                f"about, such as {', '.join(self._beyond_examples)}"
+            )
+        if self.unapproved_repriced - self.beyond_reason:
             said.append(
                 f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
                 f"{_besides(self.caution.repriced - self.unapproved_repriced, 'changed so much')} (more than "
                 f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; to take a "
-                f"compare-at price away counts, too), such as {examples}"
+                f"compare-at price away counts, too), such as {', '.join(self._price_examples)}"
             )
+        if self.unapproved_repriced or self.beyond_reason:
             prices = filter(None, (settings.price, settings.compare_at_price))
             look.append(f"whether the {' and '.join(prices)} prices there are right")
         again = " The rest was approved before." if self._was_asked else ""
@@ -202,7 +255,7 @@ class Survey:
 
     @property
     def _was_asked(self) -> bool:
-        return len(self.zeroed) > len(self.unapproved_zeroed) or len(self.repriced) > len(self.unapproved_repriced)
+        return any(self.caution.is_approved(item.change) for item in self.items)
 
     def _show(self, shown: dict[str, Any], *, is_asked_about: bool) -> None:
         if is_asked_about and len(self._asked_about) < SAMPLE_ASKED_ABOUT:

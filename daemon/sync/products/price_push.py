@@ -15,6 +15,7 @@ import orjson
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
+from daemon.sources.shopify.models import VariantPrice
 from daemon.sources.shopify.price_watch import LONG_AGO, Stopwatch
 from daemon.sources.shopify.writes import (
     MAX_PRICE_CHANGES,
@@ -59,6 +60,7 @@ class PricePush:
         async with self._run.closing(batch) as page:
             settled = [_settled(intent, outcome, refused) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
+            await pushes.note_made(page.connection, _made(ids, intents, outcome.applied))
             now = {number: (price.price, price.compare_at_price) for number, price in outcome.applied.items()}
             if now:
                 await mirror.set_prices(page.connection, self._run.store, now)
@@ -150,9 +152,25 @@ def _settled(intent: Push, outcome: PriceOutcome, refused: Mapping[int, WriteErr
     if now is None:
         error = refused[intent.owner_id]
         return (PushResult.UNKNOWN if error.code == UNCONFIRMED else PushResult.REFUSED), error.message
-    present = now.price if intent.kind is PushKind.PRICE else now.compare_at_price
-    wanted = None if intent.new_value is None else Decimal(intent.new_value)
-    return PushResult.APPLIED, None if present == wanted else f"Shopify made it {optional(present)}"
+    present = _present(intent, now)
+    return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {optional(present)}"
+
+
+def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, VariantPrice]) -> dict[int, str | None]:
+    """What Shopify has made another value of: a push that comes to the same twice is not repeated."""
+    return {
+        push_id: optional(_present(intent, applied[intent.owner_id]))
+        for push_id, intent in zip(ids, intents, strict=True)
+        if intent.owner_id in applied and _present(intent, applied[intent.owner_id]) != _wanted(intent)
+    }
+
+
+def _present(intent: Push, now: VariantPrice) -> Decimal | None:
+    return now.price if intent.kind is PushKind.PRICE else now.compare_at_price
+
+
+def _wanted(intent: Push) -> Decimal | None:
+    return None if intent.new_value is None else Decimal(intent.new_value)
 
 
 def _dead_letter(row: PriceRow, error: WriteError) -> DeadLetter:

@@ -9,6 +9,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from daemon.sales.model import Prices
 
 LAST_ID = 2**63 - 1
+REASON = 5  # from so many times the price on, either way, a change is large whatever the settings say
+ZERO = Decimal(0)
 
 
 class Key(NamedTuple):
@@ -56,6 +58,14 @@ class PriceRow:
     desired_compare_at_price: Decimal | None
     price_reason: str
     compare_at_reason: str
+    is_by_vat: bool = False  # whether Nhanh.vn's own figure is another one, without VAT or with it
+
+    @property
+    def is_beyond_reason(self) -> bool:
+        """Whether a price becomes `REASON` times as much or as little: rather another currency than another price."""
+        return _is_beyond_reason(self.price, self.desired_price) or _is_beyond_reason(
+            self.compare_at_price or ZERO, self.desired_compare_at_price or ZERO
+        )
 
     @property
     def changes_price(self) -> bool:
@@ -89,7 +99,12 @@ def is_large_change(old: Prices, new: Prices, share: float) -> bool:
 
 
 def _is_large(old: Decimal, new: Decimal, share: float) -> bool:
-    return old > 0 and abs(new - old) >= old * Decimal(str(share))
+    return old > 0 and (abs(new - old) >= old * Decimal(str(share)) or _is_beyond_reason(old, new))
+
+
+def _is_beyond_reason(old: Decimal, new: Decimal) -> bool:
+    """Of what was nothing, or becomes nothing, there is no such factor."""
+    return old > 0 and new > 0 and (new >= old * REASON or old >= new * REASON)
 
 
 class Row(Protocol):

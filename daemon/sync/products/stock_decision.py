@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from daemon.sources.shopify.models import ItemStock
-from daemon.sources.shopify.writes import ITEM_GONE_CODES, NOT_STOCKED_CODES, STALE_CODES, WriteError
+from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
 from daemon.sync.pushes import PushResult
 
@@ -15,7 +15,7 @@ LOST_ANSWER = "an answer was lost; Shopify has the new value"
 
 @dataclass
 class Decision:
-    """What became of the rows of a call."""
+    """What became of the rows of a call, or of several."""
 
     outcomes: list[tuple[PushResult, str | None]] = field(default_factory=list)  # in the order of the rows
     sound: list[StockRow] = field(default_factory=list)  # to be sent again as they are
@@ -23,6 +23,16 @@ class Decision:
     set_by_us: list[StockRow] = field(default_factory=list)
     untracked: list[StockRow] = field(default_factory=list)  # nothing is counted of them any more
     refused: list[tuple[StockRow, str]] = field(default_factory=list)  # with the reason
+
+    def __add__(self, other: "Decision") -> "Decision":
+        return Decision(
+            self.outcomes + other.outcomes,
+            self.sound + other.sound,
+            self.moved + other.moved,
+            self.set_by_us + other.set_by_us,
+            self.untracked + other.untracked,
+            self.refused + other.refused,
+        )
 
 
 def moved(rows: Sequence[StockRow], errors: Sequence[WriteError]) -> list[StockRow]:
@@ -77,4 +87,4 @@ def _decide_moved(
 
 
 def _has_moved(error: WriteError) -> bool:
-    return error.code in STALE_CODES or error.code in NOT_STOCKED_CODES
+    return error.code in STALE_CODES

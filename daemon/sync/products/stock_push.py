@@ -2,14 +2,15 @@
 
 A call sets all of its rows or none. Where Shopify refuses it, the rows that were stale are read again and decided
 again, those that it does not take for another reason are failed, and the others go once more, with a new key. An item
-that is not stocked at a location is activated there first, which may bring back a quantity that it had before.
+that is not stocked at a location is activated there first, which may bring back a quantity that it had before: a call
+may well set it without that, and then it is neither sold nor seen there. What was activated is read again at the end.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import structlog
@@ -19,14 +20,14 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
 from daemon.mirror.levels import Level
-from daemon.sources.shopify.writes import MAX_STOCK_CHANGES, StockChange, WriteError
+from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
 from daemon.sync.products.caution import PlanOverturned
 from daemon.sync.products.plan import still_mapped
 from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.settlement import STOCKED
-from daemon.sync.products.stock_decision import Decision, decide, moved
+from daemon.sync.products.stock_decision import SENT_AGAIN, Decision, decide, moved
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 log = structlog.get_logger()
@@ -34,9 +35,15 @@ log = structlog.get_logger()
 BATCH = MAX_STOCK_CHANGES
 MAX_ATTEMPTS = 5  # a value that has changed each time is left to the next sync
 ATTEMPTS_TOGETHER = 2  # what has changed so often is sent by itself, for it keeps its whole call from being set
+MOST_UNNAMED = 20  # rows of a run that Shopify refuses without naming them; then the app is wrong and not the rows
 ACTIVATIONS_AT_ONCE = 25  # between two chances to stop: each is a call of its own
 
 RESTLESS = f"It changed at Shopify each of the {MAX_ATTEMPTS} times that it was to be set: the next sync tries again."
+
+NOT_KEPT = (
+    "Shopify took its stock, and does not keep it at the location all the same: look at the variant in Shopify, under "
+    "Inventory. The next pull and sync try again."
+)
 
 
 @dataclass
@@ -49,6 +56,7 @@ class Progress:
     skipped: int = 0
     refused: list[DeadLetter] = field(default_factory=list)
     activated: set[Key] = field(default_factory=set)
+    given_up: set[Key] = field(default_factory=set)
 
     def done(self, row: StockRow, *, pushed: bool) -> None:
         """A row is right now, by us or by somebody else."""
@@ -59,6 +67,7 @@ class Progress:
 
     def refuse(self, row: StockRow, reason: str) -> None:
         """A row is given up."""
+        self.given_up.add(row.key)
         self.refused.append(DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str)))
 
 
@@ -67,6 +76,7 @@ class StockPush:
 
     def __init__(self, run: SyncRun) -> None:
         self._run = run
+        self._unnamed = 0  # rows that were refused without being named
 
     async def push(self, batch: Batch[StockRow]) -> None:
         """Push a batch and close it.
@@ -81,6 +91,7 @@ class StockPush:
         progress = Progress()
         try:
             await self._push_rows(batch.rows, progress)
+            await self._read_back(batch.rows, progress)
         except (PlanOverturned, DepotsChanged):
             await self._keep(progress)
             raise
@@ -158,11 +169,9 @@ class StockPush:
         was_repeated: bool,
     ) -> Decision:
         run = self._run
-        for error in errors:
-            if error.index is None:  # it would be the same with every call
-                async with run.step() as page:
-                    await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, error.message)))
-                raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
+        unnamed = next((error for error in errors if error.index is None), None)
+        if unnamed is not None:
+            return await self._split(rows, ids, unnamed, progress)
         stale = moved(rows, errors)
         read = run.shopify.stock_levels([row.item_id for row in stale], meter=run.meter)
         stock = await run.job.unless_stopped(read)
@@ -180,6 +189,40 @@ class StockPush:
             progress.refuse(row, reason)
         log.info("stock_decided_again", rows=len(rows), stale=len(stale), sound=len(decision.sound))
         return decision
+
+    async def _split(self, rows: list[StockRow], ids: list[int], error: WriteError, progress: Progress) -> Decision:
+        """Find the row that Shopify does not take and does not name, by sending each half of the others anew."""
+        run, is_found = self._run, len(rows) == 1
+        detail = error.message if is_found else f"{SENT_AGAIN}: {error.message}"
+        async with run.step() as page:
+            await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, detail)))
+        self._unnamed += is_found
+        if error.code in CALL_CODES or self._unnamed > MOST_UNNAMED:
+            raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
+        if is_found:
+            progress.refuse(rows[0], f"Shopify refused to set its stock: {error.message}")
+            return Decision()
+        middle = len(rows) // 2
+        return await self._set(rows[:middle], progress) + await self._set(rows[middle:], progress)
+
+    async def _read_back(self, rows: Sequence[StockRow], progress: Progress) -> None:
+        """See whether what was activated is stocked now, and with how much."""
+        activated = [row for row in rows if row.key in progress.activated - progress.given_up]
+        if not activated:
+            return
+        run = self._run
+        # Awaited as it is: what was written is to be counted.
+        stock = await run.shopify.stock_levels([row.item_id for row in activated], meter=run.meter)
+        seen = {
+            row.item_id: (row.key.variant_id, stock[row.item_id].levels) for row in activated if row.item_id in stock
+        }
+        progress.levels = [level for level in progress.levels if level.item_id not in seen]
+        async with run.step() as page:
+            await levels.replace_levels(page.connection, run.store, seen)
+        for row in activated:
+            if row.item_id not in stock or row.key.location_id not in stock[row.item_id].levels:
+                progress.updated -= 1
+                progress.refuse(row, NOT_KEPT)
 
     async def _activate(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
         """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
@@ -202,12 +245,12 @@ class StockPush:
         _pass_over(planned, rows, progress)
         active: list[StockRow] = []
         outcomes: dict[int, tuple[PushResult, str | None]] = {}
-        for row, key, push_id in zip(rows, keys, ids, strict=True):
-            answer = await run.shopify.activate_item(row.item_id, row.key.location_id, key=key, meter=run.meter)
-            match answer:
-                case WriteError():
-                    outcomes[push_id] = (PushResult.REFUSED, answer.message)
-                    progress.refuse(row, f"Shopify refused to stock it at the location: {answer.message}")
+        answers = await self._call_activations(dict(zip((row.key for row in rows), keys, strict=True)), rows)
+        for row, push_id in zip(rows, ids, strict=True):
+            match answers[row.key]:
+                case WriteError(message=message):
+                    outcomes[push_id] = (PushResult.REFUSED, message)
+                    progress.refuse(row, f"Shopify refused to stock it at the location: {message}")
                 case available:
                     outcomes[push_id] = (PushResult.APPLIED, f"{available} available there")
                     progress.activated.add(row.key)
@@ -216,6 +259,24 @@ class StockPush:
             await pushes.settle(page.connection, outcomes)
             await levels.set_levels(page.connection, run.store, [_level(row) for row in active])
         return active
+
+    async def _call_activations(
+        self, keys: Mapping[Key, UUID], rows: Sequence[StockRow]
+    ) -> dict[Key, int | WriteError]:
+        """What is available of each now, or why it can't be stocked: a call for each item."""
+        run, answers = self._run, dict[Key, int | WriteError]()
+        by_item: dict[int, list[StockRow]] = {}
+        for row in rows:
+            by_item.setdefault(row.item_id, []).append(row)
+        for item_id, of_item in by_item.items():
+            if len(of_item) == 1:
+                key = of_item[0].key
+                answers[key] = await run.shopify.activate_item(item_id, key.location_id, key=keys[key], meter=run.meter)
+                continue
+            location_ids = [row.key.location_id for row in of_item]
+            found = await run.shopify.activate_item_at(item_id, location_ids, meter=run.meter)
+            answers |= {row.key: found[row.key.location_id] for row in of_item}
+        return answers
 
 
 def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: Progress) -> None:

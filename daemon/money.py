@@ -1,0 +1,72 @@
+"""Money and its currency: amounts of different currencies are never compared, added up or pushed."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from daemon.errors import DongboError
+
+# ISO 4217: how many digits the minor unit of a currency has. Shopify's MoneyV2 is a decimal number "that supports
+# arbitrary precision" and names no currency that ends earlier: where it rounds all the same, that shows after the push.
+USUAL_DIGITS = 2
+DIGITS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF"), 0),
+    **dict.fromkeys(("UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+
+
+class CurrencyMismatch(DongboError):
+    """Amounts of two currencies would have been mixed; nothing of it was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A currency by its ISO 4217 code."""
+
+    code: str
+
+    @property
+    def digits(self) -> int:
+        """How many digits behind the point an amount of it has."""
+        return DIGITS.get(self.code, USUAL_DIGITS)
+
+    def rounded(self, amount: Decimal) -> Decimal:
+        """The nearest amount that there is in this currency; a half goes up, as in PostgreSQL's `round`."""
+        return amount.quantize(Decimal(1).scaleb(-self.digits), ROUND_HALF_UP)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+VND = Currency("VND")
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount that knows its currency."""
+
+    amount: Decimal
+    currency: Currency
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.{self.currency.digits}f} {self.currency}"
+
+    def __lt__(self, other: "Money") -> bool:
+        return self.amount < other.amount_in(self.currency)
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.amount + other.amount_in(self.currency), self.currency)
+
+    def with_percent(self, rate: Decimal) -> "Money":
+        """So many percent more, such as with VAT; rounded to what there is in the currency."""
+        return Money(self.currency.rounded(self.amount * (100 + rate) / 100), self.currency)
+
+    def without_percent(self, rate: Decimal) -> "Money":
+        """The reverse: what it was before so many percent came on top of it."""
+        return Money(self.currency.rounded(self.amount * 100 / (100 + rate)), self.currency)
+
+    def amount_in(self, currency: Currency) -> Decimal:
+        """The bare amount for whoever reckons in `currency`; raises CurrencyMismatch where this is another one."""
+        if self.currency != currency:
+            raise CurrencyMismatch(f"{self} is no amount in {currency}, and nothing here exchanges one for the other.")
+        return self.amount

@@ -1,0 +1,115 @@
+"""What a product sync learns before it plans: stock that Nhanh.vn has not told, what combos are made of, and VAT."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+from asyncpg import Record
+
+from daemon.errors import CredentialRefused, SourceRefused
+from daemon.jobs.context import JobContext
+from daemon.mirror import combos, vat
+from daemon.mirror import nhanh as mirror
+from daemon.mirror.combos import Components
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.models import NhanhDetail, read_components
+from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.run import SyncRun
+from daemon.tasks.registry import Store
+
+log = structlog.get_logger()
+
+ASKED_AT_ONCE = 1_000  # products of unknown stock
+# product/detail tells of one product a call, and 150 calls go in 30 s: three minutes of them, the rest with later runs.
+MOST_DETAILS = 750
+DETAILS_AT_ONCE = 10
+REFUSALS = 3  # one after the other, after which the others are not asked for
+
+
+class ProductFacts:
+    """Learns for a run, each time from the mirror as it is."""
+
+    def __init__(self, job: JobContext, store: Store, run: SyncRun, meter: CallMeter) -> None:
+        self._job = job
+        self._store = store
+        self._run = run
+        self._meter = meter
+
+    async def learn(self, plan: ProductPlan) -> None:
+        """Learn what the plan lacks. Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable."""
+        await self._learn_combos(await plan.combos())
+        await self._learn_stock(await plan.products_of_unknown_stock())
+        await self._learn_vat(await plan.products_of_unknown_vat(MOST_DETAILS))
+
+    async def _learn_combos(self, rows: Sequence[Record]) -> None:
+        """Of most combos product/list says what they are made of; of the others product/combo is asked."""
+        told = {row["id"]: read_components((row["combos"] or "null").encode()) for row in rows}
+        silent = [number for number, components in told.items() if not components]
+        if silent:
+            try:
+                found = await self._job.unless_stopped(self._store.nhanh.combos(silent, meter=self._meter))
+                told.update(found)
+            except CredentialRefused:
+                raise
+            except SourceRefused as error:
+                log.warning("combos_unknown", reason=str(error), next_step="their stock is left alone")
+        changed = {row["id"]: told[row["id"]] for row in rows if told[row["id"]] != _known(row)}
+        if changed:
+            async with self._run.step() as page:
+                await combos.replace_items(page.connection, self._store.name, changed)
+
+    async def _learn_stock(self, unknown: Sequence[int]) -> None:
+        """Ask Nhanh for the stock of products of which it has told none: missing from the answer means zero, because
+        exactly these were asked for."""
+        for start in range(0, len(unknown), ASKED_AT_ONCE):
+            asked = unknown[start : start + ASKED_AT_ONCE]
+            answer = await self._job.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
+            unreadable = {bad.source_id for bad in answer.bad}
+            told = {row.value.product_id for row in answer.rows}
+            # A row that can't even be told whose it is may be that of any product that seems to be missing.
+            missing = [] if None in unreadable else [number for number in asked if str(number) not in unreadable]
+            missing = await self._still_there([number for number in missing if number not in told])
+            async with self._run.step() as page:
+                known = [number for number in asked if number in told or number in missing]
+                await mirror.record_stock(page.connection, self._store.name, answer.rows, known)
+
+    async def _still_there(self, numbers: list[int]) -> list[int]:
+        """Those products that Nhanh still has: one that is deleted has no stock record either, and is not ours to
+        sell out. The next full pull finds it gone, and matching retires its mapping."""
+        if not numbers:
+            return []
+        found = await self._job.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
+        return [row.value.id for row in found.rows]
+
+    async def _learn_vat(self, unknown: Mapping[int, datetime | None]) -> None:
+        """Ask for the VAT of products whose prices need it, some at a time."""
+        numbers, refusals = list(unknown), 0
+        for start in range(0, len(numbers), DETAILS_AT_ONCE):
+            asked = numbers[start : start + DETAILS_AT_ONCE]
+            answers = await self._job.unless_stopped(asyncio.gather(*map(self._detail, asked)))
+            rates: dict[int, tuple[Decimal | None, datetime | None]] = {
+                number: (answer.vat_rate if answer is not None else None, unknown[number])
+                for number, answer in zip(asked, answers, strict=True)
+            }
+            async with self._run.step() as page:
+                await vat.store_rates(page.connection, self._store.name, rates)
+            refusals = refusals + 1 if all(answer is None for answer in answers) else 0
+            if refusals == REFUSALS:
+                log.warning("vat_unknown", next_step="grant the access token of Nhanh.vn the permission product/detail")
+                return
+
+    async def _detail(self, product_id: int) -> NhanhDetail | None:
+        """What product/detail tells; None where it refuses to."""
+        try:
+            return await self._store.nhanh.product_detail(product_id, meter=self._meter)
+        except CredentialRefused:
+            raise
+        except SourceRefused as error:
+            log.warning("vat_not_told", product=product_id, reason=str(error))
+            return None
+
+
+def _known(row: Record) -> Components:
+    return dict(zip(row["item_ids"], row["quantities"], strict=True))

@@ -1,0 +1,86 @@
+"""What a shop's prices mean, read before any of them is pushed: amounts never go from one currency into another."""
+
+from collections.abc import Mapping
+
+from daemon.errors import DongboError
+from daemon.ids import CampaignId
+from daemon.jobs.context import JobContext
+from daemon.mirror import shops
+from daemon.mirror.shops import Shop
+from daemon.money import Currency, CurrencyMismatch
+from daemon.sales import campaigns
+from daemon.sales.model import CampaignState
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify.models import ShopInfo
+from daemon.tasks.registry import Store
+
+
+async def note_shop(job: JobContext, store: Store, meter: CallMeter) -> ShopInfo:
+    """Ask the shop what it says of itself, and note it; the currency of what is mirrored stays what it was."""
+    said = await job.unless_stopped(store.shopify.shop(meter=meter))
+    async with job.database.acquire_for_work() as connection:
+        await shops.note(connection, store.name, Currency(said.currency), taxes_included=said.taxes_included)
+    return said
+
+
+async def note_all_prices_read(job: JobContext, store: Store, said: ShopInfo) -> None:
+    """Note that all mirrored prices are in the currency that the shop has said."""
+    async with job.database.acquire_for_work() as connection:
+        await shops.note(
+            connection,
+            store.name,
+            Currency(said.currency),
+            taxes_included=said.taxes_included,
+            all_prices_read=True,
+        )
+
+
+async def read_shop(job: JobContext, store: Store, meter: CallMeter) -> Shop:
+    """What the shop says of itself now, noted for whoever plans from the mirror.
+
+    Raises:
+        CurrencyMismatch: the mirrored prices are in another currency than the shop has now.
+    """
+    said = await note_shop(job, store, meter)
+    async with job.database.acquire_for_work() as connection:
+        known = await shops.get(connection, store.name)
+    if known is None:  # it was noted a moment ago
+        raise CurrencyMismatch(f"What is known of the shop of {store.name} is gone: sync again.")
+    if known.currency.code != said.currency:
+        raise CurrencyMismatch(
+            f"The shop's currency has changed from {known.currency} to {said.currency} since its prices were read. "
+            f"Look whether [stores.{store.name}.nhanh] currency and the prices in Shopify are as they should be, then "
+            f"read them all anew: dongbo pull shopify-products --full --store {store.name}."
+        )
+    return known
+
+
+def check_currency(store: Store, shop: Currency, what: str) -> None:
+    """Raise CurrencyMismatch unless the shop has the currency of Nhanh.vn's amounts; `what` would have been pushed."""
+    if shop != store.nhanh_currency:
+        raise CurrencyMismatch(
+            f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {store.nhanh_currency}: no {what} were "
+            f'pushed. If Nhanh.vn has them in {shop}, set currency = "{shop}" in [stores.{store.name}.nhanh]; else '
+            f"take {what} out of what is synced."
+        )
+
+
+async def sales_in_another_currency(
+    job: JobContext, store: Store, meter: CallMeter
+) -> Mapping[CampaignId, DongboError]:
+    """The running campaigns that must not be put on sale, for their sums were meant in another currency than the
+    shop has now; those in percent go on."""
+    if store.nhanh_client is None:
+        return {}
+    states = (CampaignState.APPLYING, CampaignState.ACTIVE)
+    async with job.database.acquire_for_work() as connection:
+        running = await campaigns.list_in_states(connection, store.name, states)
+    with_sums = [campaign.id for campaign in running if campaign.definition.sums]
+    if not with_sums:
+        return {}
+    try:
+        shop = await read_shop(job, store, meter)
+        check_currency(store, shop.currency, "sale prices")
+    except CurrencyMismatch as mismatch:
+        return dict.fromkeys(with_sums, mismatch)
+    return {}
