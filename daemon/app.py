@@ -47,6 +47,7 @@ from daemon.status.parts import StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
+from daemon.tasks.registry import clock_reports
 from daemon.wiring import Parts, StoreFactory, check_schedules, job_policy, make_sales, make_schedules
 
 log = structlog.get_logger()
@@ -146,6 +147,7 @@ class Application:
             token=token,
             allowed_hosts=list(self._settings.status.allowed_hosts),
             schema_version=schema_version,
+            clocks=lambda: clock_reports(daemon.registry.stores),
         )
         async with serving(status, self._settings.status.address) as address, asyncio.TaskGroup() as tasks:
             background = [

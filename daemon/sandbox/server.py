@@ -45,6 +45,8 @@ class SandboxSettings:
         html_errors: whether it is refused by a web page.
         permanent_token: whether Shopify accepts the token of an app made before 2026, too.
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
+        nhanh_clock_offset: seconds by which Nhanh.vn's clock is ahead of this machine's.
+        shopify_clock_offset: seconds by which Shopify's is.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
         nhanh_port: 0 takes a free port.
@@ -70,6 +72,8 @@ class SandboxSettings:
     html_errors: bool = False
     permanent_token: bool = True
     unstocked_share: float = 0.0
+    nhanh_clock_offset: float = 0.0
+    shopify_clock_offset: float = 0.0
     prerender: bool = False
     host: str = "127.0.0.1"
     nhanh_port: int = 0
@@ -99,7 +103,12 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
     settings = settings or SandboxSettings()
     catalogue = _catalogue(settings)
     nhanh = NhanhSandbox(
-        catalogue, seed=settings.seed, limits=settings.limits, quirks=settings.quirks, faults=settings.faults
+        catalogue,
+        seed=settings.seed,
+        limits=settings.limits,
+        quirks=settings.quirks,
+        faults=settings.faults,
+        clock_offset=settings.nhanh_clock_offset,
     )
     shopify = ShopifySandbox(
         catalogue,
@@ -110,6 +119,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         faults=settings.faults,
         csv=settings.shopify_csv,
         unstocked_share=settings.unstocked_share,
+        clock_offset=settings.shopify_clock_offset,
         token_lifetime=settings.token_lifetime,
         token=TOKEN if settings.permanent_token else "",
     )

@@ -33,3 +33,4 @@ class Page(Generic[T]):
     bad: list[BadRow]
     next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last
     asked: float = field(default_factory=monotonic)  # not later than it was asked for, on the monotonic clock
+    unchanged: int = 0  # rows that were listed and not read, because they are known as they are

@@ -4,6 +4,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.sales.applying import Applying
 from daemon.tasks import params
+from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
 
@@ -11,4 +12,6 @@ from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
 @task(JobType.APPLY_SALE, sources=(Source.SHOPIFY,), lane="apply-sale", params=params.none, priority=SALE_PRIORITY)
 async def apply_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is on sale, skipped, or failed where Shopify refused it."""
-    await Applying(job, store.name, store.shopify, counted_calls(job, is_urgent=True)).run()
+    meter = counted_calls(job, is_urgent=True)
+    await check_identities(job, store, meter, SALE_STREAMS)
+    await Applying(job, store.name, store.shopify, meter).run()

@@ -12,6 +12,7 @@ from daemon.sync.customers.run import Customer, CustomerRun
 from daemon.sync.customers.settlement import settle_interrupted
 from daemon.sync.customers.survey import Survey
 from daemon.tasks import params
+from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
@@ -32,6 +33,7 @@ async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> N
     """
     rules = CustomerRules(store.customer_sync)
     run = CustomerRun(job, store.name, store.shopify, rules, counted_calls(job))
+    await check_identities(job, store, run.meter, CUSTOMER_STREAMS)
     sync = _Sync(run, CustomerPlan(job.database, store.name))
     await (sync.describe_only() if job.params.get("dry_run") else sync.push())
 

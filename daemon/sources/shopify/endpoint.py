@@ -8,6 +8,7 @@ import orjson
 import structlog
 
 from daemon.errors import RateLimited, SourceUnavailable
+from daemon.sources.clock import SourceClock
 from daemon.sources.decode import mend
 from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry
@@ -53,6 +54,7 @@ class GraphqlEndpoint:
         self.source = f"Shopify ({name})"
         self._url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
+        self.clock = SourceClock()
         self._backoff = backoff
         self._warned: set[str] = set()
 
@@ -124,7 +126,10 @@ class GraphqlEndpoint:
 
     async def _post(self, body: bytes, token: str, meter: CallMeter) -> Answer:
         headers = {"X-Shopify-Access-Token": token}
-        return await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        sent = self.clock.start()
+        answer = await post(self._session, self._url, body=body, headers=headers, source=self.source, meter=meter)
+        self.clock.observe(answer.date, sent)
+        return answer
 
     async def query(
         self,
@@ -146,11 +151,13 @@ class GraphqlEndpoint:
         meter: CallMeter,
         *,
         ids: Sequence[str] | None = None,
+        select: Callable[[Sequence[str]], dict[str, Any]] = lambda ids: {"ids": ids},
         cut_short: Callable[[dict[str, Any]], int] | None = None,
     ) -> tuple[dict[str, Any], int]:
         """The data of one page of this shape, and its number of rows; of a smaller one if Shopify wants it.
 
-        `ids`: ask for the first of these, as many as the shape has rows. `cut_short` counts the inventory items in the
+        `ids`: ask for the first of these, as many as the shape has rows; `select` makes the variables that name them.
+        `cut_short` counts the inventory items in the
         data that have more stock levels than were asked for; if there are many, the page is asked for again with more.
 
         Raises:
@@ -158,7 +165,7 @@ class GraphqlEndpoint:
         """
         while True:
             rows = shape.rows if ids is None else min(shape.rows, len(ids))
-            portion: dict[str, Any] = {"first": rows} if ids is None else {"ids": ids[:rows]}
+            portion: dict[str, Any] = {"first": rows} if ids is None else select(ids[:rows])
             label = f"{operation.name}:{shape}" if ids is None else f"{operation.name}:{shape}:{rows}"
             try:
                 data = await self.query(operation, variables | portion | shape.variables, meter, label=label)
