@@ -6,8 +6,9 @@ from time import monotonic
 from typing import Any, Literal, TypeVar
 
 import aiohttp
+import structlog
 
-from daemon.errors import SourceUnavailable
+from daemon.errors import SourceRefused, SourceUnavailable
 from daemon.sources.horizon import Horizon
 from daemon.sources.http import BACKOFF, Backoff
 from daemon.sources.limits import LimiterRegistry
@@ -27,6 +28,8 @@ from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
 from daemon.sources.shopify.stock import StockReader
 from daemon.sources.shopify.writer import ShopifyWriter
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -243,7 +246,8 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
                 listed, pages = listed + len(page.rows), pages + 1
                 if wanted and page.next is not None and len(wanted) < FOUND_AT_ONCE and pages < LISTS_AT_ONCE:
                     continue  # the more are read at once, the less each of them costs
-                found = await find(wanted) if wanted else Page[T]([], [], None, page.asked)
+                nothing: Page[T] = Page([], [], None, page.asked)
+                found = await find(wanted) if wanted else nothing
                 unchanged = max(listed - len(found.rows) - len(found.bad), 0)
                 yield Page(found.rows, [*bad, *found.bad], page.next, found.asked, unchanged)
                 wanted, bad, listed, pages = [], [], 0, 0
@@ -283,9 +287,13 @@ class ShopifyClient(StockReader, CollectionReader, ShopifyWriter):
         left, began = [str(number) for number in ids], monotonic()
         variables = variables | {"after": None, "sortKey": "ID"}
         while len(left) > 1:
-            data, asked = await self._endpoint.shaped(
-                operation, variables, shape, meter, ids=left, select=select, cut_short=lacking
-            )
+            try:
+                data, asked = await self._endpoint.shaped(
+                    operation, variables, shape, meter, ids=left, select=select, cut_short=lacking
+                )
+            except SourceRefused as error:
+                log.warning("search_refused", source=self._endpoint.source, reason=str(error), next_step="asked by ids")
+                break
             nodes, _ = self._endpoint.connection(operation, data.get(field))
             # A search that ignores what it was asked for finds others, too.
             found, unfit = await read([node for node in nodes if may_be_one_of(node, left[:asked])])
