@@ -97,6 +97,7 @@ class Application:
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
+        _warn_of_zones(self._settings)
         async with AsyncExitStack() as stack:
             server = None
             if secrets.database_url is None:
@@ -267,6 +268,7 @@ class Application:
         registry = TaskRegistry(stores, job_policy(new))
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
+        _warn_of_zones(new)
         await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
         daemon.use_registry(registry)
         daemon.zone = new.timezone
@@ -376,3 +378,8 @@ async def run(settings: Settings, *, config_path: Path | None, on_ready: Callabl
             on_ready(address)
 
     await Application(settings, config_path, ready).run()
+
+
+def _warn_of_zones(settings: Settings) -> None:
+    for doubt in settings.zone_warnings():
+        log.warning("timezone_doubtful", detail=doubt)

@@ -44,6 +44,8 @@ def check(
         raise
     for problem in _absent_secrets(settings):
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
+    for doubt in settings.zone_warnings():
+        output.say(f"dongbo: {doubt}")
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if as_json:
