@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 
 from daemon.errors import DongboError, ExitCode
 
@@ -45,7 +45,8 @@ def _replace_unknown_characters() -> None:
 
 def _discard_output() -> None:
     """Let the interpreter not try to write the rest when it ends, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(UnsupportedOperation):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_full(error: BaseException) -> bool:

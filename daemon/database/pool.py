@@ -297,5 +297,8 @@ async def _noticing_poolers(where: str) -> AsyncIterator[None]:
         asyncpg.InvalidSQLStatementNameError,
         asyncpg.DuplicatePreparedStatementError,
         asyncpg.ProtocolViolationError,
+        asyncpg.ConnectionDoesNotExistError,
     ) as error:
+        if isinstance(error, asyncpg.ConnectionDoesNotExistError) and "pooling mode" not in str(error):
+            raise
         raise DatabaseUnsuitable(f"{SHARED_SESSIONS.format(where)} ({reason(error)})") from None

@@ -286,37 +286,66 @@ LENIENT = (
 
 
 @asynccontextmanager
+async def relay(database_url: str) -> AsyncIterator[int]:
+    """A port before the server's socket, which is open to its own user only."""
+    url = urlsplit(database_url)
+    host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(65_536):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if host.startswith("/"):
+            server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{url.port or 5432}")
+        else:
+            server = await asyncio.open_connection(host, url.port or 5432)
+        await asyncio.gather(pass_on(reader, server[1]), pass_on(server[0], writer))
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+
+
+@asynccontextmanager
 async def pooler(database_url: str, directory: Path, mode: str, more: str = "") -> AsyncIterator[str]:
     """A PgBouncer before the server; its URL."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("pgbouncer is not installed")
     url = urlsplit(database_url)
-    host = parse_qs(url.query).get("host", [url.hostname or "127.0.0.1"])[0]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = f"host={host} user={url.username or 'postgres'}" + (f" port={url.port}" if url.port else "")
     config = directory / "pgbouncer.ini"
-    config.write_text(POOLER.format(server=server, port=port, mode=mode, more=more))
     user: tuple[str, ...] = ()
-    if os.geteuid() == 0:  # as which PgBouncer does not run: as the server does, whose socket it uses
-        user = ("-u", Path(host).owner())
-        for part in (config, directory, *directory.parents[:3]):
+    if os.geteuid() == 0:  # as which PgBouncer does not run
+        user = ("-u", "nobody")
+        for part in (directory, *directory.parents[:3]):
             part.chmod(0o755)
-    process = await asyncio.create_subprocess_exec(program, "-q", *user, str(config))
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    break
-                await asyncio.sleep(0.02)  # it tells nobody when it listens
-        yield f"postgresql://postgres@127.0.0.1:{port}{url.path}"
-    finally:
-        process.terminate()
-        await process.wait()
+    async with relay(database_url) as server_port:
+        server = f"host=127.0.0.1 port={server_port} user={url.username or 'postgres'}"
+        if url.password:
+            server += f" password={url.password}"
+        config.write_text(POOLER.format(server=server, port=port, mode=mode, more=more))
+        process = await asyncio.create_subprocess_exec(program, "-q", *user, str(config))
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    with suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", port)
+                        writer.close()
+                        break
+                    await asyncio.sleep(0.02)  # it tells nobody when it listens
+            yield f"postgresql://postgres@127.0.0.1:{port}{url.path}"
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
