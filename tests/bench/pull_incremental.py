@@ -1,7 +1,11 @@
 """What an incremental pull of Shopify's products costs in points, in a shop where little has changed.
 
-600 products of 20,000 have changed within the overlap of the watermark, 100 of them since the last pull. Before ids and
+600 products of 20,000 have changed within the overlap of the watermark, some of them since the last pull. Before ids and
 times were asked for first, all 600 were read whole each time: 854 points, as BEFORE was measured on the same shop.
+
+To find out that nothing is new costs a twentieth of that. What has changed is read whole, and a list costs by the
+logarithm of its size: 100 products with their variants and levels cost 250 points in one page, where 200 cost 280. So
+with 100 changed ones a third of the points is the least that reading them whole can cost.
 """
 
 import asyncio
@@ -15,7 +19,7 @@ from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 JOB = "PULL_SHOPIFY_PRODUCTS"
 PRODUCTS = 20_000
 IN_OVERLAP = 600
-CHANGED = (0, 15, 100)
+TARGETS = {0: 0.1, 15: 0.25, 100: 0.4}  # of BEFORE, by how many have changed
 BEFORE = 854  # points
 TICK = 2.1  # seconds, in which a change can be told from the one before
 
@@ -31,15 +35,15 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
             ids = sorted(sandbox.shopify.products)
             chosen = ids[:: len(ids) // IN_OVERLAP][:IN_OVERLAP]
             await _pull(bench, sandbox, chosen)
-            points = {changed: await _pull(bench, sandbox, chosen[:changed]) for changed in CHANGED}
+            points = {changed: await _pull(bench, sandbox, chosen[:changed]) for changed in TARGETS}
     say(f"pull_incremental: {points}")
     for changed, spent in points.items():
         yield Figure(
             f"pull_incremental_{changed}_changed",
             spent,
             "points",
-            Bound.LESS_THAN,
-            BEFORE,
+            Bound.AT_MOST,
+            BEFORE * TARGETS[changed],
             reference=BEFORE,
             ratio=spent / BEFORE,
             detail={"products": settings.products, "in_overlap": IN_OVERLAP},

@@ -143,6 +143,7 @@ async def test_what_has_not_changed_is_not_read_whole(workshop: Workshop, job_ty
     whole = await whole_rows_read(workshop, job_type)
     assert (whole.updated, whole.failed) == (5, 0)
     assert whole.processed == whole.total == whole.updated + whole.skipped
+    assert whole.checkpoint["rows"] == whole.processed
     assert whole.skipped >= 15
 
 
