@@ -47,6 +47,7 @@ from daemon.status.parts import StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
+from daemon.tasks.registry import clock_reports
 from daemon.wiring import Parts, StoreFactory, check_schedules, job_policy, make_sales, make_schedules
 
 log = structlog.get_logger()
@@ -96,6 +97,7 @@ class Application:
         secrets = resolve_secrets(self._settings)
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
+        _warn_of_zones(self._settings)
         async with AsyncExitStack() as stack:
             server = None
             if secrets.database_url is None:
@@ -146,6 +148,7 @@ class Application:
             token=token,
             allowed_hosts=list(self._settings.status.allowed_hosts),
             schema_version=schema_version,
+            clocks=lambda: clock_reports(daemon.registry.stores),
         )
         async with serving(status, self._settings.status.address) as address, asyncio.TaskGroup() as tasks:
             background = [
@@ -273,6 +276,7 @@ class Application:
         registry = TaskRegistry(stores, job_policy(new))
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
+        _warn_of_zones(new)
         await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
         daemon.use_registry(registry)
         daemon.zone = new.timezone
@@ -382,3 +386,8 @@ async def run(settings: Settings, *, config_path: Path | None, on_ready: Callabl
             on_ready(address)
 
     await Application(settings, config_path, ready).run()
+
+
+def _warn_of_zones(settings: Settings) -> None:
+    for doubt in settings.zone_warnings():
+        log.warning("timezone_doubtful", detail=doubt)

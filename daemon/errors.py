@@ -49,6 +49,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 69  # EX_UNAVAILABLE: database, daemon or address
     SOFTWARE = 70  # EX_SOFTWARE: a bug; the stack trace is in the log
     CANT_CREATE = 73  # EX_CANTCREAT: state directory
+    CANT_WRITE = 74  # EX_IOERR: no space left for what is written
     IN_USE = 75  # EX_TEMPFAIL: another daemon has the embedded data or the port
     CONFIG = 78  # EX_CONFIG
 
@@ -84,7 +85,8 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseUnsuitable(DatabaseError):
-    """The server is older than PostgreSQL 14, or its schema is newer than this program."""
+    """The server is older than PostgreSQL 14, read-only or behind a pooler that shares sessions, or its schema is newer
+    than this program."""
 
     exit_code = ExitCode.CONFIG
 

@@ -45,7 +45,7 @@ def check(
         raise
     for problem in _absent_secrets(settings):
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
-    warnings = _overlaps(schedules)
+    warnings = [*_overlaps(schedules), *settings.zone_warnings()]
     for warning in warnings:
         output.say(f"dongbo: {warning}")
     findings = _try_live(settings, path) if live else []

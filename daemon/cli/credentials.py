@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 from daemon.cli.findings import Finding, Level, failed, ok, warning
 from daemon.cli.live_prices import check_currency, show_prices
+from daemon.cli.patients import judge_offset
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
 from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
 from daemon.jobs.model import JobType
+from daemon.sources.clock import SourceClock
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -39,11 +41,13 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
             if store.nhanh is not None:
                 nhanh = factory.nhanh(name, store.nhanh, secrets.stores[name], BACKOFF)
                 findings += await check_nhanh(f"{name} nhanh", nhanh, store)
+                findings += _judge_clock(f"{name} nhanh", nhanh.clock)
             if store.shopify is not None:
                 shopify = factory.shopify(
                     name, store.shopify, secrets.stores[name], store.customer_sync, backoff=SHOPIFY_BACKOFF
                 )
                 findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
+                findings += _judge_clock(f"{name} shopify", shopify.clock)
                 findings += await check_money(name, nhanh if store.nhanh is not None else None, shopify, store)
     return findings
 
@@ -58,6 +62,12 @@ async def check_money(
         return [_unreachable(f"{name} shopify currency", error)]
     findings = check_currency(f"{name} shopify", shop, store)
     return findings if nhanh is None else findings + await show_prices(f"{name} prices", nhanh, shop, store)
+
+
+def _judge_clock(subject: str, clock: SourceClock) -> list[Finding]:
+    """A finding where the source's clock differs from the one of this machine."""
+    finding = judge_offset(subject, clock.offset or 0.0)
+    return [] if finding.level is Level.OK else [finding]
 
 
 async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:

@@ -68,6 +68,7 @@ async def _examine_daemon(
         findings += await _follow(client, status, connection)
         findings += patients.judge_schedules(status)
         findings += patients.judge_credentials(status)
+        findings += patients.judge_clocks(status)
         findings += patients.judge_jobs(await patients.jobs_of_daemon(client), datetime.now(UTC))
     except DongboError as error:  # it has gone, or its database has, while it was being looked at
         findings.append(failed("daemon", str(error), LOOK_AT_LOG))

@@ -144,6 +144,15 @@ class CredentialDocument(TypedDict):
     problems: list[str]
 
 
+class ClockDocument(TypedDict):
+    """By how much a source's clock is ahead of the daemon's machine's."""
+
+    store: str
+    source: str
+    offset_seconds: float
+    measured_at: str
+
+
 class StatusDocument(TypedDict):
     """The daemon at a glance. What is read from its database is None while that is away."""
 
@@ -161,6 +170,7 @@ class StatusDocument(TypedDict):
     schedules: list[ScheduleDocument]
     freshness: list[FreshnessDocument] | None
     credentials: list[CredentialDocument]
+    clocks: list[ClockDocument]
     pool: PoolDocument
     notification_lag_seconds: float | None
     subscribers: int

@@ -1,12 +1,16 @@
 """How a command ends: an error meant for people is one line each and an exit code, never a stack trace."""
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import TextIOWrapper, UnsupportedOperation
 
 from daemon.errors import DongboError, ExitCode
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 TRACEBACK_VARIABLE = "DONGBO_TRACEBACK"
 
@@ -17,14 +21,44 @@ def run_guarded(command: Callable[[], object]) -> int:
     Args:
         command: may raise anything, `SystemExit` too.
     """
+    _replace_unknown_characters()
     try:
         code = _run(command)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read our output wants no more of it
-        # Else the interpreter would try to write the rest when it ends, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return ExitCode.FAILED
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        _discard_output()
+        return _report_full(error)
+
+
+def _replace_unknown_characters() -> None:
+    """Let what the terminal's encoding does not know be written as `?`: most names here are Vietnamese."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Let the interpreter not try to write the rest when it ends, and complain."""
+    with suppress(UnsupportedOperation):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in NO_SPACE
+
+
+def _report_full(error: BaseException) -> int:
+    with suppress(OSError):  # standard error may be on the same disk
+        name = getattr(error, "filename", None) or "the output"
+        sys.stderr.write(f"dongbo: {name} can't be written: no space left. Make room on its disk, and try again.\n")
+        sys.stderr.flush()
+    return ExitCode.CANT_WRITE
 
 
 def _run(command: Callable[[], object]) -> int:
@@ -42,8 +76,14 @@ def _run(command: Callable[[], object]) -> int:
         found = list(_leaves(group))
         if any(isinstance(error, KeyboardInterrupt) for error in found):
             return INTERRUPTED
+        if full := [error for error in found if _is_full(error)]:
+            raise full[0] from None
         expected = [error for error in found if isinstance(error, DongboError)]
         return _report(expected) if len(expected) == len(found) else _report_bug(group)
+    except OSError as error:
+        if _is_full(error):
+            raise
+        return _report_bug(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets one line, not a stack
         return _report_bug(error)
     return ExitCode.OK

@@ -22,6 +22,7 @@ OVERDUE_AFTER = timedelta(minutes=2)
 JOBS_LOOKED_AT = 500
 MOST_LISTED = 5  # failed jobs
 CLOCK_TOLERANCE = 2.0  # seconds
+SOURCE_CLOCK_TOLERANCE = 5.0  # seconds
 
 # Several daemons may share a database: ours is on this machine.
 CONNECTIONS = """
@@ -159,6 +160,26 @@ def judge_credentials(status: StatusDocument) -> list[Finding]:
     if findings or not reports:
         return findings
     return [ok("credentials", "none needs attention, as far as the daemon has used them")]
+
+
+def judge_clocks(status: StatusDocument) -> list[Finding]:
+    """Whether the clocks of the sources agree with the one of the daemon's machine."""
+    reports = status.get("clocks", [])  # not told by a daemon of an older version
+    findings = [judge_offset(f"{each['store']} {each['source']}", each["offset_seconds"]) for each in reports]
+    found = [finding for finding in findings if finding.level is not Level.OK]
+    if found or not reports:
+        return found
+    return [ok("source clocks", "agree with this machine's, as far as the sources have answered")]
+
+
+def judge_offset(subject: str, seconds: float) -> Finding:
+    """Whether the clock of a source is within some seconds of a machine's."""
+    if abs(seconds) <= SOURCE_CLOCK_TOLERANCE:
+        return ok(subject, "its clock agrees with this machine's")
+    side = "ahead of" if seconds > 0 else "behind"
+    detail = f"its clock is {duration(abs(seconds))} {side} this machine's"
+    advice = "nothing is lost by it, but times differ: let this machine set its clock by NTP: timedatectl set-ntp true"
+    return warning(subject, detail, advice)
 
 
 async def check_pool(connection: asyncpg.Connection, status: StatusDocument | None) -> list[Finding]:

@@ -48,6 +48,9 @@ def sandbox(
         bool, typer.Option("--prices-without-vat", help="Let Nhanh.vn's prices be without VAT.")
     ] = False,
     churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
+    clock_offset: Annotated[
+        float, typer.Option(metavar="SECONDS", help="By how much the clocks of both are ahead of this machine's.")
+    ] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
     reset_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of connections reset.")] = 0.0,
@@ -92,6 +95,8 @@ def sandbox(
         prices_without_vat=prices_without_vat,
         churn_per_second=churn / 2,
         shopify_churn_per_second=churn / 2,
+        nhanh_clock_offset=clock_offset,
+        shopify_clock_offset=clock_offset,
         nhanh_port=nhanh_port,
         shopify_port=shopify_port,
         shopify_csv=tuple(shopify_csv or ()),

@@ -26,6 +26,7 @@ from daemon.config.fields import (
 )
 from daemon.config.sales import SaleSettings
 from daemon.config.shopify_names import check_client_id, read_shop
+from daemon.config.zones import doubt
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.model import JobType
 from daemon.schedules.cron import parse as parse_cron
@@ -461,6 +462,15 @@ class Settings(Section):
     )
     schedules: tuple[Schedule, ...] = Field(default=(), strict=False, description="What happens when.")
     sales: tuple[SaleSettings, ...] = Field(default=(), strict=False, description="Sale campaigns.")
+
+    def zone_warnings(self) -> list[str]:
+        """What a person should know of the time zones, a sentence each."""
+        zones = {"timezone": self.timezone} | {
+            f"timezone of schedule {schedule.name}": schedule.timezone
+            for schedule in self.schedules
+            if schedule.timezone is not None
+        }
+        return [f"{key}: {text}" for key, zone in zones.items() if (text := doubt(zone)) is not None]
 
     def zone_of(self, schedule: Schedule) -> ZoneInfo:
         """The time zone that the schedule's times are in."""

@@ -1,7 +1,18 @@
 """Time zones by their IANA names."""
 
+import re
+import unicodedata
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+VIETNAM = "Asia/Ho_Chi_Minh"
+# What people write for the zone of Vietnam, without accents and blanks: the IANA database knows one of its cities only.
+VIETNAMESE = ("vietnam", "hanoi", "hochiminh", "hcm", "saigon", "danang", "haiphong", "cantho", "indochina")
+OF_VIETNAM = 7  # hours ahead of UTC, all year round
+VIETNAMESE_CODES = ("vn", "vnm", "ict", "seasiastandardtime")
+
+_OFFSET = re.compile(r"(?:utc|gmt|etc/gmt|z)?([+-]?)(\d{1,2})(?::?00)?")
+_BACKWARDS = re.compile(r"Etc/GMT([+-])([1-9]\d?)")
 
 
 def to_zone(value: object) -> ZoneInfo:
@@ -17,9 +28,44 @@ def to_zone(value: object) -> ZoneInfo:
 
 
 def _suggestion(name: str) -> str:
+    ahead = _hours_ahead(name)
+    if ahead == OF_VIETNAM or _is_of_vietnam(name):
+        return f'did you mean "{VIETNAM}"?'
+    if ahead is not None:
+        fixed = f"Etc/GMT{-ahead:+d}"
+        return f'write the name of a place, or "{fixed}", whose sign is the other way round, for UTC{ahead:+d}'
     by_lower_case = {zone.lower(): zone for zone in available_timezones()}
     by_lower_case |= {zone.rpartition("/")[2]: name for zone, name in by_lower_case.items()}
     close = get_close_matches(name.strip().lower().replace(" ", "_"), by_lower_case, n=1, cutoff=0.7)
     if close:
         return f'did you mean "{by_lower_case[close[0]]}"?'
     return 'write an IANA name such as "Asia/Ho_Chi_Minh"'
+
+
+def _is_of_vietnam(name: str) -> bool:
+    """Whether a name that is none stands for Vietnam: this is where the shops are."""
+    unaccented = unicodedata.normalize("NFD", name.lower().replace("đ", "d"))
+    plain = "".join(letter for letter in unaccented if letter.isascii() and letter not in " _-.")
+    return any(word in plain for word in VIETNAMESE) or plain in VIETNAMESE_CODES
+
+
+def _hours_ahead(name: str) -> int | None:
+    """How far ahead of UTC an offset such as GMT+7 or +07:00 is; None where it is no offset in whole hours."""
+    offset = _OFFSET.fullmatch(name.lower().replace(" ", "").replace("−", "-").strip("()"))
+    if offset is None or not 0 < int(offset[2]) <= 12:
+        return None
+    return -int(offset[2]) if offset[1] == "-" else int(offset[2])
+
+
+def doubt(zone: ZoneInfo) -> str | None:
+    """What a person should know of a zone that may not be the one that they mean; None where there is nothing."""
+    backwards = _BACKWARDS.fullmatch(str(zone))
+    if backwards is None:
+        return None
+    sign, hours = backwards[1], backwards[2]
+    side, other = ("behind", "-") if sign == "+" else ("ahead of", "+")
+    meant = VIETNAM if (sign, hours) == ("+", "7") else f"Etc/GMT{other}{hours}"
+    return (
+        f'the sign of "{zone}" is the other way round: it is {hours} hours {side} UTC. If you mean UTC{sign}{hours}, '
+        f'write "{meant}"'
+    )

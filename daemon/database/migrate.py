@@ -24,8 +24,9 @@ TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 # Until the pool resets the session. To rewrite a large table may take long.
 WITHOUT_HASTE = "SET statement_timeout = 0; SET lock_timeout = '60s'"
 IS_PREPARED = "SELECT to_regclass('dongbo.schema_migrations') IS NOT NULL"
+HAS_SCHEMA = "SELECT to_regnamespace('dongbo') IS NOT NULL"
+MAKE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS dongbo"  # asks for the right to make one even where there is one
 PREPARE = """
-CREATE SCHEMA IF NOT EXISTS dongbo;
 CREATE TABLE IF NOT EXISTS dongbo.schema_migrations (
     version integer PRIMARY KEY,
     name text NOT NULL,
@@ -36,6 +37,22 @@ CREATE TABLE IF NOT EXISTS dongbo.schema_migrations (
 APPLIED = "SELECT version, name, checksum FROM dongbo.schema_migrations ORDER BY version"
 RECORD = "INSERT INTO dongbo.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
 VERSION = "SELECT coalesce(max(version), 0) FROM dongbo.schema_migrations"
+
+MAY_MAKE_EXTENSION = """
+SELECT has_database_privilege(current_database(), 'CREATE') OR EXISTS (
+    SELECT FROM pg_extension WHERE extname = 'btree_gist'
+)
+"""
+# To make an extension needs the right to CREATE in the database. Where a daemon has only a schema, its constraint does
+# the same by ranges of a single value, which need none; two stores of the same hash would exclude each other.
+WITHOUT_EXTENSION = (
+    ("CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA dongbo;", ""),
+    (
+        "EXCLUDE USING gist (store WITH =, variant_id WITH =, ",
+        "EXCLUDE USING gist (numrange(hashtextextended(store, 0), hashtextextended(store, 0), '[]') WITH &&, "
+        "numrange(variant_id, variant_id, '[]') WITH &&, ",
+    ),
+)
 
 Hook = Callable[[Connection], Awaitable[None]]
 
@@ -96,6 +113,8 @@ async def migrate(
             await _lock(connection)
             await connection.execute(WITHOUT_HASTE)
             if not await connection.fetchval(IS_PREPARED):
+                if not await connection.fetchval(HAS_SCHEMA):
+                    await connection.execute(MAKE_SCHEMA)
                 await connection.execute(PREPARE)
             for migration in await _missing(connection, wanted):
                 await _apply(connection, migration)
@@ -104,8 +123,8 @@ async def migrate(
             return await schema_version(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnsuitable(
-                f"the database's user may not make the tables ({error}): make it the owner of the database, or "
-                f"GRANT CREATE ON DATABASE … TO it"
+                f"the database's user may not make the tables ({error}): make it the owner of the database, "
+                f"GRANT CREATE ON DATABASE … TO it, or make a schema for it alone: CREATE SCHEMA dongbo AUTHORIZATION …"
             ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if is_connection_error(error):
@@ -147,10 +166,19 @@ async def _missing(connection: Connection, wanted: Sequence[Migration]) -> list[
     return [migration for migration in wanted if migration.version not in applied]
 
 
+async def _text(connection: Connection, migration: Migration) -> str:
+    """The migration as this user may run it."""
+    text = migration.sql
+    if "CREATE EXTENSION" in text and not await connection.fetchval(MAY_MAKE_EXTENSION):
+        for wanted, instead in WITHOUT_EXTENSION:
+            text = text.replace(wanted, instead)
+    return text
+
+
 async def _apply(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
-            await connection.execute(migration.sql, timeout=LONGEST_MIGRATION)
+            await connection.execute(await _text(connection, migration), timeout=LONGEST_MIGRATION)
             await connection.execute(RECORD, migration.version, migration.name, migration.checksum)
     except asyncpg.PostgresError as error:
         if is_connection_error(error) or isinstance(error, asyncpg.InsufficientPrivilegeError):

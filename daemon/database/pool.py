@@ -1,6 +1,7 @@
 """The one pool of connections of the process."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,13 @@ IDLE_LIFETIME = 300.0  # seconds after which a connection that nobody uses is cl
 MISUNDERSTOOD = (
     "[database] url can't be used ({}): expected postgresql://user:password@host:5432/database, with characters "
     "such as @ : / # in the password written as %40 %3A %2F %23"
+)
+IS_READ_ONLY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
+BACKEND = "SELECT pg_backend_pid()"
+FIND_PROBE = "SELECT current_setting('dongbo.probe', true)"
+SHARED_SESSIONS = (
+    "{} is behind a pooler that shares sessions between connections, such as PgBouncer in transaction mode, and "
+    "LISTEN, locks and settings need sessions of their own: write a direct or session-mode address in [database] url"
 )
 # How asyncpg's texts about options begin. The others may quote what was taken for the port or the host, and so a piece
 # of the password.
@@ -163,7 +171,7 @@ async def open_database(
     Raises:
         ConfigError: the dsn can't be understood.
         DatabaseUnavailable: the server can't be reached, or refuses.
-        DatabaseUnsuitable: the server is too old, read-only or not UTF-8.
+        DatabaseUnsuitable: the server is too old, read-only or not UTF-8, or a pooler shares its sessions.
     """
     if max_connections < FEWEST_CONNECTIONS:
         raise ConfigError(f"[database] max_connections is {max_connections}: at least {FEWEST_CONNECTIONS} are needed")
@@ -193,7 +201,8 @@ async def open_database(
         await _reach(pool, where, connect_deadline)
         database = Database(pool, where, max_connections)
         async with database.acquire() as connection:
-            _check_suitable(connection, where)
+            await _check_suitable(connection, where)
+        await _check_sessions(database, where)
         yield database
     finally:
         await _close(pool)
@@ -211,6 +220,10 @@ async def _reach(pool: asyncpg.Pool, where: str, deadline: float) -> None:
             text = str(error)
             detail = text if text.startswith(HARMLESS_TEXTS) else "a part of it is malformed"
             raise ConfigError(MISUNDERSTOOD.format(detail)) from None
+        except asyncpg.ProtocolViolationError as error:  # a pooler says so, PostgreSQL does not
+            if "startup parameter" not in str(error):
+                raise DatabaseUnavailable(f"no connection to {where}: {reason(error)}. {next_step(error)}") from None
+            raise DatabaseUnsuitable(f"{SHARED_SESSIONS.format(where)} ({reason(error)})") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if not is_connection_error(error) or time.monotonic() + pause > give_up:
                 raise DatabaseUnavailable(f"no connection to {where}: {reason(error)}. {next_step(error)}") from None
@@ -228,7 +241,7 @@ async def _close(pool: asyncpg.Pool) -> None:
         log.info("pool_terminated", reason=reason(error))
 
 
-def _check_suitable(connection: Connection, where: str) -> None:
+async def _check_suitable(connection: Connection, where: str) -> None:
     version = connection.get_server_version()
     if version.major < OLDEST_MAJOR:
         raise DatabaseUnsuitable(
@@ -240,5 +253,52 @@ def _check_suitable(connection: Connection, where: str) -> None:
             f"{where} is encoded in {settings.server_encoding}: make one with "
             f"CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
-    if getattr(settings, "in_hot_standby", "off") == "on":
-        raise DatabaseUnsuitable(f"{where} is a read-only standby: name the primary in [database] url")
+    # A pooler may not pass on what the server says of itself, so it is asked.
+    async with _noticing_poolers(where), connection.transaction():
+        is_standby, is_read_only = await connection.fetchrow(IS_READ_ONLY)
+    if is_standby:
+        raise DatabaseUnsuitable(
+            f"{where} is read-only, for this server is a standby: name the primary in [database] url"
+        )
+    if is_read_only:
+        raise DatabaseUnsuitable(
+            f"{where} is read-only (default_transaction_read_only is on): turn that off for it, or name another one"
+        )
+
+
+async def _check_sessions(database: Database, where: str) -> None:
+    """Raise DatabaseUnsuitable where a connection has no session of its own: LISTEN, locks and settings would be lost.
+
+    A pooler in transaction mode lends a server's session for one transaction. What one connection leaves in it, the
+    next one finds; and a connection whose session another one has at the moment gets another one.
+    """
+    token = secrets.token_hex(8)
+    async with _noticing_poolers(where), database.acquire() as one, database.acquire() as other:
+        for _ in range(2):
+            async with one.transaction():
+                await one.execute(f"SET SESSION dongbo.probe = '{token}'")
+                own = await one.fetchval(BACKEND)
+            async with other.transaction():
+                found, others = await other.fetchrow(FIND_PROBE), await other.fetchval(BACKEND)
+                if own == others or found[0] == token:
+                    raise DatabaseUnsuitable(SHARED_SESSIONS.format(where))
+                async with one.transaction():
+                    kept = await one.fetchrow(FIND_PROBE)
+                    if kept[0] != token or await one.fetchval(BACKEND) != own:
+                        raise DatabaseUnsuitable(SHARED_SESSIONS.format(where))
+
+
+@asynccontextmanager
+async def _noticing_poolers(where: str) -> AsyncIterator[None]:
+    """What PostgreSQL never answers to us: a prepared statement that is not ours, or no transaction allowed."""
+    try:
+        yield
+    except (
+        asyncpg.InvalidSQLStatementNameError,
+        asyncpg.DuplicatePreparedStatementError,
+        asyncpg.ProtocolViolationError,
+        asyncpg.ConnectionDoesNotExistError,
+    ) as error:
+        if isinstance(error, asyncpg.ConnectionDoesNotExistError) and "pooling mode" not in str(error):
+            raise
+        raise DatabaseUnsuitable(f"{SHARED_SESSIONS.format(where)} ({reason(error)})") from None

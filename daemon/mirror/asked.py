@@ -10,9 +10,11 @@ class Asked:
 
     Args:
         at: not later than the source was asked, by the database's clock: what was pushed since then is newer than it.
+        source_time: not later than the source was asked, by the source's clock; None where that is not known.
         sight: `daemon.mirror.places.Sight.since` when the run began to ask. With another one now, depots have come into
             sight meanwhile, and the page may tell less than all of the stock.
     """
 
     at: datetime
     sight: datetime | None
+    source_time: datetime | None = None

@@ -1,7 +1,7 @@
 """Pages of Shopify into `shopify_customers`, `shopify_products` and `shopify_variants`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -41,6 +41,7 @@ CUSTOMERS = MirrorTable[ShopifyCustomer](
         Column("state", "text", lambda customer: customer.state),
         Column("metafields", "jsonb", _metafields),
         Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
+        Column("version", "timestamptz", lambda customer: customer.version),
     ),
     is_pushed=True,
     beside=lambda customer: msgspec.json.encode(customer.metafields),
@@ -56,6 +57,7 @@ PRODUCTS = MirrorTable[ShopifyProduct](
         Column("product_type", "text", lambda product: product.product_type),
         Column("tags", "text[]", lambda product: product.tags),
         Column("source_updated_at", "timestamptz", lambda product: product.updated_at),
+        Column("version", "timestamptz", lambda product: product.version),
     ),
 )
 
@@ -114,6 +116,22 @@ LIST_DOCUMENTS = """
 SELECT id, document FROM dongbo.shopify_customers WHERE store = $1 AND id = ANY ($2)
 """
 
+# Only rows that were read whole and are there.
+LIST_WHOLE = """
+SELECT id, version FROM dongbo.{table} WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL
+  AND digest <> ''  -- a migration wants it read anew
+"""
+
+NOTE_VERSIONS = """
+UPDATE dongbo.{table} AS mirrored SET version = page.version
+FROM unnest($2::bigint[], $3::timestamptz[]) AS page (id, version)
+WHERE mirrored.store = $1 AND mirrored.id = page.id AND mirrored.version IS DISTINCT FROM page.version
+  AND mirrored.source_updated_at = page.version
+"""
+
+# Shopify tells times in whole seconds: of two changes within one, the later has the same time.
+TICK = timedelta(seconds=1)
+
 LIST_VERSIONS = """
 SELECT id, source_updated_at FROM dongbo.shopify_products WHERE store = $1 AND id = ANY ($2)
 """
@@ -123,12 +141,14 @@ async def upsert_customers(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]], asked: Asked | None = None
 ) -> Counters:
     """Store a page of customers. What Shopify keeps from the app stays as it is known."""
+    versions = _versions([row.value for row in rows], asked)
     customers: dict[int, tuple[ShopifyCustomer, bytes]] = {row.value.id: (row.value, row.document) for row in rows}
     denied = [number for number, (customer, _) in customers.items() if customer.denied]
     if denied:
         known = dict(await connection.fetch(LIST_DOCUMENTS, store, denied))
         customers |= {number: _with_known(*customers[number], orjson.loads(known[number])) for number in known}
     outcome = await CUSTOMERS.upsert(connection, store, customers, asked)
+    await connection.execute(NOTE_VERSIONS.format(table=CUSTOMERS.name), store, list(versions), list(versions.values()))
     return outcome.count(len(rows))
 
 
@@ -163,6 +183,7 @@ async def upsert_products(
 
     A product counts as updated where it, a variant or a level has changed.
     """
+    versions = _versions([row.value for row in rows], asked)
     outcome = await PRODUCTS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
     products = {row.value.id: row.value for row in rows}
     owners: dict[int, int] = {variant.id: product.id for product in products.values() for variant in product.variants}
@@ -181,12 +202,21 @@ async def upsert_products(
     moved = await replace_levels(connection, store, items, asked)
     changed = {owners[variant] for variant in (*written, *moved) if variant in owners}
     changed |= {row["product_id"] for row in deleted}
+    await connection.execute(NOTE_VERSIONS.format(table=PRODUCTS.name), store, list(versions), list(versions.values()))
     updated = outcome.updated | (changed - outcome.created)
     return Counters(
         created=len(outcome.created),
         updated=len(updated),
         skipped=len(rows) - len(outcome.created) - len(updated),
     )
+
+
+async def list_whole(
+    connection: Connection, table: MirrorTable[Any], store: StoreName, row_ids: Sequence[int]
+) -> dict[int, datetime | None]:
+    """At which times of change these rows, products or customers, were read whole; those that are gone are absent."""
+    rows = await connection.fetch(LIST_WHOLE.format(table=table.name), store, row_ids)
+    return {row["id"]: row["version"] for row in rows}
 
 
 async def list_versions(
@@ -212,3 +242,13 @@ async def set_prices(
     """
     columns = [price for price, _ in prices.values()], [compare_at for _, compare_at in prices.values()]
     await connection.execute(SET_PRICES, store, list(prices), *columns, asked_at)
+
+
+def _versions(rows: Sequence[ShopifyProduct | ShopifyCustomer], asked: Asked | None) -> dict[int, datetime]:
+    """Give each row the time of change at which it is known whole, if it is; {id: time} of those that are."""
+    source_time = asked.source_time if asked is not None else None
+    for row in rows:
+        is_whole = source_time is not None and row.updated_at is not None and row.updated_at + TICK <= source_time
+        is_whole = is_whole and not getattr(row, "denied", ())
+        row.version = row.updated_at if is_whole else None
+    return {row.id: row.version for row in rows if row.version is not None}

@@ -1,5 +1,6 @@
 """All SQL on `dongbo.watermarks`: until when a stream of a store is known to be complete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,15 +8,25 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 
 GET = """
-SELECT complete_to, rows_at_last_full_pull, full_pull_at FROM dongbo.watermarks WHERE store = $1 AND stream = $2
+SELECT complete_to, source_complete_to, identity, rows_at_last_full_pull, full_pull_at
+FROM dongbo.watermarks WHERE store = $1 AND stream = $2
+"""
+
+IDENTITIES = """
+SELECT stream, identity FROM dongbo.watermarks WHERE store = $1 AND stream = ANY ($2) AND identity IS NOT NULL
 """
 
 ADVANCE = """
-INSERT INTO dongbo.watermarks AS known (store, stream, complete_to, rows_at_last_full_pull, full_pull_at)
-VALUES ($1, $2, $3, $4::bigint, CASE WHEN $4::bigint IS NOT NULL THEN now() END)
+INSERT INTO dongbo.watermarks AS known
+    (store, stream, complete_to, source_complete_to, identity, rows_at_last_full_pull, full_pull_at)
+VALUES ($1, $2, $3, $4, $5, $6::bigint, CASE WHEN $6::bigint IS NOT NULL THEN now() END)
 ON CONFLICT (store, stream) DO UPDATE SET
     complete_to = CASE WHEN known.complete_to > now() THEN excluded.complete_to  -- it was set by a clock that was ahead
                        ELSE greatest(known.complete_to, excluded.complete_to) END,
+    source_complete_to = CASE WHEN $6::bigint IS NOT NULL
+                              THEN coalesce(excluded.source_complete_to, known.source_complete_to)
+                              ELSE greatest(known.source_complete_to, excluded.source_complete_to) END,
+    identity = coalesce(excluded.identity, known.identity),
     rows_at_last_full_pull = coalesce(excluded.rows_at_last_full_pull, known.rows_at_last_full_pull),
     full_pull_at = coalesce(excluded.full_pull_at, known.full_pull_at),
     updated_at = now()
@@ -26,7 +37,9 @@ ON CONFLICT (store, stream) DO UPDATE SET
 class Watermark:
     """What is known of a stream."""
 
-    complete_to: datetime
+    complete_to: datetime  # by the clock of the daemon: for people, and for daemons that know no other
+    source_complete_to: datetime | None  # by the source's clock, which pulls go by; None: not known yet
+    identity: str | None  # of the shop or business that the rows are of; None: not known yet
     rows_at_last_full_pull: int | None
     full_pull_at: datetime | None  # when the last full pull had ended
 
@@ -37,8 +50,23 @@ async def get(connection: Connection, store: StoreName, stream: str) -> Watermar
     return Watermark(**row) if row else None
 
 
+async def identities(connection: Connection, store: StoreName, streams: Sequence[str]) -> dict[str, str]:
+    """Of which shop or business the mirrored rows of these streams are, as far as that is known."""
+    return {row["stream"]: row["identity"] for row in await connection.fetch(IDENTITIES, store, streams)}
+
+
 async def advance(
-    connection: Connection, store: StoreName, stream: str, complete_to: datetime, full_pull_rows: int | None
+    connection: Connection,
+    store: StoreName,
+    stream: str,
+    complete_to: datetime,
+    full_pull_rows: int | None,
+    *,
+    source_complete_to: datetime | None = None,
+    identity: str | None = None,
 ) -> None:
-    """Move the watermark forward, and back only out of the future; `full_pull_rows` is given by a full pull."""
-    await connection.execute(ADVANCE, store, stream, complete_to, full_pull_rows)
+    """Move the watermark forward; back only out of the future, and where a full pull says so.
+
+    `full_pull_rows` is given by a full pull; the others as `Watermark` has them.
+    """
+    await connection.execute(ADVANCE, store, stream, complete_to, source_complete_to, identity, full_pull_rows)

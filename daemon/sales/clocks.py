@@ -67,10 +67,10 @@ class Clocks:
             shopify = self._shopify_of(store)
         except DongboError:  # it has been taken out of the configuration: its jobs are refused
             return None
-        time = shopify.time
-        if time.age > ASK_AGAIN:
+        time = shopify.clock
+        if time.age() > ASK_AGAIN:
             await _ask(shopify)
-        if time.age == float("inf"):
+        if time.age() == float("inf"):
             return f"Shopify ({store}) has not answered yet, so that its time is not known. It is asked again."
         now = time.now()
         if now is None or abs(self.clock() - now) <= MOST_APART:

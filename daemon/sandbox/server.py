@@ -47,6 +47,8 @@ class SandboxSettings:
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.
         currency: of Shopify's shop; VND, and of exports USD, unless it is said otherwise.
         prices_without_vat: whether Nhanh.vn's prices are without VAT, as is its default, and not with it.
+        nhanh_clock_offset: seconds by which Nhanh.vn's clock is ahead of this machine's.
+        shopify_clock_offset: seconds by which Shopify's is.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
         nhanh_port: 0 takes a free port.
@@ -74,6 +76,8 @@ class SandboxSettings:
     unstocked_share: float = 0.0
     currency: str | None = None
     prices_without_vat: bool = False
+    nhanh_clock_offset: float = 0.0
+    shopify_clock_offset: float = 0.0
     prerender: bool = False
     host: str = "127.0.0.1"
     nhanh_port: int = 0
@@ -103,7 +107,12 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
     settings = settings or SandboxSettings()
     catalogue = _catalogue(settings)
     nhanh = NhanhSandbox(
-        catalogue, seed=settings.seed, limits=settings.limits, quirks=settings.quirks, faults=settings.faults
+        catalogue,
+        seed=settings.seed,
+        limits=settings.limits,
+        quirks=settings.quirks,
+        faults=settings.faults,
+        clock_offset=settings.nhanh_clock_offset,
     )
     shopify = ShopifySandbox(
         catalogue,
@@ -115,6 +124,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         csv=settings.shopify_csv,
         unstocked_share=settings.unstocked_share,
         currency=settings.currency,
+        clock_offset=settings.shopify_clock_offset,
         token_lifetime=settings.token_lifetime,
         token=TOKEN if settings.permanent_token else "",
     )

@@ -1,12 +1,10 @@
 """One HTTP session for the process, one way to send a call, and one way to repeat it."""
 
 import asyncio
-import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import TypeVar
@@ -15,7 +13,6 @@ import aiohttp
 import orjson
 import structlog
 
-from daemon.clock import boot_time
 from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
 from daemon.sources import failures
 from daemon.sources.meter import CallMeter
@@ -58,32 +55,6 @@ class Answer:
     retry_after: float | None  # seconds, from Retry-After
     date: float | None  # Unix seconds by the server's clock, whole ones
     headers: Mapping[str, str] = field(default_factory=dict)  # of any case
-
-
-class SourceTime:
-    """What time it is at a source, by the `Date` of its answers.
-
-    Between them it goes on by the machine's clock for spans of time, which no change of its wall clock moves.
-    """
-
-    def __init__(self) -> None:
-        self._date: float | None = None
-        self._noted_at: float | None = None  # by `boot_time`
-
-    def note(self, date: float | None) -> None:
-        """Note the time of an answer that has just come, Unix seconds; None: it does not say."""
-        self._date, self._noted_at = date, boot_time()
-
-    @property
-    def age(self) -> float:
-        """Seconds since the last answer; infinite before the first."""
-        return math.inf if self._noted_at is None else boot_time() - self._noted_at
-
-    def now(self) -> datetime | None:
-        """The source's time, to the second, aware UTC; None where nothing is known of it."""
-        if self._date is None or self._noted_at is None:
-            return None
-        return datetime.fromtimestamp(self._date + boot_time() - self._noted_at, UTC)
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 """What every list of a source is delivered as: pages of good rows and bad ones, and where to go on."""
 
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Generic, TypeVar
 
 import msgspec
+
+from daemon.clock import boot_time
 
 T = TypeVar("T")
 
@@ -33,4 +34,5 @@ class Page(Generic[T]):
     bad: list[BadRow]
     next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last
     notices: frozenset[str] = frozenset()  # sentences for a person about the whole list, said once
-    asked: float = field(default_factory=monotonic)  # not later than it was asked for, on the monotonic clock
+    asked: float = field(default_factory=boot_time)  # not later than it was asked for, by `boot_time`
+    unchanged: int = 0  # rows that were listed and not read, because they are known as they are

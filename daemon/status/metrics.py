@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from daemon.ids import JobId
 from daemon.jobs.model import Counters, Job
+from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
 from daemon.status.parts import StatusParts
@@ -43,6 +44,7 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_shopify_api_version_supported_until_timestamp_seconds": (
         "Until when Shopify supports the version of its API that is asked for; `served` is the one of its answers."
     ),
+    "dongbo_source_clock_offset_seconds": "By how much a source's clock is ahead of this machine's, at least.",
     "dongbo_last_success_timestamp_seconds": "When a job of the store and type completed last.",
     "dongbo_schedule_next_fire_timestamp_seconds": "When the schedule fires next.",
     "dongbo_schedule_last_fire_timestamp_seconds": "When the schedule fired last.",
@@ -112,6 +114,7 @@ class Metrics:
             *self._of_process(checks, lag),
             *self._of_schedules(),
             *_of_credentials(self._parts.credentials()),
+            _of_clocks(self._parts.clocks()),
             *(self._of_survey(survey) if survey else ()),
         ]
         return generate_latest(_Scrape(self._process, families))
@@ -231,6 +234,13 @@ def _of_credentials(reports: Sequence[CredentialReport]) -> Iterator[Metric]:
         if report.missing_scopes is not None:
             missing.add_metric([report.store], len(report.missing_scopes))
     yield from (expiry, refused, missing, version)
+
+
+def _of_clocks(reports: Sequence[ClockReport]) -> Metric:
+    offset = _gauge("dongbo_source_clock_offset_seconds", "store", "source")
+    for report in reports:
+        offset.add_metric([report.store, report.source], report.offset_seconds)
+    return offset
 
 
 async def _loop_lag() -> float:

@@ -13,6 +13,7 @@ from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
 from daemon.jobs.service import Jobs
 from daemon.sales.service import Sales
+from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 
 
@@ -110,6 +111,7 @@ class StatusParts:
         job_types: what this daemon can run.
         product_sync: what of a store's products is pushed, asked for anew each time; None where nothing is.
         credentials: how each store signs in at its sources, asked for anew each time.
+        clocks: how the clocks of the sources differ from this machine's, asked for anew each time.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
@@ -133,3 +135,4 @@ class StatusParts:
     token: str | None = field(repr=False)
     allowed_hosts: Collection[str]
     schema_version: int
+    clocks: Callable[[], Sequence[ClockReport]] = tuple

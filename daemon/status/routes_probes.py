@@ -64,6 +64,7 @@ async def get_status(request: web.Request) -> web.Response:
         subscribers=len(app[STREAMS]),
         stores=sorted(parts.stores()),
         job_types=sorted(parts.job_types),
+        clocks=parts.clocks(),
     )
     return json_response(status)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from daemon.database.pool import PoolUsage
 from daemon.jobs.model import Job, JobFailure, JobType
+from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
 from daemon.status.parts import ScheduleState
@@ -182,9 +183,10 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The daemon at a glance. `credentials` is how each store signs in at its sources. `running`, `awaiting_approval`,
-    `freshness` and `sales` (those that have not ended) are null while the database is away. `sale_clock_problem` says
-    why no sale starts or ends by itself, where the clocks differ."""
+    """The daemon at a glance. `credentials` is how each store signs in at its sources, and `clocks` how the sources'
+    clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
+    (those that have not ended) are null while the database is away. `sale_clock_problem` says why no sale starts or
+    ends by itself, where the clocks differ."""
 
     version: str
     pid: int
@@ -207,3 +209,4 @@ class Status:
     subscribers: int
     stores: Sequence[str]
     job_types: Sequence[JobType]
+    clocks: Sequence[ClockReport]

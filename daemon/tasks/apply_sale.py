@@ -4,6 +4,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.sales.applying import Applying
 from daemon.tasks import params
+from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
 from daemon.tasks.shop_terms import sales_in_another_currency
@@ -13,5 +14,6 @@ from daemon.tasks.shop_terms import sales_in_another_currency
 async def apply_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is on sale, skipped, or failed where Shopify refused it."""
     meter = counted_calls(job, is_urgent=True)
+    await check_identities(job, store, meter, SALE_STREAMS)
     refused = await sales_in_another_currency(job, store, meter)
     await Applying(job, store.name, store.shopify, meter, refused).run()

@@ -52,7 +52,7 @@ class Checkpoint:
             self,
             after=page.next,
             last_id=max([self.last_id, *ids]),
-            rows=self.rows + len(page.rows) + len(page.bad),
+            rows=self.rows + len(page.rows) + len(page.bad) + page.unchanged,
             at_end=page.next is None,
             finds_deletions=self.finds_deletions and in_order and not has_nameless,
             stored_at=datetime.now(UTC).isoformat(),

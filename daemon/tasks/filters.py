@@ -1,11 +1,20 @@
 """What the pulls of a source have in common: asking for what changed, and counting."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import Count
+
+# Nhanh.vn: its documentation contradicts itself on what moves a time, so the last minutes are asked for again.
+OVERLAP = timedelta(minutes=15)
+# Nhanh.vn can't be asked for the newest row. Where its clock and the times of its rows differ by less than this, no
+# change is lost; a row that changed last longer ago than this is not read in every pull.
+DOUBT = timedelta(hours=1)
+# Shopify's lists that are searched by the time of change come out of an index that follows its data within seconds, and
+# within minutes under load (community.shopify.dev; a bound is not documented).
+SEARCH_LAG = timedelta(minutes=5)
 
 
 def changed_since(filters: Mapping[str, Any], since: datetime | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from daemon.sales.model import CampaignState
 from daemon.sales.preparation import Preparation
 from daemon.sales.timing import is_to_prepare
 from daemon.tasks import params
+from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
@@ -16,7 +17,9 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
 @task(JobType.PREPARE_SALE, sources=(Source.SHOPIFY,), lane="prepare-sale", params=params.none)
 async def prepare_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant of a campaign whose journal was written, or written anew."""
-    preparation = Preparation(job.database, store.name, store.shopify, counted_calls(job), job.unless_stopped)
+    meter = counted_calls(job)
+    await check_identities(job, store, meter, SALE_STREAMS)
+    preparation = Preparation(job.database, store.name, store.shopify, meter, job.unless_stopped)
     states = (CampaignState.SCHEDULED, CampaignState.ACTIVE)
     async with job.database.acquire_for_work() as connection:
         waiting = await campaigns.list_in_states(connection, store.name, states)

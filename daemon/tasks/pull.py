@@ -4,26 +4,29 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 import orjson
 import structlog
 
+from daemon.clock import boot_time
 from daemon.database.pool import Connection
 from daemon.errors import CursorRefused, DongboError
 from daemon.ids import StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.failures import DeadLetter
-from daemon.jobs.model import Counters
+from daemon.jobs.model import Counters, Job
 from daemon.mirror import deletions, places, watermarks
 from daemon.mirror.asked import Asked
 from daemon.mirror.table import MirrorTable
+from daemon.sources.clock import SourceClock
+from daemon.sources.horizon import Horizon
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
 from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed, row_ids
+from daemon.tasks.circumstances import Circumstances
 from daemon.tasks.params import scope
 from daemon.tasks.registry import JobPolicy
 
@@ -31,8 +34,11 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-# Clocks differ, and Nhanh's documentation contradicts itself on what moves a time: ask again for the last minutes.
-WATERMARK_OVERLAP = timedelta(minutes=15)
+# A watermark of before pulls went by the source's time: by a clock that may have differed by up to a day.
+OLD_OVERLAP = timedelta(days=1)
+# How far the clock of a source may go back, and its `Date` differ from the time of its rows, before it is said to have
+# been set back.
+CLOCK_TOLERANCE = timedelta(seconds=10)
 # What a page is refused for but its rows one by one may not be. The last two come from a COPY: of a row that somebody
 # else has just stored as well, and of a number that does not fit its column.
 UNSTORABLE = (
@@ -43,6 +49,13 @@ UNSTORABLE = (
     asyncpg.UniqueViolationError,
     OverflowError,
 )
+
+
+OTHER_SHOP = (
+    "What was pulled before is of {}, and the configuration now names {}: everything is pulled anew, and what is left "
+    "of the other is marked as deleted. Nothing is pushed before that is done."
+)
+CLOCK_WAS_AHEAD = "The last pull went by a clock that was ahead: what it says of the time is worth nothing."
 
 
 class ImplausibleDeletions(DongboError):
@@ -57,6 +70,10 @@ class Stream(Generic[T]):
     gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the order of
     their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables whose rows
     belong to the table's rows, with the column that refers to them.
+
+    `horizon` tells who answers and what time it is there, before anything is read; `overlap` is for how long a source
+    may tell of a change later than it dates it, so that a pull asks for that much more than the watermark says.
+    `doubt` as of `Circumstances.complete_to`.
     """
 
     name: str
@@ -66,7 +83,10 @@ class Stream(Generic[T]):
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
     count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
     store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], Asked], Awaitable[Counters]]
-    overlap: timedelta = WATERMARK_OVERLAP
+    horizon: Callable[[CallMeter], Awaitable[Horizon]]
+    clock: SourceClock
+    overlap: timedelta
+    doubt: timedelta | None = None
     must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
 
 
@@ -104,22 +124,25 @@ def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
 
 
 class Questions:
-    """Tells of each page that a run asks for when that was, by the database's clock, and what could be seen then."""
+    """Tells of each page that a run asks for when that was, by the database's clock and by the source's, and what could
+    be seen then."""
 
-    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None) -> None:
+    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None, clock: SourceClock) -> None:
         self._database_time = database_time
         self._local_time = local_time
         self._sight = sight
+        self._clock = clock
 
     @classmethod
-    async def begin(cls, connection: Connection, store: StoreName) -> "Questions":
+    async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "Questions":
         """At the beginning of a run, before its first question."""
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return cls(now, monotonic(), (await places.sight(connection, store)).since)
+        return cls(now, boot_time(), (await places.sight(connection, store)).since, clock)
 
     def asked(self, page: Page[Any]) -> Asked:
         """The circumstances of a page."""
-        return Asked(self._database_time + timedelta(seconds=page.asked - self._local_time), self._sight)
+        database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
+        return Asked(database_time, self._sight, self._clock.at(page.asked))
 
 
 class _Pull(Generic[T]):
@@ -132,47 +155,77 @@ class _Pull(Generic[T]):
         self._stream_key = stream_key(stream.name, scope(job.params))
         self._told: frozenset[str] = frozenset()
         self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
+        self._circumstances = Circumstances()
+        self._why_full: str | None = None
 
     async def start(self) -> Checkpoint:
         """Where to begin, said in the job's metadata along with the number of rows to expect."""
+        horizon = await self._job.unless_stopped(self._stream.horizon(self._meter))
         async with self._job.database.acquire_for_work() as connection:
             newest = await job_store.newest_other(connection, self._job.job)
             earlier = await job_store.latest_before(connection, self._job.job)
             known = await watermarks.get(connection, self._store, self._stream_key)
-            self._questions = await Questions.begin(connection, self._store)
+            self._questions = await Questions.begin(connection, self._store, self._stream.clock)
         own = resumed(self._job.job, newest, self._policy.checkpoint_max_age)
-        if own is not None:
+        if own is not None and self._go_on(self._job.job, horizon):
             return own
         checkpoint = continued(self._job.job, earlier, newest, self._policy.checkpoint_max_age)
-        if checkpoint is None:
-            checkpoint = await self._begin(self._fresh(known))
+        if checkpoint is None or earlier is None or not self._go_on(earlier, horizon):
+            checkpoint = await self._start_over(known, horizon)
         await self._describe(checkpoint, known)
         return checkpoint
 
     async def start_afresh(self, refusal: CursorRefused) -> Checkpoint:
         """Begin anew where the source does not take the cursor to go on from: what it says is lost, not the pull."""
+        horizon = await self._job.unless_stopped(self._stream.horizon(self._meter))
         async with self._job.database.acquire_for_work() as connection:
             known = await watermarks.get(connection, self._store, self._stream_key)
         log.warning("pull_begun_afresh", reason=str(refusal))
-        checkpoint = await self._begin(self._fresh(known))
+        checkpoint = await self._start_over(known, horizon)
         await self._describe(checkpoint, known, begun_afresh=f"The list could not be gone on with: {refusal}")
         return checkpoint
 
-    def _fresh(self, known: watermarks.Watermark | None) -> Checkpoint:
-        now = datetime.now(UTC)
-        since = known.complete_to - self._stream.overlap if known is not None else None
+    async def _start_over(self, known: watermarks.Watermark | None, horizon: Horizon) -> Checkpoint:
+        self._circumstances = Circumstances.of(horizon, known)
+        return await self._begin(self._fresh(known, horizon))
+
+    def _go_on(self, job: Job, horizon: Horizon) -> bool:
+        """Take over under which circumstances a pull began; False where that was at another shop."""
+        circumstances = Circumstances.from_json(job.metadata)
+        if circumstances.identity not in (None, horizon.identity):
+            return False
+        self._circumstances = circumstances
+        return True
+
+    def _fresh(self, known: watermarks.Watermark | None, horizon: Horizon) -> Checkpoint:
+        since, self._why_full = self._since(known, horizon)
+        if self._why_full is not None:
+            log.warning("pull_made_full", reason=self._why_full)
+        return Checkpoint(
+            started_at=datetime.now(UTC).isoformat(),
+            since=since.isoformat() if since else None,
+            finds_deletions=since is None and not self._is_filtered and self._stream.table is not None,
+        )
+
+    def _since(self, known: watermarks.Watermark | None, horizon: Horizon) -> tuple[datetime | None, str | None]:
+        """From when on changes are asked for; None: everything is, and why where nobody has asked for that."""
+        if known is None:
+            return None, None
+        if known.identity not in (None, horizon.identity):
+            return None, OTHER_SHOP.format(known.identity, horizon.identity)
         if (
             self._job.params.get("full")
             or self._stream.must_be_full
             or "updated_to" in self._job.params.get("filters", {})  # nothing new ever comes into a bounded time
-            or (known is not None and known.complete_to > now)  # the clock was ahead: what it says is worth nothing
         ):
-            since = None
-        return Checkpoint(
-            started_at=now.isoformat(),
-            since=since.isoformat() if since else None,
-            finds_deletions=since is None and not self._is_filtered and self._stream.table is not None,
-        )
+            return None, None
+        if known.source_complete_to is None:
+            if known.complete_to > datetime.now(UTC):
+                return None, CLOCK_WAS_AHEAD
+            return known.complete_to + timedelta(seconds=self._stream.clock.offset or 0) - OLD_OVERLAP, None
+        if horizon.time is not None and known.source_complete_to > horizon.time + CLOCK_TOLERANCE:
+            return None, CLOCK_WAS_AHEAD
+        return known.source_complete_to - self._stream.overlap, None
 
     async def _begin(self, checkpoint: Checkpoint) -> Checkpoint:
         """Forget what an earlier pull noted as gone."""
@@ -203,6 +256,8 @@ class _Pull(Generic[T]):
             total_is_estimate=is_estimate and total is not None,
             continues=checkpoint.continues,
             deleted=0,
+            why_full=self._why_full,
+            **self._circumstances.to_json(),
             **chosen,
             **besides,
         )
@@ -241,6 +296,9 @@ class _Pull(Generic[T]):
         self._tell(transaction, page)
         if self._stream.table is not None:
             await deletions.take_back(transaction.connection, self._store, self._stream.table, known_ids(page))
+        transaction.count(Counters(skipped=page.unchanged))
+        self._circumstances = self._circumstances.after(page)
+        transaction.metadata |= self._circumstances.to_json()
         if checkpoint.finds_deletions and not behind.finds_deletions:
             reason = "a page had a row without a readable id, or ids out of order"
             transaction.metadata["deletions_not_sought"] = reason
@@ -288,11 +346,15 @@ class _Pull(Generic[T]):
                 self._stream_key,
                 datetime.fromisoformat(checkpoint.started_at),
                 checkpoint.rows if is_full else None,
+                source_complete_to=self._circumstances.complete_to(self._stream.doubt),
+                identity=self._circumstances.identity,
             )
 
     async def _check_plausible(self, connection: Connection, table: MirrorTable[Any]) -> None:
         gone = await deletions.count(connection, self._store, table)
         present = await table.count_present(connection, self._store)
+        if self._circumstances.replaces is not None:
+            return  # the rows are those of another shop, and certainly none of this one
         few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle
         if few or self._job.params.get("allow_deletions"):
             return
@@ -331,7 +393,8 @@ def _joined(pages: Sequence[Page[T]]) -> Page[T]:
     rows = [row for page in pages for row in page.rows]
     bad = [row for page in pages for row in page.bad]
     notices = frozenset(sentence for page in pages for sentence in page.notices)
-    return Page(rows, bad, pages[-1].next, notices, pages[0].asked)
+    unchanged = sum(page.unchanged for page in pages)
+    return Page(rows, bad, pages[-1].next, notices, pages[0].asked, unchanged)
 
 
 def stream_key(name: str, pull_scope: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from daemon.jobs.model import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import normalise_customer_filters
 from daemon.tasks import params
-from daemon.tasks.filters import changed_since, uncounted
+from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import Stream, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
@@ -27,5 +27,9 @@ async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy)
         fetch_by_ids=lambda ids, meter: nhanh.customers_by_ids(ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_customers,
+        horizon=lambda meter: nhanh.horizon(meter=meter),
+        clock=nhanh.clock,
+        overlap=OVERLAP,
+        doubt=DOUBT,
     )
     await run_pull(job, policy, stream)

@@ -34,7 +34,10 @@ async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy)
         fetch_by_ids=lambda ids, meter: nhanh.inventory_by_ids(ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_inventory,
+        horizon=lambda meter: nhanh.horizon(meter=meter),
+        clock=nhanh.clock,
         overlap=OVERLAP,
+        doubt=timedelta(0),  # its rows tell no time
         must_be_full=not filters and await depots.stock_is_partial(job, store),
     )
     await run_pull(job, policy, stream, meter)

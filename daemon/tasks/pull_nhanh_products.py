@@ -6,7 +6,7 @@ from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import normalise_product_filters
 from daemon.tasks import params
 from daemon.tasks.depots import try_to_refresh_depots
-from daemon.tasks.filters import changed_since, uncounted
+from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import Stream, counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
@@ -30,5 +30,9 @@ async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) 
         fetch_by_ids=lambda ids, meter: nhanh.products_by_ids(ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_products,
+        horizon=lambda meter: nhanh.horizon(meter=meter),
+        clock=nhanh.clock,
+        overlap=OVERLAP,
+        doubt=DOUBT,
     )
     await run_pull(job, policy, stream, meter)

@@ -13,6 +13,7 @@ from daemon.jobs.model import JobRequest, JobType
 from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission
 from daemon.money import VND, Currency
+from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
@@ -77,6 +78,15 @@ class Store:
             found[Source.NHANH] = self.nhanh_client.credential
         if self.shopify_client is not None:
             found[Source.SHOPIFY] = self.shopify_client.credential
+        return found
+
+    def clocks(self) -> dict[Source, SourceClock]:
+        """The clock of each of its sources, as their answers tell it."""
+        found = {}
+        if self.nhanh_client is not None:
+            found[Source.NHANH] = self.nhanh_client.clock
+        if self.shopify_client is not None:
+            found[Source.SHOPIFY] = self.shopify_client.clock
         return found
 
     def has(self, source: Source) -> bool:
@@ -148,6 +158,16 @@ def task(
 def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a job in canonical form; raises InvalidJobRequest where the job would be refused for them."""
     return _TASKS[job_type].read_params(params)
+
+
+def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
+    """How the clocks of the sources differ from this machine's, as far as they have answered."""
+    return [
+        ClockReport(name, source.value, round(clock.offset, 3), clock.measured_at)
+        for name, store in sorted(stores.items())
+        for source, clock in store.clocks().items()
+        if clock.offset is not None and clock.measured_at is not None
+    ]
 
 
 class TaskRegistry:

@@ -53,7 +53,7 @@ async def _retry_batch(
 ) -> None:
     wanted = {letter.source_id for letter in letters if letter.source_id and is_id(letter.source_id)}
     async with job.database.acquire_for_work() as connection:
-        questions = await Questions.begin(connection, job.job.store)
+        questions = await Questions.begin(connection, job.job.store, stream.clock)
     page = await job.unless_stopped(stream.fetch_by_ids(sorted(int(number) for number in wanted), meter))
     nameless = [letter for letter in letters if letter.source_id not in wanted]
     repeated = len(letters) - len(nameless) - len(wanted)

@@ -4,6 +4,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.sales.reverting import Reverting
 from daemon.tasks import params
+from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
 
@@ -12,4 +13,6 @@ from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
 async def revert_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is restored, skipped where it needed or got no write, failed
     where Shopify refused the price."""
-    await Reverting(job, store.name, store.shopify, counted_calls(job, is_urgent=True)).run()
+    meter = counted_calls(job, is_urgent=True)
+    await check_identities(job, store, meter, SALE_STREAMS)
+    await Reverting(job, store.name, store.shopify, meter).run()

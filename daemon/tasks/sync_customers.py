@@ -12,6 +12,7 @@ from daemon.sync.customers.run import Customer, CustomerRun
 from daemon.sync.customers.settlement import settle_interrupted
 from daemon.sync.customers.survey import Survey
 from daemon.tasks import params
+from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 from daemon.tasks.shop_terms import check_currency, read_shop
@@ -34,6 +35,7 @@ async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> N
     A customer who reaches no tier any more loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
     """
     rules, meter = CustomerRules(store.customer_sync), counted_calls(job)
+    await check_identities(job, store, meter, CUSTOMER_STREAMS)
     shop = await read_shop(job, store, meter)
     check_currency(store, shop.currency, "totals")
     run = CustomerRun(job, store.name, store.shopify, rules, meter)

@@ -28,6 +28,7 @@ from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
 from daemon.tasks.depots import PlacesMissing, check_depots, closed_locations
+from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
 from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Source, Store, task
@@ -76,6 +77,7 @@ class _Sync:
     async def run(self) -> None:
         """Push what can be pushed; what is wrong with the rest is raised or told at the end."""
         is_dry = bool(self._job.params.get("dry_run"))
+        await check_identities(self._job, self._store, self._meter, PRODUCT_STREAMS)
         if not is_dry:
             await self._settle()
         await self._check_places()

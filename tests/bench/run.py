@@ -13,6 +13,7 @@ import idle
 import limits
 import matching
 import pull_customers
+import pull_incremental
 import sale_apply
 import sale_preview
 import sse_latency
@@ -26,6 +27,7 @@ from daemon.database.postgres_binaries import find_binaries
 BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "pull_customers": pull_customers.measure,
     "pull_million": pull_customers.measure_million,
+    "pull_incremental": pull_incremental.measure,
     "limits_nhanh": limits.measure_nhanh,
     "limits_shopify": limits.measure_shopify,
     "match_products": matching.measure,

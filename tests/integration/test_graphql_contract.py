@@ -3,7 +3,8 @@
 import gzip
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -183,6 +184,10 @@ DATA: dict[str, Any] = {
     "ProductsByIds": {"nodes": [PRODUCT]},
     "ProductVariants": {"product": {"variants": LAST}},
     "ProductsCount": {"productsCount": {"count": 1, "precision": "EXACT"}},
+    "ProductChanges": {"products": LAST | {"nodes": [{"id": "gid://shopify/Product/1"}]}},
+    "ProductHorizon": {"shop": {"id": "gid://shopify/Shop/1"}, "products": LAST},
+    "CustomerChanges": {"customers": LAST},
+    "CustomerHorizon": {"shop": {"id": "gid://shopify/Shop/1"}, "customers": LAST},
     "Customers": {"customers": LAST},
     "CustomersByIds": {"nodes": [None, None]},
     "CustomerIds": {"customers": LAST},
@@ -191,6 +196,7 @@ DATA: dict[str, Any] = {
     "GrantedScopes": {"currentAppInstallation": {"accessScopes": []}},
     "Shop": {
         "shop": {
+            "id": "gid://shopify/Shop/1",
             "name": "x",
             "myshopifyDomain": "x",
             "currencyCode": "VND",
@@ -230,6 +236,10 @@ async def _drain(pages: AsyncIterator[Any]) -> None:
 
 async def _call_everything(shopify: ShopifyClient) -> None:
     meter = CallMeter()
+
+    async def nothing(_ids: Sequence[int]) -> dict[int, datetime | None]:
+        return {}
+
     stock = [StockChange(3, 5, expected=2, quantity=7), StockChange(4, 5, expected=None, quantity=0)]
     prices = [PriceChange(2, Decimal("1E+5"), None), PriceChange(3, compare_at_price=Decimal("12.50"))]
     calls: list[Callable[[], Awaitable[Any]]] = [
@@ -239,6 +249,11 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: _drain(shopify.products(FAILS, after=None, meter=meter)),
         lambda: _drain(shopify.customers(FAILS, after=None, meter=meter)),
         lambda: _drain(shopify.customers("tag:vip", after="cursor", meter=meter, sort="UPDATED_AT")),
+        lambda: shopify.identity(meter=meter),
+        lambda: shopify.product_horizon(meter=meter),
+        lambda: shopify.customer_horizon(meter=meter),
+        lambda: _drain(shopify.product_changes("tag:new", after=None, known=nothing, meter=meter)),
+        lambda: _drain(shopify.customer_changes(None, after="cursor", known=nothing, meter=meter)),
         lambda: shopify.products_count(None, meter=meter),
         lambda: shopify.customers_count("tag:vip", meter=meter),
         lambda: shopify.products_by_ids([1], meter=meter),

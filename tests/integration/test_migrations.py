@@ -2,17 +2,30 @@
 
 import asyncio
 from dataclasses import replace
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from daemon.database.migrate import Migration, migrate, program_version, schema_version, shipped_migrations
 from daemon.database.pool import Connection, open_database
 from daemon.errors import DatabaseUnsuitable
+from daemon.jobs import queue
+from tests.conftest import TestServer
 
 FIRST = Migration(1, "first", "CREATE TABLE dongbo.colours (name text PRIMARY KEY);")
 SECOND = Migration(2, "second", "INSERT INTO dongbo.colours VALUES ('xanh'); INSERT INTO dongbo.colours VALUES ('đỏ');")
 BROKEN = Migration(3, "broken", "INSERT INTO dongbo.colours VALUES ('vàng'); INSERT INTO dongbo.absent VALUES (1);")
 
+CAMPAIGNS = """
+INSERT INTO dongbo.sale_campaigns (id, store, name, origin, state, definition)
+SELECT gen_random_uuid(), 'main', 'sale-' || number, 'api', 'DRAFT', '{}' FROM generate_series(1, 3) AS number
+"""
+HOLD = """
+INSERT INTO dongbo.sale_items (campaign_id, variant_id, product_id, store, state, held, before_price, base_price)
+SELECT id, $3, 1, $1, 'PLANNED', '[2026-01-01, 2026-01-02)', 1, 1
+FROM dongbo.sale_campaigns WHERE name = 'sale-' || $2::text
+"""
 COLOURS = "SELECT count(*) FROM dongbo.colours"
 
 
@@ -123,3 +136,30 @@ async def test_rows_of_before_an_upgrade_are_searched_and_get_their_keys_anew(em
             assert [tuple(row) for row in await connection.fetch("SELECT * FROM dongbo.key_rules")] == [
                 ("main", "nhanh", "1")
             ]
+
+
+async def test_a_schema_that_was_made_for_the_daemon_is_enough(
+    postgres_server: TestServer, empty_database_url: str
+) -> None:
+    """Case 12: a role that may not CREATE in the database runs in the schema that somebody has made for it."""
+    role = empty_database_url.partition("?")[0].rpartition("/")[2] + "_owner"
+    postgres_server.run(postgres_server.execute(f"CREATE ROLE {role} LOGIN"))
+    url = urlsplit(empty_database_url)
+    of_role = url._replace(netloc=f"{role}@{url.netloc.rpartition('@')[2]}").geturl()
+    of_role = of_role.replace("user=postgres", f"user={role}")
+    try:
+        async with open_database(empty_database_url) as database, database.acquire() as connection:
+            await connection.execute(f"CREATE SCHEMA dongbo AUTHORIZATION {role}")
+        async with open_database(of_role) as database:
+            assert await migrate(database, then=[queue.install]) == program_version()
+            async with database.acquire() as connection:
+                assert await connection.fetchval("SELECT current_user") == role
+                assert not await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")
+                await connection.execute(CAMPAIGNS)
+                await connection.execute(HOLD, "main", "1", 7)
+                await connection.execute(HOLD, "other", "2", 7)
+                with pytest.raises(asyncpg.ExclusionViolationError):
+                    await connection.execute(HOLD, "main", "3", 7)
+    finally:
+        postgres_server.run(postgres_server.execute(f"DROP DATABASE {url.path.lstrip('/')} WITH (FORCE)"))
+        postgres_server.run(postgres_server.execute(f"DROP ROLE {role}"))

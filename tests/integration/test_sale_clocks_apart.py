@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.clock import boot_time
 from daemon.errors import SaleConflict
 from daemon.sales.model import CampaignState
-from daemon.sources.http import SourceTime
+from daemon.sources.clock import SourceClock
 from tests.integration.conftest import STORE
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
@@ -26,9 +27,9 @@ def set_clock(shop: SaleShop, ahead: timedelta) -> None:
     shop.sales.clock = shop.sales.clocks.clock = shop.clock._clock = clock
 
 
-def times_of(shop: SaleShop) -> SourceTime:
+def times_of(shop: SaleShop) -> SourceClock:
     """What is known of Shopify's time."""
-    return shop.workshop.parts.registry.stores[STORE].shopify.time
+    return shop.workshop.parts.registry.stores[STORE].shopify.clock
 
 
 @pytest.mark.parametrize("hours", [72, -72])
@@ -68,12 +69,12 @@ async def test_a_campaign_that_would_have_run_meanwhile_is_not_failed_for_good(s
 async def test_where_the_database_has_the_same_wrong_clock_shopify_tells(shop: SaleShop) -> None:
     """The embedded server runs on the same machine: only Shopify's answers show it."""
     campaign = await shop.create(starts=soon(3600))
-    times_of(shop).note(datetime.now(UTC).timestamp() - WRONG.total_seconds())
+    times_of(shop).observe(datetime.now(UTC).timestamp() - WRONG.total_seconds(), boot_time())
     await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() RETURNING 1")
     await shop.clock.sweep()
     assert (await shop.get(campaign)).state is CampaignState.SCHEDULED
     assert "3 days ahead of Shopify's (main)" in (shop.clock.clock_problem or "")
-    times_of(shop).note(datetime.now(UTC).timestamp())
+    times_of(shop).observe(datetime.now(UTC).timestamp(), boot_time())
     await shop.until(campaign, CampaignState.ACTIVE)
 
 
@@ -82,17 +83,19 @@ async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_firs
 ) -> None:
     """Before anything starts; where nobody answers, nothing does."""
     campaign = await shop.create(starts=soon(3600))
-    endpoint = shop.workshop.parts.registry.stores[STORE].shopify._endpoint
+    shopify = shop.workshop.parts.registry.stores[STORE].shopify
+    endpoint = shopify._endpoint
     await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() RETURNING 1")
-    monkeypatch.setattr(endpoint, "time", SourceTime())
-    url = endpoint._url
-    monkeypatch.setattr(endpoint, "_url", "http://127.0.0.1:9/graphql.json")
+    monkeypatch.setattr(endpoint, "clock", SourceClock())
+    monkeypatch.setattr(shopify, "clock", endpoint.clock)
+    url = endpoint.url
+    monkeypatch.setattr(endpoint, "url", "http://127.0.0.1:9/graphql.json")
     await shop.clock.sweep()
     assert (await shop.get(campaign)).state is CampaignState.SCHEDULED
     assert "has not answered yet" in (shop.clock.clock_problem or "")
-    endpoint._url = url
+    endpoint.url = url
     await shop.until(campaign, CampaignState.ACTIVE)
-    assert endpoint.time.age < 60
+    assert endpoint.clock.age() < 60
 
 
 async def test_what_a_wrong_clock_has_begun_is_taken_back_and_begins_again_at_its_time(shop: SaleShop) -> None:

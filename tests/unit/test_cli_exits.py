@@ -1,5 +1,11 @@
 """How commands end: exit codes and what a person reads."""
 
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from daemon.cli.exits import run_guarded
@@ -82,10 +88,6 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A broken pipe, as of `dongbo jobs list | head -1`, is not worth a word."""
-    import os
-    import subprocess
-    import sys
-
     program = (
         "import sys; from daemon.cli.exits import run_guarded;"
         "sys.exit(run_guarded(lambda: sys.stdout.write('x' * 1_000_000)))"
@@ -96,3 +98,46 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
     os.close(writer)
     assert ended.stderr == b""
     assert ended.returncode == ExitCode.FAILED
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["config", "schema"], ["check", "--json"], ["check"]])
+@pytest.mark.parametrize("standard_error", ["/dev/null", "/dev/full"])
+def test_output_to_a_full_disk(arguments: list[str], standard_error: str, tmp_path: Path) -> None:
+    """Case 15: whatever command it is, it ends with EX_IOERR and one line, never as a fault of the program."""
+    config = tmp_path / "dongbo.toml"
+    config.write_text("")
+    program = [sys.executable, "-c", "from daemon.cli import main; main()", *arguments]
+    with Path("/dev/full").open("wb") as full, Path(standard_error).open("wb") as other:
+        environment = {**os.environ, "DONGBO_CONFIG": str(config)}
+        ended = subprocess.run(program, stdout=full, stderr=other, check=False, env=environment)
+        assert ended.returncode == ExitCode.CANT_WRITE
+    if standard_error == "/dev/null":
+        with Path("/dev/full").open("wb") as full:
+            ended = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, check=False, env=environment)
+        assert b"no space left" in ended.stderr
+        assert b"fault" not in ended.stderr
+        assert ended.stderr.count(b"\n") == 1
+
+
+def test_a_full_disk_inside_a_task_group(capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 15: the same out of a group of tasks, as of a view that follows a job."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert run_guarded(raising(ExceptionGroup("tasks", [full]))) == ExitCode.CANT_WRITE
+    assert "no space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+def test_characters_that_the_terminal_does_not_know(encoding: str) -> None:
+    """Case 15: Vietnamese text on an old terminal has question marks, on both streams, and the command succeeds."""
+    program = (
+        "import sys; from daemon.cli import output; from daemon.cli.exits import run_guarded\n"
+        "def command():\n"
+        "    output.write_text('áo đồng'); output.say('đồng'); output.write_json({'ten': 'đồng'})\n"
+        "    output.write_table(['tên'], [['Nguyễn']])\n"
+        "sys.exit(run_guarded(command))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, env=environment)
+    assert ended.returncode == ExitCode.OK, ended.stderr
+    assert b"?" in ended.stdout
+    assert ended.stderr == "?ồng\n".encode(encoding, "replace")

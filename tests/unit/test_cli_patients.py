@@ -129,3 +129,17 @@ def test_a_waiting_approval_is_a_warning_with_both_commands() -> None:
     assert levels(findings) == [("stuck jobs", Level.OK), ("approvals", Level.WARNING), ("failed jobs", Level.OK)]
     assert "It would zero 30 items." in findings[1].detail
     assert f"dongbo jobs approve {waiting['id']}" in (findings[1].advice or "")
+
+
+def test_a_source_whose_clock_differs_is_a_finding() -> None:
+    """Case 2: a difference beyond some seconds is told with its side; one within them is well."""
+    report = {"store": "main", "source": "shopify", "measured_at": ago(seconds=1)}
+    well: Any = {"clocks": [report | {"offset_seconds": -2.0}]}
+    assert levels(patients.judge_clocks(well)) == [("source clocks", Level.OK)]
+    behind: Any = {"clocks": [report | {"offset_seconds": -1200.0}]}
+    (finding,) = patients.judge_clocks(behind)
+    assert (finding.subject, finding.level) == ("main shopify", Level.WARNING)
+    assert "20:00" in finding.detail
+    assert "behind" in finding.detail
+    older: Any = {}
+    assert patients.judge_clocks(older) == []

@@ -1,5 +1,6 @@
 """Reading Shopify's product exports, of all versions, and what is said about broken ones."""
 
+import csv
 from decimal import Decimal
 from pathlib import Path
 
@@ -116,3 +117,16 @@ def test_the_same_goods_for_the_other_side(tmp_path: Path) -> None:
     ]
     assert len(catalogue.people) == 3
     assert catalogue.goods == catalogue_from_csv([path], 1, customers=3, depots=2).goods
+
+
+def test_a_description_of_200_kilobytes_is_read(tmp_path: Path) -> None:
+    """Case 14: a description may hold pictures; a cell without an end is still a fault of the file."""
+    long = "<p>đồng</p>" * 20_000
+    path = tmp_path / "long.csv"
+    path.write_text(f'Handle,Title,Body (HTML),Variant Price\nao,Áo,"{long}",1000\n', encoding="utf-8")
+    usual = csv.field_size_limit()
+    assert read_products([path])[0].body_html == long
+    assert csv.field_size_limit() == usual
+    path.write_text('Handle,Title,Body (HTML)\nao,Áo,"' + "x" * 5_000_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match="field larger than field limit"):
+        read_products([path])

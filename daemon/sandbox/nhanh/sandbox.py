@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
@@ -66,9 +67,11 @@ class NhanhSandbox(NhanhShop):
         limits: bool = True,
         quirks: bool = True,
         faults: Faults | None = None,
+        clock_offset: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(catalogue, seed=seed, clock=clock)
+        self.clock_offset = clock_offset
+        super().__init__(catalogue, seed=seed, clock=lambda: clock() + self.clock_offset)
         self.app_id = APP_ID
         self.business_id = BUSINESS_ID
         self.token = TOKEN
@@ -126,10 +129,14 @@ class NhanhSandbox(NhanhShop):
         """The server, to be run by whoever asks."""
         faults = self.faults.middleware(self._injected_rate_limit, self._log_fault)
         application = web.Application(middlewares=[self._log, faults])
+        application.on_response_prepare.append(self._date)
         application.router.add_post("/{version}/{resource}/{action}", self._answer)
         application.router.add_get("/oauth", partial(oauth.show_page, self))
         application.router.add_post("/oauth", partial(oauth.agree, self))
         return application
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self.clock(), usegmt=True)
 
     def new_code(self) -> str:
         """An access code, as somebody who agrees gets it."""

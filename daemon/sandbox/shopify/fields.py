@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
@@ -133,7 +134,7 @@ def _shop(_: object, info: Info) -> dict[str, Any]:
     url = f"https://{profile.domain}"
     plan = {"displayName": "Basic", "publicDisplayName": "Basic", "partnerDevelopment": False, "shopifyPlus": False}
     return {
-        "id": gid("Shop", 1),
+        "id": gid("Shop", 60_000_000_000 + crc32(profile.domain.encode())),
         "name": profile.name,
         "email": f"chu-shop@{profile.domain}",
         "contactEmail": f"chu-shop@{profile.domain}",

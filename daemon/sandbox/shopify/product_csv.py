@@ -14,6 +14,9 @@ from pathlib import Path
 from daemon.errors import ConfigError
 from daemon.sandbox.catalogue import OPENED, SNAPSHOT, Catalogue, Draws, Good, ascii_slug, generate
 
+# Characters. The csv module's own bound is 128 kB, which descriptions with pictures in them exceed; without any, a file
+# with a quote too many would be one cell.
+LONGEST_CELL = 4 * 2**20
 OPTION_NUMBERS = (1, 2, 3)
 DEFAULT_OPTION = "Title"
 DEFAULT_VALUE = "Default Title"
@@ -159,6 +162,7 @@ class _File:
 
     def products(self) -> dict[str, CsvProduct]:
         found: dict[str, CsvProduct] = {}
+        usual = csv.field_size_limit(LONGEST_CELL)
         try:
             content = self._path.read_bytes()
             for row in self._rows(content.decode("utf-8-sig")):
@@ -170,6 +174,8 @@ class _File:
             self._problem("is not UTF-8: export it again, or save it as CSV UTF-8")
         except csv.Error as error:
             self._problem(f"is not readable as CSV: {error}")
+        finally:
+            csv.field_size_limit(usual)
         return found
 
     def _rows(self, text: str) -> Iterator[Mapping[str, str]]:

@@ -5,7 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ class ShopifySandbox(ShopState):
         token_lifetime: seconds that a token lives which the app asks for.
         unstocked_share: share of variants from 0 to 1 that one of the locations does not stock.
         currency: ISO 4217; VND, and of exports USD, unless it is said otherwise.
+        clock_offset: seconds by which the shop's clock is ahead of this machine's; may be changed while it runs.
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
@@ -119,10 +121,12 @@ class ShopifySandbox(ShopState):
         token_lifetime: float = DAY,
         unstocked_share: float = 0.0,
         currency: str | None = None,
+        clock_offset: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(lambda: now().replace(microsecond=0))
+        self.clock_offset = clock_offset
+        super().__init__(lambda: (now() + timedelta(seconds=self.clock_offset)).replace(microsecond=0))
         self.token = token
         self.shop = shop
         self.scopes = frozenset(scopes)
@@ -154,6 +158,7 @@ class ShopifySandbox(ShopState):
         application = web.Application(
             client_max_size=LARGEST_BODY, middlewares=[self._faults.middleware(_too_many_requests)]
         )
+        application.on_response_prepare.append(self._date)
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
         application.router.add_post("/admin/oauth/access_token", self.app.answer)
         return application
@@ -179,6 +184,9 @@ class ShopifySandbox(ShopState):
         answer = _answer(self._execute(query, operation_name, variables, scopes))
         answer.headers.update(self.troubles.headers(API_VERSION))
         return answer
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(self._now(), usegmt=True)
 
     def _scopes_of(self, token: str) -> frozenset[str] | None:
         """What a token opens; None: nothing."""

@@ -6,6 +6,7 @@ in the Authorization header. Source of all rules: the documentation on developer
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
@@ -14,7 +15,9 @@ import msgspec
 import structlog
 
 from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceUnavailable
+from daemon.sources.clock import SourceClock
 from daemon.sources.decode import RowDecoder, UnfitRowError
+from daemon.sources.horizon import Horizon
 from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
 from daemon.sources.meter import CallMeter
@@ -47,6 +50,7 @@ BASE_URL = "https://pos.open.nhanh.vn"
 PAGE_SIZE = 100  # Nhanh documentation, "Paginator": at most 100 unless an endpoint says otherwise
 MAX_COMBOS = 50  # Nhanh documentation, product/combo: as many ids, and as many rows a page
 MAX_IDS = 100  # Nhanh documentation: `ids` holds at most 100
+FRESH_TIME = 60.0  # seconds for which what an answer has told of the time is believed
 MAX_REPEATS = 5  # of the same answer to the same `next`
 MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide rows
 
@@ -81,6 +85,8 @@ class NhanhClient:
         self._backoff = backoff
         self._wall_clock = wall_clock
         self._warned: set[tuple[str, str]] = set()
+        self.clock = SourceClock(wall=wall_clock)
+        self.identity = f"business {business_id}"  # the app may be another one: the rows are those of the business
         self._customers = RowDecoder(NhanhCustomer)
         self._products = RowDecoder(NhanhProduct)
         self._inventory = RowDecoder(NhanhInventory, id_field="productId")
@@ -129,6 +135,19 @@ class NhanhClient:
         """The stock of all matching products of every status, by ascending product id. Raises as `customers` does."""
         wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_inventory_filters(filters))
         return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
+
+    async def horizon(self, *, meter: CallMeter) -> Horizon:
+        """Which business this is, and what time it is there; costs a call where none was made lately.
+
+        Raises:
+            RateLimited, SourceUnavailable: after the retries.
+        """
+        asked = self.clock.start()
+        if self.clock.age() > FRESH_TIME:
+            async with aclosing(self.customers({}, after=None, meter=meter, page_size=1)) as pages:
+                with suppress(SourceRefused):  # a refusal tells the time, too
+                    await anext(pages, None)
+        return Horizon(self.identity, self.clock.at(asked))
 
     async def customers_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhCustomer]:
         """The customers of these ids that exist, in as many calls as it takes."""
@@ -281,9 +300,11 @@ class NhanhClient:
             with meter.waiting_for_limit() as has_place:
                 async with limiter.slot():
                     has_place()
+                    sent = self.clock.start()
                     answer = await post(
                         self._session, url, body=body, headers=headers, source=self._source, meter=meter
                     )
+                    self.clock.observe(answer.date, sent)
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
                     return self._judged(answer, limiter, has_cursor=has_cursor)
 

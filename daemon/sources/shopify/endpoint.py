@@ -10,8 +10,9 @@ import orjson
 import structlog
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
+from daemon.sources.clock import SourceClock
 from daemon.sources.decode import mend
-from daemon.sources.http import BACKOFF, Answer, Backoff, SourceTime, post, retrying
+from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import errors
@@ -58,10 +59,10 @@ class GraphqlEndpoint:
         self.source = f"Shopify ({name})"
         self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
+        self.clock = SourceClock()
         self._backoff = backoff
         self.version = ApiVersion()
         self._warned: set[str] = set()
-        self.time = SourceTime()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.account})"
@@ -172,8 +173,9 @@ class GraphqlEndpoint:
     async def _post(self, body: bytes, token: str, meter: CallMeter, before_send: BeforeSend) -> Answer:
         headers = {"X-Shopify-Access-Token": token}
         await before_send()
+        sent = self.clock.start()
         answer = await post(self._session, self.url, body=body, headers=headers, source=self.source, meter=meter)
-        self.time.note(answer.date)
+        self.clock.observe(answer.date, sent)
         return answer
 
     @property
@@ -208,15 +210,16 @@ class GraphqlEndpoint:
         *,
         read: Callable[[dict[str, Any]], T],
         ids: Sequence[str] | None = None,
+        select: Callable[[Sequence[str]], dict[str, Any]] = lambda ids: {"ids": ids},
         cut_short: Callable[[dict[str, Any]], int] | None = None,
         row_cost: float | None = None,
         before_send: BeforeSend = at_once,
     ) -> tuple[T, int]:
         """What `read` makes of one page of this shape, and its number of rows; of a smaller one if Shopify wants it.
 
-        `ids`: ask for the first of these, as many as the shape has rows. `cut_short` counts the inventory items in the
-        data that have more stock levels than were asked for; if there are many, the page is asked for again with more.
-        `row_cost` is an estimate, in points. Rows may be `Unreadable`.
+        `ids`: ask for the first of these, as many as the shape has rows; `select` makes the variables that name them.
+        `cut_short` counts the inventory items in the data that have more stock levels than were asked for; if there are
+        many, the page is asked for again with more. `row_cost` is an estimate, in points. Rows may be `Unreadable`.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -230,7 +233,7 @@ class GraphqlEndpoint:
 
         while True:
             rows = shape.rows if ids is None else min(shape.rows, len(ids))
-            portion: dict[str, Any] = {"first": rows} if ids is None else {"ids": ids[:rows]}
+            portion: dict[str, Any] = {"first": rows} if ids is None else select(ids[:rows])
             label = f"{operation.name}:{shape}" if ids is None else f"{operation.name}:{shape}:{rows}"
             try:
                 page = await self.call(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -163,6 +164,7 @@ class ShopifyProduct(msgspec.Struct, rename="camel", kw_only=True):
     featured_media: _Media | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
+    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where it tells all
     published_at: Moment | None = None
     variants: list[ShopifyVariant] = msgspec.field(default_factory=list, name="_variants")
 
@@ -260,6 +262,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     default_address: Address | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
+    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where it tells all
     metafields: dict[str, Metafield | None] = msgspec.field(default_factory=dict, name="_metafields")  # None: not set
     denied: frozenset[str] = msgspec.field(default=frozenset(), name="_denied")  # paths that the app may not read
 
