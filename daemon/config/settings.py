@@ -271,12 +271,12 @@ class CustomerSyncSettings(Section):
     total_spent: str = Field(
         default="custom.total_spent",
         pattern=METAFIELD_PATTERN,
-        description="The customer metafield (namespace.key, number_integer) that gets the total spent.",
+        description="The customer metafield (namespace.key) that gets the total spent.",
     )
     tier: str | None = Field(
         default=None,
         pattern=METAFIELD_PATTERN,
-        description="The customer metafield (single_line_text_field) that gets the tier's name.",
+        description="The customer metafield (namespace.key) that gets the tier's name.",
     )
     tier_tags: bool = Field(default=True, description="Whether a customer is tagged with the tier's name.")
     minimum_change: int = Field(

@@ -67,9 +67,9 @@ class CredentialReport:
         expires_at: when a person must have renewed the token; None: never, or not known.
         refused_since: since when the source does not take it.
         missing_scopes: what the jobs of the configuration need at Shopify and was not granted; None: not known yet.
+        problems: what a person should do, a sentence each; empty where all is well.
         api_version: by which version of its API the source has answered last; None: it has no such versions.
         api_supported_until: until when the source supports the version that is asked for; None: not known.
-        problems: what a person should do, a sentence each; empty where all is well.
     """
 
     store: StoreName
@@ -79,6 +79,6 @@ class CredentialReport:
     expires_at: datetime | None
     refused_since: datetime | None
     missing_scopes: Sequence[str] | None
-    api_version: str | None
-    api_supported_until: datetime | None
     problems: Sequence[str]
+    api_version: str | None = None
+    api_supported_until: datetime | None = None

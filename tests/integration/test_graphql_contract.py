@@ -205,6 +205,7 @@ DATA: dict[str, Any] = {
             "plan": {"publicDisplayName": "Basic", "shopifyPlus": False, "partnerDevelopment": False},
         }
     },
+    "MetafieldDefinitions": {"totalSpentMetafield": LAST, "tierMetafield": LAST},
     "MoreLevels": {"inventoryItem": {"inventoryLevels": LAST}},
     "StockLevels": {"nodes": [ITEM]},
     "CollectionProducts": {
@@ -269,6 +270,7 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.activate_item(3, 5, key=uuid4(), meter=meter),
         lambda: shopify.activate_item_at(3, [5, 6], meter=meter),
         lambda: shopify.set_prices(1, prices, meter=meter),
+        shopify.customer_definitions,
         lambda: shopify.set_metafields([MetafieldChange(1, "custom.tier", "t", "GOLD", ANY)], meter=meter),
         lambda: shopify.set_metafields([MetafieldChange(1, "custom.tier", "t", "GOLD", None)], meter=meter),
         lambda: shopify.add_tags(1, ["vip"], meter=meter),

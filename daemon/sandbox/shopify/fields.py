@@ -14,7 +14,7 @@ from daemon.sandbox.shopify.customer_fields import ADDRESS, CUSTOMER
 from daemon.sandbox.shopify.inventory_fields import INVENTORY_ITEM, LEVEL, LOCATION, InventoryItem, StockLevel
 from daemon.sandbox.shopify.inventory_writes import ADJUSTMENT_GROUP, INVENTORY_MUTATIONS
 from daemon.sandbox.shopify.listings import Found, Listings
-from daemon.sandbox.shopify.metafields import DEFINITION, METAFIELD, METAFIELD_MUTATIONS, definition_of
+from daemon.sandbox.shopify.metafields import DEFINITION, METAFIELD, METAFIELD_MUTATIONS, definition_of, definitions_of
 from daemon.sandbox.shopify.paging import Page, bad_request, take_page
 from daemon.sandbox.shopify.product_fields import MEDIA_IMAGE, PRODUCT, VARIANT, MediaImage
 from daemon.sandbox.shopify.product_writes import PRODUCT_MUTATIONS
@@ -175,6 +175,7 @@ _QUERIES: dict[str, Resolver] = {
     "location": _record("Location"),
     "locations": _lists(Listings.locations),
     "metafieldDefinition": definition_of,
+    "metafieldDefinitions": definitions_of,
     "node": _node,
     "nodes": _nodes,
     "product": _record("Product"),

@@ -123,6 +123,17 @@ def definition_of(_: object, info: Info, **arguments: Any) -> MetafieldDefinitio
     return info.context.state.definitions.get((_namespace(named.get("namespace")), named.get("key", "")))
 
 
+def definitions_of(_: object, info: Info, **arguments: Any) -> Page[MetafieldDefinition]:
+    """What the shop has laid down, for all metafields or those of a namespace or key."""
+    found = list(info.context.state.definitions.values())
+    if arguments.get("namespace") is not None:
+        found = [each for each in found if each.namespace == _namespace(arguments["namespace"])]
+    if arguments.get("key") is not None:
+        found = [each for each in found if each.key == arguments["key"]]
+    listing = sorted_listing(found, lambda each: each.id, reverse=bool(arguments.get("reverse")))
+    return page_of(info, listing, arguments)
+
+
 DEFINITION: dict[str, Resolver] = {
     "id": lambda definition, _: gid("MetafieldDefinition", definition.id),
     "name": lambda definition, _: definition.key,

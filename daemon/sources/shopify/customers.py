@@ -85,7 +85,7 @@ class CustomerReader:
         Raises:
             KeyError, TypeError, ValueError: that can't be read.
         """
-        return {name: _definition(data[alias]) for alias, name in self._aliases.items()}
+        return {name: _definition(name, data[alias]["nodes"]) for alias, name in self._aliases.items()}
 
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyCustomer]], list[BadRow]]:
         """Typed customers, and those that don't fit. A row's document is the customer without the metafields."""
@@ -123,7 +123,8 @@ class CustomerReader:
             raise UnfitRowError(f"Metafield {name}: {error}") from error
 
 
-def _definition(found: dict[str, Any] | None) -> MetafieldDefinition | None:
+def _definition(name: str, nodes: list[dict[str, Any]]) -> MetafieldDefinition | None:
+    found = next((node for node in nodes if f"{node['namespace']}.{node['key']}" == name), None)
     if found is None:
         return None
     # Shopify documentation, "List of validation options": the value of `choices` is a list as JSON.

@@ -10,7 +10,7 @@ from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.endpoint import nodes_of, whole_page
 from daemon.sources.shopify.levels import MoreLevels, read_levels
 from daemon.sources.shopify.models import ShopifyProduct, ShopifyVariant, dec_hook, gid_number
-from daemon.sources.shopify.partial import Unreadable
+from daemon.sources.shopify.partial import DENIED, Unreadable
 
 MoreVariants = Callable[[str, str], Awaitable[list[Any]]]
 
@@ -62,6 +62,8 @@ class ProductReader:
     async def _product(self, node: Any) -> SourceRow[ShopifyProduct]:
         if not isinstance(node, dict):
             raise UnfitRowError("The row is not an object.")
+        if DENIED in node:
+            raise UnfitRowError(f"Shopify keeps {', '.join(node[DENIED])} from the app.")
         document = orjson.dumps({name: value for name, value in node.items() if name != "variants"})
         product = self._products.checked(document)
         product.variants = [await self._variant(variant) for variant in await self._all_variants(node)]
