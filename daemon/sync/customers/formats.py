@@ -14,11 +14,11 @@ import orjson
 
 from daemon.config import CustomerSyncSettings
 from daemon.errors import SourceRefused
+from daemon.money import VND
 from daemon.sources.shopify.models import Metafield, MetafieldDefinition
 
 TOTAL_TYPE = "number_integer"  # where the shop has laid down none
 TIER_TYPE = "single_line_text_field"
-NHANH_CURRENCY = "VND"
 
 _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 
@@ -75,7 +75,7 @@ def _integer(text: str) -> str:
 def _amount(text: str) -> str:
     try:
         money = orjson.loads(text)
-        if money["currency_code"] != NHANH_CURRENCY:
+        if money["currency_code"] != VND.code:
             raise ValueError(text)
         return _number(str(money["amount"]))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
@@ -83,7 +83,7 @@ def _amount(text: str) -> str:
 
 
 def _written_amount(text: str) -> str:
-    return orjson.dumps({"amount": text, "currency_code": NHANH_CURRENCY}).decode()
+    return orjson.dumps({"amount": text, "currency_code": VND.code}).decode()
 
 
 def _listed(text: str) -> str:
@@ -155,10 +155,10 @@ def choose_formats(
         SourceRefused: a type can't hold the value, with what to do.
     """
     total = _chosen(settings.total_spent, "total_spent", definitions, _TOTALS, TOTAL_TYPE)
-    if total.type == "money" and shop_currency != NHANH_CURRENCY:
+    if total.type == "money" and shop_currency != VND.code:
         raise SourceRefused(
             f"The shop defines the customers' metafield {settings.total_spent} as money, which is in its currency,"
-            f" {shop_currency}, and what was spent at Nhanh.vn is in {NHANH_CURRENCY}: name a metafield of the type"
+            f" {shop_currency}, and what was spent at Nhanh.vn is in {VND.code}: name a metafield of the type"
             " number_decimal as total_spent."
         )
     if settings.tier is None:
