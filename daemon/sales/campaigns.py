@@ -12,7 +12,7 @@ from asyncpg import Record
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName, new_job_id
-from daemon.sales.model import TRANSITIONS, Campaign, CampaignState
+from daemon.sales.model import REOPENINGS, TRANSITIONS, Campaign, CampaignState
 
 COLUMNS = ", ".join(Campaign.__slots__).replace(
     "notice,", "nullif(concat_ws(' ', notice, price_notice), '') AS notice,"
@@ -281,7 +281,7 @@ async def move(
     Raises ValueError for a move that the states do not have.
     """
     for state in states:
-        if to not in TRANSITIONS[state]:
+        if to not in TRANSITIONS[state] and to not in REOPENINGS.get(state, ()):
             raise ValueError(f"a campaign does not go from {state} to {to}")
     row = await connection.fetchrow(MOVE, campaign_id, states, to, notice, now, detail or notice, keeps_notice)
     return _campaign(row) if row else None

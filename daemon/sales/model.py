@@ -49,11 +49,16 @@ TRANSITIONS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
         {CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.NEEDS_ATTENTION}
     ),
     CampaignState.NEEDS_ATTENTION: frozenset({CampaignState.REVERTING}),
-    # A call that came late has put its sale price back: it is taken back again, or a person decides.
-    CampaignState.COMPLETED: frozenset({CampaignState.REVERTING, CampaignState.NEEDS_ATTENTION}),
-    CampaignState.CANCELLED: frozenset({CampaignState.REVERTING, CampaignState.NEEDS_ATTENTION}),
+    CampaignState.COMPLETED: frozenset(),
+    CampaignState.CANCELLED: frozenset(),
     CampaignState.FAILED: frozenset(),
 }
+
+# A sale price has come back after the end: it is taken back again, or a person decides.
+REOPENINGS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = dict.fromkeys(
+    (CampaignState.COMPLETED, CampaignState.CANCELLED),
+    frozenset({CampaignState.REVERTING, CampaignState.NEEDS_ATTENTION}),
+)
 
 
 class ItemState(StrEnum):
