@@ -1,7 +1,7 @@
 """What an incremental pull of Shopify's products costs in points, in a shop where little has changed.
 
 600 products of 20,000 have changed within the overlap of the watermark, some of them since the last pull. Before ids
-and times were asked for first, all 600 were read whole each time: 889 points, measured by this benchmark on that daemon.
+and times were asked for first, all 600 were read whole each time: 889 points, measured by this benchmark there.
 
 To find out that nothing is new costs a twentieth of that. What has changed is read whole, and a list costs by the
 logarithm of its size: 100 products with their variants and levels cost 250 points in one page, where 200 cost 280. So
