@@ -12,8 +12,8 @@ OVERLAP = timedelta(minutes=15)
 # Nhanh.vn can't be asked for the newest row. Where its clock and the times of its rows differ by less than this, no
 # change is lost; a row that changed last longer ago than this is not read in every pull.
 DOUBT = timedelta(hours=1)
-# Shopify's lists that are searched by the time of change come out of an index that follows its data within seconds, and
-# within minutes under load (community.shopify.dev; a bound is not documented).
+# Shopify's lists that are searched by the time of change come out of an index that lags behind its data by seconds to
+# minutes. Shopify documents no bound: this is our choice, and a change that takes longer waits for the next full pull.
 SEARCH_LAG = timedelta(minutes=5)
 
 

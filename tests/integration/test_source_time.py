@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import SourceRefused
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import SandboxSettings
@@ -221,6 +222,36 @@ async def test_sales_wait_for_the_pull_of_another_shop(workshop: Workshop, job_t
     assert job.status is JobStatus.FAILED
     assert "dongbo pull shopify-products --store main" in str(job.error)
     await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    await workshop.completed(job_type)
+
+
+@pytest.mark.parametrize("job_type", [JobType.SYNC_PRODUCTS, JobType.SYNC_CUSTOMERS])
+@pytest.mark.parametrize("side", ["shopify", "nhanh"])
+async def test_syncs_wait_for_the_pull_of_another_shop(workshop: Workshop, job_type: JobType, side: str) -> None:
+    """Case 24: before the pulls of the other shop or business nothing is pushed, and the refusal names all of them."""
+    parts, shop = workshop.parts, workshop.sandbox.shopify
+    location = next(iter(shop.locations.values()))
+    pushed = ProductSyncSettings.model_validate({"locations": {str(location.id): (location.depot_id,)}})
+    store = replace(
+        parts.registry.stores[STORE], product_sync_settings=pushed, customer_sync_settings=CustomerSyncSettings()
+    )
+    parts.use_registry(TaskRegistry({STORE: store}, parts.registry.policy))
+    for pull in PULLS:
+        await workshop.completed(pull)
+    if side == "nhanh":
+        store.nhanh.identity = "business 4711"
+    else:
+        name_another_shop(workshop)
+    before = len(shop.writes)
+    job = await workshop.run(job_type)
+    assert job.status is JobStatus.FAILED
+    kind = "products" if job_type is JobType.SYNC_PRODUCTS else "customers"
+    assert f"dongbo pull {side}-{kind} --store main" in str(job.error)
+    assert len(shop.writes) == before
+    for pull in PULLS:
+        assert (await workshop.completed(pull)).metadata["mode"] == "full" or not pull.startswith(
+            f"PULL_{side.upper()}"
+        )
     await workshop.completed(job_type)
 
 

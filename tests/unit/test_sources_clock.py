@@ -12,7 +12,7 @@ seconds = st.floats(0, 1e6)
 def test_the_time_told_is_never_later_than_the_sources(
     difference: float, taken: float, passed: float, began: float
 ) -> None:
-    """Whatever the clocks say and however long a call takes: a lower bound, off by a call and a second at most."""
+    """Whatever the clocks say and however long a call takes: a lower bound, at most a call and a second off."""
     now = [began]
     clock = SourceClock(lambda: now[0], lambda: now[0] + 1.7e9)
     sent = clock.start()
