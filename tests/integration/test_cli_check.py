@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def test_three_products_are_shown_with_both_figures(tmp_path: Path) -> None:
     def change(sandbox: Sandbox) -> None:
         _, second, *_ = numbers = list(sandbox.nhanh.products)
         for number in numbers:
-            sandbox.nhanh.change_product(number, code=f"SP{number}", price=100_000, price_vat_mode=2, vat=10)
+            sandbox.nhanh.change_product(number, code=f"SP{number}", price=Decimal(100_000), price_vat_mode=2, vat=10)
         sandbox.nhanh.change_product(second, vat=None)
 
     findings = [found for found in check_sync(tmp_path / "a.toml", change=change) if found.subject == "main prices"]

@@ -163,14 +163,18 @@ async def test_one_item_with_more_levels_costs_one_call() -> None:
         assert (shop.calls("Products"), shop.calls("MoreLevels")) == (1, 1)
 
 
+ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
+
+
 @pytest.mark.parametrize(
     ("levels", "says"),
     [
         (None, "inventoryItem.inventoryLevels is missing"),
-        ({"nodes": [{"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which location"),
-        ({"nodes": [{"location": {"id": "gid://shopify/Location/1"}, "quantities": []}]}, "no available quantity"),
+        ({"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which location"),
+        ({"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
+        ({"nodes": [{"location": {"id": "gid://shopify/Location/1"}, "quantities": []}]}, "whether it is active"),
         (
-            {"nodes": [{"location": {"id": "gid://shopify/Location/1"}, "quantities": [{"quantity": "7"}]}]},
+            {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]},
             "no whole number: '7'",
         ),
         ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are not all there"),
