@@ -450,6 +450,16 @@ def model(world: World) -> Expected:
     """The rules, one customer at a time."""
     nhanh = {n: phones for n, phones in world.nhanh.items() if n not in world.gone}
     shopify = {s: phones for s, phones in world.shopify.items() if s not in world.gone}
+    for phone in {phone for phones in nhanh.values() for phone in phones}:
+        fields = (
+            [1] * sum(phone in phones for phones in nhanh.values()),
+            [phones[phone] for phones in shopify.values() if phone in phones],
+        )
+        common = min((tier for side in fields for tier in side if side.count(tier) > 3), default=4)
+        shopify = {
+            s: {other: tier for other, tier in phones.items() if other != phone or tier < common}
+            for s, phones in shopify.items()
+        }
     mapped = {
         s: (n, phone)
         for n, s, phone in world.known

@@ -275,8 +275,9 @@ async def _set_common_aside(connection: Connection) -> None:
     """Forget numbers that tell nobody apart, and retire what rests on them."""
     await common_keys.create_table(connection)
     await connection.execute(FIND_COMMON, MOST_ROWS)
-    await connection.execute(FORGET_COMMON, MOST_ROWS)
-    await connection.execute(RETIRE_COMMON)
+    if (await common_keys.count(connection))["common_keys"]:
+        await connection.execute(FORGET_COMMON, MOST_ROWS)
+        await connection.execute(RETIRE_COMMON)
 
 
 async def _find_conflicts(connection: Connection, store: StoreName) -> None:

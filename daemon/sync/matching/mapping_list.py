@@ -93,8 +93,8 @@ VARIANT_IS_SOUGHT = f"""(
 )"""
 PRODUCT_IS_SOUGHT = f"(strpos(nhanh.searched, {_SOUGHT}) > 0 OR mapping.nhanh_id = $3)"
 
-# The few rows that are sought are found by two scans, one for each side; a plan for a page of all variants would look
-# up the product of each.
+# The few rows that are sought are found by two scans, one for each side, and products of Nhanh.vn are looked up for the
+# page alone: a plan for all at once would look up the product of each variant.
 SOUGHT = f"""
 WITH sought AS MATERIALIZED (
     SELECT variant.id FROM dongbo.shopify_variants AS variant
@@ -112,17 +112,21 @@ IN_CONFLICT = """variant.id IN (
 )"""
 
 LIST_VARIANTS = f"""
-{{sought}}SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
-    {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
-    mapping.source, mapping.note, mapping.changed_at, NULL AS reason, mapping.id IS NOT NULL AS is_decided
-FROM dongbo.shopify_variants AS variant
-LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
-LEFT JOIN dongbo.product_mappings AS mapping
-    ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
-LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $4
-  AND {{condition}}
-ORDER BY variant.id LIMIT $5
+{{sought}}SELECT page.*, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name
+FROM (
+    SELECT variant.id AS variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+        {TITLE} AS variant_title, mapping.nhanh_id, mapping.source, mapping.note, mapping.changed_at,
+        NULL AS reason, mapping.id IS NOT NULL AS is_decided
+    FROM dongbo.shopify_variants AS variant
+    LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
+    LEFT JOIN dongbo.product_mappings AS mapping
+        ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
+    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $4
+      AND {{condition}}
+    ORDER BY variant.id LIMIT $5
+) AS page
+LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = page.nhanh_id
+ORDER BY page.variant_id
 """
 
 # The last mapping that a variant had, of those without one now; the variant itself may be gone.
