@@ -145,8 +145,8 @@ class Sales:
                 "start now, or set it later."
             )
         self._check_end(definition)
-        problem = await self.clocks.problem([definition.store])
-        if problem is not None and not is_draft and (definition.starts is None or definition.starts <= now):
+        begins = not is_draft and _has_come(definition.starts, now)
+        if begins and (problem := await self.clocks.problem([definition.store])) is not None:
             raise SaleConflict(problem)
         await self._learn_collections(definition)
 
@@ -164,9 +164,10 @@ class Sales:
     async def schedule(self, campaign: Campaign) -> Campaign:
         """Plan a DRAFT; one whose start has come starts at once, if that is sure. Raises as `create`."""
         await self._learn_collections(campaign.definition)
-        is_sure = await self.knows_time(campaign.store)
+        now = self.clock()
+        may_begin = _has_come(campaign.starts_at, now) and await self.knows_time(campaign.store)
         return await self._carry_out(
-            lambda connection: self.schedule_in(connection, campaign, self.clock(), may_begin=is_sure)
+            lambda connection: self.schedule_in(connection, campaign, now, may_begin=may_begin)
         )
 
     async def knows_time(self, store: StoreName) -> bool:
@@ -304,7 +305,7 @@ class Sales:
         if moved is not None and unmatched:
             log.warning("sale_names_unknown", sale=moved.name, store=moved.store, **_named(unmatched))
         scheduled = moved or present
-        if may_begin and (scheduled.starts_at is None or scheduled.starts_at <= now):
+        if may_begin and _has_come(scheduled.starts_at, now):
             return await self.begin_in(connection, scheduled, now, "started")
         return scheduled, None
 
@@ -462,6 +463,11 @@ class Sales:
 
 def _counted(names: Iterable[str | None]) -> dict[str, int]:
     return dict(Counter(name for name in names if name is not None).most_common())
+
+
+def _has_come(starts: datetime | None, now: datetime) -> bool:
+    """Whether a start is due; None: at once."""
+    return starts is None or starts <= now
 
 
 def _named(unmatched: Unmatched) -> dict[str, str]:

@@ -163,6 +163,7 @@ async def test_one_item_with_more_levels_costs_one_call() -> None:
         assert (shop.calls("Products"), shop.calls("MoreLevels")) == (1, 1)
 
 
+LAST = {"pageInfo": {"hasNextPage": False}}
 ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
 
 
@@ -170,13 +171,11 @@ ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
     ("levels", "says"),
     [
         (None, "inventoryItem.inventoryLevels is missing"),
-        ({"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which location"),
-        ({"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
-        ({"nodes": [{"location": {"id": "gid://shopify/Location/1"}, "quantities": []}]}, "whether it is active"),
-        (
-            {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]},
-            "no whole number: '7'",
-        ),
+        (LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
+        (LAST | {"nodes": [{"location": ACTIVE["location"], "quantities": []}]}, "whether it is active"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "no whole number: '7'"),
+        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not said whether there is more"),
         ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are not all there"),
     ],
 )

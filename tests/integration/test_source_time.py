@@ -195,7 +195,7 @@ def name_another_shop(workshop: Workshop) -> None:
     for number in sorted(shop.products)[:-2]:
         shop.delete_product(number)
     shop.duplicate_product(kept[0])
-    shop._profile = replace(shop._profile, domain="other.myshopify.com")
+    shop.profile = replace(shop.profile, domain="other.myshopify.com")
     store.shopify._identity = None
     workshop.parts.use_registry(TaskRegistry({STORE: store}, workshop.parts.registry.policy))
 

@@ -1,6 +1,7 @@
 """The endpoint on a real database and a real socket. No worker takes the jobs: each test moves them itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -159,6 +160,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
         shopify = ShopifyClient(
             session, shop="none", credential=PermanentToken("not-used"), base_url="http://127.0.0.1:9", limits=limits
         )
+        shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
         parts = Parts(Settings(), database, registry, StoreFactory(session, limits))
         worker = Worker()

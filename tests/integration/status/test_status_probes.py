@@ -43,9 +43,9 @@ async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
     assert text.startswith("[-] worker: ")
     assert "database" not in text
     endpoint.worker.is_running = True
-    endpoint.parts.hub.is_listening = False
+    endpoint.parts.hub._listening.clear()
     assert (await _readyz(endpoint))[1].startswith("[-] listener: ")
-    endpoint.parts.hub.is_listening = True
+    endpoint.parts.hub._listening.set()
     await endpoint.parts.scheduler.stop()
     assert (await _readyz(endpoint))[1].startswith("[-] scheduler: ")
     await endpoint.parts.scheduler.start()
