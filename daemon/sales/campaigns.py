@@ -69,7 +69,9 @@ WITH campaign AS (
         started_at = CASE WHEN $3 = 'APPLYING' THEN coalesce(started_at, $5) ELSE started_at END,
         ended_at = CASE WHEN $3 = 'REVERTING' THEN coalesce(ended_at, $5) ELSE ended_at END,
         closed_at = CASE WHEN $3 IN ('COMPLETED', 'CANCELLED', 'FAILED') THEN $5 END,
-        verify_at = CASE WHEN $3 = 'REVERTING' THEN NULL ELSE verify_at END
+        verify_at = CASE WHEN $3 = 'REVERTING' THEN NULL
+            WHEN EXISTS (SELECT FROM dongbo.sale_writes AS write WHERE write.campaign_id = $1 AND write.in_doubt)
+                THEN coalesce(clock_timestamp() + $8::interval, verify_at) END
     WHERE id = $1 AND state = ANY ($2)
     RETURNING *
 ), event AS (
@@ -274,16 +276,20 @@ async def move(
     detail: str | None = None,
     notice: str | None = None,
     keeps_notice: bool = False,
+    verify_after: timedelta | None = None,
 ) -> Campaign | None:
     """Move a campaign that is in one of `states`; None if it is in another by now.
 
     `detail` is kept as what happened, `notice` shown until it moves on; `keeps_notice` goes on showing the present one.
-    Raises ValueError for a move that the states do not have.
+    `verify_after`: how long after this move it is looked at once more, where a call may be carried out late. Raises
+    ValueError for a move that the states do not have.
     """
     for state in states:
         if to not in TRANSITIONS[state] and to not in REOPENINGS.get(state, ()):
             raise ValueError(f"a campaign does not go from {state} to {to}")
-    row = await connection.fetchrow(MOVE, campaign_id, states, to, notice, now, detail or notice, keeps_notice)
+    row = await connection.fetchrow(
+        MOVE, campaign_id, states, to, notice, now, detail or notice, keeps_notice, verify_after
+    )
     return _campaign(row) if row else None
 
 

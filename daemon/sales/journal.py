@@ -41,8 +41,6 @@ SELECT DISTINCT owner_id AS variant_id, new_value::numeric AS price FROM dongbo.
 WHERE store = $1 AND owner_id = ANY ($2) AND kind = 'price' AND result IN ('applied', 'unknown')
 """
 
-HAS_DOUBTS = "SELECT EXISTS (SELECT FROM dongbo.sale_writes WHERE campaign_id = $1 AND in_doubt)"
-
 LIST_OF_VARIANT = """
 SELECT action, old_price, old_compare_at, new_price, new_compare_at, result, detail, intended_at, settled_at, job_id
 FROM dongbo.sale_writes WHERE campaign_id = $1 AND variant_id = $2 ORDER BY id
@@ -131,12 +129,6 @@ async def settle(
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
         await connection.execute(SETTLE, campaign_id, list(outcomes), results, details, list(in_doubt))
-
-
-async def has_doubts(connection: Connection, campaign_id: CampaignId) -> bool:
-    """Whether a call for a campaign may be carried out late."""
-    found: bool = await connection.fetchval(HAS_DOUBTS, campaign_id)
-    return found
 
 
 async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, Prices]) -> frozenset[int]:

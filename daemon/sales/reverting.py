@@ -286,11 +286,15 @@ class Reverting:
                 return
             await items.release(page.connection, campaign.id)
             to, notice = await _outcome(page.connection, present or campaign, counts)
-            if await journal.has_doubts(page.connection, campaign.id):
-                await campaigns.set_verify(page.connection, campaign.id, latest_arrival())
             if to is not CampaignState.NEEDS_ATTENTION or not await items.has_decided(page.connection, campaign.id):
                 moved = await campaigns.move(
-                    page.connection, campaign.id, [CampaignState.REVERTING], to, now, notice=notice
+                    page.connection,
+                    campaign.id,
+                    [CampaignState.REVERTING],
+                    to,
+                    now,
+                    notice=notice,
+                    verify_after=latest_arrival(),
                 )
             else:  # a decision to restore has come meanwhile: go on with it
                 self._courses.pop(campaign.id, None)

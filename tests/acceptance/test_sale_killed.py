@@ -40,6 +40,7 @@ SELECT prepared_at IS NOT NULL AND NOT EXISTS (
 FROM dongbo.sale_campaigns WHERE name = $1
 """
 LET_COME = "UPDATE dongbo.sale_campaigns SET {edge} = clock_timestamp() + $2::interval WHERE name = $1"
+FORGET_VERIFICATION = "UPDATE dongbo.sale_campaigns SET verify_at = NULL WHERE name = $1"
 SITUATION = """
 SELECT campaign.state, notice, job.type, job.status, job.error
 FROM dongbo.sale_campaigns AS campaign LEFT JOIN dongbo.background_jobs AS job ON job.created_at >= campaign.created_at
@@ -164,10 +165,13 @@ class KilledShop:
 
     async def _let_come(self, edge: str, sale: Sale, distance: timedelta = timedelta(0)) -> None:
         """Let a sale's start or end come sooner, and the daemon look at its sales."""
+        await self._without_steps(LET_COME.format(edge=edge), sale.name, distance)
+        self._daemon.process.send(signal.SIGHUP)
+
+    async def _without_steps(self, sql: str, *arguments: Any) -> None:
         async with self._site.connection() as another:
             await another.execute("SET session_replication_role = replica")  # this is no step
-            await another.execute(LET_COME.format(edge=edge), sale.name, distance)
-        self._daemon.process.send(signal.SIGHUP)
+            await another.execute(sql, *arguments)
 
     def _new_sale(self, **times: datetime) -> Sale:
         """Each has another discount: no price is right by chance."""
@@ -220,6 +224,7 @@ class KilledShop:
         await self._check_journal(sale, ["apply", "revert"])
         history = [row["state"] for row in await self._connection.fetch(HISTORY, sale.name)]
         assert history == ["DRAFT", "SCHEDULED", "APPLYING", "ACTIVE", "REVERTING", "COMPLETED"]
+        await self._without_steps(FORGET_VERIFICATION, sale.name)  # a minute later it would take steps amid another's
 
     async def _check_items(self, sale: Sale, state: str) -> list[asyncpg.Record]:
         """The variants that the sale is for, all in this state; it passes over the rest."""
