@@ -58,6 +58,7 @@ class ShopMemory:
         self.nhanh = sandbox.nhanh
         self.shopify = sandbox.shopify
         self.depots_of = settings.depots_of
+        self._begin_with_like_prices()
         self.journal = Journal()
         sandbox.shopify.writes = self.journal
         self.stock_ever: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # by (product, location)
@@ -212,6 +213,13 @@ class ShopMemory:
             inactive_levels=[],
         )
         self.shopify.add_variant(variant)
+
+    def _begin_with_like_prices(self) -> None:
+        """No price is to become five times as much or as little, which a person would be asked about."""
+        for product in self.sold():
+            self.nhanh.change_product(product.id, price=Decimal(PRICES[2]), old_price=None)
+        for number in self.shopify.variants:
+            self.shopify.change_price(number, Decimal(PRICES[2]), None)
 
     def _foreign_level(self, variant: Variant, location_id: int) -> None:
         for kind in ("stock", "activate"):

@@ -120,7 +120,8 @@ def check_log(memory: ShopMemory, pushes: Sequence[Mapping[str, Any]]) -> None:
             _check_effect(keyed, write)
     for (call_key, kind, item_id, location_id), push in keyed.items():
         subject = ("activate" if kind == "activation" else kind, item_id, location_id)
-        if push["result"] == "applied" and (call_key, subject) not in written:
+        keys = (call_key, None) if kind == "activation" else (call_key,)  # one call for many locations carries no key
+        if push["result"] == "applied" and not any((sent, subject) in written for sent in keys):
             assert _is_inferred(push), f"applied, and never written: {push}"
             assert memory.foreign[subject], f"applied, and never written: {push}"
     _check_prices(memory, pushes)
@@ -147,7 +148,9 @@ def _check_prices(memory: ShopMemory, pushes: Sequence[Mapping[str, Any]]) -> No
             was_written = any(write.subject == subject and plain(write.after) == wanted for write in memory.journal)
             assert was_written or memory.foreign[subject], f"applied, and never written: {push}"
     effects = Counter(
-        (write.subject, plain(write.after)) for write in memory.journal if write.key is None and write.has_effect
+        (write.subject, plain(write.after))
+        for write in memory.journal
+        if write.key is None and write.has_effect and write.subject[0] in kinds
     )
     for (subject, value), times in effects.items():
         assert times <= changed[subject, value] + memory.foreign[subject], f"{subject} set to {value} {times} times"

@@ -90,12 +90,13 @@ class ProductFacts:
             asked = numbers[start : start + DETAILS_AT_ONCE]
             answers = await self._job.unless_stopped(asyncio.gather(*map(self._detail, asked)))
             rates: dict[int, tuple[Decimal | None, datetime | None]] = {
-                number: (answer.vat_rate if answer is not None else None, unknown[number])
+                number: (answer.vat_rate, unknown[number])
                 for number, answer in zip(asked, answers, strict=True)
+                if answer is not None
             }
             async with self._run.step() as page:
                 await vat.store_rates(page.connection, self._store.name, rates)
-            refusals = refusals + 1 if all(answer is None for answer in answers) else 0
+            refusals = 0 if rates else refusals + 1
             if refusals == REFUSALS:
                 log.warning("vat_unknown", next_step="grant the access token of Nhanh.vn the permission product/detail")
                 return

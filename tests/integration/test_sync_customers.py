@@ -15,6 +15,8 @@ from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Customer
 from daemon.sandbox.shopify.writes import AppliedWrite
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.writes import MetafieldOutcome, WriteError
 from daemon.sync.customers.rules import CustomerRules
 from daemon.tasks import TaskRegistry
 from tests.integration.conftest import STORE, Workshop
@@ -713,3 +715,24 @@ async def test_totals_in_dong_never_reach_a_shop_in_dollars(shop: CustomerShop) 
         assert job.status is JobStatus.FAILED
         assert "no totals were pushed" in str(job.error)
     assert shop.shopify.writes == []
+
+
+async def test_value_that_shopify_does_not_name_fails_alone(
+    shop: CustomerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal without an index is looked for by halves: all other customers of the call get their totals."""
+    for place in range(8):
+        shop.spend(place, 70_000_000 + place)
+    await shop.pull()
+    victim, original = shop.pairs[5][0].id, ShopifyClient.set_metafields
+
+    async def refusing(self: ShopifyClient, changes: Any, **keywords: Any) -> MetafieldOutcome:
+        if any(change.customer_id == victim for change in changes):
+            return MetafieldOutcome(errors=[WriteError(None, "INVALID_VALUE", "Value is not valid.")])
+        return await original(self, changes, **keywords)
+
+    monkeypatch.setattr(ShopifyClient, "set_metafields", refusing)
+    job = await shop.workshop.completed(JobType.SYNC_CUSTOMERS)
+    assert (job.updated, job.failed) == (7, 1)
+    (failure,) = await shop.workshop.parts.jobs.list_failures(job.id)
+    assert failure.source_id == str(victim)

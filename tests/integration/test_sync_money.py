@@ -195,8 +195,10 @@ async def test_token_that_may_not_read_vat_holds_back_only_what_needs_it(shop: S
     shop.nhanh.change_price(shop.pairs[5][1], BASE + 10_000)
     await shop.pull()
     job = await shop.sync()
-    assert (job.updated, job.metadata["left_alone"]["vat_unknown"]) == (1, 3)
+    assert (job.updated, job.metadata["left_alone"]["vat_not_read_yet"]) == (1, 3)
     assert pairs[0][0].price == 100_000
+    shop.nhanh.permissions.add("product/detail")
+    assert (await waits(shop)).metadata["price_changes_by_vat"] == 3
 
 
 async def test_sale_does_not_go_back_to_vat_that_nobody_has_approved(shop: SyncedShop) -> None:

@@ -27,6 +27,7 @@ from daemon.sync.pushes import Push, PushKind, PushResult
 
 MAX_CUSTOMERS = 25  # to push in a batch
 MAX_ATTEMPTS = 5  # calls for one customer's metafields, each after reading what had changed meanwhile
+MOST_UNNAMED = 20  # values of a run that are looked for by halves; then it is not the values that are wrong
 CALLS_AT_ONCE = 5  # of tags: what fills Shopify's limits without standing in the way of others for long
 
 LOST_ANSWER = "Shopify has it; the answer to the first attempt was lost"
@@ -56,6 +57,7 @@ class CustomerPush:
 
     def __init__(self, run: CustomerRun) -> None:
         self._run = run
+        self._unnamed = 0  # values that were refused without being named
 
     async def push(self, batch: Sequence[Customer]) -> None:
         """Push what differs in a batch, and close it.
@@ -81,10 +83,22 @@ class CustomerPush:
             ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
         retries = run.meter.retries
         outcome = await run.shopify.set_metafields([_metafield_change(*change) for change in changes], meter=run.meter)
-        if outcome.errors:
+        if self._is_unnamed(outcome) and len(changes) > 1 and self._unnamed < MOST_UNNAMED:
+            async with run.step() as page:
+                await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, NOT_ALONE)))
+            middle = len(changes) // 2
+            await self._push_metafields(changes[:middle])
+            await self._push_metafields(changes[middle:])
+        elif outcome.errors:
+            self._unnamed += self._is_unnamed(outcome)
             await self._take_refusal(changes, ids, outcome, was_repeated=run.meter.retries > retries)
         else:
             await self._take_success(changes, ids, outcome)
+
+    @staticmethod
+    def _is_unnamed(outcome: MetafieldOutcome) -> bool:
+        """Whether Shopify has refused a call for a value that it does not name, along with all others of it."""
+        return any(error.index is None and error.code not in METAFIELD_STALE_CODES for error in outcome.errors)
 
     async def _take_success(self, changes: Sequence[Change], ids: Sequence[int], outcome: MetafieldOutcome) -> None:
         run = self._run

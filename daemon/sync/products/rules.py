@@ -125,7 +125,7 @@ TEXTS = {
     "combined_listing": "it is the parent of a combined listing, which has no price of its own",
     "vat_not_read_yet": (
         "Nhanh.vn's price and the shop's differ by VAT, and that of this product has not been read yet: the next sync "
-        "reads it"
+        "tries to, for which the access token of Nhanh.vn needs the permission product/detail"
     ),
     "vat_unknown": (
         "Nhanh.vn's price and the shop's differ by VAT, and Nhanh.vn does not say which VAT this product has: fill it "
