@@ -105,7 +105,7 @@ async def test_a_fire_without_products_and_one_by_hand(
     product_site: Site, memory: ShopMemory, connection: asyncpg.Connection
 ) -> None:
     """Run by hand the schedule makes its chain at once; without `pull_products` that is two steps shorter, and while it
-    is live there is no second one."""
+    is live there is no second one of the same steps."""
     product_site.settings["schedules"].append(
         {"name": "stock", "kind": "product", "store": "main", "cron": "0 3 1 1 *", "pull_products": False}
     )
@@ -116,7 +116,7 @@ async def test_a_fire_without_products_and_one_by_hand(
         memory.restock_many(random.Random(1))
         memory.sandbox.faults.next("slow", path="product/inventory")
         chain = await run_now(daemon, "stock")
-        refused = await daemon.api.post("/api/schedules/goods/run", status=409)
+        refused = await daemon.api.post("/api/schedules/stock/run", status=409)
         assert refused["job_id"] == chain["id"]
         done = await daemon.api.completed(chain["id"])
         steps = (await daemon.api.get(f"/api/jobs?parent={chain['id']}"))["jobs"]

@@ -303,7 +303,7 @@ class TestProblems:
             ('[log]\nlevel = "warn"', '2: log.level: "warn" is unknown; did you mean "warning"?'),
             (
                 'timezone = "Asia/Saigon_"',
-                '1: timezone: "Asia/Saigon_" is not a time zone: did you mean "Asia/Saigon"?',
+                '1: timezone: "Asia/Saigon_" is not a time zone: did you mean "Asia/Ho_Chi_Minh"?',
             ),
             ('timezone = "asia/ho chi minh"', 'did you mean "Asia/Ho_Chi_Minh"?'),
             ('timezone = "Asia"', '1: timezone: "Asia" is not a time zone'),

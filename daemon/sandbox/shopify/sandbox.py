@@ -126,7 +126,8 @@ class ShopifySandbox(ShopState):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.clock_offset = clock_offset
-        super().__init__(lambda: (now() + timedelta(seconds=self.clock_offset)).replace(microsecond=0))
+        self._machine_time = now
+        super().__init__(self._time)
         self.token = token
         self.shop = shop
         self.scopes = frozenset(scopes)
@@ -185,8 +186,11 @@ class ShopifySandbox(ShopState):
         answer.headers.update(self.troubles.headers(API_VERSION))
         return answer
 
+    def _time(self) -> datetime:
+        return (self._machine_time() + timedelta(seconds=self.clock_offset)).replace(microsecond=0)
+
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = format_datetime(self._now(), usegmt=True)
+        response.headers["Date"] = format_datetime(self._time(), usegmt=True)
 
     def _scopes_of(self, token: str) -> frozenset[str] | None:
         """What a token opens; None: nothing."""
