@@ -14,11 +14,16 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from daemon.database.embedded import embedded_server
 from daemon.database.migrate import migrate
 from daemon.database.pool import Database, open_database
 from daemon.jobs import queue
+
+# How long an example takes says something of the machine, and nothing of the rule.
+settings.register_profile("dongbo", deadline=None)
+settings.load_profile("dongbo")
 
 T = TypeVar("T")
 MOST_WORKERS = 4  # each has a PostgreSQL of its own

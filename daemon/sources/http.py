@@ -79,11 +79,12 @@ async def post(
     headers: Mapping[str, str],
     source: str,
     meter: CallMeter,
-    timeout: aiohttp.ClientTimeout = TIMEOUT,
+    timeout: aiohttp.ClientTimeout | None = None,
 ) -> Answer:
     """POST a body once, JSON unless `headers` say otherwise, and read the whole answer, whatever its status.
 
-    `source` names the other end in errors, such as `Nhanh.vn (app 1, business 2)`.
+    `source` names the other end in errors, such as `Nhanh.vn (app 1, business 2)`; `timeout` is the session's, unless
+    one is given.
 
     Raises:
         SourceUnavailable: no answer, or only a part of it, within the time-outs.
@@ -98,7 +99,7 @@ async def post(
             data=body,
             headers={"Content-Type": "application/json", **headers, **_beside_the_call(url, proxy)},
             allow_redirects=False,
-            timeout=timeout,
+            timeout=timeout or session.timeout,
             proxy=proxy.url if proxy is not None else None,
             proxy_headers=proxy.headers if proxy is not None else None,
         ) as response:
