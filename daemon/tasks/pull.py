@@ -90,10 +90,11 @@ class Stream(Generic[T]):
     must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
 
 
-async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> None:
+async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> bool:
     """Pull a stream's pages into its table, from where the job, or the interrupted one before it, stopped.
 
-    `meter` is given by a task that has made calls before; see `counted_calls`.
+    `meter` is given by a task that has made calls before; see `counted_calls`. Returns whether all rows that the source
+    has were read, and not only what has changed, some that were asked for, or some that had failed.
 
     Raises ImplausibleDeletions, RunStopped, and what the source raises.
     """
@@ -103,7 +104,7 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
         from daemon.tasks.retry_rows import retry_rows
 
         await retry_rows(job, stream, meter)
-        return
+        return False
     pull = _Pull(job, policy, stream, meter)
     checkpoint = await pull.start()
     try:
@@ -111,6 +112,7 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
     except CursorRefused as error:
         checkpoint = await pull.read_pages(await pull.start_afresh(error))
     await pull.complete(checkpoint)
+    return pull.reads_all(checkpoint)
 
 
 def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
@@ -319,6 +321,10 @@ class _Pull(Generic[T]):
         if self._told:
             transaction.metadata["notices"] = sorted(self._told)
 
+    def reads_all(self, checkpoint: Checkpoint) -> bool:
+        """Whether a pull of this checkpoint leaves out nothing that the source has."""
+        return checkpoint.since is None and not self._is_filtered
+
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Mark what is gone and move the watermark, in one transaction; done again after a crash it changes nothing."""
         try:
@@ -351,10 +357,10 @@ class _Pull(Generic[T]):
             )
 
     async def _check_plausible(self, connection: Connection, table: MirrorTable[Any]) -> None:
-        gone = await deletions.count(connection, self._store, table)
-        present = await table.count_present(connection, self._store)
         if self._circumstances.replaces is not None:
             return  # the rows are those of another shop, and certainly none of this one
+        gone = await deletions.count(connection, self._store, table)
+        present = await table.count_present(connection, self._store)
         few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle
         if few or self._job.params.get("allow_deletions"):
             return

@@ -62,8 +62,7 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
     )
     meter = counted_calls(job)
     said = await note_shop(job, store, meter)
-    await run_pull(job, policy, stream, meter)
-    if job.params.get("full"):
+    if await run_pull(job, policy, stream, meter):
         await note_all_prices_read(job, store, said)
 
 

@@ -84,6 +84,7 @@ async def test_currency_that_has_changed_holds_prices_back_until_all_are_read(sh
     shop.nhanh.change_price(pairs[0][1], BASE + 10)
     await shop.workshop.completed(JobType.PULL_NHANH_PRODUCTS)
     await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True, query="title:nothing")  # that is not all
     job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
     assert job.status is JobStatus.FAILED
     assert "has changed from VND to USD" in str(job.error)
