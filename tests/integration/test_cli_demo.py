@@ -75,7 +75,7 @@ def test_the_demo_takes_the_next_port_where_its_own_is_in_use(tmp_path: Path) ->
             other.listen()
         with running_demo(tmp_path / "state") as (_process, announced):
             assert announced["address"] != "http://127.0.0.1:8765/"
-            assert dongbo("status", "-c", announced["config"]).returncode == 0
+            assert dongbo("jobs", "list", "-c", announced["config"]).returncode == 0
 
 
 def test_a_closed_terminal_ends_the_demo(tmp_path: Path) -> None:
