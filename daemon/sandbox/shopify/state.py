@@ -246,10 +246,10 @@ class ShopState:
         variant.levels, variant.inactive_levels = owner.levels, owner.inactive_levels
         self._update_variant(variant)
 
-    def part_item(self, variant_id: int, item_id: int, levels: list[Level], inactive_levels: list[Level]) -> None:
+    def part_item(self, variant_id: int, item_id: int, levels: list[Level]) -> None:
         """Give a variant that shared its stock an inventory item of its own."""
         variant = self.variants[variant_id]
-        variant.inventory_item_id, variant.levels, variant.inactive_levels = item_id, levels, inactive_levels
+        variant.inventory_item_id, variant.levels, variant.inactive_levels = item_id, levels, []
         self.inventory_items[item_id] = variant
         self._update_variant(variant)
 

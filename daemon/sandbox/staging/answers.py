@@ -76,7 +76,7 @@ def poisonous_row(stage: Stage) -> Iterator[None]:
     troubles = stage.shopify.troubles
     with (
         stage.goods(1) as [pair],
-        stage.changed(troubles, poisonous=troubles.poisonous | {gid("Product", pair.product.id)}),
+        stage.added(troubles.poisonous, [gid("Product", pair.product.id)]),
     ):
         yield
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
-from daemon.sandbox.shopify.records import Variant
+from daemon.sandbox.shopify.records import Level, Variant
 from daemon.sandbox.staging.stage import Pair, Stage
 
 ID_STEP = 32_768
@@ -142,17 +142,12 @@ def rounded_prices(stage: Stage) -> Iterator[None]:
 @contextmanager
 def inactive_levels(stage: Stage) -> Iterator[None]:
     """Three goods: quantities of before are known of the first two, and none of the third."""
-    with stage.goods(3) as pairs:
-        before = [(pair.variant, level.location_id, level.available) for pair in pairs for level in pair.variant.levels]
-        for variant, location_id, _ in before:
-            stage.shopify.change_stock(variant.id, LEFT_OVER, location_id)
-            stage.shopify.stop_stocking(variant.id, location_id)
+    with stage.goods(3) as pairs, stage.unstocked(variants=[pair.variant for pair in pairs]):
+        for pair in pairs[:-1]:
+            for level in pair.variant.inactive_levels:
+                stage.shopify.set_unconnected(pair.variant.id, level.location_id, LEFT_OVER)
         pairs[-1].variant.inactive_levels = []
-        try:
-            yield
-        finally:
-            for variant, location_id, available in before:
-                stage.stock_again(variant.id, location_id, available)
+        yield
 
 
 @contextmanager
@@ -165,13 +160,20 @@ def adding_quantities(stage: Stage) -> Iterator[None]:
 def shared_stock(stage: Stage) -> Iterator[None]:
     with stage.goods(1, variants=2) as [pair]:
         owner, other = pair.product.variants[:2]
-        before = (other.inventory_item_id, other.levels, other.inactive_levels)
+        item_id, before = other.inventory_item_id, {level.location_id: level.available for level in other.levels}
         stage.shopify.share_item(other.id, owner.id)
         try:
             yield
         finally:
             if other.id in stage.shopify.variants:
-                stage.shopify.part_item(other.id, *before)
+                stage.know_usual_stock(other.id, before)
+                stage.shopify.part_item(other.id, item_id, _levels(stage, other))
+
+
+def _levels(stage: Stage, variant: Variant) -> list[Level]:
+    """What a variant has of its own where its stock is shared."""
+    own = [(level, stage.usual_stock(variant.id, level.location_id)) for level in variant.levels]
+    return [replace(level) if available is None else replace(level, available=available) for level, available in own]
 
 
 @contextmanager
@@ -179,7 +181,7 @@ def refused_rows(stage: Stage) -> Iterator[None]:
     """Two goods whose stock differs and can't be set, among others whose can."""
     with (
         stage.goods(5) as pairs,
-        stage.changed(stage.shopify, immutable={pair.variant.inventory_item_id for pair in pairs[:2]}),
+        stage.added(stage.shopify.immutable, [pair.variant.inventory_item_id for pair in pairs[:2]]),
         stage.all_of(stage.product(pair.nhanh_id, stock=_more(stage, pair)) for pair in pairs),
     ):
         yield

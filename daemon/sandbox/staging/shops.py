@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 
-from daemon.sandbox.shopify.records import Level
 from daemon.sandbox.staging.stage import ShopTooSmall, Stage
 
 CLOCKS_APART = 20 * 60  # seconds
@@ -79,42 +78,28 @@ def other_business(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def closed_location(stage: Stage) -> Iterator[None]:
-    with stage.location() as place:
-        stocked = _stocked_at(stage, place.id)
+    with stage.location() as place, stage.unstocked(locations=[place.id]):
         stage.shopify.close_location(place.id)
         try:
             yield
         finally:
             if place.id in stage.shopify.locations:
                 stage.shopify.open_location(place.id)
-                _stock_again(stage, stocked)
 
 
 @contextmanager
 def deleted_location(stage: Stage) -> Iterator[None]:
-    with stage.location() as place:
-        stocked = _stocked_at(stage, place.id)
+    with stage.location() as place, stage.unstocked(locations=[place.id]):
         stage.shopify.delete_location(place.id)
         try:
             yield
         finally:
             stage.shopify.add_location(place)
-            _stock_again(stage, stocked)
-
-
-def _stocked_at(stage: Stage, location_id: int) -> dict[int, Level]:
-    levels = ((variant.id, variant.level_at(location_id)) for variant in stage.shopify.variants.values())
-    return {number: level for number, level in levels if level is not None}
-
-
-def _stock_again(stage: Stage, stocked: dict[int, Level]) -> None:
-    for number, level in stocked.items():
-        stage.stock_again(number, level.location_id, level.available)
 
 
 @contextmanager
 def protected_fields(stage: Stage) -> Iterator[None]:
-    with stage.changed(stage.shopify.troubles, protected={"defaultPhoneNumber", "defaultAddress.phone"}):
+    with stage.added(stage.shopify.troubles.protected, ["defaultPhoneNumber", "defaultAddress.phone"]):
         yield
 
 

@@ -1,7 +1,7 @@
 """The running shops, and which goods and locations take part in which situation: none in two at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,26 @@ class Pair:
     nhanh_id: int
 
 
+class _Layers:
+    """The values that an attribute was given on top of its own, by whom; it holds on to its record."""
+
+    def __init__(self, record: object, name: str) -> None:
+        self.name = name
+        self._record = record
+        self._values: dict[object, Any] = {}
+        self._own: Any = None
+
+    def put(self, whose: object, value: Any) -> None:
+        if not self._values:
+            self._own = getattr(self._record, self.name)
+        self._values[whose] = value
+        setattr(self._record, self.name, value)
+
+    def take_away(self, whose: object) -> None:
+        del self._values[whose]
+        setattr(self._record, self.name, [self._own, *self._values.values()][-1])
+
+
 @dataclass
 class Stage:
     """Two running shops. What a method changes is as it was when its context ends, unless it is gone by then."""
@@ -39,6 +59,9 @@ class Stage:
     nhanh: NhanhSandbox
     shopify: ShopifySandbox
     faults: Faults
+    _layers: dict[tuple[int, str], "_Layers"] = field(default_factory=dict, repr=False)
+    _kept_out: Counter[tuple[int, int]] = field(default_factory=Counter, repr=False)  # (variant, location)
+    _usual_stock: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
     _taken: set[int] = field(default_factory=set, repr=False)  # products and locations of Shopify
 
     @contextmanager
@@ -100,21 +123,74 @@ class Stage:
 
     @contextmanager
     def changed(self, record: object, save: Callable[[], None] = lambda: None, **fields: Any) -> Iterator[None]:
-        """Other values of any record's attributes, with `save` called after each change."""
-        before = {name: getattr(record, name) for name in fields}
-        _assign(record, fields)
+        """Other values of any record's attributes, with `save` called after each change.
+
+        Of contexts that change the same attribute the latest counts, in whatever order they end.
+        """
+        layers = [self._layers.setdefault((id(record), name), _Layers(record, name)) for name in fields]
+        mine = object()
+        for layer in layers:
+            layer.put(mine, fields[layer.name])
         save()
         try:
             yield
         finally:
-            _assign(record, before)
+            for layer in layers:
+                layer.take_away(mine)
             save()
 
-    def stock_again(self, variant_id: int, location_id: int, available: int) -> None:
-        """Stock a variant at a location, unless somebody has done so, or one of them is gone."""
+    @contextmanager
+    def added(self, members: set[Any], more: Iterable[Any]) -> Iterator[None]:
+        """More members of a set."""
+        new = set(more) - members
+        members |= new
+        try:
+            yield
+        finally:
+            members -= new
+
+    @contextmanager
+    def unstocked(
+        self, *, variants: Iterable[Variant] | None = None, locations: Iterable[int] | None = None
+    ) -> Iterator[None]:
+        """Variants that are not stocked at locations: all, unless some are named.
+
+        What several contexts keep from being stocked is stocked again when the last of them ends.
+        """
+        wanted = list(self.shopify.variants.values() if variants is None else variants)
+        places = list(self.shopify.locations if locations is None else locations)
+        kept = [(each.id, place) for each in wanted for place in places if self._is_stocked(each, place)]
+        present = [(each, level) for each in wanted for level in each.levels if level.location_id in places]
+        self._usual_stock |= {(each.id, level.location_id): level.available for each, level in present}
+        self._kept_out.update(kept)
+        for each, level in present:
+            if each.level_at(level.location_id) is not None:  # not gone with a twin's, of the same stock
+                self.shopify.stop_stocking(each.id, level.location_id)
+        try:
+            yield
+        finally:
+            self._kept_out -= Counter(kept)
+            for number, place in kept:
+                self._stock_again(number, place)
+
+    def usual_stock(self, variant_id: int, location_id: int) -> int | None:
+        """What a variant had at a location before a context began to keep it from there; None where none did."""
+        return self._usual_stock.get((variant_id, location_id))
+
+    def know_usual_stock(self, variant_id: int, available: Mapping[int, int]) -> None:
+        """Stock a variant with these quantities, by location, where contexts that keep it from there end."""
+        self._usual_stock |= {(variant_id, location_id): quantity for location_id, quantity in available.items()}
+
+    def _is_stocked(self, variant: Variant, location_id: int) -> bool:
+        """Or would be, if it were not for another context."""
+        return variant.level_at(location_id) is not None or (variant.id, location_id) in self._kept_out
+
+    def _stock_again(self, variant_id: int, location_id: int) -> None:
+        """Unless somebody has done so, or another context is against it, or variant or location are gone."""
         variant = self.shopify.variants.get(variant_id)
-        if variant is not None and location_id in self.shopify.locations and variant.level_at(location_id) is None:
-            self.shopify.start_stocking(variant_id, location_id, available)
+        if variant is None or location_id not in self.shopify.locations or self._is_stocked(variant, location_id):
+            return
+        self.shopify.start_stocking(variant_id, location_id, self._usual_stock[variant_id, location_id])
 
     @contextmanager
     def all_of(self, changes: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
@@ -154,11 +230,6 @@ class Stage:
             yield
         finally:
             self._taken -= taken
-
-
-def _assign(record: object, fields: dict[str, Any]) -> None:
-    for name, value in fields.items():
-        setattr(record, name, value)
 
 
 def _key(sku: str | None) -> str:
