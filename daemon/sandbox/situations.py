@@ -77,7 +77,7 @@ _TABLE = (
     Situation(
         "other-shop",
         "Another shop of Shopify's answers at the same address.",
-        "The next pull is a full one and says why; nothing is pushed before it.",
+        "The next pull is a full one and says why; a daemon that starts before it pushes nothing.",
         shops.other_shop,
     ),
     Situation(
@@ -179,8 +179,8 @@ _TABLE = (
     ),
     Situation(
         "fractional-prices",
-        "Products of Nhanh.vn cost 33333.4.",
-        "Shopify gets 33333, once: the next sync changes nothing.",
+        "Prices of Nhanh.vn have a fraction, such as 100333.4.",
+        "Shopify gets them without it, once: the next sync changes nothing.",
         goods.fractional_prices,
     ),
     Situation(

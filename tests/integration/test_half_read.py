@@ -167,6 +167,19 @@ async def test_pages_of_more_than_twenty_rows_fail(workshop: Workshop, job_type:
     assert job.metadata["retries"] < 12
 
 
+async def test_locations_are_read_in_pages_that_pass(workshop: Workshop, session: aiohttp.ClientSession) -> None:
+    """A sync begins with them: it must not fail over a page that is only too large, nor do without one of them."""
+    client, shop = client_of(session, workshop.sandbox), workshop.sandbox.shopify
+    meter = CallMeter()
+    shop.troubles.largest_page = 20
+    assert {place.id for place in await client.locations(meter=meter)} == set(shop.locations)
+    assert meter.retries < 4
+    shop.troubles.largest_page = None
+    shop.troubles.broken[gid("Location", max(shop.locations))] = "name"
+    with pytest.raises(SourceUnavailable):
+        await client.locations(meter=CallMeter())
+
+
 async def test_a_page_grows_again_when_the_trouble_is_over(workshop: Workshop, session: aiohttp.ClientSession) -> None:
     """One bad hour must not make all pulls slow for as long as the daemon runs."""
     shape = PageShape(200, variants=50)

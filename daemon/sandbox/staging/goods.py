@@ -1,7 +1,7 @@
 """Situations of single goods: keys that are none, kinds that are no plain goods, prices and stock that are odd."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ ID_STEP = 32_768
 MANY_VARIANTS = 300  # more than any page holds
 SPELLING = "\u202a{}\u202c"  # as it is pasted from a spreadsheet or a chat
 LEFT_OVER = 7  # what is said to be where an item is not stocked any more
-FRACTION = Decimal("33333.4")
+FRACTION = Decimal("1333.4")
 VOUCHER, BY_WEIGHT, SERVICE, COMBO = 2, 3, 6, 9  # Nhanh.vn's types of product
 PLACEHOLDERS = (
     {"sku": None, "barcode": "N/A"},
@@ -120,7 +120,7 @@ def goods_by_weight(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def fractional_prices(stage: Stage) -> Iterator[None]:
-    with stage.goods(3) as pairs, stage.all_of(stage.product(pair.nhanh_id, price=FRACTION) for pair in pairs):
+    with stage.goods(3) as pairs, stage.all_of(_dearer(stage, pair, FRACTION) for pair in pairs):
         yield
 
 
@@ -129,11 +129,13 @@ def rounded_prices(stage: Stage) -> Iterator[None]:
     with (
         stage.goods(3) as pairs,
         stage.changed(stage.shopify, price_step=Decimal(1000)),
-        stage.all_of(
-            stage.product(pair.nhanh_id, price=stage.nhanh.products[pair.nhanh_id].price + 1_500) for pair in pairs
-        ),
+        stage.all_of(_dearer(stage, pair, Decimal(1500)) for pair in pairs),
     ):
         yield
+
+
+def _dearer(stage: Stage, pair: Pair, more: Decimal) -> AbstractContextManager[None]:
+    return stage.product(pair.nhanh_id, price=stage.nhanh.products[pair.nhanh_id].price + more)
 
 
 # ── Stock ───────────────────────────────────────────────────────────────────────────────────────────────────────────
