@@ -10,15 +10,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from daemon.errors import DongboError
 from daemon.sandbox.faults import CONTROL
 from daemon.sandbox.situations import SITUATIONS, Rehearsal, UnknownSituation, find
 from daemon.sandbox.staging.stage import ShopTooSmall
-
-log = structlog.get_logger()
 
 
 def routes(rehearsal: Rehearsal) -> list[web.RouteDef]:
@@ -55,7 +52,6 @@ def _answer(rehearsal: Rehearsal, request: web.Request, act: Callable[[str], Non
         return _problem(error, HTTPStatus.NOT_FOUND)
     except ShopTooSmall as error:
         return _problem(error, HTTPStatus.CONFLICT)
-    log.info("situation_shown", name=name, method=request.method, on=rehearsal.is_on(name))
     return web.json_response(_described(rehearsal, name))
 
 

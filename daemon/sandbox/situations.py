@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import structlog
+
 from daemon.errors import DongboError, ExitCode
 from daemon.sandbox.staging import answers, goods, shops
 from daemon.sandbox.staging.shops import CLOCKS_APART
 from daemon.sandbox.staging.stage import Stage
+
+log = structlog.get_logger()
 
 
 class UnknownSituation(DongboError):
@@ -363,6 +367,7 @@ class Rehearsal:
         context = situation.stage(self._stage)
         context.__enter__()
         self._on[name] = context
+        log.info("situation_switched", name=name, on=True)
 
     def switch_off(self, name: str) -> None:
         """Take the sandbox out of a situation; nothing happens if it is not in it.
@@ -373,6 +378,7 @@ class Rehearsal:
         context = self._on.pop(find(name).name, None)
         if context is not None:
             context.__exit__(None, None, None)
+            log.info("situation_switched", name=name, on=False)
 
     def close(self) -> None:
         """Take the sandbox out of all situations."""

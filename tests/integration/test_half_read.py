@@ -11,6 +11,7 @@ from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from daemon.sandbox.shopify.records import Location
 from daemon.sandbox.shopify.values import gid
+from daemon.sandbox.staging.answers import nothing
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -49,11 +50,6 @@ def client_of(session: aiohttp.ClientSession, sandbox: Sandbox) -> ShopifyClient
 
 async def reasons(workshop: Workshop, job: Job) -> dict[str | None, str]:
     return {letter.source_id: letter.reason for letter in await workshop.parts.jobs.list_failures(job.id)}
-
-
-def nothing(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer with null in place of everything that was asked for."""
-    return answer | {"data": dict.fromkeys(answer["data"])}
 
 
 def without_page_info(answer: dict[str, Any]) -> dict[str, Any]:
