@@ -190,9 +190,10 @@ def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
 async def _check_customers(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
     """What may be read of a customer, and whether the metafields can hold what is pushed there."""
     subject = f"{subject} customers"
+    findings: list[Finding] = []
     try:
         page = await client.one_customer()
-        findings = [Finding(Level.WARNING, subject, notice) for notice in sorted(page.notices)]
+        findings += [Finding(Level.WARNING, subject, notice) for notice in sorted(page.notices)]
         findings += [warning(subject, f"one can't be read: {bad.reason}", "look at it in the shop") for bad in page.bad]
         if store.customer_sync is None:
             return findings
@@ -200,7 +201,7 @@ async def _check_customers(subject: str, client: ShopifyClient, store: StoreSett
         currency = (await client.shop()).currency if needs_currency(store.customer_sync, definitions) else None
         formats = choose_formats(store.customer_sync, definitions, currency)
     except SourceError as error:
-        return [_unreachable(subject, error)]
+        return [*findings, _unreachable(subject, error)]
     named = f"{store.customer_sync.total_spent} is written as {formats.total.type}"
     if store.customer_sync.tier is not None:
         named += f", {store.customer_sync.tier} as {formats.tier.type}"

@@ -47,6 +47,13 @@ def sandbox(
     prices_without_vat: Annotated[
         bool, typer.Option("--prices-without-vat", help="Let Nhanh.vn's prices be without VAT.")
     ] = False,
+    situations: Annotated[
+        list[str] | None,
+        typer.Option("--situation", metavar="NAME", help="Begin in this situation; may be given several times."),
+    ] = None,
+    list_situations: Annotated[
+        bool, typer.Option("--list-situations", help="Show all situations, and what to expect of dongbo in each.")
+    ] = False,
     churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
     clock_offset: Annotated[
         float, typer.Option(metavar="SECONDS", help="By how much the clocks of both are ahead of this machine's.")
@@ -68,6 +75,9 @@ def sandbox(
     from daemon.sandbox.faults import Faults
     from daemon.sandbox.server import SandboxSettings, serve
 
+    if list_situations:
+        _show_situations(as_json=as_json)
+        return
     for path in shopify_csv or ():
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such file; name a product export of Shopify's with --shopify-csv")
@@ -93,6 +103,7 @@ def sandbox(
         html_errors=html_errors,
         currency=currency,
         prices_without_vat=prices_without_vat,
+        situations=tuple(situations or ()),
         churn_per_second=churn / 2,
         shopify_churn_per_second=churn / 2,
         nhanh_clock_offset=clock_offset,
@@ -109,6 +120,18 @@ def sandbox(
             output.say(_instructions(running))
 
     run_in_loop(serve(settings, announce))
+
+
+def _show_situations(*, as_json: bool) -> None:
+    from daemon.cli import output
+    from daemon.sandbox.situations import SITUATIONS
+
+    if as_json:
+        found = SITUATIONS.values()
+        output.write_json([{"name": each.name, "text": each.text, "expect": each.expect} for each in found])
+        return
+    rows = [(each.name, each.text, each.expect) for each in SITUATIONS.values()]
+    output.write_table(("situation", "what is so", "what to expect of dongbo"), rows)
 
 
 def _describe(running: "Sandbox") -> dict[str, object]:
@@ -159,4 +182,9 @@ shop = "{shopify.shop}"
 client_id = "{shopify.app.client_id}"
 client_secret = {{ env = "SANDBOX_SHOPIFY_SECRET" }}
 base_url = "{running.shopify_url}"
+
+To put it into a situation of `dongbo sandbox --list-situations`, and out of it again:
+
+curl -X PUT {running.shopify_url}/_sandbox/situations/closed-location
+curl -X DELETE {running.shopify_url}/_sandbox/situations/closed-location
 """

@@ -5,9 +5,11 @@ the next two of that path. Bad rows are chosen by (seed, row id), so a row is as
 """
 
 import asyncio
+import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -21,6 +23,9 @@ _HTML_500 = "<html><head><title>500 Internal Server Error</title></head><body><h
 _HTML_200 = "<!DOCTYPE html><html><body>Hệ thống đang bảo trì, vui lòng quay lại sau.</body></html>"
 _LONG_TEXT = "x" * 2**20
 _HUGE_NUMBER = 10**30
+
+CONTROL = "/_sandbox/"
+"""Where the sandbox itself is spoken to, and not the shop: no fault strikes there."""
 
 
 class Fault(StrEnum):
@@ -48,6 +53,19 @@ class BadRow(StrEnum):
     NULL_ROW = "null_row"
 
 
+@dataclass(slots=True)
+class OneIn:
+    """Strikes the first time and then each `every`-th, so that what it stands for is sure to be met."""
+
+    every: int
+    _asked: int = 0
+
+    def strikes(self) -> bool:
+        """Whether it strikes this time."""
+        self._asked += 1
+        return (self._asked - 1) % self.every == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a request that nothing was done for."""
@@ -62,6 +80,13 @@ class _Scripted:
     path: str
     times: int
     reply: Reply | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Lasting:
+    statuses: Iterator[int]
+    path: str
+    turn: OneIn
 
 
 @dataclass
@@ -87,6 +112,7 @@ class Faults:
     seed: int = 0
     counts: Counter[Fault] = field(default_factory=Counter)  # faults committed so far
     _script: list[_Scripted] = field(default_factory=list, repr=False)
+    _lasting: list[_Lasting] = field(default_factory=list, repr=False)
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +127,16 @@ class Faults:
         `Retry_After` stands for `Retry-After`."""
         reply = Reply(status, {name.replace("_", "-"): value for name, value in headers.items()})
         self._script.append(_Scripted(Fault.STATUS, path, times, reply))
+
+    @contextmanager
+    def answering(self, *statuses: int, path: str = "", every: int = 1) -> Iterator[None]:
+        """Meanwhile, answer one request in `every` whose path ends with `path` by these HTTP statuses in turn."""
+        lasting = _Lasting(itertools.cycle(statuses), path, OneIn(every))
+        self._lasting.append(lasting)
+        try:
+            yield
+        finally:
+            self._lasting.remove(lasting)
 
     def bad_row(self, kind: str, row_id: int | str) -> BadRow | None:
         """What is wrong with this row, the same at every call; None for a good row.
@@ -126,7 +162,7 @@ class Faults:
 
         @web.middleware
         async def commit_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-            fault, reply = self._choose(request.path)
+            fault, reply = (None, None) if request.path.startswith(CONTROL) else self._choose(request.path)
             if fault is None:
                 return await handler(request)
             self.counts[fault] += 1
@@ -149,6 +185,9 @@ class Faults:
                 if not scripted.times:
                     self._script.remove(scripted)
                 return scripted.fault, scripted.reply
+        for lasting in self._lasting:
+            if path.endswith(lasting.path) and lasting.turn.strikes():
+                return Fault.STATUS, Reply(next(lasting.statuses), {})
         rates = [(fault, getattr(self, fault.value)) for fault in Fault if fault is not Fault.STATUS]
         if not any(rate for _, rate in rates):
             return None, None
@@ -177,7 +216,7 @@ async def _commit(
             return await handler(request)
         case Fault.RESET:
             response = await handler(request)
-            _abort(request)
+            abort(request)
             return response
         case Fault.TRUNCATED:
             response = await handler(request)
@@ -193,11 +232,12 @@ async def _cut_off(request: web.Request, whole: web.StreamResponse) -> web.Strea
     response.content_length = 2 * len(body) + 2
     await response.prepare(request)
     await response.write(body)
-    _abort(request)
+    abort(request)
     return response
 
 
-def _abort(request: web.Request) -> None:
+def abort(request: web.Request) -> None:
+    """Let the connection end here and now, whatever its caller still waits for."""
     if request.transport is not None:
         request.transport.abort()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +10,15 @@ import structlog
 from aiohttp import web
 
 from daemon.errors import ListenError
+from daemon.sandbox import control
 from daemon.sandbox.catalogue import Catalogue, generate
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import NhanhSandbox
 from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
 from daemon.sandbox.shopify.oauth import DAY
 from daemon.sandbox.shopify.sandbox import TOKEN
+from daemon.sandbox.situations import Rehearsal
+from daemon.sandbox.staging.stage import Stage
 
 log = structlog.get_logger()
 
@@ -49,6 +52,7 @@ class SandboxSettings:
         prices_without_vat: whether Nhanh.vn's prices are without VAT, as is its default, and not with it.
         nhanh_clock_offset: seconds by which Nhanh.vn's clock is ahead of this machine's.
         shopify_clock_offset: seconds by which Shopify's is.
+        situations: names of those that it begins in, see `daemon.sandbox.situations`.
         prerender: render all Nhanh rows before the first request (benchmarks).
         host: address to listen on.
         nhanh_port: 0 takes a free port.
@@ -78,6 +82,7 @@ class SandboxSettings:
     prices_without_vat: bool = False
     nhanh_clock_offset: float = 0.0
     shopify_clock_offset: float = 0.0
+    situations: tuple[str, ...] = ()
     prerender: bool = False
     host: str = "127.0.0.1"
     nhanh_port: int = 0
@@ -95,6 +100,7 @@ class Sandbox:
     shopify_url: str
     faults: Faults
     catalogue: Catalogue
+    rehearsal: Rehearsal
 
 
 @asynccontextmanager
@@ -103,6 +109,8 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
 
     Raises:
         ListenError: an address can't be bound.
+        UnknownSituation: there is no situation of a name.
+        ShopTooSmall: the shop has too few goods for one.
     """
     settings = settings or SandboxSettings()
     catalogue = _catalogue(settings)
@@ -133,16 +141,22 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
     app.html_errors = settings.html_errors
     if settings.prices_without_vat:
         nhanh.take_vat_out_of_prices()
-    if settings.prerender:
-        nhanh.prerender()
-    async with (
-        _listening(nhanh.application(), settings.host, settings.nhanh_port) as nhanh_url,
-        _listening(shopify.application(), settings.host, settings.shopify_port) as shopify_url,
-        _churning(nhanh, settings.churn_per_second),
-        _churning(shopify, settings.shopify_churn_per_second),
-    ):
-        log.info("sandbox_started", nhanh=nhanh_url, shopify=shopify_url, goods=len(catalogue.goods))
-        yield Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue)
+    rehearsal = Rehearsal(Stage(nhanh, shopify, settings.faults))
+    steered = shopify.application()
+    steered.add_routes(control.routes(rehearsal))
+    with closing(rehearsal):
+        for name in settings.situations:
+            rehearsal.switch_on(name)
+        if settings.prerender:
+            nhanh.prerender()
+        async with (
+            _listening(nhanh.application(), settings.host, settings.nhanh_port) as nhanh_url,
+            _listening(steered, settings.host, settings.shopify_port) as shopify_url,
+            _churning(nhanh, settings.churn_per_second),
+            _churning(shopify, settings.shopify_churn_per_second),
+        ):
+            log.info("sandbox_started", nhanh=nhanh_url, shopify=shopify_url, goods=len(catalogue.goods))
+            yield Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue, rehearsal)
 
 
 async def serve(settings: SandboxSettings, ready: Callable[[Sandbox], None]) -> None:

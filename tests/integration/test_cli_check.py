@@ -400,6 +400,21 @@ def test_a_metafield_that_can_not_hold_the_total_is_found(tmp_path: Path) -> Non
     assert "custom.total_spent is written as number_decimal" in details(check("number_decimal"), Level.OK)
 
 
+def test_one_finding_about_customers_does_not_hide_another(tmp_path: Path) -> None:
+    """Fields that are kept back are told though the metafield can't hold the total, which is a failure."""
+
+    async def run() -> list[Finding]:
+        settings = SandboxSettings(products=20, customers=20, situations=("protected-fields", "metafield-type"))
+        async with running_sandbox(settings) as sandbox:
+            path, more = tmp_path / "a.toml", "[stores.main.customer_sync]\n"
+            loaded = load_settings(configuration(path, sandbox.nhanh_url, sandbox.shopify_url, more=more))
+            return await check_stores(loaded, resolve_secrets(loaded, TOKENS))
+
+    findings = asyncio.run(run())
+    assert "custom.total_spent as boolean" in details(findings, Level.FAILED)
+    assert "protected customer data" in details(findings, Level.WARNING)
+
+
 def test_the_proxy_is_named_without_its_password(dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which proxy the calls went through, and that it is the proxy that can't be reached."""
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden-word@127.0.0.1:9")

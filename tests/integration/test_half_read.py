@@ -11,6 +11,7 @@ from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from daemon.sandbox.shopify.records import Location
 from daemon.sandbox.shopify.values import gid
+from daemon.sandbox.staging.answers import nothing
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -49,11 +50,6 @@ def client_of(session: aiohttp.ClientSession, sandbox: Sandbox) -> ShopifyClient
 
 async def reasons(workshop: Workshop, job: Job) -> dict[str | None, str]:
     return {letter.source_id: letter.reason for letter in await workshop.parts.jobs.list_failures(job.id)}
-
-
-def nothing(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer with null in place of everything that was asked for."""
-    return answer | {"data": dict.fromkeys(answer["data"])}
 
 
 def without_page_info(answer: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +161,19 @@ async def test_pages_of_more_than_twenty_rows_fail(workshop: Workshop, job_type:
     assert job.failed == 0
     assert job.processed == job.total > 30
     assert job.metadata["retries"] < 12
+
+
+async def test_locations_are_read_in_pages_that_pass(workshop: Workshop, session: aiohttp.ClientSession) -> None:
+    """A sync begins with them: it must not fail over a page that is only too large, nor do without one of them."""
+    client, shop = client_of(session, workshop.sandbox), workshop.sandbox.shopify
+    meter = CallMeter()
+    shop.troubles.largest_page = 20
+    assert {place.id for place in await client.locations(meter=meter)} == set(shop.locations)
+    assert meter.retries < 4
+    shop.troubles.largest_page = None
+    shop.troubles.broken[gid("Location", max(shop.locations))] = "name"
+    with pytest.raises(SourceUnavailable):
+        await client.locations(meter=CallMeter())
 
 
 async def test_a_page_grows_again_when_the_trouble_is_over(workshop: Workshop, session: aiohttp.ClientSession) -> None:

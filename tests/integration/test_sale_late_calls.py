@@ -4,7 +4,7 @@ At Shopify's standard limits, where calls queue.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,7 +36,6 @@ UPDATE dongbo.background_jobs SET status = 'FAILED', run_token = NULL, completed
 WHERE status = 'RUNNING' RETURNING id
 """
 FEW = 16  # products: their calls take two seconds and more
-FAILED = {"errors": [{"message": "Internal error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}
 
 
 @pytest.fixture
@@ -77,26 +76,6 @@ def after_writes(count: int, act: Callable[[], None]) -> Callable[[AppliedWrite]
 async def is_active(shop: SaleShop, **settings: Any) -> Campaign:
     """A campaign that is on."""
     return await shop.until(await shop.create(**settings), CampaignState.ACTIVE)
-
-
-class HeldCall:
-    """The first call that sets prices from now on fails, and is carried out when the test says so."""
-
-    def __init__(self, shop: SaleShop) -> None:
-        self._execute = shop.shopify._execute
-        self._held: tuple[Any, ...] | None = None
-        shop.shopify._execute = self._carry_out  # type: ignore[method-assign]
-
-    def arrive(self) -> None:
-        """It is carried out now."""
-        assert self._held is not None
-        self._execute(*self._held)
-
-    def _carry_out(self, query: str, name: str | None, variables: Mapping[str, Any], scopes: frozenset[str]) -> Any:
-        if name == "SetPrices" and self._held is None:
-            self._held = (query, name, variables, scopes)
-            return FAILED
-        return self._execute(query, name, variables, scopes)
 
 
 async def test_a_run_that_was_taken_over_while_its_process_slept_sends_none_of_the_calls_that_wait(
@@ -210,7 +189,7 @@ async def test_a_repeated_call_does_not_set_back_what_a_person_has_changed_betwe
 async def test_a_call_that_arrives_after_the_end_is_found_and_taken_back(shop: SaleShop) -> None:
     """A campaign of which a call went without an answer is looked at once more, one time-out after its end."""
     before = shop.prices()
-    held = HeldCall(shop)
+    held = shop.shopify.deliveries.hold_next("SetPrices")
     active = await is_active(shop)
     await shop.sales.end_now(active)
     done = await shop.until(active, CampaignState.COMPLETED)

@@ -10,6 +10,7 @@ import pytest
 from daemon.cli.reference import EXIT_CODES, command_reference
 from daemon.config import json_schema
 from daemon.jobs.model import JobType
+from daemon.sandbox.situations import SITUATIONS
 from daemon.status.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,12 @@ def test_job_type_is_described(job_type: JobType) -> None:
 def test_exit_code_is_described(code: int) -> None:
     """So is what the command line exits with."""
     assert re.search(rf"^\| {code} \|", README, re.MULTILINE)
+
+
+def test_situations_of_the_sandbox_are_described() -> None:
+    """As `dongbo sandbox --list-situations` describes them, each in a row of its own, and no others."""
+    rows = re.findall(r"^\| situation \|.*\n\|[- |]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    assert rows == ["".join(f"| `{each.name}` | {each.text} | {each.expect} |\n" for each in SITUATIONS.values())]
 
 
 def test_links_and_pictures_lead_somewhere() -> None:

@@ -89,6 +89,7 @@ class NhanhSandbox(NhanhShop):
         self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_SIZE)
         self.seed = seed
         self.cursors = Cursors(seed)
+        self._cursors_voided = 0
         self._spelling = Spelling(seed, quirks)
         self._rate_limit = RateLimit()
 
@@ -137,6 +138,11 @@ class NhanhSandbox(NhanhShop):
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = formatdate(self.clock(), usegmt=True)
+
+    def void_cursors(self) -> None:
+        """Refuse every `next` that was given out so far."""
+        self._cursors_voided += 1
+        self.cursors = Cursors(self.seed + self._cursors_voided)
 
     def new_code(self) -> str:
         """An access code, as somebody who agrees gets it."""

@@ -11,6 +11,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     VariableDefinitionNode,
     parse,
     print_ast,
@@ -56,6 +57,13 @@ class Documents:
         if isinstance(coerced, list):
             raise RefusedError(*(_variable_error(error, variables) for error in coerced))
         return Operation(document, definition, variables)
+
+    def writes(self, text: str, name: str | None) -> bool:
+        """Whether the operation called `name` is a mutation; one that would be refused is none."""
+        try:
+            return _operation(self._document(text), name).operation is OperationType.MUTATION
+        except RefusedError:
+            return False
 
     def _document(self, text: str) -> DocumentNode:
         document = self._kept.get(text)

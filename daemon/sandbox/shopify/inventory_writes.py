@@ -80,7 +80,7 @@ def _set_quantities(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
     rows = [_row(info.context.state, index, row) for index, row in enumerate(asked["quantities"])]
     errors = [*_header_errors(asked), *_duplicate_errors(rows)]
     for row in rows:
-        errors += _row_errors(row, names_immutable=info.context.state.names_immutable)
+        errors += _row_errors(row, info.context.state)
     if errors:
         return {"userErrors": errors}
     changes = [change for row in rows for change in _apply(info, key, row)]
@@ -131,7 +131,7 @@ def _is_open(state: ShopState, location_id: int) -> bool:
     return location_id in state.locations and state.locations[location_id].is_active
 
 
-def _row_errors(row: _Row, *, names_immutable: bool) -> Iterator[dict[str, Any]]:
+def _row_errors(row: _Row, state: ShopState) -> Iterator[dict[str, Any]]:
     if row.variant is None:
         message = "The specified inventory item could not be found."
         yield user_error(row.path("inventoryItemId"), message, "INVALID_INVENTORY_ITEM")
@@ -143,8 +143,8 @@ def _row_errors(row: _Row, *, names_immutable: bool) -> Iterator[dict[str, Any]]
         yield user_error(row.path("quantity"), TOO_HIGH, "INVALID_QUANTITY_TOO_HIGH")
     if row.variant is None or not row.location_exists:
         return
-    if row.variant.requires_components:
-        path = row.path("inventoryItemId") if names_immutable else ["input", "quantities"]
+    if row.variant.requires_components or row.item_id in state.immutable:
+        path = row.path("inventoryItemId") if state.names_immutable else ["input", "quantities"]
         yield user_error(path, IMMUTABLE, "NON_MUTABLE_INVENTORY_ITEM")
     elif row.expected is not None and row.expected != row.present:
         message = "The changeFromQuantity argument no longer matches the persisted quantity."

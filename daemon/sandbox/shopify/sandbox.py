@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.bucket import PointBucket
 from daemon.sandbox.shopify.churn import Churn
 from daemon.sandbox.shopify.context import Context, ShopProfile
+from daemon.sandbox.shopify.delivery import Deliveries
 from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
@@ -136,6 +138,7 @@ class ShopifySandbox(ShopState):
         self.writes: list[AppliedWrite] = []
         self.idempotency = Idempotency(now)
         self.troubles = Troubles()
+        self.deliveries = Deliveries()
         self.bucket = PointBucket(restore_rate, clock)
         self._limits = limits
         self._quirks = quirks
@@ -182,7 +185,9 @@ class ShopifySandbox(ShopState):
             query, operation_name, variables = _read_body(request.content_type, await request.read())
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
-        answer = _answer(self._execute(query, operation_name, variables, scopes))
+        call = partial(self._execute, query, operation_name, variables, scopes)
+        writes = self._documents.writes(query, operation_name)
+        answer = _answer(await self.deliveries.carry_out(call, request, operation_name, writes=writes))
         answer.headers.update(self.troubles.headers(API_VERSION))
         return answer
 

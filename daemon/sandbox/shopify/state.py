@@ -41,7 +41,8 @@ class ShopState:
     changed at any time:
 
     - `adds_unconnected`: setting a quantity where an item is not active adds to what is there, as has been reported.
-    - `names_immutable`: whether the refusal to set the stock of a bundle's parent says which row that is.
+    - `immutable`: inventory items whose stock can't be set, though nothing tells so before it is tried.
+    - `names_immutable`: whether the refusal to set the stock of one, or of a bundle's parent, says which row that is.
     - `price_step`: the multiples of which prices are kept; what is sent is rounded down to them.
     """
 
@@ -56,6 +57,7 @@ class ShopState:
         self.revision = 0
         self.observers: list[Callable[[Change], None]] = []
         self.adds_unconnected = False
+        self.immutable: set[int] = set()
         self.names_immutable = True
         self.price_step = Decimal("0.01")
         self._now = now
@@ -185,6 +187,12 @@ class ShopState:
         variant.sku = sku
         self._update_variant(variant)
 
+    def change_barcode(self, variant_id: int, barcode: str | None) -> None:
+        """Give a variant another barcode."""
+        variant = self.variants[variant_id]
+        variant.barcode = barcode
+        self._update_variant(variant)
+
     def change_stock(self, variant_id: int, available: int, location_id: int | None = None) -> None:
         """Set what is available of a variant at one location, by default at the first that stocks it."""
         variant = self.variants[variant_id]
@@ -238,6 +246,13 @@ class ShopState:
         variant.levels, variant.inactive_levels = owner.levels, owner.inactive_levels
         self._update_variant(variant)
 
+    def part_item(self, variant_id: int, item_id: int, levels: list[Level]) -> None:
+        """Give a variant that shared its stock an inventory item of its own."""
+        variant = self.variants[variant_id]
+        variant.inventory_item_id, variant.levels, variant.inactive_levels = item_id, levels, []
+        self.inventory_items[item_id] = variant
+        self._update_variant(variant)
+
     def make_bundle(self, variant_id: int) -> None:
         """Let a variant consist of others: its stock is theirs from now on, and can't be set."""
         self.variants[variant_id].requires_components = True
@@ -249,6 +264,12 @@ class ShopState:
         location.is_active, location.updated_at = False, self._now()
         self._unstock(location_id)
         self._changed("locations/deactivate", location_id)
+
+    def open_location(self, location_id: int) -> None:
+        """Activate a location that was closed; what is stocked there is said by `start_stocking`."""
+        location = self.locations[location_id]
+        location.is_active, location.updated_at = True, self._now()
+        self._changed("locations/activate", location_id)
 
     def delete_location(self, location_id: int) -> None:
         """Delete a location, with all that it knows of quantities."""

@@ -5,8 +5,11 @@ changes the next answer to that operation as `edit` says, whatever it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from daemon.sandbox.faults import OneIn
 
 Answer = dict[str, Any]
 Edit = Callable[[Answer], Answer]
@@ -23,6 +26,13 @@ class _Scripted:
     times: int
 
 
+@dataclass(slots=True, eq=False)
+class _Lasting:
+    edit: Edit
+    operation: str
+    turn: OneIn
+
+
 @dataclass
 class Troubles:
     """What is wrong with the answers; nothing to begin with. Ids are global ones.
@@ -32,7 +42,7 @@ class Troubles:
         broken: {id: field}: the field is null, with an error, wherever the record comes.
         poisonous: records over which a whole answer fails, unless it is their id only that is asked for.
         protected: fields of customers that the app may not read, such as `defaultPhoneNumber`, `defaultAddress.phone`.
-        takes_cursors: whether a list goes on behind a cursor.
+        refused_cursors: how many more questions that go on behind a cursor are refused.
         served_version: the API version that answers say they are of; None: the one that was asked for.
         deprecated_reason: what answers say of deprecated calls; None: nothing.
     """
@@ -41,14 +51,25 @@ class Troubles:
     broken: dict[str, str] = field(default_factory=dict)
     poisonous: set[str] = field(default_factory=set)
     protected: set[str] = field(default_factory=set)
-    takes_cursors: bool = True
+    refused_cursors: int = 0
     served_version: str | None = None
     deprecated_reason: str | None = None
     _script: list[_Scripted] = field(default_factory=list, repr=False)
+    _lasting: list[_Lasting] = field(default_factory=list, repr=False)
 
     def next_answer(self, edit: Edit, *, operation: str = "", times: int = 1) -> None:
         """Let `edit` make something else of the next `times` answers; of this operation only, if one is named."""
         self._script.append(_Scripted(edit, operation, times))
+
+    @contextmanager
+    def editing(self, edit: Edit, *, operation: str = "", every: int = 1) -> Iterator[None]:
+        """Meanwhile, let `edit` make something else of one answer in `every`, of this operation if one is named."""
+        lasting = _Lasting(edit, operation, OneIn(every))
+        self._lasting.append(lasting)
+        try:
+            yield
+        finally:
+            self._lasting.remove(lasting)
 
     def headers(self, version: str) -> Mapping[str, str]:
         """What every answer says of the API's version."""
@@ -65,9 +86,13 @@ class Troubles:
                 if not scripted.times:
                     self._script.remove(scripted)
                 return scripted.edit(answer)
+        for lasting in self._lasting:
+            if lasting.operation in ("", operation) and lasting.turn.strikes():
+                return lasting.edit(answer)
         if self.largest_page is not None and _rows(variables) > self.largest_page:
             return _failed(answer, INTERNAL_ERROR, "INTERNAL_SERVER_ERROR")
-        if not self.takes_cursors and variables.get("after") is not None:
+        if self.refused_cursors and variables.get("after") is not None:
+            self.refused_cursors -= 1
             return _failed(answer, "Invalid cursor for current pagination sort.", "BAD_REQUEST")
         records = list(_records(answer.get("data"), ()))
         if any(record["id"] in self.poisonous and len(record) > 1 for _, record in records):

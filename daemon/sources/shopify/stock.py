@@ -21,6 +21,7 @@ from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
 T = TypeVar("T")
 
+LOCATION_COST = 0.08  # points, of each of a page of locations
 LEVEL_COST = 0.2  # points, of each of a page of an inventory item's levels
 
 
@@ -34,6 +35,7 @@ class StockReader:
         self._endpoint = endpoint
         self._stock_pages = PageShape(100, levels=4)
         self._level_pages = PageShape(MAX_PAGE)
+        self._location_pages = PageShape(MAX_PAGE)
         self._pages_by_ids: dict[str, PageShape] = {}  # of what is read by ids, by the operation's name
 
     async def locations(self, *, meter: CallMeter | None = None) -> list[Location]:
@@ -50,9 +52,13 @@ class StockReader:
             return [_location(node) for node in nodes], following
 
         while True:
-            variables = {"first": MAX_PAGE, "after": cursor}
-            places, following = await self._endpoint.query(
-                operations.LOCATIONS, variables, meter or CallMeter(), read=read, estimate=20
+            (places, following), _ = await self._endpoint.shaped(
+                operations.LOCATIONS,
+                {"after": cursor},
+                self._location_pages,
+                meter or CallMeter(),
+                read=read,
+                row_cost=LOCATION_COST,
             )
             found += places
             if following is None:
