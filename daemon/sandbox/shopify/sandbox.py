@@ -24,6 +24,8 @@ from daemon.sandbox.shopify.access import ALL_SCOPES
 from daemon.sandbox.shopify.bad_rows import spoil_rows
 from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.bucket import PointBucket
+from daemon.sandbox.shopify.bulk import PATH as BULK_PATH
+from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.churn import Churn
 from daemon.sandbox.shopify.context import Context, ShopProfile
 from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
@@ -100,7 +102,8 @@ class ShopifySandbox(ShopState):
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
-    `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from. `writes` is the
+    `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from, `bulk` knows the
+    bulk operations and what becomes of them. `writes` is the
     journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand. `profile` may be
     changed at any time: the currency, and whether prices hold the tax.
     """
@@ -137,6 +140,7 @@ class ShopifySandbox(ShopState):
         self.idempotency = Idempotency(now)
         self.troubles = Troubles()
         self.bucket = PointBucket(restore_rate, clock)
+        self.bulk = BulkOperations(seed, clock, self._time, faults, self.troubles)
         self._limits = limits
         self._quirks = quirks
         self._faults = faults
@@ -162,6 +166,7 @@ class ShopifySandbox(ShopState):
         application.on_response_prepare.append(self._date)
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
         application.router.add_post("/admin/oauth/access_token", self.app.answer)
+        application.router.add_get(BULK_PATH, self.bulk.answer)
         return application
 
     def change_something(self) -> None:
@@ -182,7 +187,7 @@ class ShopifySandbox(ShopState):
             query, operation_name, variables = _read_body(request.content_type, await request.read())
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
-        answer = _answer(self._execute(query, operation_name, variables, scopes))
+        answer = _answer(self._execute(query, operation_name, variables, scopes, str(request.url.origin())))
         answer.headers.update(self.troubles.headers(API_VERSION))
         return answer
 
@@ -199,7 +204,7 @@ class ShopifySandbox(ShopState):
         return self.app.scopes if self.app.accepts(token) else None
 
     def _execute(
-        self, query: str, operation_name: str | None, variables: Mapping[str, Any], scopes: frozenset[str]
+        self, query: str, operation_name: str | None, variables: Mapping[str, Any], scopes: frozenset[str], origin: str
     ) -> dict[str, Any]:
         """The answer to a query, its cost charged."""
         try:
@@ -217,7 +222,7 @@ class ShopifySandbox(ShopState):
             self.requests.add(AnsweredRequest(name, variables, requested, None, throttled=True))
             log.debug("query_throttled", operation=name, requested=requested)
             return {"errors": [THROTTLED_ERROR], "extensions": {"cost": self._cost(requested, None)}}
-        context = self._context(scopes)
+        context = self._context(scopes, origin)
         result = self._run(operation, context)
         actual = cost.actual(fields, result.data)
         if self._limits:
@@ -231,9 +236,19 @@ class ShopifySandbox(ShopState):
             answer["errors"] = [_written_error(error) for error in result.errors]
         return self.troubles.apply(name, variables, answer | {"extensions": extensions})
 
-    def _context(self, scopes: frozenset[str]) -> Context:
-        shape = self.requests.calls if self._quirks else 0
-        return Context(self, self._listings, self.profile, scopes, shape, self.idempotency, self.writes, self._now)
+    def _context(self, scopes: frozenset[str], origin: str) -> Context:
+        return Context(
+            state=self,
+            listings=self._listings,
+            profile=self.profile,
+            scopes=scopes,
+            cursor_shape=self.requests.calls if self._quirks else 0,
+            idempotency=self.idempotency,
+            writes=self.writes,
+            now=self._now,
+            bulk=self.bulk,
+            origin=origin,
+        )
 
     def _run(self, operation: Operation, context: Context) -> ExecutionResult:
         return execute_sync(
