@@ -98,6 +98,20 @@ async def test_customers_are_read_in_bulk(workshop: Workshop) -> None:
     assert "notices" not in job.metadata
 
 
+async def test_what_was_read_in_bulk_is_known(workshop: Workshop) -> None:
+    """The next pull finds it with the time of change at which it was read, and does not read it again."""
+    shop = workshop.sandbox.shopify
+    await workshop.completed(PRODUCTS)
+    shop.clock_offset -= 60.0
+    change_products(workshop)
+    shop.clock_offset += 60.0
+    assert (await workshop.completed(PRODUCTS)).updated == CHANGED
+    read_whole = [calls(workshop, name) for name in ("RunBulkQuery", "Products", "ProductsByIds")]
+    job = await workshop.completed(PRODUCTS)
+    assert (job.metadata["mode"], job.updated, job.skipped >= CHANGED) == ("incremental", 0, True)
+    assert [calls(workshop, name) for name in ("RunBulkQuery", "Products", "ProductsByIds")] == read_whole
+
+
 async def test_few_are_read_at_once(workshop: Workshop) -> None:
     """A bulk operation takes seconds, which nine products are not worth."""
     await workshop.completed(PRODUCTS)
