@@ -1,6 +1,7 @@
 """Which access scopes at Shopify the jobs of a configuration need.
 
-Source: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may read it.
+Source: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may read it. To read
+a thing in bulk takes the scopes of reading it, and no others.
 """
 
 from collections.abc import Iterator

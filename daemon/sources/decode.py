@@ -103,6 +103,18 @@ def mend(body: bytes) -> bytes:
     return _LONE_SURROGATE.sub(lambda match: rb"\u0000" if match[2] else match[0], text)
 
 
+def read_json(body: bytes) -> Any:
+    """What the body holds, mended where it must be; None if it is no JSON, or only a part of it."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return orjson.loads(mend(body))
+    except orjson.JSONDecodeError:
+        return None
+
+
 class RowDecoder(Generic[T]):
     """Decodes single rows of one type. `source_id` reads the id out of a row that otherwise doesn't fit."""
 

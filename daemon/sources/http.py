@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -92,7 +92,7 @@ async def post(
     """
     proxy = proxy_for(url)
     meter.api_calls += 1
-    try:
+    with _failures_told(url, source, proxy):
         # A redirect would carry the token to an address that nobody configured.
         async with session.post(
             url,
@@ -106,21 +106,37 @@ async def post(
             content = await _read(response, source)
             meter.bytes_received += len(content)
             answer = Answer(response.status, content, _retry_after(response), _date(response), response.headers)
-    except aiohttp.InvalidURL as error:
-        raise SourceRefused(f"{source}: {url!r} is not an address; correct base_url in the configuration.") from error
-    except TimeoutError as error:
-        way = f" through the proxy {proxy}" if proxy is not None else ""
-        raise AskedTooMuch(f"{source} did not answer{way} within the time-out; it will be tried again.") from error
-    except aiohttp.ClientHttpProxyError as error:
-        raise _refused_by_proxy(source, proxy, error.status) from error
-    except (aiohttp.ClientError, OSError) as error:
-        way = f" through the proxy {proxy}" if proxy is not None else ""
-        raise SourceUnavailable(f"{source} can't be reached{way}: {_plain(error)}.") from error
     if 300 <= answer.status < 400:
         raise SourceRefused(
             f"{source} answered with a redirect (HTTP {answer.status}); correct the address in the configuration."
         )
     return answer
+
+
+@asynccontextmanager
+async def downloading(
+    session: aiohttp.ClientSession, url: str, *, source: str, meter: CallMeter
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """GET a file once, without any credential, and without following where it leads: read `content` of what this
+    yields, whatever its `status`, and count the bytes.
+
+    `url` is an address as a source gave it, which may hold a signature: errors name `source` alone.
+
+    Raises:
+        SourceUnavailable, SourceRefused: as `post`, also while it is read.
+    """
+    proxy = proxy_for(url)
+    meter.api_calls += 1
+    with _failures_told(source, source, proxy):
+        async with session.get(
+            url,
+            headers=_beside_the_call(url, proxy),
+            allow_redirects=False,
+            timeout=session.timeout,
+            proxy=proxy.url if proxy is not None else None,
+            proxy_headers=proxy.headers if proxy is not None else None,
+        ) as response:
+            yield response
 
 
 async def retrying(
@@ -157,6 +173,22 @@ async def retrying(
             await asyncio.sleep(wait)
             meter.retry_wait_seconds += wait
         meter.retries += 1
+
+
+@contextmanager
+def _failures_told(url: str, source: str, proxy: Proxy | None) -> Iterator[None]:
+    """Make failures on the way to a source errors of ours."""
+    way = f" through the proxy {proxy}" if proxy is not None else ""
+    try:
+        yield
+    except aiohttp.InvalidURL as error:
+        raise SourceRefused(f"{source}: {url!r} is not an address; correct base_url in the configuration.") from error
+    except TimeoutError as error:
+        raise AskedTooMuch(f"{source} did not answer{way} within the time-out; it will be tried again.") from error
+    except aiohttp.ClientHttpProxyError as error:
+        raise _refused_by_proxy(source, proxy, error.status) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise SourceUnavailable(f"{source} can't be reached{way}: {_plain(error)}.") from error
 
 
 def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
+from daemon.sources.shopify.bulk import Patience
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, PermanentToken, ShopifyCredential
 from daemon.tasks import JobPolicy, Store, TaskRegistry
@@ -128,7 +129,9 @@ async def running_parts(
             base_url=sandbox.shopify_url,
             limits=limits,
             backoff=Backoff(initial=0.01, maximum=0.05),
+            patience=Patience(first=0.01, longest=0.05, total=10.0),
         )
+        sandbox.shopify.bulk.seconds = 0.02
         store = Store(STORE, nhanh, shopify, product_sync(sandbox))
         registry = TaskRegistry({STORE: store}, policy or JobPolicy())
         parts = Parts(

@@ -30,10 +30,11 @@ from graphql import (
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
-from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.bulk import BulkStatus
+from daemon.sources.shopify.client import IN_BULK_FROM, ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, KEY_LOST_CODES, UNDER_WAY_CODES
-from daemon.sources.shopify.operations import OPERATIONS
+from daemon.sources.shopify.operations import BULK_QUERIES, OPERATIONS
 from daemon.sources.shopify.writes import (
     ANY,
     CALL_CODES,
@@ -83,19 +84,22 @@ class Deprecations(Visitor):
             self.found.append(f"argument {node.name.value}: {argument.deprecation_reason}")
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS))
+DOCUMENTS = {operation.name: operation.document for operation in (*OPERATIONS.values(), *BULK_QUERIES.values())}
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_an_operation_is_valid(name: str) -> None:
     """Fields, arguments, fragments and the types of variables are those of Shopify's schema."""
-    document = graphql.parse(OPERATIONS[name].document)
+    document = graphql.parse(DOCUMENTS[name])
     assert graphql.validate(official_schema(), document) == []
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS))
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_an_operation_uses_nothing_deprecated(name: str) -> None:
     """What Shopify is about to remove is not asked for."""
     info = TypeInfo(official_schema())
     deprecations = Deprecations(info)
-    visit(graphql.parse(OPERATIONS[name].document), TypeInfoVisitor(info, deprecations))
+    visit(graphql.parse(DOCUMENTS[name]), TypeInfoVisitor(info, deprecations))
     assert deprecations.found == []
 
 
@@ -166,6 +170,13 @@ def test_the_codes_that_are_acted_on_exist() -> None:
         assert UNCONFIRMED not in kind.values
 
 
+def test_the_states_of_bulk_operations_are_shopifys() -> None:
+    """All of them, so that none is a surprise."""
+    kind = official_schema().type_map["BulkOperationStatus"]
+    assert isinstance(kind, graphql.GraphQLEnumType)
+    assert set(kind.values) == set(BulkStatus)
+
+
 FAILS = "tag:poison"  # over these rows Shopify fails, whatever is asked of them but their ids
 PAGE = {"pageInfo": {"hasNextPage": True, "endCursor": "c"}}
 LAST = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": []}
@@ -179,12 +190,27 @@ METAFIELD = {
     "compareDigest": "d",
     "owner": {"id": "gid://shopify/Customer/1"},
 }
+RUNNING = {
+    "id": "gid://shopify/BulkOperation/1",
+    "status": "RUNNING",
+    "errorCode": None,
+    "objectCount": "0",
+    "rootObjectCount": "0",
+    "fileSize": None,
+    "url": None,
+    "partialDataUrl": None,
+}
 DATA: dict[str, Any] = {
+    "RunBulkQuery": {"bulkOperationRunQuery": {"bulkOperation": RUNNING, "userErrors": []}},
+    "BulkOperation": {"bulkOperation": RUNNING | {"rootObjectCount": str(IN_BULK_FROM + 1)}},
+    "CancelBulkOperation": {"bulkOperationCancel": {"userErrors": []}},
     "Products": {"products": LAST | {"nodes": [PRODUCT]}},
-    "ProductsByIds": {"nodes": [PRODUCT]},
+    "ProductsByIds": {"nodes": [PRODUCT] * IN_BULK_FROM},
     "ProductVariants": {"product": {"variants": LAST}},
     "ProductsCount": {"productsCount": {"count": 1, "precision": "EXACT"}},
-    "ProductChanges": {"products": LAST | {"nodes": [{"id": "gid://shopify/Product/1"}]}},
+    "ProductChanges": {
+        "products": LAST | {"nodes": [{"id": f"gid://shopify/Product/{n}"} for n in range(1, IN_BULK_FROM + 1)]}
+    },
     "ProductHorizon": {"shop": {"id": "gid://shopify/Shop/1"}, "products": LAST},
     "CustomerChanges": {"customers": LAST},
     "CustomerHorizon": {"shop": {"id": "gid://shopify/Shop/1"}, "customers": LAST},

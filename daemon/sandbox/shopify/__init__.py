@@ -1,5 +1,6 @@
 """A local Shopify: the part of the Admin API that dongbo uses, over a shop that tests can change."""
 
+from daemon.sandbox.shopify.bulk import BulkTrouble
 from daemon.sandbox.shopify.idempotency import IdempotencyProblem
 from daemon.sandbox.shopify.product_csv import catalogue_from_csv
 from daemon.sandbox.shopify.sandbox import API_VERSION, AnsweredRequest, RequestLog, ShopifySandbox
@@ -10,6 +11,7 @@ __all__ = [
     "API_VERSION",
     "AnsweredRequest",
     "AppliedWrite",
+    "BulkTrouble",
     "Change",
     "IdempotencyProblem",
     "RequestLog",

@@ -15,6 +15,14 @@ def spoil_rows(data: dict[str, Any] | None, faults: Faults) -> dict[str, Any] | 
     return {key: _spoil_list(key, value, faults) for key, value in data.items()}
 
 
+def spoil_bulk_rows(data: dict[str, Any] | None, key: str, faults: Faults) -> dict[str, Any]:
+    """The connection `key` of what a bulk query found, with the same of its rows spoilt as in lists."""
+    connection: dict[str, Any] = (data or {}).get(key) or {}
+    if not faults.bad_rows:
+        return connection
+    return connection | {"edges": [{"node": _spoil_row(key, edge["node"], faults)} for edge in connection["edges"]]}
+
+
 def _spoil_list(key: str, value: Any, faults: Faults) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
         return value

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from daemon.sandbox.shopify.context import Info
-from daemon.sandbox.shopify.paging import Listing, Page, PageRequest, take_page
+from daemon.sandbox.shopify.paging import EVERYTHING, Listing, Page, PageRequest, take_page
 from daemon.sandbox.shopify.values import gid, written_decimal, written_time
 
 Resolver = Callable[..., Any]
@@ -41,7 +41,9 @@ def page_of(info: Info, listing: Listing[Any], arguments: Mapping[str, Any]) -> 
 
 
 def page_request(info: Info, arguments: Mapping[str, Any]) -> PageRequest:
-    """The paging arguments of a connection; raises GraphQLError where they make no sense."""
+    """The paging arguments of a connection, in bulk none; raises GraphQLError where they make no sense."""
+    if info.context.in_bulk:
+        return EVERYTHING
     return PageRequest.parse(
         info.field_name,
         first=arguments.get("first"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql import FieldNode, GraphQLSchema
 
@@ -11,6 +11,9 @@ from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.writes import AppliedWrite
+
+if TYPE_CHECKING:
+    from daemon.sandbox.shopify.bulk import BulkOperations
 
 
 @dataclass(slots=True)
@@ -27,7 +30,10 @@ class ShopProfile:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request. Its resolvers leave in `searches` which filters they had to ignore, in `writes` what they set."""
+    """One request. Its resolvers leave in `searches` which filters they had to ignore, in `writes` what they set.
+
+    `origin` is the address that the request came to; `in_bulk`: connections are given whole.
+    """
 
     state: ShopState
     listings: Listings
@@ -37,6 +43,9 @@ class Context:
     idempotency: Idempotency
     writes: list[AppliedWrite]
     now: Callable[[], datetime]
+    bulk: "BulkOperations"
+    origin: str
+    in_bulk: bool = False
     searches: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -7,6 +7,7 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
+from daemon.sandbox.shopify.bulk import BULK_MUTATIONS, BULK_OPERATION, BulkOperation, bulk_operation
 from daemon.sandbox.shopify.collection_fields import COLLECTION, collection_by_identifier
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info
@@ -33,6 +34,7 @@ from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 MAX_IDS = 250  # Shopify: "Input arguments that accept an array have a maximum size of 250"
 
 KINDS: Mapping[type, str] = {
+    BulkOperation: "BulkOperation",
     Product: "Product",
     Variant: "ProductVariant",
     InventoryItem: "InventoryItem",
@@ -120,6 +122,8 @@ def _find(info: Info, kind: str, number: int) -> object:
             return None if variant is None else InventoryItem(variant)
         case "Collection":
             return state.collections.get(number)
+        case "BulkOperation":
+            return info.context.bulk.find(number)
         case "Customer":
             return state.customers.get(number)
         case "Location":
@@ -165,6 +169,7 @@ def _installation(_: object, info: Info) -> dict[str, Any]:
 
 
 _QUERIES: dict[str, Resolver] = {
+    "bulkOperation": bulk_operation,
     "collection": _record("Collection"),
     "collectionByIdentifier": collection_by_identifier,
     "currentAppInstallation": _installation,
@@ -190,7 +195,8 @@ _QUERIES: dict[str, Resolver] = {
 
 RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "QueryRoot": _QUERIES,
-    "Mutation": {**INVENTORY_MUTATIONS, **PRODUCT_MUTATIONS, **METAFIELD_MUTATIONS, **TAG_MUTATIONS},
+    "Mutation": {**BULK_MUTATIONS, **INVENTORY_MUTATIONS, **PRODUCT_MUTATIONS, **METAFIELD_MUTATIONS, **TAG_MUTATIONS},
+    "BulkOperation": BULK_OPERATION,
     "InventoryAdjustmentGroup": ADJUSTMENT_GROUP,
     "Metafield": METAFIELD,
     "MetafieldDefinition": DEFINITION,

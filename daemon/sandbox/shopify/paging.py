@@ -109,6 +109,9 @@ class PageRequest:
         return cls(first, last, decode_cursor(after), decode_cursor(before))
 
 
+EVERYTHING = PageRequest(None, None, None, None)
+
+
 def take_page(listing: Listing[T], request: PageRequest, shape: int) -> Page[T]:
     """Cut a page out of `listing`; `shape` chooses how its cursors look."""
     low = 0 if request.after is None else listing.after(request.after)

@@ -25,6 +25,8 @@ from daemon.sandbox.shopify.access import ALL_SCOPES
 from daemon.sandbox.shopify.bad_rows import spoil_rows
 from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.bucket import PointBucket
+from daemon.sandbox.shopify.bulk import PATH as BULK_PATH
+from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.churn import Churn
 from daemon.sandbox.shopify.context import Context, ShopProfile
 from daemon.sandbox.shopify.delivery import Deliveries
@@ -102,7 +104,8 @@ class ShopifySandbox(ShopState):
         clock: seconds for the restoring of points.
         now: the time that changes are stamped with.
 
-    `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from. `writes` is the
+    `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from, `bulk` knows the
+    bulk operations and what becomes of them. `writes` is the
     journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand. `profile` may be
     changed at any time: the currency, and whether prices hold the tax.
     """
@@ -140,6 +143,8 @@ class ShopifySandbox(ShopState):
         self.troubles = Troubles()
         self.deliveries = Deliveries()
         self.bucket = PointBucket(restore_rate, clock)
+        self._origin = ""  # the address that requests come to
+        self.bulk = BulkOperations(seed, clock, self._time, faults, self.troubles)
         self._limits = limits
         self._quirks = quirks
         self._faults = faults
@@ -165,6 +170,7 @@ class ShopifySandbox(ShopState):
         application.on_response_prepare.append(self._date)
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
         application.router.add_post("/admin/oauth/access_token", self.app.answer)
+        application.router.add_get(BULK_PATH, self.bulk.answer)
         return application
 
     def change_something(self) -> None:
@@ -185,6 +191,7 @@ class ShopifySandbox(ShopState):
             query, operation_name, variables = _read_body(request.content_type, await request.read())
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
+        self._origin = str(request.url.origin())
         call = partial(self._execute, query, operation_name, variables, scopes)
         writes = self._documents.writes(query, operation_name)
         answer = _answer(await self.deliveries.carry_out(call, request, operation_name, writes=writes))
@@ -237,8 +244,18 @@ class ShopifySandbox(ShopState):
         return self.troubles.apply(name, variables, answer | {"extensions": extensions})
 
     def _context(self, scopes: frozenset[str]) -> Context:
-        shape = self.requests.calls if self._quirks else 0
-        return Context(self, self._listings, self.profile, scopes, shape, self.idempotency, self.writes, self._now)
+        return Context(
+            state=self,
+            listings=self._listings,
+            profile=self.profile,
+            scopes=scopes,
+            cursor_shape=self.requests.calls if self._quirks else 0,
+            idempotency=self.idempotency,
+            writes=self.writes,
+            now=self._now,
+            bulk=self.bulk,
+            origin=self._origin,
+        )
 
     def _run(self, operation: Operation, context: Context) -> ExecutionResult:
         return execute_sync(

@@ -104,6 +104,14 @@ class Troubles:
             answer = answer | {"data": None}
         return answer | {"errors": [*answer.get("errors", ()), *errors]}
 
+    def of_bulk(self, found: Any) -> str | None:
+        """The code of the error by which a bulk operation over what it found fails; None: it does not."""
+        records = list(_records(found, ()))
+        if any(record["id"] in self.poisonous for _, record in records):
+            return "INTERNAL_SERVER_ERROR"
+        codes = [error["extensions"]["code"] for path, record in records for error in self._spoil(path, record)]
+        return str(codes[0]) if codes else None
+
     def _spoil(self, path: Path, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Make null what can't be had of a record, with an error for each."""
         broken = self.broken.get(record["id"])

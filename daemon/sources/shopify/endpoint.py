@@ -11,7 +11,7 @@ import structlog
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
 from daemon.sources.clock import SourceClock
-from daemon.sources.decode import mend
+from daemon.sources.decode import read_json
 from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
@@ -55,7 +55,7 @@ class GraphqlEndpoint:
         name = shop.strip().lower().removesuffix(".myshopify.com")
         self.account = f"shopify:{name}"
         self.credential = credential
-        self._session = session
+        self.session = session
         self.source = f"Shopify ({name})"
         self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
@@ -123,7 +123,7 @@ class GraphqlEndpoint:
                 async with reserve as reservation:
                     has_place()
                     answer = await self._send(body, meter, before_send)
-                    payload = _decoded(answer.body)
+                    payload = read_json(answer.body)
                     status = errors.throttle_status(payload)
                     if status is not None:
                         reservation.report(status)
@@ -174,7 +174,7 @@ class GraphqlEndpoint:
         headers = {"X-Shopify-Access-Token": token}
         await before_send()
         sent = self.clock.start()
-        answer = await post(self._session, self.url, body=body, headers=headers, source=self.source, meter=meter)
+        answer = await post(self.session, self.url, body=body, headers=headers, source=self.source, meter=meter)
         self.clock.observe(answer.date, sent)
         return answer
 
@@ -388,14 +388,3 @@ def whole_page(connection: Any) -> tuple[list[Any], str | None]:
     if not isinstance(info.get("endCursor"), str):
         raise ValueError("it is not all there, and it is not said where the rest is")
     return connection["nodes"], info["endCursor"]
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return orjson.loads(mend(body))
-    except orjson.JSONDecodeError:
-        return None

@@ -1,11 +1,18 @@
-"""The GraphQL operations, read once from the `.graphql` files in `operations/`, each with the fragments it needs."""
+"""The GraphQL operations, read once from the `.graphql` files in `operations/`, each with the fragments it needs.
+
+The queries in `operations/bulk/` are not sent by themselves, but run in bulk, where connections are written in another
+way: a fragment of the same name takes the place of one for pages there.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 _SPREAD = re.compile(r"\.\.\.\s*(?!on\b)([A-Za-z_]\w*)")
 _FRAGMENT = re.compile(r"^fragment (\w+) on ", re.MULTILINE)
+_FOLDER = resources.files(__package__).joinpath("operations")
 _OPERATION = re.compile(r"^(?:query|mutation) (\w+)", re.MULTILINE)
 
 
@@ -19,17 +26,49 @@ class Operation:
 
 def load_operations() -> dict[str, Operation]:
     """All operations by the name of their file, without its ending."""
-    files = {
-        entry.name.removesuffix(".graphql"): entry.read_text(encoding="utf-8")
-        for entry in resources.files(__package__).joinpath("operations").iterdir()
-        if entry.name.endswith(".graphql")
-    }
-    fragments = {match[1]: text for text in files.values() if (match := _FRAGMENT.search(text))}
+    files = _files(_FOLDER)
+    fragments = _fragments(files)
     return {
         name: Operation(match[1], _with_fragments(text, fragments))
         for name, text in files.items()
         if (match := _OPERATION.search(text))
     }
+
+
+def load_bulk_queries() -> dict[str, Operation]:
+    """All queries to be run in bulk by the name of their file, without its ending.
+
+    Whether such a query may have fragments is documented nowhere, so it has the fields of its fragments instead.
+    """
+    files = _files(_FOLDER.joinpath("bulk"))
+    fragments = _fragments(_files(_FOLDER)) | _fragments(files)
+    return {
+        name: Operation(match[1], _with_fields(text, fragments))
+        for name, text in files.items()
+        if (match := _OPERATION.search(text))
+    }
+
+
+def _files(folder: Traversable) -> dict[str, str]:
+    return {
+        entry.name.removesuffix(".graphql"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".graphql")
+    }
+
+
+def _fragments(files: Mapping[str, str]) -> dict[str, str]:
+    return {match[1]: text for text in files.values() if (match := _FRAGMENT.search(text))}
+
+
+def _with_fields(text: str, fragments: Mapping[str, str]) -> str:
+    """The text with the fields of a fragment in the place of each spread."""
+
+    def fields(spread: re.Match[str]) -> str:
+        fragment = fragments[spread[1]]
+        return _with_fields(fragment[fragment.index("{") + 1 : fragment.rindex("}")].strip(), fragments)
+
+    return _SPREAD.sub(fields, text)
 
 
 def _with_fragments(text: str, fragments: dict[str, str]) -> str:
@@ -44,6 +83,7 @@ def _with_fragments(text: str, fragments: dict[str, str]) -> str:
 
 
 OPERATIONS = load_operations()
+BULK_QUERIES = load_bulk_queries()
 PRODUCTS = OPERATIONS["products"]
 PRODUCTS_BY_IDS = OPERATIONS["products_by_ids"]
 PRODUCT_IDS = OPERATIONS["product_ids"]
@@ -74,3 +114,8 @@ METAFIELD_DEFINITIONS = OPERATIONS["metafield_definitions"]
 SET_METAFIELDS = OPERATIONS["set_metafields"]
 ADD_TAGS = OPERATIONS["add_tags"]
 REMOVE_TAGS = OPERATIONS["remove_tags"]
+RUN_BULK_QUERY = OPERATIONS["run_bulk_query"]
+BULK_OPERATION = OPERATIONS["bulk_operation"]
+CANCEL_BULK_OPERATION = OPERATIONS["cancel_bulk_operation"]
+PRODUCTS_IN_BULK = BULK_QUERIES["products"]
+CUSTOMERS_IN_BULK = BULK_QUERIES["customers"]

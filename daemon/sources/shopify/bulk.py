@@ -1,0 +1,273 @@
+"""Reads many rows by a bulk operation: Shopify runs a query as a whole, and puts what it found into a file.
+
+That costs 10 points and one for each look, however many rows there are, but seconds of waiting. It is never the only
+way: whatever comes between, the caller reads the same by pages. An operation that is left to itself, since its job was
+stopped, ends by itself; it has changed nothing. No access scope is needed besides those of what is read.
+
+Source: shopify.dev, "Perform bulk operations with the GraphQL Admin API".
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn, assert_never
+
+import orjson
+import structlog
+from yarl import URL
+
+from daemon.clock import boot_time
+from daemon.errors import SourceError
+from daemon.sources.http import downloading
+from daemon.sources.meter import CallMeter
+from daemon.sources.shopify import operations
+from daemon.sources.shopify.bulk_lines import Assembly, HalfReadError, lines_of
+from daemon.sources.shopify.changes import may_be_one_of
+from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint
+from daemon.sources.shopify.errors import said_of
+from daemon.sources.shopify.operations import Operation
+
+log = structlog.get_logger()
+
+MAX_FILE_BYTES = 64 * 1024 * 1024  # some fifty times what 250 products take
+DOWNLOADS = 2  # of one file: it lies there for days, and what cut it off may have passed
+REST_SECONDS = 900.0  # after a failure, so that a shop where it does not work does not wait for it again and again
+
+_HEAD = re.compile(r"^(query \w+)\s*\([^)]*\)", re.MULTILINE)
+_VARIABLE = re.compile(r"\$(\w+)")
+_OK = 200  # HTTP status
+
+
+class BulkStatus(StrEnum):
+    """What Shopify says of an operation: BulkOperationStatus of its schema."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    CANCELING = "CANCELING"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for an operation: between looks, longer each time, and in all; seconds."""
+
+    first: float = 0.5
+    longest: float = 5.0
+    total: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class BulkState:
+    """An operation as it was last seen."""
+
+    id: str
+    status: BulkStatus
+    error_code: str | None
+    objects: int  # lines so far
+    roots: int  # of them without a parent
+    file_bytes: int
+    url: str | None  # None where nothing was found
+
+
+class NotReadInBulk(Exception):
+    """The rows must be read in another way. `notice` says to a person what they can do about it, if anything."""
+
+    def __init__(self, message: str, notice: str | None = None) -> None:
+        super().__init__(message)
+        self.notice = notice
+
+
+class BulkReader:
+    """Reads rows of one shop in bulk. After a failure it rests for a while."""
+
+    def __init__(self, endpoint: GraphqlEndpoint, patience: Patience = PATIENCE) -> None:
+        self.patience = patience
+        self._endpoint = endpoint
+        self._rests_until = float("-inf")  # by `boot_time`
+        self._notice: str | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Whether a failure was so short a time ago that it is not worth another try."""
+        return boot_time() < self._rests_until
+
+    @property
+    def notices(self) -> frozenset[str]:
+        """What a person can do about the last failure."""
+        return frozenset({self._notice} if self.rests and self._notice is not None else ())
+
+    async def read(
+        self, query: Operation, variables: Mapping[str, Any], ids: Sequence[int], meter: CallMeter
+    ) -> list[Any]:
+        """The rows of these ids that a search for them finds, whole, in the shape in which pages have them.
+
+        `query` is one of `BULK_QUERIES`; `variables` are its own, besides `query`.
+
+        Raises:
+            NotReadInBulk: for whatever reason; nothing of what may have come is used.
+        """
+        wanted = [str(number) for number in ids]
+        text = written(query, {**variables, "query": " OR ".join(f"id:{number}" for number in wanted)})
+        try:
+            state = await self._ended(await self._begun(text, meter), wanted, meter)
+            rows = await self._read_file(state, wanted, meter)
+        except (NotReadInBulk, SourceError) as error:
+            self._notice = getattr(error, "notice", None)
+            self._rests_until = boot_time() + REST_SECONDS
+            log.warning(
+                "not_read_in_bulk",
+                source=self._endpoint.source,
+                query=query.name,
+                rows=len(wanted),
+                reason=str(error),
+                next_step=f"read by pages; bulk operations are tried again in {REST_SECONDS / 60:.0f} minutes",
+            )
+            raise NotReadInBulk(str(error), self._notice) from error
+        log.debug("read_in_bulk", source=self._endpoint.source, query=query.name, rows=len(rows))
+        return rows
+
+    async def _begun(self, text: str, meter: CallMeter) -> BulkState:
+        def read(data: dict[str, Any]) -> tuple[BulkState | None, list[Any]]:
+            payload = data["bulkOperationRunQuery"]
+            operation, errors = payload["bulkOperation"], payload["userErrors"]
+            return (read_state(operation) if operation is not None else None), list(errors)
+
+        state, errors = await self._endpoint.query(
+            operations.RUN_BULK_QUERY, {"query": text}, meter, read=read, estimate=SMALL_COST
+        )
+        if state is None or errors:
+            said = said_of(errors, self._endpoint.credential.secrets) or "it does not say why"
+            raise NotReadInBulk(f"{self._endpoint.source} does not begin a bulk operation: {said}.")
+        return state
+
+    async def _ended(self, state: BulkState, wanted: Sequence[str], meter: CallMeter) -> BulkState:
+        """The operation when it is completed, and its file can be had."""
+        loop = asyncio.get_running_loop()
+        gives_up_at, wait = loop.time() + self.patience.total, self.patience.first
+        while True:
+            match state.status:
+                case BulkStatus.COMPLETED:
+                    return state
+                case BulkStatus.FAILED | BulkStatus.CANCELED | BulkStatus.CANCELING | BulkStatus.EXPIRED:
+                    why = f" ({state.error_code})" if state.error_code is not None else ""
+                    raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} ended as {state.status}{why}.")
+                case BulkStatus.CREATED | BulkStatus.RUNNING:
+                    pass
+                case _:
+                    assert_never(state.status)
+            if state.roots > len(wanted):
+                await self._give_up(state, "finds more than was searched for", meter)
+            if loop.time() + wait > gives_up_at:
+                await self._give_up(state, f"took longer than {self.patience.total:.0f} s", meter)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, self.patience.longest)
+            state = await self._look(state, meter)
+
+    async def _look(self, state: BulkState, meter: CallMeter) -> BulkState:
+        def read(data: dict[str, Any]) -> BulkState | None:
+            return read_state(data["bulkOperation"]) if data["bulkOperation"] is not None else None
+
+        seen = await self._endpoint.query(
+            operations.BULK_OPERATION, {"id": state.id}, meter, read=read, estimate=SMALL_COST
+        )
+        if seen is None:
+            raise NotReadInBulk(f"{self._endpoint.source} does not know a bulk operation any more that it had begun.")
+        return seen
+
+    async def _give_up(self, state: BulkState, why: str, meter: CallMeter) -> NoReturn:
+        """Cancel an operation, so that it takes no place among the five that may run at once."""
+        await self._endpoint.query(
+            operations.CANCEL_BULK_OPERATION,
+            {"id": state.id},
+            meter,
+            read=lambda data: data["bulkOperationCancel"]["userErrors"],  # it may have ended meanwhile: as good
+            estimate=SMALL_COST,
+        )
+        raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} {why}; it was cancelled.")
+
+    async def _read_file(self, state: BulkState, wanted: Sequence[str], meter: CallMeter) -> list[Any]:
+        if state.url is None:
+            if state.objects == 0:
+                return []
+            raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} is completed, and there is no file.")
+        if state.file_bytes > MAX_FILE_BYTES:
+            raise NotReadInBulk(f"The file of a bulk operation of {self._endpoint.source} is too large to be kept.")
+        place = self._place(state.url)
+        for last in (False,) * (DOWNLOADS - 1) + (True,):
+            try:
+                return await self._download(state, state.url, place, wanted, meter)
+            except HalfReadError as error:
+                if last:
+                    raise NotReadInBulk(f"The file at {place} is not whole: {error}") from error
+                meter.retries += 1
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _place(self, url: str) -> str:
+        """The host of an address, which can be told: the rest of it is as good as a password."""
+        try:
+            address = URL(url)
+        except ValueError:
+            address = URL()
+        if address.host is None or address.scheme not in {"https", URL(self._endpoint.url).scheme}:
+            raise NotReadInBulk(f"{self._endpoint.source} gave an address for a file that is none.")
+        return address.host
+
+    async def _download(
+        self, state: BulkState, url: str, place: str, wanted: Sequence[str], meter: CallMeter
+    ) -> list[Any]:
+        assembly = Assembly(lambda row: may_be_one_of(row, wanted))
+        source, is_reached = f"The file of a bulk operation at {place}", False
+        try:
+            async with downloading(self._endpoint.session, url, source=source, meter=meter) as response:
+                is_reached = True
+                if response.status != _OK:
+                    raise HalfReadError(f"HTTP {response.status}.")
+                async with aclosing(lines_of(response.content.iter_any(), limit=MAX_FILE_BYTES)) as lines:
+                    async for line in lines:
+                        meter.bytes_received += len(line) + 1
+                        assembly.add(line)
+        except SourceError as error:
+            if is_reached:
+                raise HalfReadError(str(error)) from error
+            raise NotReadInBulk(str(error), self._unreachable(place, error)) from error
+        return assembly.rows(objects=state.objects, roots=state.roots)
+
+    def _unreachable(self, place: str, error: SourceError) -> str:
+        return (
+            f"Files of {self._endpoint.source}'s bulk operations can't be fetched from {place}: let this machine, or"
+            f" the proxy, reach it. Until then what has changed is read by pages, which costs more points. ({error})"
+        )
+
+
+def written(query: Operation, variables: Mapping[str, Any]) -> str:
+    """A query with the values of its variables in it: in bulk there can't be any."""
+    bare = _HEAD.sub(r"\1", query.document)
+    return _VARIABLE.sub(lambda name: orjson.dumps(variables[name[1]]).decode(), bare)
+
+
+def read_state(node: dict[str, Any]) -> BulkState:
+    """An operation out of an answer.
+
+    Raises:
+        KeyError, TypeError, ValueError: it can't be read.
+    """
+    url, has_part = node["url"], node["partialDataUrl"] is not None
+    return BulkState(
+        id=str(node["id"]),
+        # Part of the data is no data, whatever the status.
+        status=BulkStatus.FAILED if has_part else BulkStatus(node["status"]),
+        error_code=node["errorCode"],
+        objects=int(node["objectCount"]),
+        roots=int(node["rootObjectCount"]),
+        file_bytes=int(node["fileSize"] or 0),
+        url=str(url) if url is not None else None,
+    )

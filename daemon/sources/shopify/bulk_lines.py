@@ -1,0 +1,116 @@
+"""The lines of a bulk operation's file, put together to the rows that they were.
+
+A row of a connection is a line, and names the row around it by `__parentId`. Children may come before their parents,
+and far from them. A file says nowhere that it is whole, so that what was counted must be there, and nothing else.
+
+Source: shopify.dev, "Perform bulk operations with the GraphQL Admin API".
+"""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from daemon.sources.decode import read_json
+
+PARENT = "__parentId"
+MAX_LINE_BYTES = 8 * 1024 * 1024  # a row of more than a sixteenth of that is not stored anyway
+
+# Where a row of this kind has the connection whose rows come as lines of their own.
+CONNECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"Product": ("variants",), "ProductVariant": ("inventoryItem", "inventoryLevels")}
+)
+
+_KIND = re.compile(r"gid://shopify/(\w+)/")
+_NOTHING_BEHIND = {"hasNextPage": False, "endCursor": None}
+
+
+class HalfReadError(Exception):
+    """What came is not the whole file, or not the one that was asked for; the text is a plain sentence."""
+
+
+async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerator[bytes, None]:
+    """The lines of a file that comes in chunks, without those that are empty; the last one may be cut off.
+
+    Raises:
+        HalfReadError: there are more than `limit` bytes, or a line does not end.
+    """
+    size, rest = 0, b""
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise HalfReadError(f"The file is larger than {limit // 2**20} MiB.")
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in filter(None, whole):
+            yield line
+        if len(rest) > MAX_LINE_BYTES:
+            raise HalfReadError(f"A line is longer than {MAX_LINE_BYTES // 2**20} MiB.")
+    if rest:
+        yield rest
+
+
+class Assembly:
+    """Puts lines together. `is_wanted` tells whether a row is one of those that were asked for."""
+
+    def __init__(self, is_wanted: Callable[[Any], bool] = lambda _: True) -> None:
+        self._is_wanted = is_wanted
+        self._lines = 0
+        self._roots: list[Any] = []
+        self._seen: set[str] = set()  # global ids
+        self._children: dict[str, list[Any]] = {}  # by the global id of the row around them
+
+    def add(self, line: bytes) -> None:
+        """Take the next line.
+
+        Raises:
+            HalfReadError: it is cut off, or has no business in this file.
+        """
+        row = read_json(line)
+        if not isinstance(row, dict):
+            raise HalfReadError("A line is cut off, or is no row.")
+        self._lines += 1
+        self._put(row, row.pop(PARENT, None))
+        identifier = row.get("id")
+        if not isinstance(identifier, str):
+            return
+        if identifier in self._seen:
+            raise HalfReadError(f"A row comes twice: {identifier[:100]}.")
+        self._seen.add(identifier)
+        kind = _KIND.match(identifier)
+        if kind is not None and kind[1] in CONNECTIONS:
+            self._connect(row, identifier, CONNECTIONS[kind[1]])
+
+    def rows(self, *, objects: int, roots: int) -> list[Any]:
+        """The rows with all that belongs to them, connections in the shape of pages behind which there is nothing.
+
+        `objects` and `roots` are how many lines there must be, and how many of them without a parent.
+
+        Raises:
+            HalfReadError: there are not so many, or some lack their parent.
+        """
+        if (self._lines, len(self._roots)) != (objects, roots):
+            raise HalfReadError(f"{self._lines} of {objects} rows are there, and {len(self._roots)} of {roots} roots.")
+        orphans = self._children.keys() - self._seen
+        if orphans:
+            raise HalfReadError(f"Rows lack the row around them, such as {min(orphans)[:100]}.")
+        return self._roots
+
+    def _put(self, row: dict[str, Any], parent: Any) -> None:
+        if parent is None:
+            if not self._is_wanted(row):
+                raise HalfReadError("A row was not asked for: the search was ignored.")
+            self._roots.append(row)
+        elif isinstance(parent, str):
+            self._children.setdefault(parent, []).append(row)
+        else:
+            raise HalfReadError("A row does not say to which one it belongs.")
+
+    def _connect(self, row: dict[str, Any], identifier: str, path: tuple[str, ...]) -> None:
+        """Give a row its children: those that have come, and those that will come."""
+        *around, last = path
+        holder: Any = row
+        for step in around:
+            holder = holder.get(step) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict):
+            raise HalfReadError(f"A row lacks its {'.'.join(around)}: {identifier[:100]}.")
+        holder[last] = {"pageInfo": _NOTHING_BEHIND, "nodes": self._children.setdefault(identifier, [])}
