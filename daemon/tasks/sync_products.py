@@ -1,7 +1,7 @@
 """Stock and prices of the mapped products to Shopify: only what differs, each value by compare-and-set."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
@@ -146,33 +146,25 @@ class _Sync:
         table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
             self._notices.append(
-                f"Some of {table} can get no stock: {_listed(closed.values())}. Everything else is synced. Open them again at "
+                f"Some of {table} can get no stock: {_listed(closed)}. Everything else is synced. Open them again at "
                 "Shopify, or take them out of the configuration."
             )
         if hidden:
             left_out = ", ".join(name for name in open_ones if name not in kept)
             self._notices.append(
-                f"Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {_listed(hidden.values())}. What "
-                f"they feed is left out: {left_out}. Everything else is synced. Give the access token the right to see "
-                "all depots (dongbo connect nhanh), or take these out of the configuration."
+                f"Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {_listed(hidden)}. "
+                f"What they feed is left out: {left_out}. Everything else is synced. Let the access token see all "
+                "depots (dongbo connect nhanh), or take these out of the configuration."
             )
         self._settings = self._settings.model_copy(update={"locations": kept})
-        await self._job.describe(
-            total=self._job.total, closed_locations=list(closed), hidden_depots=list(hidden), notices=self._notices
-        )
+        found = {"closed_locations": list(closed), "hidden_depots": list(hidden)}
+        await self._job.describe(total=self._job.total, notices=self._notices, **found)
         for notice in self._notices:
-            log.warning(
-                "places_left_out",
-                store=self._store.name,
-                locations=list(closed),
-                depots=list(hidden),
-                reason=notice,
-            )
+            log.warning("places_left_out", store=self._store.name, **found, reason=notice)
         if not kept and not self._has_prices:
             raise PlacesMissing(
-                f"No stock can be pushed to any of {table}: {_listed([*closed.values(), *hidden.values()])}. Nothing was pushed. Open the "
-                "locations at Shopify, and let the access token of Nhanh.vn see their depots, or correct the "
-                "configuration."
+                f"No stock can be pushed to any of {table}: {_listed(closed, hidden)}. Nothing was pushed. Open the "
+                "locations at Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
             )
         await self._run.rely_on(set(chain(*kept.values())))
 
@@ -286,5 +278,5 @@ class _Sync:
                     await push(batch)
 
 
-def _listed(reasons: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(reasons))
+def _listed(*reasons: Mapping[int, str]) -> str:
+    return "; ".join(dict.fromkeys(chain(*(each.values() for each in reasons))))

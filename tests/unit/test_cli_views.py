@@ -153,7 +153,7 @@ def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.Mon
     console = Console(file=stream, width=width, force_terminal=True, color_system=None, highlight=False)
     monkeypatch.setattr(output, "data_console", lambda: console)
     done = job(
-        **{name: None for name in ("schedule", "parent_id", "worker", "created_at")},
+        **dict.fromkeys(("schedule", "parent_id", "worker", "created_at")),
         status="COMPLETED",
         trigger="cli",
         params={},
