@@ -176,7 +176,7 @@ async def test_nothing_changed_writes_nothing(shop: CustomerShop) -> None:
     calls = shop.shopify.requests.calls
     job = await shop.sync()
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
+    assert shop.shopify.requests.calls == calls + 2  # for the shop's currency and its definitions
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS)
     assert (await shop.sync()).skipped == PAIRS
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS, full=True)
@@ -585,7 +585,7 @@ async def test_run_that_was_taken_over_writes_nothing(shop: CustomerShop, monkey
 
 
 async def test_dry_run_only_says_what_it_would_do(new_shop: CustomerShop) -> None:
-    """Figures and examples, and not a call to Shopify."""
+    """Figures and examples; of Shopify it asks what decides whether it could do it at all."""
     shop = new_shop
     customer, nhanh_id = shop.pairs[1]
     await shop.execute("UPDATE dongbo.nhanh_customers SET total_amount = NULL WHERE id = $1", shop.pairs[0][1])
