@@ -176,7 +176,7 @@ async def test_nothing_changed_writes_nothing(shop: CustomerShop) -> None:
     calls = shop.shopify.requests.calls
     job = await shop.sync()
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls + 2  # for the shop's currency and its definitions
+    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS)
     assert (await shop.sync()).skipped == PAIRS
     await shop.workshop.completed(JobType.PULL_SHOPIFY_CUSTOMERS, full=True)
@@ -593,7 +593,7 @@ async def test_dry_run_only_says_what_it_would_do(new_shop: CustomerShop) -> Non
     calls = shop.shopify.requests.calls
     job = await shop.sync(dry_run=True)
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
+    assert shop.shopify.requests.calls == calls + 2  # for the shop's currency and its definitions
     assert await shop.pushes() == []
     found = job.metadata
     assert found["tiers"] == {"MEMBER": 5, "SILVER": 6, "GOLD": 8, "PLATINUM": 20, "DIAMOND": 20}
