@@ -142,7 +142,7 @@ async def test_what_is_said_to_be_gone_once_is_asked_for_again(
 
     shop.troubles.next_answer(gone)
     found = await getattr(client, read)(chosen, meter=CallMeter())
-    assert set(found) == set(chosen)
+    assert set(found.found) == set(chosen)
 
 
 async def test_a_collection_that_answers_null_once_is_there(workshop: Workshop, session: aiohttp.ClientSession) -> None:
