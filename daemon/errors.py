@@ -18,6 +18,7 @@
     │   ├── SourceRefused           a missing permission, a wrong request: a person must act
     │   │   ├── CredentialRefused   a bad token or secret, an app that is not installed any more
     │   │   └── CursorRefused       where an interrupted pull would go on: it must begin afresh
+    │   ├── RowsUnread              some rows can't be had; everything else was done
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── DepotsChanged               while a sync ran, what the access token may see changed
     ├── ScheduleNotFound            there is no schedule of this name
@@ -143,6 +144,10 @@ class RateLimited(SourceError):
 
 class SourceRefused(SourceError):
     """The source refused for a reason that only a person can mend: no retry."""
+
+
+class RowsUnread(SourceError):
+    """The source could not give some rows, though it was asked again; what concerns the others was done."""
 
 
 class CredentialRefused(SourceRefused):

@@ -30,6 +30,10 @@ class Currency:
         """How many digits behind the point an amount of it has."""
         return DIGITS.get(self.code, USUAL_DIGITS)
 
+    def can_hold(self, amount: Decimal) -> bool:
+        """Whether there is such an amount in this currency: half a đồng is none."""
+        return amount == self.rounded(amount)
+
     def rounded(self, amount: Decimal) -> Decimal:
         """The nearest amount that there is in this currency; a half goes up, as in PostgreSQL's `round`."""
         return amount.quantize(Decimal(1).scaleb(-self.digits), ROUND_HALF_UP)

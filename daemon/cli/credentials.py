@@ -73,12 +73,15 @@ def _judge_clock(subject: str, clock: SourceClock) -> list[Finding]:
 async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
     """What the access token of a store's business allows, and until when."""
     findings = _way_there(subject, client.url)
+    granted: Collection[int] = ()
     if not client.can_check_access:
         advice = "add secret_key to the store's nhanh table"
         findings.append(warning(subject, "when the access token expires can't be told without the secret key", advice))
     else:
         try:
-            findings += _judge_access(subject, await client.check_access_token(), store)
+            access = await client.check_access_token()
+            findings += _judge_access(subject, access, store)
+            granted = access.depot_ids
         except SourceError as error:
             findings.append(_unreachable(subject, error))
             if not isinstance(error, SourceRefused):
@@ -90,21 +93,30 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
         JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
     }
     findings += [await _try_first_page(subject, job_type, pages) for job_type, pages in pulls.items()]
-    return findings + await _check_depots(subject, client, store)
+    return findings + await _check_depots(subject, client, store, granted)
 
 
-async def _check_depots(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
-    """The depots with their names, for whoever writes `locations`, and whether those that are written there exist."""
+async def _check_depots(
+    subject: str, client: NhanhClient, store: StoreSettings, granted: Collection[int]
+) -> list[Finding]:
+    """The depots with their names, for whoever writes `locations`, and whether those that are written there are seen.
+
+    `granted`: those that the access token is limited to; none: it is not limited.
+    """
     try:
         depots = {depot.id: depot.name for depot in await client.depots()}
     except SourceError as error:
         return [_unreachable(f"{subject} depots", error)]
     findings = [ok(subject, f"depots: {_named(depots)}")]
     wanted = store.product_sync.depots_of.values() if store.product_sync else ()
-    missing = sorted({depot for group in wanted for depot in group} - depots.keys())
+    seen = depots.keys() & set(granted) if granted else depots.keys()
+    missing = sorted({depot for group in wanted for depot in group} - seen)
     if missing:
         detail = f"product_sync.locations names depots that the access token can't see: {', '.join(map(str, missing))}"
-        findings.append(failed(subject, detail, "correct the numbers, or authorise the app for all depots"))
+        advice = (
+            "correct the numbers, or authorise the app for all depots; until then the locations they feed are left out"
+        )
+        findings.append(failed(subject, detail, advice))
     return findings
 
 

@@ -120,6 +120,14 @@ class FreshnessDocument(TypedDict):
     age_seconds: float
 
 
+class LeftOutDocument(TypedDict):
+    """The locations and depots of a store that its last product sync had to leave out."""
+
+    store: str
+    locations: list[int]
+    depots: list[int]
+
+
 class PoolDocument(TypedDict):
     """Connections of the daemon's pool."""
 
@@ -169,6 +177,7 @@ class StatusDocument(TypedDict):
     awaiting_approval: list[WaitingDocument] | None
     schedules: list[ScheduleDocument]
     freshness: list[FreshnessDocument] | None
+    left_out: list[LeftOutDocument] | None
     credentials: list[CredentialDocument]
     clocks: list[ClockDocument]
     pool: PoolDocument

@@ -41,7 +41,7 @@ def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
             output.write_renderable(_lines(job, zone))
         return
     output.write_table(
-        ("id", "type", "store", "status", "rows", "failed", "created", "took", "error"),
+        ("id", "type", "store", "status", "rows", "failed", "created", "took", "error or notice"),
         [_row(job, zone) for job in jobs],
         numbers=("rows", "failed", "took"),
     )
@@ -79,9 +79,13 @@ def write_one(
     console = output.data_console()
     for name, value in fields.items():
         console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
+    for notice in wording.notices(job):
+        console.print(Text(notice, style="bold yellow"), soft_wrap=True)
     for step in steps:
         error = f": {output.plain(step['error'])}" if step["error"] else ""
         console.print(Text.assemble(f"  step {step['id']}  {step['type']}  ", _status(step), error), soft_wrap=True)
+        for notice in wording.notices(step):
+            console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
         state = "taken up by a retry" if failure["resolved_at"] else "not stored"
         text = f"  row {failure['source_id'] or '(no id)'}, {state}: {output.plain(failure['reason'])}"
@@ -163,7 +167,9 @@ def _lines(job: JobDocument, zone: tzinfo) -> Text:
         f"  {job['type']} of {job['store']}: {', '.join(filter(None, result))}",
     )
     if job["error"]:
-        text.append(f"\n  {_error(job)}", style="red")
+        text.append(f"\n  {_short(job['error'])}", style="red")
+    for notice in wording.notices(job):
+        text.append(f"\n  {_short(notice)}", style="yellow")
     return text
 
 
@@ -174,9 +180,16 @@ def _status(job: JobDocument) -> Text:
     return status
 
 
-def _error(job: JobDocument) -> str:
-    error = output.plain(job["error"] or "")
-    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
+def _error(job: JobDocument) -> Text:
+    """Why it failed, or else what a person must know of it."""
+    if job["error"]:
+        return Text(_short(job["error"]))
+    return Text("\n").join(Text(_short(notice), style="yellow") for notice in wording.notices(job))
+
+
+def _short(said: str) -> str:
+    said = output.plain(said)
+    return said if len(said) <= LONGEST_ERROR else f"{said[: LONGEST_ERROR - 1]}…"
 
 
 def _push(push: PushDocument, zone: tzinfo) -> list[Text]:
@@ -206,5 +219,5 @@ def _row(job: JobDocument, zone: tzinfo) -> list[Text]:
         Text(wording.number(job["failed"]), style="red" if job["failed"] else ""),
         Text(wording.moment(job["created_at"], zone)),
         Text(wording.duration(took) if took is not None else "-"),
-        Text(_error(job)),
+        _error(job),
     ]

@@ -65,8 +65,6 @@ def write_plan(job: JobDocument) -> None:
     said = figures(job)
     if said:
         output.write_text(said)
-    for notice in job["metadata"].get("notices") or []:
-        output.write_text(plain(notice))
     for reason, names in (job["metadata"].get("left_alone_examples") or {}).items():
         output.write_text(f"Left alone ({plain(reason.replace('_', ' '))}): {plain(', '.join(names))}")
     if question := job["metadata"].get("would_ask"):

@@ -100,6 +100,14 @@ def _write_waiting(status: StatusDocument, target: Target) -> None:
         console.print(f"    {output.plain(job['reason'])}", soft_wrap=True)
         for line in wording.how_to_decide(job["id"]).splitlines():
             console.print(f"    {line}", soft_wrap=True)
+    for places in status.get("left_out") or []:
+        named = [f"location {number}" for number in places["locations"]]
+        named += [f"depot {number}" for number in places["depots"]]
+        heading = f"The last product sync of {places['store']} had to leave out {', '.join(named)}"
+        console.print(Text.assemble(("! ", "bold yellow"), (heading, "bold yellow")), soft_wrap=True)
+        console.print(
+            "    Its job says why: dongbo jobs list --type SYNC_PRODUCTS, dongbo jobs show ID", soft_wrap=True
+        )
 
 
 def _write_running(status: StatusDocument) -> None:

@@ -90,7 +90,9 @@ class LineView:
         note = wording.note(job, self._shown.get(job["id"]))
         parts = [job["type"], job["store"], job["status"], wording.percent(job), wording.rows(job), wording.rate(job)]
         line = "  ".join(filter(None, [time, job["id"], " ".join(filter(None, parts)), wording.counters(job), note]))
-        self._stream.write(f"{line}\n")
+        known = wording.notices(self._shown[job["id"]]) if job["id"] in self._shown else []
+        told = [f"{time}  {job['id']}  {notice}" for notice in wording.notices(job) if notice not in known]
+        self._stream.writelines(f"{each}\n" for each in (line, *told))
         self._stream.flush()
         self._shown[job["id"]] = job
         if not is_live(job):
@@ -142,11 +144,13 @@ class LiveView:
 
 
 def ended(job: JobDocument) -> Text:
-    """An ended job in one line, with its error where it has one."""
+    """An ended job in one line, with its error and its notices where it has any."""
     sign = {"COMPLETED": "✓", "AWAITING_APPROVAL": "?"}.get(job["status"], "✗")
     text = Text.assemble((f"{sign} ", wording.STATUS_STYLES[job["status"]]), wording.summary(job))
     if job["error"]:
         text.append(f"\n  {output.plain(job['error'])}", style=wording.STATUS_STYLES[job["status"]])
+    for notice in wording.notices(job):
+        text.append(f"\n  {notice}", style="bold yellow")
     return text
 
 

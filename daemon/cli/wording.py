@@ -145,6 +145,11 @@ def note(job: JobDocument, before: JobDocument | None = None) -> str:
     return ""
 
 
+def notices(job: JobDocument) -> list[str]:
+    """What a person must know though the job goes on: a closed location, protected data, half of a shop."""
+    return [f"! {plain(notice)}" for notice in job["metadata"].get("notices") or []]
+
+
 def summary(job: JobDocument) -> str:
     """An ended job in one line."""
     took = job_duration(job)

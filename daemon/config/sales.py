@@ -209,6 +209,15 @@ class SaleSettings(Section):
         """The keys that hold sums of money: what they are worth depends on the shop's currency."""
         return [name for name in ("amount", "floor") if getattr(self, name) is not None]
 
+    @property
+    def rounding(self) -> dict[str, Decimal]:
+        """The keys that say how prices are rounded, where that is not to whole units: sums of money as well."""
+        return {
+            name: amount
+            for name, amount, usual in (("round_to", self.round_to, 1), ("ending", self.ending, 0))
+            if amount is not None and amount != usual
+        }
+
     def in_zone(self, zone: ZoneInfo) -> "SaleSettings":
         """The same with times as aware UTC. A time that the zone's clocks jump over is that of the jump, one that
         comes twice is the first.

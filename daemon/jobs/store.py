@@ -4,7 +4,7 @@ Every write to a running job names its run token (`WHERE id = … AND run_token 
 taken over finds no row and stops without effects. Every write takes a new `version`, by which readers catch up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,6 +195,15 @@ LAST_COMPLETED = f"""
 SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
 WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}
 GROUP BY store, type ORDER BY store, type
+"""
+
+# Of each store the newest job of a type that has said something by this name.
+LATEST_SAID = """
+SELECT wanted.store, latest.metadata
+FROM unnest($1::text[]) AS wanted (store) CROSS JOIN LATERAL (
+    SELECT metadata FROM dongbo.background_jobs
+    WHERE store = wanted.store AND type = $2 AND metadata ? $3 ORDER BY id DESC LIMIT 1
+) AS latest
 """
 
 LIST_LIVE_STEPS = f"SELECT id FROM dongbo.background_jobs WHERE parent_id = $1 AND {IS_LIVE}"
@@ -464,6 +473,14 @@ async def last_completed(connection: Connection) -> list[tuple[StoreName, str, d
     """When each (store, type) completed last."""
     rows = await connection.fetch(LAST_COMPLETED)
     return [(StoreName(row["store"]), row["type"], row["completed_at"]) for row in rows]
+
+
+async def latest_said(
+    connection: Connection, stores: Collection[StoreName], job_type: JobType, name: str
+) -> dict[StoreName, Mapping[str, Any]]:
+    """{store: metadata} of the newest jobs of this type whose metadata has this name; of stores that have one."""
+    rows = await connection.fetch(LATEST_SAID, list(stores), job_type, name)
+    return {StoreName(row["store"]): orjson.loads(row["metadata"]) for row in rows}
 
 
 async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:

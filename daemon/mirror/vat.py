@@ -1,6 +1,7 @@
 """All SQL on `dongbo.nhanh_vat`: which VAT Nhanh.vn says that its products have."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,17 +9,32 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 
 STORE_RATES = """
-INSERT INTO dongbo.nhanh_vat (store, product_id, rate, product_updated_at)
-SELECT $1, told.id, told.rate, told.updated_at
-FROM unnest($2::bigint[], $3::numeric[], $4::timestamptz[]) AS told (id, rate, updated_at) ORDER BY told.id
+INSERT INTO dongbo.nhanh_vat (store, product_id, rate, product_updated_at, read_at)
+SELECT $1, told.id, told.rate, told.updated_at, CASE WHEN told.is_final THEN clock_timestamp() ELSE '-infinity' END
+FROM unnest($2::bigint[], $3::numeric[], $4::timestamptz[], $5::boolean[]) AS told (id, rate, updated_at, is_final)
+ORDER BY told.id
 ON CONFLICT (store, product_id) DO UPDATE SET
-    rate = excluded.rate, product_updated_at = excluded.product_updated_at, read_at = clock_timestamp()
+    rate = excluded.rate, product_updated_at = excluded.product_updated_at, read_at = excluded.read_at
 """
 
 
-async def store_rates(
-    connection: Connection, store: StoreName, rates: Mapping[int, tuple[Decimal | None, datetime | None]]
-) -> None:
-    """Note what was told of products, {id: (percent or None, when the product had last changed)}."""
-    columns = [rate for rate, _ in rates.values()], [updated_at for _, updated_at in rates.values()]
-    await connection.execute(STORE_RATES, store, list(rates), *columns)
+@dataclass(frozen=True, slots=True)
+class ToldVat:
+    """What product/detail told of a product.
+
+    Args:
+        rate: percent; None: it does not say.
+        product_updated_at: when the product had last changed, as the mirror has it.
+        is_final: whether no change of it can bear that very time any more; else it is asked for again.
+    """
+
+    rate: Decimal | None
+    product_updated_at: datetime | None
+    is_final: bool
+
+
+async def store_rates(connection: Connection, store: StoreName, told: Mapping[int, ToldVat]) -> None:
+    """Note what was told of products, by their ids."""
+    columns = zip(*((each.rate, each.product_updated_at, each.is_final) for each in told.values()), strict=True)
+    if told:
+        await connection.execute(STORE_RATES, store, list(told), *map(list, columns))

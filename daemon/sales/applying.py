@@ -25,7 +25,7 @@ from daemon.sales.journal import Write
 from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
-from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
+from daemon.sales.writing import NOT_SENT, Written, dead_letter, not_read, round_of, send
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.price_watch import LONG_AGO
@@ -58,6 +58,7 @@ class Course:
     error: DongboError | None = None  # why calls of this pass failed
     failed_rounds: int = 0  # one after the other, in which no call succeeded
     waits: bool = False  # only for variants that others are about to give back
+    unread: dict[int, str] = field(default_factory=dict)  # variants whose prices can't be had in this run, and why
 
 
 class Applying:
@@ -133,13 +134,13 @@ class Applying:
         are_read = campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))
         reading = [(product_id, 1 if are_read else variants) for product_id, variants in sizes.items()]
         products = list(round_of(self._shopify, reading))
-        read_at = await self._look(campaign, products, are_read=are_read)
+        read_at = await self._look(course, products, are_read=are_read)
         writes = await self._intend(course, products)
         if writes:
             await self._write(course, writes, read_at)
         course.after = products[-1]
 
-    async def _look(self, campaign: Campaign, products: Sequence[int], *, are_read: bool) -> float:
+    async def _look(self, course: Course, products: Sequence[int], *, are_read: bool) -> float:
         """See to it that the mirror has the present prices; when Shopify was asked, by `boot_time`.
 
         Where they were read ahead of the start, only those of products that have changed since then are read again.
@@ -149,14 +150,25 @@ class Applying:
             products, read_at = await self._preparation.list_changed(products)
         if products:
             async with self._job.database.acquire_for_work() as connection:
-                known = await items.list_planned(connection, campaign.id, products)
-            read_at = min(read_at, await self._preparation.read_prices(known))
+                known = await items.list_planned(connection, course.campaign.id, products)
+            asked_at, unread = await self._preparation.read_prices(known)
+            read_at = min(read_at, asked_at)
+            await self._leave_out(course, unread)
         return read_at if read_at < math.inf else LONG_AGO
+
+    async def _leave_out(self, course: Course, unread: Mapping[int, str]) -> None:
+        """Leave variants to the next run whose prices can't be had, and say so once."""
+        news = {number: reason for number, reason in unread.items() if number not in course.unread}
+        course.unread |= news
+        if news:
+            letters, course.error = not_read(course.campaign, course.unread)
+            async with self._job.page(checkpoint=None, pages=0) as page:
+                page.reject(letters[-len(news) :])
 
     async def _begin(self, course: Course) -> None:
         """Settle what an earlier run left open, and catch up on preparing."""
         campaign = course.campaign
-        await self._settle_orphans(campaign)
+        await self._settle_orphans(course)
         if campaign.prepared_at is None:
             await self._preparation.prepare(campaign)
         async with self._job.database.acquire_for_work() as connection:
@@ -168,9 +180,9 @@ class Applying:
     def _names(self) -> list[str]:
         return [course.campaign.name for course in self._courses.values()]
 
-    async def _settle_orphans(self, campaign: Campaign) -> None:
+    async def _settle_orphans(self, course: Course) -> None:
         """Look what Shopify has of the variants whose sale price was on its way when a run ended."""
-        after = 0
+        campaign, after = course.campaign, 0
         while True:
             async with self._job.database.acquire_for_work() as connection:
                 orphans = await items.list_orphans(connection, campaign.id, after, READ_AT_ONCE)
@@ -178,14 +190,19 @@ class Applying:
             if not orphans:
                 return
             after = orphans[-1]
-            found = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
-            seen = {number: Prices(*prices) for number, prices in found.items()}
+            reading = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
+            seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+            await self._leave_out(course, reading.unread)
             async with self._job.page(checkpoint=None, pages=0) as page:
                 present = await campaigns.lock(page.connection, campaign.id)
                 if present is None or present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
                     return  # what is left open is taken back by now
                 locked = await items.lock_some(page.connection, campaign.id, orphans)
-                open_items = [item for item in locked if item.state is ItemState.APPLYING]
+                open_items = [
+                    item
+                    for item in locked
+                    if item.state is ItemState.APPLYING and item.variant_id not in reading.unread
+                ]
                 ours = await journal.may_be_ours(page.connection, self._store, seen)
                 moves = [_settled(item, seen.get(item.variant_id), ours) for item in open_items]
                 await items.move(page.connection, campaign.id, moves)
@@ -237,6 +254,8 @@ class Applying:
         closed: list[Move] = []
         is_patient = datetime.now(UTC) - course.began < PUSH_PATIENCE
         for candidate in candidates:
+            if candidate.variant_id in course.unread:
+                continue
             if candidate.present is None:
                 closed.append(Move(candidate.variant_id, ItemState.GONE, GONE))
             elif candidate.is_held or (candidate.is_pushed and is_patient):
@@ -272,7 +291,7 @@ class Applying:
             if course.failed_rounds >= FAILED_ROUNDS:
                 raise written.error
         elif len(moves) < len(writes):
-            await self._settle_orphans(campaign)
+            await self._settle_orphans(course)
 
     async def _end_pass(self, course: Course) -> None:
         """All products were looked at: what is left waits for others, or the campaign is on sale."""

@@ -112,14 +112,22 @@ WHERE store = $1 AND verify_at <= clock_timestamp() AND state IN ('COMPLETED', '
 ORDER BY verify_at
 """
 
-SET_RECALLED = """
-UPDATE dongbo.sale_campaigns SET recalled_at = CASE WHEN $2 THEN clock_timestamp() END WHERE id = $1
-"""
+SET_RECALLED = "UPDATE dongbo.sale_campaigns SET recalled_at = clock_timestamp() WHERE id = $1"
 
-# Taken back because they had begun before their time: they are to begin again at it.
+# Taken back because they had begun before their time, or ended by a clock at an end that is still to come.
 LIST_RECALLED = f"""
 SELECT {COLUMNS} FROM dongbo.sale_campaigns
-WHERE store = ANY ($1) AND recalled_at IS NOT NULL AND {HAS_ENDED} ORDER BY created_at
+WHERE store = ANY ($1) AND {HAS_ENDED} AND (recalled_at IS NOT NULL
+    OR state <> 'CANCELLED' AND NOT is_cancelled AND ends_at > $2 AND coalesce(ended_at, closed_at) >= ends_at)
+ORDER BY created_at
+"""
+
+# What a wrong clock has said of a campaign lies in the future.
+SET_REPLANNED = """
+UPDATE dongbo.sale_campaigns
+SET recalled_at = NULL, started_at = least(started_at, $2), ended_at = least(ended_at, $2),
+    closed_at = least(closed_at, $2)
+WHERE id = $1
 """
 
 SET_TIMES = """
@@ -315,14 +323,22 @@ async def list_to_verify(connection: Connection, store: StoreName) -> list[Campa
     return [_campaign(row) for row in await connection.fetch(LIST_TO_VERIFY, store)]
 
 
-async def set_recalled(connection: Connection, campaign_id: CampaignId, *, is_recalled: bool) -> None:
-    """Note that a campaign is taken back because it had begun before its time, or that it has been planned again."""
-    await connection.execute(SET_RECALLED, campaign_id, is_recalled)
+async def set_recalled(connection: Connection, campaign_id: CampaignId) -> None:
+    """Note that a campaign is taken back because it had begun before its time."""
+    await connection.execute(SET_RECALLED, campaign_id)
 
 
-async def list_recalled(connection: Connection, stores: Sequence[StoreName]) -> list[Campaign]:
-    """Campaigns of these stores that were taken back before their time and are to be planned again."""
-    return [_campaign(row) for row in await connection.fetch(LIST_RECALLED, stores)]
+async def set_replanned(connection: Connection, campaign_id: CampaignId, now: datetime) -> None:
+    """Note that one that a wrong clock had begun or ended was planned again; it ended no later than now."""
+    await connection.execute(SET_REPLANNED, campaign_id, now)
+
+
+async def list_recalled(connection: Connection, stores: Sequence[StoreName], now: datetime) -> list[Campaign]:
+    """Campaigns of these stores that a wrong clock had begun or ended before their time: they are to be planned again.
+
+    `now`: by a clock that is right; an end that lies behind it has not come yet.
+    """
+    return [_campaign(row) for row in await connection.fetch(LIST_RECALLED, stores, now)]
 
 
 async def note(connection: Connection, campaign_id: CampaignId, detail: str) -> None:

@@ -80,27 +80,28 @@ class Preparation:
             ):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
-    async def read_prices(self, known: Mapping[int, Prices]) -> float:
+    async def read_prices(self, known: Mapping[int, Prices]) -> tuple[float, dict[int, str]]:
         """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ.
 
-        Returns when the first of them was asked for, by `boot_time`.
+        Returns when the first of them was asked for, by `boot_time`, and which could not be had, with the reason.
         """
-        numbers, read_at = list(known), math.inf
+        numbers, read_at, unread = list(known), math.inf, dict[int, str]()
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
             async with self.database.acquire_for_work() as connection:
                 asked_at = await campaigns.database_time(connection)
             watch = Stopwatch()
-            found = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
+            reading = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
             read_at = min(read_at, watch.sent_at)
-            moved = {number: prices for number, prices in found.items() if Prices(*prices) != known[number]}
+            unread |= reading.unread
+            moved = {number: prices for number, prices in reading.found.items() if Prices(*prices) != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
                     await mirror.set_prices(connection, self.store, moved, asked_at)
-        return read_at
+        return read_at, unread
 
     async def list_changed(self, product_ids: Sequence[int]) -> tuple[list[int], float]:
-        """Which of these products Shopify has changed since the mirror was told of them, for a point each.
+        """Which of these products Shopify has, or may have, changed since the mirror was told of them: a point each.
 
         All others cost what the mirror says. Of two changes within a second, Shopify's unit, the later may be missed
         where the pull came between them. Also returns when they were asked for, by `boot_time`.
@@ -108,9 +109,10 @@ class Preparation:
         async with self.database.acquire_for_work() as connection:
             known = await mirror.list_versions(connection, self.store, product_ids)
         watch = Stopwatch()
-        found = await self.wait(self.shopify.product_versions(product_ids, meter=self.meter, before_send=watch.start))
-        changed = [number for number in product_ids if number in found and found[number] != known.get(number)]
-        return changed, watch.sent_at
+        reading = await self.wait(self.shopify.product_versions(product_ids, meter=self.meter, before_send=watch.start))
+        versions = reading.found
+        changed = [number for number in product_ids if number in versions and versions[number] != known.get(number)]
+        return changed + list(reading.unread), watch.sent_at
 
     async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
         for _ in range(PLAN_ATTEMPTS):

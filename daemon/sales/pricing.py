@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from daemon.config import SaleSettings
+from daemon.money import Currency
 from daemon.sales.model import Prices
 
 HUNDRED = Decimal(100)
@@ -43,6 +44,29 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
     if price >= base.price:
         return NotOnSale(NO_CHEAPER_BY_FLOOR if is_at_floor else NO_CHEAPER)
     return Prices(price, crossed_out if crossed_out is not None else base.price)
+
+
+def currency_doubt(rule: SaleSettings, shop: Currency, usual: Currency) -> str | None:
+    """Why it can't be told in which currency a sale's sums of money are meant; None where there is no doubt.
+
+    A rounding that only the shop's currency can hold says by itself what is meant: nobody rounds to 0.01 đồng.
+
+    Args:
+        rule: the sale.
+        shop: the currency of the shop's prices.
+        usual: that of Nhanh.vn's amounts, in which whoever wrote the sale may have reckoned.
+    """
+    if shop == usual:
+        return None
+    rounding = [name for name, sum_ in rule.rounding.items() if usual.can_hold(sum_) or not shop.can_hold(sum_)]
+    doubtful = [*rule.sums, *rounding]
+    if not doubtful:
+        return None
+    return (
+        f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {usual}, so it can't be told in which of them "
+        f"{' and '.join(doubtful)} of the sale {rule.name} is meant. Give the discount in percent, and round it to "
+        f'what only {shop} has, or set currency = "{shop}" in [stores.{rule.store}.nhanh] if Nhanh.vn has it.'
+    )
 
 
 def _discounted(rule: SaleSettings, reference: Decimal) -> Decimal:

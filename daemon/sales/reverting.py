@@ -8,14 +8,14 @@ and where a call went without an answer, another time: when it can't be carried 
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from asyncpg import UniqueViolationError
 
 from daemon.database.pool import Connection
-from daemon.errors import DongboError, SourceError
+from daemon.errors import DongboError, RowsUnread, SourceError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
@@ -25,7 +25,7 @@ from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
 from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
-from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
+from daemon.sales.writing import NOT_SENT, Written, dead_letter, not_read, round_of, send
 from daemon.sources import http
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
@@ -60,6 +60,7 @@ class Course:
     error: DongboError | None = None  # why calls of this pass failed
     failed_rounds: int = 0  # one after the other, in which no call succeeded
     waits: bool = False  # only for what another run has in its hands
+    unread: dict[int, str] = field(default_factory=dict)  # variants whose prices can't be had in this run, and why
 
     @property
     def states(self) -> Sequence[ItemState]:
@@ -126,12 +127,22 @@ class Reverting:
         numbers = [number for number, product_id in listed.items() if product_id in products]
         watch = Stopwatch()
         read = self._shopify.present_prices(numbers, meter=self._meter, before_send=watch.start)
-        found = await self._job.unless_stopped(read)
-        seen = {number: Prices(*prices) for number, prices in found.items()}
-        looked_at, writes = await self._intend(course, numbers, seen, asked_at)
+        reading = await self._job.unless_stopped(read)
+        seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+        await self._leave_out(course, reading.unread)
+        writes = await self._intend(course, [n for n in numbers if n not in reading.unread], seen, asked_at)
         if writes:
             await self._write(course, writes, watch.sent_at)
-        course.after = max(((item.product_id, item.variant_id) for item in looked_at), default=course.after)
+        course.after = max((listed[number], number) for number in numbers)
+
+    async def _leave_out(self, course: Course, unread: Mapping[int, str]) -> None:
+        """Leave variants to the next run whose prices can't be had, and say so once."""
+        news = {number: reason for number, reason in unread.items() if number not in course.unread}
+        course.unread |= news
+        if news:
+            letters, course.error = not_read(course.campaign, course.unread)
+            async with self._job.page(checkpoint=None, pages=0) as page:
+                page.reject(letters[-len(news) :])
 
     async def _begin(self, course: Course) -> None:
         """Give back what was never put on sale, and say how much there is to do."""
@@ -146,7 +157,7 @@ class Reverting:
 
     async def _intend(
         self, course: Course, numbers: Sequence[int], seen: Mapping[int, Prices], asked_at: datetime
-    ) -> tuple[list[Item], list[Write]]:
+    ) -> list[Write]:
         """Close what needs no write, and note what is about to be written."""
         campaign = course.campaign
         async with self._job.page(checkpoint=None, pages=0) as page:
@@ -179,7 +190,7 @@ class Reverting:
             page.count(_counted(closed))
             if any(move.state is ItemState.DRIFTED for move in closed):
                 await drift.tell(connection, self._store)
-        return locked, writes
+        return writes
 
     async def _write(self, course: Course, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
@@ -219,9 +230,15 @@ class Reverting:
         async with self._job.database.acquire_for_work() as connection:
             due = await campaigns.list_to_verify(connection, self._store)
         for campaign in due:
+            if campaign.id in self._failed:
+                continue
             async with self._job.page(checkpoint=None, pages=0) as page:
                 await items.verify_again(page.connection, campaign.id)
-            await self._verify(campaign)
+            try:
+                await self._verify(campaign)
+            except RowsUnread as error:
+                self._failed[campaign.id] = error
+                continue
             try:
                 await self._close_again(campaign)
             except UniqueViolationError:
@@ -258,8 +275,12 @@ class Reverting:
                 asked_at = await campaigns.database_time(connection)
             if not numbers:
                 return came_back == 0
-            found = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
-            seen = {number: Prices(*prices) for number, prices in found.items()}
+            reading = await self._job.unless_stopped(self._shopify.present_prices(numbers, meter=self._meter))
+            if len(reading.unread) == len(numbers):  # of all others it has been seen by now
+                _, error = not_read(campaign, reading.unread)
+                raise error
+            seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+            numbers = [number for number in numbers if number not in reading.unread]
             async with self._job.page(checkpoint=None, pages=0) as page:
                 await items.lock_prices(page.connection, self._store)
                 locked = await items.lock_some(page.connection, campaign.id, numbers)

@@ -27,6 +27,7 @@ from daemon.sales.clocks import Clocks
 from daemon.sales.model import Campaign, CampaignState, Decision
 from daemon.sales.planning import PlannedItem, Unmatched, list_unmatched, period, plan, stores_collections
 from daemon.sales.preparation import refresh_collections
+from daemon.sales.pricing import currency_doubt
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 
@@ -178,18 +179,22 @@ class Sales:
         self, connection: Connection, campaign: Campaign, now: datetime
     ) -> tuple[Campaign, Submission | None]:
         """Take a campaign back, in the caller's transaction, that a wrong clock has begun before its time."""
-        await campaigns.set_recalled(connection, campaign.id, is_recalled=True)
+        await campaigns.set_recalled(connection, campaign.id)
         detail = "taken back: a wrong clock had begun it before its time, at which it begins again"
         return await self.begin_end_in(connection, campaign, now, detail)
 
     async def plan_again(self, campaign: Campaign) -> Campaign:
-        """Plan one of the same definition in place of a campaign that was recalled, unless its end has passed."""
+        """Plan one of the same definition in place of a campaign that a wrong clock had begun or ended.
+
+        Unless its end has passed by now; one whose start has come begins at once.
+        """
 
         async def again(connection: Connection) -> tuple[Campaign, Submission | None]:
             now, present = self.clock(), await self._locked(connection, campaign)
-            await campaigns.set_recalled(connection, present.id, is_recalled=False)
+            await campaigns.set_replanned(connection, present.id, now)
             if present.ends_at is not None and present.ends_at <= now:
                 return present, None
+            await campaigns.note(connection, present.id, "planned again: a wrong clock had begun or ended it")
             made = await campaigns.insert(connection, present.definition, present.origin)
             if made is None:  # there is another one of its name by now
                 return present, None
@@ -419,14 +424,10 @@ class Sales:
     async def _check_currency(self, connection: Connection, definition: SaleSettings) -> None:
         """Raise InvalidSale for sums of money where the shop's currency is another one than Nhanh.vn's."""
         known, expected = await shops.get(connection, definition.store), self._currency_of(definition.store)
-        if known is None or expected is None or known.currency == expected or not definition.sums:
+        if known is None or expected is None:
             return
-        raise InvalidSale(
-            f"The shop's currency is {known.currency}, and Nhanh.vn's amounts are in {expected}, so it can't be told "
-            f"in which of them {' and '.join(definition.sums)} of the sale {definition.name} is meant. Give the "
-            f'discount in percent, or set currency = "{known.currency}" in [stores.{definition.store}.nhanh] if '
-            "Nhanh.vn has it."
-        )
+        if (doubt := currency_doubt(definition, known.currency, expected)) is not None:
+            raise InvalidSale(doubt)
 
     def _check_end(self, definition: SaleSettings) -> None:
         if definition.ends is not None and definition.ends <= self.clock():

@@ -6,14 +6,14 @@ What somebody changes in the time of one call, between that look and Shopify's c
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, starmap
 from operator import attrgetter
 
 import orjson
 
-from daemon.errors import DongboError
+from daemon.errors import DongboError, RowsUnread
 from daemon.jobs.failures import DeadLetter
 from daemon.sales.journal import Write
 from daemon.sales.model import Campaign, Prices
@@ -27,6 +27,8 @@ CALLS_AT_ONCE = 16  # more than the limits let through, so that none of their po
 # What is read at once is written before it has to be read again, even where the first call waits a little.
 ROUND_SECONDS = 0.75 * READ_LASTS
 
+MOST_NAMED = 5
+
 NOT_SENT = "not sent: the price had changed since it was read"
 
 
@@ -36,7 +38,8 @@ class Written:
 
     applied: dict[int, Prices] = field(default_factory=dict)  # as Shopify says that it is now
     refused: dict[int, WriteError] = field(default_factory=dict)
-    moved: dict[int, Prices | None] = field(default_factory=dict)  # not written: what Shopify had instead
+    # Not written: what Shopify had instead; None where it had nothing, or could not tell.
+    moved: dict[int, Prices | None] = field(default_factory=dict)
     in_doubt: set[int] = field(default_factory=set)  # a call was sent and not answered: it may be carried out late
     error: DongboError | None = None  # why some outcomes are unknown
 
@@ -100,12 +103,30 @@ def _sort(written: Written, portion: Sequence[Write], outcome: PriceOutcome) -> 
         written.applied[variant_id] = Prices(price.price, price.compare_at_price)
     for variant_id, present in outcome.moved.items():
         written.moved[variant_id] = Prices(*present) if present else None
+    written.moved |= dict.fromkeys(outcome.unread)
     for error in outcome.errors:
         if error.code == UNCONFIRMED:
             continue
         for write in portion if error.index is None else [portion[error.index]]:
-            if write.variant_id not in outcome.applied and write.variant_id not in outcome.moved:
+            if write.variant_id not in outcome.applied and write.variant_id not in written.moved:
                 written.refused.setdefault(write.variant_id, error)
+
+
+def not_read(campaign: Campaign, unread: Mapping[int, str]) -> tuple[list[DeadLetter], RowsUnread]:
+    """Variants whose prices can't be had, for people; and the error of a run that has done everything else."""
+    letters = [
+        DeadLetter(
+            str(number),
+            f"What it costs now can't be told, so its price was left alone: {reason}",
+            orjson.dumps({"campaign": campaign.name, "variant_id": number}),
+        )
+        for number, reason in unread.items()
+    ]
+    some, reason = ", ".join(map(str, list(unread)[:MOST_NAMED])), next(iter(unread.values()), "")
+    return letters, RowsUnread(
+        f"Of the sale {campaign.name}, Shopify can't tell what {len(unread):,} variants cost now ({some}): {reason} "
+        "Everything else was done, and these are tried again."
+    )
 
 
 def dead_letter(campaign: Campaign, write: Write, written: Written) -> DeadLetter:

@@ -25,6 +25,7 @@ from daemon.jobs import store as job_store
 from daemon.jobs.model import JobStatus, JobType
 from daemon.jobs.service import Submission
 from daemon.sales import campaigns, items
+from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
@@ -131,11 +132,12 @@ class SaleClock:
             self._looks_again = False
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
-            await self._compare_clocks({campaign.store for campaign in present})
+                recalled = await campaigns.list_recalled(connection, stores, now + MOST_APART)
+            await self._compare_clocks({campaign.store for campaign in (*present, *recalled)})
             if self._clock_problem is None:
                 for campaign in present:
                     await self._advance(campaign, self._clock())
-                await self._plan_recalled(stores)
+                await self._plan_again(recalled)
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
             for store in stores:
@@ -202,9 +204,7 @@ class SaleClock:
         elif self._clock_problem is None and had_problem:
             log.info("sale_clock_right")
 
-    async def _plan_recalled(self, stores: Sequence[StoreName]) -> None:
-        async with self._database.acquire() as connection:
-            recalled = await campaigns.list_recalled(connection, stores)
+    async def _plan_again(self, recalled: Sequence[Campaign]) -> None:
         for campaign in recalled:
             made = await self._sales.plan_again(campaign)
             log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))

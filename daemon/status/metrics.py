@@ -35,6 +35,7 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_waiting_approvals": "Jobs that wait for a person's approval.",
     "dongbo_pushes_total": "Values pushed to Shopify since this daemon started, by any daemon, by kind and result.",
     "dongbo_open_pushes": "Pushes of which it is not known yet what became of them.",
+    "dongbo_places_left_out": "Configured places that the last product sync could push no stock to or from, by kind.",
     "dongbo_sale_campaigns": "Sale campaigns that the database keeps, by state.",
     "dongbo_sale_overdue_seconds": "For how long a start or end of an open campaign has been due and has not happened.",
     "dongbo_sale_drifted_variants": "Variants of an open campaign whose price somebody else has changed.",
@@ -203,6 +204,11 @@ def _of_table(survey: Survey) -> Iterator[Metric]:
     for store, job_type, completed_at in survey.last_completed:
         success.add_metric([store, job_type], completed_at.timestamp())
     yield success
+    left_out = _gauge("dongbo_places_left_out", "store", "kind")
+    for places in survey.left_out:
+        left_out.add_metric([places.store, "location"], len(places.locations))
+        left_out.add_metric([places.store, "depot"], len(places.depots))
+    yield left_out
 
 
 def _of_sales(survey: Survey, now: datetime) -> Iterator[Metric]:

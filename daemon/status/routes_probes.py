@@ -56,6 +56,7 @@ async def get_status(request: web.Request) -> web.Response:
         awaiting_approval=[WaitingJob.of(job) for job in survey.waiting] if survey else None,
         schedules=[Schedule.of(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
+        left_out=[places for places in survey.left_out if places.locations or places.depots] if survey else None,
         sales=[OpenSale.of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
         sale_clock_problem=parts.sale_clock.clock_problem,
         credentials=parts.credentials(),

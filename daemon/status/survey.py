@@ -12,7 +12,7 @@ from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store
-from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, CampaignState, ItemState
 from daemon.status.background import Background, SharedReading
@@ -28,6 +28,15 @@ MOST_SALES = 500
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The places of the configuration that the last product sync of a store had to leave out."""
+
+    store: StoreName
+    locations: Sequence[int]  # of Shopify, which can get no stock
+    depots: Sequence[int]  # of Nhanh.vn, whose stock can't be read
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """Small queries on one connection."""
 
@@ -40,6 +49,7 @@ class Survey:
     open_sales: Sequence[Campaign]
     sales: Sequence[tuple[StoreName, CampaignState, int]]
     drifted: Mapping[CampaignId, int]  # variants of open campaigns with a price that somebody else has set
+    left_out: Sequence[LeftOut]  # of the stores of which a product sync has looked at the places
 
 
 class Surveyor:
@@ -78,7 +88,25 @@ class Surveyor:
                 open_sales=open_sales,
                 sales=await campaigns.count_by_state(connection),
                 drifted=await _count_drifted(connection, open_sales),
+                left_out=await self._left_out(connection),
             )
+
+    async def _left_out(self, connection: Connection) -> list[LeftOut]:
+        """What the configuration does not name any more is nobody's concern."""
+        syncs = {name: sync for name in self._parts.stores() if (sync := self._parts.product_sync(name)) is not None}
+        said = await store.latest_said(connection, syncs.keys(), JobType.SYNC_PRODUCTS, "closed_locations")
+        found = []
+        for name, metadata in sorted(said.items()):
+            depots_of = syncs[name].depots_of
+            depots = {depot for group in depots_of.values() for depot in group}
+            found.append(
+                LeftOut(
+                    name,
+                    locations=[number for number in metadata["closed_locations"] if number in depots_of],
+                    depots=[number for number in metadata.get("hidden_depots", ()) if number in depots],
+                )
+            )
+        return found
 
 
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:

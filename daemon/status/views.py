@@ -12,6 +12,7 @@ from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
 from daemon.status.parts import ScheduleState
+from daemon.status.survey import LeftOut
 from daemon.status.views_sales import OpenSale
 from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
@@ -185,7 +186,8 @@ class Readiness:
 class Status:
     """The daemon at a glance. `credentials` is how each store signs in at its sources, and `clocks` how the sources'
     clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
-    (those that have not ended) are null while the database is away. `sale_clock_problem` says why no sale starts or
+    (those that have not ended) are null while the database is away; so is `left_out`, the places that the last product
+    sync of a store had to leave out, of stores where there are any. `sale_clock_problem` says why no sale starts or
     ends by itself, where the clocks differ."""
 
     version: str
@@ -201,6 +203,7 @@ class Status:
     awaiting_approval: Sequence[WaitingJob] | None
     schedules: Sequence[Schedule]
     freshness: Sequence[Freshness] | None
+    left_out: Sequence[LeftOut] | None
     sales: Sequence[OpenSale] | None
     sale_clock_problem: str | None
     credentials: Sequence[CredentialReport]

@@ -1,10 +1,10 @@
-"""Whether the depots and locations of the configuration are there: what can't be seen is an error, never zero stock."""
+"""Whether the depots and locations of the configuration are there: what can't be seen is left out, never zero stock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import structlog
 
-from daemon.errors import DongboError, SourceRefused
+from daemon.errors import CredentialRefused, DongboError, SourceRefused
 from daemon.jobs.context import JobContext
 from daemon.mirror import places, watermarks
 from daemon.sources.meter import CallMeter
@@ -17,7 +17,7 @@ INVENTORY_STREAM = "nhanh_inventory"
 
 
 class PlacesMissing(DongboError):
-    """A configured depot or location can't be relied on: pushing stock would push wrong figures."""
+    """No configured depot or location can be relied on: pushing stock would push wrong figures."""
 
 
 async def refresh_depots(job: JobContext, store: Store, meter: CallMeter) -> None:
@@ -53,26 +53,31 @@ async def stock_is_partial(job: JobContext, store: Store) -> bool:
     return pulled_at is None or any(depot.visible_since > pulled_at for depot in depots if depot.hidden_at is None)
 
 
-async def check_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> None:
-    """Raise PlacesMissing unless the access token may see all of these depots."""
+async def hidden_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> dict[int, str]:
+    """Those of these depots that the access token can't see, with the reason: what is in them would look like nothing.
+
+    Raises PlacesMissing where that can't be told.
+    """
     if not depot_ids:
-        return
+        return {}
     if not store.nhanh.can_check_access:
         raise PlacesMissing(
             "Whether the access token may see all depots can't be told without the app's secret key, and a depot that "
             f"it can't see would look like no stock. Nothing was pushed. Add secret_key to [stores.{store.name}.nhanh]."
         )
-    await refresh_depots(job, store, meter)
+    try:
+        await refresh_depots(job, store, meter)
+    except CredentialRefused:
+        raise
+    except SourceRefused as error:
+        return dict.fromkeys(depot_ids, str(error).rstrip("."))
     async with job.database.acquire_for_work() as connection:
-        depots = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
-    visible = {depot.id: depot.name for depot in depots.values() if depot.hidden_at is None}
-    unseen = sorted(set(depot_ids) - visible.keys())
-    if unseen:
-        raise PlacesMissing(
-            f"{_depots(unseen)} of [stores.{store.name}.product_sync.locations] can't be seen by the access token of "
-            f"Nhanh.vn, which would look like no stock. Nothing was pushed. Visible: {_named(visible)}. Correct the "
-            "configuration, or give the token access to all depots, then pull the stock in full."
-        )
+        known = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
+    return {
+        number: f"{_named(number, depot.name if depot else None)} is closed, or the access token may not see it"
+        for number in sorted(depot_ids)
+        if (depot := known.get(number)) is None or depot.hidden_at is not None
+    }
 
 
 async def closed_locations(
@@ -81,7 +86,13 @@ async def closed_locations(
     """Those of these locations that can't get any stock, with the reason: closed, deleted, or of somebody else."""
     if not location_ids:
         return {}
-    found = {location.id: location for location in await job.unless_stopped(store.shopify.locations(meter=meter))}
+    try:
+        locations = await job.unless_stopped(store.shopify.locations(meter=meter))
+    except CredentialRefused:
+        raise
+    except SourceRefused as error:
+        return dict.fromkeys(location_ids, str(error).rstrip("."))
+    found = {location.id: location for location in locations}
     async with job.database.acquire_for_work() as connection, connection.transaction():
         known = [(location.id, location.name, location.is_active) for location in found.values()]
         await places.store_locations(connection, store.name, known)
@@ -97,15 +108,11 @@ def why_unusable(location_id: int, location: Location | None) -> str | None:
     if location is None:
         return f"{location_id} is not there: it was deleted, or belongs to a fulfilment service"
     if not location.is_active:
-        return f"{location_id} ({location.name}) is deactivated"
+        return f"{_named(location_id, location.name)} is deactivated"
     if location.is_fulfillment_service:
-        return f"{location_id} ({location.name}) belongs to a fulfilment service, which keeps its stock itself"
+        return f"{_named(location_id, location.name)} belongs to a fulfilment service, which keeps its stock itself"
     return None
 
 
-def _depots(depot_ids: Collection[int]) -> str:
-    return f"{'Depots' if len(depot_ids) > 1 else 'Depot'} {', '.join(map(str, depot_ids))}"
-
-
-def _named(places_by_id: Mapping[int, str | None]) -> str:
-    return ", ".join(f"{number} ({name})" if name else str(number) for number, name in places_by_id.items()) or "none"
+def _named(number: int, name: str | None) -> str:
+    return f"{number} ({name})" if name else str(number)

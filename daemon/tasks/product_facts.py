@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 import structlog
 from asyncpg import Record
@@ -13,6 +12,7 @@ from daemon.jobs.context import JobContext
 from daemon.mirror import combos, vat
 from daemon.mirror import nhanh as mirror
 from daemon.mirror.combos import Components
+from daemon.mirror.vat import ToldVat
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.models import NhanhDetail, read_components
 from daemon.sync.products.plan import ProductPlan
@@ -25,6 +25,7 @@ ASKED_AT_ONCE = 1_000  # products of unknown stock
 # product/detail tells of one product a call, and 150 calls go in 30 s: three minutes of them, the rest with later runs.
 MOST_DETAILS = 750
 DETAILS_AT_ONCE = 10
+SAME_TIME = timedelta(seconds=2)  # two changes within Nhanh.vn's whole seconds look like one; its Date has no others
 REFUSALS = 3  # one after the other, after which the others are not asked for
 
 
@@ -88,15 +89,18 @@ class ProductFacts:
         numbers, refusals = list(unknown), 0
         for start in range(0, len(numbers), DETAILS_AT_ONCE):
             asked = numbers[start : start + DETAILS_AT_ONCE]
+            clock = self._store.nhanh.clock
+            begun = clock.start()
             answers = await self._job.unless_stopped(asyncio.gather(*map(self._detail, asked)))
-            rates: dict[int, tuple[Decimal | None, datetime | None]] = {
-                number: (answer.vat_rate, unknown[number])
+            time = clock.at(begun)
+            told = {
+                number: ToldVat(answer.vat_rate, unknown[number], _is_final(unknown[number], time))
                 for number, answer in zip(asked, answers, strict=True)
                 if answer is not None
             }
             async with self._run.step() as page:
-                await vat.store_rates(page.connection, self._store.name, rates)
-            refusals = 0 if rates else refusals + 1
+                await vat.store_rates(page.connection, self._store.name, told)
+            refusals = 0 if told else refusals + 1
             if refusals == REFUSALS:
                 log.warning("vat_unknown", next_step="grant the access token of Nhanh.vn the permission product/detail")
                 return
@@ -110,6 +114,11 @@ class ProductFacts:
         except SourceRefused as error:
             log.warning("vat_not_told", product=product_id, reason=str(error))
             return None
+
+
+def _is_final(updated_at: datetime | None, time: datetime | None) -> bool:
+    """Whether what is asked for at a time of the source holds all changes that bear a time of change."""
+    return updated_at is None or time is None or time - updated_at >= SAME_TIME
 
 
 def _known(row: Record) -> Components:

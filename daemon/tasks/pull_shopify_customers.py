@@ -1,21 +1,17 @@
 """Customers of Shopify into `shopify_customers`."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import shopify as mirror
 from daemon.sources.meter import CallMeter
-from daemon.sources.page import Page
 from daemon.sources.shopify.filters import normalise_query, search_query
-from daemon.sources.shopify.models import ShopifyCustomer
 from daemon.tasks import params
+from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
 from daemon.tasks.pull import Stream, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
-
-Pages = AsyncGenerator[Page[ShopifyCustomer], None]
 
 
 @task(
@@ -34,20 +30,11 @@ async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolic
     async def count(since: datetime | None, meter: CallMeter) -> int | None:
         return exact_total(await shopify.customers_count(query(since), meter=meter))
 
-    async def known(ids: Sequence[int]) -> Mapping[int, datetime | None]:
-        async with job.database.acquire_for_work() as connection:
-            return await mirror.list_whole(connection, mirror.CUSTOMERS, store.name, ids)
-
-    def fetch(after: object | None, since: datetime | None, meter: CallMeter) -> Pages:
-        if since is None:
-            return shopify.customers(query(since), after=after, meter=meter)
-        return shopify.customer_changes(query(since), after=after, known=known, meter=meter)
-
     stream = Stream(
         name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
         details=(),
-        fetch=fetch,
+        fetch=all_or_changed(job, mirror.CUSTOMERS, query, shopify.customers, shopify.customer_changes),
         fetch_by_ids=lambda ids, meter: shopify.customers_by_ids(ids, meter=meter),
         count=count,
         store=mirror.upsert_customers,

@@ -1,6 +1,6 @@
 """Products of Shopify, with all their variants, into `shopify_products` and `shopify_variants`."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from daemon.database.pool import Connection
@@ -11,16 +11,15 @@ from daemon.mirror import shopify as mirror
 from daemon.mirror.asked import Asked
 from daemon.sales import drift
 from daemon.sources.meter import CallMeter
-from daemon.sources.page import Page, SourceRow
+from daemon.sources.page import SourceRow
 from daemon.sources.shopify.filters import normalise_product_filters, normalise_query, search_query
 from daemon.sources.shopify.models import ShopifyProduct
 from daemon.tasks import params
+from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
 from daemon.tasks.pull import Stream, counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 from daemon.tasks.shop_terms import note_all_prices_read, note_shop
-
-Pages = AsyncGenerator[Page[ShopifyProduct], None]
 
 
 @task(
@@ -39,20 +38,11 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
     async def count(since: datetime | None, meter: CallMeter) -> int | None:
         return exact_total(await shopify.products_count(query(since), meter=meter))
 
-    async def known(ids: Sequence[int]) -> Mapping[int, datetime | None]:
-        async with job.database.acquire_for_work() as connection:
-            return await mirror.list_whole(connection, mirror.PRODUCTS, store.name, ids)
-
-    def fetch(after: object | None, since: datetime | None, meter: CallMeter) -> Pages:
-        if since is None:
-            return shopify.products(query(since), after=after, meter=meter)
-        return shopify.product_changes(query(since), after=after, known=known, meter=meter)
-
     stream = Stream(
         name=mirror.PRODUCTS.name,
         table=mirror.PRODUCTS,
         details=(("shopify_variants", "product_id"),),
-        fetch=fetch,
+        fetch=all_or_changed(job, mirror.PRODUCTS, query, shopify.products, shopify.product_changes),
         fetch_by_ids=lambda ids, meter: shopify.products_by_ids(ids, meter=meter),
         count=count,
         store=_store_products,

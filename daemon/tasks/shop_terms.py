@@ -10,6 +10,7 @@ from daemon.mirror.shops import Shop
 from daemon.money import Currency, CurrencyMismatch
 from daemon.sales import campaigns
 from daemon.sales.model import CampaignState
+from daemon.sales.pricing import currency_doubt
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import ShopInfo
 from daemon.tasks.registry import Store
@@ -68,19 +69,22 @@ def check_currency(store: Store, shop: Currency, what: str) -> None:
 async def sales_in_another_currency(
     job: JobContext, store: Store, meter: CallMeter
 ) -> Mapping[CampaignId, DongboError]:
-    """The running campaigns that must not be put on sale, for their sums were meant in another currency than the
+    """The running campaigns that must not be put on sale, for their sums may be meant in another currency than the
     shop has now; those in percent go on."""
     if store.nhanh_client is None:
         return {}
     states = (CampaignState.APPLYING, CampaignState.ACTIVE)
     async with job.database.acquire_for_work() as connection:
         running = await campaigns.list_in_states(connection, store.name, states)
-    with_sums = [campaign.id for campaign in running if campaign.definition.sums]
+    with_sums = [campaign for campaign in running if campaign.definition.sums or campaign.definition.rounding]
     if not with_sums:
         return {}
     try:
         shop = await read_shop(job, store, meter)
-        check_currency(store, shop.currency, "sale prices")
     except CurrencyMismatch as mismatch:
-        return dict.fromkeys(with_sums, mismatch)
-    return {}
+        return dict.fromkeys((campaign.id for campaign in with_sums), mismatch)
+    return {
+        campaign.id: CurrencyMismatch(doubt)
+        for campaign in with_sums
+        if (doubt := currency_doubt(campaign.definition, shop.currency, store.nhanh_currency)) is not None
+    }

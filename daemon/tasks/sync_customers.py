@@ -71,6 +71,7 @@ class _Sync:
         survey, last = Survey(run.rules), 0
         async with aclosing(self._scan()) as scanned:
             async for customers in scanned:
+                await run.know_formats(customers)
                 for customer in customers:
                     survey.add(customer)
                 last = customers[-1].id

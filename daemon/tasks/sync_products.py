@@ -1,9 +1,10 @@
 """Stock and prices of the mapped products to Shopify: only what differs, each value by compare-and-set."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from daemon.sync.products.run import Phase, Position, SyncRun
 from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
-from daemon.tasks.depots import PlacesMissing, check_depots, closed_locations
+from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
 from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
 from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
@@ -133,31 +134,39 @@ class _Sync:
         await settlement.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
-        """Leave out locations that can get no stock, and say so.
+        """Leave out locations that can get no stock, or whose stock can't be known, and say so.
 
-        Raises PlacesMissing for depots out of sight, and where nothing is left to sync.
+        Raises PlacesMissing where nothing is left to sync.
         """
-        depots_of = self._settings.depots_of
-        closed = await closed_locations(self._job, self._store, list(depots_of), self._meter)
+        locations = self._settings.locations
+        closed = await closed_locations(self._job, self._store, list(self._settings.depots_of), self._meter)
+        open_ones = {name: depots for name, depots in locations.items() if int(name) not in closed}
+        hidden = await hidden_depots(self._job, self._store, set(chain(*open_ones.values())), self._meter)
+        kept = {name: depots for name, depots in open_ones.items() if hidden.keys().isdisjoint(depots)}
+        table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
-            kept = {name: depots for name, depots in self._settings.locations.items() if int(name) not in closed}
-            self._settings = self._settings.model_copy(update={"locations": kept})
-            notice = (
-                f"Some of [stores.{self._store.name}.product_sync.locations] can get no stock: "
-                f"{'; '.join(closed.values())}. Everything else is synced. Open them again at Shopify, or take them "
-                "out of the configuration."
+            self._notices.append(
+                f"Some of {table} can get no stock: {_listed(closed)}. Everything else is synced. Open them again at "
+                "Shopify, or take them out of the configuration."
             )
-            if not kept and not self._has_prices:
-                raise PlacesMissing(
-                    f"None of [stores.{self._store.name}.product_sync.locations] can get stock: "
-                    f"{'; '.join(closed.values())}. Nothing was pushed. Name locations that are open."
-                )
-            self._notices.append(notice)
-            log.warning("locations_closed", store=self._store.name, locations=list(closed), reason=notice)
-        await self._job.describe(total=self._job.total, closed_locations=list(closed), notices=self._notices)
-        depots = [depot for depots in self._settings.depots_of.values() for depot in depots]
-        await check_depots(self._job, self._store, depots, self._meter)
-        await self._run.rely_on(depots)
+        if hidden:
+            left_out = ", ".join(name for name in open_ones if name not in kept)
+            self._notices.append(
+                f"Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {_listed(hidden)}. "
+                f"What they feed is left out: {left_out}. Everything else is synced. Let the access token see all "
+                "depots (dongbo connect nhanh), or take these out of the configuration."
+            )
+        self._settings = self._settings.model_copy(update={"locations": kept})
+        found = {"closed_locations": list(closed), "hidden_depots": list(hidden)}
+        await self._job.describe(total=self._job.total, notices=self._notices, **found)
+        for notice in self._notices:
+            log.warning("places_left_out", store=self._store.name, **found, reason=notice)
+        if not kept and not self._has_prices:
+            raise PlacesMissing(
+                f"No stock can be pushed to any of {table}: {_listed(closed, hidden)}. Nothing was pushed. Open the "
+                "locations at Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
+            )
+        await self._run.rely_on(set(chain(*kept.values())))
 
     @property
     def _has_prices(self) -> bool:
@@ -267,3 +276,7 @@ class _Sync:
                     self._run.pass_over(batch)
                 else:
                     await push(batch)
+
+
+def _listed(*reasons: Mapping[int, str]) -> str:
+    return "; ".join(dict.fromkeys(chain(*(each.values() for each in reasons))))

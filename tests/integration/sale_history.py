@@ -718,9 +718,9 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
         answer = await ORIGINALS[name](self, *arguments, **keywords)
         if name == "present_prices":
             actor = Actor(job_type) if job_type in SALE_JOBS else Actor.PREPARE
-            world.events += [Look(datetime.now(UTC), number, price, actor) for number, price in answer.items()]
+            world.events += [Look(datetime.now(UTC), number, price, actor) for number, price in answer.found.items()]
         if name == "product_versions":
-            world.versions_seen(answer)
+            world.versions_seen(answer.found)
         if name == "collection_products":
             world.members[arguments[0]] = tuple(answer.product_ids) if answer else ()
         await world.passing(name, is_after=True, machine=machine, call=passing)

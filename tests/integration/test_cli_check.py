@@ -230,6 +230,15 @@ def test_places_that_are_not_there_are_failures(tmp_path: Path) -> None:
     assert "can't see: 4712" in details(check_sync(tmp_path / "b.toml", depot=4712), Level.FAILED)
 
 
+def test_a_depot_that_the_token_may_not_see_is_a_failure(tmp_path: Path) -> None:
+    """Being listed is not enough: the token may be limited to other depots."""
+
+    def limit(sandbox: Sandbox) -> None:
+        sandbox.nhanh.depot_ids = [sandbox.catalogue.depots[1].id]
+
+    assert "can't see: 1001" in details(check_sync(tmp_path / "a.toml", change=limit), Level.FAILED)
+
+
 def test_a_closed_location_is_a_failure_with_its_name(tmp_path: Path) -> None:
     """What stops the stock of one location is told before a sync leaves it out."""
 

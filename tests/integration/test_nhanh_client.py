@@ -447,6 +447,41 @@ async def test_an_answer_without_data_is_asked_for_again(session: aiohttp.Client
     assert (page.rows, page.next, len(script.asked)) == ([], None, 2)
 
 
+@pytest.mark.parametrize("nothing", ["null", '""', "false", "0", '{"message":"busy"}'])
+@pytest.mark.parametrize("following", ["", ',"paginator":{"next":null}', ',"paginator":{"next":[7]}'])
+async def test_what_is_no_list_is_asked_for_again(session: aiohttp.ClientSession, nothing: str, following: str) -> None:
+    """In the middle of a list and at its end: it is neither an empty page nor the end."""
+    first = b'{"code":1,"data":[{"id":1,"name":"An"}],"paginator":{"next":[1]}}'
+    last = b'{"code":1,"data":[{"id":2,"name":"B"}]}'
+    broken = f'{{"code":1,"data":{nothing}{following}}}'.encode()
+    script = Script(first, broken, last)
+    async with served(script) as url:
+        pages = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+    assert [row.value.id for page in pages for row in page.rows] == [1, 2]
+    assert script.asked[1] == script.asked[2]
+    async with served(Script(first, broken)) as url:
+        with pytest.raises(SourceUnavailable, match="no list of rows as an answer to customer/list"):
+            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+
+
+@pytest.mark.parametrize("nothing", ["[]", "{}"])
+async def test_an_empty_list_is_one(session: aiohttp.ClientSession, nothing: str) -> None:
+    """However PHP spells it."""
+    async with served(Script(f'{{"code":1,"data":{nothing}}}'.encode())) as url:
+        (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+    assert (page.rows, page.next) == ([], None)
+
+
+async def test_depots_are_read_to_the_end(session: aiohttp.ClientSession) -> None:
+    """Half of them would hide the others, which would look like no stock."""
+    first = b'{"code":1,"data":[{"id":1,"name":"A"}],"paginator":{"next":{"page":2}}}'
+    script = Script(first, b'{"code":1,"data":[{"id":2,"name":"B"}],"paginator":{}}')
+    async with served(script) as url:
+        depots = await client(session, url).depots()
+    assert [depot.id for depot in depots] == [1, 2]
+    assert script.asked == [{"filters": {"ids": []}}, {"filters": {"ids": []}, "paginator": {"next": {"page": 2}}}]
+
+
 async def test_an_unreadable_next_is_not_the_end(session: aiohttp.ClientSession) -> None:
     """A list ends where there is no next page, not where it can't be read whether there is one."""
     async with served(Script(b'{"code":1,"data":[],"paginator":"?"}')) as url:
@@ -456,7 +491,7 @@ async def test_an_unreadable_next_is_not_the_end(session: aiohttp.ClientSession)
 
 async def test_stock_that_is_missing_once_is_asked_for_again(session: aiohttp.ClientSession) -> None:
     """A product without a row has no stock, and would be zero at Shopify: so it must be said twice."""
-    empty = b'{"code":1,"data":null,"paginator":{}}'
+    empty = b'{"code":1,"data":[],"paginator":{}}'
     row = b'{"code":1,"data":[{"productId":7,"inventory":{"depots":[]}}],"paginator":{}}'
     script = Script(empty, row)
     async with served(script) as url:

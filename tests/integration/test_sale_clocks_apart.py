@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from daemon.clock import boot_time
 from daemon.errors import SaleConflict
-from daemon.sales.model import CampaignState
+from daemon.sales.model import Campaign, CampaignState
 from daemon.sources.clock import SourceClock
 from tests.integration.conftest import STORE
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
@@ -96,6 +96,61 @@ async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_firs
     endpoint.url = url
     await shop.until(campaign, CampaignState.ACTIVE)
     assert endpoint.clock.age() < 60
+
+
+async def run_by(shop: SaleShop, campaign: Campaign, hours: float, state: CampaignState) -> None:
+    """Let a clock that nobody compares be so far ahead, until a campaign has come to a state."""
+    set_clock(shop, timedelta(hours=hours))
+    shop.sales.clocks.clock = lambda: datetime.now(UTC)  # an older daemon did not compare
+    await shop.until(campaign, state)
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "steps", "then"),
+    [
+        (3600, 7200, [(1.5, CampaignState.ACTIVE), (72, CampaignState.COMPLETED)], CampaignState.SCHEDULED),
+        (3600, 7200, [(72, CampaignState.FAILED)], CampaignState.SCHEDULED),
+        (None, 7200, [(0, CampaignState.ACTIVE), (72, CampaignState.COMPLETED)], CampaignState.ACTIVE),
+    ],
+    ids=["begun and ended", "missed", "ended"],
+)
+async def test_what_a_wrong_clock_has_ended_begins_again_at_its_time(
+    shop: SaleShop,
+    starts: float | None,
+    ends: float,
+    steps: list[tuple[float, CampaignState]],
+    then: CampaignState,
+) -> None:
+    """Once, however often it is looked at, and not against a person's word; nothing of it was left on sale."""
+    before = shop.prices()
+    campaign = await shop.create(starts=soon(starts) if starts else None, ends=soon(ends))
+    for hours, state in steps:
+        await run_by(shop, campaign, hours, state)
+    assert shop.prices() == before
+    await shop.clock.sweep()
+    assert (await shop.sales.find("tet")).id == campaign.id, "by the wrong clock it is over"
+    set_clock(shop, timedelta(0))
+    await shop.clock.sweep()
+    again = await shop.sales.find("tet")
+    assert (again.id != campaign.id, again.starts_at, again.ends_at) == (True, campaign.starts_at, campaign.ends_at)
+    await shop.until(again, then)
+    assert ((await shop.get(campaign)).closed_at or again.ends_at) <= datetime.now(UTC)
+    await shop.sales.cancel(await shop.get(again))
+    await shop.until(again, CampaignState.CANCELLED)
+    await shop.clock.sweep()
+    assert (await shop.sales.find("tet")).id == again.id
+    assert shop.prices() == before
+
+
+async def test_what_a_person_has_ended_stays_so(shop: SaleShop) -> None:
+    """Under a wrong clock as well."""
+    campaign = await shop.create(starts=soon(3600), ends=soon(9 * DAY))
+    await run_by(shop, campaign, 72, CampaignState.ACTIVE)
+    await shop.sales.end_now(await shop.get(campaign))
+    await run_by(shop, campaign, 72, CampaignState.COMPLETED)
+    set_clock(shop, timedelta(0))
+    await shop.clock.sweep()
+    assert (await shop.sales.find("tet")).id == campaign.id
 
 
 async def test_what_a_wrong_clock_has_begun_is_taken_back_and_begins_again_at_its_time(shop: SaleShop) -> None:

@@ -200,7 +200,16 @@ async def test_gift_cards_and_their_like_are_on_sale_only_where_they_are_named(s
     assert card.price == before
 
 
-@pytest.mark.parametrize("sums", [{"amount": 20_000}, {"percent": 20, "floor": 50_000}])
+@pytest.mark.parametrize(
+    "sums",
+    [
+        {"amount": 20_000},
+        {"percent": 20, "floor": 50_000},
+        {"percent": 20, "round_to": 1_000},
+        {"percent": 20, "round_to": 1_000, "ending": 900},
+        {"percent": 20, "round_to": 10, "ending": 9},
+    ],
+)
 async def test_sums_of_dong_are_no_discount_in_a_shop_in_dollars(shop: SaleShop, sums: dict[str, int]) -> None:
     """A sale with a sum of money is refused where the shop has another currency than Nhanh.vn; one in percent is
     not."""
@@ -209,15 +218,19 @@ async def test_sums_of_dong_are_no_discount_in_a_shop_in_dollars(shop: SaleShop,
     for attempt in (shop.sales.preview(shop.define(**sums)), shop.create(**sums)):
         with pytest.raises(InvalidSale, match=r"currency is USD, and Nhanh\.vn's amounts are in VND"):
             await attempt
-    assert (await shop.sales.preview(shop.define(percent=20))).on_sale
+    for clear in ({}, {"round_to": "0.01"}, {"round_to": 1, "ending": "0.99"}):
+        assert (await shop.sales.preview(shop.define(percent=20, **clear))).on_sale
 
 
-async def test_currency_that_changes_before_the_start_keeps_a_sum_from_the_shop(shop: SaleShop) -> None:
+@pytest.mark.parametrize("sums", [{"amount": 20_000}, {"round_to": 1_000}])
+async def test_currency_that_changes_before_the_start_keeps_a_sum_from_the_shop(
+    shop: SaleShop, sums: dict[str, int]
+) -> None:
     """A sale that was planned in đồng is not put on sale in dollars; another one in percent is."""
     before = shop.prices()
     plain = [v for v in shop.variants if v.sku and v.price > 50_000 and v.compare_at_price is None]
     chosen = plain[0]
-    amount = await shop.create("sum", amount=20_000, targets={"skus": [chosen.sku]}, starts=soon(0.5))
+    amount = await shop.create("sum", **sums, targets={"skus": [chosen.sku]}, starts=soon(0.5))
     shop.shopify.profile.currency = "USD"
     others = next(v for v in plain if v.product_id != chosen.product_id)
     percent = await shop.create("percent", targets={"products": [others.product_id]}, starts=soon(0.5))

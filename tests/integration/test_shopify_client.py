@@ -184,7 +184,7 @@ async def test_urgent_calls_go_before_those_that_wait_already(session: aiohttp.C
             while pulling.waits_for != "the rate limit":
                 await asyncio.sleep(0)
             found = await shopify.present_prices(list(sandbox.shopify.variants)[:10], meter=urgent)
-        assert len(found) == 10
+        assert len(found.found) == 10
         operations = [request.operation for request in sandbox.shopify.requests.last if request.actual_cost]
         assert operations == ["Shop", "PresentPrices"]
         assert urgent.rate_limit_wait_seconds < 0.3

@@ -21,7 +21,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
-from daemon.sources.shopify.models import CustomerMetafields, ItemStock, Location, Metafield, VariantPrice
+from daemon.sources.shopify.models import CustomerMetafields, ItemStock, Location, Metafield, Reading, VariantPrice, gid
 
 QUICK = Backoff(attempts=3, initial=0.01, maximum=0.02)
 SMALL = SandboxSettings(products=30, customers=20, limits=False, unstocked_share=0.3)
@@ -148,7 +148,7 @@ async def test_shops_with_many_locations_are_asked_for_more_levels(locations: in
         expected = len(shop.stock()) if locations > 250 else 0
         assert shop.calls("MoreLevels") - before == expected
         before = shop.calls("MoreLevels")
-        assert await shop.client.stock_levels(list(shop.stock()), meter=CallMeter()) == shop.stock()
+        assert await shop.client.stock_levels(list(shop.stock()), meter=CallMeter()) == Reading(shop.stock())
         assert shop.calls("MoreLevels") - before == expected
 
 
@@ -191,8 +191,9 @@ async def test_a_product_with_an_unreadable_level_is_a_dead_letter(levels: Any, 
         assert [bad.source_id for bad in page.bad] == ["1"]
         assert page.bad[0].reason.startswith("Variant 2: ")
         assert says in page.bad[0].reason
-        with pytest.raises(SourceUnavailable, match="StockLevels that can't be read"):
-            await client.stock_levels([3], meter=CallMeter())
+        reading = await client.stock_levels([3], meter=CallMeter())
+        assert (reading.found, list(reading.unread)) == ({}, [3])
+        assert says in reading.unread[3]
 
 
 async def test_missing_pages_of_variants_are_noticed() -> None:
@@ -210,20 +211,22 @@ async def test_present_stock_and_prices_of_many() -> None:
         items, variants = shop.stock(), shop.sandbox.shopify.variants
         assert len(items) > 250
         shop.sandbox.shopify.change_stock(next(iter(variants)), -3)
-        assert await shop.client.stock_levels([*items, 1, *items], meter=CallMeter()) == shop.stock()
-        assert await shop.client.variant_prices([*variants, 1], meter=CallMeter()) == {
-            variant.id: VariantPrice(variant.product_id, variant.price, variant.compare_at_price)
-            for variant in variants.values()
-        }
-        assert await shop.client.present_prices([*variants, 1, *variants], meter=CallMeter()) == {
-            variant.id: (variant.price, variant.compare_at_price) for variant in variants.values()
-        }
-        assert await shop.client.stock_levels([], meter=CallMeter()) == {}
-        assert await shop.client.present_prices([], meter=CallMeter()) == {}
+        assert await shop.client.stock_levels([*items, 1, *items], meter=CallMeter()) == Reading(shop.stock())
+        assert await shop.client.variant_prices([*variants, 1], meter=CallMeter()) == Reading(
+            {
+                variant.id: VariantPrice(variant.product_id, variant.price, variant.compare_at_price)
+                for variant in variants.values()
+            }
+        )
+        assert await shop.client.present_prices([*variants, 1, *variants], meter=CallMeter()) == Reading(
+            {variant.id: (variant.price, variant.compare_at_price) for variant in variants.values()}
+        )
+        assert await shop.client.stock_levels([], meter=CallMeter()) == Reading()
+        assert await shop.client.present_prices([], meter=CallMeter()) == Reading()
         products = shop.sandbox.shopify.products
-        assert await shop.client.product_versions([*products, 1], meter=CallMeter()) == {
-            product.id: product.updated_at.replace(microsecond=0) for product in products.values()
-        }
+        assert await shop.client.product_versions([*products, 1], meter=CallMeter()) == Reading(
+            {product.id: product.updated_at.replace(microsecond=0) for product in products.values()}
+        )
         assert all(
             (request.requested_cost or 0) <= 1000
             for request in shop.sandbox.shopify.requests.last
@@ -232,8 +235,8 @@ async def test_present_stock_and_prices_of_many() -> None:
 
 
 @pytest.mark.parametrize("price", [None, "x", "-1", "NaN", True, []])
-async def test_an_unreadable_price_is_an_error(price: Any) -> None:
-    """What is compared with a price must be one."""
+async def test_an_unreadable_price_is_none(price: Any) -> None:
+    """What is compared with a price must be one; without one the variant is named, and not taken for gone."""
     variant = {
         "id": "gid://shopify/ProductVariant/2",
         "price": price,
@@ -241,19 +244,51 @@ async def test_an_unreadable_price_is_an_error(price: Any) -> None:
         "product": {"id": "gid://shopify/Product/1"},
     }
     async with answering(lambda _: {"data": {"nodes": [variant]}}) as client:
-        with pytest.raises(SourceUnavailable, match="can't be read"):
-            await client.variant_prices([2], meter=CallMeter())
-        with pytest.raises(SourceUnavailable, match="can't be read"):
-            await client.present_prices([2], meter=CallMeter())
+        for reading in (
+            await client.variant_prices([2], meter=CallMeter()),
+            await client.present_prices([2], meter=CallMeter()),
+        ):
+            assert (reading.found, list(reading.unread)) == ({}, [2])
 
 
 @pytest.mark.parametrize("moment", [None, "x", "2024-01-01", 5, True, []])
-async def test_an_unreadable_version_is_an_error(moment: Any) -> None:
+async def test_an_unreadable_version_is_none(moment: Any) -> None:
     """Whether a product has changed must not be guessed."""
     product = {"id": "gid://shopify/Product/2", "updatedAt": moment}
     async with answering(lambda _: {"data": {"nodes": [product]}}) as client:
-        with pytest.raises(SourceUnavailable, match="can't be read"):
-            await client.product_versions([2], meter=CallMeter())
+        reading = await client.product_versions([2], meter=CallMeter())
+    assert (reading.found, list(reading.unread)) == ({}, [2])
+
+
+async def test_rows_that_can_not_be_had_keep_no_others_back() -> None:
+    """Whether one has an error of its own or fails every answer that it is in: it is named, and the others are read."""
+    async with opened() as shop:
+        shopify, stock = shop.sandbox.shopify, shop.stock()
+        broken, poisonous, *_ = shopify.variants.values()
+        shopify.troubles.broken[gid("ProductVariant", broken.id)] = "price"
+        shopify.troubles.poisonous |= {
+            gid("ProductVariant", poisonous.id),
+            gid("InventoryItem", poisonous.inventory_item_id),
+            gid("Product", poisonous.product_id),
+        }
+        shopify.troubles.broken[gid("InventoryItem", broken.inventory_item_id)] = "inventoryLevels"
+        levels = await shop.client.stock_levels(list(stock), meter=CallMeter())
+        prices = await shop.client.present_prices(list(shopify.variants), meter=CallMeter())
+        versions = await shop.client.product_versions(list(shopify.products), meter=CallMeter())
+    assert levels.unread.keys() == {broken.inventory_item_id, poisonous.inventory_item_id}
+    assert levels.found == {number: item for number, item in stock.items() if number not in levels.unread}
+    assert prices.unread.keys() == {broken.id, poisonous.id}
+    assert len(prices.found) == len(shopify.variants) - 2
+    assert versions.unread.keys() == {poisonous.product_id}
+    assert all("Shopify could not give the row" in reason for reason in prices.unread.values())
+
+
+async def test_where_most_can_not_be_had_the_answer_is_no_good() -> None:
+    """Then it is Shopify that is in trouble, and not a row."""
+    variants = [{"id": f"gid://shopify/ProductVariant/{number}", "price": None} for number in range(1, 11)]
+    async with answering(lambda _: {"data": {"nodes": variants}}) as client:
+        with pytest.raises(SourceUnavailable, match="could not answer PresentPrices for 10 of 10"):
+            await client.present_prices(list(range(1, 11)), meter=CallMeter())
 
 
 async def test_the_price_of_reading_prices() -> None:
@@ -277,8 +312,8 @@ async def test_prices_keep_every_digit() -> None:
     async with answering(lambda _: {"data": {"nodes": [variant, None]}}) as client:
         found = await client.variant_prices([2], meter=CallMeter())
         present = await client.present_prices([2], meter=CallMeter())
-    assert found == {2: VariantPrice(1, Decimal("0.10"), Decimal("1234567890.01"))}
-    assert present == {2: (Decimal("0.10"), Decimal("1234567890.01"))}
+    assert found.found == {2: VariantPrice(1, Decimal("0.10"), Decimal("1234567890.01"))}
+    assert present.found == {2: (Decimal("0.10"), Decimal("1234567890.01"))}
 
 
 async def test_locations_include_the_deactivated_ones() -> None:
@@ -365,5 +400,5 @@ async def test_reading_the_present_state_survives_faults() -> None:
         meter = CallMeter()
         for fault in (Fault.ERROR_500, Fault.TRUNCATED, Fault.RESET):
             shop.sandbox.faults.next(fault, path="graphql.json")
-            assert await shop.client.stock_levels(list(shop.stock()), meter=meter) == shop.stock()
+            assert await shop.client.stock_levels(list(shop.stock()), meter=meter) == Reading(shop.stock())
         assert meter.retries == 3

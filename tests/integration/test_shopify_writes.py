@@ -23,7 +23,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import IdempotencyLost
-from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.models import Reading, VariantPrice
 from daemon.sources.shopify.writer import _plain
 from daemon.sources.shopify.writes import (
     ANY,
@@ -277,7 +277,7 @@ async def test_prices_are_set_and_told_as_they_are_now() -> None:
         ):
             outcome = await client.set_prices(product.id, [change], meter=CallMeter())
             assert (outcome.applied, outcome.errors) == ({variant.id: expected}, [])
-            assert await client.variant_prices([variant.id], meter=CallMeter()) == {variant.id: expected}
+            assert await client.variant_prices([variant.id], meter=CallMeter()) == Reading({variant.id: expected})
 
 
 async def test_prices_that_do_not_fit_keep_no_others_back() -> None:

@@ -18,7 +18,7 @@ from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.writes import MetafieldOutcome, WriteError
 from daemon.sync.customers.rules import CustomerRules
-from daemon.tasks import TaskRegistry
+from daemon.tasks import TaskRegistry, sync_customers
 from tests.integration.conftest import STORE, Workshop
 from tests.integration.synced_shop import after_each_call, before_each_call, check_counters
 
@@ -585,7 +585,7 @@ async def test_run_that_was_taken_over_writes_nothing(shop: CustomerShop, monkey
 
 
 async def test_dry_run_only_says_what_it_would_do(new_shop: CustomerShop) -> None:
-    """Figures and examples, and not a call to Shopify."""
+    """Figures and examples; of Shopify it asks what decides whether it could do it at all."""
     shop = new_shop
     customer, nhanh_id = shop.pairs[1]
     await shop.execute("UPDATE dongbo.nhanh_customers SET total_amount = NULL WHERE id = $1", shop.pairs[0][1])
@@ -593,7 +593,7 @@ async def test_dry_run_only_says_what_it_would_do(new_shop: CustomerShop) -> Non
     calls = shop.shopify.requests.calls
     job = await shop.sync(dry_run=True)
     assert (job.updated, job.skipped) == (0, PAIRS)
-    assert shop.shopify.requests.calls == calls + 1  # for the shop's currency
+    assert shop.shopify.requests.calls == calls + 2  # for the shop's currency and its definitions
     assert await shop.pushes() == []
     found = job.metadata
     assert found["tiers"] == {"MEMBER": 5, "SILVER": 6, "GOLD": 8, "PLATINUM": 20, "DIAMOND": 20}
@@ -685,6 +685,25 @@ async def test_a_type_that_can_not_hold_the_value_is_told_before_anything_is_tri
     assert job.status is JobStatus.FAILED
     assert says in str(job.error)
     assert (job.processed, shop.shopify.writes, await shop.pushes()) == (0, [], [])
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_no_tag_is_written_before_that_is_told(
+    new_shop: CustomerShop, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    """Though the metafield is wanted only by a customer of a later batch; a dry run says it, too."""
+    shop = new_shop
+    monkeypatch.setattr(sync_customers, "SCANNED_AT_ONCE", 10)
+    await shop.sync()
+    shop.shopify.change_customer(shop.pairs[0][0].id, tags=["theirs"])
+    shop.spend(PAIRS - 1, 90_000_000)
+    await shop.pull()
+    shop.shopify.writes.clear()
+    shop.shopify.define_metafield(TOTAL, "boolean")
+    job = await shop.workshop.run(JobType.SYNC_CUSTOMERS, dry_run=dry_run)
+    assert job.status is JobStatus.FAILED
+    assert "custom.total_spent as boolean" in str(job.error)
+    assert shop.shopify.writes == []
 
 
 async def test_lost_answer_to_a_decimal_number_is_understood(

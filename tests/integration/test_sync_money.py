@@ -1,6 +1,7 @@
 """What amounts mean at both sides: currencies, VAT, changes beyond reason, and what no shop's currency can hold."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.mirror import shops
 from daemon.money import Currency
 from daemon.sandbox.shopify.records import Variant
-from daemon.tasks import TaskRegistry
+from daemon.tasks import TaskRegistry, product_facts
 from tests.integration.conftest import STORE
 from tests.integration.synced_shop import SyncedShop, sandbox_settings, shop
 from tests.integration.test_sync_products_prices import BASE, prepare
@@ -127,6 +128,7 @@ async def test_a_customer_pays_the_same_vat_at_both(shop: SyncedShop) -> None:
     """Where Nhanh.vn's prices are without VAT and the shop's hold it, VAT is added; the first time a person is asked,
     and from then on nobody."""
     pairs = await without_vat(shop)
+    shop.nhanh.clock_offset += 3.0  # what is read in the second of its change is read again
     job = await waits(shop)
     assert "take VAT into account in 3 prices for the first time" in str(job.error)
     assert "(100000 → 110000)" in str(job.error)
@@ -143,6 +145,25 @@ async def test_a_customer_pays_the_same_vat_at_both(shop: SyncedShop) -> None:
     assert pairs[0][0].price == 132_000
     details = [request for request in shop.nhanh.requests if request.path.endswith("product/detail")]
     assert len(details) == 4  # once for each, and again for the one that has changed
+
+
+async def test_vat_that_changes_within_the_second_of_another_change(
+    shop: SyncedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of change tells the two not apart: what was read in that second is used, and read again."""
+    monkeypatch.setattr(product_facts, "SAME_TIME", timedelta(minutes=1))
+    (variant, nhanh_id), *_ = await without_vat(shop)
+    await approved(shop, await waits(shop))
+    assert variant.price == 110_000
+    shop.nhanh.products[nhanh_id] = replace(shop.nhanh.products[nhanh_id], vat=8)
+    await shop.sync()
+    assert variant.price == 108_000
+    shop.nhanh.clock_offset += 120.0
+    await shop.sync()
+    asked = len(shop.nhanh.requests)
+    await shop.sync()
+    again = [request.path for request in list(shop.nhanh.requests)[asked:]]
+    assert not any(path.endswith("product/detail") for path in again)
 
 
 async def test_a_shop_without_taxes_gets_prices_without_vat(shop: SyncedShop) -> None:

@@ -403,14 +403,16 @@ async def test_cancelled_sync_goes_on_from_its_checkpoint(shop: SyncedShop, monk
 
 
 async def test_hidden_depot_is_an_error_not_zero(shop: SyncedShop) -> None:
-    """A depot that the access token can't see ends the job with a sentence, and nothing is pushed."""
+    """With nothing left to push, a depot that the access token can't see ends the job with a sentence."""
     hidden = shop.depot_of[shop.location]
+    shop.configure(locations={str(shop.location): tuple(shop.depot_of.values())})
     shop.nhanh.depot_ids = set(shop.depot_of.values()) - {hidden}
     await shop.workshop.completed(JobType.PULL_NHANH_PRODUCTS, full=True)
     job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
     assert job.status is JobStatus.FAILED
-    assert f"Depot {hidden}" in str(job.error)
-    assert "can't be seen" in str(job.error)
+    assert f"{hidden} ({shop.nhanh.depots[0].name})" in str(job.error)
+    assert "the access token may not see it" in str(job.error)
+    assert job.metadata["hidden_depots"] == [hidden]
     assert shop.shopify.writes == []
 
 

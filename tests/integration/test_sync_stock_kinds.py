@@ -65,6 +65,62 @@ async def test_depot_of_a_closed_location_need_not_be_seen(shop: SyncedShop) -> 
     assert (await shop.workshop.run(JobType.SYNC_PRODUCTS)).status is JobStatus.COMPLETED
 
 
+@pytest.mark.parametrize("how", ["limited", "closed", "never there"])
+async def test_depot_out_of_sight_keeps_nothing_else_back(shop: SyncedShop, how: str) -> None:
+    """Only what it feeds is left out, and never gets less than there is; the job and each later one name it."""
+    depots = list(shop.depot_of.values())
+    hidden = depots[0] if how != "never there" else 4711
+    fed, _, other = shop.depot_of
+    shop.configure(price="retail", locations={str(fed): (hidden, depots[1]), str(other): (depots[2],)})
+    (variant, nhanh_id), (priced, priced_id) = shop.pairs[:2]
+    before = at(variant, fed)
+    for depot in depots:
+        shop.nhanh.change_stock(nhanh_id, depot, 77)
+    shop.nhanh.change_price(priced_id, shop.nhanh.products[priced_id].price + 1_000)
+    if how == "limited":
+        shop.nhanh.depot_ids = depots[1:]
+    elif how == "closed":
+        shop.nhanh.depots = [depot for depot in shop.nhanh.depots if depot.id != hidden]
+    await shop.pull()
+    job = await shop.sync()
+    assert (job.metadata["hidden_depots"], job.metadata["closed_locations"]) == ([hidden], [])
+    (notice,) = job.metadata["notices"]
+    assert str(hidden) in notice
+    assert f"What they feed is left out: {fed}." in notice
+    assert [at(variant, location) for location in (fed, other)] == [before, 77]
+    assert priced.price == shop.nhanh.products[priced_id].price
+    assert (await shop.sync()).metadata["hidden_depots"] == [hidden]
+
+
+async def test_depot_that_is_back_feeds_its_location_again(shop: SyncedShop) -> None:
+    """With what it holds by then, though no stock of it was told meanwhile."""
+    hidden = shop.depot_of[shop.location]
+    shop.nhanh.depot_ids = [depot for depot in shop.depot_of.values() if depot != hidden]
+    shop.sell(shop.pairs[:3], 5)
+    await shop.pull()
+    await shop.sync()
+    shop.nhanh.depot_ids = ()
+    await shop.workshop.completed(JobType.PULL_NHANH_INVENTORY)
+    job = await shop.sync()
+    assert (job.metadata["hidden_depots"], job.metadata["notices"]) == ([], [])
+    assert shop.differences() == {}
+
+
+async def test_depots_that_may_not_be_listed_keep_no_price_back(shop: SyncedShop) -> None:
+    """Where it can't be told which depots are seen, no stock is pushed, and everything else is."""
+    shop.configure(price="retail")
+    shop.sell(shop.pairs[:1], 5)
+    variant, nhanh_id = shop.pairs[1]
+    shop.nhanh.change_price(nhanh_id, shop.nhanh.products[nhanh_id].price + 1_000)
+    await shop.pull()
+    shop.nhanh.permissions.discard("business/depot")
+    job = await shop.sync()
+    assert job.metadata["hidden_depots"] == sorted(shop.depot_of.values())
+    assert "lacks the permission" in job.metadata["notices"][0]
+    assert variant.price == shop.nhanh.products[nhanh_id].price
+    assert at(shop.pairs[0][0], shop.location) != 5
+
+
 # ── Combos, packs, vouchers, weights ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -141,3 +141,45 @@ def test_a_list_of_jobs_keeps_whole_ids_at_any_width(width: int, monkeypatch: py
     assert max(map(len, lines)) <= width
     assert "2026-10-01 07:00:00" in stream.getvalue()
     assert "RUNNING 42%" in stream.getvalue()
+
+
+NOTICE = "Some locations can get no stock: 5 is deactivated."
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that completed and left something out says so in the list, by itself, as a step, and at its end."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr(output, "data_console", lambda: console)
+    done = job(
+        **dict.fromkeys(("schedule", "parent_id", "worker", "created_at")),
+        status="COMPLETED",
+        trigger="cli",
+        params={},
+        attempt=1,
+        max_attempts=5,
+        metadata={"notices": [NOTICE]},
+    )
+    assert f"\n  ! {NOTICE}" in str(ended(done))
+    job_output.write_list([done], ZONE)
+    assert f"! {NOTICE}" in stream.getvalue()
+    stream.truncate(0)
+    job_output.write_one(done, [], [], ZONE)
+    job_output.write_one(done | {"metadata": {}}, [], [done], ZONE)
+    lines = stream.getvalue().splitlines()
+    assert f"! {NOTICE}" in lines
+    assert f"    ! {NOTICE}" in lines
+
+
+def test_a_followed_job_tells_each_notice_once() -> None:
+    """As soon as it is known, on a line of its own."""
+    stream = io.StringIO()
+    view = LineView(stream, ZONE)
+    view.update(job())
+    for processed in (1, 2):
+        view.update(job(processed=processed, metadata={"notices": [NOTICE]}))
+        view.tick()
+    view.update(job(status="COMPLETED", metadata={"notices": [NOTICE, "Another."]}))
+    lines = stream.getvalue().splitlines()
+    assert [line.partition("! ")[2] for line in lines] == ["", "", NOTICE, "", "", "Another."]

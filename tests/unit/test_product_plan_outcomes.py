@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.sources.shopify.models import ItemStock, VariantPrice
+from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sources.shopify.writes import WriteError
 from daemon.sync.products.rows import Key, StockRow
 from daemon.sync.products.settlement import STOCKED, verdict
@@ -20,7 +20,7 @@ def decided(
 ) -> Decision:
     """What is decided of the rows where the third is refused, and read again as these levels."""
     stock = {} if levels is None else {2: ItemStock(tracked, levels)}
-    return decide(ROWS, [error], stock, was_repeated=was_repeated)
+    return decide(ROWS, [error], Reading(stock), was_repeated=was_repeated)
 
 
 def test_rows_without_an_error_are_sent_again() -> None:
@@ -50,6 +50,16 @@ def test_stale_row_of_a_repeated_call_was_set_by_it() -> None:
     """A call whose first answer was lost finds its own value, and only then is that ours."""
     assert decided(WriteError(2, STALE, "stale"), {1: 9}, was_repeated=True).set_by_us == [ROWS[2]]
     assert decided(WriteError(2, STALE, "stale"), {1: 9}).set_by_us == []
+
+
+@pytest.mark.parametrize(("was_repeated", "result"), [(False, PushResult.STALE), (True, PushResult.UNKNOWN)])
+def test_item_that_can_not_be_had_is_refused_alone(was_repeated: bool, result: PushResult) -> None:
+    """It is not taken for gone, and its call is sent again without it."""
+    stock: Reading[ItemStock] = Reading(unread={2: "Oops."})
+    decision = decide(ROWS, [WriteError(2, STALE, "stale")], stock, was_repeated=was_repeated)
+    ((row, reason),) = decision.refused
+    assert (row, decision.outcomes[2][0], decision.sound) == (ROWS[2], result, [ROWS[0], ROWS[1], ROWS[3]])
+    assert "can't be told: Oops." in reason
 
 
 def test_item_that_is_gone_is_refused() -> None:
@@ -83,14 +93,14 @@ def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> 
     """An interrupted push was applied where the new value is seen; else nobody knows: it may come through yet."""
     push = Push(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1)
     stock = {} if levels is None else {70: ItemStock(True, levels)}
-    assert verdict(push, stock, {})[0] is result
+    assert verdict(push, Reading(stock), Reading())[0] is result
 
 
 @pytest.mark.parametrize(("levels", "result"), [({1: 4}, PushResult.APPLIED), ({2: 4}, PushResult.UNKNOWN)])
 def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) -> None:
     """An activation was applied where the item is stocked."""
     push = Push(PushKind.ACTIVATION, 7, None, STOCKED, "because", item_id=70, location_id=1)
-    assert verdict(push, {70: ItemStock(True, levels)}, {})[0] is result
+    assert verdict(push, Reading({70: ItemStock(True, levels)}), Reading())[0] is result
 
 
 @pytest.mark.parametrize(
@@ -106,4 +116,12 @@ def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) ->
 def test_verdict_on_prices(kind: PushKind, old: str | None, new: str | None, result: PushResult) -> None:
     """Prices are compared as numbers."""
     push = Push(kind, 7, old, new, "because")
-    assert verdict(push, {}, {7: VariantPrice(1, Decimal("199000.0000"), None)})[0] is result
+    assert verdict(push, Reading(), Reading({7: VariantPrice(1, Decimal("199000.0000"), None)}))[0] is result
+
+
+@pytest.mark.parametrize("kind", [PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE])
+def test_verdict_on_what_can_not_be_had(kind: PushKind) -> None:
+    """Nobody knows what became of it, and it is not said to be gone."""
+    push = Push(kind, 7, "1", "5", "because", item_id=70, location_id=1)
+    result, detail = verdict(push, Reading(unread={70: "Oops."}), Reading(unread={7: "Oops."}))
+    assert (result, str(detail).endswith("can't be told: Oops.")) == (PushResult.UNKNOWN, True)

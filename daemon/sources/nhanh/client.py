@@ -54,7 +54,8 @@ FRESH_TIME = 60.0  # seconds for which what an answer has told of the time is be
 MAX_REPEATS = 5  # of the same answer to the same `next`
 MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide rows
 
-_NO_MORE = (b"", b"null", b'""', b"[]", b"{}", b"false")
+_NO_MORE = (b"", b"null", b'""', b"[]", b"{}", b"false")  # in place of a `next`
+_EMPTY = (b"[]", b"{}")  # in place of rows: PHP may spell an empty array either way
 
 _split_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -212,11 +213,15 @@ class NhanhClient:
     async def depots(self, *, meter: CallMeter | None = None) -> list[NhanhDepot]:
         """The depots of the business; those that can't be read are left out with a warning in the log."""
         # An empty object would become an empty array in the server's PHP, which stands for no filter as well.
-        envelope, sound = await self._call("business/depot", {"filters": {"ids": []}}, meter or CallMeter())
-        rows, bad = self._rows("business/depot", envelope, sound, self._depots)
-        for row in bad:
-            log.warning("depot_unreadable", source=self._source, depot=row.source_id, reason=row.reason)
-        return [row.value for row in rows]
+        pages = self._pages(
+            "business/depot", {"ids": []}, self._depots, None, meter or CallMeter(), PAGE_SIZE, sort=None
+        )
+        found: list[NhanhDepot] = []
+        async for page in pages:
+            found += [row.value for row in page.rows]
+            for row in page.bad:
+                log.warning("depot_unreadable", source=self._source, depot=row.source_id, reason=row.reason)
+        return found
 
     async def _by_ids(
         self,
@@ -251,16 +256,17 @@ class NhanhClient:
         after: object | None,
         meter: CallMeter,
         page_size: int,
-        sort: str = "id",
+        sort: str | None = "id",
     ) -> AsyncGenerator[Page[T], None]:
+        """`sort`: None where the list knows no order, and comes in pages of its own size."""
         guard = _EndlessnessGuard(self._source, action)
         position = _position(after)
         while True:
-            paginator: dict[str, object] = {"size": page_size, "sort": {sort: "asc"}}
+            paginator: dict[str, object] = {"size": page_size, "sort": {sort: "asc"}} if sort is not None else {}
             if position is not None:
                 paginator["next"] = msgspec.Raw(position)
-            payload = {"filters": filters, "paginator": paginator}
-            envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None)
+            payload = {"filters": filters} | ({"paginator": paginator} if paginator else {})
+            envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None, is_list=True)
             rows, bad = self._rows(action, envelope, sound, decoder)
             following = self._next(action, envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
@@ -271,9 +277,15 @@ class NhanhClient:
             position = following
 
     async def _call(
-        self, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool = False
+        self,
+        action: str,
+        payload: Mapping[str, object],
+        meter: CallMeter,
+        *,
+        has_cursor: bool = False,
+        is_list: bool = False,
     ) -> tuple[Envelope, bool]:
-        """The successful answer, and whether its rows are sound JSON throughout.
+        """The successful answer, and whether its rows are sound JSON throughout. `is_list`: it must hold a list.
 
         A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
         one, since whoever is refused has changed nothing.
@@ -281,14 +293,21 @@ class NhanhClient:
         while True:
             token = self.credential.token
             try:
-                return await self._call_with(token, action, payload, meter, has_cursor=has_cursor)
+                return await self._call_with(token, action, payload, meter, has_cursor=has_cursor, is_list=is_list)
             except CredentialRefused as error:
                 if token == self.credential.token:
                     self.credential.fails(error)
                     raise
 
     async def _call_with(
-        self, token: str, action: str, payload: Mapping[str, object], meter: CallMeter, *, has_cursor: bool
+        self,
+        token: str,
+        action: str,
+        payload: Mapping[str, object],
+        meter: CallMeter,
+        *,
+        has_cursor: bool,
+        is_list: bool,
     ) -> tuple[Envelope, bool]:
         address = f"{self._base_url}/{action}"
         limiter = self._limits.window(self.account, address)
@@ -306,7 +325,10 @@ class NhanhClient:
                     )
                     self.clock.observe(answer.date, sent)
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
-                    return self._judged(answer, limiter, has_cursor=has_cursor)
+                    envelope, sound = self._judged(answer, limiter, has_cursor=has_cursor)
+                    if is_list and not _is_list(bytes(envelope.data)):
+                        raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.")
+                    return envelope, sound
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
         if token == self.credential.token:
@@ -331,7 +353,7 @@ class NhanhClient:
         self, action: str, envelope: Envelope, sound: bool, decoder: RowDecoder[T]
     ) -> tuple[list[SourceRow[T]], list[BadRow]]:
         data = bytes(envelope.data)
-        if data in _NO_MORE:
+        if data in _EMPTY:
             return [], []
         try:
             rows = _split_rows(data)
@@ -377,7 +399,7 @@ class _EndlessnessGuard:
 
     def check(self, position: bytes | None, following: bytes | None, data: bytes) -> None:
         """Raise `SourceUnavailable` if this answer is one too many."""
-        empty = data in _NO_MORE
+        empty = data in _EMPTY
         stuck = following is not None and following == position and (empty or data == self._last_data)
         self._repeats = self._repeats + 1 if stuck else 0
         self._empty = self._empty + 1 if empty else 0
@@ -388,6 +410,15 @@ class _EndlessnessGuard:
             raise SourceUnavailable(f"Reading {self._list} stopped: it names the same next page again and again.")
         if self._empty >= MAX_EMPTY_PAGES:
             raise SourceUnavailable(f"Reading {self._list} stopped: {MAX_EMPTY_PAGES} empty pages in a row.")
+
+
+def _is_list(data: bytes) -> bool:
+    """Whether this is a list of rows, and be it an empty one.
+
+    Nhanh documentation, "Paginator": a list ends where no `next` is told, and an empty page may have one. Of an answer
+    with null in place of its rows nothing is said: it may stand for rows that could not be had.
+    """
+    return data.startswith(b"[") or data in _EMPTY
 
 
 def _position(after: object | None) -> bytes | None:

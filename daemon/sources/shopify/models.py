@@ -1,14 +1,16 @@
 """The rows of Shopify as far as the daemon uses them; the rest stays in a row's own JSON."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from daemon.sources.decode import Moment, Note, Reference, Text, UnfitRowError, check_amount
+
+T = TypeVar("T")
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
@@ -296,6 +298,19 @@ class ItemStock(msgspec.Struct, frozen=True):
 
     tracked: bool  # whether Shopify counts its stock
     levels: dict[int, int]  # available, by location that stocks it
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """What there is now of things that were asked for by their ids. What is in neither of both is gone.
+
+    Args:
+        found: by id.
+        unread: by id, why Shopify could not give it, or not whole: nothing must be concluded from its lack.
+    """
+
+    found: dict[int, T] = field(default_factory=dict)
+    unread: dict[int, str] = field(default_factory=dict)
 
 
 class VariantPrice(msgspec.Struct, frozen=True):

@@ -6,13 +6,13 @@ have been carried out, and somebody may have changed the price since. What is le
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from daemon.clock import boot_time
 from daemon.errors import SourceError
 from daemon.sources.meter import BeforeSend, CallMeter
-from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.models import Reading, VariantPrice
 from daemon.sources.shopify.writes import ANY, UNCHANGED, Amounts, PriceChange, PriceOutcome
 
 READ_LASTS = 2.0  # seconds from the question for a price to the call that it was asked for
@@ -38,7 +38,7 @@ class ReadPrices(Protocol):
 
     async def __call__(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend
-    ) -> dict[int, Amounts]: ...
+    ) -> Reading[Amounts]: ...
 
 
 class Stopwatch:
@@ -66,7 +66,7 @@ class PriceWatch:
         self._meter = meter
         self._read_at = read_at
         self._expected: dict[int, Amounts] = {}
-        self._present: Mapping[int, Amounts] = {}
+        self._present: Reading[Amounts] = Reading()
         self._is_under_way = False  # an attempt was sent, and nothing was read since
         self.in_doubt: set[int] = set()  # in an attempt that another one has followed
         self.expect(changes)
@@ -98,16 +98,18 @@ class PriceWatch:
         except SourceError as error:
             raise LookFailed(error) from error
         self._read_at, self._is_under_way = stopwatch.sent_at, False
-        if any(self._present.get(number) != amounts for number, amounts in self._expected.items()):
+        if any(self._present.found.get(number) != amounts for number, amounts in self._expected.items()):
             raise PricesMoved
 
     def sort(self, product_id: int, changes: Sequence[PriceChange], outcome: PriceOutcome) -> list[PriceChange]:
         """Note what became of changes by what was read, and return those that are still to be sent."""
         left = []
         for change in changes:
-            present = self._present.get(change.variant_id)
+            present = self._present.found.get(change.variant_id)
             if change.expected is ANY or present == change.expected:
                 left.append(change)
+            elif change.variant_id in self._present.unread:
+                outcome.unread[change.variant_id] = self._present.unread[change.variant_id]
             elif present is not None and present == _wanted(change, change.expected):
                 outcome.applied[change.variant_id] = VariantPrice(product_id, *present)
             else:

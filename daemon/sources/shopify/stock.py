@@ -14,9 +14,9 @@ from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_page
 from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
-from daemon.sources.shopify.models import ItemStock, Location, VariantPrice, gid, gid_number
+from daemon.sources.shopify.models import ItemStock, Location, Reading, VariantPrice, gid, gid_number
 from daemon.sources.shopify.operations import Operation
-from daemon.sources.shopify.partial import Unreadable
+from daemon.sources.shopify.partial import FEW, Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ LEVEL_COST = 0.2  # points, of each of a page of an inventory item's levels
 class StockReader:
     """Reads the present state of stock and prices.
 
-    An answer that can't be read is an error here and no dead letter: what is asked for decides what is written.
+    What is asked for decides what is written: of a row that can't be had, the reading says so, and what it belongs to
+    is left alone. Where most of many can't be had, it is the answer that can't be read, which is an error.
     """
 
     def __init__(self, endpoint: GraphqlEndpoint) -> None:
@@ -67,8 +68,8 @@ class StockReader:
                 raise SourceUnavailable(f"Reading the locations of {self._endpoint.source} goes round in a circle.")
             cursor = following
 
-    async def stock_levels(self, item_ids: Sequence[int], *, meter: CallMeter) -> dict[int, ItemStock]:
-        """The present stock of these inventory items, in as many calls as it takes; those that are gone are absent.
+    async def stock_levels(self, item_ids: Sequence[int], *, meter: CallMeter) -> Reading[ItemStock]:
+        """The present stock of these inventory items, in as many calls as it takes.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -78,19 +79,19 @@ class StockReader:
         nodes = await self._endpoint.nodes(
             operations.STOCK_LEVELS, ids, self._stock_pages, meter, cut_short=lambda data: cut_short(nodes_of(data))
         )
-        found: dict[int, ItemStock] = {}
+        reading: Reading[ItemStock] = Reading()
         for node in nodes:
-            row = self._whole(operations.STOCK_LEVELS, node)
             try:
-                found[_id(row)] = ItemStock(_boolean(row["tracked"]), await self._all_levels(row, meter))
+                row = _whole(node)
+                reading.found[_id(row)] = ItemStock(_boolean(row["tracked"]), await self._all_levels(row, meter))
             except (KeyError, TypeError, UnfitRowError) as error:
-                raise self._endpoint.unreadable(operations.STOCK_LEVELS) from error
-        return found
+                reading.unread[self._asked_for(operations.STOCK_LEVELS, node)] = _said(error)
+        return self._plausible(operations.STOCK_LEVELS, reading)
 
     async def variant_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
-    ) -> dict[int, VariantPrice]:
-        """The present prices of these variants, in as many calls as it takes; those that are gone are absent.
+    ) -> Reading[VariantPrice]:
+        """The present prices of these variants, in as many calls as it takes.
 
         `before_send` is awaited before each attempt.
 
@@ -107,10 +108,10 @@ class StockReader:
 
     async def present_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
-    ) -> dict[int, tuple[Decimal, Decimal | None]]:
+    ) -> Reading[tuple[Decimal, Decimal | None]]:
         """Price and compare-at price of these variants at present, for half the points of `variant_prices`.
 
-        In as many calls as it takes; variants that are gone are absent. `before_send` is awaited before each attempt.
+        In as many calls as it takes. `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -122,10 +123,10 @@ class StockReader:
 
     async def product_versions(
         self, product_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
-    ) -> dict[int, datetime]:
+    ) -> Reading[datetime]:
         """When each of these products was last changed, by Shopify's clock; a change of a variant's price is one.
 
-        A point for each product; those that are gone are absent. `before_send` is awaited before each attempt.
+        A point for each product. `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -144,31 +145,41 @@ class StockReader:
         cost: float,
         read: Callable[[dict[str, Any]], T],
         before_send: BeforeSend = at_once,
-    ) -> dict[int, T]:
+    ) -> Reading[T]:
         """What `read` makes of each of these that exists; `cost` is that of one, in points."""
-        found: dict[int, T] = {}
+        reading: Reading[T] = Reading()
         pages = self._pages_by_ids.setdefault(operation.name, PageShape(MAX_PAGE))
         for node in await self._endpoint.nodes(
             operation, list(dict.fromkeys(ids)), pages, meter, row_cost=cost, before_send=before_send
         ):
-            row = self._whole(operation, node)
             try:
-                found[_id(row)] = read(row)
+                row = _whole(node)
+                reading.found[_id(row)] = read(row)
             except (KeyError, TypeError, UnfitRowError) as error:
-                raise self._endpoint.unreadable(operation) from error
-        return found
+                reading.unread[self._asked_for(operation, node)] = _said(error)
+        return self._plausible(operation, reading)
 
-    def _whole(self, operation: Operation, node: Any) -> dict[str, Any]:
-        """A row that can be relied on.
+    def _asked_for(self, operation: Operation, node: Any) -> int:
+        """The id of a row that can't be had.
 
         Raises:
-            SourceUnavailable: Shopify could not give it, or not whole.
+            SourceUnavailable: it can't be told which one it is.
         """
-        if isinstance(node, Unreadable):
-            raise SourceUnavailable(f"{self._endpoint.source} could not answer {operation.name}: {node.said}.")
-        if not isinstance(node, dict):
+        row = node.row if isinstance(node, Unreadable) else node
+        number = gid_number(row.get("id")) if isinstance(row, dict) else None
+        if number is None:
             raise self._endpoint.unreadable(operation)
-        return node
+        return number
+
+    def _plausible(self, operation: Operation, reading: Reading[T]) -> Reading[T]:
+        """A reading, unless so much of it is missing that the answers can't be relied on: raises SourceUnavailable."""
+        if len(reading.unread) > max(FEW, len(reading.found)):
+            said = next(iter(reading.unread.values()))
+            raise SourceUnavailable(
+                f"{self._endpoint.source} could not answer {operation.name} for {len(reading.unread):,} of "
+                f"{len(reading.unread) + len(reading.found):,}: {said}"
+            )
+        return reading
 
     async def _all_levels(self, item: dict[str, Any], meter: CallMeter) -> dict[int, int]:
         async def more(identifier: str, cursor: str) -> list[Any]:
@@ -262,6 +273,19 @@ def _unless_gone(
         return read(data)
 
     return look
+
+
+def _whole(node: Any) -> dict[str, Any]:
+    """A row that Shopify has given whole; raises UnfitRowError."""
+    if isinstance(node, Unreadable):
+        raise UnfitRowError(node.reason)
+    if not isinstance(node, dict):
+        raise UnfitRowError("This is no row.")
+    return node
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, UnfitRowError) else f"A field of it can't be read: {error}."
 
 
 def read_price(variant: dict[str, Any], product_id: int) -> VariantPrice:

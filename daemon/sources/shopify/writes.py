@@ -86,14 +86,16 @@ class WriteError:
 
 @dataclass(frozen=True, slots=True)
 class PriceOutcome:
-    """What became of price changes: each is in one of the three, unless an error concerns the call as a whole.
+    """What became of price changes: each is in one of the four, unless an error concerns the call as a whole.
 
-    `moved` are those that Shopify had another price of, right before they would have been sent, or sent again.
+    `moved` are those that Shopify had another price of, right before they would have been sent, or sent again; `unread`
+    those of which it could not tell the price then, with its reason: they were not sent, or not again.
     """
 
     applied: dict[int, VariantPrice] = field(default_factory=dict)  # by variant, as Shopify says it is now
     errors: list[WriteError] = field(default_factory=list)
     moved: dict[int, Amounts | None] = field(default_factory=dict)  # what Shopify has; None: not the variant any more
+    unread: dict[int, str] = field(default_factory=dict)
     in_doubt: set[int] = field(default_factory=set)  # a call of which no answer has come: it may be carried out late
 
 

@@ -163,12 +163,12 @@ class CustomerRun:
         reading.inform(unknown.values(), self.rules)
 
     async def know_formats(self, customers: Sequence[Customer]) -> None:
-        """Learn how metafields are to be written before the first is, and decide anew about these customers.
+        """Learn how metafields are to be written before anything is, and decide anew about these customers.
 
-        Raises RunStopped, and SourceRefused where a
+        Before a tag as well: a sync that can't say all of it says nothing. Raises RunStopped, and SourceRefused where a
         metafield can't hold its value.
         """
-        if self._knows_formats or not any(customer.differences.metafields for customer in customers):
+        if self._knows_formats or not any(customer.differences for customer in customers):
             return
         await self.read_formats()
         for customer in customers:

@@ -24,6 +24,7 @@ from daemon.sync.products.rules import (
     COMBO,
     COMBO_SETS,
     DEFAULT_SHOP,
+    NO_STOCK,
     PRODUCT_COLUMNS,
     RELATED,
     STOCK_REASON,
@@ -184,13 +185,14 @@ UNKNOWN_STOCK = f"""
 WITH pair AS MATERIALIZED (
     SELECT product.id, product.type, product.stock_known {PAIRS} AND {IS_COUNTED}
 )
-SELECT id FROM pair WHERE NOT stock_known AND coalesce(type, 1) NOT IN (2, 6, {COMBO})
+SELECT id FROM pair
+WHERE NOT stock_known AND coalesce(type, 1) NOT IN {NO_STOCK} AND type IS DISTINCT FROM {COMBO}
 UNION
 SELECT component.id FROM pair
 JOIN dongbo.nhanh_combo_items AS part ON part.store = $1 AND part.combo_id = pair.id
 JOIN dongbo.nhanh_products AS component ON component.store = $1 AND component.id = part.item_id
 WHERE pair.type = {COMBO} AND NOT component.stock_known AND component.deleted_at IS NULL
-  AND coalesce(component.type, 1) NOT IN (2, 6, {COMBO})
+  AND coalesce(component.type, 1) NOT IN {NO_STOCK} AND component.type IS DISTINCT FROM {COMBO}
 ORDER BY id
 """
 

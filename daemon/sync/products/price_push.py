@@ -35,6 +35,7 @@ from daemon.sync.pushes import Push, PushKind, PushResult
 BATCH = MAX_PRICE_CHANGES
 
 MOVED = "somebody else changed the price before the call was sent: the next sync decides anew"
+UNREAD = "What it costs now can't be told, so its price was not set: {reason} The next sync tries again."
 GONE = "Shopify does not have the variant any more: pull Shopify's products, then sync again."
 
 
@@ -53,10 +54,12 @@ class PricePush:
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        rows, read_at = await self._decide_again(batch.rows) if batch.rows else ([], LONG_AGO)
+        rows, unread, read_at = await self._decide_again(batch.rows) if batch.rows else ([], {}, LONG_AGO)
         ids, rows, outcome = await self._send(rows, read_at) if rows else ([], rows, PriceOutcome())
         intents = [intent for row in rows for intent in _intents(row)]
         refused = _refused(rows, outcome)
+        failed = {number: _why(error) for number, error in refused.items()}
+        failed |= {number: UNREAD.format(reason=reason) for number, reason in (unread | outcome.unread).items()}
         async with self._run.closing(batch) as page:
             settled = [_settled(intent, outcome, refused) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
@@ -67,28 +70,29 @@ class PricePush:
             moved = {number: present for number, present in outcome.moved.items() if present is not None}
             if moved:
                 await mirror.set_prices(page.connection, self._run.store, moved)
-            skipped = len(batch.rows) - len(rows) + len(outcome.moved)
-            page.count(Counters(updated=sum(row.key.variant_id in now for row in rows), skipped=skipped))
-            page.reject(
-                [_dead_letter(row, refused[row.key.variant_id]) for row in rows if row.key.variant_id in refused]
-            )
+            updated = sum(row.key.variant_id in now for row in rows)
+            page.count(Counters(updated=updated, skipped=len(batch.rows) - updated - len(failed)))
+            known = {row.key.variant_id: row for row in (*batch.rows, *rows)}
+            page.reject([_dead_letter(known[number], reason) for number, reason in failed.items()])
 
-    async def _decide_again(self, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], float]:
-        """The rows that still differ from what Shopify has now, and when it was asked, by `boot_time`."""
+    async def _decide_again(self, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], dict[int, str], float]:
+        """The rows that still differ from what Shopify has now, those that can't be had, with the reason, and when
+        Shopify was asked, by `boot_time`."""
         run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
         read = run.shopify.variant_prices(list(planned), meter=run.meter, before_send=watch.start)
-        found = await run.job.unless_stopped(read)
+        reading = await run.job.unless_stopped(read)
+        rows = [row for row in rows if row.key.variant_id not in reading.unread]
         moved = {
             number: (price.price, price.compare_at_price)
-            for number, price in found.items()
+            for number, price in reading.found.items()
             if (price.price, price.compare_at_price) != (planned[number].price, planned[number].compare_at_price)
         }
         if not moved:
-            return list(rows), watch.sent_at
+            return rows, reading.unread, watch.sent_at
         async with run.step() as page:
             await mirror.set_prices(page.connection, run.store, moved)
         now = {row.key: row for row in await self._plan.prices_of(rows[0].key.product_id)}
-        return [now[row.key] for row in rows if row.key in now], watch.sent_at
+        return [now[row.key] for row in rows if row.key in now], reading.unread, watch.sent_at
 
     async def _send(
         self, planned: Sequence[PriceRow], read_at: float
@@ -139,8 +143,9 @@ def _refused(rows: Sequence[PriceRow], outcome: PriceOutcome) -> dict[int, Write
     for error in outcome.errors:
         concerned = rows if error.index is None else [rows[error.index]]
         for row in concerned:
-            if row.key.variant_id not in outcome.applied and row.key.variant_id not in outcome.moved:
-                refused.setdefault(row.key.variant_id, error)
+            number = row.key.variant_id
+            if number not in outcome.applied and number not in outcome.moved and number not in outcome.unread:
+                refused.setdefault(number, error)
     return refused
 
 
@@ -148,6 +153,9 @@ def _settled(intent: Push, outcome: PriceOutcome, refused: Mapping[int, WriteErr
     if intent.owner_id in outcome.moved:
         # An attempt without an answer may have been carried out before, and may still be.
         return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), MOVED
+    if intent.owner_id in outcome.unread:
+        doubtful, reason = intent.owner_id in outcome.in_doubt, outcome.unread[intent.owner_id]
+        return (PushResult.UNKNOWN if doubtful else PushResult.STALE), UNREAD.format(reason=reason)
     now = outcome.applied.get(intent.owner_id)
     if now is None:
         error = refused[intent.owner_id]
@@ -173,6 +181,9 @@ def _wanted(intent: Push) -> Decimal | None:
     return None if intent.new_value is None else Decimal(intent.new_value)
 
 
-def _dead_letter(row: PriceRow, error: WriteError) -> DeadLetter:
-    reason = GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
+def _why(error: WriteError) -> str:
+    return GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
+
+
+def _dead_letter(row: PriceRow, reason: str) -> DeadLetter:
     return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str))

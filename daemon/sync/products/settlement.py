@@ -12,7 +12,7 @@ written on an assumption, not even on that of a call which is still on its way:
   time of change moves with it, so the next pull sees it, and the next sync sets it right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ from daemon.mirror import levels
 from daemon.mirror import shopify as mirror
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sources.shopify.models import ItemStock, VariantPrice
+from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sync import pushes
 from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
@@ -39,6 +39,7 @@ SEEN = "interrupted; Shopify has the new value"
 NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
 GONE = "interrupted; Shopify does not have it any more"
+UNREAD = "interrupted, and what Shopify has now can't be told: {reason}"
 
 Verdict = tuple[PushResult, str | None]
 
@@ -75,24 +76,26 @@ class Settlement:
         }
         variant_ids = {entry.push.owner_id for entry in found if entry.push.kind in PRICE_KINDS}
         read, shopify = self.job.unless_stopped, self.shopify
-        stock = await read(shopify.stock_levels(list(items), meter=self.meter)) if items else {}
-        prices = await read(shopify.variant_prices(list(variant_ids), meter=self.meter)) if variant_ids else {}
+        stock = await read(shopify.stock_levels(list(items), meter=self.meter))
+        prices = await read(shopify.variant_prices(list(variant_ids), meter=self.meter))
         async with self.job.page(checkpoint=checkpoint, pages=0) as page:
-            if stock:
-                seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.items()}
+            if stock.found:
+                seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.found.items()}
                 await levels.replace_levels(page.connection, self.store, seen)
-            if prices:
-                seen_prices = {number: (price.price, price.compare_at_price) for number, price in prices.items()}
+            if prices.found:
+                seen_prices = {number: (price.price, price.compare_at_price) for number, price in prices.found.items()}
                 await mirror.set_prices(page.connection, self.store, seen_prices)
             outcomes = {entry.id: verdict(entry.push, stock, prices) for entry in found}
             await pushes.settle(page.connection, outcomes)
 
 
-def verdict(push: pushes.Push, stock: Mapping[int, ItemStock], prices: Mapping[int, VariantPrice]) -> Verdict:
+def verdict(push: pushes.Push, stock: Reading[ItemStock], prices: Reading[VariantPrice]) -> Verdict:
     """What became of a push, by what Shopify has now of its item or variant."""
     match push.kind:
         case PushKind.STOCK | PushKind.ACTIVATION:
-            item = stock.get(push.item_id) if push.item_id is not None else None
+            if push.item_id in stock.unread:
+                return PushResult.UNKNOWN, UNREAD.format(reason=stock.unread[push.item_id])
+            item = stock.found.get(push.item_id) if push.item_id is not None else None
             if item is None or push.location_id is None:
                 return PushResult.UNKNOWN, GONE
             available = item.levels.get(push.location_id)
@@ -100,7 +103,9 @@ def verdict(push: pushes.Push, stock: Mapping[int, ItemStock], prices: Mapping[i
                 return _compared(push, None if available is None else STOCKED)
             return _compared(push, None if available is None else str(available))
         case PushKind.PRICE | PushKind.COMPARE_AT_PRICE:
-            price = prices.get(push.owner_id)
+            if push.owner_id in prices.unread:
+                return PushResult.UNKNOWN, UNREAD.format(reason=prices.unread[push.owner_id])
+            price = prices.found.get(push.owner_id)
             if price is None:
                 return PushResult.UNKNOWN, GONE
             present = price.price if push.kind is PushKind.PRICE else price.compare_at_price

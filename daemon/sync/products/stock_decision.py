@@ -1,14 +1,15 @@
 """What to do with the rows of a call in which Shopify has set nothing: decided from its errors and a new reading."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from daemon.sources.shopify.models import ItemStock
+from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
 from daemon.sync.pushes import PushResult
 
 GONE = "Shopify does not have the item any more: pull Shopify's products, then sync again."
+UNREAD = "It has changed at Shopify, and what it is now can't be told: {reason} The next sync tries again."
 SENT_AGAIN = "another row of the same call was not taken; sent again"
 LOST_ANSWER = "an answer was lost; Shopify has the new value"
 
@@ -41,7 +42,7 @@ def moved(rows: Sequence[StockRow], errors: Sequence[WriteError]) -> list[StockR
 
 
 def decide(
-    rows: Sequence[StockRow], errors: Sequence[WriteError], stock: Mapping[int, ItemStock], *, was_repeated: bool
+    rows: Sequence[StockRow], errors: Sequence[WriteError], stock: Reading[ItemStock], *, was_repeated: bool
 ) -> Decision:
     """Decide about each row again.
 
@@ -60,7 +61,7 @@ def decide(
             decision.outcomes.append((PushResult.REFUSED, SENT_AGAIN))
             decision.sound.append(row)
         elif _has_moved(error):
-            decision.outcomes.append(_decide_moved(row, stock.get(row.item_id), decision, was_repeated=was_repeated))
+            decision.outcomes.append(_decide_moved(row, stock, decision, was_repeated=was_repeated))
         else:
             decision.outcomes.append((PushResult.REFUSED, error.message))
             gone = error.code in ITEM_GONE_CODES
@@ -69,8 +70,13 @@ def decide(
 
 
 def _decide_moved(
-    row: StockRow, item: ItemStock | None, decision: Decision, *, was_repeated: bool
+    row: StockRow, stock: Reading[ItemStock], decision: Decision, *, was_repeated: bool
 ) -> tuple[PushResult, str | None]:
+    item = stock.found.get(row.item_id)
+    if item is None and row.item_id in stock.unread:
+        reason = UNREAD.format(reason=stock.unread[row.item_id])
+        decision.refused.append((row, reason))
+        return (PushResult.UNKNOWN if was_repeated else PushResult.STALE), reason
     if item is None:
         decision.refused.append((row, GONE))
         return PushResult.REFUSED, GONE

@@ -20,6 +20,7 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
 from daemon.mirror.levels import Level
+from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
 from daemon.sync.products.caution import PlanOverturned
@@ -44,6 +45,8 @@ NOT_KEPT = (
     "Shopify took its stock, and does not keep it at the location all the same: look at the variant in Shopify, under "
     "Inventory. The next pull and sync try again."
 )
+
+NOT_SEEN = "Shopify took its stock, and can't tell whether it keeps it: {reason} The next pull and sync look again."
 
 
 @dataclass
@@ -176,7 +179,7 @@ class StockPush:
         read = run.shopify.stock_levels([row.item_id for row in stale], meter=run.meter)
         stock = await run.job.unless_stopped(read)
         decision = decide(rows, errors, stock, was_repeated=was_repeated)
-        seen = {row.item_id: (row.key.variant_id, stock[row.item_id].levels) for row in stale if row.item_id in stock}
+        seen = _seen(stale, stock)
         async with run.step() as page:
             await pushes.settle(page.connection, dict(zip(ids, decision.outcomes, strict=True)))
             if seen:
@@ -213,14 +216,15 @@ class StockPush:
         run = self._run
         # Awaited as it is: what was written is to be counted.
         stock = await run.shopify.stock_levels([row.item_id for row in activated], meter=run.meter)
-        seen = {
-            row.item_id: (row.key.variant_id, stock[row.item_id].levels) for row in activated if row.item_id in stock
-        }
+        seen = _seen(activated, stock)
         progress.levels = [level for level in progress.levels if level.item_id not in seen]
         async with run.step() as page:
             await levels.replace_levels(page.connection, run.store, seen)
         for row in activated:
-            if row.item_id not in stock or row.key.location_id not in stock[row.item_id].levels:
+            if row.item_id in stock.unread:
+                progress.updated -= 1
+                progress.refuse(row, NOT_SEEN.format(reason=stock.unread[row.item_id]))
+            elif row.item_id not in seen or row.key.location_id not in stock.found[row.item_id].levels:
                 progress.updated -= 1
                 progress.refuse(row, NOT_KEPT)
 
@@ -277,6 +281,15 @@ class StockPush:
             found = await run.shopify.activate_item_at(item_id, location_ids, meter=run.meter)
             answers |= {row.key: found[row.key.location_id] for row in of_item}
         return answers
+
+
+def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tuple[int, dict[int, int]]]:
+    """{item: (variant, levels)} of what was read of rows."""
+    return {
+        row.item_id: (row.key.variant_id, item.levels)
+        for row in rows
+        if (item := stock.found.get(row.item_id)) is not None
+    }
 
 
 def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: Progress) -> None:

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus, JobType
 from daemon.sync import pushes
 from daemon.sync.pushes import PushResult
 
@@ -70,6 +70,20 @@ async def test_what_is_not_there_can_not_be_decided(endpoint: Any) -> None:
         for action in ("approve", "reject"):
             await endpoint.call("POST", f"/api/jobs/{job_id}/{action}", 404)
         await endpoint.get(f"/api/jobs/{job_id}/pushes", 404)
+
+
+async def test_places_that_are_left_out_are_in_status_and_metrics(endpoint: Any) -> None:
+    """Those that the last sync has found, as long as the configuration names them; nothing is claimed before one."""
+    assert (await _metrics(endpoint))["dongbo_places_left_out"] == {}
+    for closed, hidden, told in (([31, 99], [3], (1, 1)), ([], [], (0, 0))):
+        job = await endpoint.submit(JobType.SYNC_PRODUCTS)
+        token = await endpoint.claim(job)
+        await endpoint.progress(job, token, Counters(), closed_locations=closed, hidden_depots=hidden)
+        await endpoint.finish(job, token, JobStatus.FAILED, "Nothing was pushed.")
+        found = (await _metrics(endpoint))["dongbo_places_left_out"]
+        assert found == {("location", "main"): told[0], ("depot", "main"): told[1]}
+        left_out = (await endpoint.get("/status"))["left_out"]
+        assert left_out == ([{"store": "main", "locations": [31], "depots": [3]}] if closed else [])
 
 
 async def test_waiting_jobs_are_in_status_list_stream_and_metrics(endpoint: Any) -> None:
