@@ -7,9 +7,10 @@ before it takes effect, and, of one that changes something, after it when the an
 import asyncio
 import os
 import re
+import select
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -185,7 +186,10 @@ class Steps:
     def _kill_now(self) -> None:
         """Within the request: the daemon is dead before anything else happens in this process."""
         assert self._victim is not None
-        self._victim.send(signal.SIGKILL)
-        with suppress(ChildProcessError):  # asyncio was faster to bury it
-            os.waitid(os.P_PID, self._victim.pid, os.WEXITED | os.WNOWAIT)
+        death = os.pidfd_open(self._victim.pid)
+        try:
+            self._victim.send(signal.SIGKILL)
+            select.select([death], [], [])
+        finally:
+            os.close(death)
         self._died.set()
