@@ -90,16 +90,14 @@ def _detach(passed: Any) -> int:
     return number
 
 
-def _run(
-    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], stdout: int, stderr: int
-) -> None:
+def _run(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], stdout: int, stderr: int) -> None:
     """In the new process: become the command."""
     for number, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(number, standard)
         os.close(number)
     # As a new interpreter would open them: the fork server's own have another file behind them.
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
