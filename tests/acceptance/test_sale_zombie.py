@@ -1,5 +1,7 @@
-"""A daemon that was stopped while calls of a sale waited in its memory, at standard limits, and goes on when another has
-done its job: it writes nothing more."""
+"""A daemon that was stopped while calls of a sale waited in its memory, at standard limits.
+
+It goes on when another one has done its job, and writes nothing more.
+"""
 
 import signal
 from collections.abc import AsyncIterator, Awaitable
