@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,6 +29,8 @@ settings.load_profile("dongbo")
 
 T = TypeVar("T")
 MOST_WORKERS = 4  # each has a PostgreSQL of its own
+MEMORY = Path("/dev/shm")
+ROOM_NEEDED = 8 * 2**30  # bytes, for all workers and whoever else uses it
 
 # A shell starts its background processes with SIGINT ignored, and whatever these start ignores it, too: the processes
 # that the tests interrupt shall not, however the tests were started.
@@ -108,14 +112,24 @@ def _embedded(loop: asyncio.AbstractEventLoop, state_directory: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+def server_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the server keeps its data: in memory if there is room, for each test has a database copied."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_NEEDED:
+        with TemporaryDirectory(prefix="dongbo-test-", dir=MEMORY) as directory:
+            yield Path(directory)
+    else:
+        yield tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_directory: Path) -> Iterator[TestServer]:
     """The server that $DONGBO_TEST_DATABASE_URL names, whose user may create databases; else an embedded one."""
     external = os.environ.get("DONGBO_TEST_DATABASE_URL")
     with _session_loop() as loop:
         if external:
             yield TestServer(loop, external)
         else:
-            with _embedded(loop, tmp_path_factory.mktemp("server")) as dsn:
+            with _embedded(loop, server_directory) as dsn:
                 # Copying files beats writing them to the log where nothing is synced to the disk.
                 yield TestServer(loop, dsn, "STRATEGY FILE_COPY")
 

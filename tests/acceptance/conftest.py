@@ -86,20 +86,22 @@ class Site:
 
     @asynccontextmanager
     async def process(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
+        self, *arguments: str, environment: Mapping[str, str] | None = None, forked: bool = False
     ) -> AsyncIterator[DaemonProcess]:
         """Run a command of `dongbo` (`run` unless told otherwise), and look through what it wrote at the end."""
         variables = {"STATE_DIRECTORY": str(self.state), **(environment or {})}
         command = (*(arguments or ("run",)), "--config", str(self.config))
-        async with running(*command, directory=self.directory, environment=variables) as process:
+        async with running(*command, directory=self.directory, environment=variables, forked=forked) as process:
             yield process
         check_output(process, self.secrets)
 
     @asynccontextmanager
-    async def daemon(self, environment: Mapping[str, str] | None = None) -> AsyncIterator[RunningDaemon]:
-        """A daemon that is ready."""
+    async def daemon(
+        self, environment: Mapping[str, str] | None = None, *, forked: bool = True
+    ) -> AsyncIterator[RunningDaemon]:
+        """A daemon that is ready; not `forked`: started by its command line, as by people."""
         async with (
-            self.process(environment=environment) as process,
+            self.process(environment=environment, forked=forked) as process,
             RunningDaemon.of(process, self.status_token) as daemon,
         ):
             yield daemon

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import aiohttp
 
+from tests.acceptance.forks import ForkedProcess, fork
+
 COMMAND = (sys.executable, "-c", "from daemon.cli import main; main()")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -25,7 +27,7 @@ Job = dict[str, Any]
 class DaemonProcess:
     """A running `dongbo`. `log` holds its log so far, one dict a line; lines that are no JSON stand under `raw`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
         self._news = asyncio.Event()
         self.log: list[dict[str, Any]] = []
@@ -186,19 +188,29 @@ async def _jobs(response: aiohttp.ClientResponse) -> AsyncIterator[Job]:
 
 @asynccontextmanager
 async def running(
-    *arguments: str | Path, directory: Path, environment: Mapping[str, str], command: Sequence[str] = COMMAND
+    *arguments: str | Path,
+    directory: Path,
+    environment: Mapping[str, str],
+    command: Sequence[str] = COMMAND,
+    forked: bool = False,
 ) -> AsyncIterator[DaemonProcess]:
-    """Run `dongbo` with the given arguments; whatever happens, it is gone at the end."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        *map(str, arguments),
-        cwd=directory,
-        env={"PATH": os.environ["PATH"], "HOME": str(directory), **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LINE_LIMIT,
-    )
+    """Run `dongbo` with the given arguments; whatever happens, it is gone at the end. `forked`: from a process that has
+    loaded the program already."""
+    variables = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+    process: asyncio.subprocess.Process | ForkedProcess
+    if forked:
+        process = await fork([str(argument) for argument in arguments], directory, variables, LINE_LIMIT)
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *map(str, arguments),
+            cwd=directory,
+            env=variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT,
+        )
     daemon = DaemonProcess(process)
     try:
         yield daemon

@@ -12,11 +12,12 @@ import pytest
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from tests.acceptance.conftest import Site, eventually, gone, is_alive
 from tests.acceptance.ledger import check_ledger
-from tests.acceptance.process import RunningDaemon
+from tests.acceptance.process import ENDED, RunningDaemon
 
 KILLS = 30
 JOB = "PULL_NHANH_CUSTOMERS"
 LIVE = "SELECT id::text FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING')"
+PROCESSED = "SELECT processed FROM dongbo.background_jobs WHERE id::text = $1"
 STATUSES = "SELECT DISTINCT status FROM dongbo.background_jobs"
 LOCK_JOB = "SELECT FROM dongbo.background_jobs WHERE id::text = $1 FOR UPDATE"
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -77,9 +78,11 @@ async def test_thirty_kills_at_random_moments(site: Site, sandbox: Sandbox, conn
             await check_ledger(connection)
             continue
         async with site.daemon() as daemon:
-            if await connection.fetchval(LIVE):
+            if live := await connection.fetchval(LIVE):
                 await daemon.process.logged("job_started", seconds=5)
                 rescued += 1
+                if kill % 3 == 2:  # a job is given up after five deaths without a page between them
+                    await next_page(daemon, live, connection)
             moment = asyncio.get_running_loop().time() + chance.uniform(0.0, 0.6)
             await pull_until(moment, daemon, season, connection)
             await daemon.process.kill()
@@ -99,6 +102,12 @@ async def test_thirty_kills_at_random_moments(site: Site, sandbox: Sandbox, conn
     assert totals.updated > 0
     assert totals.failed > 0
     assert {row["status"] for row in await connection.fetch(STATUSES)} == {"COMPLETED"}
+
+
+async def next_page(daemon: RunningDaemon, job_id: str, connection: asyncpg.Connection) -> None:
+    """Wait until a job has stored another page, or has ended."""
+    before = await connection.fetchval(PROCESSED, job_id)
+    await daemon.api.job_when(job_id, lambda job: job["processed"] > before or job["status"] in ENDED)
 
 
 async def kill_while_starting(site: Site, seconds: float) -> None:

@@ -72,7 +72,7 @@ async def test_nothing_that_the_daemon_says_holds_a_secret(site: Site, sandbox: 
         site.settings["stores"]["away"][source]["base_url"] = "http://127.0.0.1:1"
     sign_in_with_secret(site, "granted")
     sign_in_with_secret(site, "revoked", f"shpss_{secrets.token_hex(8)}")
-    async with site.daemon() as daemon:
+    async with site.daemon(forked=False) as daemon:  # its command line is looked at
         for store in ("main", "refused", "granted", "revoked"):
             for pull in ("PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS"):
                 job = await daemon.api.submit(pull, store=store)

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from daemon.errors import SourceUnavailable
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from daemon.sandbox.shopify.records import Location
