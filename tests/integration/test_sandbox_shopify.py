@@ -199,9 +199,9 @@ async def test_the_operations_of_the_client_are_answered(client: Client, name: s
     values |= {"identifier": {"handle": "sale"}}
     values |= {"id": item if "inventoryItem(" in query else product}
     if "bulkOperation(" in query:
-        bulk = "{ products { edges { node { id } } } }"
-        begun = await client.data(f'mutation {{ bulkOperationRunQuery(query: "{bulk}") {{ bulkOperation {{ id }} }} }}')
-        values |= {"id": begun["bulkOperationRunQuery"]["bulkOperation"]["id"]}
+        run = "mutation($text: String!) { bulkOperationRunQuery(query: $text) { bulkOperation { id } } }"
+        begun = await client.written(run, text="{ products { edges { node { id } } } }")
+        values |= {"id": begun["bulkOperation"]["id"]}
     values |= {"after": encode_cursor((0, 0), 0)} if "$after: String!" in query else {}
     values |= {f"{field}Namespace": "custom" for field in ("totalSpent", "tier")}
     values |= {f"{field}Key": field for field in ("totalSpent", "tier")}
