@@ -33,23 +33,23 @@ class CallMeter:
     before_write: BeforeSend = at_once
     _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
     _waiting_since: float = field(default=0.0, init=False)
-    _waiting_for_token: int = field(default=0, init=False)
+    _others_awaited: list[str] = field(default_factory=list, init=False)
 
     @property
     def waits_for(self) -> str:
         """What its calls wait for at this moment, in words."""
-        if self._waiting_for_token:
-            return "an access token"
+        if self._others_awaited:
+            return self._others_awaited[-1]
         return "the rate limit" if self._waiting else "an answer of the source"
 
     @contextmanager
-    def waiting_for_token(self) -> Iterator[None]:
-        """A call waits for an access token until the context ends."""
-        self._waiting_for_token += 1
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """A call waits until the context ends, and neither for the limit nor for an answer."""
+        self._others_awaited.append(what)
         try:
             yield
         finally:
-            self._waiting_for_token -= 1
+            self._others_awaited.remove(what)
 
     @contextmanager
     def waiting_for_limit(self) -> Iterator[Callable[[], None]]:

@@ -196,7 +196,19 @@ def test_jobs_are_listed_newest_first_and_filtered(dongbo: Dongbo) -> None:
     dongbo("pull", "shopify-customers", "--wait")
     ended = dongbo("jobs", "list", "--type", "PULL_SHOPIFY_CUSTOMERS", "--status", "completed", "--limit", "1")
     header, row = ended.out.splitlines()
-    assert header.split() == ["ID", "TYPE", "STORE", "STATUS", "ROWS", "FAILED", "CREATED", "TOOK", "ERROR"]
+    assert header.split() == [
+        "ID",
+        "TYPE",
+        "STORE",
+        "STATUS",
+        "ROWS",
+        "FAILED",
+        "CREATED",
+        "TOOK",
+        "ERROR",
+        "OR",
+        "NOTICE",
+    ]
     assert row.split()[1:4] == ["PULL_SHOPIFY_CUSTOMERS", "main", "COMPLETED"]
     assert row == row.rstrip()
     listed = dongbo("jobs", "list", "--type", "PULL_SHOPIFY_CUSTOMERS", "--json").document["jobs"]

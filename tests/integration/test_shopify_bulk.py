@@ -314,6 +314,18 @@ async def hanging(workshop: Workshop) -> Job:
     return job
 
 
+async def test_the_job_says_that_it_waits_for_the_operation(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person sees why it stands still."""
+    monkeypatch.setattr("daemon.jobs.context.WAIT_TOLD_AFTER", 0.1)
+    job = await hanging(workshop)
+    waiting = await workshop.wait(job.id, lambda seen: seen.metadata.get("waiting") is not None)
+    assert waiting.metadata["waiting"]["for"] == "a bulk operation"
+    await workshop.parts.jobs.cancel(job.id)
+    await workshop.wait(job.id)
+
+
 async def test_cancelling_does_not_wait_for_the_operation(workshop: Workshop) -> None:
     """It ends by itself, and has changed nothing."""
     job = await hanging(workshop)

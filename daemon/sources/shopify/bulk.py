@@ -168,7 +168,8 @@ class BulkReader:
                 await self._give_up(state, "finds more than was searched for", meter)
             if loop.time() + wait > gives_up_at:
                 await self._give_up(state, f"took longer than {self.patience.total:.0f} s", meter)
-            await asyncio.sleep(wait)
+            with meter.waiting_for("a bulk operation"):
+                await asyncio.sleep(wait)
             wait = min(wait * 2, self.patience.longest)
             state = await self._look(state, meter)
 

@@ -137,7 +137,7 @@ class ClientCredentials(ShopifyCredential):
         if self._asking.locked() and (good := self._good()) is not None:
             return good
         seen = self._attempts
-        with meter.waiting_for_token():
+        with meter.waiting_for("an access token"):
             async with self._asking:
                 if (fresh := self._fresh()) is not None:
                     return fresh
