@@ -60,13 +60,13 @@ class EventStreams:
     def __init__(self, parts: StatusParts, background: Background) -> None:
         self._parts = parts
         self._snapshots = Snapshots(parts, background)
-        self._count = 0
-        self._writers: set[asyncio.Task[None]] = set()
+        self._places: set[object] = set()  # one for each reader
+        self._writers: dict[asyncio.Task[None], _Stream] = {}
         self._stopping = False
 
     def __len__(self) -> int:
         """How many readers are connected."""
-        return self._count
+        return len(self._places)
 
     def stop(self) -> None:
         """End all streams and begin no new ones."""
@@ -79,18 +79,21 @@ class EventStreams:
 
         Raises Problem 503 where there are too many readers or the endpoint stops, and what the database raises.
         """
-        if self._stopping or self._count >= MOST_STREAMS:
+        if len(self._places) >= MOST_STREAMS:
+            self._drop_gone()
+        if self._stopping or len(self._places) >= MOST_STREAMS:
             reason = "The endpoint stops" if self._stopping else f"{MOST_STREAMS} readers are connected already"
             raise Problem(503, reason, headers={hdrs.RETRY_AFTER: "5"})
-        self._count += 1
+        place = object()
+        self._places.add(place)
         try:
             with self._parts.hub.subscribe(MOST_CHANGES) as subscription:
                 beginning = self._go_on(subscription, last_event_id) or await self.begin(subscription)
                 response = web.StreamResponse(headers=HEADERS)
                 await response.prepare(request)
-                await self._run(_Stream(self, request, response, subscription, beginning))
+                await self._run(_Stream(self, place, request, response, subscription, beginning))
         finally:
-            self._count -= 1
+            self._places.discard(place)
         return response
 
     def frame(self, event: JobEvent) -> bytes:
@@ -109,12 +112,19 @@ class EventStreams:
         # A task of its own, so that `stop` ends the stream without cancelling the request that owns it.
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(stream.write(), name="event-stream")
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._writers[writer] = stream
+            writer.add_done_callback(self._writers.pop)
             if self._stopping:
                 writer.cancel()
         if self._stopping:
             stream.cut_off_if_stuck()
+
+    def _drop_gone(self) -> None:
+        """End the streams of readers that have gone, which shows at the next write only."""
+        for writer, stream in self._writers.items():
+            if stream.is_gone:
+                writer.cancel()
+                self._places.discard(stream.place)
 
     def _go_on(self, subscription: Subscription, last_event_id: str | None) -> "_Beginning | None":
         version = self._version(last_event_id)
@@ -171,12 +181,14 @@ class _Stream:
     def __init__(
         self,
         streams: EventStreams,
+        place: object,
         request: web.Request,
         response: web.StreamResponse,
         subscription: Subscription,
         beginning: _Beginning,
     ) -> None:
         self._streams = streams
+        self.place = place
         self._request = request
         self._response = response
         self._subscription = subscription
@@ -194,6 +206,11 @@ class _Stream:
         except TimeoutError:
             log.info("event_reader_dropped", reason=f"took nothing for {WRITE_TIMEOUT:g} s")
             self.cut_off_if_stuck()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the reader has closed the connection."""
+        return self._request.transport is None or self._request.transport.is_closing()
 
     def cut_off_if_stuck(self) -> None:
         """Close the connection of a reader that does not take what was sent: to end it in order would wait for it."""

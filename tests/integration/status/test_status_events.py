@@ -177,6 +177,18 @@ async def test_too_many_readers_are_sent_away(endpoint: Any, monkeypatch: pytest
             pass
 
 
+async def test_a_reader_that_has_gone_takes_up_no_place(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are places may go and come back at once: nobody waits for the next keep-alive."""
+    monkeypatch.setattr(sse, "MOST_STREAMS", 3)
+    came_back = 0
+    async with asyncio.timeout(sse.KEEP_ALIVE - 5):
+        while came_back < 3:
+            responses = [await endpoint.client.get("/api/events") for _ in range(3)]
+            came_back += all(response.status == 200 for response in responses)
+            for response in responses:
+                response.close()
+
+
 async def test_without_the_database_a_reader_is_told_to_come_back(endpoint: Any) -> None:
     """503 before the stream begins."""
     endpoint.parts.database.pool.terminate()
