@@ -165,6 +165,8 @@ class RecentChanges:
             ended = event.job.completed_at
             if ended is not None and ended <= pruning.ended_until and event.job.id not in kept:
                 self._remove(event.job.id)
+        self.position += 1
+        self._missing_position = self.position  # what was read before may hold what is gone
         self._latest_version = max(self._latest_version, pruning.version)
         self._missing_version = max(self._missing_version, pruning.version)
 

@@ -97,6 +97,10 @@ class Recorder:
         self.seen.append((job["id"], job["status"]))
         self.changed.set()
 
+    def forget(self, job_id: str) -> None:
+        self.seen.append((job_id, "gone"))
+        self.changed.set()
+
     def tick(self) -> None:
         self.ticks += 1
 
@@ -210,3 +214,18 @@ async def test_watching_shows_live_jobs_and_all_changes(daemon: FakeDaemon) -> N
         await view.wait_for((str(live), "CANCELLED"))
     expected = [(str(live), "RUNNING"), (str(new), "PENDING"), (str(live), "CANCELLED")]
     assert view.seen == expected
+
+
+async def test_a_live_job_that_is_gone_after_a_break_is_no_longer_shown(daemon: FakeDaemon) -> None:
+    """It ended and was pruned while nobody listened; another that ended unseen is shown as ended."""
+    gone, ended, view = new_job_id(), new_job_id(), Recorder()
+    daemon.put(gone, status="RUNNING")
+    daemon.put(ended, status="RUNNING")
+    async with watching(daemon, view):
+        await view.wait_for((str(gone), "RUNNING"), (str(ended), "RUNNING"))
+        await daemon.stop()
+        del daemon.jobs[str(gone)]
+        daemon.put(ended, tell=False, status="COMPLETED")
+        daemon.snapshots_whole = False
+        await daemon.start()
+        await view.wait_for((str(gone), "gone"), (str(ended), "COMPLETED"))
