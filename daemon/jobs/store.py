@@ -212,11 +212,23 @@ WHERE store = $1 AND type = $2 AND id <> $3 AND started_at IS NOT NULL
 ORDER BY id DESC LIMIT 1
 """
 
-# Only whole jobs make a stream fresh, not those of some rows, and no dry runs.
+# Only whole jobs make a stream fresh, not those of some rows, and no dry runs. From kind to kind by the index
+# background_jobs_completed, so that it costs the same however many jobs there are.
 LAST_COMPLETED = f"""
-SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
-WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}
-GROUP BY store, type ORDER BY store, type
+WITH RECURSIVE kinds AS (
+    (SELECT store, type FROM dongbo.background_jobs WHERE status = 'COMPLETED' ORDER BY store, type LIMIT 1)
+    UNION ALL
+    SELECT next.store, next.type FROM kinds, LATERAL (
+        SELECT store, type FROM dongbo.background_jobs
+        WHERE status = 'COMPLETED' AND (store, type) > (kinds.store, kinds.type) ORDER BY store, type LIMIT 1
+    ) AS next
+)
+SELECT store, type, last.completed_at FROM kinds, LATERAL (
+    SELECT completed_at FROM dongbo.background_jobs AS job
+    WHERE job.store = kinds.store AND job.type = kinds.type AND status = 'COMPLETED' AND NOT params ?| {PARTIAL}
+    ORDER BY completed_at DESC LIMIT 1
+) AS last
+ORDER BY store, type
 """
 
 LIST_LIVE_STEPS = f"SELECT id FROM dongbo.background_jobs WHERE parent_id = $1 AND {IS_LIVE}"

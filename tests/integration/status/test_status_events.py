@@ -136,7 +136,6 @@ RUBBISH = (
     "1-1-1",
     "0x1",
     "1e3",
-    "1\t",
 )
 
 
@@ -289,8 +288,11 @@ async def test_a_pruning_names_what_it_keeps(endpoint: Any) -> None:
 async def test_a_reader_who_missed_very_much_gets_a_snapshot(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """To send everything anew costs less than every change."""
     monkeypatch.setattr(changes, "MOST_CHANGES", 2)
-    for _ in range(4):
-        await endpoint.ended()
+    with endpoint.parts.hub.subscribe() as heard:
+        last = [await endpoint.ended() for _ in range(4)][-1]
+        async with asyncio.timeout(10):
+            while all(event.job.version != last.version for event in await heard.take()):
+                pass
     async with reading(endpoint, headers={"Last-Event-ID": "1"}) as reader:
         assert (await reader.next()).name == "snapshot"
 
