@@ -92,7 +92,7 @@ async def test_freshness_is_of_the_last_whole_success_of_each_stream(endpoint: A
         await endpoint.ended(JobStatus.FAILED, job_type)
     partial: list[tuple[JobType, dict[str, Any]]] = [
         (JobType.SYNC_PRODUCTS, {"dry_run": True}),
-        (JobType.PULL_NHANH_CUSTOMERS, {"filters": {"id": 1}}),
+        (JobType.PULL_NHANH_CUSTOMERS, {"filters": {"type": 1}}),
     ]
     for job_type, params in partial:
         job = await endpoint.submit(job_type, **params)
