@@ -5,6 +5,7 @@ anew with a snapshot.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ class RecentChanges:
     def __init__(self) -> None:
         self.position = 0
         self._events: OrderedDict[JobId, tuple[int, JobEvent]] = OrderedDict()
+        self._by_version: list[JobEvent] | None = None  # made when it is asked for
         self._bytes = 0
         self._latest_version = 0
         self.is_complete = False  # from some version on: since the hub caught up for the first time
@@ -147,6 +149,7 @@ class RecentChanges:
     def put(self, event: JobEvent) -> None:
         """Take in a job's latest state."""
         self.position += 1
+        self._by_version = None
         self._remove(event.job.id)
         self._events[event.job.id] = (self.position, event)
         self._bytes += len(event.data)
@@ -166,6 +169,7 @@ class RecentChanges:
             if ended is not None and ended <= pruning.ended_until and event.job.id not in kept:
                 self._remove(event.job.id)
         self.position += 1
+        self._by_version = None
         self._missing_position = self.position  # what was read before may hold what is gone
         self._latest_version = max(self._latest_version, pruning.version)
         self._missing_version = max(self._missing_version, pruning.version)
@@ -192,18 +196,22 @@ class RecentChanges:
         """
         if not self.is_complete or not self._missing_version <= version <= self._latest_version:
             return None
-        events = sorted((event for _, event in self._events.values()), key=lambda event: event.job.version)
-        known = [event.job.updated_at for event in events if event.job.version <= version]
-        horizon = max(known) - LATE if known else None  # what changed before has been visible to the reader
+        if self._by_version is None:  # who comes back at the same time shares it
+            self._by_version = sorted((event for _, event in self._events.values()), key=_version)
+        events = self._by_version
+        first_newer = bisect_right(events, version, key=_version)
+        known = max((event.job.updated_at for event in events[:first_newer]), default=None)
+        horizon = known - LATE if known else None  # what changed before has been visible to the reader
         if self._missing_time is not None and (horizon is None or horizon < self._missing_time):
             return None
-        return [
-            event
-            for event in events
-            if event.job.version > version or (horizon is not None and event.job.updated_at > horizon)
-        ]
+        late = [event for event in events[:first_newer] if horizon is not None and event.job.updated_at > horizon]
+        return late + events[first_newer:]
 
     def _remove(self, job_id: JobId) -> None:
         found = self._events.pop(job_id, None)
         if found is not None:
             self._bytes -= len(found[1].data)
+
+
+def _version(event: JobEvent) -> int:
+    return event.job.version
