@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 import orjson
 
@@ -11,10 +13,41 @@ from daemon.cli.client import DaemonClient
 from daemon.cli.documents import JobDocument
 from daemon.cli.sse import ServerEvent
 from daemon.cli.wording import is_live
-from daemon.errors import DaemonUnreachable
+from daemon.errors import DaemonUnreachable, JobNotFound
 from daemon.ids import JobId
 
 RECONNECT_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one repeats
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered of a job that was shown."""
+
+    version: int
+    completed_at: str | None
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Pruning:
+    """Of the jobs that ended at `ended_until` or before, only those in `kept` are still there."""
+
+    ended_until: str  # as the daemon writes all times: in UTC, so that texts compare as the times do
+    kept: frozenset[str]
+
+    def takes(self, job_id: str, job: _Known) -> bool:
+        """Whether the job is gone."""
+        return job.completed_at is not None and job.completed_at <= self.ended_until and job_id not in self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What came at once."""
+
+    jobs: Sequence[JobDocument] = ()
+    is_snapshot: bool = False  # or the beginning of a connection
+    is_whole: bool = False  # all live jobs are in it, up to a hundred of a status
+    pruning: _Pruning | None = None
 
 
 class View(Protocol):
@@ -24,6 +57,9 @@ class View(Protocol):
 
     def update(self, job: JobDocument) -> None:
         """A job has changed."""
+
+    def forget(self, job_id: str) -> None:
+        """A job is gone that was last seen live."""
 
     def tick(self) -> None:
         """Time has passed: show what is due."""
@@ -38,16 +74,34 @@ async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], Non
     `remark` takes what is to be said of the stream itself; the view by default. Raises DaemonUnreachable at the start
     only.
     """
-    versions: dict[str, int] = {}
+    known: dict[str, _Known] = {}
+
+    def take(job: JobDocument, *, is_snapshot: bool) -> None:
+        before = known.get(job["id"])
+        # What ended before anybody looked is history, for `jobs list`.
+        is_news = is_live(job) if is_snapshot and before is None else job["version"] > (before.version if before else 0)
+        if before is None or job["version"] > before.version:
+            known[job["id"]] = _Known(job["version"], job.get("completed_at"), is_live(job))
+        if is_news:
+            view.update(job)
+
     async with _ticking(view), aclosing(_batches(client, remark or view.remark)) as batches:
-        async for is_snapshot, jobs in batches:
-            for job in jobs:
-                known = versions.get(job["id"])
-                # What ended before anybody looked is history, for `jobs list`.
-                is_news = is_live(job) if is_snapshot and known is None else job["version"] > (known or 0)
-                versions[job["id"]] = max(job["version"], known or 0)
-                if is_news:
-                    view.update(job)
+        async for batch in batches:
+            for job in batch.jobs:
+                take(job, is_snapshot=batch.is_snapshot)
+            if batch.is_whole:
+                told = {job["id"] for job in batch.jobs}
+                for job_id in [job_id for job_id, one in known.items() if one.is_live and job_id not in told]:
+                    try:  # it has ended unseen, so long ago that it is not among the newest
+                        take(await client.job(JobId(UUID(job_id))), is_snapshot=False)
+                    except DaemonUnreachable:  # it has gone again, and will send another snapshot
+                        break
+                    except JobNotFound:
+                        del known[job_id]
+                        view.forget(job_id)
+            if batch.pruning is not None:
+                for job_id in [job_id for job_id, one in known.items() if batch.pruning.takes(job_id, one)]:
+                    del known[job_id]
 
 
 async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], view: View) -> list[JobDocument]:
@@ -67,21 +121,20 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
         take(await client.job(job_id))
     async with _ticking(view), aclosing(_batches(client, view.remark)) as batches:
         while any(is_live(job) for job in states.values()):
-            is_snapshot, jobs = await anext(batches)
-            for job in jobs:
+            batch = await anext(batches)
+            for job in batch.jobs:
                 if job["id"] in states:
                     take(job)
-            if is_snapshot:  # it tells of the latest jobs only, and an end may have come while nobody listened
+            # A snapshot tells of the latest jobs only, and an end may have come while nobody listened.
+            if batch.is_snapshot or batch.pruning is not None:
                 with suppress(DaemonUnreachable):  # it has gone again: the stream says so, too
                     for job_id in job_ids:
                         take(await client.job(job_id))
     return [states[str(job_id)] for job_id in job_ids]
 
 
-async def _batches(
-    client: DaemonClient, remark: Callable[[str], None]
-) -> AsyncGenerator[tuple[bool, list[JobDocument]], None]:
-    """What the stream tells of, for ever: whether it is the beginning of a connection, and the jobs.
+async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> AsyncGenerator[_Batch, None]:
+    """What the stream tells of, for ever.
 
     A lost connection is made again. Raises DaemonUnreachable when the first one can't be had.
     """
@@ -94,7 +147,7 @@ async def _batches(
                 if failures:
                     remark("the daemon answers again")
                 has_connected, failures = True, 0
-                yield True, []
+                yield _Batch(is_snapshot=True)
                 async for event in events:
                     last_id = event.id or last_id
                     yield _batch(event)
@@ -107,14 +160,17 @@ async def _batches(
         failures += 1
 
 
-def _batch(event: ServerEvent) -> tuple[bool, list[JobDocument]]:
+def _batch(event: ServerEvent) -> _Batch:
     match event.name:
         case "snapshot":
-            return True, orjson.loads(event.data)["jobs"]
+            return _Batch(orjson.loads(event.data)["jobs"], is_snapshot=True, is_whole=True)
         case "job":
-            return False, [orjson.loads(event.data)]
+            return _Batch([orjson.loads(event.data)])
+        case "pruned":
+            found = orjson.loads(event.data)
+            return _Batch(pruning=_Pruning(found["ended_until"], frozenset(found["kept"])))
         case _:  # of a newer daemon
-            return False, []
+            return _Batch()
 
 
 @asynccontextmanager

@@ -47,6 +47,9 @@ class JsonView:
         """Write the state."""
         output.write_json_line(job)
 
+    def forget(self, job_id: str) -> None:
+        """It has no state left to write."""
+
     def tick(self) -> None:
         """Nothing is held back."""
 
@@ -74,6 +77,12 @@ class LineView:
             self._write(job)
         else:
             self._pending[job["id"]] = job
+
+    def forget(self, job_id: str) -> None:
+        """Say so."""
+        self._pending.pop(job_id, None)
+        if self._shown.pop(job_id, None) is not None:
+            self.remark(f"the job {job_id} was deleted")
 
     def tick(self) -> None:
         """Show what has changed since the last tick."""
@@ -123,6 +132,11 @@ class LiveView:
         self._notes.pop(job["id"], None)
         if self._summarise:
             self._console.print(ended(job))
+
+    def forget(self, job_id: str) -> None:
+        """Draw the job no longer."""
+        self._jobs.pop(job_id, None)
+        self._notes.pop(job_id, None)
 
     def tick(self) -> None:
         """Draw the next frame."""

@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS dongbo.schema_migrations (
 APPLIED = "SELECT version, name, checksum FROM dongbo.schema_migrations ORDER BY version"
 RECORD = "INSERT INTO dongbo.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
 VERSION = "SELECT coalesce(max(version), 0) FROM dongbo.schema_migrations"
+# The moment to the microsecond in which the database was first migrated.
+LINEAGE = """
+SELECT left(md5(extract(epoch FROM applied_at)::text), 8) FROM dongbo.schema_migrations ORDER BY version LIMIT 1
+"""
 
 MAY_MAKE_EXTENSION = """
 SELECT has_database_privilege(current_database(), 'CREATE') OR EXISTS (
@@ -89,6 +93,12 @@ async def schema_version(connection: Connection) -> int:
     """The schema version of the database; 0 for one that was never migrated."""
     version: int = await connection.fetchval(VERSION) if await connection.fetchval(IS_PREPARED) else 0
     return version
+
+
+async def lineage(connection: Connection) -> str:
+    """Eight hex digits that tell this database from others, copies of it apart; "" for one that was never migrated."""
+    found: str | None = await connection.fetchval(LINEAGE) if await connection.fetchval(IS_PREPARED) else None
+    return found or ""
 
 
 async def migrate(

@@ -7,7 +7,8 @@ by version, so that the loss of every notification costs latency and never truth
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,22 +17,29 @@ import orjson
 import structlog
 from asyncpg import PostgresError
 
+from daemon.database.migrate import lineage
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import JobId
 from daemon.jobs import store
+from daemon.jobs.changes import LATE, JobEvent, Pruning, RecentChanges, Subscription
 from daemon.jobs.model import Job
 
 log = structlog.get_logger()
 
 CHANNEL = "dongbo_jobs"
 PROBE_PREFIX = "probe:"
+PRUNED = "pruned"  # payload that says that jobs were deleted
 CATCH_UP_INTERVAL = 4.0  # seconds
 PROBE_INTERVAL = 20.0  # seconds between measurements of the notification lag
 PROBE_TIMEOUT = 5.0  # seconds after which a notification counts as lost
 # Numbers of a sequence become visible out of order: a change that took its version earlier may be committed later. A
 # version is taken in the last statement before its commit, so this many later ones leave ample time.
 VERSION_OVERLAP = 5_000
+AT_ONCE = 50  # jobs that are encoded and handed out between two turns of the loop: a few milliseconds
+MOST_VERSIONS = 4 * VERSION_OVERLAP  # jobs of which it is known which version was published
+PORTION = 500  # jobs that are read at once
+MOST_KEPT = 1_000  # jobs that an event names as not pruned; more of them cost readers a snapshot
 RECONNECT_DELAYS = (0.1, 0.5, 1.0, 2.0)  # seconds; the last one repeats
 
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest($1::text[]) AS payload"
@@ -48,6 +56,7 @@ class JobNotifier:
         self._interval = interval  # seconds
         self._due: dict[JobId, float] = {}  # when to announce, on the monotonic clock
         self._announced: dict[JobId, float] = {}
+        self._has_pruned = False
         self._wakeup = asyncio.Event()
 
     def changed(self, job_id: JobId, *, at_once: bool = False) -> None:
@@ -57,10 +66,18 @@ class JobNotifier:
         self._due[job_id] = min(due, self._due.get(job_id, due))
         self._wakeup.set()
 
+    def pruned(self) -> None:
+        """Announce that jobs were deleted, after the commit."""
+        self._has_pruned = True
+        self._wakeup.set()
+
     async def run(self) -> None:
         """Send what is due, until cancelled."""
         while True:
             await self._until_due()
+            if self._has_pruned:
+                self._has_pruned = False
+                await self._send([PRUNED])
             now = monotonic()
             ready = [job_id for job_id, due in self._due.items() if due <= now]
             for job_id in ready:
@@ -68,10 +85,10 @@ class JobNotifier:
                 self._announced[job_id] = now
             self._forget_old(now)
             if ready:
-                await self._send(ready)
+                await self._send([str(job_id) for job_id in ready])
 
     async def _until_due(self) -> None:
-        while True:
+        while not self._has_pruned:
             self._wakeup.clear()
             delay = min(self._due.values()) - monotonic() if self._due else None
             if delay is not None and delay <= 0:
@@ -82,10 +99,10 @@ class JobNotifier:
             except TimeoutError:
                 return
 
-    async def _send(self, job_ids: list[JobId]) -> None:
+    async def _send(self, payloads: list[str]) -> None:
         try:
             async with self._database.acquire() as connection:
-                await connection.execute(NOTIFY, [str(job_id) for job_id in job_ids])
+                await connection.execute(NOTIFY, payloads)
         except (DatabaseError, PostgresError, OSError, TimeoutError) as error:
             log.warning("notification_lost", error=str(error), next_step="readers catch up by version")
         except Exception as error:
@@ -98,36 +115,6 @@ class JobNotifier:
             self._announced = {job: at for job, at in self._announced.items() if now - at < self._interval}
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """A job's row at one version, encoded once for all readers."""
-
-    job: Job
-    data: bytes  # JSON of the job as the endpoint shows it
-
-
-class Subscription:
-    """One reader's mailbox: holds the latest state of each job, so that a slow reader misses steps but no state."""
-
-    def __init__(self) -> None:
-        self._latest: dict[JobId, JobEvent] = {}
-        self._wakeup = asyncio.Event()
-
-    def put(self, event: JobEvent) -> None:
-        """Leave an event; an older one of the same job is replaced."""
-        self._latest.pop(event.job.id, None)
-        self._latest[event.job.id] = event
-        self._wakeup.set()
-
-    async def take(self) -> list[JobEvent]:
-        """Wait for events and take all that there are, oldest first."""
-        await self._wakeup.wait()
-        self._wakeup.clear()
-        events = list(self._latest.values())
-        self._latest.clear()
-        return events
-
-
 class EventHub:
     """Listens on one connection and hands every change of a job to all subscriptions of this process."""
 
@@ -135,9 +122,14 @@ class EventHub:
         self._database = database
         self._subscriptions: set[Subscription] = set()
         self._hinted: set[JobId] = set()
+        self._is_pruning_hinted = False
         self._wakeup = asyncio.Event()
         self._versions: dict[JobId, int] = {}
         self._latest_version = 0
+        self._caught_up_at: datetime | None = None  # by the database's clock
+        self._pruned_version = 0
+        self.lineage = ""  # of the database; versions of another one mean nothing here
+        self.recent = RecentChanges()
         self._probes: dict[str, float] = {}
         self._listening = asyncio.Event()
         self.notification_lag: float | None = (
@@ -159,9 +151,9 @@ class EventHub:
         return len(self._subscriptions)
 
     @contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """A mailbox that receives every change from now on."""
-        subscription = Subscription()
+    def subscribe(self, most: int | None = None) -> Iterator[Subscription]:
+        """A mailbox that receives every change from now on; `most` as of `Subscription`."""
+        subscription = Subscription(most, self.recent.position)
         self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -187,12 +179,6 @@ class EventHub:
             await asyncio.sleep(RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)])
             failures += 1
 
-    async def changes_since(self, version: int) -> list[JobEvent]:
-        """Jobs changed since `version`, with the overlap that makes this complete; for a reader that comes back."""
-        async with self._database.acquire() as connection:
-            jobs = await store.list_changed_since(connection, version - VERSION_OVERLAP)
-        return [_event(job) for job in jobs]
-
     async def _listen(self) -> None:
         async with self._database.dedicated() as connection:
             lost = asyncio.Event()
@@ -209,8 +195,11 @@ class EventHub:
         log.warning("hub_listener_lost", next_step="reconnecting")
 
     async def _start_from_now(self, connection: Connection) -> None:
-        if self._latest_version == 0:
+        if self._caught_up_at is None:
             self._latest_version = await store.latest_version(connection)
+            self.lineage = await lineage(connection)
+            pruning = await store.last_pruning(connection)
+            self._pruned_version = pruning.version if pruning else 0
 
     async def _follow(self, lost: asyncio.Event) -> None:
         caught_up = probed = 0.0
@@ -221,7 +210,9 @@ class EventHub:
             if monotonic() - caught_up >= CATCH_UP_INTERVAL:
                 await self._catch_up()
                 caught_up = monotonic()
-            await self._read_hinted()
+            if self._hinted or self._is_pruning_hinted:
+                async with self._database.acquire() as connection:
+                    await self._read_hinted(connection)
             try:
                 async with asyncio.timeout(CATCH_UP_INTERVAL):
                     await self._wakeup.wait()
@@ -234,6 +225,10 @@ class EventHub:
             sent = self._probes.pop(payload, None)
             if sent is not None:
                 self.notification_lag = monotonic() - sent
+            return
+        if payload == PRUNED:
+            self._is_pruning_hinted = True
+            self._wakeup.set()
             return
         try:
             self._hinted.add(JobId(UUID(payload)))
@@ -253,34 +248,57 @@ class EventHub:
         async with self._database.acquire() as connection:
             await connection.execute(NOTIFY, [payload])
 
-    async def _read_hinted(self) -> None:
-        if not self._hinted:
-            return
-        hinted, self._hinted = list(self._hinted), set()
-        async with self._database.acquire() as connection:
-            jobs = await store.get_many(connection, hinted)
-        self._publish(jobs)
+    async def _read_hinted(self, connection: Connection) -> None:
+        while self._hinted:
+            hinted = list(islice(self._hinted, PORTION))
+            self._hinted.difference_update(hinted)
+            await self._publish(await store.get_many(connection, hinted))
+        if self._is_pruning_hinted:
+            self._is_pruning_hinted = False
+            await self._look_for_pruning(connection)
 
     async def _catch_up(self) -> None:
-        async with self._database.acquire() as connection:
-            present = await store.list_versions_since(connection, self._latest_version - VERSION_OVERLAP)
-            missed = [job_id for job_id, version in present.items() if version > self._versions.get(job_id, 0)]
-            jobs = await store.get_many(connection, missed) if missed else []
-        self._publish(jobs)
-        floor = self._latest_version - 2 * VERSION_OVERLAP
-        self._versions = {job_id: version for job_id, version in self._versions.items() if version > floor}
+        """Read all that has changed, a portion at a time, however much that is."""
+        latest = self._latest_version
+        floor = max(latest - VERSION_OVERLAP, 0)
+        async with self._database.acquire() as connection, connection.transaction():
+            now = await store.now(connection)
+            late_since = self._caught_up_at - LATE if self._caught_up_at else None
+            changes = await store.open_changes(connection, floor, latest, late_since)
+            while versions := await changes(PORTION):
+                missed = [job_id for job_id, version in versions.items() if version > self._versions.get(job_id, 0)]
+                await self._publish(await store.get_many(connection, missed) if missed else [])
+                await self._read_hinted(connection)  # what happens now need not wait for what has happened
+            await self._look_for_pruning(connection)
+        if self._caught_up_at is None:
+            self.recent.start(floor, latest, now)
+        self._caught_up_at = now
 
-    def _publish(self, jobs: list[Job]) -> None:
-        for job in sorted(jobs, key=lambda job: job.version):
-            if job.version <= self._versions.get(job.id, 0):
-                continue
-            self._versions[job.id] = job.version
-            self._latest_version = max(self._latest_version, job.version)
-            if self._subscriptions:
-                event = _event(job)
+    async def _look_for_pruning(self, connection: Connection) -> None:
+        pruning = await store.last_pruning(connection)
+        if pruning is None or pruning.version <= self._pruned_version:
+            return
+        kept = await store.list_ended_until(connection, pruning.ended_until, MOST_KEPT + 1)
+        self._pruned_version = pruning.version
+        event = Pruning.of(pruning.version, pruning.ended_until, kept)
+        self.recent.prune(event)
+        for subscription in self._subscriptions:
+            if len(kept) > MOST_KEPT:
+                subscription.overrun()
+            else:
+                subscription.put_pruning(event)
+
+    async def _publish(self, jobs: list[Job]) -> None:
+        for number, job in enumerate(sorted(jobs, key=lambda job: job.version), 1):
+            if job.version > self._versions.get(job.id, 0):
+                self._versions[job.id] = job.version
+                self._latest_version = max(self._latest_version, job.version)
+                event = JobEvent(job, orjson.dumps(job.to_json()))
+                self.recent.put(event)
                 for subscription in self._subscriptions:
                     subscription.put(event)
-
-
-def _event(job: Job) -> JobEvent:
-    return JobEvent(job, orjson.dumps(job.to_json()))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if len(self._versions) > MOST_VERSIONS:
+            floor = self._latest_version - 2 * VERSION_OVERLAP
+            self._versions = {job_id: version for job_id, version in self._versions.items() if version > floor}

@@ -235,6 +235,7 @@ class Jobs:
         async with self._database.acquire() as connection:
             await queue.prune_log(connection, older_than)
         if deleted:
+            self._notifier.pruned()
             log.info("jobs_pruned", jobs=deleted, older_than_days=older_than.days)
         return deleted
 

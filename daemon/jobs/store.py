@@ -4,7 +4,8 @@ Every write to a running job names its run token (`WHERE id = … AND run_token 
 taken over finds no row and stops without effects. Every write takes a new `version`, by which readers catch up.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType
 
 COLUMNS = ", ".join(Job.__slots__)
+AT_ONCE = 100  # rows that are decoded between two turns of the loop: some two milliseconds
 TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
 # Parameters of jobs that have not done the whole of what their type is for.
 PARTIAL = "ARRAY['retry_of', 'filters', 'query', 'dry_run']"
@@ -49,9 +51,29 @@ WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND (
 ORDER BY id DESC LIMIT $5
 """
 
-LIST_VERSIONS_SINCE = "SELECT id, version FROM dongbo.background_jobs WHERE version > $1"
+# What is newer than a version, and what may have become visible late: an older version of a later time.
+CHANGES = """
+SELECT id, version FROM dongbo.background_jobs
+WHERE version > $1 AND (version > $2 OR $3::timestamptz IS NULL OR updated_at > $3)
+ORDER BY version
+"""
 
-LIST_CHANGED_SINCE = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE version > $1 ORDER BY version"
+# One statement, so that all of it is from one moment.
+NEWEST_AND_UNENDED = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = ANY (ARRAY(
+    (SELECT id FROM dongbo.background_jobs ORDER BY id DESC LIMIT $1)
+    UNION (SELECT id FROM dongbo.background_jobs WHERE status = 'RUNNING' ORDER BY id DESC LIMIT $1)
+    UNION (SELECT id FROM dongbo.background_jobs WHERE status = 'PENDING' ORDER BY id DESC LIMIT $1)
+    UNION (SELECT id FROM dongbo.background_jobs WHERE status = 'AWAITING_APPROVAL' ORDER BY id DESC LIMIT $1)
+))
+ORDER BY id DESC
+"""
+
+LAST_PRUNING = "SELECT version, ended_until FROM dongbo.job_pruning"
+
+LIST_ENDED_UNTIL = """
+SELECT id FROM dongbo.background_jobs WHERE completed_at <= $1 ORDER BY completed_at, id LIMIT $2
+"""
 
 LATEST_VERSION = "SELECT last_value FROM dongbo.job_version"
 
@@ -190,19 +212,35 @@ WHERE store = $1 AND type = $2 AND id <> $3 AND started_at IS NOT NULL
 ORDER BY id DESC LIMIT 1
 """
 
-# Only whole jobs make a stream fresh, not those of some rows, and no dry runs.
+# Only whole jobs make a stream fresh, not those of some rows, and no dry runs. From kind to kind by the index
+# background_jobs_completed, so that it costs the same however many jobs there are.
 LAST_COMPLETED = f"""
-SELECT store, type, max(completed_at) AS completed_at FROM dongbo.background_jobs
-WHERE status = 'COMPLETED' AND NOT params ?| {PARTIAL}
-GROUP BY store, type ORDER BY store, type
+WITH RECURSIVE kinds AS (
+    (SELECT store, type FROM dongbo.background_jobs WHERE status = 'COMPLETED' ORDER BY store, type LIMIT 1)
+    UNION ALL
+    SELECT next.store, next.type FROM kinds, LATERAL (
+        SELECT store, type FROM dongbo.background_jobs
+        WHERE status = 'COMPLETED' AND (store, type) > (kinds.store, kinds.type) ORDER BY store, type LIMIT 1
+    ) AS next
+)
+SELECT store, type, last.completed_at FROM kinds, LATERAL (
+    SELECT completed_at FROM dongbo.background_jobs AS job
+    WHERE job.store = kinds.store AND job.type = kinds.type AND status = 'COMPLETED' AND NOT params ?| {PARTIAL}
+    ORDER BY completed_at DESC LIMIT 1
+) AS last
+ORDER BY store, type
 """
 
-# Of each store the newest job of a type that has said something by this name.
+# Of each store the newest job of a type that has said something by this name, among so many: what all of these have
+# failed to look at is not known now.
 LATEST_SAID = """
 SELECT wanted.store, latest.metadata
 FROM unnest($1::text[]) AS wanted (store) CROSS JOIN LATERAL (
-    SELECT metadata FROM dongbo.background_jobs
-    WHERE store = wanted.store AND type = $2 AND metadata ? $3 ORDER BY id DESC LIMIT 1
+    SELECT metadata FROM (
+        SELECT id, metadata FROM dongbo.background_jobs
+        WHERE store = wanted.store AND type = $2 ORDER BY id DESC LIMIT 100
+    ) AS recent
+    WHERE metadata ? $3 ORDER BY id DESC LIMIT 1
 ) AS latest
 """
 
@@ -213,9 +251,10 @@ SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type,
 """
 
 # The newest job of each store, type and status stays: it says how fresh the stream is and where an interrupted pull
-# goes on. So does one whose dead letters a live job is taking up.
+# goes on. So does one whose dead letters a live job is taking up. The oldest go first, and it is noted until when: of
+# what ended until then, readers need only be told what is kept.
 PRUNE = f"""
-DELETE FROM dongbo.background_jobs WHERE id IN (
+WITH pruned AS (DELETE FROM dongbo.background_jobs WHERE id IN (
     SELECT id FROM dongbo.background_jobs AS job
     WHERE completed_at < clock_timestamp() - $1::interval
       AND EXISTS (SELECT FROM dongbo.background_jobs AS newer
@@ -224,7 +263,14 @@ DELETE FROM dongbo.background_jobs WHERE id IN (
       AND NOT EXISTS (SELECT FROM dongbo.background_jobs AS retry
                       WHERE retry.status IN ('PENDING', 'RUNNING') AND retry.params ->> 'retry_of' = job.id::text)
     ORDER BY completed_at LIMIT $2
+) RETURNING completed_at),
+noted AS (
+    INSERT INTO dongbo.job_pruning AS pruning (ended_until, version)
+    SELECT max(completed_at), nextval('dongbo.job_version') FROM pruned HAVING count(*) > 0
+    ON CONFLICT (is_last) DO UPDATE
+    SET ended_until = greatest(pruning.ended_until, excluded.ended_until), version = excluded.version
 )
+SELECT count(*) FROM pruned
 """
 
 
@@ -242,6 +288,14 @@ class NewJob:
     params: Mapping[str, Any]
     max_attempts: int
     parent_id: JobId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastPruning:
+    """Until which end jobs have been pruned, and the version that this took."""
+
+    version: int
+    ended_until: datetime
 
 
 async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
@@ -278,7 +332,7 @@ async def get(connection: Connection, job_id: JobId) -> Job | None:
 
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of the jobs that exist, in no order."""
-    return [_job(row) for row in await connection.fetch(GET_MANY, job_ids)]
+    return await _jobs(await connection.fetch(GET_MANY, job_ids))
 
 
 async def list_jobs(
@@ -292,19 +346,45 @@ async def list_jobs(
     limit: int = 50,
 ) -> list[Job]:
     """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
-    rows = await connection.fetch(LIST, store, job_type, status, before, limit, parent)
-    return [_job(row) for row in rows]
+    return await _jobs(await connection.fetch(LIST, store, job_type, status, before, limit, parent))
 
 
-async def list_changed_since(connection: Connection, version: int) -> list[Job]:
-    """Jobs whose present version is greater than `version`, in the order of their versions."""
-    return [_job(row) for row in await connection.fetch(LIST_CHANGED_SINCE, version)]
+async def open_changes(
+    connection: Connection, floor: int, version: int, late_since: datetime | None
+) -> Callable[[int], Awaitable[dict[JobId, int]]]:
+    """What reads the next `n` jobs, {id: version}, that have changed since `version`, by version; within a transaction.
+
+    With those of a version behind `floor` that changed after `late_since` (None: at any time), which may have become
+    visible late.
+    """
+    cursor = await connection.cursor(CHANGES, floor, version, late_since)
+
+    async def fetch(limit: int) -> dict[JobId, int]:
+        return {JobId(UUID(int=row["id"].int)): row["version"] for row in await cursor.fetch(limit)}
+
+    return fetch
 
 
-async def list_versions_since(connection: Connection, version: int) -> dict[JobId, int]:
-    """The present versions of the jobs that have one greater than `version`."""
-    rows = await connection.fetch(LIST_VERSIONS_SINCE, version)
-    return {JobId(UUID(int=row["id"].int)): row["version"] for row in rows}
+async def list_newest_and_unended(connection: Connection, limit: int) -> list[Job]:
+    """The newest jobs, and the newest of each status that has not ended, at most `limit` of each; newest first."""
+    return await _jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
+
+
+async def last_pruning(connection: Connection) -> LastPruning | None:
+    """What was pruned last; None where nothing was."""
+    row = await connection.fetchrow(LAST_PRUNING)
+    return LastPruning(**dict(row)) if row else None
+
+
+async def list_ended_until(connection: Connection, until: datetime, limit: int) -> list[JobId]:
+    """Jobs that ended at `until` or before."""
+    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_ENDED_UNTIL, until, limit)]
+
+
+async def now(connection: Connection) -> datetime:
+    """The time by the database's clock, which stamps the jobs."""
+    time: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return time
 
 
 async def latest_version(connection: Connection) -> int:
@@ -490,8 +570,8 @@ async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
 
 async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:
     """Delete at most `limit` jobs that ended longer ago than `older_than`; how many were deleted."""
-    tag: str = await connection.execute(PRUNE, older_than, limit)
-    return int(tag.rpartition(" ")[2])
+    deleted: int = await connection.fetchval(PRUNE, older_than, limit)
+    return deleted
 
 
 def encode(value: object) -> str:
@@ -502,6 +582,16 @@ def encode(value: object) -> str:
 def _storable(text: str | None) -> str | None:
     """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
     return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+async def _jobs(rows: Sequence[Record]) -> list[Job]:
+    """The jobs of many rows; the loop turns in between."""
+    jobs: list[Job] = []
+    for start in range(0, len(rows), AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        jobs += [_job(row) for row in rows[start : start + AT_ONCE]]
+    return jobs
 
 
 def _job(row: Record) -> Job:

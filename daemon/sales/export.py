@@ -3,10 +3,10 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import orjson
 
@@ -39,22 +39,50 @@ async def json_with_rows(
     head: Mapping[str, object], name: str, rows: Sequence[T], shown: Callable[[T], object]
 ) -> bytes:
     """A JSON object with the members of `head` and the shown rows as its last member, called `name`."""
-    pieces = [orjson.dumps({**head, name: []}).removesuffix(b"]}")]
-    async for portion in portions(rows):
-        pieces += [orjson.dumps([shown(row) for row in portion])[1:-1], b","]
-    if rows:
-        pieces.pop()  # the last comma
-    return b"".join([*pieces, b"]}"])
+    file = io.BytesIO()
+    await write_json(file, head, name, portions(rows), shown)
+    return file.getvalue()
 
 
 async def csv_of(columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Sequence[Cell]]) -> bytes:
-    """A table in CSV (RFC 4180, UTF-8) with a line of column names. Texts that a spreadsheet would compute get a '
-    in front."""
+    """A table in CSV, as `write_csv` writes it."""
+    file = io.BytesIO()
+    await write_csv(file, columns, portions(rows), cells)
+    return file.getvalue()
+
+
+async def write_json(
+    file: IO[bytes],
+    head: Mapping[str, object],
+    name: str,
+    pages: AsyncIterable[Sequence[T]],
+    shown: Callable[[T], object],
+) -> None:
+    """The same as `json_with_rows`, page by page."""
+    file.write(orjson.dumps({**head, name: []}).removesuffix(b"]}"))
+    comma = b""
+    async for page in pages:
+        if page:
+            file.write(comma + orjson.dumps([shown(row) for row in page])[1:-1])
+            comma = b","
+    file.write(b"]}")
+
+
+async def write_csv(
+    file: IO[bytes], columns: Sequence[str], pages: AsyncIterable[Sequence[T]], cells: Callable[[T], Sequence[Cell]]
+) -> None:
+    """A table in CSV (RFC 4180, UTF-8) with a line of column names, page by page.
+
+    Texts that a spreadsheet would compute get a ' in front.
+    """
+    file.write(_lines([columns]))
+    async for page in pages:
+        file.write(_lines([[_cell(value) for value in cells(row)] for row in page]))
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
     written = io.StringIO(newline="")
-    writer = csv.writer(written)
-    writer.writerow(columns)
-    async for portion in portions(rows):
-        writer.writerows([[_cell(value) for value in cells(row)] for row in portion])
+    csv.writer(written).writerows(rows)
     return written.getvalue().encode()
 
 

@@ -1,17 +1,17 @@
 """What a campaign has done, as proof: when it was to begin and end, when it did, and what became of each variant."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from daemon.database.pool import Connection
 from daemon.errors import SaleNotFound
 from daemon.ids import CampaignId
-from daemon.sales import campaigns, items
+from daemon.sales import campaigns, export, items
 from daemon.sales.campaigns import SaleEvent
-from daemon.sales.export import amount_text, amount_text_or_none, csv_of, json_with_rows
+from daemon.sales.export import amount_text, amount_text_or_none
 from daemon.sales.model import HELD, Campaign, CampaignState, Decision, Item, ItemState
 from daemon.sales.planning import PlannedItem
 
@@ -157,18 +157,26 @@ ITEM_COLUMNS: Final = tuple(field.name for field in fields(SaleItem))
 _cells = attrgetter(*ITEM_COLUMNS)
 
 
-async def build(connection: Connection, campaign_id: CampaignId) -> SaleReport:
-    """The report of a campaign as it is now: all of it from one moment, whatever jobs do meanwhile.
+async def write(connection: Connection, campaign_id: CampaignId, file: IO[bytes], *, as_csv: bool) -> None:
+    """Write the report of a campaign as it is now: all of it from one moment, whatever jobs do meanwhile.
 
-    Raises SaleNotFound where the campaign has just been deleted.
+    Page by page: not more than one is in memory, however many variants the campaign has. Raises SaleNotFound where the
+    campaign has just been deleted.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         campaign = await campaigns.get(connection, campaign_id)
         if campaign is None:
             raise SaleNotFound("The sale has just been deleted.")
         times = await read_times(connection, campaign_id)
-        journal = [SaleItem.of(item) async for item in _read_items(connection, campaign_id)]
+        tally = Tally()
+        async for page in _read_pages(connection, campaign_id):
+            tally.add(page)
         events = await campaigns.list_events(connection, campaign_id)
+        report = _report(campaign, times, tally.counts(), events)
+        await (write_csv if as_csv else write_json)(report, _read_pages(connection, campaign_id), file)
+
+
+def _report(campaign: Campaign, times: Times, counts: ReportCounts, events: Sequence[SaleEvent]) -> SaleReport:
     late = Lateness.of(campaign, times)
     return SaleReport(
         id=campaign.id,
@@ -198,9 +206,9 @@ async def build(connection: Connection, campaign_id: CampaignId) -> SaleReport:
             late.last_restored_seconds,
         ),
         last_verified=times.last_verified,
-        counts=count(journal),
+        counts=counts,
         events=events,
-        items=journal,
+        items=(),  # they are written page by page
     )
 
 
@@ -209,44 +217,53 @@ async def read_times(connection: Connection, campaign_id: CampaignId) -> Times:
     return Times(**await items.times(connection, campaign_id))
 
 
-def count(journal: Sequence[SaleItem]) -> ReportCounts:
-    """What became of the variants of a journal."""
-    in_state = dict.fromkeys(ItemState, 0)
-    put_on_sale = verified = changed = 0
-    for item in journal:
-        in_state[item.state] += 1
-        put_on_sale += item.applied_at is not None
-        verified += item.state is ItemState.REVERTED and item.verified_at is not None
-        changed += item.found_price is not None
-    waiting = (ItemState.DRIFTED, ItemState.STUCK)
-    return ReportCounts(
-        variants=len(journal),
-        put_on_sale=put_on_sale,
-        planned=in_state[ItemState.PLANNED],
-        on_sale=sum(in_state[state] for state in HELD if state not in waiting),
-        restored=in_state[ItemState.REVERTED],
-        kept=in_state[ItemState.KEPT],
-        drifted=in_state[ItemState.DRIFTED],
-        gone=in_state[ItemState.GONE],
-        skipped=in_state[ItemState.SKIPPED],
-        refused=in_state[ItemState.REFUSED],
-        stuck=in_state[ItemState.STUCK],
-        verified=verified,
-        changed_by_others=changed,
-    )
+class Tally:
+    """Counts what became of the variants of a journal."""
+
+    def __init__(self) -> None:
+        self._in_state = dict.fromkeys(ItemState, 0)
+        self._put_on_sale = self._verified = self._changed = 0
+
+    def add(self, items: Sequence[SaleItem]) -> None:
+        """Take in some variants."""
+        for item in items:
+            self._in_state[item.state] += 1
+            self._put_on_sale += item.applied_at is not None
+            self._verified += item.state is ItemState.REVERTED and item.verified_at is not None
+            self._changed += item.found_price is not None
+
+    def counts(self) -> ReportCounts:
+        """What became of them."""
+        in_state = self._in_state
+        waiting = (ItemState.DRIFTED, ItemState.STUCK)
+        return ReportCounts(
+            variants=sum(in_state.values()),
+            put_on_sale=self._put_on_sale,
+            planned=in_state[ItemState.PLANNED],
+            on_sale=sum(in_state[state] for state in HELD if state not in waiting),
+            restored=in_state[ItemState.REVERTED],
+            kept=in_state[ItemState.KEPT],
+            drifted=in_state[ItemState.DRIFTED],
+            gone=in_state[ItemState.GONE],
+            skipped=in_state[ItemState.SKIPPED],
+            refused=in_state[ItemState.REFUSED],
+            stuck=in_state[ItemState.STUCK],
+            verified=self._verified,
+            changed_by_others=self._changed,
+        )
 
 
-async def to_json(report: SaleReport) -> bytes:
-    """The whole report as JSON."""
+async def write_json(report: SaleReport, pages: AsyncIterable[Sequence[SaleItem]], file: IO[bytes]) -> None:
+    """The whole report as JSON, its variants from `pages`."""
     head = {name: getattr(report, name) for name in HEAD}
-    return await json_with_rows(head, "items", report.items, lambda item: item)
+    await export.write_json(file, head, "items", pages, lambda item: item)
 
 
-async def to_csv(report: SaleReport) -> bytes:
+async def write_csv(report: SaleReport, pages: AsyncIterable[Sequence[SaleItem]], file: IO[bytes]) -> None:
     """The report's variants as CSV, each with the planned times beside the actual ones."""
     planned = (report.start.planned, report.end.planned)
     columns = (*ITEM_COLUMNS, "planned_start", "planned_end")
-    return await csv_of(columns, report.items, lambda item: (*_cells(item), *planned))
+    await export.write_csv(file, columns, pages, lambda item: (*_cells(item), *planned))
 
 
 async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[PlannedItem]:
@@ -264,16 +281,21 @@ async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[Pla
             rival=None,
             is_held=False,
         )
-        async for item in _read_items(connection, campaign_id)
+        async for page in _read_journal(connection, campaign_id)
+        for item in page
     ]
 
 
-async def _read_items(connection: Connection, campaign_id: CampaignId) -> AsyncIterator[Item]:
+async def _read_pages(connection: Connection, campaign_id: CampaignId) -> AsyncIterator[Sequence[SaleItem]]:
+    async for page in _read_journal(connection, campaign_id):
+        yield [SaleItem.of(item) for item in page]
+
+
+async def _read_journal(connection: Connection, campaign_id: CampaignId) -> AsyncIterator[Sequence[Item]]:
     after = (0, 0)
-    while portion := await items.list_items(connection, campaign_id, after=after, limit=ROWS_AT_ONCE):
-        for item in portion:
-            yield item
-        after = (portion[-1].product_id, portion[-1].variant_id)
+    while page := await items.list_items(connection, campaign_id, after=after, limit=ROWS_AT_ONCE):
+        yield page
+        after = (page[-1].product_id, page[-1].variant_id)
 
 
 def _seconds_between(planned: datetime | None, actual: datetime | None) -> float | None:

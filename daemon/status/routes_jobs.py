@@ -216,10 +216,11 @@ JOB_OPERATIONS = (
         "GET",
         "/api/events",
         follow_jobs,
-        "Changes of jobs as server-sent events: `snapshot` ({version, jobs}), then `job`; ids are versions",
+        "Changes of jobs as server-sent events: `snapshot` ({version, jobs}), then `job`; `pruned` ({version, "
+        "ended_until, kept}) when old jobs were deleted, and `snapshot` again for a reader that is too slow",
         {200: Answer("The stream", content_type="text/event-stream")},
         problems=(503,),
         query=EventsQuery,
-        headers={"Last-Event-ID": "goes on after this version, without a snapshot"},
+        headers={"Last-Event-ID": "goes on after this event; with a snapshot only where very much was missed"},
     ),
 )

@@ -1,6 +1,8 @@
 """Sale campaigns: list, create, preview, look, start, end, cancel, decide, and the report."""
 
+import tempfile
 from collections.abc import Mapping
+from typing import IO
 
 from aiohttp import hdrs, web
 
@@ -144,10 +146,16 @@ async def get_report(request: web.Request) -> web.Response:
     """The proof of a campaign."""
     query = read_query(request, SaleFormatQuery)
     campaign = await _campaign(request, query)
-    async with request.app[PARTS].database.acquire() as connection:
-        found = await report.build(connection, campaign.id)
-    body = await (report.to_csv(found) if query.format == "csv" else report.to_json(found))
-    return _file(body, f"{campaign.name}-report", query)
+    # Not in memory, for it may be long; nor sent while it is read, for a slow reader would hold up the connection.
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    try:
+        async with request.app[PARTS].database.acquire() as connection:
+            await report.write(connection, campaign.id, file, as_csv=query.format == "csv")
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return _file(file, f"{campaign.name}-report", query)
 
 
 async def _campaign(request: web.Request, query: SaleQuery) -> Campaign:
@@ -179,7 +187,7 @@ async def _shown(preview: Preview, query: FormatQuery) -> web.Response:
     return web.Response(body=await preview_json(preview), content_type=JSON_TYPE)
 
 
-def _file(body: bytes, name: str, query: FormatQuery) -> web.Response:
+def _file(body: bytes | IO[bytes], name: str, query: FormatQuery) -> web.Response:
     """Something to download; `name` is without what a header would have to quote."""
     headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{query.format}"'}
     if query.format == "csv":

@@ -70,7 +70,7 @@ def _application(parts: StatusParts, address: ListenAddress, background: Backgro
     app[GUARD] = Guard(parts.token, own_hosts, OPEN_PATHS)
     app[CHECKS] = Checks(parts, background)
     app[SURVEYOR] = Surveyor(parts, background)
-    streams = app[STREAMS] = EventStreams(parts)
+    streams = app[STREAMS] = EventStreams(parts, background)
     metrics = app[METRICS] = Metrics(parts, streams)
     add_routes(app)
     background.start(metrics.follow(), "row-counter")

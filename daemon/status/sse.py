@@ -1,5 +1,18 @@
 """The stream of job changes as server-sent events.
 
+What is sent, each event with an id "<version>-<database>" of which the reader gives the last one back
+(`Last-Event-ID`; a bare version is taken for one of this database):
+
+- `snapshot`: {"version", "jobs"}: the newest jobs and those that have not ended, newest first, each as at its own
+  address. What a reader shows besides is no longer to be shown. The first event, or at any time again: to one that was
+  away, or too slow, for so long that single changes would be too many.
+- `job`: the job, at its start, after each change that has come through, and at its end.
+- `pruned`: {"version", "ended_until", "kept"}: jobs were deleted. Of those whose `completed_at` is `ended_until` or
+  before, only those with an id in `kept` are still there.
+
+A reader that comes back gets the changes since its last id out of memory, or, where these are not all at hand, the
+snapshot that all who come at that moment share. Neither costs more the longer it was away.
+
 Few lines of our own instead of aiohttp-sse: its `send` formats an event anew for every client and gives every client a
 task for its pings, while here an event is formatted once for all clients, and the pause between events is the ping.
 
@@ -8,32 +21,32 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import asyncio
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-import orjson
 import structlog
 from aiohttp import hdrs, web
+from asyncpg import PostgresError
 
+from daemon.database.pool import is_connection_error
+from daemon.errors import DatabaseError
 from daemon.ids import JobId
-from daemon.jobs import store
-from daemon.jobs.events import JobEvent, Subscription
-from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.changes import MOST_CHANGES, JobEvent, News, Pruning, Subscription
+from daemon.jobs.model import Job
+from daemon.status.background import Background
 from daemon.status.parts import StatusParts
-from daemon.status.problems import Problem
+from daemon.status.problems import Problem, database_away
+from daemon.status.snapshots import Snapshot, Snapshots, sliced
 
 log = structlog.get_logger()
 
-SNAPSHOT_JOBS = 100  # the newest ones; those that are live or wait for approval come on top
-MOST_CHANGES = 500  # a reader that has missed more than this gets a snapshot instead
 MOST_STREAMS = 1_000
 KEEP_ALIVE = 15.0  # seconds of silence after which a comment is sent, so that proxies and readers see a live connection
 WRITE_TIMEOUT = 30.0  # seconds after which a reader that takes nothing is given up
-CONCURRENT_READINGS = 2  # connections that readers who all come at once may take from the pool
 RECONNECT = b"retry: 1000\n\n"  # milliseconds that a reader waits before it comes back
 SILENCE = b": still here\n\n"
-VERSION = re.compile(r"[0-9]{1,18}", re.ASCII)
+EVENT_ID = re.compile(r"([0-9]{1,18})(?:-([0-9a-f]{8}))?", re.ASCII)
 HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",
     hdrs.CACHE_CONTROL: "no-store",
@@ -44,16 +57,16 @@ HEADERS = {
 class EventStreams:
     """All open streams of this endpoint."""
 
-    def __init__(self, parts: StatusParts) -> None:
+    def __init__(self, parts: StatusParts, background: Background) -> None:
         self._parts = parts
-        self._count = 0
-        self._writers: set[asyncio.Task[None]] = set()
-        self._readings = asyncio.Semaphore(CONCURRENT_READINGS)
+        self._snapshots = Snapshots(parts, background)
+        self._places: set[object] = set()  # one for each reader
+        self._writers: dict[asyncio.Task[None], _Stream] = {}
         self._stopping = False
 
     def __len__(self) -> int:
         """How many readers are connected."""
-        return self._count
+        return len(self._places)
 
     def stop(self) -> None:
         """End all streams and begin no new ones."""
@@ -66,75 +79,116 @@ class EventStreams:
 
         Raises Problem 503 where there are too many readers or the endpoint stops, and what the database raises.
         """
-        if self._stopping or self._count >= MOST_STREAMS:
+        if len(self._places) >= MOST_STREAMS:
+            self._drop_gone()
+        if self._stopping or len(self._places) >= MOST_STREAMS:
             reason = "The endpoint stops" if self._stopping else f"{MOST_STREAMS} readers are connected already"
             raise Problem(503, reason, headers={hdrs.RETRY_AFTER: "5"})
-        self._count += 1
+        place = object()
+        self._places.add(place)
         try:
-            # The subscription comes first: what changes while the beginning is read waits in the mailbox.
-            with self._parts.hub.subscribe() as subscription:
-                async with self._readings:
-                    beginning = await self._begin(_version(last_event_id))
+            with self._parts.hub.subscribe(MOST_CHANGES) as subscription:
+                beginning = self._go_on(subscription, last_event_id) or await self.begin(subscription)
                 response = web.StreamResponse(headers=HEADERS)
                 await response.prepare(request)
-                await self._run(_Stream(request, response, subscription, beginning))
+                await self._run(_Stream(self, place, request, response, subscription, beginning))
         finally:
-            self._count -= 1
+            self._places.discard(place)
         return response
+
+    def frame(self, event: JobEvent) -> bytes:
+        """A change on the wire."""
+        return _format(b"job", event.job.version, self._lineage, event.data)
+
+    def frame_pruning(self, pruning: Pruning) -> bytes:
+        """A pruning on the wire."""
+        return _format(b"pruned", pruning.version, self._lineage, pruning.data)
+
+    @property
+    def _lineage(self) -> bytes:
+        return self._parts.hub.lineage.encode()
 
     async def _run(self, stream: "_Stream") -> None:
         # A task of its own, so that `stop` ends the stream without cancelling the request that owns it.
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(stream.write(), name="event-stream")
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._writers[writer] = stream
+            writer.add_done_callback(self._writers.pop)
             if self._stopping:
                 writer.cancel()
         if self._stopping:
             stream.cut_off_if_stuck()
 
-    async def _begin(self, version: int | None) -> "_Beginning":
-        async with self._parts.database.acquire() as connection:
-            latest = await store.latest_version(connection)
-        # A version that is not there yet is that of another database, such as one from before a restore.
-        if version is not None and version <= latest:
-            changes = await self._parts.hub.changes_since(version)
-            if len(changes) <= MOST_CHANGES:
-                return _Beginning(b"".join(map(_frame, changes)), _versions(event.job for event in changes))
-        jobs = await self._newest_and_unended()
-        data = orjson.dumps({"version": latest, "jobs": [job.to_json() for job in jobs]})
-        return _Beginning(b"id: %d\nevent: snapshot\ndata: %b\n\n" % (latest, data), _versions(jobs))
+    def _drop_gone(self) -> None:
+        """End the streams of readers that have gone, which shows at the next write only."""
+        for writer, stream in self._writers.items():
+            if stream.is_gone:
+                writer.cancel()
+                self._places.discard(stream.place)
 
-    async def _newest_and_unended(self) -> list[Job]:
-        """Newest first."""
-        async with self._parts.database.acquire() as connection:
-            jobs = [
-                *await store.list_jobs(connection, limit=SNAPSHOT_JOBS),
-                *await store.list_jobs(connection, status=JobStatus.RUNNING, limit=SNAPSHOT_JOBS),
-                *await store.list_jobs(connection, status=JobStatus.PENDING, limit=SNAPSHOT_JOBS),
-                *await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=SNAPSHOT_JOBS),
-            ]
-        latest: dict[JobId, Job] = {}
-        for job in jobs:
-            if job.id not in latest or latest[job.id].version < job.version:
-                latest[job.id] = job
-        return sorted(latest.values(), key=lambda job: job.id, reverse=True)
+    def _go_on(self, subscription: Subscription, last_event_id: str | None) -> "_Beginning | None":
+        version = self._version(last_event_id)
+        changes = None if version is None else self._parts.hub.recent.since(version)
+        if changes is None:
+            return None
+        subscription.clear()  # what it holds is among the changes
+        return _Beginning(map(self.frame, changes))
+
+    async def begin(self, subscription: Subscription) -> "_Beginning":
+        """The present state, for a reader that comes anew or has missed too much.
+
+        Raises Problem 503 where the snapshot takes too long, and what the database raises.
+        """
+        recent = self._parts.hub.recent
+        while True:
+            try:
+                snapshot = await self._snapshots.get()
+            except TimeoutError:
+                raise database_away("The database took too long") from None
+            later = recent.after(snapshot.position)
+            if later is not None:
+                subscription.clear()  # what it holds is among the later ones
+                news = (event for event in later if event.job.version > snapshot.versions.get(event.job.id, 0))
+                return _Beginning(self._frames(snapshot, news), snapshot.versions)
+            if snapshot.position >= subscription.position:  # what came later is in the mailbox, or has overrun it
+                return _Beginning(self._frames(snapshot, ()), snapshot.versions)
+
+    def _frames(self, snapshot: Snapshot, later: Iterable[JobEvent]) -> Iterator[bytes]:
+        yield b"id: %b\nevent: snapshot\ndata: " % _event_id(snapshot.version, self._lineage)
+        yield from snapshot.slices
+        yield b"\n\n"
+        yield from map(self.frame, later)
+
+    def _version(self, last_event_id: str | None) -> int | None:
+        """The version that a reader has got; None for rubbish and for another database, which begin with a snapshot."""
+        found = EVENT_ID.fullmatch(last_event_id or "")
+        if found is None or found[2] not in (None, self._parts.hub.lineage):
+            return None
+        return int(found[1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """What a reader gets first, and the version of each job in it."""
+    """What a reader gets first, and the version of each job in its snapshot."""
 
-    frames: bytes
-    versions: dict[JobId, int]
+    frames: Iterable[bytes]
+    versions: Mapping[JobId, int] = field(default_factory=dict)
 
 
 class _Stream:
     """One reader."""
 
     def __init__(
-        self, request: web.Request, response: web.StreamResponse, subscription: Subscription, beginning: _Beginning
+        self,
+        streams: EventStreams,
+        place: object,
+        request: web.Request,
+        response: web.StreamResponse,
+        subscription: Subscription,
+        beginning: _Beginning,
     ) -> None:
+        self._streams = streams
+        self.place = place
         self._request = request
         self._response = response
         self._subscription = subscription
@@ -143,16 +197,20 @@ class _Stream:
     async def write(self) -> None:
         """Send the beginning and then every change, until the reader goes."""
         try:
-            await self._send(RECONNECT + self._beginning.frames)
+            await self._send([RECONNECT])
+            await self._send(self._beginning.frames)
             while True:
-                frames = await self._next_frames()
-                if frames:
-                    await self._send(frames)
+                await self._send(await self._next_frames())
         except ConnectionError:
             log.debug("event_reader_left")
         except TimeoutError:
             log.info("event_reader_dropped", reason=f"took nothing for {WRITE_TIMEOUT:g} s")
             self.cut_off_if_stuck()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the reader has closed the connection."""
+        return self._request.transport is None or self._request.transport.is_closing()
 
     def cut_off_if_stuck(self) -> None:
         """Close the connection of a reader that does not take what was sent: to end it in order would wait for it."""
@@ -160,43 +218,49 @@ class _Stream:
         if transport is not None and transport.get_write_buffer_size() > 0:
             transport.abort()
 
-    async def _send(self, frames: bytes) -> None:
-        async with asyncio.timeout(WRITE_TIMEOUT):
-            await self._response.write(frames)
+    async def _send(self, frames: Iterable[bytes]) -> None:
+        for part in sliced(frames):
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._response.write(part)
 
-    async def _next_frames(self) -> bytes:
+    async def _next_frames(self) -> Iterable[bytes]:
         try:
             async with asyncio.timeout(KEEP_ALIVE):
-                events = await self._subscription.take()
+                news = await self._subscription.take_news()
         except TimeoutError:
-            return SILENCE
-        return b"".join(_frame(event) for event in events if self._is_news(event.job))
+            return [SILENCE]
+        if news.is_overrun:
+            return await self._begin_anew()
+        return self._frames(news)
+
+    def _frames(self, news: News) -> Iterator[bytes]:
+        """Made as they are sent: of what waits for a slow reader there is one copy for all."""
+        yield from (self._streams.frame(event) for event in news.events if self._is_news(event.job))
+        if news.pruning is not None:
+            yield self._streams.frame_pruning(news.pruning)
+
+    async def _begin_anew(self) -> Iterable[bytes]:
+        """A snapshot in the midst of the stream. Without the database the stream ends, and the reader comes back."""
+        try:
+            self._beginning = await self._streams.begin(self._subscription)
+        except (Problem, DatabaseError, PostgresError) as error:
+            raise ConnectionResetError("no snapshot can be had") from error
+        except Exception as error:
+            if not is_connection_error(error):
+                raise
+            raise ConnectionResetError("no snapshot can be had") from error
+        return self._beginning.frames
 
     def _is_news(self, job: Job) -> bool:
-        """Whether the change is later than the beginning: the hub may have read an older state of the job before it."""
-        known = self._beginning.versions.get(job.id)
-        if known is not None and job.version <= known:
-            return False
-        self._beginning.versions.pop(job.id, None)
-        return True
+        """Whether the change is later than the snapshot: the hub may have read an older state of the job before it."""
+        return job.version > self._beginning.versions.get(job.id, 0)
 
 
-def _version(last_event_id: str | None) -> int | None:
-    """The version that a reader has got; None for rubbish, which begins with a snapshot."""
-    if last_event_id is None or not VERSION.fullmatch(last_event_id):
-        return None
-    return int(last_event_id)
+def _event_id(version: int, lineage: bytes) -> bytes:
+    return b"%d-%b" % (version, lineage) if lineage else b"%d" % version
 
 
-def _versions(jobs: Iterable[Job]) -> dict[JobId, int]:
-    return {job.id: job.version for job in jobs}
-
-
-def _frame(event: JobEvent) -> bytes:
-    return _format(event.job.version, event.data)
-
-
-@lru_cache(maxsize=256)
-def _format(version: int, data: bytes) -> bytes:
+@lru_cache(maxsize=64)
+def _format(name: bytes, version: int, lineage: bytes, data: bytes) -> bytes:
     """The event on the wire; readers of one event share it."""
-    return b"id: %d\nevent: job\ndata: %b\n\n" % (version, data)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (_event_id(version, lineage), name, data)

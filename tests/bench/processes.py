@@ -30,7 +30,16 @@ def reset_peak_memory(pid: int) -> None:
 
 def peak_memory(pid: int) -> float:
     """The most memory that a process has had resident, in MB (10^6 bytes)."""
+    return _status_megabytes(pid, "VmHWM:")
+
+
+def resident_memory(pid: int) -> float:
+    """The memory that a process has resident, in MB (10^6 bytes)."""
+    return _status_megabytes(pid, "VmRSS:")
+
+
+def _status_megabytes(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024 / 1e6
-    raise LookupError(f"process {pid} tells no VmHWM")
+    raise LookupError(f"process {pid} tells no {name}")

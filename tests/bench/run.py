@@ -17,6 +17,7 @@ import pull_incremental
 import sale_apply
 import sale_preview
 import sse_latency
+import sse_return
 import structlog
 import sync_products
 import uvloop
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "sale_start_now": sale_apply.measure_now,
     "sale_preview": sale_preview.measure,
     "event_latency": sse_latency.measure,
+    "sse_return": sse_return.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,
 }

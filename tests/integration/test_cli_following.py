@@ -97,6 +97,10 @@ class Recorder:
         self.seen.append((job["id"], job["status"]))
         self.changed.set()
 
+    def forget(self, job_id: str) -> None:
+        self.seen.append((job_id, "gone"))
+        self.changed.set()
+
     def tick(self) -> None:
         self.ticks += 1
 
@@ -210,3 +214,39 @@ async def test_watching_shows_live_jobs_and_all_changes(daemon: FakeDaemon) -> N
         await view.wait_for((str(live), "CANCELLED"))
     expected = [(str(live), "RUNNING"), (str(new), "PENDING"), (str(live), "CANCELLED")]
     assert view.seen == expected
+
+
+async def test_a_live_job_that_is_gone_after_a_break_is_no_longer_shown(daemon: FakeDaemon) -> None:
+    """It ended and was pruned while nobody listened; another that ended unseen is shown as ended."""
+    gone, ended, view = new_job_id(), new_job_id(), Recorder()
+    daemon.put(gone, status="RUNNING")
+    daemon.put(ended, status="RUNNING")
+    async with watching(daemon, view):
+        await view.wait_for((str(gone), "RUNNING"), (str(ended), "RUNNING"))
+        await daemon.stop()
+        del daemon.jobs[str(gone)]
+        daemon.put(ended, tell=False, status="COMPLETED")
+        daemon.snapshots_whole = False
+        await daemon.start()
+        await view.wait_for((str(gone), "gone"), (str(ended), "COMPLETED"))
+
+
+async def test_what_was_pruned_is_forgotten(daemon: FakeDaemon) -> None:
+    """Of the ended jobs only those that are kept are remembered: a terminal that is open for weeks holds no others."""
+    jobs, view = [new_job_id() for _ in range(3)], Recorder()
+    async with watching(daemon, view):
+        await daemon.connected.wait()
+        for number, job_id in enumerate(jobs):
+            daemon.put(job_id, status="COMPLETED", completed_at=f"2026-01-0{number + 1}T00:00:00+00:00")
+        await view.wait_for(*[(str(job_id), "COMPLETED") for job_id in jobs])
+        pruning = json.dumps({"version": 9, "ended_until": "2026-01-02T00:00:00+00:00", "kept": [str(jobs[1])]})
+        for stream in daemon.streams:
+            stream.put_nowait(f"id: 9\nevent: pruned\ndata: {pruning}\n\n".encode())
+        view.seen.clear()
+        for job_id in jobs:  # told once more, the same again: only what was forgotten is news
+            frame = f"id: 9\nevent: job\ndata: {json.dumps(daemon.jobs[str(job_id)])}\n\n".encode()
+            for stream in daemon.streams:
+                stream.put_nowait(frame)
+        daemon.put(new_job := new_job_id(), status="RUNNING")
+        await view.wait_for((str(new_job), "RUNNING"))
+    assert view.seen == [(str(jobs[0]), "COMPLETED"), (str(new_job), "RUNNING")]

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.database.pool import Database
 from daemon.ids import StoreName
-from daemon.jobs import events
+from daemon.jobs import changes, events, store
 from daemon.jobs.events import CHANNEL, EventHub, JobNotifier
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
 from daemon.jobs.queue import Lane
@@ -189,3 +189,34 @@ async def test_notification_lag_is_measured(database: Database) -> None:
             while hub.notification_lag is None:
                 await asyncio.sleep(0.01)
         assert 0 <= hub.notification_lag < 5
+
+
+MANY = """
+INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, max_attempts, completed_at)
+SELECT gen_random_uuid(), 'main', 'NOOP', 'main', 'COMPLETED', 'api', 1, now() FROM generate_series(1, $1::integer)
+"""
+
+
+async def test_a_long_loss_is_caught_up_by_portions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much has changed: quick readers get all of it, slow ones are told to begin anew, no more is kept."""
+    asked: list[int] = []
+    read = store.get_many
+
+    async def noting(connection: Any, job_ids: Any) -> Any:
+        asked.append(len(job_ids))
+        return await read(connection, job_ids)
+
+    monkeypatch.setattr(store, "get_many", noting)
+    hub = EventHub(database)
+    async with running(hub.run()):
+        await listening(hub)
+        with hub.subscribe() as quick, hub.subscribe(changes.MOST_CHANGES) as slow:
+            async with database.acquire() as connection:
+                await connection.execute(MANY, 7_000)
+            seen: set[Any] = set()
+            async with asyncio.timeout(30):
+                while len(seen) < 7_000:
+                    seen |= {event.job.id for event in await quick.take()}
+            assert (await slow.take_news()).is_overrun
+    assert max(asked) <= events.PORTION
+    assert len(hub.recent) == changes.MOST_CHANGES

@@ -18,9 +18,9 @@ from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales import report
 from daemon.sales.campaigns import SaleEvent
-from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows
+from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
 from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices
-from daemon.sales.report import Edge, Lateness, SaleItem, SaleReport, Times
+from daemon.sales.report import Edge, Lateness, ReportCounts, SaleItem, SaleReport, Tally, Times
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -74,6 +74,20 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
     return SaleItem.of(Item(**values | changes))
 
 
+def count(items: Sequence[SaleItem]) -> ReportCounts:
+    tally = Tally()
+    for one in items:
+        tally.add([one])
+    return tally.counts()
+
+
+async def written(items: Sequence[SaleItem], write: Any) -> bytes:
+    """What a writer of reports makes of a report with these variants."""
+    file, shown = io.BytesIO(), a_report(items)
+    await write(shown, portions(items), file)
+    return file.getvalue()
+
+
 def a_report(items: Sequence[SaleItem]) -> SaleReport:
     edge = Edge(START, START, START, START, 0.0, 0.0)
     return SaleReport(
@@ -90,7 +104,7 @@ def a_report(items: Sequence[SaleItem]) -> SaleReport:
         start=edge,
         end=edge,
         last_verified=None,
-        counts=report.count(items),
+        counts=count(items),
         events=[SaleEvent(CampaignState.DRAFT, "created (api)", START)],
         items=items,
     )
@@ -118,7 +132,7 @@ def test_each_variant_is_counted_once_by_its_state() -> None:
         item(52, ItemState.SKIPPED, applied_at=None),
         item(53, ItemState.REVERTED, found=Prices(Decimal(77_000), None)),
     ]
-    counts = report.count(items)
+    counts = count(items)
     parts = ("planned", "on_sale", "restored", "kept", "drifted", "gone", "skipped", "refused", "stuck")
     assert sum(getattr(counts, part) for part in parts) == counts.variants == len(items)
     assert (counts.restored, counts.kept, counts.skipped, counts.on_sale) == (3, 2, 2, 3)
@@ -144,7 +158,7 @@ def test_money_as_text_is_the_same_money(amount: Decimal) -> None:
 @pytest.mark.parametrize("rows", [0, 1, PORTION, PORTION + 1, 3 * PORTION])
 async def test_a_report_in_json_holds_every_variant(rows: int) -> None:
     """However many portions it is encoded in; one without variants is JSON, too."""
-    shown = orjson.loads(await report.to_json(a_report([item(number) for number in range(1, rows + 1)])))
+    shown = orjson.loads(await written([item(number) for number in range(1, rows + 1)], report.write_json))
     assert [one["variant_id"] for one in shown["items"]] == list(range(1, rows + 1))
     assert shown["counts"]["variants"] == rows
     assert shown["start"]["planned"] == "2027-01-28T13:00:00+00:00"
@@ -153,7 +167,7 @@ async def test_a_report_in_json_holds_every_variant(rows: int) -> None:
 
 async def test_a_report_in_csv_has_planned_beside_actual_times() -> None:
     """One line for each variant, under the names that the JSON has."""
-    content = (await report.to_csv(a_report([item(1), item(2, note="-1+1", sku=None)]))).decode()
+    content = (await written([item(1), item(2, note="-1+1", sku=None)], report.write_csv)).decode()
     first, second = csv.DictReader(io.StringIO(content, newline=""))
     assert first["planned_start"] == "2027-01-28T13:00:00+00:00"
     assert first["applied_at"] == "2027-01-28T13:00:01+00:00"

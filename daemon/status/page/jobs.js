@@ -44,6 +44,15 @@ export class JobTable {
     this.#schedule();
   }
 
+  /** Jobs were deleted: of those that ended at `ended_until` or before, only `kept` are there. */
+  prune({ ended_until, kept }) {
+    const remain = new Set(kept);
+    // As texts, for they tell microseconds: the daemon's times are all in UTC and written alike.
+    const isGone = (job) => job.completed_at !== null && job.completed_at <= ended_until && !remain.has(job.id);
+    for (const id of new Set([...this.rows.keys(), ...this.waiting.keys()])) if (isGone(this.find(id))) this.#remove(id);
+    this.#schedule();
+  }
+
   /** A job of the page by its id. */
   find(id) {
     return this.waiting.get(id) ?? this.rows.get(id)?.job ?? null;

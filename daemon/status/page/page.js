@@ -28,6 +28,7 @@ const stream = new JobStream({
     sales.follow(job);
     if (isNew || job.completed_at !== null) refreshSoon();
   },
+  onPruned: (pruning) => jobs.prune(pruning),
   onState: (text, tone) => showBadge("live", text, tone),
   onUnauthorized: askForToken,
 });

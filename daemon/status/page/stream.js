@@ -8,7 +8,7 @@ const SILENCE = 40_000; // the daemon says something every 15 s: after this the 
 const HIDDEN = 60_000; // a tab that nobody looks at gives its connection back: a browser has six for all tabs together
 
 export class JobStream {
-  /** `handlers`: onSnapshot(jobs), onJob(job), onState(text, tone), onUnauthorized(). */
+  /** `handlers`: onSnapshot(jobs), onJob(job), onPruned(pruning), onState(text, tone), onUnauthorized(). */
   constructor(handlers) {
     this.handlers = handlers;
     this.lastId = null;
@@ -101,6 +101,7 @@ export class JobStream {
     const document = JSON.parse(data.join("\n"));
     if (event === "snapshot") this.handlers.onSnapshot(document.jobs);
     else if (event === "job") this.handlers.onJob(document);
+    else if (event === "pruned") this.handlers.onPruned(document);
     if (id !== null) this.lastId = id;
   }
 

@@ -129,9 +129,9 @@ class Endpoint:
         return await self.parts.jobs.get(job.id)
 
     async def listening(self) -> None:
-        """Wait until the hub hears of changes."""
+        """Wait until the hub hears of changes and knows of those of late."""
         async with asyncio.timeout(10):
-            while not self.parts.hub.is_listening:
+            while not (self.parts.hub.is_listening and self.parts.hub.recent.is_complete):
                 await asyncio.sleep(0.005)
 
 

@@ -4,15 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
+from daemon.ids import new_job_id
+from daemon.jobs import changes, store
 from daemon.jobs.model import Counters, JobStatus, JobType
-from daemon.status import sse
+from daemon.status import snapshots, sse
+
+# Jobs as another daemon leaves them.
+MANY = """
+INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, max_attempts, completed_at)
+SELECT gen_random_uuid(), 'main', 'NOOP', 'main', 'COMPLETED', 'api', 1, now() FROM generate_series(1, $1::integer)
+"""
 
 
 @dataclass
@@ -29,6 +38,7 @@ class Reader:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
+        self.lineage = ""  # of the database, the second part of ids
 
     async def next(self) -> Event:
         """The next event or comment; the hint for reconnecting is left out."""
@@ -42,7 +52,8 @@ class Reader:
                 name, _, value = line.rstrip("\n").partition(": ")
                 fields[name] = value
             elif "data" in fields:
-                return Event(fields["event"], int(fields["id"]), orjson.loads(fields["data"]))
+                version, _, self.lineage = fields["id"].partition("-")
+                return Event(fields["event"], int(version), orjson.loads(fields["data"]))
             else:
                 assert fields == {"retry": "1000"}
                 fields = {}
@@ -89,7 +100,7 @@ async def test_a_reader_gets_a_snapshot_and_then_every_change(endpoint: Any) -> 
 
 async def test_the_snapshot_holds_live_jobs_however_old(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long pull stays in sight when many short jobs have come after it."""
-    monkeypatch.setattr(sse, "SNAPSHOT_JOBS", 3)
+    monkeypatch.setattr(snapshots, "SNAPSHOT_JOBS", 3)
     live = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
     await endpoint.claim(live)
     newer = [await endpoint.ended() for _ in range(5)]
@@ -106,22 +117,182 @@ async def test_a_reader_goes_on_where_it_stopped(endpoint: Any) -> None:
     for options in ({"headers": {"Last-Event-ID": str(version)}}, {"params": {"last_event_id": str(version)}}):
         async with reading(endpoint, **options) as reader:
             event = await reader.next()
-            assert (event.name, event.data["id"], event.data["status"]) == ("job", str(job.id), "COMPLETED")
+            assert (event.name, event.data["id"]) == ("job", str(job.id))
+            if event.data["status"] != "COMPLETED":
+                await reader.until(job.id, "COMPLETED")
 
 
-async def test_rubbish_for_a_version_begins_with_a_snapshot(endpoint: Any) -> None:
-    """As does a version that the database has not reached."""
-    for version in ("x", "-1", "1.5", "9" * 30, "9" * 18, "٣", ""):
+RUBBISH = (
+    "x",
+    "-1",
+    "1.5",
+    "9" * 30,
+    "9" * 18,
+    "٣",
+    "",
+    "1-",
+    "1-00000000",
+    "1-zzzzzzzz",
+    "1-1-1",
+    "0x1",
+    "1e3",
+)
+
+
+async def test_rubbish_for_an_id_begins_with_a_snapshot(endpoint: Any) -> None:
+    """As does an id of another database, and a version that this one has not reached."""
+    for version in RUBBISH:
         headers = {"Last-Event-ID": version.encode().decode("latin-1")}
         async with endpoint.client.get("/api/events", headers=headers) as response:
-            assert (await Reader(response).next()).name == "snapshot"
+            assert (await Reader(response).next()).name == "snapshot", version
+
+
+async def test_ids_name_the_database(endpoint: Any) -> None:
+    """So that a reader of another one, such as of a demo on the same port, does not go on with its versions here."""
+    async with reading(endpoint) as reader:
+        snapshot = await reader.next()
+    job = await endpoint.ended()
+    async with reading(endpoint, headers={"Last-Event-ID": f"{snapshot.id}-{reader.lineage}"}) as back:
+        assert (await back.until(job.id, "COMPLETED")).name == "job"
+    async with reading(endpoint, headers={"Last-Event-ID": f"{snapshot.id}-0a0a0a0a"}) as stranger:
+        assert (await stranger.next()).name == "snapshot"
+
+
+async def test_an_old_id_reads_no_more_than_a_snapshot(endpoint: Any, open_endpoint: Any) -> None:
+    """The daemon has started on a table of thousands: an id from the beginning of time is not looked up in it."""
+    for _ in range(12):
+        await endpoint.execute(MANY, 500)
+    async with open_endpoint() as restarted:
+        assert len(restarted.parts.hub.recent) <= changes.MOST_CHANGES
+        for version in ("0", "1", "500"):
+            async with reading(restarted, headers={"Last-Event-ID": version}) as reader:
+                snapshot = await reader.next()
+                assert (snapshot.name, len(snapshot.data["jobs"])) == ("snapshot", snapshots.SNAPSHOT_JOBS)
+
+
+async def test_readers_who_come_at_once_share_one_reading(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One statement for all, whatever they bring."""
+    await endpoint.ended()
+    readings = 0
+    read = store.list_newest_and_unended
+
+    async def counting(*arguments: Any) -> Any:
+        nonlocal readings
+        readings += 1
+        return await read(*arguments)
+
+    monkeypatch.setattr(store, "list_newest_and_unended", counting)
+    monkeypatch.setattr(snapshots, "FRESH", 60.0)
+
+    async def come(last_event_id: str) -> None:
+        async with reading(endpoint, headers={"Last-Event-ID": last_event_id}) as reader:
+            assert (await reader.next()).name == "snapshot"
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(40):
+            group.create_task(come("9" * (10 + number % 9)))
+    assert readings == 1
+    job = await endpoint.ended()
+    async with reading(endpoint) as reader:  # it shares the same, and gets what came later after it
+        assert (await reader.next()).name == "snapshot"
+        assert (await reader.until(job.id, "COMPLETED")).data["version"] == job.version
+    assert readings == 1
+
+
+async def test_a_version_that_becomes_visible_late_reaches_who_comes_back(endpoint: Any) -> None:
+    """The change of a job took its version before the reader's last one, and was committed after it."""
+    late = await endpoint.submit()
+    async with reading(endpoint) as reader, endpoint.parts.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "UPDATE dongbo.background_jobs SET total = 7, version = nextval('dongbo.job_version'), "
+            "updated_at = clock_timestamp() WHERE id = $1",
+            late.id,
+        )
+        early = await endpoint.ended(job_type=JobType.PULL_NHANH_PRODUCTS)
+        last = (await reader.until(early.id, "COMPLETED")).id
+        await transaction.commit()
+    with endpoint.parts.hub.subscribe() as heard:
+        endpoint.parts.notifier.changed(late.id, at_once=True)
+        async with asyncio.timeout(10):
+            while all(event.job.total != 7 for event in await heard.take()):
+                pass
+    async with reading(endpoint, headers={"Last-Event-ID": str(last)}) as back:
+        while True:
+            event = await back.next()
+            assert event.name == "job"
+            if event.data["id"] == str(late.id):
+                break
+        assert event.data["total"] == 7
+        assert event.data["version"] < last
+
+
+async def test_a_reader_that_is_too_slow_begins_anew(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for one reader is bounded: beyond that it gets a snapshot in the midst of its stream."""
+    monkeypatch.setattr(sse, "MOST_CHANGES", 3)
+    monkeypatch.setattr(snapshots, "FRESH", 0.0)
+    async with reading(endpoint) as reader:
+        await reader.next()
+        (mailbox,) = [one for one in endpoint.parts.hub._subscriptions if one._most is not None]
+        jobs = [await endpoint.parts.jobs.get((await endpoint.ended()).id) for _ in range(2)]
+        for job in jobs:
+            await reader.until(job.id, "COMPLETED")
+        for number in range(4):  # without a turn of the loop, as if the reader had been writing meanwhile
+            job = replace(jobs[0], id=new_job_id(), version=jobs[-1].version + number)
+            mailbox.put(changes.JobEvent(job, orjson.dumps(job.to_json())))
+        event = await reader.next()
+        assert event.name == "snapshot"
+        assert [job["id"] for job in event.data["jobs"]] == [str(job.id) for job in reversed(jobs)]
+        assert mailbox._latest == {}
+
+
+async def test_pruned_jobs_leave_open_pages(endpoint: Any) -> None:
+    """Readers hear until when jobs are gone and which ones of these are kept; who was away gets a snapshot."""
+    old = [await endpoint.ended() for _ in range(3)]
+    live = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
+    async with reading(endpoint) as reader:
+        before = await reader.next()
+        assert len(before.data["jobs"]) == 4
+        assert await endpoint.parts.jobs.prune(timedelta(0)) == 2
+        while (event := await reader.next()).name != "pruned":
+            pass
+        assert event.data["kept"] == []  # of those until then; the newest of its kind ended later
+        assert event.data["version"] == event.id > before.id
+        gone = [
+            job["id"]
+            for job in before.data["jobs"]
+            if job["completed_at"] is not None and job["completed_at"] <= event.data["ended_until"]
+        ]
+        assert gone == [str(old[1].id), str(old[0].id)]
+    async with reading(endpoint, headers={"Last-Event-ID": str(before.id)}) as back:
+        snapshot = await back.next()
+        assert snapshot.name == "snapshot"
+        assert [job["id"] for job in snapshot.data["jobs"]] == [str(live.id), str(old[2].id)]
+
+
+async def test_a_pruning_names_what_it_keeps(endpoint: Any) -> None:
+    """The newest job of a kind stays, however old; and losing the notification costs a few seconds only (rule 7)."""
+    kept = await endpoint.ended(job_type=JobType.MATCH_PRODUCTS)
+    for _ in range(2):
+        await endpoint.ended()
+    async with reading(endpoint) as reader:
+        await reader.next()
+        async with endpoint.parts.database.acquire() as connection:  # as another daemon, of which nothing is heard
+            assert await store.prune(connection, timedelta(0)) == 1
+        while (event := await reader.next()).name != "pruned":
+            pass
+        assert event.data["kept"] == [str(kept.id)]
 
 
 async def test_a_reader_who_missed_very_much_gets_a_snapshot(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """To send everything anew costs less than every change."""
-    monkeypatch.setattr(sse, "MOST_CHANGES", 2)
-    for _ in range(4):
-        await endpoint.ended()
+    monkeypatch.setattr(changes, "MOST_CHANGES", 2)
+    with endpoint.parts.hub.subscribe() as heard:
+        last = [await endpoint.ended() for _ in range(4)][-1]
+        async with asyncio.timeout(10):
+            while all(event.job.version != last.version for event in await heard.take()):
+                pass
     async with reading(endpoint, headers={"Last-Event-ID": "1"}) as reader:
         assert (await reader.next()).name == "snapshot"
 
@@ -170,6 +341,18 @@ async def test_too_many_readers_are_sent_away(endpoint: Any, monkeypatch: pytest
     async with asyncio.timeout(10):
         while (await endpoint.get("/status"))["subscribers"]:
             pass
+
+
+async def test_a_reader_that_has_gone_takes_up_no_place(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are places may go and come back at once: nobody waits for the next keep-alive."""
+    monkeypatch.setattr(sse, "MOST_STREAMS", 3)
+    came_back = 0
+    async with asyncio.timeout(sse.KEEP_ALIVE - 5):
+        while came_back < 3:
+            responses = [await endpoint.client.get("/api/events") for _ in range(3)]
+            came_back += all(response.status == 200 for response in responses)
+            for response in responses:
+                response.close()
 
 
 async def test_without_the_database_a_reader_is_told_to_come_back(endpoint: Any) -> None:

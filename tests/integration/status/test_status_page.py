@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,25 @@ async def test_the_page_follows_a_job_without_a_reload(endpoint: Any, page: Page
     await page.click("#schedules", "Run now")
     await page.until("#jobs .toggle", lambda text: "Pull Nhanh products" in text)
     assert await page.value("document.title") == "dongbo"
+    assert page.complaints == []
+
+
+async def test_pruned_jobs_leave_the_open_page(endpoint: Any, page: Page) -> None:
+    """Without a reload; what pruning keeps stays, and so does what has not ended."""
+    await endpoint.ended(JobStatus.FAILED)
+    await endpoint.ended()
+    await page.open(endpoint.url)
+    await page.until("#live", lambda text: text == "Live")
+    await endpoint.ended()  # the page learns of this one by an event
+    await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
+    shown = "[...document.querySelectorAll('#jobs .status')].map((one) => one.firstChild.textContent).join()"
+    async with asyncio.timeout(20):
+        while (await page.value(shown)).count("Completed") != 2 or "Pending" not in await page.value(shown):
+            await asyncio.sleep(0.05)
+        assert await endpoint.parts.jobs.prune(timedelta(0)) == 1
+        while (await page.value(shown)).count("Completed") != 1:
+            await asyncio.sleep(0.05)
+    assert sorted((await page.value(shown)).split(",")) == ["Completed", "Failed", "Pending"]
     assert page.complaints == []
 
 

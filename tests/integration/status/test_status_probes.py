@@ -3,6 +3,7 @@
 import asyncio
 import re
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 import jsonschema
@@ -80,6 +81,25 @@ async def test_a_hanging_database_fails_the_check_in_time_and_checks_do_not_pile
         async with asyncio.timeout(10):
             while (await _readyz(endpoint))[0] != 200:
                 pass
+
+
+async def test_freshness_is_of_the_last_whole_success_of_each_stream(endpoint: Any) -> None:
+    """Whatever failed, or was a dry run or of some rows only, does not make a stream fresh."""
+    whole = {}
+    for job_type in (JobType.SYNC_PRODUCTS, JobType.MATCH_PRODUCTS, JobType.PULL_NHANH_CUSTOMERS):
+        await endpoint.ended(job_type=job_type)
+        whole[str(job_type)] = (await endpoint.ended(job_type=job_type)).completed_at
+        await endpoint.ended(JobStatus.FAILED, job_type)
+    partial: list[tuple[JobType, dict[str, Any]]] = [
+        (JobType.SYNC_PRODUCTS, {"dry_run": True}),
+        (JobType.PULL_NHANH_CUSTOMERS, {"filters": {"type": 1}}),
+    ]
+    for job_type, params in partial:
+        job = await endpoint.submit(job_type, **params)
+        await endpoint.finish(job, await endpoint.claim(job), JobStatus.COMPLETED)
+    await endpoint.ended(JobStatus.FAILED, JobType.PULL_NHANH_PRODUCTS)
+    fresh = (await endpoint.get("/status"))["freshness"]
+    assert {one["type"]: datetime.fromisoformat(one["last_completed"]) for one in fresh} == whole
 
 
 async def test_status_tells_of_everything_at_a_glance(endpoint: Any) -> None:
