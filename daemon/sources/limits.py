@@ -167,7 +167,15 @@ class WindowLimiter:
         if window is None or claim is None:
             return
         async with self._claiming:
-            if self._has_to_claim(loop.time()) and not await claim(lambda others: window.claim(loop.time(), others)):
+            if not self._has_to_claim(loop.time()):
+                return
+            window.disclaim()
+            try:
+                is_told = await claim(lambda others: window.claim(loop.time(), others))
+            except BaseException:  # it was decided, and perhaps nobody was told
+                window.disclaim()
+                raise
+            if not is_told:
                 window.claim_unseen(loop.time())
 
 

@@ -124,6 +124,10 @@ class SlidingWindow:
         claimed = [CLAIM_SECONDS + ARRIVAL_SECONDS + self._rest] * calls
         return [math.ceil(seconds) for seconds in (*resting, *under_way, *claimed)]
 
+    def disclaim(self) -> None:
+        """Make no call before the next claim."""
+        self._claimed = 0
+
     def claim_unseen(self, now: float) -> None:
         """Claim the next calls without knowing of others: what all know of can't be asked now."""
         self._claimed, self._claimed_until = CLAIMED_CALLS, now + CLAIM_SECONDS
