@@ -24,9 +24,11 @@ CALLING_SECONDS = 10.0  # since its last claim, for which a process counts as on
 FORGOTTEN_SECONDS = 120.0
 WARNING_SECONDS = 60.0  # between two warnings that nobody could be told
 
-# What a crash of the server takes with it is the last fraction of a second: the next start takes longer than that.
+# What a crash of the server takes with it is the last fraction of a second: the next start takes longer than that. A
+# process that was suspended in the middle of a claim must not hold up all others.
 BEGIN_CLAIM = """
-SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock($1, hashtext($2))
+SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),
+    pg_advisory_xact_lock($1, hashtext($2))
 """
 
 OTHERS = f"""
