@@ -37,6 +37,8 @@ from daemon.jobs import queue
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import JobType
 from daemon.logging import configure_logging
+from daemon.mirror import windows
+from daemon.mirror.windows import SharedWindows
 from daemon.notify import Notifier
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
@@ -112,7 +114,7 @@ class Application:
             )
             schema_version = await migrate(database, then=[queue.install])
             session = await stack.enter_async_context(open_session())
-            factory = StoreFactory(session, LimiterRegistry())
+            factory = StoreFactory(session, LimiterRegistry(ledger=SharedWindows(database)))
             stores = factory.make(self._settings, secrets)
             token = secrets.status_token.get_secret_value() if secrets.status_token else None
             daemon = Parts(self._settings, database, TaskRegistry(stores, job_policy(self._settings)), factory)
@@ -346,6 +348,7 @@ class Application:
                     await fires.prune_fires(connection, datetime.now(UTC) - retention)
                     await pushes.prune(connection, retention)
                     await campaigns.prune(connection, SALES_KEPT)
+                    await windows.prune(connection)
             except (DatabaseError, PostgresError, InterfaceError, OSError) as error:
                 log.warning("pruning_failed", error=str(error), next_step="tried again later")
             await asyncio.sleep(PRUNE_INTERVAL)

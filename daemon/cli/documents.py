@@ -99,6 +99,8 @@ class RunningDocument(TypedDict):
     total: int | None
     failed: int
     eta_seconds: float | None
+    waits_for: str | None
+    waiting_since: str | None
 
 
 class WaitingDocument(TypedDict):

@@ -116,6 +116,6 @@ def _write_running(status: StatusDocument) -> None:
     for job in running:
         of_total = f" of {wording.number(job['total'])}" if job["total"] is not None else ""
         eta = f", ETA {wording.duration(job['eta_seconds'])}" if job["eta_seconds"] is not None else ""
-        output.write_text(
-            f"  {job['id']}  {job['type']} of {job['store']}: {wording.number(job['processed'])}{of_total} rows{eta}"
-        )
+        wait = f", waiting for {job['waits_for']} since {wording.ago(job['waiting_since'])}" if job["waits_for"] else ""
+        rows = f"{wording.number(job['processed'])}{of_total} rows"
+        output.write_text(f"  {job['id']}  {job['type']} of {job['store']}: {rows}{eta}{wait}")

@@ -3,12 +3,12 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 WAIT_TOLD_AFTER = 5.0  # seconds without a page after which, and then each time, a job says what it waits for
+WAIT_LOOK = 0.5  # seconds between two looks at what it waits for: a rate limit is told at once
 # How long a look at the job proves that it is this run's: well below the 15 s after which the queue gives the job of a
 # worker without a heartbeat to another.
 OWNERSHIP_LASTS = 2.0  # seconds
@@ -38,6 +39,21 @@ class StopReason(Enum):
     CANCELLED = "cancelling was asked for"
     DATABASE_LOST = "the database connection was lost"
     TAKEN_OVER = "another run has taken the job over"
+
+
+class Meter(Protocol):
+    """What the calls of a run cost, and what they wait for."""
+
+    @property
+    def waits_for(self) -> str:
+        """What is waited for at this moment, in words."""
+
+    @property
+    def limited_since(self) -> datetime | None:
+        """Since when they wait for the source's rate limit; None where they hardly do."""
+
+    def costs(self) -> Mapping[str, float]:
+        """Figures to show with the job, which add up over its runs."""
 
 
 class RunStopped(Exception):
@@ -95,8 +111,7 @@ class JobContext:
         self._notifier = notifier
         self._stop_reason: StopReason | None = None
         self._stop = asyncio.Event()
-        self._costs: Callable[[], Mapping[str, float]] = dict
-        self._waits_for: Callable[[], str] = lambda: "the source"
+        self._meter: Meter | None = None
         self._processed = job.processed
         self._pages: int = job.metadata.get("pages", 0)
         self.has_progressed = False  # whether this run has stored a page
@@ -144,10 +159,10 @@ class JobContext:
             self._stop_reason = reason
             self._stop.set()
 
-    def count_costs(self, costs: Callable[[], Mapping[str, float]], waits_for: Callable[[], str]) -> None:
+    def count_costs(self, meter: Meter) -> None:
         """Name what this run has cost so far (calls, waits), which is added to the costs of the job's earlier runs, and
         what it waits for when no page comes."""
-        self._costs, self._waits_for = costs, waits_for
+        self._meter = meter
 
     async def describe(self, *, total: int | None, checkpoint: object | None = None, **metadata: Any) -> None:
         """Say how many rows to expect and how the rows are chosen; shown at once."""
@@ -179,8 +194,10 @@ class JobContext:
         stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
         answer = asyncio.ensure_future(call)
         try:
-            await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
+            was_told = await self._first_of(answer, stop, are_pages=False)
             self._raise_if_stopped()
+            if was_told:
+                await self.describe(total=self.total, waiting=None)
             return answer.result()
         finally:
             for task in (stop, answer):
@@ -206,18 +223,15 @@ class JobContext:
 
         fetch = asyncio.create_task(fetch_ahead(), name=f"job-fetch-{self.job.id}")
         stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
-        for task in (fetch, stop):
-            task.add_done_callback(lambda _: news.set())
         try:
             while True:
-                waiting_since = datetime.now(UTC)
-                while not (ready or fetch.done() or stop.done()):
+                if not (ready or fetch.done() or stop.done()):
                     news.clear()
+                    arrival = asyncio.create_task(news.wait(), name=f"job-page-{self.job.id}")
                     try:
-                        async with asyncio.timeout(WAIT_TOLD_AFTER):
-                            await news.wait()
-                    except TimeoutError:
-                        await self._tell_wait(waiting_since)
+                        await self._first_of(arrival, fetch, stop, are_pages=True)
+                    finally:
+                        arrival.cancel()
                 self._raise_if_stopped()
                 if not ready:
                     fetch.result()  # raises what the source raised
@@ -233,10 +247,29 @@ class JobContext:
             await asyncio.gather(fetch, stop, return_exceptions=True)
             await source.aclose()
 
-    async def _tell_wait(self, since: datetime) -> None:
-        """Say why nothing moves: a person must not have to guess."""
-        waiting = {"for": self._waits_for(), "since": since.isoformat()}
-        await self.describe(total=self.total, waiting=waiting, rows_per_second=0.0, **self.costs())
+    async def _first_of(self, *tasks: asyncio.Future[Any], are_pages: bool) -> bool:
+        """Wait until one of them is done, and say meanwhile why nothing moves: a person must not have to guess.
+
+        A wait for the rate limit is told as soon as it is one; any other after a while, where it is for pages. Returns
+        whether one was told.
+        """
+        since, told_at = datetime.now(UTC), monotonic()
+        told: dict[str, str] | None = None
+        while True:
+            done, _ = await asyncio.wait(tasks, timeout=WAIT_LOOK, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return told is not None
+            limited = self._limited_wait()
+            is_news = limited is not None and (told is None or told["for"] != limited["for"])
+            if is_news or ((are_pages or limited) and monotonic() - told_at >= WAIT_TOLD_AFTER):
+                other = self._meter.waits_for if self._meter is not None else "the source"
+                told, told_at = limited or {"for": other, "since": since.isoformat()}, monotonic()
+                await self.describe(total=self.total, waiting=told, rows_per_second=0.0, **self.costs())
+
+    def _limited_wait(self) -> dict[str, str] | None:
+        """What is said of a wait for the rate limit; None where there is none that is worth saying."""
+        since = self._meter.limited_since if self._meter is not None else None
+        return {"for": "the rate limit", "since": since.isoformat()} if since is not None else None
 
     @asynccontextmanager
     async def page(self, checkpoint: object, *, pages: int = 1) -> AsyncIterator[PageTransaction]:
@@ -275,7 +308,8 @@ class JobContext:
 
     def costs(self) -> dict[str, Any]:
         """What this job has cost, over all its runs."""
-        costs = {name: round(value + self.job.metadata.get(name, 0), 3) for name, value in self._costs().items()}
+        counted = self._meter.costs() if self._meter is not None else {}
+        costs = {name: round(value + self.job.metadata.get(name, 0), 3) for name, value in counted.items()}
         active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
         return costs | {"active_seconds": round(active, 3)}
 
@@ -291,7 +325,9 @@ class JobContext:
             self._samples.popleft()
         since, base = self._samples[0]
         rate = (processed - base) / (now - since) if now > since else 0.0
-        return self.costs() | {"waiting": None, "pages": self._pages + pages, "rows_per_second": round(rate, 1)}
+        # A page that came in the middle of a wait does not end it.
+        waiting = self._limited_wait()
+        return self.costs() | {"waiting": waiting, "pages": self._pages + pages, "rows_per_second": round(rate, 1)}
 
     def _raise_if_stopped(self) -> None:
         if self._stop_reason is not None:

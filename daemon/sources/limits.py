@@ -1,17 +1,20 @@
 """Rate limits, shared by all jobs of the process: one window per (account, URL) at Nhanh, one bucket per Shopify shop.
 
 All times are those of the running event loop: monotonic, so that a jump of the wall clock changes nothing. Both
-limiters serve their waiters in the order of arrival, the bucket urgent ones before all others, and a waiter may be
-cancelled at any point.
+limiters serve their waiters in the order of arrival, the window those first who have called least, the bucket urgent
+ones before all others, and a waiter may be cancelled at any point.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from bisect import insort
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Protocol
 
-from daemon.sources.window import SlidingWindow
+from daemon.sources.window import Others, SlidingWindow
 
 # Nhanh documentation, "API Rate Limit": 150 requests per 30 s for each appId + businessId + URL.
 NHANH_REQUESTS = 150
@@ -24,34 +27,103 @@ SHOPIFY_MAX_QUERY_COST = 1000.0
 
 SPARE_POINTS = 1.0  # what a server may say too much by rounding
 
+URGENT, NOT_URGENT = 0, 1  # ranks of those who wait for points
+
 SHORTEST_WAIT = 0.001  # seconds; the last fraction of a point would otherwise be waited for in rounding errors
 
 
-class WindowLimiter:
-    """Lets at most `requests` calls reach the server in any `seconds`, and none while the account is locked."""
+class _Line:
+    """Who waits: those of the lowest rank first, and among these the one who came first.
 
-    def __init__(self, requests: int | None = NHANH_REQUESTS, seconds: float = NHANH_WINDOW_SECONDS) -> None:
-        """Limit nothing if `requests` is None, which is for servers of one's own."""
+    Each waits on an event of their own, and only the first is ever called. Whoever was first until one of a lower rank
+    came finds that out when their wait is over, and waits on until called again.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: list[tuple[int, int, asyncio.Event]] = []  # rank, number, event: in this order
+        self._numbers = count()
+
+    @contextmanager
+    def place(self, rank: int) -> Iterator[asyncio.Event]:
+        """Stand in the line until the context ends; whoever is first then is called."""
+        waiter = (rank, next(self._numbers), asyncio.Event())
+        insort(self._waiters, waiter)
+        try:
+            yield waiter[2]
+        finally:
+            self._waiters.remove(waiter)
+            self.call_first()
+
+    def is_first(self, called: asyncio.Event) -> bool:
+        """Whether it is this caller's turn."""
+        return called is self._waiters[0][2]
+
+    def call_first(self) -> None:
+        """Have the first look again whether they may go on."""
+        if self._waiters:
+            self._waiters[0][2].set()
+
+
+async def _called(called: asyncio.Event, within: float | None) -> None:
+    """Wait to be called, for so many seconds at most (None: without an end)."""
+    called.clear()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None if within is None else max(within, SHORTEST_WAIT)):
+            await called.wait()
+
+
+class WindowLedger(Protocol):
+    """Where processes tell each other what they use of a window."""
+
+    async def claim(self, account: str, url: str, decide: Callable[[Others], list[int]]) -> bool:
+        """Have it decided what this process claims, in sight of what all others do, while nobody else claims.
+
+        `decide` answers with the seconds until each place that this process holds is free again. False: nobody can be
+        told at the moment.
+        """
+
+
+class WindowLimiter:
+    """Lets at most `requests` calls reach the server in any `seconds`, and none while the account is locked.
+
+    Of those that wait, the caller goes first who has had the fewest of the window's places: a person's check does not
+    stand behind a long pull.
+    """
+
+    def __init__(
+        self,
+        requests: int | None = NHANH_REQUESTS,
+        seconds: float = NHANH_WINDOW_SECONDS,
+        claim: Callable[[Callable[[Others], list[int]]], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Limit nothing if `requests` is None, which is for servers of one's own.
+
+        `claim` is `WindowLedger.claim` for this window; None: no other process calls.
+        """
         self._window = SlidingWindow(requests, seconds) if requests is not None else None
-        self._turn = asyncio.Lock()  # its waiters are served in order
-        self._freed = asyncio.Event()
+        self._line = _Line()
+        self._claim = claim
+        self._claiming = asyncio.Lock()
         self._locked_until = float("-inf")
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[float]:
-        """Wait for a free place, hold it during the call, and give it back; yields the seconds waited."""
+    async def slot(self, caller: Hashable = None) -> AsyncIterator[float]:
+        """Wait for a free place, hold it during the call, and give it back; yields the seconds waited.
+
+        `caller` is on whose behalf the call is made.
+        """
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        async with self._turn:
-            await self._wait_for_turn(loop)
+        with self._line.place(self._window.held(asked, caller) if self._window is not None else 0) as called:
+            await self._wait_for_turn(loop, caller, called)
             if self._window is not None:
-                self._window.take(loop.time())
+                self._window.take(loop.time(), caller)
         try:
             yield loop.time() - asked
         finally:
             if self._window is not None:
-                self._window.free(loop.time())
-                self._freed.set()
+                self._window.free(loop.time(), caller)
+                self._line.call_first()
 
     def lock(self, seconds: float) -> None:
         """Let nobody call for `seconds` from now: the server has locked the account for this URL."""
@@ -60,19 +132,51 @@ class WindowLimiter:
         if self._window is not None:
             self._window.pace(self._locked_until)
 
-    async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop, caller: Hashable, called: asyncio.Event) -> None:
+        """Return when it is this caller's turn and a place is free."""
         while True:
+            ready_at: float | None = None
             now = loop.time()
-            free_at = self._window.earliest(now) if self._window is not None else now
-            if free_at is None:  # every place is held by a call under way
-                self._freed.clear()
-                await self._freed.wait()
-                continue
-            ready_at = max(free_at, self._locked_until)
-            if ready_at <= now:
+            if self._line.is_first(called):
+                ready_at = self._ready_at(now, caller)
+                if ready_at is not None and ready_at <= now:
+                    if not self._has_to_claim(now):
+                        return
+                    await self._claim_next(loop)
+                    continue
+            # Looked at again afterwards: a lock may have come in the meantime.
+            await _called(called, None if ready_at is None else ready_at - now)
+
+    def _ready_at(self, now: float, caller: Hashable) -> float | None:
+        """When to call, or to claim; None if only the end of a call under way can tell."""
+        if self._window is None:
+            return max(now, self._locked_until)
+        free_at = self._window.earliest(now, caller)
+        if self._claim is not None and self._window.look_at != float("inf"):
+            free_at = min(free_at if free_at is not None else float("inf"), self._window.look_at)
+        return None if free_at is None else max(free_at, self._locked_until)
+
+    def _has_to_claim(self, now: float) -> bool:
+        if self._window is None or self._claim is None:
+            return False
+        return not self._window.has_claim(now) or now >= self._window.look_at
+
+    async def _claim_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Claim what this process calls next, unless another caller has just done so."""
+        window, claim = self._window, self._claim
+        if window is None or claim is None:
+            return
+        async with self._claiming:
+            if not self._has_to_claim(loop.time()):
                 return
-            # Asked again afterwards: a lock may have come in the meantime.
-            await asyncio.sleep(ready_at - now)
+            window.disclaim()
+            try:
+                is_told = await claim(lambda others: window.claim(loop.time(), others))
+            except BaseException:  # it was decided, and perhaps nobody was told
+                window.disclaim()
+                raise
+            if not is_told:
+                window.claim_unseen(loop.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,43 +202,6 @@ class Reservation:
     def report(self, status: ThrottleStatus) -> None:
         """Learn from the answer to this call what the bucket holds and what the operation costs."""
         self._bucket.learn(self._operation, status, concurrent=self._bucket.reports != self._reports_seen)
-
-
-class _Line:
-    """Who waits for points: urgent callers first, and in each of the two groups the one who came first.
-
-    Each waits on an event of their own, and only the first is ever called. Whoever was first until an urgent caller
-    came finds that out when the wait for points is over, and waits on until called again.
-    """
-
-    def __init__(self) -> None:
-        self._urgent: deque[asyncio.Event] = deque()
-        self._normal: deque[asyncio.Event] = deque()
-
-    @contextmanager
-    def place(self, *, urgent: bool) -> Iterator[asyncio.Event]:
-        """Stand in the line until the context ends; whoever is first then is called."""
-        waiters = self._urgent if urgent else self._normal
-        called = asyncio.Event()
-        waiters.append(called)
-        try:
-            yield called
-        finally:
-            waiters.remove(called)
-            self.call_first()
-
-    def is_first(self, called: asyncio.Event) -> bool:
-        """Whether it is this caller's turn."""
-        return called is self._first
-
-    def call_first(self) -> None:
-        """Have the first look again whether there are enough points."""
-        if self._first is not None:
-            self._first.set()
-
-    @property
-    def _first(self) -> asyncio.Event | None:
-        return next(iter(self._urgent or self._normal), None)
 
 
 class CostBucket:
@@ -208,7 +275,7 @@ class CostBucket:
         self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float, *, urgent: bool
     ) -> float:
         """Wait for the turn and for enough points, and set them aside; returns how many."""
-        with self._line.place(urgent=urgent) as called:
+        with self._line.place(URGENT if urgent else NOT_URGENT) as called:
             while True:
                 wait: float | None = None
                 if self._line.is_first(called):
@@ -217,12 +284,8 @@ class CostBucket:
                     if wait <= 0:
                         self._set_aside += cost
                         return cost
-                    wait = max(wait, SHORTEST_WAIT)
                 # A call that ends may give points back sooner than they are restored: then the first is called.
-                called.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await called.wait()
+                await _called(called, wait)
 
     def _cost(self, operation: str, estimate: float) -> float:
         """A cost beyond the bucket's size would never be covered: let the server decide about it."""
@@ -237,9 +300,16 @@ class LimiterRegistry:
     """The limiters of all accounts of this process; give every client the same one."""
 
     def __init__(
-        self, nhanh_requests: int | None = NHANH_REQUESTS, nhanh_window_seconds: float = NHANH_WINDOW_SECONDS
+        self,
+        nhanh_requests: int | None = NHANH_REQUESTS,
+        nhanh_window_seconds: float = NHANH_WINDOW_SECONDS,
+        ledger: WindowLedger | None = None,
     ) -> None:
-        """`nhanh_requests` per window for each URL; None limits nothing, which is for servers of one's own."""
+        """`nhanh_requests` per window for each URL; None limits nothing, which is for servers of one's own.
+
+        `ledger`: where other processes tell what they use of the same windows; None: there are none.
+        """
+        self._ledger = ledger
         self._nhanh_requests = nhanh_requests
         self._nhanh_window_seconds = nhanh_window_seconds
         self._windows: dict[tuple[str, str], WindowLimiter] = {}
@@ -249,7 +319,8 @@ class LimiterRegistry:
         """The window of this account for this URL."""
         key = (account, url)
         if key not in self._windows:
-            self._windows[key] = WindowLimiter(self._nhanh_requests, self._nhanh_window_seconds)
+            claim = partial(self._ledger.claim, account, url) if self._ledger is not None else None
+            self._windows[key] = WindowLimiter(self._nhanh_requests, self._nhanh_window_seconds, claim)
         return self._windows[key]
 
     def bucket(self, account: str) -> CostBucket:

@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from time import monotonic
+
+LONG_WAIT = 1.0  # seconds for a place, after which a person wants to know that the limit is what a job waits for
 
 BeforeSend = Callable[[], Awaitable[None]]
 """What is awaited right before an attempt of a call is sent: what it raises keeps the attempt from being sent."""
@@ -13,7 +16,7 @@ async def at_once() -> None:
     """Let every attempt be sent."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # each is itself: it stands for its job
 class CallMeter:
     """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
 
@@ -33,6 +36,7 @@ class CallMeter:
     before_write: BeforeSend = at_once
     _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
     _waiting_since: float = field(default=0.0, init=False)
+    _waited_long: bool = field(default=False, init=False)  # the last call that got its place
     _others_awaited: list[str] = field(default_factory=list, init=False)
 
     @property
@@ -41,6 +45,25 @@ class CallMeter:
         if self._others_awaited:
             return self._others_awaited[-1]
         return "the rate limit" if self._waiting else "an answer of the source"
+
+    @property
+    def limited_since(self) -> datetime | None:
+        """Since when calls wait for a place, where they wait long: they have for a second, or the one before did."""
+        waited = monotonic() - self._waiting_since
+        if not self._waiting or not (self._waited_long or waited >= LONG_WAIT):
+            return None
+        return datetime.now(UTC) - timedelta(seconds=waited)
+
+    def costs(self) -> dict[str, float]:
+        """What is shown of it with its job."""
+        return {
+            "api_calls": self.api_calls,
+            "retries": self.retries,
+            "rate_limit_wait_seconds": self.rate_limit_wait_seconds,
+            "retry_wait_seconds": self.retry_wait_seconds,
+            "rate_limited": self.rate_limited,
+            "bytes_received": self.bytes_received,
+        }
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
@@ -62,11 +85,13 @@ class CallMeter:
                 return
             has_ended = True
             self._waiting -= 1
+            self._waited_long = monotonic() - began >= LONG_WAIT
             if self._waiting == 0:
                 self.rate_limit_wait_seconds += monotonic() - self._waiting_since
 
+        began = monotonic()
         if self._waiting == 0:
-            self._waiting_since = monotonic()
+            self._waiting_since = began
         self._waiting += 1
         try:
             yield end

@@ -131,7 +131,7 @@ class ScheduleList:
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A running job in short."""
+    """A running job in short. `waits_for`: what keeps it from going on, such as the rate limit; null while it does."""
 
     id: UUID
     store: str
@@ -141,11 +141,25 @@ class RunningJob:
     failed: int
     eta_seconds: float | None
     started_at: datetime | None
+    waits_for: str | None
+    waiting_since: datetime | None
 
     @classmethod
     def of(cls, job: Job) -> Self:
         """The job in short."""
-        return cls(job.id, job.store, job.type, job.processed, job.total, job.failed, job.eta_seconds, job.started_at)
+        waiting = job.metadata.get("waiting")
+        return cls(
+            job.id,
+            job.store,
+            job.type,
+            job.processed,
+            job.total,
+            job.failed,
+            job.eta_seconds,
+            job.started_at,
+            waiting["for"] if waiting else None,
+            datetime.fromisoformat(waiting["since"]) if waiting else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
     None that changes anything is sent once another run has taken the job over.
     """
     meter = CallMeter(is_urgent=is_urgent, before_write=job.prove_ownership)
-    job.count_costs(lambda: _costs(meter), lambda: meter.waits_for)
+    job.count_costs(meter)
     return meter
 
 
@@ -407,14 +407,3 @@ def stream_key(name: str, pull_scope: dict[str, Any]) -> str:
     """The watermark's name: filtered pulls are streams of their own."""
     chosen = {name: pull_scope[name] for name in ("filters", "query") if name in pull_scope}
     return f"{name}?{orjson.dumps(chosen, option=orjson.OPT_SORT_KEYS).decode()}" if chosen else name
-
-
-def _costs(meter: CallMeter) -> dict[str, float]:
-    return {
-        "api_calls": meter.api_calls,
-        "retries": meter.retries,
-        "rate_limit_wait_seconds": meter.rate_limit_wait_seconds,
-        "retry_wait_seconds": meter.retry_wait_seconds,
-        "rate_limited": meter.rate_limited,
-        "bytes_received": meter.bytes_received,
-    }

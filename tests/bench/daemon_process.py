@@ -93,12 +93,17 @@ async def running_daemon(
     nhanh_url: str = "http://127.0.0.1:1",
     shopify_url: str | None = None,
     unlimited: bool = False,
+    database_url: str | None = None,
     more_config: str = "",
 ) -> AsyncIterator[Bench]:
-    """Start `dongbo run` with one store, wait until `/readyz` says so, stop it at the end."""
+    """Start `dongbo run` with one store, wait until `/readyz` says so, stop it at the end.
+
+    `database_url`: a server that is there already; None: the daemon's own, under `state`.
+    """
     port = _free_port()
     config = state / "dongbo.toml"
-    config.write_text(_config(port, nhanh_url, shopify_url) + more_config)
+    database = f'[database]\nurl = "{database_url}"\n' if database_url is not None else ""
+    config.write_text(_config(port, nhanh_url, shopify_url) + database + more_config)
     address = f"http://127.0.0.1:{port}/"
     environment = os.environ | {
         "STATE_DIRECTORY": str(state),
@@ -120,7 +125,7 @@ async def running_daemon(
         async with aiohttp.ClientSession() as session:
             await _ready(session, address, process, state)
             seconds = time.perf_counter() - began
-            dsn = await running_server_dsn(state)
+            dsn = database_url or await running_server_dsn(state)
             connection = await asyncpg.connect(dsn, server_settings={"application_name": "dongbo-bench"})
             try:
                 yield Bench(process, state, address, seconds, session, connection)

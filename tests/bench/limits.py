@@ -7,13 +7,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from daemon_process import running_daemon, state_directory
+import asyncpg
+import orjson
+from daemon_process import Bench, running_daemon, state_directory
 from figures import Bound, Figure, say
 
+from daemon.database.embedded import embedded_server
 from daemon.sandbox.nhanh.limits import REQUESTS, WINDOW_SECONDS
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 
 NHANH_WINDOWS = 3
+BURST_PAGES = 140  # what fits into a window of which nothing is used
+HANDED_OVER_PAGES = 300
+HANDED_OVER_AT = 100  # pages
 SHOPIFY_SECONDS = 60.0
 MARGIN_SECONDS = 5.0
 POLL_SECONDS = 0.002
@@ -51,6 +57,86 @@ async def measure_nhanh(quick: bool) -> AsyncIterator[Figure]:
         },
     )
     yield Figure("limits_nhanh_refused", refused, "answers other than success", Bound.AT_MOST, 0)
+
+
+async def measure_nhanh_burst(quick: bool) -> AsyncIterator[Figure]:
+    """A pull that fits into the window, after the window has been idle: as quick as without a limit, or nearly so."""
+    times = {unlimited: await _second_pull(unlimited=unlimited) for unlimited in (True, False)}
+    reference, seconds = times[True], times[False]
+    yield Figure(
+        "limits_nhanh_at_once",
+        seconds,
+        f"s for {BURST_PAGES} pages",
+        Bound.AT_MOST,
+        1.5 * reference + 1.0,
+        reference=reference,
+        ratio=seconds / reference,
+    )
+
+
+async def _second_pull(*, unlimited: bool) -> float:
+    """Seconds that a pull takes when the one before it has been over for as long as a window."""
+    # Without quirks, as with them some pages are short: here each has its 100 rows.
+    settings = SandboxSettings(products=1, customers=BURST_PAGES * 100, limits=not unlimited, quirks=False)
+    async with running_sandbox(settings) as sandbox, state_directory() as state:
+        async with running_daemon(state, nhanh_url=sandbox.nhanh_url, unlimited=unlimited) as bench:
+            await bench.completed("PULL_NHANH_CUSTOMERS", full=True)
+            say(f"limits_nhanh_burst: idle for {WINDOW_SECONDS:.0f} s")
+            await asyncio.sleep(WINDOW_SECONDS + 1)
+            job = await bench.completed("PULL_NHANH_CUSTOMERS", full=True)
+        assert orjson.loads(job["metadata"])["pages"] == BURST_PAGES
+        assert all(request.outcome == "ok" for request in sandbox.nhanh.requests)
+    return _seconds(job)
+
+
+async def measure_nhanh_handover(quick: bool) -> AsyncIterator[Figure]:
+    """A daemon is killed in the middle of a pull, and another one goes on with it."""
+    settings = SandboxSettings(products=1, customers=HANDED_OVER_PAGES * 100)
+    async with (
+        running_sandbox(settings) as sandbox,
+        state_directory() as database,
+        state_directory() as one,
+        state_directory() as other,
+        embedded_server(database) as server,
+    ):
+        async with running_daemon(one, nhanh_url=sandbox.nhanh_url, database_url=server.dsn) as bench:
+            job_id = await bench.submit("PULL_NHANH_CUSTOMERS", full=True)
+            await _has_processed(bench, job_id, HANDED_OVER_AT * 100)
+            bench.process.kill()
+            await bench.process.wait()
+        before = len(sandbox.nhanh.requests)
+        async with running_daemon(other, nhanh_url=sandbox.nhanh_url, database_url=server.dsn) as bench:
+            say(f"limits_nhanh_handover: after {before} calls another daemon goes on")
+            if quick:
+                await asyncio.sleep(MARGIN_SECONDS)
+                await bench.cancel(job_id)
+            job = await bench.ended(job_id)
+        requests = list(sandbox.nhanh.requests)
+    refused = sum(request.outcome != "ok" for request in requests)
+    yield Figure(
+        "limits_nhanh_handover_refused",
+        refused,
+        "answers other than success",
+        Bound.AT_MOST,
+        0,
+        detail={
+            "calls_before": before,
+            "calls_after": len(requests) - before,
+            "seconds": round(_seconds(job), 1),
+            "rows": job["processed"],
+        },
+    )
+
+
+async def _has_processed(bench: Bench, job_id: str, rows: int) -> None:
+    query = "SELECT processed >= $2 FROM dongbo.background_jobs WHERE id = $1"
+    async with asyncio.timeout(QUERY_TIMEOUT):
+        while not await bench.connection.fetchval(query, job_id, rows):
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _seconds(job: asyncpg.Record) -> float:
+    return float((job["completed_at"] - job["created_at"]).total_seconds())
 
 
 def _within(start: float, times: list[float]) -> int:

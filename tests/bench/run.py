@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "pull_million": pull_customers.measure_million,
     "pull_incremental": pull_incremental.measure,
     "limits_nhanh": limits.measure_nhanh,
+    "limits_nhanh_burst": limits.measure_nhanh_burst,
+    "limits_nhanh_handover": limits.measure_nhanh_handover,
     "limits_shopify": limits.measure_shopify,
     "match_products": matching.measure,
     "sync_products": sync_products.measure,

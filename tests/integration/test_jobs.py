@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
@@ -12,7 +12,7 @@ from daemon.database.pool import Database
 from daemon.errors import InvalidJobRequest, InvalidTransition, JobNotFound, LiveJobExists
 from daemon.ids import JobId, RunToken, StoreName, WorkerName, new_job_id
 from daemon.jobs import failures, store
-from daemon.jobs.context import JobContext, RunStopped
+from daemon.jobs.context import WAIT_TOLD_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
@@ -42,6 +42,38 @@ async def begin(database: Database, notifier: JobNotifier, job_id: JobId) -> Job
         job = await store.claim(connection, job_id, token, WorkerName("test"))
     assert job is not None
     return JobContext(job, token, database, notifier)
+
+
+class Queueing:
+    """A meter whose calls wait for the rate limit."""
+
+    waits_for = "the rate limit"
+
+    def __init__(self) -> None:
+        self.limited_since: datetime | None = datetime.now(UTC)
+
+    def costs(self) -> dict[str, float]:
+        return {"api_calls": 3}
+
+
+async def test_a_call_that_waits_for_the_limit_is_told_from_its_beginning(
+    database: Database, notifier: JobNotifier, jobs: Jobs
+) -> None:
+    """Not only pulls say so; when the call is over, the wait is over."""
+    job = await jobs.submit(CUSTOMERS)
+    context = await begin(database, notifier, job.id)
+    context.count_costs(Queueing())
+    answered = asyncio.Event()
+    call = asyncio.create_task(context.unless_stopped(answered.wait()))
+    async with asyncio.timeout(WAIT_TOLD_AFTER):  # before any other wait is told
+        while (waiting := (await jobs.get(job.id)).metadata.get("waiting")) is None:
+            await asyncio.sleep(0.02)
+    assert waiting["for"] == "the rate limit"
+    answered.set()
+    assert await call
+    ended = (await jobs.get(job.id)).metadata
+    assert ended["waiting"] is None
+    assert ended["api_calls"] == 3
 
 
 async def test_job_is_visible_from_another_connection_when_submit_returns(jobs: Jobs, database_url: str) -> None:

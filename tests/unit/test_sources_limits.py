@@ -49,7 +49,7 @@ delays = st.floats(0, 3, allow_nan=False)
 
 
 @given(
-    requests=st.integers(2, 12),
+    requests=st.integers(2, 40),
     calls=st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.3, 7.0, 29.9, 31.0]), delays, delays), max_size=120),
 )
 @settings(max_examples=200, deadline=None)
@@ -70,16 +70,84 @@ def test_all_allowed_requests_are_used(latency: float) -> None:
     assert min(per_window) >= 0.97 * 150
 
 
-def test_a_short_pull_does_not_wait() -> None:
-    """Half of the places are given out without a pause."""
-    sent, _ = simulate(SlidingWindow(150, WINDOW), [(0, 0.01, 0.01)] * 75)
+def test_a_pull_that_fits_does_not_wait() -> None:
+    """All places but a few are given out without a pause."""
+    sent, _ = simulate(SlidingWindow(150, WINDOW), [(0, 0.01, 0.01)] * 141)
     assert sent[-1] == 0
 
 
-def test_a_long_pull_never_stands_still_for_long() -> None:
-    """The places left after the first burst are spread over the window, instead of leaving a gap at its end."""
-    sent, _ = simulate(SlidingWindow(150, WINDOW), [(0.02, 0.01, 0.01)] * 1500)
+def test_a_pull_that_fits_does_not_wait_after_another_one() -> None:
+    """What is unused of the window is given out at once, however much of it is used."""
+    sent, _ = simulate(SlidingWindow(150, WINDOW), [(0, 0.01, 0.01)] * 60 + [(20, 0.01, 0.01)] + [(0, 0.01, 0.01)] * 79)
+    assert sent[-1] == pytest.approx(20)
+
+
+def test_the_last_few_places_are_spread() -> None:
+    """What is kept back is given out evenly until the first place is free again, so that no gap is left at the end."""
+    sent, _ = simulate(SlidingWindow(150, WINDOW), [(0, 0.01, 0.01)] * 151)
+    gaps = [after - before for before, after in pairwise(sent[140:])]
+    assert len(gaps) == 10
+    assert min(gaps) == pytest.approx(max(gaps), rel=0.02) == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("latency", [0.01, 0.02, 0.15])
+def test_a_long_pull_never_stands_still_for_long(latency: float) -> None:
+    """However long a pull is, some page comes every few seconds."""
+    sent, _ = simulate(SlidingWindow(150, WINDOW), [(latency, latency / 2, latency / 2)] * 3000)
     assert max(after - before for before, after in pairwise(sent)) < 3
+
+
+@pytest.mark.parametrize("asked_at", [1.0, 5.0, 29.0, 31.0, 45.0, 100.0])
+def test_whoever_else_calls_gets_a_place_within_seconds(asked_at: float) -> None:
+    """Next to a long pull, a second caller is given each of its calls within seconds, and the pull goes on."""
+
+    async def main() -> tuple[list[float], int]:
+        limiter, waits, pulled = WindowLimiter(), [], 0
+
+        async def pull() -> None:
+            nonlocal pulled
+            while True:
+                async with limiter.slot("pull"):
+                    pulled += 1
+                    await asyncio.sleep(0.02)
+
+        pulling = asyncio.create_task(pull())
+        await asyncio.sleep(asked_at)
+        for _ in range(5):
+            async with limiter.slot("check") as waited:
+                waits.append(waited)
+                await asyncio.sleep(0.02)
+        before = pulled
+        await asyncio.sleep(40)
+        pulling.cancel()
+        return waits, pulled - before
+
+    waits, pulled = run_in_virtual_time(main)
+    assert max(waits) < 3.2
+    assert pulled > 150
+
+
+def test_a_first_call_does_not_wait_for_what_is_kept_back() -> None:
+    """While the kept-back places last, one who has called for none of the window's places gets one at once."""
+
+    async def main() -> float:
+        limiter = WindowLimiter()
+        for _ in range(141):
+            async with limiter.slot("pull"):
+                pass
+        queueing = [asyncio.create_task(_once(limiter, "pull")) for _ in range(20)]
+        await asyncio.sleep(1)
+        waited = await _once(limiter, "check")
+        for task in queueing:
+            task.cancel()
+        return waited
+
+    assert run_in_virtual_time(main) == 0
+
+
+async def _once(limiter: WindowLimiter, caller: str) -> float:
+    async with limiter.slot(caller) as waited:
+        return waited
 
 
 def test_waiters_are_served_in_order() -> None:

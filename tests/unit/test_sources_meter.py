@@ -1,5 +1,7 @@
 """What a job's calls cost is told as a person counts it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from daemon.sources import meter as meter_module
@@ -33,3 +35,25 @@ def test_a_wait_that_is_cut_short_ends_with_it(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError
     assert meter.waits_for == "an answer of the source"
     assert meter.rate_limit_wait_seconds == pytest.approx(2.0)
+
+
+def test_a_long_wait_is_known_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second it is one; the next wait is one from its beginning, until a call gets its place soon."""
+    now = 100.0
+    monkeypatch.setattr(meter_module, "monotonic", lambda: now)
+    meter = CallMeter()
+    assert meter.limited_since is None
+    with meter.waiting_for_limit():
+        now = 100.5
+        assert meter.limited_since is None
+        now = 103.0
+        since = meter.limited_since
+        assert since is not None
+        assert (datetime.now(UTC) - since).total_seconds() == pytest.approx(3.0, abs=0.5)
+    assert meter.limited_since is None
+    with meter.waiting_for_limit() as has_place:
+        assert meter.limited_since is not None
+        now = 103.1
+        has_place()
+    with meter.waiting_for_limit():
+        assert meter.limited_since is None

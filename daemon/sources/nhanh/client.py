@@ -317,7 +317,7 @@ class NhanhClient:
 
         async def attempt() -> tuple[Envelope, bool]:
             with meter.waiting_for_limit() as has_place:
-                async with limiter.slot():
+                async with limiter.slot(meter):
                     has_place()
                     sent = self.clock.start()
                     answer = await post(

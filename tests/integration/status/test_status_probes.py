@@ -106,9 +106,13 @@ async def test_status_tells_of_everything_at_a_glance(endpoint: Any) -> None:
     """Version, checks, running jobs, schedules, freshness, pool."""
     await endpoint.ended()
     running = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
-    await endpoint.progress(running, await endpoint.claim(running), Counters(created=7), rows_per_second=3.5)
+    waiting = {"for": "the rate limit", "since": "2026-11-01T10:00:00+00:00"}
+    token = await endpoint.claim(running)
+    await endpoint.progress(running, token, Counters(created=7), rows_per_second=3.5, waiting=waiting)
     status = await endpoint.get("/status")
     assert status["version"] == "9.9.9"
+    assert status["running"][0]["waits_for"] == "the rate limit"
+    assert datetime.fromisoformat(status["running"][0]["waiting_since"]).isoformat() == waiting["since"]
     assert status["worker"] == "worker-1"
     assert status["timezone"] == "Asia/Ho_Chi_Minh"
     assert status["ready"] is True
