@@ -1,5 +1,6 @@
 """Reads what a request brings: query parameters, JSON bodies, ids and cursors; all that is wrong with them is a 4xx."""
 
+import asyncio
 import base64
 import binascii
 import json
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.ids import JobId
 from daemon.jobs.model import JobStatus, JobType
+from daemon.status.connections import REQUEST_TIMEOUT, connection_of, too_slow
 from daemon.status.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -189,14 +191,22 @@ def read_number_cursor(cursor: str | None) -> int:
 
 
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
+    connection = connection_of(request)
     try:
-        return await request.clone(client_max_size=limit).read()
+        with connection.awaiting_body():
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                return await request.clone(client_max_size=limit).read()
+    except TimeoutError:
+        connection.count_slow()
+        raise too_slow("body") from None
     except web.HTTPRequestEntityTooLarge:
         raise Problem(413, f"The body is larger than the {limit // 1024:,} KiB that are taken") from None
     except (web.HTTPException, ConnectionError):
         raise
-    except (ContentTypeError, ValueError, web.RequestPayloadError) as error:
-        raise Problem(400, f"The body can't be read: {error}") from None
+    except (ContentTypeError, ValueError, web.RequestPayloadError):
+        raise Problem(
+            400, "The body can't be read: send it as its Content-Encoding and Transfer-Encoding say"
+        ) from None
 
 
 def _check_syntax(raw: bytes) -> None:

@@ -21,6 +21,7 @@ from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.model import JobType
 from daemon.sales.model import CampaignState
+from daemon.status.security import CLIENT_HEADER
 from daemon.status import StatusParts, serving
 from tests.integration.conftest import STORE, in_own_task
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
@@ -94,7 +95,10 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         schema_version=program_version(),
     )
     timeout = aiohttp.ClientTimeout(total=60)
-    async with serving(status, "127.0.0.1:0") as url, aiohttp.ClientSession(url, timeout=timeout) as client:
+    async with (
+        serving(status, "127.0.0.1:0") as url,
+        aiohttp.ClientSession(url, timeout=timeout, headers={CLIENT_HEADER: "test"}) as client,
+    ):
         yield SalesApi(shop, client)
 
 

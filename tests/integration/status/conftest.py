@@ -28,6 +28,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
+from daemon.status.security import CLIENT_HEADER
 from daemon.sync import pushes
 from daemon.sync.pushes import Push, PushKind, PushResult
 from daemon.tasks import JobPolicy, Store, TaskRegistry
@@ -47,6 +48,17 @@ class Worker:
 
     is_running: bool = True
     worker: WorkerName | None = WORKER
+
+
+@dataclass
+class Clock:
+    """A clock of the sales that starts and ends none."""
+
+    problem: str | None = None
+    clock_problem: str | None = None
+
+    def look(self) -> None:
+        """There is nothing to do."""
 
 
 @dataclass
@@ -171,7 +183,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             scheduler=parts.scheduler,
             queue=worker,
             sales=parts.sales,
-            sale_clock=parts.sale_clock,
+            sale_clock=Clock(),
             version="9.9.9",
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
@@ -194,7 +206,9 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
                 connector = aiohttp.UnixConnector(url.removeprefix("unix:")) if url.startswith("unix:") else None
                 base = "http://localhost/" if connector else url
                 timeout = aiohttp.ClientTimeout(total=30)
-                async with aiohttp.ClientSession(base, connector=connector, timeout=timeout) as client:
+                async with aiohttp.ClientSession(
+                    base, connector=connector, timeout=timeout, headers={CLIENT_HEADER: "test"}
+                ) as client:
                     endpoint = Endpoint(parts, status, worker, url, client)
                     await endpoint.listening()
                     yield endpoint
