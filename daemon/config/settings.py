@@ -79,7 +79,7 @@ class StatusSettings(Section):
     def _refuse_unreadable_hosts(cls, allowed_hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in allowed_hosts:
             if not origins_of(host):
-                raise ValueError(f'"{host}" has no port from 0 to 65535, or an address that is none')
+                raise ValueError(f'"{host}" is no origin: its address can\'t be read, or its port is above 65535')
         return allowed_hosts
 
     @property

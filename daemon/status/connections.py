@@ -7,8 +7,8 @@ for all, and leaves a connection open for as long as its peer does not take what
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -25,6 +25,7 @@ from daemon.status.tally import Tally
 log = structlog.get_logger()
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds from the opening of a connection to the end of the first request's head
+BODY_TIMEOUT: Final = 30.0  # seconds for the body of a request
 IDLE_TIMEOUT: Final = 20.0  # seconds between two requests: longer than aiohttp's and httpx's clients keep a connection
 TRUSTED_IDLE_TIMEOUT: Final = 75.0  # the same once a token was shown: longer than nginx keeps one, which is 60 s
 UNREAD_TIMEOUT: Final = 30.0  # seconds in which a peer must take something of what is sent
@@ -80,9 +81,8 @@ class Connections:
         self._of_address: dict[Address, dict[Connection, None]] = {}
         self._strangers: dict[Connection, None] = {}
         self._trusted: dict[Connection, None] = {}
-        self._tallies: dict[Cut, Tally] = {
-            cut: Tally("connections_cut", reason=str(cut)) for cut in Cut if cut is not Cut.IDLE
-        }
+        told = (cut for cut in Cut if cut is not Cut.IDLE)  # which is how connections end in quiet times
+        self._tallies: dict[Cut, Tally] = {cut: Tally("connections_cut", reason=str(cut)) for cut in told}
         self.tallies = list(self._tallies.values())  # told with every sweep
         self._files_looked_at = 0.0
 
@@ -137,7 +137,7 @@ class Connections:
 
     def rests(self, connection: "Connection") -> None:
         """It may be closed in favour of others."""
-        if connection not in self._all:
+        if connection not in self._all or connection.is_closing:
             return
         if connection.is_trusted:
             self._trusted[connection] = None
@@ -241,12 +241,16 @@ class Connection(web.RequestHandler):
         self._enter(State.ACTIVE)
         self._connections.works(self)
 
-    @contextmanager
-    def awaiting_body(self) -> Iterator[None]:
-        """While the rest of a request is waited for, as for its head."""
+    @asynccontextmanager
+    async def awaiting_body(self) -> AsyncIterator[None]:
+        """While the rest of a request is waited for. Raises Problem 408 if that takes too long."""
         self._connections.rests(self)
         try:
-            yield
+            async with asyncio.timeout(BODY_TIMEOUT):
+                yield
+        except TimeoutError:
+            self._connections.count(Cut.SILENT, self.address)
+            raise _too_slow("body", BODY_TIMEOUT) from None
         finally:
             self._connections.works(self)
 
@@ -254,9 +258,10 @@ class Connection(web.RequestHandler):
         """It has shown a valid token."""
         self.is_trusted = True
 
-    def count_slow(self) -> None:
-        """A body has taken too long."""
-        self._connections.count(Cut.SILENT, self.address)
+    @property
+    def is_closing(self) -> bool:
+        """Whether it ends as soon as the peer has taken the rest."""
+        return self._wire is None or self._wire.is_closing()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -319,7 +324,7 @@ class Connection(web.RequestHandler):
         if reason is Cut.UNREAD or self._wire.get_write_buffer_size() > 0:
             self._wire.abort()  # to close it in order would wait for the peer
         elif self._has_begun and self.state is not State.ACTIVE:
-            self._say(too_slow("request") if reason is Cut.SILENT else _too_many())
+            self._say(_too_slow("request", REQUEST_TIMEOUT) if reason is Cut.SILENT else _too_many())
         self._enter(State.CLOSING)
         self.force_close()
 
@@ -339,11 +344,10 @@ def connection_of(request: web.BaseRequest) -> Connection:
     return cast("Connection", request.protocol)
 
 
-def too_slow(what: str) -> Problem:
-    """The answer to a request, or a body, that takes too long to come."""
+def _too_slow(what: str, seconds: float) -> Problem:
     return Problem(
         408,
-        f"The {what} did not come within {REQUEST_TIMEOUT:g} s: send it at once, on a new connection",
+        f"The {what} did not come within {seconds:g} s: send it at once, on a new connection",
         kind="too-slow",
         headers={hdrs.CONNECTION: "close"},
     )

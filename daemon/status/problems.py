@@ -81,7 +81,7 @@ class Problem(Exception):
         return web.Response(status=self.status, body=self._body(), content_type=CONTENT_TYPE, headers=self.headers)
 
     def to_bytes(self) -> bytes:
-        """The answer on the wire, where there is no request that aiohttp could answer; the connection is to be closed."""
+        """The answer on the wire, where aiohttp has no request to answer; the connection is to be closed."""
         body = self._body()
         headers = (
             HEADERS

@@ -1,6 +1,5 @@
 """Reads what a request brings: query parameters, JSON bodies, ids and cursors; all that is wrong with them is a 4xx."""
 
-import asyncio
 import base64
 import binascii
 import json
@@ -16,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.ids import JobId
 from daemon.jobs.model import JobStatus, JobType
-from daemon.status.connections import REQUEST_TIMEOUT, connection_of, too_slow
+from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -191,14 +190,9 @@ def read_number_cursor(cursor: str | None) -> int:
 
 
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
-    connection = connection_of(request)
     try:
-        with connection.awaiting_body():
-            async with asyncio.timeout(REQUEST_TIMEOUT):
-                return await request.clone(client_max_size=limit).read()
-    except TimeoutError:
-        connection.count_slow()
-        raise too_slow("body") from None
+        async with connection_of(request).awaiting_body():
+            return await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge:
         raise Problem(413, f"The body is larger than the {limit // 1024:,} KiB that are taken") from None
     except (web.HTTPException, ConnectionError):

@@ -21,8 +21,8 @@ from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.model import JobType
 from daemon.sales.model import CampaignState
-from daemon.status.security import CLIENT_HEADER
 from daemon.status import StatusParts, serving
+from daemon.status.security import CLIENT_HEADER
 from tests.integration.conftest import STORE, in_own_task
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
