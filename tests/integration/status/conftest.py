@@ -68,6 +68,7 @@ class Endpoint:
     parts: Parts
     status: StatusParts
     worker: Worker
+    sale_clock: Clock
     url: str
     client: aiohttp.ClientSession
 
@@ -175,7 +176,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
         shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
         parts = Parts(Settings(), database, registry, StoreFactory(session, limits))
-        worker = Worker()
+        worker, sale_clock = Worker(), Clock()
         status = StatusParts(
             database=database,
             jobs=parts.jobs,
@@ -183,7 +184,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             scheduler=parts.scheduler,
             queue=worker,
             sales=parts.sales,
-            sale_clock=Clock(),
+            sale_clock=sale_clock,
             version="9.9.9",
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
@@ -209,7 +210,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
                 async with aiohttp.ClientSession(
                     base, connector=connector, timeout=timeout, headers={CLIENT_HEADER: "test"}
                 ) as client:
-                    endpoint = Endpoint(parts, status, worker, url, client)
+                    endpoint = Endpoint(parts, status, worker, sale_clock, url, client)
                     await endpoint.listening()
                     yield endpoint
         finally:

@@ -205,7 +205,7 @@ async def test_where_all_are_served_a_newcomer_hears_that_there_is_no_room(open_
             assert b"application/problem+json" in answer
             async with asyncio.timeout(5):
                 await third.content.readuntil(b"event: snapshot")
-        assert await metric(endpoint, 'dongbo_connections_cut_total{reason="refused"}') == 1
+        assert await metric(endpoint, 'dongbo_connections_cut_total{reason="refused"}') >= 1
 
 
 async def test_half_bodies_give_way_to_others(open_endpoint: Any) -> None:

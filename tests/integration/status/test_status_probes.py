@@ -46,6 +46,9 @@ async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
     endpoint.parts.hub._listening.clear()
     assert (await _readyz(endpoint))[1].startswith("[-] listener: ")
     endpoint.parts.hub._listening.set()
+    endpoint.sale_clock.problem = "it stands still"
+    assert (await _readyz(endpoint))[1] == "[-] sale_clock: it stands still\nnot ready\n"
+    endpoint.sale_clock.problem = None
     await endpoint.parts.scheduler.stop()
     assert (await _readyz(endpoint))[1].startswith("[-] scheduler: ")
     await endpoint.parts.scheduler.start()
