@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, cast
 
 import structlog
@@ -77,10 +78,11 @@ class Connections:
         self.methods_at = methods_at
         self.cuts: Counter[Cut] = Counter()
         self._all: set[Connection] = set()
-        # Those that may be closed, longest waiting first: of each address, of all, and of all that have shown a token.
+        # Those that may be closed, longest waiting first; strangers have not shown the token.
         self._of_address: dict[Address, dict[Connection, None]] = {}
         self._strangers: dict[Connection, None] = {}
         self._trusted: dict[Connection, None] = {}
+        self._closing: dict[Connection, None] = {}  # that wait for their peers; others are gone in a moment
         told = (cut for cut in Cut if cut is not Cut.IDLE)  # which is how connections end in quiet times
         self._tallies: dict[Cut, Tally] = {cut: Tally("connections_cut", reason=str(cut)) for cut in told}
         self.tallies = list(self._tallies.values())  # told with every sweep
@@ -125,15 +127,22 @@ class Connections:
             # So many newcomers at once are more likely pages that come back; `most` bounds them all the same.
             if self.clock() - oldest.since >= GRACE:
                 oldest.cut(Cut.CROWDED)
-        if len(self._all) >= self.most:
-            oldest_of_all = next(iter(self._strangers), None) or next(iter(self._trusted), None)
-            if oldest_of_all is None:
-                self.count(Cut.REFUSED, connection.address)
-                return False
-            oldest_of_all.cut(Cut.CROWDED)
+        if len(self._all) >= self.most and not self._make_room():
+            self.count(Cut.REFUSED, connection.address)
+            return False
         self._all.add(connection)
         self.rests(connection)
         return True
+
+    def _make_room(self) -> bool:
+        """End one connection, and each time another, for it is only gone when the loop has turned."""
+        for connection in self._closing:
+            connection.give_up()
+            return True
+        for connection in (*islice(self._strangers, 1), *islice(self._trusted, 1)):
+            connection.cut(Cut.CROWDED)
+            return True
+        return False
 
     def rests(self, connection: "Connection") -> None:
         """It may be closed in favour of others."""
@@ -147,6 +156,7 @@ class Connections:
 
     def works(self, connection: "Connection") -> None:
         """It must not be closed."""
+        self._closing.pop(connection, None)
         self._trusted.pop(connection, None)
         self._strangers.pop(connection, None)
         waiting = self._of_address.get(connection.address)
@@ -154,6 +164,12 @@ class Connections:
             waiting.pop(connection, None)
             if not waiting:
                 del self._of_address[connection.address]
+
+    def closes(self, connection: "Connection") -> None:
+        """It waits for its peer to take the rest, or to close."""
+        self.works(connection)
+        if connection in self._all:
+            self._closing[connection] = None
 
     def forget(self, connection: "Connection") -> None:
         """It has ended."""
@@ -209,6 +225,7 @@ class Connection(web.RequestHandler):
         else:
             self.close()
             self._say(_too_many())
+            transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The peer, or this side, has closed it."""
@@ -300,8 +317,7 @@ class Connection(web.RequestHandler):
         if self._wire is None:
             return
         if self._wire.is_closing() and self.state is not State.CLOSING:
-            self._enter(State.CLOSING)
-            self._connections.works(self)
+            self._closes()
         took = now - self.since
         match self.state:
             case State.WAITING if took >= REQUEST_TIMEOUT:
@@ -309,7 +325,7 @@ class Connection(web.RequestHandler):
             case State.IDLE if took >= (TRUSTED_IDLE_TIMEOUT if self.is_trusted else IDLE_TIMEOUT):
                 self.cut(Cut.SILENT if self._has_begun else Cut.IDLE)
             case State.CLOSING if took >= CLOSING_TIMEOUT:
-                self.cut(Cut.UNREAD)
+                self.give_up()
             case State.ACTIVE if self._unread_since is not None and now - self._unread_since >= UNREAD_TIMEOUT:
                 self.cut(Cut.UNREAD)
             case _:
@@ -323,20 +339,37 @@ class Connection(web.RequestHandler):
         self._connections.count(reason, self.address)
         if reason is Cut.UNREAD or self._wire.get_write_buffer_size() > 0:
             self._wire.abort()  # to close it in order would wait for the peer
-        elif self._has_begun and self.state is not State.ACTIVE:
-            self._say(_too_slow("request", REQUEST_TIMEOUT) if reason is Cut.SILENT else _too_many())
+        elif reason is Cut.SILENT and self._has_begun:
+            self._say(_too_slow("request", REQUEST_TIMEOUT))
+            # Closed at once, a connection on which more comes is reset, and the answer is lost (RFC 9112, 9.6).
+            self._wire.write_eof()
+            self.close()  # nothing more is read
+            self._closes()
+        else:
+            if self._has_begun and self.state is not State.ACTIVE:
+                self._say(_too_many())
+            self.force_close()
+
+    def give_up(self) -> None:
+        """Do not wait any longer for a peer that was to take the rest, or to close."""
+        self._connections.works(self)
+        if self._wire is not None:
+            if self._wire.get_write_buffer_size() > 0:
+                self._connections.count(Cut.UNREAD, self.address)
+            self._wire.abort()
+
+    def _closes(self) -> None:
         self._enter(State.CLOSING)
-        self.force_close()
+        self._connections.closes(self)
 
     def _enter(self, state: State) -> None:
         self.state = state
         self.since = self._connections.clock()
 
     def _say(self, problem: Problem) -> None:
-        """Answer without a request, and close."""
+        """Answer without a request."""
         if self._wire is not None:
             self._wire.write(problem.to_bytes())
-            self._wire.close()
 
 
 def connection_of(request: web.BaseRequest) -> Connection:
