@@ -99,6 +99,40 @@ async def test_nothing_malformed_comes_by_the_token(open_endpoint: Any) -> None:
         assert all(not state.paused for state in endpoint.parts.scheduler.states())
 
 
+ECHOES = {
+    "path": ("GET", "/m4rk3d", {}),
+    "method": ("M4RK3D", "/api/jobs", {}),
+    "job": ("GET", "/api/jobs/m4rk3d", {}),
+    "schedule": ("POST", "/api/schedules/m4rk3d/run", {}),
+    "sale": ("GET", "/api/sales/m4rk3d", {}),
+    "file": ("GET", "/page/m4rk3d", {}),
+    "name in the query": ("GET", "/api/jobs?m4rk3d=1", {}),
+    "value in the query": ("GET", "/api/jobs?status=m4rk3d", {}),
+    "id in the query": ("GET", "/api/jobs?parent=m4rk3d", {}),
+    "cursor": ("GET", "/api/jobs?cursor=m4rk3d", {}),
+    "store in the query": ("GET", "/api/explain?store=m4rk3d&sku=x", {}),
+    "store": ("POST", "/api/jobs", {"json": {"type": "NOOP", "store": "m4rk3d"}}),
+    "type": ("POST", "/api/jobs", {"json": {"type": "m4rk3d", "store": "main"}}),
+    "name in the body": ("POST", "/api/jobs", {"json": {"type": "NOOP", "store": "main", "m4rk3d": 1}}),
+    "body that is no JSON": ("POST", "/api/jobs", {"data": b"m4rk3d", "headers": {"Content-Type": "application/json"}}),
+    "Content-Type": ("POST", "/api/jobs", {"data": b"{}", "headers": {"Content-Type": "text/m4rk3d"}}),
+    "Origin": ("POST", "/api/jobs", {"headers": {"Origin": "http://m4rk3d"}}),
+    "Host": ("GET", "/api/jobs", {"headers": {"Host": "m4rk3d"}}),
+}
+
+
+@pytest.mark.parametrize("what", ECHOES)
+async def test_nothing_of_a_refused_request_is_repeated(endpoint: Any, what: str) -> None:
+    """Neither in the body nor in a header, and the problem names its own occurrence."""
+    method, path, options = ECHOES[what]
+    async with endpoint.client.request(method, path, **options) as response:
+        text = await response.text()
+        assert 400 <= response.status < 500
+        assert response.content_type == "application/problem+json"
+        assert orjson.loads(text)["instance"].startswith("urn:uuid:")
+        assert "m4rk3d" not in (text + str(response.headers)).lower(), text
+
+
 async def _raw_to_the_end(endpoint: Any, request: bytes) -> bytes:
     """All that is answered until the endpoint closes the connection."""
     host, port = endpoint.url.removeprefix("http://").rstrip("/").split(":")
