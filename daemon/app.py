@@ -40,12 +40,13 @@ from daemon.logging import configure_logging
 from daemon.mirror import windows
 from daemon.mirror.windows import SharedWindows
 from daemon.notify import Notifier
+from daemon.open_files import OWN_FILES, raise_limit
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
 from daemon.schedules import fires
-from daemon.sources.http import open_session
+from daemon.sources.http import CONNECTIONS, open_session
 from daemon.sources.limits import LimiterRegistry
-from daemon.status.parts import StatusParts
+from daemon.status.parts import MOST_CONNECTIONS, StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
 from daemon.tasks import TaskRegistry
@@ -59,6 +60,7 @@ SALES_KEPT = timedelta(days=400)  # the proof of last year's sale is there when 
 QUEUE_START_TIMEOUT = 20.0  # seconds until the daemon counts as ready even without its queue
 WATCHDOG_PING_TIMEOUT = 5.0  # seconds
 CUT_OFF_INTERVAL = 1.0  # seconds
+FEWEST_CONNECTIONS = 64  # of the endpoint, whatever the limit of open files
 SECRETS_INTERVAL = (
     5.0  # seconds between two looks at the files of the secrets; Nhanh.vn ends an old token in 15 minutes
 )
@@ -100,6 +102,7 @@ class Application:
         for warning in secrets.warnings:
             log.warning("secret_exposed", detail=warning)
         _warn_of_zones(self._settings)
+        most_connections = _most_connections(raise_limit(_files_needed(self._settings)), self._settings)
         async with AsyncExitStack() as stack:
             server = None
             if secrets.database_url is None:
@@ -121,7 +124,7 @@ class Application:
             await reconcile(database, daemon.sales, sorted(stores), sales)
             self._starting = None
             self._secrets = secrets
-            await self._run_parts(daemon, server, schema_version, token)
+            await self._run_parts(daemon, server, schema_version, token, most_connections)
 
     @property
     def _directory(self) -> Path | None:
@@ -129,7 +132,12 @@ class Application:
         return self._config_path.parent if self._config_path is not None else None
 
     async def _run_parts(
-        self, daemon: Parts, server: EmbeddedServer | None, schema_version: int, token: str | None
+        self,
+        daemon: Parts,
+        server: EmbeddedServer | None,
+        schema_version: int,
+        token: str | None,
+        most_connections: int,
     ) -> None:
         schedules = make_schedules(self._settings)
         status = StatusParts(
@@ -151,6 +159,7 @@ class Application:
             allowed_hosts=list(self._settings.status.allowed_hosts),
             schema_version=schema_version,
             clocks=lambda: clock_reports(daemon.registry.stores),
+            most_connections=most_connections,
         )
         async with serving(status, self._settings.status.address) as address, asyncio.TaskGroup() as tasks:
             background = [
@@ -389,6 +398,20 @@ async def run(settings: Settings, *, config_path: Path | None, on_ready: Callabl
             on_ready(address)
 
     await Application(settings, config_path, ready).run()
+
+
+def _files_needed(settings: Settings) -> int:
+    """Open files under full load: twice the endpoint's connections, since many are accepted before any is refused."""
+    return 2 * MOST_CONNECTIONS + _files_besides(settings)
+
+
+def _files_besides(settings: Settings) -> int:
+    return settings.database.max_connections + CONNECTIONS + OWN_FILES
+
+
+def _most_connections(files: int, settings: Settings) -> int:
+    """The endpoint's connections that the limit of open files leaves room for."""
+    return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, (files - _files_besides(settings)) // 2))
 
 
 def _warn_of_zones(settings: Settings) -> None:

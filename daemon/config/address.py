@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un holds 108 with the closing NUL (man 7 unix)
 FORMS = '"127.0.0.1:8765", "[::1]:8765" or "unix:/run/dongbo/status.sock"'
+DEFAULT_PORTS = {"https": 443, "http": 80}
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 
 
@@ -36,6 +37,52 @@ class UnixAddress:
 
 
 ListenAddress = TcpAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a web page comes from (RFC 6454): pages of one origin are trusted alike, and no others."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def read_origin(text: str) -> Origin | None:
+    """Read `scheme://host[:port]`, as browsers write it; None for anything else, such as "null"."""
+    scheme, separator, netloc = text.partition("://")
+    place = read_netloc(netloc)
+    if not separator or scheme not in DEFAULT_PORTS or place is None:
+        return None
+    host, port = place
+    return Origin(scheme, host, DEFAULT_PORTS[scheme] if port is None else port)
+
+
+def read_netloc(netloc: str) -> tuple[str, int | None] | None:
+    """The host in lower case without brackets, and the port if one is named; None for rubbish."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.netloc != netloc or parts.username is not None or not parts.hostname:
+        return None
+    return plain_ip(parts.hostname), port
+
+
+def plain_ip(host: str) -> str:
+    """IPv6 addresses in their shortest form, IPv4 ones that come mapped into IPv6 as themselves, names as they are."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def origins_of(allowed_host: str) -> tuple[Origin, ...]:
+    """What an entry of `[status] allowed_hosts` stands for: itself, or a host on the default ports of both schemes."""
+    texts = [allowed_host] if "://" in allowed_host else [f"{scheme}://{allowed_host}" for scheme in DEFAULT_PORTS]
+    return tuple(origin for text in texts if (origin := read_origin(text.lower())) is not None)
 
 
 def parse_listen(text: str) -> ListenAddress:

@@ -27,7 +27,7 @@ ABSOLUTE_PATH_PATTERN = r"^/"
 LOCATION_PATTERN = r"^[1-9][0-9]{0,17}$"
 METAFIELD_PATTERN = r"^[A-Za-z0-9_-]{3,255}\.[A-Za-z0-9_-]{2,64}$"
 TIER_PATTERN = r"^[^,\s][^,]{0,38}$"
-HOST_PATTERN = r"^[A-Za-z0-9.-]+$|^\[[0-9A-Fa-f:.]+\]$"
+HOST_PATTERN = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])$|^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 
 REFERENCE_FORMS = '{ env = "NAME" }, { credential = "name" } or { file = "/path" }'
 

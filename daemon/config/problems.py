@@ -23,7 +23,10 @@ PATTERNS = {
     fields.LOCATION_PATTERN: 'must be the number of a Shopify location in quotes, such as "68000032768"',
     fields.METAFIELD_PATTERN: 'must be the namespace and the key of a metafield, such as "custom.total_spent"',
     fields.TIER_PATTERN: "must be 1 to 39 characters without a comma, for it is a tag, too",
-    fields.HOST_PATTERN: 'must be a host name without scheme and port, such as "dongbo.example.com"',
+    fields.HOST_PATTERN: (
+        'must be a host name without port, such as "dongbo.example.com" (http or https on its default port),'
+        ' or an origin without path, such as "https://dongbo.example.com:8443"'
+    ),
 }
 LIMITS = {
     "greater_than_equal": ("at least", "ge"),

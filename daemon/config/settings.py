@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from daemon.config.address import ListenAddress, check_base_url, parse_listen
+from daemon.config.address import ListenAddress, check_base_url, origins_of, parse_listen
 from daemon.config.fields import (
     HOST_PATTERN,
     LOCATION_PATTERN,
@@ -60,7 +60,8 @@ class StatusSettings(Section):
     allowed_hosts: tuple[Annotated[str, Field(pattern=HOST_PATTERN)], ...] = Field(
         default=(),
         strict=False,
-        description="Further Host names that requests may come with, such as that of a reverse proxy.",
+        description="Further names under which it is reached, such as that of a reverse proxy: a host name (http or"
+        " https on the default port), or an origin, such as https://dongbo.example.com:8443.",
     )
 
     @field_validator("listen")
@@ -72,6 +73,14 @@ class StatusSettings(Section):
                 " or listen on 127.0.0.1"
             )
         return listen
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _refuse_unreadable_hosts(cls, allowed_hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in allowed_hosts:
+            if not origins_of(host):
+                raise ValueError(f'"{host}" is no origin: its address can\'t be read, or its port is above 65535')
+        return allowed_hosts
 
     @property
     def address(self) -> ListenAddress:

@@ -106,7 +106,7 @@ class Sales:
             if not found and (number := _uuid(reference)) is not None:
                 found = [campaign] if (campaign := await campaigns.get(connection, CampaignId(number))) else []
         if not found:
-            raise SaleNotFound(f"There is no sale {reference!r:.80}. `dongbo sale list` shows those that there are.")
+            raise SaleNotFound("There is no such sale. `dongbo sale list` shows those that there are.")
         if len(found) > 1:
             stores = " and ".join(sorted(campaign.store for campaign in found))
             raise SaleConflict(f"There is a sale {reference} in {stores}: say which with --store.")

@@ -37,6 +37,7 @@ SWEEP_INTERVAL = 15.0  # seconds between two sweeps
 SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
+UNHEALTHY_AFTER = 60.0  # seconds without a sweep that succeeded
 PAUSE_AFTER_FAILURE = timedelta(seconds=30)  # until a job that failed is asked for again
 LATE = 5.0  # seconds after which a start or end that has not happened is told as late
 
@@ -96,7 +97,23 @@ class SaleClock:
         self._timer: Timer | None = None
         self._looks_again = False
         self._problem: str | None = None
+        self._swept_at = 0.0  # seconds of the loop's clock
         self._clock_problem: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether campaigns are looked at."""
+        return self._runner is not None and not self._runner.done()
+
+    @property
+    def problem(self) -> str | None:
+        """Why campaigns may not be looked at, for a person; None if all is well."""
+        if not self.is_running:
+            return "the clock of the sales does not run: restart the daemon"
+        age = asyncio.get_running_loop().time() - self._swept_at
+        if age > UNHEALTHY_AFTER:
+            return f"no sale could be looked at for {age:.0f} s: {self._problem or 'no answer'}"
+        return None
 
     @property
     def clock_problem(self) -> str | None:
@@ -106,6 +123,7 @@ class SaleClock:
     async def __aenter__(self) -> Self:
         self._timer = Timer(lambda _name: self._wake.set())
         self._timer.start()
+        self._swept_at = asyncio.get_running_loop().time()
         self._runner = asyncio.create_task(self._run(), name="sale-clock")
         return self
 
@@ -189,6 +207,7 @@ class SaleClock:
                     log.warning("sale_sweep_failed", error=reason, exc_info=not is_connection_error(error))
                 self._problem, pause = reason, 2.0
             else:
+                self._swept_at = asyncio.get_running_loop().time()
                 self._problem, pause = None, SOON if self._looks_again else self._sweep_interval
             try:
                 async with asyncio.timeout(pause):

@@ -345,7 +345,7 @@ class Scheduler:
             return self._entries[name]
         except KeyError:
             known = ", ".join(self._entries) or "none"
-            raise ScheduleNotFound(f'there is no schedule "{name}" in the configuration; there are: {known}') from None
+            raise ScheduleNotFound(f"there is no such schedule in the configuration; there are: {known}") from None
 
     def _add(self, spec: ScheduleSpec) -> None:
         timetable = TIMETABLES[spec.kind](spec)

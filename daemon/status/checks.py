@@ -39,7 +39,13 @@ class Checks:
 
     async def run(self) -> list[Check]:
         """All checks, in at most CHECK_TIMEOUT seconds."""
-        return [*await self._check_database(), self._check_listener(), self._check_scheduler(), self._check_worker()]
+        return [
+            *await self._check_database(),
+            self._check_listener(),
+            self._check_scheduler(),
+            self._check_sale_clock(),
+            self._check_worker(),
+        ]
 
     async def _ask_database(self) -> _DatabaseAnswer:
         async with self._parts.database.acquire() as connection:
@@ -78,6 +84,10 @@ class Checks:
     def _check_scheduler(self) -> Check:
         problem = self._parts.scheduler.problem
         return Check("scheduler", problem is None, problem or "fires schedules")
+
+    def _check_sale_clock(self) -> Check:
+        problem = self._parts.sale_clock.problem
+        return Check("sale_clock", problem is None, problem or "starts and ends sales")
 
     def _check_worker(self) -> Check:
         if self._parts.queue.is_running:

@@ -15,9 +15,12 @@ from prometheus_client.registry import Collector
 
 from daemon.ids import JobId
 from daemon.jobs.model import Counters, Job
+from daemon.open_files import open_files
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
+from daemon.status.connections import Connections, Cut
+from daemon.status.guessing import Guesses
 from daemon.status.parts import StatusParts
 from daemon.status.sse import EventStreams
 from daemon.status.survey import Survey
@@ -56,6 +59,12 @@ METRICS: Final[dict[str, str]] = {
     "dongbo_hub_listening": "Whether changes of jobs are heard of at once.",
     "dongbo_notification_lag_seconds": "From sending a notification to hearing it, as last measured.",
     "dongbo_event_streams": "Readers of /api/events.",
+    "dongbo_connections": "Connections to the endpoint, by what they are doing.",
+    "dongbo_connections_max": "Connections to the endpoint that may be open.",
+    "dongbo_connections_cut_total": "Connections that the endpoint has ended or refused, by reason.",
+    "dongbo_wrong_tokens_total": "Wrong tokens that were shown to the endpoint.",
+    "dongbo_open_files": "Files that the process has open; connections are files, too.",
+    "dongbo_open_files_max": "Files that the process may have open.",
     "dongbo_event_loop_lag_seconds": "How long a callback waited for its turn, at this scrape.",
 }
 """Every metric of ours by its name, with its meaning. Those of the process come on top (process_…, python_gc_…)."""
@@ -93,9 +102,11 @@ class RowCounter:
 class Metrics:
     """Answers scrapes."""
 
-    def __init__(self, parts: StatusParts, streams: EventStreams) -> None:
+    def __init__(self, parts: StatusParts, streams: EventStreams, connections: Connections, guesses: Guesses) -> None:
         self._parts = parts
         self._streams = streams
+        self._connections = connections
+        self._guesses = guesses
         self._rows = RowCounter(parts.started_at)
         self._process = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._process)
@@ -113,6 +124,7 @@ class Metrics:
         lag = await _loop_lag()
         families = [
             *self._of_process(checks, lag),
+            *self._of_connections(),
             *self._of_schedules(),
             *_of_credentials(self._parts.credentials()),
             _of_clocks(self._parts.clocks()),
@@ -145,6 +157,25 @@ class Metrics:
             for outcome in OUTCOMES:
                 rows.add_metric([store, job_type, outcome], getattr(counters, outcome))
         yield rows
+
+    def _of_connections(self) -> Iterator[Metric]:
+        open_now = _gauge("dongbo_connections", "state")
+        for state, count in self._connections.by_state().items():
+            open_now.add_metric([state], count)
+        yield open_now
+        yield _value("dongbo_connections_max", self._connections.most)
+        cut = CounterMetricFamily(
+            "dongbo_connections_cut_total", METRICS["dongbo_connections_cut_total"], labels=["reason"]
+        )
+        for reason in Cut:
+            cut.add_metric([reason], self._connections.cuts[reason])
+        yield cut
+        yield CounterMetricFamily(
+            "dongbo_wrong_tokens_total", METRICS["dongbo_wrong_tokens_total"], self._guesses.total
+        )
+        files = open_files()
+        yield _value("dongbo_open_files", files.count)
+        yield _value("dongbo_open_files_max", files.limit)
 
     def _of_survey(self, survey: Survey) -> Iterator[Metric]:
         yield from _of_table(survey)

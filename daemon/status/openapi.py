@@ -16,6 +16,7 @@ from daemon.status import views, views_sales, views_sync
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import CONTENT_TYPE as PROBLEM_TYPE
 from daemon.status.reading import JSON_TYPE
+from daemon.status.security import FOR_ALL_PAGES
 from daemon.sync.explanation.explained import Explanation
 from daemon.sync.matching.mappings import ManualOutcome
 
@@ -40,20 +41,25 @@ ANSWERED = (
     views_sync.Removed,
     views_sync.Resolved,
 )
-EVERYWHERE = (400, 421, 500)  # rubbish for a request line or Host, a foreign Host, a bug
+# What is no HTTP, comes too slowly, expects too much, names a foreign Host or is too long; a bug; too many connections.
+EVERYWHERE = (400, 408, 417, 421, 431, 500, 503)
 PROBLEMS = {
     400: "The request can't be read",
     401: "The token is missing or wrong",
-    403: "The request comes from a page of another origin",
+    403: "It comes from a page of another origin, or would change something and lacks a header that no form can send",
     404: "There is no such thing",
+    408: "The request did not come in time",
     409: "The present state does not allow it; `job_id` is the live job that stands in the way, if one does",
     413: "The body is too large",
-    415: "The body is no JSON",
+    415: "The Content-Type is not that of JSON",
+    417: "The only expectation that is met is 100-continue",
     421: "The Host is none of this daemon's",
     422: "The content is wrong; `errors` says where",
+    429: "Too many wrong tokens came from this address",
+    431: "The address or a header is too long",
     500: "A bug; the daemon's log says more",
     502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
-    503: "The database is away, or too many readers are connected; Retry-After says when to come back",
+    503: "The database is away, or too many readers or others are connected; Retry-After says when to come back",
 }
 PROBLEM_SCHEMA = {
     "type": "object",
@@ -126,9 +132,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _problem_statuses(operation: Operation) -> list[int]:
     statuses = {*operation.problems, *EVERYWHERE}
     if not operation.is_open:
-        statuses.add(401)
-    if operation.method == "POST":
+        statuses |= {401, 429}
+    if operation.path not in FOR_ALL_PAGES:
         statuses.add(403)
+    if operation.method == "POST":
+        statuses.add(415)
     return sorted(statuses - operation.answers.keys())
 
 

@@ -94,11 +94,18 @@ class SaleClock(Protocol):
     """What starts and ends campaigns on time."""
 
     @property
+    def problem(self) -> str | None:
+        """Why campaigns may not be looked at, for a person; None if all is well."""
+
+    @property
     def clock_problem(self) -> str | None:
         """Why no campaign starts or ends at present, for a person; None if all is well."""
 
     def look(self) -> None:
         """Look at the campaigns now: one has been made or changed."""
+
+
+MOST_CONNECTIONS = 2_000  # of which the event streams may take half
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,9 @@ class StatusParts:
         clocks: how the clocks of the sources differ from this machine's, asked for anew each time.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
-        allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
+        allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
         schema_version: the database schema that this program works with.
+        most_connections: of the endpoint, in all.
     """
 
     database: Database
@@ -136,3 +144,4 @@ class StatusParts:
     allowed_hosts: Collection[str]
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]] = tuple
+    most_connections: int = MOST_CONNECTIONS

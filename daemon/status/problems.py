@@ -1,8 +1,10 @@
 """Every error as `application/problem+json` (RFC 9457); a bug is logged once and shows nothing of itself."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 import asyncpg
 import orjson
@@ -30,6 +32,20 @@ log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTENT_TYPE = "application/problem+json"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    hdrs.SERVER: "dongbo",
+}
+"""What every answer carries."""
 RETRY_AFTER = 5  # seconds
 # Statements that the server ended because it is busy, or somebody holds a lock.
 BUSY = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
@@ -58,22 +74,39 @@ class Problem(Exception):
         self.kind = kind
         self.headers = dict(headers or {})
         self.members = dict(members or {})
+        self.instance = uuid4().urn
 
-    def to_response(self, instance: str) -> web.Response:
-        """The answer to a request for the path `instance`."""
+    def to_response(self) -> web.Response:
+        """The answer."""
+        return web.Response(status=self.status, body=self._body(), content_type=CONTENT_TYPE, headers=self.headers)
+
+    def to_bytes(self) -> bytes:
+        """The answer on the wire, where aiohttp has no request to answer; the connection is to be closed."""
+        body = self._body()
+        headers = (
+            HEADERS
+            | self.headers
+            | {
+                hdrs.CONTENT_TYPE: CONTENT_TYPE,
+                hdrs.CONTENT_LENGTH: str(len(body)),
+                hdrs.CACHE_CONTROL: "no-store",
+                hdrs.DATE: formatdate(usegmt=True),
+                hdrs.CONNECTION: "close",
+            }
+        )
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", *(f"{n}: {v}" for n, v in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+    def _body(self) -> bytes:
         body = {
             "type": f"urn:dongbo:problem:{self.kind}" if self.kind else "about:blank",
             "title": self.kind.replace("-", " ").capitalize() if self.kind else HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
-            "instance": instance,
+            # This occurrence (RFC 9457, 3.1.5), and nothing of the request.
+            "instance": self.instance,
         }
-        return web.Response(
-            status=self.status,
-            body=orjson.dumps(body | self.members, option=orjson.OPT_NON_STR_KEYS),
-            content_type=CONTENT_TYPE,
-            headers=self.headers,
-        )
+        return orjson.dumps(body | self.members, option=orjson.OPT_NON_STR_KEYS)
 
 
 def database_away(detail: str) -> Problem:
@@ -81,21 +114,26 @@ def database_away(detail: str) -> Problem:
     return Problem(503, detail, kind="database-unavailable", headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
 
+def not_found() -> Problem:
+    """The answer where there is no such path."""
+    return Problem(404, "There is nothing at this address: /openapi.json lists what there is")
+
+
+def wrong_method(allowed: str) -> Problem:
+    """The answer to a method that the path does not have; `allowed` are those that it has, for the Allow header."""
+    return Problem(405, f"This method is not for this address: use {allowed}", headers={hdrs.ALLOW: allowed})
+
+
 @web.middleware
 async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever a handler raises into a problem."""
     try:
         return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allow: dict[str, str] = {hdrs.ALLOW: ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))}
-        if request.method == hdrs.METH_OPTIONS:
-            return web.Response(status=204, headers=allow)
-        problem = Problem(405, f"{request.method} is not for this address: use {allow[hdrs.ALLOW]}", headers=allow)
     except Exception as error:
         problem = _problem_of(error)
         if problem.status == 500:
-            log.exception("request_failed", method=request.method, path=request.path)
-    return problem.to_response(request.rel_url.raw_path)
+            log.exception("request_failed", method=request.method, path=request.path, instance=problem.instance)
+    return problem.to_response()
 
 
 def _problem_of(error: Exception) -> Problem:
@@ -120,7 +158,7 @@ def _problem_of(error: Exception) -> Problem:
         case SourceError():  # behind InvalidFilter, which is one
             return Problem(502, str(error), kind="source-failed")
         case web.HTTPNotFound():
-            return Problem(404, "There is nothing at this address: /openapi.json lists what there is")
+            return not_found()
         case web.HTTPRequestEntityTooLarge():
             return Problem(413, "The body is larger than the 64 KiB that are taken")
         case web.HTTPException():

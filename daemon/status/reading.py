@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.ids import JobId
 from daemon.jobs.model import JobStatus, JobType
+from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -125,7 +126,7 @@ def read_query(request: web.Request, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _invalid(400, "query", error.errors(include_url=False, include_context=False)) from None
+        raise _invalid(400, "query", error.errors(include_url=False, include_context=False), model) from None
 
 
 async def read_body(request: web.Request, model: type[M], limit: int = BODY_LIMIT) -> M:
@@ -143,7 +144,7 @@ async def read_body(request: web.Request, model: type[M], limit: int = BODY_LIMI
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         status = 400 if any(one["type"] == "json_invalid" for one in errors) else 422
-        raise _invalid(status, "body", errors) from None
+        raise _invalid(status, "body", errors, model) from None
 
 
 async def read_json(request: web.Request, limit: int = BODY_LIMIT, *, may_be_absent: bool = False) -> bytes:
@@ -190,13 +191,16 @@ def read_number_cursor(cursor: str | None) -> int:
 
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
     try:
-        return await request.clone(client_max_size=limit).read()
+        async with connection_of(request).awaiting_body():
+            return await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge:
         raise Problem(413, f"The body is larger than the {limit // 1024:,} KiB that are taken") from None
     except (web.HTTPException, ConnectionError):
         raise
-    except (ContentTypeError, ValueError, web.RequestPayloadError) as error:
-        raise Problem(400, f"The body can't be read: {error}") from None
+    except (ContentTypeError, ValueError, web.RequestPayloadError):
+        raise Problem(
+            400, "The body can't be read: send it as its Content-Encoding and Transfer-Encoding say"
+        ) from None
 
 
 def _check_syntax(raw: bytes) -> None:
@@ -234,7 +238,20 @@ def _bad_cursor() -> Problem:
     return Problem(400, "The cursor is none that this endpoint has given out")
 
 
-def _invalid(status: int, where: str, errors: Sequence[ErrorDetails]) -> Problem:
-    found = [{"at": "/".join(map(str, one["loc"])), "detail": one["msg"]} for one in errors]
+def _invalid(status: int, where: str, errors: Sequence[ErrorDetails], model: type[BaseModel]) -> Problem:
+    found = [_finding(error, model) for error in errors]
     text = "; ".join(f"{one['at']}: {one['detail']}" if one["at"] else one["detail"] for one in found)
     return Problem(status, f"The {where} is wrong: {text}"[:2_000], members={"errors": found[:20]})
+
+
+def _finding(error: ErrorDetails, model: type[BaseModel]) -> dict[str, str]:
+    """Where something is wrong, and what, in names of ours: nothing of the request is repeated."""
+    *parents, _ = path = [*error["loc"]] or [""]
+    match error["type"]:
+        case "extra_forbidden":
+            known = f": known here are {', '.join(model.model_fields) or 'none'}" if not parents else ""
+            return {"at": "/".join(map(str, parents)), "detail": f"A name is not known{known}"}
+        case "uuid_parsing":
+            return {"at": "/".join(map(str, path)), "detail": "Input should be a valid UUID"}
+        case _:
+            return {"at": "/".join(map(str, path)), "detail": error["msg"]}

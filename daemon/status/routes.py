@@ -1,9 +1,14 @@
 """All that the endpoint answers, in one table."""
 
+import re
+from collections.abc import Iterable
+from itertools import groupby
+
 from aiohttp import hdrs, web
 
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
+from daemon.status.problems import Handler, wrong_method
 from daemon.status.reading import JSON_TYPE
 from daemon.status.routes_jobs import JOB_OPERATIONS
 from daemon.status.routes_page import PAGE_OPERATIONS
@@ -16,6 +21,15 @@ from daemon.status.routes_sync import SYNC_OPERATIONS
 async def get_openapi(request: web.Request) -> web.Response:
     """The description of all this."""
     return web.Response(body=request.app[DESCRIPTION], content_type=JSON_TYPE)
+
+
+def _path(operation: Operation) -> str:
+    return operation.path
+
+
+def _allowed(operations: Iterable[Operation]) -> str:
+    methods = {operation.method for operation in operations} | {hdrs.METH_OPTIONS}
+    return ", ".join(sorted(methods | {hdrs.METH_HEAD} if hdrs.METH_GET in methods else methods))
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -33,14 +47,40 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *PAGE_OPERATIONS,
 )
+ALLOWED = {path: _allowed(operations) for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path)}
 OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
 
 
 def add_routes(app: web.Application) -> None:
-    """Register every operation; GET answers HEAD too."""
-    for operation in OPERATIONS:
-        if operation.method == hdrs.METH_GET:
-            app.router.add_get(operation.path, operation.handler, allow_head=True)
-        else:
-            app.router.add_route(operation.method, operation.path, operation.handler)
+    """Register every operation; GET answers HEAD too, and every other method of a path is refused by the path itself.
+
+    Else a path such as /api/jobs/prune would be taken for /api/jobs/{id} by the methods that only the latter has.
+    """
+    for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path):
+        resource = app.router.add_resource(path)
+        for operation in operations:
+            resource.add_route(operation.method, operation.handler)
+            if operation.method == hdrs.METH_GET:
+                resource.add_route(hdrs.METH_HEAD, operation.handler)
+        resource.add_route(hdrs.METH_ANY, _refuse_method(ALLOWED[path]))
     app[DESCRIPTION] = describe_api(OPERATIONS, app[PARTS].version)
+
+
+def methods_at(path: str) -> str | None:
+    """The methods that a path answers to, as for an Allow header; None where there is nothing."""
+    for template in sorted(ALLOWED, key=lambda one: one.count("{")):  # the most particular first, as aiohttp does it
+        pattern = "[^/]+".join(map(re.escape, re.split(r"\{\w+\}", template)))
+        if re.fullmatch(pattern, path):
+            return ALLOWED[template]
+    return None
+
+
+def _refuse_method(allowed: str) -> Handler:
+    """Answers OPTIONS, and 405 to everything else."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers={hdrs.ALLOW: allowed})
+        raise wrong_method(allowed)
+
+    return refuse

@@ -22,10 +22,9 @@ from daemon.status.reading import (
     read_number_cursor,
     read_query,
 )
+from daemon.status.security import CLIENT_HEADER
 from daemon.status.views import FailureList, Pruned, Push, PushList
 from daemon.sync import pushes
-
-CLIENT_HEADER = "X-Dongbo-Client"
 
 
 async def list_jobs(request: web.Request) -> web.Response:

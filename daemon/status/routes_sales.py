@@ -110,7 +110,7 @@ async def get_item(request: web.Request) -> web.Response:
     async with request.app[PARTS].database.acquire() as connection:
         item = await items.get(connection, campaign.id, variant_id)
         if item is None:
-            raise Problem(404, f"The sale {campaign.name} has no variant {variant_id}")
+            raise Problem(404, "The sale has no such variant: GET …/items lists those that it has")
         writes = await journal.list_of_variant(connection, campaign.id, variant_id)
     return json_response(SaleItemDetail.with_writes(item, writes))
 

@@ -88,7 +88,7 @@ def _known_store(request: web.Request, name: str, status: int) -> StoreName:
     store = StoreName(name)
     stores = request.app[PARTS].stores()
     if store not in stores:
-        raise Problem(status, f"The configuration has no store {name}: it has {', '.join(sorted(stores)) or 'none'}")
+        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
     return store
 
 

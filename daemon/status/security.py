@@ -1,32 +1,28 @@
 """Who may ask: the bearer token, and guards against web pages of others that a person's browser shows meanwhile.
 
 A foreign page can make a browser send requests to a loopback address, and by DNS rebinding even read the answers. So
-the Host must be a name of ours, and a request that changes something must not come from a page of another origin.
+the Host must be a name of ours; what costs anything is refused to pages of other origins, which is scheme, host and
+port together, for another program of this machine may serve a page on another port; and what changes anything needs a
+header that neither a form nor a script of another origin can send without asking first, which nobody answers.
+
+https://www.w3.org/TR/fetch-metadata/, https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 import hmac
-from collections.abc import Collection
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from collections.abc import Collection, Iterator
 
 from aiohttp import hdrs, web
 
-from daemon.config.address import is_loopback
-from daemon.status.problems import Handler, Problem
+from daemon.config.address import Origin, is_loopback, origins_of, plain_ip, read_netloc, read_origin
+from daemon.status.connections import connection_of
+from daemon.status.guessing import CHALLENGE, Guesses
+from daemon.status.problems import HEADERS, Handler, Problem
+from daemon.status.reading import JSON_TYPE
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    hdrs.SERVER: "dongbo",
-}
+CLIENT_HEADER = "X-Dongbo-Client"
 SAFE_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
+FOR_ALL_PAGES = ("/", "/page/{file}", "/livez")  # cost next to nothing, and the answer can't be read
+OWN_SITES = ("same-origin", "none")  # Sec-Fetch-Site of our own page, and of what a person has typed or bookmarked
 
 
 class Guard:
@@ -34,30 +30,38 @@ class Guard:
 
     Args:
         token: None if none is asked for.
-        own_hosts: Host names, without ports, that are ours besides loopback ones.
+        listen_host: the host that the endpoint listens on; None for a Unix socket.
+        allowed_hosts: further host names, or origins, that are ours, as the configuration has them.
         open_paths: routes that need no token, as they were registered.
     """
 
-    def __init__(self, token: str | None, own_hosts: Collection[str], open_paths: Collection[str]) -> None:
+    def __init__(
+        self, token: str | None, listen_host: str | None, allowed_hosts: Collection[str], open_paths: Collection[str]
+    ) -> None:
         self._token = token
-        self._own_hosts = frozenset(_host_of(host) or host.lower() for host in own_hosts)
+        self._own_origins = frozenset(origin for host in allowed_hosts for origin in origins_of(host))
+        self._own_hosts = {origin.host for origin in self._own_origins}
+        if listen_host is not None:
+            self._own_hosts.add(plain_ip(listen_host.lower()))
         self._open_paths = frozenset(open_paths)
+        self.guesses = Guesses()
 
-    def check(self, request: web.Request) -> None:
-        """Raises Problem for a request that may not pass."""
+    async def check(self, request: web.Request) -> None:
+        """Raises Problem for a request that may not pass; that of a wrong token takes its time."""
         self._check_host(request)
         self._check_origin(request)
-        self._check_token(request)
+        await self._check_token(request)
+        _check_mark(request)
 
     def _check_host(self, request: web.Request) -> None:
-        local = _local_address(request)
+        local = connection_of(request).local_host
         if local is None:  # a Unix socket: no browser comes here by itself
             return
         hosts = request.headers.getall(hdrs.HOST, [])
         if len(hosts) != 1:
             raise Problem(400, "A request must name exactly one Host")
-        host = _host_of(hosts[0])
-        if host is None or not (is_loopback(host) or host == local or host in self._own_hosts):
+        place = read_netloc(hosts[0])
+        if place is None or not (is_loopback(place[0]) or place[0] == local or place[0] in self._own_hosts):
             raise Problem(
                 421,
                 "The Host of this request is none of this daemon's: add it to [status] allowed_hosts if it should be",
@@ -65,25 +69,39 @@ class Guard:
             )
 
     def _check_origin(self, request: web.Request) -> None:
-        origin = request.headers.get(hdrs.ORIGIN)
-        if request.method in SAFE_METHODS or origin is None:
+        if request.method in SAFE_METHODS and _canonical(request) in FOR_ALL_PAGES:
             return
-        netloc = _netloc_of(origin)
-        if netloc != request.headers.get(hdrs.HOST, "").lower() and _host_of(netloc or "") not in self._own_hosts:
-            raise Problem(403, "Pages of other origins may not change anything here", kind="foreign-origin")
+        origins = request.headers.getall(hdrs.ORIGIN, [])
+        site = request.headers.get("Sec-Fetch-Site", "none").lower()
+        if all(self._is_own(origin, request) for origin in origins) and site in OWN_SITES:
+            return
+        raise Problem(
+            403,
+            "Pages of other origins may ask for nothing here: open the address by itself, or name the origin of the"
+            " page, such as https://dongbo.example.com, in [status] allowed_hosts if a proxy serves it there",
+            kind="foreign-origin",
+        )
 
-    def _check_token(self, request: web.Request) -> None:
-        resource = request.match_info.route.resource
-        if self._token is None or (resource is not None and resource.canonical in self._open_paths):
+    def _is_own(self, text: str, request: web.Request) -> bool:
+        origin = read_origin(text)
+        return origin is not None and (origin in self._own_origins or origin in _addressed(request))
+
+    async def _check_token(self, request: web.Request) -> None:
+        if self._token is None:
             return
         scheme, _, shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(_bytes(shown.strip()), _bytes(self._token)):
+        is_bearer = scheme.lower() == "bearer" and bool(shown.strip())
+        if is_bearer and hmac.compare_digest(_bytes(shown.strip()), _bytes(self._token)):
+            connection_of(request).trust()
             return
-        what = "This needs the endpoint's token" if not shown else "The token is wrong"
+        if _canonical(request) in self._open_paths:
+            return
+        if is_bearer:
+            raise await self.guesses.answer(connection_of(request).address)
         raise Problem(
             401,
-            f"{what}: send it as `Authorization: Bearer …`; it is the one that [status] token names",
-            headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="dongbo"'},
+            "This needs the endpoint's token: send the one that [status] token names as `Authorization: Bearer …`",
+            headers=CHALLENGE,
         )
 
 
@@ -93,7 +111,8 @@ GUARD = web.AppKey("guard", Guard)
 @web.middleware
 async def guard_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Checks every request, also those that find no route."""
-    request.app[GUARD].check(request)
+    connection_of(request).begin_request()
+    await request.app[GUARD].check(request)
     return await handler(request)
 
 
@@ -103,39 +122,31 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
-def _local_address(request: web.Request) -> str | None:
-    """The IP address that the connection came in on; None for a Unix socket."""
-    name = request.transport.get_extra_info("sockname") if request.transport else None
-    return _plain_ip(name[0]) if isinstance(name, tuple) else None
+def _check_mark(request: web.Request) -> None:
+    """What changes anything must carry a header that makes a browser ask first where it would come from elsewhere."""
+    route = request.match_info.route
+    is_change = request.method not in SAFE_METHODS and route.method == request.method
+    if not is_change or request.content_type == JSON_TYPE or request.headers.get(CLIENT_HEADER):
+        return
+    detail = f"Send `Content-Type: {JSON_TYPE}`, also without a body, or a header `{CLIENT_HEADER}` with any value"
+    if hdrs.CONTENT_TYPE in request.headers or request.body_exists:
+        raise Problem(415, detail, kind="unmarked-request", headers={hdrs.ACCEPT: JSON_TYPE})
+    raise Problem(403, detail, kind="unmarked-request")
 
 
-def _host_of(netloc: str) -> str | None:
-    """The host without port and brackets, in lower case; None for rubbish."""
-    try:
-        parts = urlsplit(f"//{netloc}")
-        _ = parts.port
-        if parts.netloc != netloc or parts.username is not None or not parts.hostname:
-            return None
-        return _plain_ip(parts.hostname)
-    except ValueError:
-        return None
+def _canonical(request: web.Request) -> str | None:
+    """The path of the route as it was registered; None where there is none."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else None
 
 
-def _netloc_of(origin: str) -> str | None:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return None
-    return parts.netloc.lower() if parts.scheme in ("http", "https") else None
-
-
-def _plain_ip(host: str) -> str:
-    """IPv6 addresses in their shortest form, IPv4 ones that come mapped into IPv6 as themselves."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return str(getattr(address, "ipv4_mapped", None) or address)
+def _addressed(request: web.Request) -> Iterator[Origin]:
+    """The origins that the request was addressed to: of a Unix socket it can't be told what a proxy in front speaks."""
+    host = request.headers.get(hdrs.HOST, "").lower()
+    for scheme in ("http",) if connection_of(request).local_host is not None else ("http", "https"):
+        origin = read_origin(f"{scheme}://{host}")
+        if origin is not None:
+            yield origin
 
 
 def _bytes(text: str) -> bytes:

@@ -6,29 +6,31 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from daemon.config.address import ListenAddress, TcpAddress, UnixAddress, parse_listen
 from daemon.errors import ListenError
 from daemon.status.background import Background
 from daemon.status.checks import Checks
+from daemon.status.connections import Connection, Connections
 from daemon.status.metrics import Metrics
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR
 from daemon.status.parts import StatusParts
 from daemon.status.problems import answer_problems
 from daemon.status.reading import BODY_LIMIT
-from daemon.status.routes import OPEN_PATHS, add_routes
+from daemon.status.routes import OPEN_PATHS, add_routes, methods_at
 from daemon.status.security import GUARD, Guard, add_headers, guard_requests
 from daemon.status.sse import EventStreams
 from daemon.status.survey import Surveyor
 
 log = structlog.get_logger()
+
+Protocols = Callable[[], asyncio.Protocol]
 
 BACKLOG = 1024  # many pages come back at once after a restart
 SHUTDOWN_TIMEOUT = 3.0  # seconds for requests under way when the endpoint closes
@@ -46,32 +48,35 @@ async def serving(parts: StatusParts, listen: ListenAddress | str) -> AsyncItera
         ListenError: the address is in use, or can't be bound.
     """
     address = parse_listen(listen) if isinstance(listen, str) else listen
+    connections = Connections(parts.most_connections, asyncio.get_running_loop().time, methods_at)
     async with Background() as background:
+        background.start(connections.watch(), "connection-watch")
         runner = web.AppRunner(
-            _application(parts, address, background),
+            _application(parts, address, background, connections),
             handle_signals=False,
-            access_log=None,
-            logger=_http_log(),
             shutdown_timeout=SHUTDOWN_TIMEOUT,
         )
         await runner.setup()
         try:
-            async with _bound(runner, address) as shown:
+            async with _bound(_protocols(runner, connections), address) as shown:
                 log.info("status_endpoint_opened", address=shown)
                 yield shown
         finally:
             await runner.cleanup()
 
 
-def _application(parts: StatusParts, address: ListenAddress, background: Background) -> web.Application:
+def _application(
+    parts: StatusParts, address: ListenAddress, background: Background, connections: Connections
+) -> web.Application:
     app = web.Application(middlewares=[answer_problems, guard_requests], client_max_size=BODY_LIMIT)
-    own_hosts = [*parts.allowed_hosts, *([address.host] if isinstance(address, TcpAddress) else [])]
+    listen_host = address.host if isinstance(address, TcpAddress) else None
     app[PARTS] = parts
-    app[GUARD] = Guard(parts.token, own_hosts, OPEN_PATHS)
+    guard = app[GUARD] = Guard(parts.token, listen_host, parts.allowed_hosts, OPEN_PATHS)
     app[CHECKS] = Checks(parts, background)
     app[SURVEYOR] = Surveyor(parts, background)
+    connections.tallies.append(guard.guesses.tally)
     streams = app[STREAMS] = EventStreams(parts, background)
-    metrics = app[METRICS] = Metrics(parts, streams)
+    metrics = app[METRICS] = Metrics(parts, streams, connections, guard.guesses)
     add_routes(app)
     background.start(metrics.follow(), "row-counter")
 
@@ -84,12 +89,12 @@ def _application(parts: StatusParts, address: ListenAddress, background: Backgro
 
 
 @asynccontextmanager
-async def _bound(runner: web.AppRunner, address: ListenAddress) -> AsyncIterator[str]:
+async def _bound(protocols: Protocols, address: ListenAddress) -> AsyncIterator[str]:
     match address:
         case TcpAddress():
-            server, shown = await _listen_on_port(runner, address)
+            server, shown = await _listen_on_port(protocols, address)
         case UnixAddress():
-            server, shown = await _listen_on_path(runner, address)
+            server, shown = await _listen_on_path(protocols, address)
     try:
         yield shown
     finally:
@@ -98,11 +103,11 @@ async def _bound(runner: web.AppRunner, address: ListenAddress) -> AsyncIterator
             _remove(address.path)
 
 
-async def _listen_on_port(runner: web.AppRunner, address: TcpAddress) -> tuple[asyncio.Server, str]:
+async def _listen_on_port(protocols: Protocols, address: TcpAddress) -> tuple[asyncio.Server, str]:
     where = _netloc(address.host, address.port)
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(_protocols(runner), address.host, address.port, backlog=BACKLOG)
+        server = await loop.create_server(protocols, address.host, address.port, backlog=BACKLOG)
     except OSError as error:
         raise ListenError(f"the status endpoint can't listen on {where}: {_reason(error)}") from None
     if address.port == 0:
@@ -111,10 +116,10 @@ async def _listen_on_port(runner: web.AppRunner, address: TcpAddress) -> tuple[a
     return server, f"http://{where}/"
 
 
-async def _listen_on_path(runner: web.AppRunner, address: UnixAddress) -> tuple[asyncio.Server, str]:
+async def _listen_on_path(protocols: Protocols, address: UnixAddress) -> tuple[asyncio.Server, str]:
     path = Path(address.path)
     bound = _bind(path)
-    server = await asyncio.get_running_loop().create_unix_server(_protocols(runner), sock=bound, backlog=BACKLOG)
+    server = await asyncio.get_running_loop().create_unix_server(protocols, sock=bound, backlog=BACKLOG)
     return server, f"unix:{path}"
 
 
@@ -150,10 +155,11 @@ def _remove(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-def _protocols(runner: web.AppRunner) -> web.Server:
-    if runner.server is None:
+def _protocols(runner: web.AppRunner, connections: Connections) -> Protocols:
+    server, loop, logger = runner.server, asyncio.get_running_loop(), logging.getLogger("daemon.status.http")
+    if server is None:
         raise RuntimeError("the runner has not been set up")
-    return runner.server
+    return lambda: Connection(server, connections, loop=loop, logger=logger, access_log=None)
 
 
 def _reason(error: OSError) -> str:
@@ -176,15 +182,3 @@ def _reason(error: OSError) -> str:
 
 def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _http_log() -> logging.Logger:
-    """aiohttp's log without a stack trace for each ill-formed request."""
-    logger = logging.getLogger("daemon.status.http")
-    if not logger.filters:
-        logger.addFilter(_is_no_rubbish)
-    return logger
-
-
-def _is_no_rubbish(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

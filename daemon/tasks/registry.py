@@ -202,7 +202,7 @@ class TaskRegistry:
         store = self.stores.get(name)
         if store is None:
             known = ", ".join(sorted(self.stores)) or "none"
-            raise InvalidJobRequest(f"There is no store {name!r} in the configuration. Configured: {known}.")
+            raise InvalidJobRequest(f"There is no such store in the configuration. Configured: {known}.")
         return store
 
 

@@ -234,7 +234,7 @@ class RunningDaemon:
     async def of(cls, process: DaemonProcess, token: str | None = None) -> AsyncIterator[Self]:
         """Wait until the daemon says that it is ready."""
         address = (await process.logged("ready"))["address"]
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"X-Dongbo-Client": "test"} | ({"Authorization": f"Bearer {token}"} if token else {})
         connector = aiohttp.TCPConnector(limit=200)
         async with aiohttp.ClientSession(
             address, headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(total=20)

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.database.pool import open_database
-from daemon.errors import InvalidSale
+from daemon.errors import DatabaseError, InvalidSale
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import applying, campaigns, report
 from daemon.sales.model import Campaign, CampaignState, ItemState, Prices
@@ -308,3 +308,30 @@ async def test_a_campaign_in_the_past_is_refused(shop: SaleShop) -> None:
     with pytest.raises(InvalidSale, match="would end before it has begun"):
         shop.define(starts="2027-01-28T20:00:00", ends="2027-01-28T12:59:00+00:00")
     assert await shop.workshop.rows("SELECT FROM dongbo.sale_campaigns") == []
+
+
+async def test_a_clock_that_stands_still_says_so(shop: SaleShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it starts, when it has ended, and when its sweeps fail: that is what /readyz asks."""
+    clock = clock_of(shop, sweep_interval=0.01)
+    assert "does not run" in (clock.problem or "")
+    async with clock:
+        assert clock.problem is None
+        monkeypatch.setattr("daemon.schedules.sale.UNHEALTHY_AFTER", 0.2)
+        monkeypatch.setattr(campaigns, "list_open", _broken)
+
+        async def is_told() -> bool:
+            return "no sale could be looked at" in (clock.problem or "") and "out of order" in (clock.problem or "")
+
+        await until(is_told, "the failing sweeps are told")
+        monkeypatch.undo()
+        clock.look()
+
+        async def is_well() -> bool:
+            return clock.problem is None
+
+        await until(is_well, "the clock is well again")
+    assert "does not run" in (clock.problem or "")
+
+
+async def _broken(*_arguments: Any) -> Any:
+    raise DatabaseError("out of order")

@@ -22,6 +22,7 @@ from daemon.database.migrate import program_version
 from daemon.jobs.model import JobType
 from daemon.sales.model import CampaignState
 from daemon.status import StatusParts, serving
+from daemon.status.security import CLIENT_HEADER
 from tests.integration.conftest import STORE, in_own_task
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
@@ -94,7 +95,10 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         schema_version=program_version(),
     )
     timeout = aiohttp.ClientTimeout(total=60)
-    async with serving(status, "127.0.0.1:0") as url, aiohttp.ClientSession(url, timeout=timeout) as client:
+    async with (
+        serving(status, "127.0.0.1:0") as url,
+        aiohttp.ClientSession(url, timeout=timeout, headers={CLIENT_HEADER: "test"}) as client,
+    ):
         yield SalesApi(shop, client)
 
 
@@ -368,7 +372,7 @@ REFUSED: list[tuple[Any, int, str]] = [
     (TET | {"targets": {"vendors": ["nobody"]}}, 422, "No variant matches"),
     (TET | {"targets": {"collections": ["none"]}}, 422, "no collection none"),
     (TET | {"amount": 10**9, "percent": None}, 422, "None of"),
-    (TET | {"store": "elsewhere"}, 422, "There is no store 'elsewhere'"),
+    (TET | {"store": "elsewhere"}, 422, "There is no such store"),
     (TET | {"starts": "2020-01-01T00:00:00"}, 422, "which has passed"),
     (TET | {"starts": "0001-01-01T00:00:00"}, 422, ""),
     (TET | {"ends": "2020-01-01T00:00:00"}, 422, "which has passed"),

@@ -317,7 +317,10 @@ class TestProblems:
             ('status.listen = "unix:run/x"', "the path of a Unix socket must be absolute"),
             (f'status.listen = "unix:/{"x" * 107}"', "at most 107 bytes"),
             ('status.listen = "0.0.0.0:1"', '"0.0.0.0:1" is reachable from other machines: add token = {'),
-            ('status.allowed_hosts = ["http://x"]', "1: status.allowed_hosts[0]: must be a host name without scheme"),
+            ('status.allowed_hosts = ["x:8765"]', "1: status.allowed_hosts[0]: must be a host name without port"),
+            ('status.allowed_hosts = ["https://x/"]', "or an origin without path, such as"),
+            ('status.allowed_hosts = ["ftp://x"]', "1: status.allowed_hosts[0]: must be a host name without port"),
+            ('status.allowed_hosts = ["https://x:65536"]', '"https://x:65536" is no origin'),
             ("[stores.main]", "1: stores.main: a store without a source does nothing"),
             (
                 "[stores.main.nhanh]\napp_id = 1\nbusiness_id = 1",

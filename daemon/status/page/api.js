@@ -29,6 +29,8 @@ export async function request(path, { method = "GET", body, headers = {}, signal
   const sent = { ...headers };
   // Header values are bytes: fetch refuses characters beyond Latin-1, so the token goes as UTF-8.
   if (token !== null) sent.Authorization = `Bearer ${asBytes(token)}`;
+  // Without such a header the daemon changes nothing: a form of another site can't send it.
+  if (method !== "GET") sent["X-Dongbo-Client"] = "page";
   if (body !== undefined) sent["Content-Type"] = "application/json";
   const response = await fetch(path, {
     method,

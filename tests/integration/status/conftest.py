@@ -28,6 +28,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
+from daemon.status.security import CLIENT_HEADER
 from daemon.sync import pushes
 from daemon.sync.pushes import Push, PushKind, PushResult
 from daemon.tasks import JobPolicy, Store, TaskRegistry
@@ -50,12 +51,24 @@ class Worker:
 
 
 @dataclass
+class Clock:
+    """A clock of the sales that starts and ends none."""
+
+    problem: str | None = None
+    clock_problem: str | None = None
+
+    def look(self) -> None:
+        """There is nothing to do."""
+
+
+@dataclass
 class Endpoint:
     """An open endpoint, its parts, and a client of it."""
 
     parts: Parts
     status: StatusParts
     worker: Worker
+    sale_clock: Clock
     url: str
     client: aiohttp.ClientSession
 
@@ -163,7 +176,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
         shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
         parts = Parts(Settings(), database, registry, StoreFactory(session, limits))
-        worker = Worker()
+        worker, sale_clock = Worker(), Clock()
         status = StatusParts(
             database=database,
             jobs=parts.jobs,
@@ -171,7 +184,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             scheduler=parts.scheduler,
             queue=worker,
             sales=parts.sales,
-            sale_clock=parts.sale_clock,
+            sale_clock=sale_clock,
             version="9.9.9",
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
@@ -194,8 +207,10 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
                 connector = aiohttp.UnixConnector(url.removeprefix("unix:")) if url.startswith("unix:") else None
                 base = "http://localhost/" if connector else url
                 timeout = aiohttp.ClientTimeout(total=30)
-                async with aiohttp.ClientSession(base, connector=connector, timeout=timeout) as client:
-                    endpoint = Endpoint(parts, status, worker, url, client)
+                async with aiohttp.ClientSession(
+                    base, connector=connector, timeout=timeout, headers={CLIENT_HEADER: "test"}
+                ) as client:
+                    endpoint = Endpoint(parts, status, worker, sale_clock, url, client)
                     await endpoint.listening()
                     yield endpoint
         finally:

@@ -114,11 +114,12 @@ class Page:
 
 
 @asynccontextmanager
-async def _browsing(directory: Path) -> AsyncIterator[Page]:
+async def _browsing(directory: Path, *flags: str) -> AsyncIterator[Page]:
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,
         *FLAGS,
+        *flags,
         f"--user-data-dir={directory}",
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,

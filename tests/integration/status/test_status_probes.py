@@ -27,13 +27,13 @@ async def test_a_working_daemon_is_ready(endpoint: Any) -> None:
     assert await _readyz(endpoint) == (200, "ok\n")
     status, text = await _readyz(endpoint, "?verbose")
     assert status == 200
-    for name in ("database", "schema", "listener", "scheduler", "worker"):
+    for name in ("database", "schema", "listener", "scheduler", "sale_clock", "worker"):
         assert f"[+] {name}: " in text
     async with endpoint.client.get("/healthz?verbose&surplus=1") as response:
         assert response.status == 200
     answer = await endpoint.get("/readyz", headers={"Accept": "application/json"})
     assert answer["ready"] is True
-    assert len(answer["checks"]) == 5
+    assert len(answer["checks"]) == 6
 
 
 async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
@@ -47,6 +47,9 @@ async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
     endpoint.parts.hub._listening.clear()
     assert (await _readyz(endpoint))[1].startswith("[-] listener: ")
     endpoint.parts.hub._listening.set()
+    endpoint.sale_clock.problem = "it stands still"
+    assert (await _readyz(endpoint))[1] == "[-] sale_clock: it stands still\nnot ready\n"
+    endpoint.sale_clock.problem = None
     await endpoint.parts.scheduler.stop()
     assert (await _readyz(endpoint))[1].startswith("[-] scheduler: ")
     await endpoint.parts.scheduler.start()

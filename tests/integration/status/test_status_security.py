@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import aiohttp
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from daemon.errors import ListenError
 from daemon.status.parts import StatusParts
@@ -102,12 +104,102 @@ async def test_foreign_hosts_are_refused(endpoint: Any) -> None:
 
 
 async def test_pages_of_other_origins_change_nothing(endpoint: Any) -> None:
-    """Origin must be the endpoint's own, or one that is configured, or absent."""
-    for origin in ("https://evil.example", "null", "http://localhost:1", "file://", "http://[", ""):
+    """Origin must be the one that the request was addressed to, or one that is configured, or absent."""
+    own = endpoint.url.rstrip("/")
+    port = own.rpartition(":")[2]
+    foreign = (
+        *("https://evil.example", "null", "file://", "http://[", "", "http://127.0.0.1:1", "http://127.0.0.1"),
+        *(f"https://127.0.0.1:{port}", f"http://localhost:{port}", f"http://127.0.0.1:{port}@evil.example"),
+        *(f"{own}.evil.example", f"{own}/", f"{own}, https://evil.example", f"http://evil.example@127.0.0.1:{port}"),
+        *("https://status.example.com:8443", "http://status.example.com:8765", "ftp://status.example.com"),
+    )
+    for origin in foreign:
         await endpoint.call("POST", "/api/schedules/other/pause", 403, headers={"Origin": origin})
-    for origin in (endpoint.url.rstrip("/"), "https://status.example.com"):
+        await endpoint.get("/api/jobs", 403, headers={"Origin": origin})
+    for origin in (own, "https://status.example.com", "http://status.example.com", "https://status.example.com:443"):
         await endpoint.call("POST", "/api/schedules/other/pause", 200, headers={"Origin": origin})
-    await endpoint.get("/status", headers={"Origin": "https://evil.example"})
+        await endpoint.get("/api/jobs", headers={"Origin": origin})
+    both = CIMultiDict([("Origin", own), ("Origin", "https://evil.example")])
+    await endpoint.call("POST", "/api/schedules/other/pause", 403, headers=both)
+
+
+async def test_an_allowed_host_may_be_an_origin(open_endpoint: Any) -> None:
+    """Then that scheme and port alone; its host may be asked under any port, as a proxy may leave it out."""
+    async with open_endpoint(allowed_hosts=["https://shop.example.com:8443"]) as endpoint:
+        for host, origin, status in (
+            ("shop.example.com:8443", "https://shop.example.com:8443", 200),
+            ("shop.example.com", "https://shop.example.com:8443", 200),
+            ("127.0.0.1:8765", "https://shop.example.com:8443", 200),
+            ("shop.example.com:8443", "https://shop.example.com", 403),
+            ("shop.example.com:8443", "https://shop.example.com:9443", 403),
+            ("other.example.com", "https://shop.example.com:8443", 421),
+        ):
+            headers = {"Host": host, "Origin": origin}
+            await endpoint.call("POST", "/api/schedules/other/pause", status, headers=headers)
+
+
+async def test_a_change_needs_a_header_that_no_form_sends(endpoint: Any) -> None:
+    """Whether it has a body or not; every operation that is no GET."""
+    own = {"Host": endpoint.url.removeprefix("http://").rstrip("/")}
+    async with aiohttp.ClientSession(endpoint.url) as client:
+        for operation in OPERATIONS:
+            if operation.method == "GET":
+                continue
+            path = operation.path.replace("{id}", "x").replace("{name}", "other").replace("{ref}", "tet")
+            for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"):
+                options = {"data": b'{"type": "NOOP"}', "headers": own | {"Content-Type": content_type}}
+                async with client.request(operation.method, path, **options) as response:
+                    assert response.status == 415, path
+                    assert "Content-Type: application/json" in (await response.json(content_type=None))["detail"]
+            async with client.request(operation.method, path, skip_auto_headers=["Content-Type"]) as response:
+                assert response.status == 403, path
+                assert (await response.json(content_type=None))["type"].endswith(":unmarked-request")
+        assert all(not state.paused for state in endpoint.parts.scheduler.states())
+        for headers in ({"Content-Type": "application/json"}, {"X-Dongbo-Client": "curl"}):
+            async with client.post("/api/schedules/other/pause", headers=headers) as response:
+                assert response.status == 200
+
+
+async def test_what_a_foreign_page_loads_is_refused(endpoint: Any) -> None:
+    """Images, scripts, frames, links and event streams: by Sec-Fetch-Site, where there is no Origin."""
+    for operation in OPERATIONS:
+        if operation.method != "GET" or operation.path in ("/", "/page/{file}", "/livez"):
+            continue
+        path = operation.path.replace("{id}", "x").replace("{ref}", "tet").replace("{variant_id}", "1")
+        for site in ("cross-site", "same-site", "Cross-Site", "unheard-of"):
+            await endpoint.get(path, 403, headers={"Sec-Fetch-Site": site})
+    for site in ("same-origin", "none"):  # our own page, and what a person has typed
+        await endpoint.get("/status", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
+    async with endpoint.client.get("/", headers={"Sec-Fetch-Site": "cross-site"}) as response:
+        assert response.status == 200  # a link to the page works
+
+
+async def test_a_wrong_method_is_405_with_those_that_are_right(open_endpoint: Any) -> None:
+    """On every path, also those that another path's pattern would match; OPTIONS and HEAD answer."""
+    async with open_endpoint(token="right") as endpoint:
+        by_path: dict[str, set[str]] = {}
+        for operation in OPERATIONS:
+            by_path.setdefault(operation.path, set()).add(operation.method)
+        for template, methods in by_path.items():
+            path = template.replace("{file}", "page.js").replace("{", "").replace("}", "")
+            wanted = ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "BREW", "M-SEARCH"):
+                if method in methods:
+                    continue
+                async with endpoint.client.request(method, path, headers=_bearer("right")) as response:
+                    assert response.status == 405, (method, path)
+                    assert response.headers["Allow"] == wanted
+                    assert response.content_type == "application/problem+json"
+            async with endpoint.client.options(path, headers=_bearer("right")) as response:
+                assert (response.status, response.headers["Allow"]) == (204, wanted)
+            async with endpoint.client.head(path, headers=_bearer("right")) as response:
+                assert (response.status == 405) is ("GET" not in methods)
+                assert await response.read() == b""
+        for method in ("POST", "BREW"):  # paths that need no token tell it without one
+            async with endpoint.client.request(method, "/livez") as response:
+                assert response.status == 405
+        async with endpoint.client.request("BREW", "/nothing") as response:
+            assert response.status == 404
 
 
 async def test_a_port_in_use_is_told_with_its_remedy(endpoint: Any, open_endpoint: Any) -> None:

@@ -1,0 +1,49 @@
+"""How many files, which are mostly connections, this process may open: raised at the start to what it can need."""
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+
+OWN_FILES: Final = 100  # the program's own, of the event loop, the log and the embedded database
+DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """Files that are open, and how many may be."""
+
+    count: int
+    limit: int
+
+
+def raise_limit(needed: int) -> int:
+    """Raise the limit of open files to `needed`, as far as the hard limit lets it; the limit that holds from now on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before, limit = _number(soft), min(needed, _number(hard))
+    if limit > before:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    limit = max(limit, before)
+    log.info("open_files_limit", limit=limit, before=before, needed=needed)
+    if limit < needed:
+        log.warning(
+            "open_files_limit_low",
+            limit=limit,
+            missing=needed - limit,
+            next_step="fewer connections are taken; raise the hard limit (LimitNOFILE= of systemd, ulimit -Hn)",
+        )
+    return limit
+
+
+def open_files() -> OpenFiles:
+    """How it stands."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OpenFiles(sum(1 for _ in DESCRIPTORS.iterdir()), _number(soft))
+
+
+def _number(limit: int) -> int:
+    return 2**31 if limit == resource.RLIM_INFINITY else limit

@@ -1,0 +1,145 @@
+"""What is no HTTP request is refused in the endpoint's own words, and says nothing about itself or about what came."""
+
+import asyncio
+import gzip
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.integration.status.test_status_security import TOKEN, _raw
+
+MARK = b"m4rk3d"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+ATTACKS = {
+    "garbage": MARK + b"\r\n\r\n",
+    "bytes": bytes(range(256)) + MARK,
+    "TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + MARK + b"\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + MARK,
+    "request line without version": b"GET /" + MARK + b"\r\n\r\n",
+    "unknown version": b"GET /" + MARK + b" HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    "spaces in the address": b"GET /a b " + MARK + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "NUL in the address": b"GET /\x00" + MARK + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "NUL in a header": GET + b"X: \x00" + MARK + b"\r\n\r\n",
+    "address without slash": b"GET " + MARK + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "CONNECT": b"CONNECT " + MARK + b":443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "unknown method": b"M4RK3D /" + MARK + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "header without colon": GET + MARK + b"\r\n\r\n",
+    "space before the colon": GET + b"X : " + MARK + b"\r\n\r\n",
+    "folded header": GET + b"X: a\r\n " + MARK + b"\r\n\r\n",
+    "bare line feed": GET + b"X: a\n" + MARK + b": b\r\n\r\n",
+    "header of a strange name": GET + b"X(y): " + MARK + b"\r\n\r\n",
+    "no Host": b"GET /" + MARK + b" HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "two Hosts": GET + b"Host: " + MARK + b"\r\nConnection: close\r\n\r\n",
+    "long address": b"GET /" + MARK * 2_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "long header": GET + b"X: " + MARK * 2_000 + b"\r\n\r\n",
+    "many headers": GET + b"X: m4rk3d\r\n" * 500 + b"\r\n",
+    "length that is no number": POST + b"Content-Length: " + MARK + b"\r\n\r\n",
+    "negative length": POST + b"Content-Length: -1\r\n\r\n" + MARK,
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n" + MARK,
+    "length and chunks": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + MARK,
+    "unknown transfer encoding": POST + b"Transfer-Encoding: " + MARK + b"\r\n\r\n",
+    "bad chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n" + MARK + b"\r\n",
+    "chunk too short": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n" + MARK + b"\r\n0\r\n\r\n",
+    "body that is not packed": POST + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\n" + MARK,
+    "body that unpacks without end": POST
+    + b"Content-Encoding: gzip\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    + gzip.compress(bytes(50_000_000)),
+    "unknown expectation": GET + b"Expect: " + MARK + b"\r\nConnection: close\r\n\r\n",
+    "foreign Host": b"GET / HTTP/1.1\r\nHost: " + MARK + b"\r\nConnection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_it_is_refused_as_a_problem(endpoint: Any, attack: str) -> None:
+    """4xx with a sentence and the security headers; no echo, no version of anything; the connection is closed."""
+    request = ATTACKS[attack]
+    if b"%d" in request:
+        head, _, body = request.partition(b"\r\n\r\n")
+        request = head.replace(b"%d", b"%d" % len(body)) + b"\r\n\r\n" + body
+    answer = await _raw_to_the_end(endpoint, request)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert 400 <= int(head.split(b" ")[1]) < 500, answer
+    assert headers[b"Content-Type"] == b"application/problem+json"
+    assert headers[b"Server"] == b"dongbo"
+    assert headers[b"X-Content-Type-Options"] == b"nosniff"
+    assert b"default-src 'none'" in headers[b"Content-Security-Policy"]
+    problem = orjson.loads(rest[: int(headers[b"Content-Length"])])
+    assert problem["status"] == int(head.split(b" ")[1])
+    assert len(problem["detail"]) > 20
+    for secret in (MARK, b"aiohttp", b"Python", b"Traceback", b"llhttp"):
+        assert secret.lower() not in answer.lower(), answer
+    await endpoint.get("/api/jobs")  # the daemon's work goes on
+
+
+async def test_what_comes_for_tls_or_http2_is_told_so(endpoint: Any) -> None:
+    """The two slips that a person makes with proxies."""
+    assert b"http:// instead of https://" in await _raw(endpoint, ATTACKS["TLS hello"])
+    assert b"HTTP/2 off" in await _raw(endpoint, ATTACKS["HTTP/2 preface"])
+    assert b" 431 " in (await _raw(endpoint, ATTACKS["long header"]))[:20]
+
+
+async def test_what_is_malformed_is_counted(endpoint: Any) -> None:
+    """By the metric."""
+    for attack in ("garbage", "TLS hello", "long address"):
+        await _raw(endpoint, ATTACKS[attack])
+    async with endpoint.client.get("/metrics") as response:
+        assert 'dongbo_connections_cut_total{reason="malformed"} 3.0' in await response.text()
+
+
+async def test_nothing_malformed_comes_by_the_token(open_endpoint: Any) -> None:
+    """Rubbish behind a refused request does not become a second one."""
+    async with open_endpoint(token=TOKEN) as endpoint:
+        smuggled = b"POST /api/schedules/other/pause HTTP/1.1\r\nHost: localhost\r\nX-Dongbo-Client: x\r\n\r\n"
+        request = POST + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled
+        answer = await _raw_to_the_end(endpoint, request)
+        assert answer.count(b"Content-Length: ") == 1
+        assert all(not state.paused for state in endpoint.parts.scheduler.states())
+
+
+ECHOES = {
+    "path": ("GET", "/m4rk3d", {}),
+    "method": ("M4RK3D", "/api/jobs", {}),
+    "job": ("GET", "/api/jobs/m4rk3d", {}),
+    "schedule": ("POST", "/api/schedules/m4rk3d/run", {}),
+    "sale": ("GET", "/api/sales/m4rk3d", {}),
+    "file": ("GET", "/page/m4rk3d", {}),
+    "name in the query": ("GET", "/api/jobs?m4rk3d=1", {}),
+    "value in the query": ("GET", "/api/jobs?status=m4rk3d", {}),
+    "id in the query": ("GET", "/api/jobs?parent=m4rk3d", {}),
+    "cursor": ("GET", "/api/jobs?cursor=m4rk3d", {}),
+    "store in the query": ("GET", "/api/explain?store=m4rk3d&sku=x", {}),
+    "store": ("POST", "/api/jobs", {"json": {"type": "NOOP", "store": "m4rk3d"}}),
+    "type": ("POST", "/api/jobs", {"json": {"type": "m4rk3d", "store": "main"}}),
+    "name in the body": ("POST", "/api/jobs", {"json": {"type": "NOOP", "store": "main", "m4rk3d": 1}}),
+    "body that is no JSON": ("POST", "/api/jobs", {"data": b"m4rk3d", "headers": {"Content-Type": "application/json"}}),
+    "Content-Type": ("POST", "/api/jobs", {"data": b"{}", "headers": {"Content-Type": "text/m4rk3d"}}),
+    "Origin": ("POST", "/api/jobs", {"headers": {"Origin": "http://m4rk3d"}}),
+    "Host": ("GET", "/api/jobs", {"headers": {"Host": "m4rk3d"}}),
+}
+
+
+@pytest.mark.parametrize("what", ECHOES)
+async def test_nothing_of_a_refused_request_is_repeated(endpoint: Any, what: str) -> None:
+    """Neither in the body nor in a header, and the problem names its own occurrence."""
+    method, path, options = ECHOES[what]
+    async with endpoint.client.request(method, path, **options) as response:
+        text = await response.text()
+        assert 400 <= response.status < 500
+        assert response.content_type == "application/problem+json"
+        assert orjson.loads(text)["instance"].startswith("urn:uuid:")
+        assert "m4rk3d" not in (text + str(response.headers)).lower(), text
+
+
+async def _raw_to_the_end(endpoint: Any, request: bytes) -> bytes:
+    """All that is answered until the endpoint closes the connection."""
+    host, port = endpoint.url.removeprefix("http://").rstrip("/").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
