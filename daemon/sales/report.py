@@ -154,6 +154,7 @@ class SaleReport:
 
 HEAD: Final = tuple(field.name for field in fields(SaleReport) if field.name != "items")
 ITEM_COLUMNS: Final = tuple(field.name for field in fields(SaleItem))
+COLUMNS: Final = (*ITEM_COLUMNS, "planned_start", "planned_end")
 _cells = attrgetter(*ITEM_COLUMNS)
 
 
@@ -245,8 +246,7 @@ async def to_json(report: SaleReport) -> bytes:
 async def to_csv(report: SaleReport) -> bytes:
     """The report's variants as CSV, each with the planned times beside the actual ones."""
     planned = (report.start.planned, report.end.planned)
-    columns = (*ITEM_COLUMNS, "planned_start", "planned_end")
-    return await csv_of(columns, report.items, lambda item: (*_cells(item), *planned))
+    return await csv_of(COLUMNS, report.items, lambda item: (*_cells(item), *planned))
 
 
 async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[PlannedItem]:

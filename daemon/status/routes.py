@@ -11,6 +11,7 @@ from daemon.status.routes_probes import PROBE_OPERATIONS
 from daemon.status.routes_sales import SALE_OPERATIONS
 from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
 from daemon.status.routes_sync import SYNC_OPERATIONS
+from daemon.status.views import Description
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -29,7 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/openapi.json",
         get_openapi,
         "This description (OpenAPI 3.1)",
-        {200: Answer("The description", "Description")},
+        {200: Answer("The description", Description)},
     ),
     *PAGE_OPERATIONS,
 )
@@ -43,4 +44,5 @@ def add_routes(app: web.Application) -> None:
             app.router.add_get(operation.path, operation.handler, allow_head=True)
         else:
             app.router.add_route(operation.method, operation.path, operation.handler)
-    app[DESCRIPTION] = describe_api(OPERATIONS, app[PARTS].version)
+    parts = app[PARTS]
+    app[DESCRIPTION] = describe_api(OPERATIONS, parts.version, parts.job_types, needs_token=parts.token is not None)
