@@ -15,6 +15,7 @@ MAX_IDS = 100  # Nhanh documentation: `ids` holds at most 100
 LARGEST_NUMBER = 10**18 - 1  # so that PostgreSQL's bigint and orjson hold it
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 POSITIVE = "[1-9][0-9]{0,17}"
+UNIX_START = -62_135_596_800  # seconds: the first one of the year 1, as far back as Python goes
 UNIX_END = 253_402_300_799  # seconds: the last one of the year 9999
 
 
@@ -201,7 +202,7 @@ def moment(about: str) -> Filter:
                 f"The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z, not {value!r:.100}."
             ) from error
 
-    seconds = {"type": "number", "minimum": 0, "maximum": UNIX_END, "description": "Unix seconds"}
+    seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": "Unix seconds"}
     return Filter(about, read, ({"type": "string", "format": "date-time"}, seconds, _string_of("[0-9]{1,11}")))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from daemon.config.fields import NAME_PATTERN
 from daemon.jobs.model import JobType
@@ -91,7 +92,7 @@ def _operation(operation: Operation, schemas: Schemas, *, needs_token: bool) -> 
         described["parameters"] = parameters
     if operation.body:
         described["requestBody"] = {
-            "required": any(field.is_required() for field in operation.body.model_fields.values()),
+            "required": _is_required(operation.body),
             "content": {JSON_TYPE: {"schema": reference(operation.body.__name__)}},
         }
     if needs_token and operation.is_open:
@@ -110,7 +111,28 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         for name, text in operation.headers.items()
     ]
-    return in_path + in_query + in_header
+    return in_path + in_query + in_header + _mark(operation)
+
+
+def _mark(operation: Operation) -> list[dict[str, Any]]:
+    """The header that marks a change without a JSON body as none of a foreign page's."""
+    if operation.method != "POST" or (operation.body and _is_required(operation.body)):
+        return []
+    text = f"Any value: a page of another origin can't send it. {'Not needed with a body.' if operation.body else ''}"
+    return [
+        {
+            "name": "X-Dongbo-Client",
+            "in": "header",
+            "required": operation.body is None,
+            "description": text.strip(),
+            "schema": {"type": "string", "minLength": 1},
+            "example": "api",
+        }
+    ]
+
+
+def _is_required(body: type[BaseModel]) -> bool:
+    return any(field.is_required() for field in body.model_fields.values())
 
 
 def _query_parameter(name: str, schema: dict[str, Any], operation: Operation) -> dict[str, Any]:

@@ -51,7 +51,7 @@ EVERYWHERE = (400, 405, 421, 500)  # rubbish for a request line or Host, another
 PROBLEMS = {
     400: "The request can't be read",
     401: "The token is missing or wrong",
-    403: "The request comes from a page of another origin",
+    403: "The request comes from a page of another origin, or shows neither a JSON body nor X-Dongbo-Client",
     404: "There is no such thing",
     405: "This address does not know the method, such as in another version of the daemon",
     409: "The present state does not allow it; `job_id` is the live job that stands in the way, if one does",
@@ -59,20 +59,22 @@ PROBLEMS = {
     415: "The body is no JSON",
     421: "The Host is none of this daemon's",
     422: "The content is wrong; `errors` says where",
+    429: "Too many wrong tokens came from this address; the right one is taken at once",
     500: "A bug; the daemon's log says more",
     502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
     503: "The database is away, or too many readers are connected; Retry-After says when to come back",
 }
-PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
+OF_TOKENS = (401, 429)
+PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 def describe_answers(operation: Operation, *, needs_token: bool) -> dict[str, Any]:
     """What an operation may answer, by status."""
     statuses = {*operation.problems, *EVERYWHERE}
     if needs_token and not operation.is_open:
-        statuses.add(401)
+        statuses.update(OF_TOKENS)
     if operation.method == "POST":
-        statuses.add(403)
+        statuses.update((403, 415))
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}
     problems = {str(status): {"$ref": _problem_ref(status)} for status in sorted(statuses - operation.answers.keys())}
     return answers | problems
@@ -92,7 +94,7 @@ def describe_problems(*, needs_token: bool) -> dict[str, Any]:
             "content": {PROBLEM_TYPE: {"schema": reference("Problem")}},
         }
         for status, text in PROBLEMS.items()
-        if status != 401 or needs_token
+        if needs_token or status not in OF_TOKENS
     }
 
 
