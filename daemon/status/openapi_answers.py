@@ -99,11 +99,11 @@ def describe_problems(*, needs_token: bool) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    if answer.schema:
-        content[JSON_TYPE] = {"schema": reference(answer.schema.__name__)}
-    for media_type, example in answer.texts.items():
-        content[media_type] = {"schema": {"type": "string"}, "example": example}
+    texts = {
+        media_type: {"schema": {"type": "string"}, "example": example} for media_type, example in answer.texts.items()
+    }
+    json = {JSON_TYPE: {"schema": reference(answer.schema.__name__)}} if answer.schema else {}
+    content: dict[str, Any] = texts | json if answer.prefers_text else json | texts
     if answer.events:
         content[EVENT_STREAM]["x-itemSchema"] = event_schema(answer.events)
     described = {"description": answer.description, "headers": _headers(answer.headers)}

@@ -32,6 +32,7 @@ class Answer:
         schema: the type of the JSON, if it is JSON.
         texts: media types that are text, each with an example.
         events: the types of the JSON in the data of server-sent events (EVENT_STREAM), by the events' names.
+        prefers_text: whether it is text unless the request's Accept names JSON; programs take what is described first.
         headers: those of the answer with a meaning, of `openapi_answers.HEADERS`.
     """
 
@@ -39,6 +40,7 @@ class Answer:
     schema: type | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[str, type] = field(default_factory=dict)
+    prefers_text: bool = False
     headers: tuple[str, ...] = ()
 
 

@@ -97,8 +97,8 @@ def _freshness(survey: Survey, now: datetime) -> list[Freshness]:
 
 TEXT = "text/plain"
 READY_ANSWERS = {
-    200: Answer("Ready; as JSON where Accept names it", Readiness, {TEXT: examples.LIVE}),
-    503: Answer("Not ready, with reasons", Readiness, {TEXT: examples.NOT_READY}),
+    200: Answer("Ready; as JSON where Accept names it", Readiness, {TEXT: examples.LIVE}, prefers_text=True),
+    503: Answer("Not ready, with reasons", Readiness, {TEXT: examples.NOT_READY}, prefers_text=True),
 }
 PROBE_OPERATIONS = (
     Operation(
