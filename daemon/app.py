@@ -35,7 +35,6 @@ from daemon.errors import ConfigError, DatabaseError
 from daemon.ids import StoreName
 from daemon.jobs import queue
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import JobType
 from daemon.logging import configure_logging
 from daemon.mirror import windows
 from daemon.mirror.windows import SharedWindows
@@ -49,7 +48,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.status.parts import MOST_CONNECTIONS, StatusParts
 from daemon.status.server import serving
 from daemon.sync import pushes
-from daemon.tasks import TaskRegistry
+from daemon.tasks import TaskRegistry, params_schemas
 from daemon.tasks.registry import clock_reports
 from daemon.wiring import Parts, StoreFactory, check_schedules, job_policy, make_sales, make_schedules
 
@@ -151,7 +150,7 @@ class Application:
             version=__version__,
             started_at=datetime.now(UTC),
             stores=lambda: sorted(daemon.registry.stores),
-            job_types=list(JobType),
+            job_types=params_schemas(),
             product_sync=lambda name: daemon.registry.stores[name].product_sync_settings,
             credentials=lambda: report(daemon.registry.stores, datetime.now(UTC)),
             zone=self._settings.timezone,

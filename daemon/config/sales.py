@@ -94,7 +94,18 @@ Percentage = Annotated[
     _TO_TEXT,
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100}),
 ]
-Moment = Annotated[datetime, BeforeValidator(_to_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_to_time),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?$"},  # the shop's time
+            ]
+        }
+    ),
+]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Word = Annotated[str, Field(min_length=1, max_length=LONGEST_WORD)]
 Ids = Annotated[tuple[Id, ...], Field(strict=False, max_length=MOST_TARGETS)]

@@ -154,6 +154,7 @@ class SaleReport:
 
 HEAD: Final = tuple(field.name for field in fields(SaleReport) if field.name != "items")
 ITEM_COLUMNS: Final = tuple(field.name for field in fields(SaleItem))
+COLUMNS: Final = (*ITEM_COLUMNS, "planned_start", "planned_end")
 _cells = attrgetter(*ITEM_COLUMNS)
 
 

@@ -4,203 +4,139 @@ https://spec.openapis.org/oas/v3.1.1.html
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
-from daemon.jobs.model import Job
-from daemon.sales.report import SaleReport
-from daemon.status import views, views_sales, views_sync
-from daemon.status.operations import Answer, Operation
-from daemon.status.problems import CONTENT_TYPE as PROBLEM_TYPE
-from daemon.status.reading import JSON_TYPE
-from daemon.status.security import FOR_ALL_PAGES
-from daemon.sync.explanation.explained import Explanation
-from daemon.sync.matching.mappings import ManualOutcome
+from daemon.config.fields import NAME_PATTERN
+from daemon.jobs.model import JobType
+from daemon.status.openapi_answers import describe_answers, describe_headers, describe_problems
+from daemon.status.openapi_schemas import Schema, Schemas, reference
+from daemon.status.operations import Operation
+from daemon.status.reading import JSON_TYPE, SubmitBody
+from daemon.status.reading_sync import LARGEST_ID
 
-REF = "#/components/schemas/{model}"
-ANSWERED = (
-    Explanation,
-    ManualOutcome,
-    SaleReport,
-    views.FailureList,
-    views.Pruned,
-    views.PushList,
-    views.Readiness,
-    views.Schedule,
-    views.ScheduleList,
-    views.Status,
-    views_sales.SaleDetail,
-    views_sales.SaleItemDetail,
-    views_sales.SaleItemList,
-    views_sales.SaleList,
-    views_sales.SalePreview,
-    views_sync.MappingList,
-    views_sync.Removed,
-    views_sync.Resolved,
-)
-# What is no HTTP, comes too slowly, expects too much, names a foreign Host or is too long; a bug; too many connections.
-EVERYWHERE = (400, 408, 417, 421, 431, 500, 503)
-PROBLEMS = {
-    400: "The request can't be read",
-    401: "The token is missing or wrong",
-    403: "It comes from a page of another origin, or would change something and lacks a header that no form can send",
-    404: "There is no such thing",
-    408: "The request did not come in time",
-    409: "The present state does not allow it; `job_id` is the live job that stands in the way, if one does",
-    413: "The body is too large",
-    415: "The Content-Type is not that of JSON",
-    417: "The only expectation that is met is 100-continue",
-    421: "The Host is none of this daemon's",
-    422: "The content is wrong; `errors` says where",
-    429: "Too many wrong tokens came from this address",
-    431: "The address or a header is too long",
-    500: "A bug; the daemon's log says more",
-    502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
-    503: "The database is away, or too many readers or others are connected; Retry-After says when to come back",
-}
-PROBLEM_SCHEMA = {
-    "type": "object",
-    "description": "RFC 9457",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong and what to do, for a person."},
-        "instance": {"type": "string", "format": "uri-reference"},
-        "job_id": {"type": "string", "format": "uuid"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"at": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
+PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "id": {"description": "A job's id.", "schema": {"type": "string", "format": "uuid"}},
+    "name": {"description": "A schedule's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
+    "file": {"description": "A file of the page.", "schema": {"type": "string", "pattern": r"^[a-z-]+\.[a-z]+$"}},
+    "ref": {
+        "description": "A sale campaign's id, or its name: the open one's, else the last one's.",
+        "schema": {"type": "string", "pattern": NAME_PATTERN},  # an id in lower case is of this form, too
+    },
+    "variant_id": {
+        "description": "A variant's id at Shopify.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
     },
 }
-PATH_PARAMETERS = {
-    "id": {"type": "string", "format": "uuid", "description": "A job's id."},
-    "name": {"type": "string", "description": "A schedule's name."},
-    "file": {"type": "string"},
-    "ref": {"type": "string", "description": "A sale campaign's id, or its name: the open one's, else the last one's."},
-    "variant_id": {"type": "integer", "description": "A variant's id at Shopify."},
-}
 
 
-def describe_api(operations: Sequence[Operation], version: str) -> bytes:
-    """The description, as JSON."""
+def describe_api(
+    operations: Sequence[Operation], version: str, job_types: Mapping[JobType, Schema], *, needs_token: bool
+) -> bytes:
+    """The description, as JSON.
+
+    Args:
+        job_types: the JSON Schema of the `params` of each type of job.
+        needs_token: whether a token is configured.
+
+    Raises ValueError where two schemas would share a name.
+    """
+    schemas = _schemas(operations, job_types)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    bodies = [operation.body for operation in operations if operation.body]
-    return orjson.dumps(
-        {
-            "openapi": "3.1.1",
-            "info": {"title": "dongbo", "version": version, "description": "Jobs and schedules of a dongbo daemon."},
-            "paths": paths,
-            "components": {
-                "schemas": _schemas(bodies),
-                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            },
-            "security": [{}, {"token": []}],
+        described = _operation(operation, schemas, needs_token=needs_token)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    document: dict[str, Any] = {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "dongbo",
+            "version": version,
+            "description": "Jobs, schedules and sale campaigns of a dongbo daemon. GET answers HEAD, too.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas.described(),
+            "responses": describe_problems(needs_token=needs_token),
+            "headers": describe_headers(),
+        },
+    }
+    if needs_token:
+        document["security"] = [{"token": []}]
+        document["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "The one that [status] token names."}
         }
-    )
+    return orjson.dumps(document)
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _schemas(operations: Sequence[Operation], job_types: Mapping[JobType, Schema]) -> Schemas:
+    bodies = [operation.body for operation in operations if operation.body not in (None, SubmitBody)]
+    answers = [answer for operation in operations for answer in operation.answers.values()]
+    written = [written for answer in answers for written in (answer.schema, *answer.events.values()) if written]
+    schemas = Schemas()
+    schemas.add_problem()
+    schemas.add_types(filter(None, bodies), written)
+    schemas.add_submissions(job_types)
+    return schemas
+
+
+def _operation(operation: Operation, schemas: Schemas, *, needs_token: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": {str(status): _answer(answer) for status, answer in operation.answers.items()}
-        | {str(status): _problem(status) for status in _problem_statuses(operation)},
+        "responses": describe_answers(operation, needs_token=needs_token),
     }
-    if parameters := _parameters(operation):
+    if parameters := _parameters(operation, schemas):
         described["parameters"] = parameters
     if operation.body:
         described["requestBody"] = {
-            "required": any(field.is_required() for field in operation.body.model_fields.values()),
-            "content": {JSON_TYPE: {"schema": _ref(operation.body.__name__)}},
+            "required": _is_required(operation.body),
+            "content": {JSON_TYPE: {"schema": reference(operation.body.__name__)}},
         }
-    if operation.is_open:
+    if needs_token and operation.is_open:
         described["security"] = []
     return described
 
 
-def _problem_statuses(operation: Operation) -> list[int]:
-    statuses = {*operation.problems, *EVERYWHERE}
-    if not operation.is_open:
-        statuses |= {401, 429}
-    if operation.path not in FOR_ALL_PAGES:
-        statuses.add(403)
-    if operation.method == "POST":
-        statuses.add(415)
-    return sorted(statuses - operation.answers.keys())
-
-
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     in_path = [
-        {"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS[name]}
+        {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
-    properties, required = _query_schemas(operation.query)
-    in_query = [
-        {"name": name, "in": "query", "required": name in required, "schema": schema}
-        for name, schema in properties.items()
-    ]
+    queried = schemas.add_query(operation.query).items() if operation.query else ()
+    in_query = [_query_parameter(name, dict(schema), operation) for name, schema in queried]
     in_header = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         for name, text in operation.headers.items()
     ]
-    return in_path + in_query + in_header
+    return in_path + in_query + in_header + _mark(operation)
 
 
-def _query_schemas(model: type[BaseModel] | None) -> tuple[dict[str, Any], list[str]]:
-    """The parameters of a query, and those that must be given."""
-    if model is None:
-        return {}, []
-    schema = model.model_json_schema(ref_template=REF)
-    return schema["properties"], schema.get("required", [])
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    schema = _ref(answer.schema) if answer.schema else {"type": "string"}
-    return {"description": answer.description, "content": {answer.content_type: {"schema": schema}}}
-
-
-def _problem(status: int) -> dict[str, Any]:
-    return {"description": PROBLEMS[status], "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}}}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": REF.format(model=name)}
-
-
-def _schemas(bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    adapters: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
-        *((model.__name__, "validation", TypeAdapter(model)) for model in bodies),
-        *((view.__name__, "serialization", TypeAdapter(view)) for view in (*ANSWERED, Job)),
+def _mark(operation: Operation) -> list[dict[str, Any]]:
+    """The header that marks a change without a JSON body as none of a foreign page's."""
+    if operation.method != "POST" or (operation.body and _is_required(operation.body)):
+        return []
+    text = f"Any value: a page of another origin can't send it. {'Not needed with a body.' if operation.body else ''}"
+    return [
+        {
+            "name": "X-Dongbo-Client",
+            "in": "header",
+            "required": operation.body is None,
+            "description": text.strip(),
+            "schema": {"type": "string", "minLength": 1},
+            "example": "api",
+        }
     ]
-    _, described = TypeAdapter.json_schemas(adapters, ref_template=REF)
-    schemas: dict[str, Any] = described["$defs"]
-    schemas["Job"] = _as_shown(schemas["Job"])
-    schemas["JobList"] = {
-        "type": "object",
-        "required": ["jobs", "next_cursor"],
-        "properties": {
-            "jobs": {"type": "array", "items": _ref("Job")},
-            "next_cursor": {"type": ["string", "null"]},
-        },
-    }
-    schemas["Problem"] = PROBLEM_SCHEMA
-    schemas["Description"] = {"type": "object"}
-    return schemas
 
 
-def _as_shown(job: dict[str, Any]) -> dict[str, Any]:
-    """A job's schema as `Job.to_json` shows it."""
-    properties = {name: schema for name, schema in job["properties"].items() if name != "run_token"}
-    properties["eta_seconds"] = {"type": ["number", "null"]}
-    return job | {"properties": properties, "required": list(properties)}
+def _is_required(body: type[BaseModel]) -> bool:
+    return any(field.is_required() for field in body.model_fields.values())
+
+
+def _query_parameter(name: str, schema: dict[str, Any], operation: Operation) -> dict[str, Any]:
+    is_required = operation.query is not None and operation.query.model_fields[name].is_required()
+    text = schema.pop("description", None)
+    described = {"name": name, "in": "query", "required": is_required, "schema": schema}
+    return described | ({"description": text} if text else {})

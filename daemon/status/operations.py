@@ -21,14 +21,27 @@ STREAMS = web.AppKey("streams", EventStreams)
 METRICS = web.AppKey("metrics", Metrics)
 DESCRIPTION = web.AppKey("description", bytes)
 
+EVENT_STREAM = "text/event-stream"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer: `schema` names one of the description's schemas."""
+    """An answer that is no problem.
+
+    Args:
+        schema: the type of the JSON, if it is JSON.
+        texts: media types that are text, each with an example.
+        events: the types of the JSON in the data of server-sent events (EVENT_STREAM), by the events' names.
+        prefers_text: whether it is text unless the request's Accept names JSON; programs take what is described first.
+        headers: those of the answer with a meaning, of `openapi_answers.HEADERS`.
+    """
 
     description: str
-    schema: str | None = None
-    content_type: str = JSON_TYPE
+    schema: type | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, type] = field(default_factory=dict)
+    prefers_text: bool = False
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

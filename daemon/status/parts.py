@@ -115,7 +115,7 @@ class StatusParts:
     Args:
         started_at: when the daemon started, aware UTC.
         stores: the configured stores, asked for anew each time, since a reload may change them.
-        job_types: what this daemon can run.
+        job_types: what this daemon can run, and the JSON Schema of what its params may be.
         product_sync: what of a store's products is pushed, asked for anew each time; None where nothing is.
         credentials: how each store signs in at its sources, asked for anew each time.
         clocks: how the clocks of the sources differ from this machine's, asked for anew each time.
@@ -136,7 +136,7 @@ class StatusParts:
     version: str
     started_at: datetime
     stores: Callable[[], Collection[StoreName]]
-    job_types: Collection[JobType]
+    job_types: Mapping[JobType, Mapping[str, Any]]
     product_sync: Callable[[StoreName], ProductSyncSettings | None]
     credentials: Callable[[], Sequence[CredentialReport]]
     zone: ZoneInfo

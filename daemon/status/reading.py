@@ -23,6 +23,8 @@ M = TypeVar("M", bound=BaseModel)
 BODY_LIMIT = 64 * 1024  # bytes
 DEEPEST = 32  # levels of nesting in a body
 JSON_TYPE = "application/json"
+JOB_CURSOR_PATTERN = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
+NUMBER_CURSOR_PATTERN = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, of a number that is not negative
 INT64 = range(-(2**63), 2**63)  # what orjson and PostgreSQL take
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 STORE_PATTERN = r"^[A-Za-z0-9_-]{1,63}$"
@@ -94,14 +96,16 @@ class JobsQuery(_Query):
     status: JobStatus | None = None
     parent: UUID | None = Field(default=None, description="Only the steps of this job.")
     limit: int = Field(default=50, ge=1, le=500)
-    cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")
+    cursor: str | None = Field(default=None, pattern=JOB_CURSOR_PATTERN, description="next_cursor of the page before.")
 
 
 class RowsQuery(_Query):
     """Which of a job's rows to list, such as its dead letters."""
 
     limit: int = Field(default=50, ge=1, le=500)
-    cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")
+    cursor: str | None = Field(
+        default=None, pattern=NUMBER_CURSOR_PATTERN, description="next_cursor of the page before."
+    )
 
 
 class ReadyQuery(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.status.reading import STORE_PATTERN, Storable
+from daemon.status.reading import NUMBER_CURSOR_PATTERN, STORE_PATTERN, Storable
 from daemon.sync.matching.mappings import MappingState
 
 MOST_ENTRIES = 500
@@ -67,7 +67,9 @@ class MappingsQuery(_Query):
         Storable,
     ] = None
     limit: int = Field(default=50, ge=1, le=500)
-    cursor: str | None = Field(default=None, max_length=64, description="next_cursor of the page before.")
+    cursor: str | None = Field(
+        default=None, pattern=NUMBER_CURSOR_PATTERN, description="next_cursor of the page before."
+    )
 
 
 class ExplainQuery(_Query):

@@ -16,6 +16,7 @@ from daemon.status.routes_probes import PROBE_OPERATIONS
 from daemon.status.routes_sales import SALE_OPERATIONS
 from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
 from daemon.status.routes_sync import SYNC_OPERATIONS
+from daemon.status.views import Description
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -43,7 +44,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/openapi.json",
         get_openapi,
         "This description (OpenAPI 3.1)",
-        {200: Answer("The description", "Description")},
+        {200: Answer("The description", Description)},
     ),
     *PAGE_OPERATIONS,
 )
@@ -63,7 +64,8 @@ def add_routes(app: web.Application) -> None:
             if operation.method == hdrs.METH_GET:
                 resource.add_route(hdrs.METH_HEAD, operation.handler)
         resource.add_route(hdrs.METH_ANY, _refuse_method(ALLOWED[path]))
-    app[DESCRIPTION] = describe_api(OPERATIONS, app[PARTS].version)
+    parts = app[PARTS]
+    app[DESCRIPTION] = describe_api(OPERATIONS, parts.version, parts.job_types, needs_token=parts.token is not None)
 
 
 def methods_at(path: str) -> str | None:

@@ -6,7 +6,8 @@ from aiohttp import hdrs, web
 
 from daemon.ids import JobId, StoreName
 from daemon.jobs.model import Job, JobRequest, JobTrigger
-from daemon.status.operations import PARTS, STREAMS, Answer, Operation, json_response
+from daemon.status import examples
+from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
     EventsQuery,
     JobsQuery,
@@ -23,7 +24,7 @@ from daemon.status.reading import (
     read_query,
 )
 from daemon.status.security import CLIENT_HEADER
-from daemon.status.views import FailureList, Pruned, Push, PushList
+from daemon.status.views import FailureList, JobList, JobSnapshot, JobsPruned, Pruned, Push, PushList
 from daemon.sync import pushes
 
 
@@ -113,7 +114,7 @@ async def prune_jobs(request: web.Request) -> web.Response:
 async def follow_jobs(request: web.Request) -> web.StreamResponse:
     """The event stream."""
     if request.method == hdrs.METH_HEAD:
-        return web.Response(content_type="text/event-stream")
+        return web.Response(content_type=EVENT_STREAM)
     query = read_query(request, EventsQuery)
     return await request.app[STREAMS].serve(request, request.headers.get("Last-Event-ID", query.last_event_id))
 
@@ -123,13 +124,14 @@ def accepted(job: Job) -> web.Response:
     return json_response(job.to_json(), 202, location=f"/api/jobs/{job.id}")
 
 
+EVENTS = {"snapshot": JobSnapshot, "job": Job, "pruned": JobsPruned}
 JOB_OPERATIONS = (
     Operation(
         "GET",
         "/api/jobs",
         list_jobs,
         "Jobs, newest first",
-        {200: Answer("A page of jobs", "JobList")},
+        {200: Answer("A page of jobs", JobList)},
         problems=(400, 503),
         query=JobsQuery,
     ),
@@ -138,7 +140,7 @@ JOB_OPERATIONS = (
         "/api/jobs",
         submit_job,
         "Submit a job",
-        {202: Answer("The job; Location is its address", "Job")},
+        {202: Answer("The job", Job, headers=("Location",))},
         problems=(400, 409, 413, 415, 422, 503),
         body=SubmitBody,
         headers={CLIENT_HEADER: 'who asks: "cli" is kept as the job\'s trigger'},
@@ -148,7 +150,7 @@ JOB_OPERATIONS = (
         "/api/jobs/prune",
         prune_jobs,
         "Delete jobs that ended long ago, with their dead letters",
-        {200: Answer("How many were deleted", "Pruned")},
+        {200: Answer("How many were deleted", Pruned)},
         problems=(400, 413, 415, 422, 503),
         body=PruneBody,
     ),
@@ -157,7 +159,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}",
         get_job,
         "One job",
-        {200: Answer("The job", "Job")},
+        {200: Answer("The job", Job)},
         problems=(404, 503),
     ),
     Operation(
@@ -165,7 +167,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/failures",
         list_failures,
         "Rows that a job could not store, oldest first",
-        {200: Answer("A page of dead letters", "FailureList")},
+        {200: Answer("A page of dead letters", FailureList)},
         problems=(400, 404, 503),
         query=RowsQuery,
     ),
@@ -174,7 +176,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/pushes",
         list_pushes,
         "What a job has pushed to Shopify, oldest first",
-        {200: Answer("A page of pushes", "PushList")},
+        {200: Answer("A page of pushes", PushList)},
         problems=(400, 404, 503),
         query=RowsQuery,
     ),
@@ -183,7 +185,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/approve",
         approve_job,
         "Let a job that waits for approval do what it has asked about",
-        {202: Answer("The job, which runs again", "Job")},
+        {202: Answer("The job, which runs again", Job, headers=("Location",))},
         problems=(404, 409, 503),
     ),
     Operation(
@@ -191,7 +193,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/reject",
         reject_job,
         "End a job that waits for approval; nothing of what it has asked about is done",
-        {200: Answer("The job, which has ended", "Job")},
+        {200: Answer("The job, which has ended", Job)},
         problems=(404, 409, 503),
     ),
     Operation(
@@ -199,7 +201,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/cancel",
         cancel_job,
         "Cancel a pending job or one that waits for approval at once, a running one at its next checkpoint",
-        {202: Answer("The job", "Job")},
+        {202: Answer("The job", Job, headers=("Location",))},
         problems=(404, 409, 503),
     ),
     Operation(
@@ -207,7 +209,7 @@ JOB_OPERATIONS = (
         "/api/jobs/{id}/retry",
         retry_job,
         "Run a failed or cancelled job again, or make a job of just its failed rows",
-        {202: Answer("The job; Location is its address", "Job")},
+        {202: Answer("The job", Job, headers=("Location",))},
         problems=(400, 404, 409, 413, 415, 422, 503),
         body=RetryBody,
     ),
@@ -215,9 +217,9 @@ JOB_OPERATIONS = (
         "GET",
         "/api/events",
         follow_jobs,
-        "Changes of jobs as server-sent events: `snapshot` ({version, jobs}), then `job`; `pruned` ({version, "
-        "ended_until, kept}) when old jobs were deleted, and `snapshot` again for a reader that is too slow",
-        {200: Answer("The stream", content_type="text/event-stream")},
+        "Changes of jobs as server-sent events: `snapshot`, then `job`; `pruned` when old jobs were deleted, and "
+        "`snapshot` again for a reader that is too slow",
+        {200: Answer("The stream", texts={EVENT_STREAM: examples.EVENTS}, events=EVENTS)},
         problems=(503,),
         query=EventsQuery,
         headers={"Last-Event-ID": "goes on after this event; with a snapshot only where very much was missed"},

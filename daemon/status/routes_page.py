@@ -16,6 +16,14 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 INDEX = "index.html"
+EXAMPLES = {
+    "text/html": "<!doctype html>",
+    "text/css": "body { margin: 0 }",
+    "text/javascript": "export {}",
+    "image/svg+xml": '<svg xmlns="http://www.w3.org/2000/svg"/>',
+}
+UNCHANGED = Answer("It is the one that If-None-Match names", headers=("ETag",))
+ASKED = {"If-None-Match": "the ETag of the one that is there already"}
 
 
 async def get_page(request: web.Request) -> web.Response:
@@ -56,14 +64,23 @@ def _media_type(name: str) -> str | None:
 
 
 PAGE_OPERATIONS = (
-    Operation("GET", "/", get_page, "The job page", {200: Answer("The page", None, "text/html")}, is_open=True),
+    Operation(
+        "GET",
+        "/",
+        get_page,
+        "The job page",
+        {200: Answer("The page", texts={"text/html": EXAMPLES["text/html"]}, headers=("ETag",)), 304: UNCHANGED},
+        headers=ASKED,
+        is_open=True,
+    ),
     Operation(
         "GET",
         "/page/{file}",
         get_page_file,
         "Style and scripts of the job page",
-        {200: Answer("The file", None, "*/*")},
+        {200: Answer("The file", texts=EXAMPLES, headers=("ETag",)), 304: UNCHANGED},
         problems=(404,),
+        headers=ASKED,
         is_open=True,
     ),
 )

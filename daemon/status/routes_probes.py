@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
+from daemon.status import examples
 from daemon.status.checks import Check
 from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
@@ -96,12 +97,17 @@ def _freshness(survey: Survey, now: datetime) -> list[Freshness]:
 
 TEXT = "text/plain"
 READY_ANSWERS = {
-    200: Answer("Ready; as JSON where Accept names it", "Readiness"),
-    503: Answer("Not ready, with reasons", "Readiness"),
+    200: Answer("Ready; as JSON where Accept names it", Readiness, {TEXT: examples.LIVE}, prefers_text=True),
+    503: Answer("Not ready, with reasons", Readiness, {TEXT: examples.NOT_READY}, prefers_text=True),
 }
 PROBE_OPERATIONS = (
     Operation(
-        "GET", "/livez", get_livez, "Whether the process lives", {200: Answer("It does", None, TEXT)}, is_open=True
+        "GET",
+        "/livez",
+        get_livez,
+        "Whether the process lives",
+        {200: Answer("It does", texts={TEXT: examples.LIVE})},
+        is_open=True,
     ),
     Operation(
         "GET",
@@ -113,13 +119,13 @@ PROBE_OPERATIONS = (
         is_open=True,
     ),
     Operation("GET", "/healthz", get_healthz, "The same as /readyz", READY_ANSWERS, query=ReadyQuery, is_open=True),
-    Operation("GET", "/status", get_status, "The daemon at a glance", {200: Answer("The daemon", "Status")}),
+    Operation("GET", "/status", get_status, "The daemon at a glance", {200: Answer("The daemon", Status)}),
     Operation(
         "GET",
         "/metrics",
         get_metrics,
         "Figures for Prometheus",
-        {200: Answer("Prometheus' text format", None, TEXT)},
+        {200: Answer("Prometheus' text format", texts={TEXT: examples.METRICS})},
         is_open=True,
     ),
 )

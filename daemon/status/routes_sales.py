@@ -30,11 +30,13 @@ from daemon.status.reading_sales import (
     read_variant_id,
 )
 from daemon.status.views_sales import (
+    PREVIEW_COLUMNS,
     Sale,
     SaleDetail,
     SaleItemDetail,
     SaleItemList,
     SaleList,
+    SalePreview,
     preview_csv,
     preview_json,
 )
@@ -195,15 +197,22 @@ def _file(body: bytes | IO[bytes], name: str, query: FormatQuery) -> web.Respons
     return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
 
 
-DETAIL = {202: Answer("The campaign", "SaleDetail")}
-PREVIEW = {200: Answer("Every variant with its old and new prices; with `format=csv` as CSV", "SalePreview")}
+DETAIL = {202: Answer("The campaign", SaleDetail)}
+PREVIEW = {
+    200: Answer(
+        "Every variant with its old and new prices; with `format=csv` as CSV, to be saved",
+        SalePreview,
+        {CSV_TYPE: ",".join(PREVIEW_COLUMNS) + "\r\n"},
+        headers=("Content-Disposition",),
+    )
+}
 SALE_OPERATIONS = (
     Operation(
         "GET",
         "/api/sales",
         list_sales,
         "Sale campaigns, newest first",
-        {200: Answer("Campaigns", "SaleList")},
+        {200: Answer("Campaigns", SaleList)},
         problems=(400, 503),
         query=SalesQuery,
     ),
@@ -212,7 +221,7 @@ SALE_OPERATIONS = (
         "/api/sales",
         create_sale,
         "Create a campaign and plan it; without `starts` it starts at once",
-        {201: Answer("The campaign; Location is its address", "SaleDetail")},
+        {201: Answer("The campaign", SaleDetail, headers=("Location",))},
         problems=(400, 409, 413, 415, 422, 502, 503),
         body=SaleBody,
     ),
@@ -231,7 +240,7 @@ SALE_OPERATIONS = (
         "/api/sales/{ref}",
         get_sale,
         "One campaign, with what happened to it",
-        {200: Answer("The campaign", "SaleDetail")},
+        {200: Answer("The campaign", SaleDetail)},
         problems=(400, 404, 409, 503),
         query=SaleQuery,
     ),
@@ -249,7 +258,7 @@ SALE_OPERATIONS = (
         "/api/sales/{ref}/items",
         list_items,
         "A campaign's variants with their prices before, during and after, by product and id",
-        {200: Answer("A page of variants", "SaleItemList")},
+        {200: Answer("A page of variants", SaleItemList)},
         problems=(400, 404, 409, 503),
         query=SaleItemsQuery,
     ),
@@ -258,7 +267,7 @@ SALE_OPERATIONS = (
         "/api/sales/{ref}/items/{variant_id}",
         get_item,
         "One variant of a campaign, with every write of its prices",
-        {200: Answer("The variant", "SaleItemDetail")},
+        {200: Answer("The variant", SaleItemDetail)},
         problems=(400, 404, 409, 503),
         query=SaleQuery,
     ),
@@ -304,7 +313,14 @@ SALE_OPERATIONS = (
         "/api/sales/{ref}/report",
         get_report,
         "The proof of a campaign as a file: what was planned, what was done when, and what became of every variant",
-        {200: Answer("The report; with `format=csv` its variants as CSV", "SaleReport")},
+        {
+            200: Answer(
+                "The report; with `format=csv` its variants as CSV",
+                report.SaleReport,
+                {CSV_TYPE: ",".join(report.COLUMNS) + "\r\n"},
+                headers=("Content-Disposition",),
+            )
+        },
         problems=(400, 404, 409, 503),
         query=SaleFormatQuery,
     ),

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from daemon.errors import ScheduleNotFound
 from daemon.ids import ScheduleName
+from daemon.jobs.model import Job
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.parts import ScheduleState
 from daemon.status.problems import Problem
@@ -59,14 +60,14 @@ SCHEDULE_OPERATIONS = (
         "/api/schedules",
         list_schedules,
         "Schedules with their last and next fire",
-        {200: Answer("All schedules, in the order of the configuration", "ScheduleList")},
+        {200: Answer("All schedules, in the order of the configuration", ScheduleList)},
     ),
     Operation(
         "POST",
         "/api/schedules/{name}/run",
         run_schedule,
         "Submit the schedule's job now, also of a paused one",
-        {202: Answer("The job; Location is its address", "Job")},
+        {202: Answer("The job", Job, headers=("Location",))},
         problems=(404, 409, 422, 503),
     ),
     Operation(
@@ -74,7 +75,7 @@ SCHEDULE_OPERATIONS = (
         "/api/schedules/{name}/pause",
         pause_schedule,
         "Keep the schedule from firing, on all daemons and after a restart",
-        {200: Answer("The schedule", "Schedule")},
+        {200: Answer("The schedule", Schedule)},
         problems=(404, 503),
     ),
     Operation(
@@ -82,7 +83,7 @@ SCHEDULE_OPERATIONS = (
         "/api/schedules/{name}/resume",
         resume_schedule,
         "Let a paused schedule fire again; what it missed is not made up",
-        {200: Answer("The schedule", "Schedule")},
+        {200: Answer("The schedule", Schedule)},
         problems=(404, 503),
     ),
 )

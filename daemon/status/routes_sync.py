@@ -11,8 +11,9 @@ from daemon.status.reading import number_cursor, read_body, read_number_cursor, 
 from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
 from daemon.status.views_sync import MappingList, ProductMeanings, Removed, Resolved, VariantMeaning, VariantMeanings
 from daemon.sync.explanation.explain import explain
+from daemon.sync.explanation.explained import Explanation
 from daemon.sync.matching import mappings
-from daemon.sync.matching.mappings import VariantChoice
+from daemon.sync.matching.mappings import ManualOutcome, VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 
 
@@ -98,7 +99,7 @@ SYNC_OPERATIONS = (
         "/api/mappings",
         list_mappings,
         "Variants of Shopify and the products of Nhanh.vn that they are, or why none",
-        {200: Answer("A page of mappings, in the order of the variants' ids", "MappingList")},
+        {200: Answer("A page of mappings, in the order of the variants' ids", MappingList)},
         problems=(400, 404, 503),
         query=MappingsQuery,
     ),
@@ -107,7 +108,7 @@ SYNC_OPERATIONS = (
         "/api/mappings",
         set_mappings,
         "Decide by hand what variants are: all of the request or nothing",
-        {200: Answer("What has changed", "ManualOutcome")},
+        {200: Answer("What has changed", ManualOutcome)},
         problems=(400, 413, 415, 422, 503),
         body=SetBody,
     ),
@@ -116,7 +117,7 @@ SYNC_OPERATIONS = (
         "/api/mappings/remove",
         remove_mappings,
         "Take decisions back, so that the next matching decides",
-        {200: Answer("How many decisions there were", "Removed")},
+        {200: Answer("How many decisions there were", Removed)},
         problems=(400, 413, 415, 422, 503),
         body=RemoveBody,
     ),
@@ -125,7 +126,7 @@ SYNC_OPERATIONS = (
         "/api/mappings/resolve",
         resolve_mappings,
         "Find the variants and products that ids and SKUs stand for; changes nothing",
-        {200: Answer("What each text may mean, in the order of the request", "Resolved")},
+        {200: Answer("What each text may mean, in the order of the request", Resolved)},
         problems=(400, 413, 415, 422, 503),
         body=ResolveBody,
     ),
@@ -134,7 +135,7 @@ SYNC_OPERATIONS = (
         "/api/explain",
         explain_values,
         "Why Shopify has the stock and prices that it has for an SKU",
-        {200: Answer("All that is known of it on both sides, with a verdict on each value", "Explanation")},
+        {200: Answer("All that is known of it on both sides, with a verdict on each value", Explanation)},
         problems=(400, 404, 503),
         query=ExplainQuery,
     ),

@@ -18,6 +18,41 @@ from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """An OpenAPI document."""
+
+    openapi: str
+    info: Mapping[str, Any]
+    paths: Mapping[str, Any]
+    components: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Jobs, newest first."""
+
+    jobs: Sequence[Job]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """The newest jobs and those that have not ended, newest first, at a version or later."""
+
+    version: int
+    jobs: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPruned:
+    """Of the jobs that completed at `ended_until` or before, only those in `kept` are still there."""
+
+    version: int
+    ended_until: datetime
+    kept: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class FailureList:
     """Dead letters of a job, oldest first."""
 

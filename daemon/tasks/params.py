@@ -1,40 +1,74 @@
-"""Parameters of pulls: what may be asked for, brought into a canonical form by which pulls are compared."""
+"""Parameters of jobs: what may be asked for, and the canonical form by which requests are compared."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from daemon.errors import InvalidFilter, InvalidJobRequest
-
-FLAGS = ("full", "restart", "allow_deletions")
+from daemon.sources.filters import Filters, Schema
+from daemon.sources.shopify.filters import QUERY_SCHEMA, normalise_query
 
 Params = Mapping[str, Any]
-ReadFilters = Callable[[Mapping[str, object]], dict[str, object]]
-ReadQuery = Callable[[object], str | None]
+
+FLAGS: Mapping[str, str] = {
+    "full": "Read everything, and find what was deleted.",
+    "restart": "Begin anew instead of going on where an interrupted pull of the same stopped.",
+    "allow_deletions": "Believe deletions of an implausible share of the rows; implies `full`.",
+}
 
 
-def filtered(read_filters: ReadFilters) -> Callable[[Params], dict[str, Any]]:
-    """Parameters of a pull: `full`, `restart`, `allow_deletions` (booleans) and `filters` (an object)."""
-    return lambda params: _read(params, {"filters": lambda given: _filters(given, read_filters)})
+@dataclass(frozen=True, slots=True)
+class ReadParams:
+    """The parameters of a job type.
+
+    Args:
+        read: makes parameters canonical; raises InvalidJobRequest with a plain sentence.
+        schema: JSON Schema of what people may send, with examples.
+    """
+
+    read: Callable[[Params], dict[str, Any]]
+    schema: Schema
 
 
-def queried(read_query: ReadQuery, read_filters: ReadFilters | None = None) -> Callable[[Params], dict[str, Any]]:
-    """Parameters of a pull from Shopify: as `filtered`, with a search `query`, and filters where there are some."""
-    readers: dict[str, Callable[[Any], Any]] = {"query": read_query}
-    if read_filters is not None:
-        readers["filters"] = lambda given: _filters(given, read_filters)
-    return lambda params: _read(params, readers)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A parameter of a pull that says which rows it is about."""
+
+    read: Callable[[Any], Any]
+    schema: Schema
 
 
-def none(params: Params) -> dict[str, Any]:
-    """No parameters at all."""
+def filtered(filters: Filters, example: Params) -> ReadParams:
+    """Parameters of a pull from Nhanh: the flags and `filters`."""
+    return _of_pull({"filters": _filters(filters)}, example)
+
+
+def queried(example: Params, filters: Filters | None = None) -> ReadParams:
+    """Parameters of a pull from Shopify: the flags and a search `query`, and filters where there are some."""
+    parts = {"query": _Part(normalise_query, QUERY_SCHEMA)}
+    if filters is not None:
+        parts["filters"] = _filters(filters)
+    return _of_pull(parts, example)
+
+
+def object_schema(properties: Mapping[str, Schema], example: Params) -> Schema:
+    """The schema of params that hold nothing but some of these."""
+    return {"type": "object", "additionalProperties": False, "properties": dict(properties), "examples": [example]}
+
+
+def scope(params: Params) -> dict[str, Any]:
+    """What a pull is about, apart from how it starts: an interrupted pull goes on only in one of the same scope."""
+    return {name: value for name, value in params.items() if name not in ("restart", "allow_deletions")}
+
+
+def _read_none(params: Params) -> dict[str, Any]:
     if params:
         raise InvalidJobRequest(f"This job takes no params, but got {', '.join(sorted(map(str, params))):.200}.")
     return {}
 
 
-def dry_run(params: Params) -> dict[str, Any]:
-    """Only `dry_run` (boolean): say what would be done, and do nothing."""
+def _read_dry_run(params: Params) -> dict[str, Any]:
     if "retry_of" in params:
         raise InvalidJobRequest(
             "Matching and syncing plan anew from what both sides have: submit another job, and it takes up what failed."
@@ -45,22 +79,23 @@ def dry_run(params: Params) -> dict[str, Any]:
     return {"dry_run": True} if _flag("dry_run", params.get("dry_run")) else {}
 
 
-def scope(params: Params) -> dict[str, Any]:
-    """What a pull is about, apart from how it starts: an interrupted pull goes on only in one of the same scope."""
-    return {name: value for name, value in params.items() if name not in ("restart", "allow_deletions")}
+def _of_pull(parts: Mapping[str, _Part], example: Params) -> ReadParams:
+    flags = {name: {"type": ["boolean", "null"], "description": text} for name, text in FLAGS.items()}
+    described = {name: part.schema for name, part in parts.items()}
+    return ReadParams(lambda params: _read_pull(params, parts), object_schema({**flags, **described}, example))
 
 
-def _read(params: Params, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    unknown = params.keys() - {*FLAGS, *readers, "retry_of"}
+def _read_pull(params: Params, parts: Mapping[str, _Part]) -> dict[str, Any]:
+    unknown = params.keys() - {*FLAGS, *parts, "retry_of"}
     if unknown:
-        known = ", ".join((*FLAGS, *readers))
+        known = ", ".join((*FLAGS, *parts))
         raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There are {known}.")
     canonical: dict[str, Any] = {name: True for name in FLAGS if _flag(name, params.get(name))}
     if "allow_deletions" in canonical:
         canonical["full"] = True  # only a full pull finds deletions
-    for name, read in readers.items():
+    for name, part in parts.items():
         try:
-            value = read(params.get(name))
+            value = part.read(params.get(name))
         except InvalidFilter as error:
             raise InvalidJobRequest(f"params.{name}: {error}") from error
         if value:
@@ -78,12 +113,15 @@ def _flag(name: str, value: object) -> bool:
     raise InvalidJobRequest(f"params.{name} must be true or false, not {value!r:.100}.")
 
 
-def _filters(given: object, read: ReadFilters) -> dict[str, object]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise InvalidJobRequest(f"params.filters must be an object, not {given!r:.100}.")
-    return read(given)
+def _filters(filters: Filters) -> _Part:
+    def read(given: object) -> dict[str, object]:
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            raise InvalidJobRequest(f"params.filters must be an object, not {given!r:.100}.")
+        return filters.normalise(given)
+
+    return _Part(read, {**filters.schema, "type": ["object", "null"]})
 
 
 def _job_id(value: object) -> str:
@@ -91,3 +129,13 @@ def _job_id(value: object) -> str:
         return str(UUID(str(value)))
     except ValueError:
         raise InvalidJobRequest(f"params.retry_of must be a job's id, not {value!r:.100}.") from None
+
+
+none = ReadParams(_read_none, object_schema({}, example={}))
+dry_run = ReadParams(
+    _read_dry_run,
+    object_schema(
+        {"dry_run": {"type": ["boolean", "null"], "description": "Say what would be done, and do nothing."}},
+        example={"dry_run": True},
+    ),
+)

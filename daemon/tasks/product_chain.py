@@ -11,6 +11,7 @@ from daemon.ids import JobId
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, Job, JobStatus, JobType
 from daemon.jobs.service import Submission
+from daemon.tasks.params import ReadParams, object_schema
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 STOCK = (JobType.PULL_NHANH_INVENTORY,)
@@ -48,7 +49,7 @@ class Progress:
         return datetime.now(UTC) - datetime.fromisoformat(self.began_at) > LONGEST_PAUSE
 
 
-def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
+def _read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """`pull_products`: whether the products of both sides are pulled, too; true unless it is said."""
     unknown = params.keys() - {"pull_products"}
     if unknown:
@@ -59,11 +60,26 @@ def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {"pull_products": pull_products}
 
 
+PARAMS = ReadParams(
+    _read_params,
+    object_schema(
+        {
+            "pull_products": {
+                "type": "boolean",
+                "default": True,
+                "description": "Whether the products of both sides are pulled, too.",
+            }
+        },
+        example={"pull_products": False},
+    ),
+)
+
+
 @task(
     JobType.PRODUCT_CHAIN,
     sources=(Source.NHANH, Source.SHOPIFY),
     lane="chain",
-    params=read_params,
+    params=PARAMS,
     requires=lambda store: store.product_sync,
 )
 async def product_chain(job: JobContext, _store: Store, _policy: JobPolicy) -> None:

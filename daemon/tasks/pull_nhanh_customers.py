@@ -3,7 +3,7 @@
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import nhanh as mirror
-from daemon.sources.nhanh.filters import normalise_customer_filters
+from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
 from daemon.tasks import params
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import Stream, run_pull
@@ -14,7 +14,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
     JobType.PULL_NHANH_CUSTOMERS,
     sources=(Source.NHANH,),
     lane="nhanh-customers",
-    params=params.filtered(normalise_customer_filters),
+    params=params.filtered(CUSTOMER_FILTERS, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
 )
 async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""

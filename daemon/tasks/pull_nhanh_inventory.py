@@ -5,7 +5,7 @@ from datetime import timedelta
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import nhanh as mirror
-from daemon.sources.nhanh.filters import normalise_inventory_filters
+from daemon.sources.nhanh.filters import INVENTORY_FILTERS
 from daemon.tasks import depots, params
 from daemon.tasks.filters import changed_since, uncounted
 from daemon.tasks.pull import Stream, counted_calls, run_pull
@@ -19,7 +19,7 @@ OVERLAP = timedelta(hours=1)
     JobType.PULL_NHANH_INVENTORY,
     sources=(Source.NHANH,),
     lane="nhanh-inventory",
-    params=params.filtered(normalise_inventory_filters),
+    params=params.filtered(INVENTORY_FILTERS, {"filters": {"ids": [1001, 1002]}}),
 )
 async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product that is missing has no stock record, which says nothing of it: only a product pull finds deletions."""

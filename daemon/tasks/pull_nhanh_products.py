@@ -3,7 +3,7 @@
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import nhanh as mirror
-from daemon.sources.nhanh.filters import normalise_product_filters
+from daemon.sources.nhanh.filters import PRODUCT_FILTERS
 from daemon.tasks import params
 from daemon.tasks.depots import try_to_refresh_depots
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
@@ -15,7 +15,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
     JobType.PULL_NHANH_PRODUCTS,
     sources=(Source.NHANH,),
     lane="nhanh-products",
-    params=params.filtered(normalise_product_filters),
+    params=params.filtered(PRODUCT_FILTERS, {"filters": {"updated_from": "2026-10-01T00:00:00+07:00"}}),
 )
 async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product's time of change does not move with its stock: only a full pull is sure to see every stock."""

@@ -6,7 +6,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
 from daemon.mirror import shopify as mirror
 from daemon.sources.meter import CallMeter
-from daemon.sources.shopify.filters import normalise_query, search_query
+from daemon.sources.shopify.filters import search_query
 from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
@@ -18,7 +18,7 @@ from daemon.tasks.registry import JobPolicy, Source, Store, task
     JobType.PULL_SHOPIFY_CUSTOMERS,
     sources=(Source.SHOPIFY,),
     lane="shopify-customers",
-    params=params.queried(normalise_query),
+    params=params.queried({"full": True, "query": "tag:vip"}),
 )
 async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """`query` is any search query of Shopify's."""

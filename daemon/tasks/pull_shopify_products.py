@@ -12,7 +12,7 @@ from daemon.mirror.asked import Asked
 from daemon.sales import drift
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import SourceRow
-from daemon.sources.shopify.filters import normalise_product_filters, normalise_query, search_query
+from daemon.sources.shopify.filters import PRODUCT_FILTERS, search_query
 from daemon.sources.shopify.models import ShopifyProduct
 from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
@@ -26,7 +26,7 @@ from daemon.tasks.shop_terms import note_all_prices_read, note_shop
     JobType.PULL_SHOPIFY_PRODUCTS,
     sources=(Source.SHOPIFY,),
     lane="shopify-products",
-    params=params.queried(normalise_query, normalise_product_filters),
+    params=params.queried({"query": "vendor:acme", "filters": {"status": ["active"]}}, PRODUCT_FILTERS),
 )
 async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """`filters.status` names some of active, draft, archived; `query` is any search query of Shopify's."""

@@ -15,8 +15,10 @@ from daemon.jobs.service import Admission
 from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
+from daemon.sources.filters import Schema
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.tasks.params import ReadParams
 
 
 class Source(Enum):
@@ -108,7 +110,6 @@ class JobPolicy:
 
 
 TaskFunction = Callable[[JobContext, Store, JobPolicy], Awaitable[None]]
-ReadParams = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class TaskSpec:
     sources: tuple[Source, ...]
     lane: str
     concurrency: int
-    read_params: ReadParams
+    params: ReadParams
     requires: Callable[[Store], object]
     priority: int = 0
 
@@ -143,9 +144,9 @@ def task(
 ) -> Callable[[TaskFunction], TaskFunction]:
     """Register the coroutine that runs jobs of a type.
 
-    `params` makes parameters canonical or refuses them; `requires` raises InvalidJobRequest for a store that lacks a
-    part of its configuration, such as `lambda store: store.product_sync`. Jobs of a higher `priority` leave the queue
-    first.
+    `params` describes parameters, and makes them canonical or refuses them; `requires` raises InvalidJobRequest for a
+    store that lacks a part of its configuration, such as `lambda store: store.product_sync`. Jobs of a higher
+    `priority` leave the queue first.
     """
 
     def register(run: TaskFunction) -> TaskFunction:
@@ -157,7 +158,12 @@ def task(
 
 def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a job in canonical form; raises InvalidJobRequest where the job would be refused for them."""
-    return _TASKS[job_type].read_params(params)
+    return _TASKS[job_type].params.read(params)
+
+
+def params_schemas() -> dict[JobType, Schema]:
+    """What may be said in the params of each type of job, as a JSON Schema."""
+    return {job_type: spec.params.schema for job_type, spec in _TASKS.items()}
 
 
 def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:

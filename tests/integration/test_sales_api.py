@@ -23,6 +23,7 @@ from daemon.jobs.model import JobType
 from daemon.sales.model import CampaignState
 from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
+from daemon.tasks import params_schemas
 from tests.integration.conftest import STORE, in_own_task
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
@@ -86,7 +87,7 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         version="9.9.9",
         started_at=datetime.now(UTC),
         stores=lambda: [STORE],
-        job_types=list(JobType),
+        job_types=params_schemas(),
         product_sync=lambda _store: None,
         credentials=lambda: report(parts.registry.stores, datetime.now(UTC)),
         zone=parts.zone,

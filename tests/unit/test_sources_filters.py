@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daemon.errors import InvalidFilter
 from daemon.sources.http import Answer
 from daemon.sources.nhanh.errors import lock_seconds
-from daemon.sources.nhanh.filters import normalise_customer_filters, normalise_product_filters, to_api
+from daemon.sources.nhanh.filters import CUSTOMER_FILTERS, PRODUCT_FILTERS, to_api
 from daemon.sources.shopify import filters as shopify
 
 VIETNAM = timezone(timedelta(hours=7))
@@ -36,9 +36,9 @@ VIETNAM = timezone(timedelta(hours=7))
 )
 def test_equal_filters_have_one_form(given_filters: dict[str, Any], canonical: dict[str, Any]) -> None:
     """However a filter is spelled, its canonical form is the same, is JSON, and is its own canonical form."""
-    found = normalise_customer_filters(given_filters)
+    found = CUSTOMER_FILTERS.normalise(given_filters)
     assert found == canonical
-    assert normalise_customer_filters(orjson.loads(orjson.dumps(found))) == found
+    assert CUSTOMER_FILTERS.normalise(orjson.loads(orjson.dumps(found))) == found
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_equal_filters_have_one_form(given_filters: dict[str, Any], canonical: d
 def test_unfit_customer_filters_are_refused(filters: dict[str, Any], sentence: str) -> None:
     """An unknown or ill-typed filter is refused in a sentence that names it."""
     with pytest.raises(InvalidFilter, match=sentence):
-        normalise_customer_filters(filters)
+        CUSTOMER_FILTERS.normalise(filters)
 
 
 def test_filters_are_translated_for_the_api() -> None:
     """Names and times become the API's."""
     filters = {"status": ["2", 1], "updated_from": "2026-10-01T00:00:00Z", "category_ids": 4, "name": " áo "}
-    assert to_api(normalise_product_filters(filters)) == {
+    assert to_api(PRODUCT_FILTERS.normalise(filters)) == {
         "status": [1, 2],
         "updatedAtFrom": 1790812800,
         "categoryIds": [4],
@@ -78,14 +78,14 @@ def test_filters_are_translated_for_the_api() -> None:
     }
     for wrong in ({"status": [5]}, {"name": " "}, {"type": 1}):
         with pytest.raises(InvalidFilter):
-            normalise_product_filters(wrong)
+            PRODUCT_FILTERS.normalise(wrong)
 
 
 @given(st.dictionaries(st.sampled_from(["type", "ids", "updated_from", "last_bought_to"]), st.from_type(object)))
 def test_no_filter_value_escapes_as_another_error(filters: dict[str, Any]) -> None:
     """Whatever is given, the answer is a canonical form or InvalidFilter."""
     with suppress(InvalidFilter):
-        orjson.dumps(normalise_customer_filters(filters))
+        orjson.dumps(CUSTOMER_FILTERS.normalise(filters))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_queries_that_could_not_be_combined_are_refused(query: object) -> None:
 def test_unfit_product_filters_of_shopify_are_refused(filters: dict[str, Any]) -> None:
     """There is one filter, and three values of it."""
     with pytest.raises(InvalidFilter):
-        shopify.normalise_product_filters(filters)
+        shopify.PRODUCT_FILTERS.normalise(filters)
 
 
 @given(st.text(max_size=20))

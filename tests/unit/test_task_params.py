@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from daemon.errors import InvalidJobRequest
-from daemon.sources.nhanh.filters import normalise_customer_filters
-from daemon.sources.shopify.filters import normalise_product_filters, normalise_query
-from daemon.tasks import params
+from daemon.jobs.model import JobType
+from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
+from daemon.sources.shopify.filters import PRODUCT_FILTERS
+from daemon.tasks import params, params_schemas, read_params
 
-nhanh = params.filtered(normalise_customer_filters)
-shopify = params.queried(normalise_query, normalise_product_filters)
+nhanh = params.filtered(CUSTOMER_FILTERS, {})
+shopify = params.queried({}, PRODUCT_FILTERS)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -24,20 +26,20 @@ NAMES = st.sampled_from(["full", "restart", "allow_deletions", "filters", "query
 
 def test_defaults_are_left_out() -> None:
     """Two spellings of the same request are the same request."""
-    assert nhanh({}) == nhanh({"full": False, "filters": None}) == nhanh({"filters": {}}) == {}
-    assert shopify({"query": "  tag:vip "}) == {"query": "tag:vip"}
+    assert nhanh.read({}) == nhanh.read({"full": False, "filters": None}) == nhanh.read({"filters": {}}) == {}
+    assert shopify.read({"query": "  tag:vip "}) == {"query": "tag:vip"}
 
 
 def test_scope_is_about_what_is_pulled() -> None:
     """How a pull starts does not decide whether an interrupted one is continued; what it pulls does."""
-    assert params.scope(nhanh({"restart": True})) == params.scope(nhanh({}))
-    assert params.scope(nhanh({"filters": {"type": 1}})) != params.scope(nhanh({"filters": {"type": 2}}))
-    assert params.scope(nhanh({"full": True})) != params.scope(nhanh({}))
+    assert params.scope(nhanh.read({"restart": True})) == params.scope(nhanh.read({}))
+    assert params.scope(nhanh.read({"filters": {"type": 1}})) != params.scope(nhanh.read({"filters": {"type": 2}}))
+    assert params.scope(nhanh.read({"full": True})) != params.scope(nhanh.read({}))
 
 
 def test_allowing_deletions_means_a_full_pull() -> None:
     """Only a full pull finds deletions."""
-    assert nhanh({"allow_deletions": True}) == {"allow_deletions": True, "full": True}
+    assert nhanh.read({"allow_deletions": True}) == {"allow_deletions": True, "full": True}
 
 
 @pytest.mark.parametrize(
@@ -57,15 +59,63 @@ def test_allowing_deletions_means_a_full_pull() -> None:
 def test_bad_parameters_of_a_nhanh_pull_are_refused(bad: dict[str, Any]) -> None:
     """Each with a sentence that names the parameter."""
     with pytest.raises(InvalidJobRequest, match=r"params"):
-        nhanh(bad)
+        nhanh.read(bad)
 
 
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_whatever_is_sent_is_made_canonical_or_refused(anything: dict[str, Any]) -> None:
     """No input makes anything but a canonical form, which is its own canonical form, or a refusal."""
-    for read in (nhanh, shopify, params.none):
+    for read in (nhanh.read, shopify.read, params.none.read):
         try:
             canonical = read(anything)
         except InvalidJobRequest:
             continue
         assert read(canonical) == canonical
+
+
+SCHEMAS = params_schemas()
+PROPERTIES = {name for schema in SCHEMAS.values() for name in schema["properties"]}
+FILTERS = {
+    name for schema in SCHEMAS.values() for name in schema["properties"].get("filters", {}).get("properties", {})
+}
+NUMBERS = st.integers(-1, 9) | st.sampled_from([2**62, 1790812800, 10**17])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | NUMBERS
+    | NUMBERS.map(str)
+    | st.sampled_from(["active", " draft,active", "2026-10-01", "2026-10-01T00:00:00+07:00", "1, 2", " ", "áo"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(FILTERS)) | st.text(), inner),
+    max_leaves=6,
+)
+
+
+def test_each_job_type_describes_its_params() -> None:
+    """With an example, which the job would take."""
+    assert SCHEMAS.keys() == set(JobType)
+    for job_type, schema in SCHEMAS.items():
+        Draft202012Validator.check_schema(schema)
+        for shown in schema["examples"]:
+            Draft202012Validator(schema).validate(shown)
+            read_params(job_type, shown)
+
+
+@given(st.sampled_from(JobType), st.dictionaries(st.sampled_from(sorted(PROPERTIES)), VALUES, max_size=3))
+@example(JobType.PULL_NHANH_CUSTOMERS, {"filters": {"ids": [5] * 101}})
+@example(JobType.PULL_NHANH_CUSTOMERS, {"filters": {"updated_from": "0"}})
+def test_what_a_job_takes_its_schema_allows(job_type: JobType, given_params: dict[str, Any]) -> None:
+    """Nothing is read that the description does not mention."""
+    try:
+        read_params(job_type, given_params)
+    except InvalidJobRequest:
+        return
+    validator = Draft202012Validator(SCHEMAS[job_type], format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(given_params)
+
+
+@pytest.mark.parametrize("digits", ["1" * 19, "9" * 5_000])
+def test_numbers_that_nothing_can_hold_are_refused(digits: str) -> None:
+    """Neither the database nor JSON nor Python would take them, and they are no bug of ours."""
+    for filters in ({"type": digits}, {"ids": digits}, {"ids": [digits]}, {"updated_from": digits}):
+        with pytest.raises(InvalidJobRequest):
+            nhanh.read({"filters": filters})

@@ -27,9 +27,9 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.nhanh.envelope import Envelope, read_envelope
 from daemon.sources.nhanh.filters import (
     ALL_STATUSES,
-    normalise_customer_filters,
-    normalise_inventory_filters,
-    normalise_product_filters,
+    CUSTOMER_FILTERS,
+    INVENTORY_FILTERS,
+    PRODUCT_FILTERS,
     to_api,
 )
 from daemon.sources.nhanh.models import (
@@ -117,7 +117,7 @@ class NhanhClient:
             InvalidFilter: at once.
             SourceRefused, RateLimited, SourceUnavailable: while iterating, after the retries.
         """
-        wanted = to_api(normalise_customer_filters(filters))
+        wanted = to_api(CUSTOMER_FILTERS.normalise(filters))
         return self._pages("customer/list", wanted, self._customers, after, meter, page_size)
 
     def products(
@@ -127,14 +127,14 @@ class NhanhClient:
 
         By ascending id, from behind `after` on (None: from the start). Raises as `customers` does.
         """
-        wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_product_filters(filters))
+        wanted = {"status": list(ALL_STATUSES)} | to_api(PRODUCT_FILTERS.normalise(filters))
         return self._pages("product/list", wanted, self._products, after, meter, page_size)
 
     def inventory(
         self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
     ) -> AsyncGenerator[Page[NhanhInventory], None]:
         """The stock of all matching products of every status, by ascending product id. Raises as `customers` does."""
-        wanted = {"status": list(ALL_STATUSES)} | to_api(normalise_inventory_filters(filters))
+        wanted = {"status": list(ALL_STATUSES)} | to_api(INVENTORY_FILTERS.normalise(filters))
         return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
 
     async def horizon(self, *, meter: CallMeter) -> Horizon:

@@ -5,28 +5,18 @@ from datetime import UTC, datetime
 
 from daemon.errors import InvalidFilter
 from daemon.sources import filters as read
+from daemon.sources.filters import Filters, Schema
 
 PRODUCT_STATUSES = ("active", "draft", "archived")
 MAX_QUERY = 2000  # characters
-
-
-def _status(name: str, value: object) -> list[str]:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple | set | frozenset):
-        raise InvalidFilter(f"The filter {name} must be one of {', '.join(PRODUCT_STATUSES)}, not {value!r}.")
-    found = {str(item).strip().lower() for item in items}
-    if not found or not found <= set(PRODUCT_STATUSES):
-        raise InvalidFilter(f"The filter {name} must be one of {', '.join(PRODUCT_STATUSES)}, not {value!r}.")
-    return sorted(found)
-
-
-def normalise_product_filters(filters: Mapping[str, object]) -> dict[str, object]:
-    """Filters of a product pull in canonical JSON form: `status`, one or some of active, draft, archived.
-
-    Raises:
-        InvalidFilter: an unknown filter or an unfit value, in a plain sentence.
-    """
-    return read.normalise(filters, {"status": _status}, of="products of Shopify")
+QUERY_SCHEMA: Schema = {
+    "type": ["string", "null"],
+    "maxLength": MAX_QUERY,
+    "description": "Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match.",
+}
+PRODUCT_FILTERS = Filters(
+    "products of Shopify", {"status": read.words("Of one or some of these statuses.", PRODUCT_STATUSES)}
+)
 
 
 def normalise_query(query: object) -> str | None:
@@ -53,10 +43,10 @@ def search_query(
 ) -> str | None:
     """One search query that means all of the parts at once; None if there are none.
 
-    `filters` as `normalise_product_filters` takes them; `updated_from` is aware.
+    `filters` as `PRODUCT_FILTERS` takes them; `updated_from` is aware.
     """
     parts = [f"({asked})"] if (asked := normalise_query(query)) else []
-    statuses = normalise_product_filters(filters or {}).get("status")
+    statuses = PRODUCT_FILTERS.normalise(filters or {}).get("status")
     if isinstance(statuses, list):
         alternatives = [f"status:{status}" for status in statuses]
         parts.append(alternatives[0] if len(alternatives) == 1 else f"({' OR '.join(alternatives)})")

@@ -10,7 +10,7 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key, why_no_key
 from daemon.sync.explanation import evidence
-from daemon.sync.explanation.explained import Explanation, Freshness
+from daemon.sync.explanation.explained import ExplainedFreshness, Explanation
 from daemon.sync.explanation.variant_explainer import VariantExplainer
 from daemon.texts import visible
 
@@ -45,7 +45,7 @@ async def explain(
         asked=asked,
         verdict=_found(asked, variants) if variants else await _missing(connection, store, asked, key),
         variants=[VariantExplainer(found, settings, zone, variant).explain() for variant in variants],
-        freshness=[Freshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
+        freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
     )
 
 

@@ -31,7 +31,7 @@ from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.sync import pushes
 from daemon.sync.pushes import Push, PushKind, PushResult
-from daemon.tasks import JobPolicy, Store, TaskRegistry
+from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
 from daemon.wiring import Parts, StoreFactory
 
 STORE = StoreName("main")
@@ -188,7 +188,7 @@ async def _open_endpoint(database: Database, *, listen: str = "127.0.0.1:0", **c
             version="9.9.9",
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
-            job_types=list(JobType),
+            job_types=params_schemas(),
             product_sync=lambda _store: PRODUCT_SYNC,
             credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,
