@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.database.pool import open_database
-from daemon.jobs.model import Counters, JobType
+from daemon.jobs.model import Counters, JobStatus, JobType
 from daemon.status.metrics import METRICS
 from daemon.status.routes import OPERATIONS
 
