@@ -1,5 +1,6 @@
 """No sale starts, ends or fails for good by a clock that is not the database's and Shopify's."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,13 @@ from structlog.testing import capture_logs
 
 from daemon.clock import boot_time
 from daemon.errors import SaleConflict
+from daemon.ids import StoreName
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sources.clock import SourceClock
+from daemon.sources.http import Backoff, open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from tests.integration.conftest import STORE
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
@@ -96,6 +102,29 @@ async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_firs
     endpoint.url = url
     await shop.until(campaign, CampaignState.ACTIVE)
     assert endpoint.clock.age() < 60
+
+
+async def test_a_shop_that_can_not_be_reached_keeps_no_other_shops_sales_back(shop: SaleShop) -> None:
+    """Since the daemon began it has heard nothing of one of its two shops: the other's campaign starts and ends."""
+    elsewhere, stores = StoreName("elsewhere"), shop.workshop.parts.registry.stores
+    async with open_session() as session:
+        lost = ShopifyClient(
+            session,
+            shop="lost",
+            credential=PermanentToken("shpat_lost"),
+            base_url="http://127.0.0.1:9",
+            limits=LimiterRegistry(None),
+            backoff=Backoff(attempts=1),
+        )
+        stores[elsewhere] = replace(stores[STORE], name=elsewhere, shopify_client=lost)
+        campaign = await shop.create("here", starts=soon(3600), ends=soon(7200))
+        await shop.create("there", starts=soon(DAY), ends=soon(2 * DAY))
+        await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET store = 'elsewhere' WHERE name = 'there' RETURNING 1")
+        await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() WHERE name = 'here' RETURNING 1")
+        await shop.until(campaign, CampaignState.ACTIVE)
+        assert "Shopify (elsewhere) has not answered yet" in (shop.clock.clock_problem or "")
+        await shop.sales.end_now(await shop.get(campaign))
+        await shop.until(campaign, CampaignState.COMPLETED)
 
 
 async def run_by(shop: SaleShop, campaign: Campaign, hours: float, state: CampaignState) -> None:
