@@ -100,7 +100,7 @@ class SaleClock:
 
     @property
     def clock_problem(self) -> str | None:
-        """Why campaigns, of all stores or of some, do not start or end at present, for a person; None if all is well."""
+        """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
         return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
     async def __aenter__(self) -> Self:

@@ -119,7 +119,9 @@ async def test_a_shop_that_can_not_be_reached_keeps_no_other_shops_sales_back(sh
         stores[elsewhere] = replace(stores[STORE], name=elsewhere, shopify_client=lost)
         campaign = await shop.create("here", starts=soon(3600), ends=soon(7200))
         await shop.create("there", starts=soon(DAY), ends=soon(2 * DAY))
-        await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET store = 'elsewhere' WHERE name = 'there' RETURNING 1")
+        await shop.workshop.rows(
+            "UPDATE dongbo.sale_campaigns SET store = $1 WHERE name = 'there' RETURNING 1", elsewhere
+        )
         await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() WHERE name = 'here' RETURNING 1")
         await shop.until(campaign, CampaignState.ACTIVE)
         assert "Shopify (elsewhere) has not answered yet" in (shop.clock.clock_problem or "")
