@@ -211,8 +211,21 @@ class SaleClock:
 
     async def _plan_again(self, recalled: Sequence[Campaign]) -> None:
         for campaign in recalled:
-            made = await self._sales.plan_again(campaign)
-            log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
+            try:
+                made = await self._sales.plan_again(campaign)
+            except Exception as error:  # the others, and all that are open, must go on whatever becomes of this one
+                if is_connection_error(error):
+                    raise
+                is_bug = not isinstance(error, DongboError)
+                log.error(
+                    "sale_not_planned_again",
+                    sale=campaign.name,
+                    store=campaign.store,
+                    error=str(error),
+                    exc_info=is_bug,
+                )
+            else:
+                log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
 
     async def _advance(self, campaign: Campaign, now: datetime) -> None:
         """Move one campaign to where it should be by now."""

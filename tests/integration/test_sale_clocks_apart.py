@@ -7,9 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.clock import boot_time
-from daemon.errors import SaleConflict
+from daemon.errors import InvalidJobRequest, SaleConflict
 from daemon.ids import StoreName
 from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.service import Sales
 from daemon.sources.clock import SourceClock
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
@@ -206,3 +207,28 @@ async def test_what_a_wrong_clock_has_begun_is_taken_back_and_begins_again_at_it
     )
     await shop.clock.sweep()
     assert (await shop.sales.find("tet")).id == again.id
+
+
+async def test_one_that_can_not_be_planned_again_keeps_no_other_back(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store has lost its Shopify, for example: other campaigns get their jobs, and it is tried again."""
+    lost = await shop.create("lost", ends=soon(7200))
+    await run_by(shop, lost, 0, CampaignState.ACTIVE)
+    await run_by(shop, lost, 72, CampaignState.COMPLETED)
+    set_clock(shop, timedelta(0))
+    original = Sales.plan_again
+
+    async def refuse(self: Sales, campaign: Campaign) -> Campaign:
+        raise InvalidJobRequest(f"{campaign.name} has no Shopify.")
+
+    monkeypatch.setattr(Sales, "plan_again", refuse)
+    other = await shop.create("other", percent=10)
+    with capture_logs() as logs:
+        await shop.until(other, CampaignState.ACTIVE)
+    assert "lost has no Shopify." in {line["error"] for line in logs if line["event"] == "sale_not_planned_again"}
+    await shop.sales.end_now(await shop.get(other))
+    await shop.until(other, CampaignState.COMPLETED)
+    monkeypatch.setattr(Sales, "plan_again", original)
+    await shop.clock.sweep()
+    assert (await shop.sales.find("lost")).id != lost.id
