@@ -70,10 +70,8 @@ class ProductReader:
         document = orjson.dumps({name: value for name, value in node.items() if name != "variants"})
         product = self._products.checked(document)
         for place, variant in enumerate(await self._all_variants(node)):
-            if (
-                place % VARIANTS_AT_ONCE == 0
-            ):  # others must have their turn: what was read in bulk takes a second and more
-                await asyncio.sleep(0)
+            if place % VARIANTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others must have their turn: what was read in bulk takes a second and more
             product.variants.append(await self._variant(variant))
         return SourceRow(product, document)
 
