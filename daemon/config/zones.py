@@ -11,7 +11,8 @@ VIETNAMESE = ("vietnam", "hanoi", "hochiminh", "hcm", "saigon", "danang", "haiph
 OF_VIETNAM = 7  # hours ahead of UTC, all year round
 VIETNAMESE_CODES = ("vn", "vnm", "ict", "seasiastandardtime")
 
-_OFFSET = re.compile(r"(?:utc|gmt|etc/gmt|z)?([+-]?)(\d{1,2})(?::?00)?")
+_OFFSET = re.compile(r"(?:utc|gmt|etc/gmt|z)?([+-]?)(\d{1,2})(?::?(\d{2}))?")
+_FARTHEST = {"-": 12, "+": 14, "": 14}  # hours; there are no zones beyond
 _BACKWARDS = re.compile(r"Etc/GMT([+-])([1-9]\d?)")
 
 
@@ -34,6 +35,9 @@ def _suggestion(name: str) -> str:
     if ahead is not None:
         fixed = f"Etc/GMT{-ahead:+d}"
         return f'write the name of a place, or "{fixed}", whose sign is the other way round, for UTC{ahead:+d}'
+    offset = _offset(name)
+    if offset is not None and int(offset[2] + (offset[3] or "")):  # whose nearest name is that of another time
+        return f'write the name of a place, such as "{VIETNAM}"'
     by_lower_case = {zone.lower(): zone for zone in available_timezones()}
     by_lower_case |= {zone.rpartition("/")[2]: name for zone, name in by_lower_case.items()}
     close = get_close_matches(name.strip().lower().replace(" ", "_"), by_lower_case, n=1, cutoff=0.7)
@@ -51,10 +55,15 @@ def _is_of_vietnam(name: str) -> bool:
 
 def _hours_ahead(name: str) -> int | None:
     """How far ahead of UTC an offset such as GMT+7 or +07:00 is; None where it is no offset in whole hours."""
-    offset = _OFFSET.fullmatch(name.lower().replace(" ", "").replace("−", "-").strip("()"))
-    if offset is None or not 0 < int(offset[2]) <= 12:
+    offset = _offset(name)
+    if offset is None or int(offset[3] or 0) or not 0 < int(offset[2]) <= _FARTHEST[offset[1]]:
         return None
     return -int(offset[2]) if offset[1] == "-" else int(offset[2])
+
+
+def _offset(name: str) -> re.Match[str] | None:
+    plain = unicodedata.normalize("NFKC", name).lower().replace(" ", "").replace("−", "-")
+    return _OFFSET.fullmatch(plain.strip("()"))
 
 
 def doubt(zone: ZoneInfo) -> str | None:

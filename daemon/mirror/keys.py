@@ -10,7 +10,7 @@ from itertools import product
 
 from daemon.texts import INVISIBLE, unaccented
 
-RULES = "2"  # with other rules, the keys of all rows are computed anew (daemon/mirror/rekeying.py)
+RULES = "3"  # with other rules, the keys of all rows are computed anew (daemon/mirror/rekeying.py)
 LONGEST_KEY = 255  # characters; Shopify takes no longer SKU, and an index no text of more than 2,700 bytes
 MOST_ROWS = 3  # of one side; what stands on more of them is a default of somebody's form, or "one SKU for all sizes"
 
@@ -20,17 +20,28 @@ _BLANKS = re.compile(rf"[\s{INVISIBLE}]+")
 # What people and programs write where they have no code, without accents, blanks and punctuation.
 _CODE = ("", "sku", "barcode", "code", "ean", "upc", "gtin", "isbn")
 _MA = (*_CODE, "ma", "maso", "masp", "mahang", "mavach")
+_HAVING = """
+    co ro biet nhap capnhat apdung tontai xacdinh phanloai can dung dat gan tao in dangky thongtin cothongtin dulieu
+"""
+_GIVEN = """
+    available applicable assigned set specified provided entered defined determined given known found needed required
+    data info information value
+"""
 _NO_CODE = (
-    (("khong", "ko", "chua"), ("", "co", "ro", "biet", "nhap", "capnhat", "apdung", "tontai"), _MA),
-    (("no", "not", "without", "missing", "unknown"), ("", "available", "applicable", "assigned", "set"), _CODE),
+    (("", "hang", "sp", "sanpham"), ("khong", "ko", "chua"), ("", *_HAVING.split()), _MA),
+    (("dang", "cho", "se"), ("capnhat", "bosung", "nhap", "tao", "dangky"), ("", "sau"), _MA),
+    (("no", "not", "without", "missing", "unknown"), ("", *_GIVEN.split()), _CODE),
 )
 _OTHERS = """
-    na nan none null nil nothing empty blank undefined unspecified unassigned invalid error true false default
-    defaulttitle doesnotapply notfound notyet nonumber tbd tba tbc todo pending dummy example sample placeholder
-    temp tmp test testing testsku testbarcode testproduct thu thunghiem kco kcoma trong rong botrong dangcapnhat
-    capnhatsau sku barcode code ean upc gtin isbn ma maso masp mahang mavach masku
+    na nan none null nil nothing empty blank undefined unspecified unassigned unavailable invalid error true false
+    default defaulttitle doesnotapply notyet nonumber tbd tba tbc todo tobedefined tobedetermined pending dummy example
+    sample placeholder temp tmp test testing testsku testbarcode testproduct thu thunghiem kco kcoma trong rong botrong
+    capnhatsau bosungsau macdinh tudong sku barcode code ean upc gtin isbn ma maso masp mahang mavach masku
+    无 無 暂无 没有 未知
 """
 _PLACEHOLDERS = frozenset("".join(words) for parts in _NO_CODE for words in product(*parts)) | {*_OTHERS.split()}
+# One of them again and again: null-null, n/a-n/a, as programs make it of the parts of a code.
+_REPEATED = re.compile(r"(.{3,}?)(?:[\W_]*\1)+")
 # Only zeros, as spreadsheets write them, too (0,00E+00); x, xx, xxx …; one character all the way.
 _MEANINGLESS = re.compile(r"0+(?:e0+)?|x+|([a-z0-9])\1{5,}")
 _IN_ORDER, _SHORTEST_IN_ORDER = ("1234567890" * 2, "0123456789" * 2), 6
@@ -69,6 +80,8 @@ def _obstacle(key: str) -> str | None:
         return "is an error of a spreadsheet"
     core = _core(key)
     if not core or core in _PLACEHOLDERS or _MEANINGLESS.fullmatch(core) or _is_in_order(core):
+        return "is a placeholder"
+    if (repeated := _REPEATED.fullmatch(key)) is not None and _core(repeated[1]) in _PLACEHOLDERS:
         return "is a placeholder"
     return "was shortened by a spreadsheet" if _SHORTENED.fullmatch(key) else None
 

@@ -42,14 +42,15 @@ class Clocks:
         self._shopify_of = shopify_of
         self.clock = clock
 
-    async def problem(self, stores: Iterable[StoreName]) -> str | None:
-        """Why this machine's clock is not to be relied on for campaigns of these stores; None: it is right.
+    async def problem(self, store: StoreName) -> str | None:
+        """Why this machine's clock is not to be relied on for campaigns of a store; None: it is right.
 
         Raises what the database raises.
         """
-        return await self._database_problem() or await self._source_problem(stores)
+        return await self.database_problem() or (await self.source_problems([store])).get(store)
 
-    async def _database_problem(self) -> str | None:
+    async def database_problem(self) -> str | None:
+        """Why it is not to be relied on for any campaign: it is not PostgreSQL's. Raises what the database raises."""
         async with self._database.acquire() as connection:
             before = self.clock()
             now = await campaigns.database_time(connection)
@@ -58,9 +59,14 @@ class Clocks:
             return None
         return _apart(after - now, "PostgreSQL's")
 
-    async def _source_problem(self, stores: Iterable[StoreName]) -> str | None:
-        found = await asyncio.gather(*(self._store_problem(store) for store in dict.fromkeys(stores)))
-        return next((problem for problem in found if problem is not None), None)
+    async def source_problems(self, stores: Iterable[StoreName]) -> dict[StoreName, str]:
+        """Why it is not to be relied on for campaigns of these stores, of those where Shopify gives a reason.
+
+        A shop that can't be reached keeps back its own campaigns alone.
+        """
+        asked = list(dict.fromkeys(stores))
+        found = await asyncio.gather(*map(self._store_problem, asked))
+        return {store: problem for store, problem in zip(asked, found, strict=True) if problem is not None}
 
     async def _store_problem(self, store: StoreName) -> str | None:
         try:

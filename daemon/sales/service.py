@@ -147,7 +147,7 @@ class Sales:
             )
         self._check_end(definition)
         begins = not is_draft and _has_come(definition.starts, now)
-        if begins and (problem := await self.clocks.problem([definition.store])) is not None:
+        if begins and (problem := await self.clocks.problem(definition.store)) is not None:
             raise SaleConflict(problem)
         await self._learn_collections(definition)
 
@@ -173,7 +173,7 @@ class Sales:
 
     async def knows_time(self, store: StoreName) -> bool:
         """Whether this machine's clock can be relied on."""
-        return await self.clocks.problem([store]) is None
+        return await self.clocks.problem(store) is None
 
     async def recall_in(
         self, connection: Connection, campaign: Campaign, now: datetime
@@ -210,7 +210,7 @@ class Sales:
     async def start_now(self, campaign: Campaign) -> Campaign:
         """Start a DRAFT or SCHEDULED campaign now. Raises as `create`."""
         await self._learn_collections(campaign.definition)
-        if (problem := await self.clocks.problem([campaign.store])) is not None:
+        if (problem := await self.clocks.problem(campaign.store)) is not None:
             raise SaleConflict(problem)
 
         async def start(connection: Connection) -> tuple[Campaign, Submission | None]:

@@ -9,7 +9,7 @@ what a wrong one has begun too early is taken back and planned again.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -98,7 +98,7 @@ class SaleClock:
         self._looks_again = False
         self._problem: str | None = None
         self._swept_at = 0.0  # seconds of the loop's clock
-        self._clock_problem: str | None = None
+        self._clock_problems: Mapping[StoreName, str] = {}
 
     @property
     def is_running(self) -> bool:
@@ -117,8 +117,8 @@ class SaleClock:
 
     @property
     def clock_problem(self) -> str | None:
-        """Why no campaign starts or ends at present, for a person; None if all is well."""
-        return self._clock_problem
+        """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
+        return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
     async def __aenter__(self) -> Self:
         self._timer = Timer(lambda _name: self._wake.set())
@@ -152,10 +152,10 @@ class SaleClock:
                 present = await campaigns.list_open(connection, stores)
                 recalled = await campaigns.list_recalled(connection, stores, now + MOST_APART)
             await self._compare_clocks({campaign.store for campaign in (*present, *recalled)})
-            if self._clock_problem is None:
-                for campaign in present:
+            for campaign in present:
+                if campaign.store not in self._clock_problems:
                     await self._advance(campaign, self._clock())
-                await self._plan_again(recalled)
+            await self._plan_again([campaign for campaign in recalled if campaign.store not in self._clock_problems])
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
             for store in stores:
@@ -216,17 +216,35 @@ class SaleClock:
                 continue
 
     async def _compare_clocks(self, stores: Collection[StoreName]) -> None:
-        had_problem = self._clock_problem is not None
-        self._clock_problem = await self._sales.clocks.problem(stores)
-        if self._clock_problem is not None and not had_problem:
-            log.error("sale_clock_wrong", reason=self._clock_problem)
-        elif self._clock_problem is None and had_problem:
-            log.info("sale_clock_right")
+        before = self._clock_problems
+        if (problem := await self._sales.clocks.database_problem()) is not None:
+            self._clock_problems = dict.fromkeys(self._stores(), problem)
+        else:
+            self._clock_problems = await self._sales.clocks.source_problems(stores)
+        for reason in dict.fromkeys(self._clock_problems.values()):
+            concerned = [store for store, problem in self._clock_problems.items() if problem == reason]
+            if not before.keys() >= set(concerned):
+                log.error("sale_clock_wrong", stores=concerned, reason=reason)
+        if right := sorted(before.keys() - self._clock_problems.keys()):
+            log.info("sale_clock_right", stores=right)
 
     async def _plan_again(self, recalled: Sequence[Campaign]) -> None:
         for campaign in recalled:
-            made = await self._sales.plan_again(campaign)
-            log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
+            try:
+                made = await self._sales.plan_again(campaign)
+            except Exception as error:  # the others, and all that are open, must go on whatever becomes of this one
+                if is_connection_error(error):
+                    raise
+                is_bug = not isinstance(error, DongboError)
+                log.error(
+                    "sale_not_planned_again",
+                    sale=campaign.name,
+                    store=campaign.store,
+                    error=str(error),
+                    exc_info=is_bug,
+                )
+            else:
+                log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
 
     async def _advance(self, campaign: Campaign, now: datetime) -> None:
         """Move one campaign to where it should be by now."""

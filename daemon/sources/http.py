@@ -12,6 +12,7 @@ from typing import TypeVar
 import aiohttp
 import orjson
 import structlog
+from yarl import URL
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
 from daemon.sources import failures
@@ -26,6 +27,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=60, connect=15, sock_connect=10, sock_read
 CONNECTIONS = 64
 CONNECTIONS_PER_HOST = 16
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+MAX_SAID = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ async def downloading(
     """GET a file once, without any credential, and without following where it leads: read `content` of what this
     yields, whatever its `status`, and count the bytes.
 
-    `url` is an address as a source gave it, which may hold a signature: errors name `source` alone.
+    `url` is an address as a source gave it, which may hold a signature: it is asked for as it is, not spelt in another
+    way, and errors name `source` alone.
 
     Raises:
         SourceUnavailable, SourceRefused: as `post`, also while it is read.
@@ -129,7 +132,7 @@ async def downloading(
     meter.api_calls += 1
     with _failures_told(source, source, proxy):
         async with session.get(
-            url,
+            URL(url, encoded=True),
             headers=_beside_the_call(url, proxy),
             allow_redirects=False,
             timeout=session.timeout,
@@ -240,4 +243,6 @@ def _timestamp(text: str) -> float | None:
 
 
 def _plain(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
+    # As text, it has the address, which may hold a signature.
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join(said.split())[:MAX_SAID].rstrip(".") or type(error).__name__

@@ -99,7 +99,7 @@ class SaleClock(Protocol):
 
     @property
     def clock_problem(self) -> str | None:
-        """Why no campaign starts or ends at present, for a person; None if all is well."""
+        """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
 
     def look(self) -> None:
         """Look at the campaigns now: one has been made or changed."""

@@ -1,14 +1,21 @@
 """No sale starts, ends or fails for good by a clock that is not the database's and Shopify's."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
 from daemon.clock import boot_time
-from daemon.errors import SaleConflict
+from daemon.errors import InvalidJobRequest, SaleConflict
+from daemon.ids import StoreName
 from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.service import Sales
 from daemon.sources.clock import SourceClock
+from daemon.sources.http import Backoff, open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import PermanentToken
 from tests.integration.conftest import STORE
 from tests.integration.sale_shop import SaleShop, sandbox_settings, shop, soon
 
@@ -98,6 +105,31 @@ async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_firs
     assert endpoint.clock.age() < 60
 
 
+async def test_a_shop_that_can_not_be_reached_keeps_no_other_shops_sales_back(shop: SaleShop) -> None:
+    """Since the daemon began it has heard nothing of one of its two shops: the other's campaign starts and ends."""
+    elsewhere, stores = StoreName("elsewhere"), shop.workshop.parts.registry.stores
+    async with open_session() as session:
+        lost = ShopifyClient(
+            session,
+            shop="lost",
+            credential=PermanentToken("shpat_lost"),
+            base_url="http://127.0.0.1:9",
+            limits=LimiterRegistry(None),
+            backoff=Backoff(attempts=1),
+        )
+        stores[elsewhere] = replace(stores[STORE], name=elsewhere, shopify_client=lost)
+        campaign = await shop.create("here", starts=soon(3600), ends=soon(7200))
+        await shop.create("there", starts=soon(DAY), ends=soon(2 * DAY))
+        await shop.workshop.rows(
+            "UPDATE dongbo.sale_campaigns SET store = $1 WHERE name = 'there' RETURNING 1", elsewhere
+        )
+        await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET starts_at = now() WHERE name = 'here' RETURNING 1")
+        await shop.until(campaign, CampaignState.ACTIVE)
+        assert "Shopify (elsewhere) has not answered yet" in (shop.clock.clock_problem or "")
+        await shop.sales.end_now(await shop.get(campaign))
+        await shop.until(campaign, CampaignState.COMPLETED)
+
+
 async def run_by(shop: SaleShop, campaign: Campaign, hours: float, state: CampaignState) -> None:
     """Let a clock that nobody compares be so far ahead, until a campaign has come to a state."""
     set_clock(shop, timedelta(hours=hours))
@@ -175,3 +207,28 @@ async def test_what_a_wrong_clock_has_begun_is_taken_back_and_begins_again_at_it
     )
     await shop.clock.sweep()
     assert (await shop.sales.find("tet")).id == again.id
+
+
+async def test_one_that_can_not_be_planned_again_keeps_no_other_back(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store has lost its Shopify, for example: other campaigns get their jobs, and it is tried again."""
+    lost = await shop.create("lost", ends=soon(7200))
+    await run_by(shop, lost, 0, CampaignState.ACTIVE)
+    await run_by(shop, lost, 72, CampaignState.COMPLETED)
+    set_clock(shop, timedelta(0))
+    original = Sales.plan_again
+
+    async def refuse(self: Sales, campaign: Campaign) -> Campaign:
+        raise InvalidJobRequest(f"{campaign.name} has no Shopify.")
+
+    monkeypatch.setattr(Sales, "plan_again", refuse)
+    other = await shop.create("other", percent=10)
+    with capture_logs() as logs:
+        await shop.until(other, CampaignState.ACTIVE)
+    assert "lost has no Shopify." in {line["error"] for line in logs if line["event"] == "sale_not_planned_again"}
+    await shop.sales.end_now(await shop.get(other))
+    await shop.until(other, CampaignState.COMPLETED)
+    monkeypatch.setattr(Sales, "plan_again", original)
+    await shop.clock.sweep()
+    assert (await shop.sales.find("lost")).id != lost.id

@@ -9,10 +9,22 @@ from hypothesis import strategies as st
 from daemon.config.zones import doubt, to_zone
 
 OF_VIETNAM = [
-    *("GMT+7", "GMT+07", "gmt +7", "UTC+7", "UTC+07:00", "+07:00", "+7", "Etc/GMT+07", "(GMT+07:00)", "UTC +7"),
+    *(
+        "GMT+7",
+        "GMT+07",
+        "gmt +7",
+        "UTC+7",
+        "UTC+07:00",
+        "UTC＋7",
+        "+07:00",
+        "+7",
+        "Etc/GMT+07",
+        "(GMT+07:00)",
+        "UTC +7",
+    ),
     *("Asia/Hanoi", "Asia/Ha_Noi", "Hanoi", "Hà Nội", "Asia/HCM", "Asia/Ho Chi Minh", "Asia/HoChiMinh", "TP.HCM"),
     *("Vietnam", "Viet Nam", "Việt Nam", "VN", "ICT", "Asia/Vietnam", "Asia/Danang", "Đà Nẵng", "Sài Gòn"),
-    *("SE Asia Standard Time", "(GMT+07:00) Bangkok, Hanoi, Jakarta", "Indochina Time"),
+    *("UTC＋7", "SE Asia Standard Time", "(GMT+07:00) Bangkok, Hanoi, Jakarta", "Indochina Time"),
 ]
 
 
@@ -28,12 +40,19 @@ def test_the_old_name_of_the_zone_is_taken() -> None:
     assert to_zone("Asia/Saigon") == ZoneInfo("Asia/Saigon")
 
 
-@given(st.integers(-12, 12).filter(lambda hours: hours not in (0, 7)), st.sampled_from(["GMT", "UTC", ""]))
+@given(st.integers(-12, 14).filter(lambda hours: hours not in (0, 7)), st.sampled_from(["GMT", "UTC", ""]))
 def test_another_offset_is_proposed_with_the_right_sign(hours: int, prefix: str) -> None:
     """No proposal is as many hours off as the sign of Etc/GMT±n is wrong."""
     with pytest.raises(ValueError, match="sign is the other way round") as caught:
         to_zone(f"{prefix}{hours:+d}")
     assert f'"Etc/GMT{-hours:+d}"' in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["GMT-13", "UTC+15", "UTC+5:30", "+05:45", "GMT+25", "UTC+0:30"])
+def test_an_offset_that_no_zone_is_named_after(name: str) -> None:
+    """The zone with the nearest name is hours away."""
+    with pytest.raises(ValueError, match="write the name of a place"):
+        to_zone(name)
 
 
 @pytest.mark.parametrize(

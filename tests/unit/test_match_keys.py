@@ -63,7 +63,8 @@ PLACEHOLDERS = [
     "-", "--", ".", "...", "?", "/", "_", "*", "x", "X", "xxx", "0", "00", "0.00", "0,00E+00", "0000000000000", "０",
     "٠", "1111111111111", "aaaaaa", "123456", "1234567890123", "0123456789", "test", "Testing", "TBD", "t.b.d.",
     "TBA", "todo", "sku", "Barcode", "mã vạch", "#REF!", "8.93E+12", "8,93E+12", "Default Title",
-    "\u200bN\u00a0/ A", "nǎ",
+    "\u200bN\u00a0/ A", "nǎ", "không xác định", "Chưa có thông tin", "hàng không có mã", "chờ cập nhật", "mặc định",
+    "not specified", "no data", "to be determined", "null-null", "N/A - N/A", "none/none/none", "没有",
 ]  # fmt: skip
 
 
@@ -91,6 +92,10 @@ def test_placeholder_is_no_key_and_says_why(text: str) -> None:
         "8936000000001",
         "1E5",
         "thun",
+        "nana",
+        "papa-papa",
+        "cho",
+        "đang-01",
         "áo",
     ],
 )

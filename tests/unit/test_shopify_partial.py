@@ -3,10 +3,11 @@
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.sources.shopify.errors import is_protected
+from daemon.sources.shopify.errors import is_protected, said_of
 from daemon.sources.shopify.partial import DENIED, Unreadable, mark_rows
 
 PROTECTED = "This app is not approved to use the phone field."
@@ -57,3 +58,16 @@ def test_no_row_with_an_error_is_taken_for_a_good_one(errors: list[dict[str, Any
 def test_what_holds_no_rows_is_good_for_nothing(errors: list[dict[str, Any]], data: Any) -> None:
     """Where there is nothing to mark, nothing is relied on."""
     assert mark_rows({"data": data, "errors": errors}, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([{"base": ["no more calls"]}], "no more calls"),
+        ([None], "it does not say why"),
+        (["Not Found."], "Not Found"),
+    ],
+)
+def test_what_errors_of_any_shape_say(errors: list[Any], said: str) -> None:
+    """The sentence holds what Shopify says, in whatever shape it says it."""
+    assert said in said_of(errors, ())

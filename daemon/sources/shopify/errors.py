@@ -232,5 +232,7 @@ def code_of(error: Any) -> str | None:
 
 
 def _message(error: Any) -> str:
-    said = (error.get("message") or error.get("extensions")) if isinstance(error, dict) else error
+    said = (error.get("message") or error.get("extensions") or error) if isinstance(error, dict) else error
+    if said is None:
+        return "it does not say why"
     return " ".join(str(said).split()).rstrip(".")

@@ -8,7 +8,7 @@ import phonenumbers
 
 from daemon.texts import visible
 
-RULES = f"2/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read anew
+RULES = f"3/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read anew
 REGION = "VN"
 COUNTRY_CODE = 84
 
@@ -31,9 +31,10 @@ _WITHOUT_PLUS = re.compile(r"84[0-9]{9,11}")  # no Vietnamese number is that lon
 _ZERO_BEFORE_IT = re.compile(r"^0(?=84[0-9]{9,10}$)")  # nor one that begins with 0; identity cards do
 _RUN = re.compile(rf"(?:\+\s*|\()?[0-9](?:[0-9+{_SEPARATORS}]*[0-9])?")
 _GROUP = re.compile(r"(?:\+\s*)?[0-9]+")
-# What spreadsheets make of a number that they take for an amount: 912345678.0 and 9.12345678E+8.
+# What spreadsheets make of a number that they take for an amount: 912345678.0, 9.12345678E+8 and 912,345,678.
 _FRACTION = re.compile(r"(\+?[0-9]{9,})[.,]0{1,2}")
 _EXPONENT = re.compile(r"([0-9])[.,]([0-9]{8,11})e\+?([0-9]{1,2})", re.IGNORECASE)
+_THOUSANDS = re.compile(r"(\+?[0-9]{1,4}(?:,[0-9]{3}){2,3})(?:\.0{1,2})?")
 _DASH = re.compile(r"[\-‐-―−]")
 _LONGEST_EXTENSION = 4  # digits
 _LONGEST_NUMBER = 40  # characters: some write each digit by itself
@@ -165,6 +166,8 @@ def _as_typed(text: str) -> str:
     exponent = _EXPONENT.fullmatch(text.strip())
     if exponent is not None and len(exponent[2]) == int(exponent[3]):
         return exponent[1] + exponent[2]
+    if thousands := _THOUSANDS.fullmatch(text.strip()):
+        return thousands[1].replace(",", "")
     return text
 
 
