@@ -138,6 +138,20 @@ async def test_an_allowed_host_may_be_an_origin(open_endpoint: Any) -> None:
             await endpoint.call("POST", "/api/schedules/other/pause", status, headers=headers)
 
 
+async def test_a_proxy_before_a_unix_socket_brings_pages_too(open_endpoint: Any, tmp_path: Path) -> None:
+    """What it speaks to them can't be known: http and https of the Host pass, and no other origin."""
+    async with open_endpoint(listen=f"unix:{tmp_path}/status.sock") as endpoint:
+        for origin, status in (
+            ("https://shop.example.com", 200),
+            ("http://shop.example.com", 200),
+            ("https://shop.example.com:8443", 403),
+            ("https://evil.example", 403),
+            ("null", 403),
+        ):
+            headers = {"Host": "shop.example.com", "Origin": origin}
+            await endpoint.call("POST", "/api/schedules/other/pause", status, headers=headers)
+
+
 async def test_a_change_needs_a_header_that_no_form_sends(endpoint: Any) -> None:
     """Whether it has a body or not; every operation that is no GET."""
     own = {"Host": endpoint.url.removeprefix("http://").rstrip("/")}
