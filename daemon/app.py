@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,9 +94,8 @@ class Application:
         check_schedules(make_schedules(self._settings))
         sales = make_sales(self._settings, self._directory)
         self._secret_files = secret_files_version(self._settings)  # before they are read: no change may be missed
-        secrets = resolve_secrets(self._settings)
-        for warning in secrets.warnings:
-            log.warning("secret_exposed", detail=warning)
+        secrets = resolve_secrets(self._settings, config=self._config_path)
+        _warn_of_exposed(secrets.warnings)
         _warn_of_zones(self._settings)
         async with AsyncExitStack() as stack:
             server = None
@@ -267,7 +266,7 @@ class Application:
         if self._settings.stores and not new.stores:
             # Most likely an editor has emptied the file and not yet written it.
             raise ConfigError(f"{self._config_path}: no store is left in it; to run without any, restart the daemon")
-        secrets = await asyncio.to_thread(resolve_secrets, new)
+        secrets = await asyncio.to_thread(resolve_secrets, new, config=self._config_path)
         schedules = make_schedules(new)
         check_schedules(schedules)
         sales = await asyncio.to_thread(make_sales, new, self._directory)
@@ -276,6 +275,7 @@ class Application:
         registry = TaskRegistry(stores, job_policy(new))
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
+        _warn_of_exposed(secrets.warnings)
         _warn_of_zones(new)
         await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
         daemon.use_registry(registry)
@@ -311,8 +311,10 @@ class Application:
 
     async def _take_over_secrets(self, daemon: Parts) -> tuple[str, ...]:
         """Let the stores sign in with the secrets as they are now; what could not be read, a line each."""
-        secrets, problems = await asyncio.to_thread(renewed_secrets, self._settings, self._secrets)
-        old, self._secrets = self._secrets, secrets
+        old = self._secrets
+        secrets, problems = await asyncio.to_thread(renewed_secrets, self._settings, old, config=self._config_path)
+        self._secrets = secrets
+        _warn_of_exposed(warning for warning in secrets.warnings if warning not in old.warnings)
         renewed = sorted(name for name in secrets.stores if secrets.stores[name] != old.stores.get(name))
         if renewed:
             stores = daemon.factory.make(self._settings, secrets)
@@ -386,6 +388,11 @@ async def run(settings: Settings, *, config_path: Path | None, on_ready: Callabl
             on_ready(address)
 
     await Application(settings, config_path, ready).run()
+
+
+def _warn_of_exposed(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        log.warning("secret_exposed", detail=warning)
 
 
 def _warn_of_zones(settings: Settings) -> None:
