@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from daemon.jobs.model import Job
+from daemon.jobs.model import Job, PruningPlan
 from daemon.sales.report import SaleReport
 from daemon.status import views, views_sales, views_sync
 from daemon.status.operations import Answer, Operation
@@ -23,6 +23,7 @@ REF = "#/components/schemas/{model}"
 ANSWERED = (
     Explanation,
     ManualOutcome,
+    PruningPlan,
     SaleReport,
     views.FailureList,
     views.Pruned,

@@ -192,6 +192,7 @@ async def test_the_answers_are_what_the_description_says(endpoint: Any) -> None:
     readiness = await endpoint.get("/readyz", headers={"Accept": "application/json"})
     check("get", "/readyz", 200, readiness)
     await endpoint.finish(job, token, JobStatus.COMPLETED)
+    check("get", "/api/jobs/prune", 200, await endpoint.get("/api/jobs/prune?older_than_days=1"))
     check(
         "post", "/api/jobs/prune", 200, await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 1})
     )
