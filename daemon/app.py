@@ -142,6 +142,7 @@ class Application:
             stores=lambda: sorted(daemon.registry.stores),
             job_types=list(JobType),
             product_sync=lambda name: daemon.registry.stores[name].product_sync_settings,
+            shop_of=self._shop_of,
             credentials=lambda: report(daemon.registry.stores, datetime.now(UTC)),
             zone=self._settings.timezone,
             token=token,
@@ -326,6 +327,10 @@ class Application:
         if changed:
             log.warning("restart_required", keys=changed)
         return problems
+
+    def _shop_of(self, name: StoreName) -> str | None:
+        shopify = self._settings.stores[name].shopify if name in self._settings.stores else None
+        return shopify.shop if shopify is not None else None
 
     async def _warn_of_abandoned(self, daemon: Parts, stores: Collection[StoreName]) -> None:
         """A store that is taken out of the file takes the way to end its sales along."""

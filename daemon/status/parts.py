@@ -115,6 +115,7 @@ class StatusParts:
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: Host names that requests may come with besides loopback names and the listen address.
+        shop_of: the handle of a store's shop, asked for anew each time; None where it has none.
         schema_version: the database schema that this program works with.
     """
 
@@ -136,3 +137,4 @@ class StatusParts:
     allowed_hosts: Collection[str]
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]] = tuple
+    shop_of: Callable[[StoreName], str | None] = lambda _store: None

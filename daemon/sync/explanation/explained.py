@@ -11,7 +11,7 @@ from daemon.sync.pushes import PushKind, PushResult
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
+class ExplainedFreshness:
     """Until when a pull's data is complete; None before its first complete pull."""
 
     stream: str
@@ -114,6 +114,6 @@ class Explanation:
 
     store: StoreName
     asked: str
-    freshness: Sequence[Freshness]
+    freshness: Sequence[ExplainedFreshness]
     variants: Sequence[ExplainedVariant]
     verdict: str  # on the whole: what was found
