@@ -11,10 +11,10 @@ from daemon.cli.documents import PruningPlanDocument
 from daemon.cli.target import Target
 
 KEPT = {
-    "unended": "have not ended",
+    "unended": "not ended yet",
     "recent": "ended later",
-    "newest": "are the newest of their store, type and status: by them the next pull knows where to go on",
-    "needed": "are needed by a job that has not ended",
+    "newest": "the newest of its store, type and status (by it the next pull knows where to go on)",
+    "needed": "needed by a job that has not ended",
 }
 
 
@@ -40,10 +40,10 @@ def jobs(count: int) -> str:
 
 def sentences(pruning: Pruning) -> Iterator[str]:
     """What goes, and what stays for which reason."""
-    yield f"To be deleted: {jobs(pruning.plan['prunable'])} that ended more than {pruning.days:g} days ago"
+    yield f"To be deleted, ended more than {pruning.days:g} days ago: {jobs(pruning.plan['prunable'])}"
     for name, why in KEPT.items():
         if count := _kept(pruning)[name]:
-            yield f"Kept: {wording.number(count)} that {why}"
+            yield f"Kept, {why}: {wording.number(count)}"
 
 
 def question(pruning: Pruning) -> str:

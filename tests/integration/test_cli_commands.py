@@ -323,7 +323,7 @@ def test_pruning_without_a_terminal_wants_a_word(dongbo: Dongbo) -> None:
         assert "this deletes jobs for good, and there is no terminal to ask at: add --yes" in " ".join(
             refused.err.split()
         )
-        assert refused.out.startswith("To be deleted: ") != bool(as_json)
+        assert refused.out.startswith("To be deleted, ended more than 0 days ago: ") != bool(as_json)
     assert dongbo("jobs", "list", "--limit", "1000", "--json").out == before
 
 
