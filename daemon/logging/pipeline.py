@@ -19,7 +19,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from daemon.errors import DongboError
 from daemon.logging.values import describe_exception, format_exception, plain_event
-from daemon.terminal import LAYOUT, drawable
+from daemon.terminal import drawable
 from daemon.texts import escaped, escaped_json
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -162,7 +162,7 @@ def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def _escaped_under(key: str, value: object) -> object:
     if not isinstance(value, str):
         return value  # nested: the renderer writes its `repr`, which spells out the same
-    return escaped(value, keep=LAYOUT if key in ("exception", "stack_info") else "")
+    return escaped(value, keep="\n" if key in ("exception", "stack_info") else "")
 
 
 def _console_renderer(colours: bool) -> Renderer:

@@ -298,7 +298,9 @@ def test_a_hostile_text_stays_text(
         assert r"\x1b]0;" in screen.out
 
 
-@pytest.mark.parametrize("command", ["status", "jobs list", f"jobs show {JOB}", "map list", f"sale show {SALE}"])
+@pytest.mark.parametrize(
+    "command", ["status", "jobs list", f"jobs show {JOB}", f"jobs watch {JOB}", "map list", f"sale show {SALE}"]
+)
 def test_colours_are_rich_s_own(dongbo: Callable[..., Screen], command: str) -> None:
     """On a terminal that knows colours, what is left without them is text."""
     screen = dongbo(*command.split(), TERM="xterm-256color", COLUMNS="220")
@@ -338,6 +340,15 @@ def test_json_on_a_terminal_is_the_same_value(
     assert shown == expected
     assert steering(screen.out + piped) == set()
     assert HOSTILE in _texts(json.loads(piped))
+
+
+def test_progress_is_drawn_on_a_terminal(dongbo: Callable[..., Screen]) -> None:
+    """What redraws its lines still can, and leaves nothing else behind."""
+    screen = dongbo("pull", "nhanh-inventory", "--wait", TERM="xterm-256color")
+    assert screen.code == 0
+    assert "\x1b[?25l" in screen.err
+    assert screen.err.count("\x1b[?25l") == screen.err.count("\x1b[?25h")
+    assert steering(DRAWN.sub("", screen.out + screen.err)) == set()
 
 
 def _texts(value: Any) -> str:
