@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,9 +97,8 @@ class Application:
         check_schedules(make_schedules(self._settings))
         sales = make_sales(self._settings, self._directory)
         self._secret_files = secret_files_version(self._settings)  # before they are read: no change may be missed
-        secrets = resolve_secrets(self._settings)
-        for warning in secrets.warnings:
-            log.warning("secret_exposed", detail=warning)
+        secrets = resolve_secrets(self._settings, config=self._config_path)
+        _warn_of_exposed(secrets.warnings)
         _warn_of_zones(self._settings)
         most_connections = _most_connections(raise_limit(_files_needed(self._settings)), self._settings)
         async with AsyncExitStack() as stack:
@@ -152,6 +151,7 @@ class Application:
             stores=lambda: sorted(daemon.registry.stores),
             job_types=params_schemas(),
             product_sync=lambda name: daemon.registry.stores[name].product_sync_settings,
+            shop_of=self._shop_of,
             credentials=lambda: report(daemon.registry.stores, datetime.now(UTC)),
             zone=self._settings.timezone,
             token=token,
@@ -277,7 +277,7 @@ class Application:
         if self._settings.stores and not new.stores:
             # Most likely an editor has emptied the file and not yet written it.
             raise ConfigError(f"{self._config_path}: no store is left in it; to run without any, restart the daemon")
-        secrets = await asyncio.to_thread(resolve_secrets, new)
+        secrets = await asyncio.to_thread(resolve_secrets, new, config=self._config_path)
         schedules = make_schedules(new)
         check_schedules(schedules)
         sales = await asyncio.to_thread(make_sales, new, self._directory)
@@ -286,6 +286,7 @@ class Application:
         registry = TaskRegistry(stores, job_policy(new))
         changes = changed_parts(self._settings, new)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
+        _warn_of_exposed(secrets.warnings)
         _warn_of_zones(new)
         await self._warn_of_abandoned(daemon, self._settings.stores.keys() - new.stores.keys())
         daemon.use_registry(registry)
@@ -321,8 +322,10 @@ class Application:
 
     async def _take_over_secrets(self, daemon: Parts) -> tuple[str, ...]:
         """Let the stores sign in with the secrets as they are now; what could not be read, a line each."""
-        secrets, problems = await asyncio.to_thread(renewed_secrets, self._settings, self._secrets)
-        old, self._secrets = self._secrets, secrets
+        old = self._secrets
+        secrets, problems = await asyncio.to_thread(renewed_secrets, self._settings, old, config=self._config_path)
+        self._secrets = secrets
+        _warn_of_exposed(warning for warning in secrets.warnings if warning not in old.warnings)
         renewed = sorted(name for name in secrets.stores if secrets.stores[name] != old.stores.get(name))
         if renewed:
             stores = daemon.factory.make(self._settings, secrets)
@@ -334,6 +337,10 @@ class Application:
         if changed:
             log.warning("restart_required", keys=changed)
         return problems
+
+    def _shop_of(self, name: StoreName) -> str | None:
+        shopify = self._settings.stores[name].shopify if name in self._settings.stores else None
+        return shopify.shop if shopify is not None else None
 
     async def _warn_of_abandoned(self, daemon: Parts, stores: Collection[StoreName]) -> None:
         """A store that is taken out of the file takes the way to end its sales along."""
@@ -411,6 +418,11 @@ def _files_besides(settings: Settings) -> int:
 def _most_connections(files: int, settings: Settings) -> int:
     """The endpoint's connections that the limit of open files leaves room for."""
     return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, (files - _files_besides(settings)) // 2))
+
+
+def _warn_of_exposed(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        log.warning("secret_exposed", detail=warning)
 
 
 def _warn_of_zones(settings: Settings) -> None:

@@ -7,6 +7,8 @@ from collections.abc import MutableMapping
 
 import structlog
 
+from daemon.texts import escaped
+
 log = structlog.get_logger()
 
 
@@ -41,7 +43,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._send(f"STATUS={' '.join(text.split())}")
+        self._send(f"STATUS={escaped(' '.join(text.split()))}")
 
     def watchdog(self) -> None:
         """The daemon is alive; to be said after a real check only."""

@@ -1,4 +1,4 @@
-"""What tells two texts apart to a program and not to the eye: invisible characters, case, accents. Stated once."""
+"""What a text holds that the eye does not see: invisible characters, case, accents, orders to a terminal."""
 
 import re
 import unicodedata
@@ -14,12 +14,46 @@ INVISIBLE = (
     "\U000e0000-\U000e0fff"
 )
 _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+# Letters, digits and printable ASCII need no second look.
+_SUSPECT = re.compile(r"[^\w\x20-\x7e]")
 _WITHOUT_MARKS = {ord("đ"): "d", ord("Đ"): "D"}  # the one letter of Vietnamese that Unicode does not take apart
 
 
 def visible(text: str) -> str:
     """The text without the characters that nobody sees; blanks, which tell words apart, stay."""
     return _INVISIBLE.sub("", text)
+
+
+def escaped(text: str, *, keep: str = "") -> str:
+    """The text as a terminal may get it: control and format characters, by which it would be steered, turned around or
+    hidden, are spelt out as Python spells them (`\\x1b`, `\\u202e`).
+
+    Args:
+        keep: characters that are meant as they are, such as the newline of what has several lines.
+    """
+    return _SUSPECT.sub(lambda found: found[0] if found[0] in keep or _is_seen(found[0]) else _spelt(found[0]), text)
+
+
+def escaped_json(document: str) -> str:
+    """A JSON document of the same value in which these characters stand as `\\uXXXX`; line breaks between its tokens
+    stay. JSON itself (RFC 8259, 7) asks for that only up to U+001F."""
+    return _SUSPECT.sub(
+        lambda found: found[0] if found[0] == "\n" or _is_seen(found[0]) else _spelt_in_json(found[0]), document
+    )
+
+
+def _is_seen(character: str) -> bool:
+    """Whether it is drawn, if only as one of Unicode's blanks, which vary in width alone."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _spelt(character: str) -> str:
+    return ascii(character)[1:-1]
+
+
+def _spelt_in_json(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def unaccented(text: str) -> str:

@@ -21,7 +21,7 @@ from daemon.config import (
 )
 from daemon.credentials import CredentialWatch
 from daemon.database.pool import Database
-from daemon.errors import ConfigError, InvalidJobRequest, JobError
+from daemon.errors import ConfigError, JobError
 from daemon.ids import StoreName, WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.events import EventHub, JobNotifier
@@ -266,10 +266,7 @@ class Parts:
         self.sale_clock = SaleClock(database, self.sales, lambda: sorted(self.registry.stores))
 
     def _shopify_of(self, name: StoreName) -> ShopifyClient:
-        store = self.registry.stores.get(name)
-        if store is None:
-            raise InvalidJobRequest(f"There is no store {name!r} in the configuration.")
-        return store.shopify
+        return self.registry.store(name).shopify
 
     def _nhanh_currency_of(self, name: StoreName) -> Currency | None:
         store = self.registry.stores.get(name)

@@ -28,7 +28,7 @@ def check(
     from daemon.cli import output
     from daemon.cli.findings import any_failed, to_json, write_findings
     from daemon.cli.options import find_config
-    from daemon.config import load_settings
+    from daemon.config import inspect_secrets, load_settings
     from daemon.errors import ConfigError
     from daemon.wiring import check_schedules, make_sales, make_schedules
 
@@ -43,9 +43,11 @@ def check(
         if as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
-    for problem in _absent_secrets(settings):
+    # The daemon may run with other variables and credentials, so what can't be read from here is no fault yet.
+    secrets, absent = inspect_secrets(settings, config=path)
+    for problem in absent:
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
-    warnings = [*_overlaps(schedules), *settings.zone_warnings()]
+    warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings()]
     for warning in warnings:
         output.say(f"dongbo: {warning}")
     findings = _try_live(settings, path) if live else []
@@ -61,17 +63,6 @@ def check(
             write_findings(findings)
     if not is_well:
         raise typer.Exit(1)
-
-
-def _absent_secrets(settings: "Settings") -> tuple[str, ...]:
-    """What can't be read from here: the daemon may run with other variables and credentials, so it is no fault yet."""
-    from daemon.config import resolve_secrets
-    from daemon.errors import ConfigError
-
-    try:
-        return resolve_secrets(settings).warnings
-    except ConfigError as error:
-        return error.problems
 
 
 def _stores(settings: "Settings") -> list[dict[str, str | None]]:

@@ -9,7 +9,14 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from daemon.cli.documents import FailureDocument, JobDocument, PushDocument, ScheduleDocument, StatusDocument
+from daemon.cli.documents import (
+    FailureDocument,
+    JobDocument,
+    PruningPlanDocument,
+    PushDocument,
+    ScheduleDocument,
+    StatusDocument,
+)
 from daemon.cli.documents_sync import (
     ExplanationDocument,
     ManualOutcomeDocument,
@@ -112,6 +119,11 @@ class DaemonClient:
     async def retry(self, job_id: JobId, *, failed_rows: bool) -> JobDocument:
         """Run a job again, or just its failed rows. Raises JobNotFound, LiveJobExists."""
         return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/retry", body={"failed": failed_rows}))
+
+    async def plan_pruning(self, older_than_days: float) -> PruningPlanDocument:
+        """How many jobs `prune` would delete, and how many it would keep for what reason."""
+        query = {"older_than_days": str(older_than_days)}
+        return cast("PruningPlanDocument", await self.call("GET", "/api/jobs/prune", query=query))
 
     async def prune(self, older_than_days: float) -> int:
         """Delete jobs that ended longer ago; how many."""

@@ -47,6 +47,16 @@ class FailureDocument(TypedDict):
     resolved_at: str | None
 
 
+class PruningPlanDocument(TypedDict):
+    """How many jobs pruning deletes, and how many it keeps for what reason: each counts once."""
+
+    prunable: int
+    unended: int
+    recent: int
+    newest: int
+    needed: int
+
+
 class PushDocument(TypedDict):
     """A value that was pushed to Shopify, or was to be."""
 

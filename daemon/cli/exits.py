@@ -9,6 +9,8 @@ from contextlib import suppress
 from io import TextIOWrapper, UnsupportedOperation
 
 from daemon.errors import DongboError, ExitCode
+from daemon.terminal import LAYOUT, guarded_terminals
+from daemon.texts import escaped
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -22,6 +24,11 @@ def run_guarded(command: Callable[[], object]) -> int:
         command: may raise anything, `SystemExit` too.
     """
     _replace_unknown_characters()
+    with guarded_terminals():
+        return _run_to_the_end(command)
+
+
+def _run_to_the_end(command: Callable[[], object]) -> int:
     try:
         code = _run(command)
         sys.stdout.flush()
@@ -56,7 +63,9 @@ def _is_full(error: BaseException) -> bool:
 def _report_full(error: BaseException) -> int:
     with suppress(OSError):  # standard error may be on the same disk
         name = getattr(error, "filename", None) or "the output"
-        sys.stderr.write(f"dongbo: {name} can't be written: no space left. Make room on its disk, and try again.\n")
+        sys.stderr.write(
+            f"dongbo: {escaped(str(name))} can't be written: no space left. Make room on its disk, and try again.\n"
+        )
         sys.stderr.flush()
     return ExitCode.CANT_WRITE
 
@@ -96,14 +105,14 @@ def _exit_code(end: SystemExit) -> int:
         case int():
             return end.code
         case _:
-            sys.stderr.write(f"{end.code}\n")
+            sys.stderr.write(f"{escaped(str(end.code), keep=LAYOUT)}\n")
             return ExitCode.FAILED
 
 
 def _report(errors: list[DongboError]) -> int:
     for error in errors:
         for line in str(error).splitlines() or [type(error).__name__]:
-            sys.stderr.write(f"dongbo: {line}\n")
+            sys.stderr.write(f"dongbo: {escaped(line)}\n")
     return errors[0].exit_code
 
 
@@ -111,10 +120,10 @@ def _report_bug(error: BaseException) -> int:
     from daemon.logging import redact
 
     if os.environ.get(TRACEBACK_VARIABLE):
-        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+        sys.stderr.write(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))
     text = " ".join(str(error).split())
     sys.stderr.write(
-        f"dongbo: a fault in the program: {type(error).__name__}{f': {redact(text)}' if text else ''} "
+        f"dongbo: a fault in the program: {type(error).__name__}{f': {escaped(redact(text))}' if text else ''} "
         f"(run it with {TRACEBACK_VARIABLE}=1 to see where, and please report it)\n"
     )
     return ExitCode.SOFTWARE

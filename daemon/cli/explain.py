@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def explain(
     sku: Annotated[
-        str, typer.Argument(metavar="SKU", help="An SKU, a barcode, a variant's id, or a code at Nhanh.vn.")
+        str,
+        typer.Argument(
+            metavar="SKU",
+            help="An SKU or barcode; an id of Shopify (also gid://…) or Nhanh.vn; an address out of Shopify's admin.",
+        ),
     ],
     store: StoreOption = None,
     config: ConfigOption = None,
@@ -30,7 +34,8 @@ def explain(
     from daemon.cli.talking import talk
 
     async def ask(client: "DaemonClient", target: "Target") -> bool:
-        wanted = store or await only_store(client, target, JobType.SYNC_PRODUCTS)
+        # One that syncs nothing is explained, too: that is why.
+        wanted = store or await only_store(client, target, JobType.SYNC_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS)
         found = await client.explain(wanted, sku)
         if as_json:
             output.write_json(found)

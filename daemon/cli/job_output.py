@@ -59,7 +59,8 @@ def write_one(
         "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
         "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
         "step of": job["parent_id"] or "-",
-        "params": ", ".join(f"{name} = {output.plain(value)}" for name, value in job["params"].items()) or "-",
+        "params": ", ".join(f"{output.plain(name)} = {output.plain(value)}" for name, value in job["params"].items())
+        or "-",
         "rows": f"{wording.rows(job)}: {wording.counters(job)}",
         "figures": plan_output.figures(job) or "-",
         "cost": ", ".join(
@@ -88,7 +89,7 @@ def write_one(
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
         state = "taken up by a retry" if failure["resolved_at"] else "not stored"
-        text = f"  row {failure['source_id'] or '(no id)'}, {state}: {output.plain(failure['reason'])}"
+        text = f"  row {output.plain(failure['source_id'] or '(no id)')}, {state}: {output.plain(failure['reason'])}"
         console.print(Text(text), soft_wrap=True)
     if job["failed"] and any(failure["resolved_at"] is None for failure in failures):
         output.say(f"{job['failed']} rows failed. Try just these again: dongbo jobs retry {job['id']} --failed")

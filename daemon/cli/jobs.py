@@ -1,5 +1,6 @@
 """`dongbo jobs`: look at jobs, follow, approve, cancel, retry and prune them."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -214,27 +215,40 @@ def prune(
     older_than: Annotated[
         float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Days; else [jobs] retention_days.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing: say what would go.")] = False,
     config: ConfigOption = None,
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete jobs that ended long ago, with their failed rows."""
-    from daemon.cli import output
+    """Delete jobs that ended long ago, with their failed rows.
+
+    Asks first. What has not ended stays, and so do the newest job of each store, type and status and those that a job
+    which has not ended builds on. Pushes, mappings and campaigns are not touched.
+    """
+    from daemon.cli import output, pruning
+    from daemon.cli.asking import confirm
     from daemon.cli.talking import talk
 
-    async def ask(client: "DaemonClient", target: "Target") -> None:
-        days = older_than
-        if days is None:
-            if target.settings is None:
-                raise typer.BadParameter("name the number of days", param_hint="--older-than")
-            days = target.settings.jobs.retention_days
-        deleted = await client.prune(days)
-        if as_json:
-            output.write_json({"deleted": deleted, "older_than_days": days})
-        else:
-            output.write_text(f"{deleted} jobs deleted that ended more than {days:g} days ago")
+    async def look(client: "DaemonClient", target: "Target") -> "pruning.Pruning":
+        days = older_than if older_than is not None else pruning.configured_days(target)
+        return pruning.Pruning(days, await client.plan_pruning(days))
 
-    talk(config, url, ask)
+    planned = talk(config, url, look)
+    if not as_json:
+        output.write_text("\n".join(pruning.sentences(planned)))
+    if dry_run:
+        if as_json:
+            output.write_json(pruning.to_json(planned, deleted=0))
+        return
+    # A script must say yes whatever there is to delete: it fails on the first day, and not on the thirtieth.
+    if planned.plan["prunable"] or not sys.stdin.isatty():
+        confirm(pruning.question(planned), yes=yes, why="this deletes jobs for good")
+    deleted = talk(config, url, lambda client, _: client.prune(planned.days))
+    if as_json:
+        output.write_json(pruning.to_json(planned, deleted=deleted))
+    else:
+        output.write_text(f"{pruning.jobs(deleted)} deleted")
 
 
 def _job_id(text: str) -> "JobId":

@@ -19,7 +19,7 @@ CONNECT_DEADLINE = 2.0  # seconds
 async def check_live(settings: Settings, config: Path) -> list[Finding]:
     """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
     try:
-        secrets = resolve_secrets(settings)
+        secrets = resolve_secrets(settings, config=config)
     except ConfigError as error:
         return [failed("secrets", problem) for problem in error.problems]
     exposed = [

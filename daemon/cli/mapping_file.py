@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.cli.documents_sync import MappingDocument
+from daemon.cli.output import EXCEL_MARK
 from daemon.errors import DongboError, ExitCode
 from daemon.texts import visible
 
 COLUMNS = ("variant_id", "sku", "title", "nhanh_id", "nhanh_code", "nhanh_name", "source", "state", "candidates")
 EXCLUDE = "exclude"
 DELIMITERS = (",", ";", "\t")
-MARK = "\ufeff"  # by which Excel recognises UTF-8
 # A cell that begins so would be run (OWASP, CSV injection). Written with an apostrophe before it, as spreadsheets do.
 RUN = ("=", "+", "-", "@", "\t", "\r")
 APOSTROPHE = "'"
@@ -54,7 +54,7 @@ def write_mappings(mappings: Iterable[MappingDocument]) -> str:
     writer.writerow(COLUMNS)
     for mapping in mappings:
         writer.writerow([_harmless(cell) for cell in _cells(mapping)])
-    return MARK + text.getvalue()
+    return EXCEL_MARK + text.getvalue()
 
 
 def read_decisions(path: Path) -> tuple[list[Decision], int]:

@@ -1,6 +1,5 @@
 """Mappings as a table and as a file, and what decisions about them have changed."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def export(mappings: Sequence[MappingDocument], file: Path | None, *, as_json: b
         return
     text = write_mappings(mappings)
     if file is None:
-        sys.stdout.write(text.replace("\r\n", "\n"))
+        output.write_csv(text)
         return
     try:
         file.write_bytes(text.encode())

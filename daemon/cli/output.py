@@ -1,5 +1,8 @@
 """Where output goes: data to standard output, everything that only accompanies it to standard error.
 
+Nothing that is written here steers a terminal: foreign text is spelt out (`daemon.texts`), in JSON as JSON has it. Only
+CSV is exact, off a terminal.
+
 Colours only on a terminal and without `NO_COLOR`; both are rich's own rules. Off a terminal lines are as long as they
 need to be, so that `grep` and `cut` find whole values.
 """
@@ -9,11 +12,15 @@ from collections.abc import Iterable, Sequence
 from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
+from daemon.terminal import LAYOUT, drawable
+from daemon.texts import escaped, escaped_json
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 ENDLESS = 10_000  # columns
 WIDE = 130  # columns
+EXCEL_MARK = "\ufeff"  # by which Excel recognises UTF-8
 
 
 def data_console() -> "Console":
@@ -28,18 +35,26 @@ def side_console() -> "Console":
 
 def say(text: str) -> None:
     """A remark for the person at the terminal, on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{escaped(text, keep=LAYOUT)}\n")
     sys.stderr.flush()
 
 
 def tell(text: str) -> None:
     """As `say`, for whole sentences: on a terminal, lines end between words."""
-    side_console().print(text)
+    side_console().print(escaped(text, keep=LAYOUT))
 
 
 def write_text(text: str) -> None:
     """One or more lines of data."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{escaped(text, keep=LAYOUT)}\n")
+
+
+def write_csv(text: str) -> None:
+    """CSV on standard output, rows ended as lines are there: to a file or a pipe its values are exact, on a terminal
+    control characters are spelt out, and the mark for Excel is left out."""
+    unquoted_first = enumerate(text.split('"'))
+    text = '"'.join(part if at % 2 else part.replace("\r\n", "\n") for at, part in unquoted_first)
+    sys.stdout.write(escaped(text.removeprefix(EXCEL_MARK), keep=LAYOUT) if sys.stdout.isatty() else text)
 
 
 def write_json(document: object) -> None:
@@ -67,7 +82,10 @@ def write_table(
     for position, column in enumerate(columns):
         # The first column is what a person copies into the next command: it is never cut or folded.
         table.add_column(
-            column.upper(), justify="right" if column in numbers else "left", no_wrap=position == 0, overflow="fold"
+            plain(column).upper(),
+            justify="right" if column in numbers else "left",
+            no_wrap=position == 0,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*row)
@@ -96,7 +114,7 @@ class CurrentStderr(TextIOBase):
 
     def write(self, text: str) -> int:
         """Write to it."""
-        return sys.stderr.write(text)
+        return drawable(sys.stderr).write(text)
 
     def flush(self) -> None:
         """Flush it."""
@@ -108,17 +126,19 @@ class CurrentStderr(TextIOBase):
 
 
 def plain(value: Any) -> str:
-    """Text from elsewhere as it may be printed: without the control characters that would steer a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in str(value))
+    """Text from elsewhere in one line: what would steer a terminal, or break the line, is spelt out."""
+    return escaped(str(value))
 
 
 def _console(stream: TextIO) -> "Console":
-    from rich.console import Console
+    from daemon.cli.console import TextConsole
 
     width = None if stream.isatty() else ENDLESS
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    # While progress is drawn, Rich stands in the place of the stream, and knows what it stands for.
+    file = drawable(getattr(stream, "rich_proxied_file", stream))
+    return TextConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _write_bytes(document: bytes) -> None:
-    sys.stdout.write(document.decode())
+    sys.stdout.write(escaped_json(document.decode()))
     sys.stdout.write("\n")

@@ -74,7 +74,7 @@ def write_plan(job: JobDocument) -> None:
     for kind, rows in groups.items():
         if not rows:
             continue
-        output.write_text(f"\n{kind}:" if kind else "")
+        output.write_text(f"\n{plain(kind)}:" if kind else "")
         _write_rows(rows)
 
 

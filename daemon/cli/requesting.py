@@ -40,13 +40,17 @@ def request_job(
         raise typer.Exit(1)
 
 
-async def only_store(client: DaemonClient, target: Target, job_type: JobType) -> str:
-    """The store that a job of this type is for where none was named; raises BadParameter where that is not clear."""
-    parts = [*sources_of(job_type), *filter(None, [section_of(job_type)])]
-    if target.settings is None:
-        names: list[str] = list((await client.status())["stores"])
-    else:
-        names = [name for name, store in target.settings.stores.items() if _has(store, parts)]
+async def only_store(client: DaemonClient, target: Target, *job_types: JobType) -> str:
+    """The store that is meant where none was named: the only one that a job of the first type can be for, else of the
+    next one. Raises BadParameter where that is not clear."""
+    for job_type in job_types:
+        parts = [*sources_of(job_type), *filter(None, [section_of(job_type)])]
+        if target.settings is None:
+            names: list[str] = list((await client.status())["stores"])
+        else:
+            names = [name for name, store in target.settings.stores.items() if _has(store, parts)]
+        if names:
+            break
     if len(names) == 1:
         return names[0]
     known = f"one of {', '.join(names)}" if names else f"the configuration has none with {' and '.join(parts)}"

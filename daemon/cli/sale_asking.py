@@ -2,9 +2,7 @@
 
 import sys
 
-import typer
-
-from daemon.cli import output
+from daemon.cli import asking
 from daemon.cli.documents_sales import CampaignDocument, PreviewDocument
 from daemon.cli.sale_wording import amount, counted, period
 from daemon.cli.target import Target
@@ -25,18 +23,8 @@ def confirm(question: str, *, yes: bool, is_at_once: bool) -> None:
         typer.BadParameter: there is no terminal to ask at, and a word is needed.
         typer.Exit: the answer is no.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        if is_at_once:
-            raise typer.BadParameter(
-                "this changes prices of the shop at once, and there is no terminal to ask at: add --yes",
-                param_hint="--yes",
-            )
-        return
-    if not typer.confirm(question, err=True):
-        output.say("Nothing was changed.")
-        raise typer.Exit(1)
+    if is_at_once or sys.stdin.isatty():
+        asking.confirm(question, yes=yes, why="this changes prices of the shop at once")
 
 
 def require_state(campaign: CampaignDocument, states: tuple[str, ...], what: str) -> None:

@@ -1,6 +1,5 @@
 """What a campaign would do, as a table with its totals."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 
@@ -39,7 +38,7 @@ def say(preview: PreviewDocument, zone: tzinfo) -> None:
 
 def write_csv(content: bytes) -> None:
     """CSV from the daemon on standard output."""
-    sys.stdout.write(content.decode().replace("\r\n", "\n"))
+    output.write_csv(content.decode())
 
 
 def lines(preview: PreviewDocument, zone: tzinfo) -> Iterator[str]:

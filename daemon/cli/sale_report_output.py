@@ -9,7 +9,7 @@ from daemon.cli.output import plain
 from daemon.cli.sale_output import span, state_text, write_fields
 from daemon.errors import DongboError
 
-MARK = "\ufeff".encode()  # by which Excel recognises UTF-8
+MARK = output.EXCEL_MARK.encode()
 
 
 class ReportFileError(DongboError):

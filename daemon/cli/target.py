@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from daemon.cli import output
 from daemon.cli.options import find_config
 from daemon.config import Settings, TcpAddress, UnixAddress, load_settings, resolve_secrets
 from daemon.config.settings import DatabaseSettings
@@ -26,6 +28,7 @@ class Target:
     token: SecretStr | None = None
     config: Path | None = None
     settings: Settings | None = None
+    passed_over: Path | None = None  # a configuration that could not be used, and need not be
 
     @property
     def name(self) -> str:
@@ -34,8 +37,8 @@ class Target:
 
     @property
     def zone(self) -> tzinfo:
-        """The shop's time zone; UTC where it is not known."""
-        return self.settings.timezone if self.settings else UTC
+        """The shop's time zone; where it is not known, the one that a configuration has by default."""
+        return (self.settings or Settings()).timezone
 
     @property
     def config_option(self) -> str:
@@ -44,9 +47,17 @@ class Target:
 
     def refused_token(self) -> str:
         """What a person can do about a refused token."""
-        if self.token is None:
+        if self.token is None and self.passed_over is not None:
             return (
-                f"the daemon at {self.name} wants a token, and [status] token is not in the configuration: "
+                f"the daemon at {self.name} wants a token, and {self.passed_over}, which may name it, was passed over: "
+                f"set ${TOKEN_VARIABLE}, or mend the file"
+            )
+        if self.token is None:
+            absent = (
+                "no configuration is read" if self.settings is None else "[status] token is not in the configuration"
+            )
+            return (
+                f"the daemon at {self.name} wants a token, and {absent}: "
                 f"name the daemon's own file with --config, or set ${TOKEN_VARIABLE}"
             )
         return (
@@ -58,19 +69,14 @@ class Target:
 def find_target(config: Path | None, url: str | None, environ: Mapping[str, str] = os.environ) -> Target:
     """The daemon that a command is about: the one at `url`, else the one that the configuration describes.
 
-    Raises ConfigError where there is neither, or the configuration is wrong.
+    With a URL, a configuration that can't be used is passed over with a remark. Raises ConfigError where there is no
+    URL and the configuration is missing or wrong.
     """
-    try:
-        path = find_config(config, environ)
-    except ConfigError:
-        if url is None:
-            raise
-        return _at_url(url, None, None, _given_token(environ))
-    settings = load_settings(path)
-    token = _given_token(environ) or _configured_token(settings, environ)
     if url is not None:
-        return _at_url(url, path, settings, token)
-    return target_of(settings, path, token)
+        return _at_url(url, config, environ)
+    path = find_config(config, environ)
+    settings = load_settings(path)
+    return target_of(settings, path, _given_token(environ) or _configured_token(settings, environ))
 
 
 def target_of(settings: Settings, path: Path | None, token: SecretStr | None) -> Target:
@@ -85,12 +91,32 @@ def target_of(settings: Settings, path: Path | None, token: SecretStr | None) ->
             return Target(f"http://{f'[{host}]' if ':' in host else host}:{port}", None, token, path, settings)
 
 
-def _at_url(url: str, path: Path | None, settings: Settings | None, token: SecretStr | None) -> Target:
+def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Target:
+    """The daemon at a URL; the configuration, where there is one, adds what it knows of it."""
     if url.startswith("unix:"):
-        return Target("http://localhost", url.removeprefix("unix:"), token, path, settings)
-    if not url.startswith(("http://", "https://")):
-        url = f"http://{url}"
-    return Target(url.rstrip("/"), None, token, path, settings)
+        target = Target("http://localhost", url.removeprefix("unix:"), _given_token(environ))
+    else:
+        address = url if url.startswith(("http://", "https://")) else f"http://{url}"
+        target = Target(address.rstrip("/"), None, _given_token(environ))
+    try:
+        path = find_config(config, environ)
+    except ConfigError:  # there is none, and none was named
+        return target
+    try:
+        settings = load_settings(path)
+        token = target.token or _configured_token(settings, environ)
+    except ConfigError as error:
+        first, *others = error.problems
+        more = f" (and {len(others)} more: dongbo check --config {path})" if others else ""
+        _remark(f"{path} is passed over, for --url says where the daemon is: {first}{more}")
+        return replace(target, passed_over=path)
+    return replace(target, token=token, config=path, settings=settings)
+
+
+@cache
+def _remark(text: str) -> None:
+    """Say it once, however often a command talks to the daemon."""
+    output.say(f"dongbo: {text}")
 
 
 def _given_token(environ: Mapping[str, str]) -> SecretStr | None:

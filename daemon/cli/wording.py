@@ -137,7 +137,7 @@ def note(job: JobDocument, before: JobDocument | None = None) -> str:
     if job["status"] == "RUNNING" and job["cancel_requested"]:
         return "cancelling"
     if job["status"] == "RUNNING" and (waiting := job["metadata"].get("waiting")):
-        return f"waiting for {waiting['for']} since {ago(waiting['since'])}"
+        return f"waiting for {plain(waiting['for'])} since {ago(waiting['since'])}"
     waited = job["metadata"].get("rate_limit_wait_seconds", 0)
     earlier = before["metadata"].get("rate_limit_wait_seconds", 0) if before else waited
     if job["status"] == "RUNNING" and waited - earlier >= WORTH_SAYING:

@@ -6,7 +6,14 @@ from daemon.config.fields import SecretRef
 from daemon.config.loading import DEMO_CONFIG, json_schema, load_settings, parse_settings
 from daemon.config.sales import SaleSelection, SaleSettings, SaleTargets, read_skus
 from daemon.config.scopes import needed_scopes
-from daemon.config.secrets import ResolvedSecrets, StoreSecrets, renewed_secrets, resolve_secrets, secret_files_version
+from daemon.config.secrets import (
+    ResolvedSecrets,
+    StoreSecrets,
+    inspect_secrets,
+    renewed_secrets,
+    resolve_secrets,
+    secret_files_version,
+)
 from daemon.config.settings import (
     CronSchedule,
     CustomerSyncSettings,
@@ -53,6 +60,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "changed_parts",
+    "inspect_secrets",
     "json_schema",
     "load_settings",
     "needed_scopes",

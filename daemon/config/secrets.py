@@ -1,16 +1,16 @@
 """Secrets: read from where the configuration says they are kept, and from then on masked in the log."""
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from daemon.config.address import check_database_url
-from daemon.config.fields import SecretRef
+from daemon.config.exposure import exposure_of
+from daemon.config.fields import REFERENCE_FORMS, SecretRef
 from daemon.config.settings import Settings, StoreSettings
 from daemon.config.shopify_names import check_access_token, check_client_secret
 from daemon.errors import ConfigError
@@ -19,6 +19,7 @@ from daemon.logging import register_secret
 
 LARGEST_SECRET = 64 * 1024  # bytes
 SHORTEST_STATUS_TOKEN = 16  # characters
+PASSWORD_OPTIONS = ("password", "sslpassword")  # of a database URL, behind the ?
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +39,64 @@ class ResolvedSecrets:
     database_url: SecretStr | None  # None: the embedded server
     status_token: SecretStr | None
     stores: Mapping[StoreName, StoreSecrets]
-    warnings: tuple[str, ...] = ()  # one sentence each, such as about a file that everybody can read
+    # What others could find out, a sentence each with what to do about it.
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
-def resolve_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> ResolvedSecrets:
+def resolve_secrets(
+    settings: Settings, environ: Mapping[str, str] = os.environ, *, config: Path | None = None
+) -> ResolvedSecrets:
     """Read all secrets, and register them with the log.
 
     Args:
         settings: says where they are kept.
         environ: holds the `env` ones and `CREDENTIALS_DIRECTORY` (systemd.exec(5), "CREDENTIALS").
+        config: the file that the settings come from: where it holds a password itself, others must not read it.
 
     Raises `ConfigError` with one line for each secret that can't be read: its key, and what is missing.
     """
-    reader = _Reader(environ)
+    resolved, problems = inspect_secrets(settings, environ, config=config)
+    if problems:
+        raise ConfigError(*problems)
+    return resolved
+
+
+def inspect_secrets(
+    settings: Settings, environ: Mapping[str, str] = os.environ, *, config: Path | None = None
+) -> tuple[ResolvedSecrets, tuple[str, ...]]:
+    """As `resolve_secrets`, but with what can't be read told beside what can: None stands in its place."""
+    reader = _Reader(environ, config)
     resolved = ResolvedSecrets(
         database_url=_database_url(settings, reader),
         status_token=_status_token(settings, reader),
         stores={name: _store_secrets(name, store, reader) for name, store in settings.stores.items()},
-        warnings=tuple(reader.warnings),
     )
-    if reader.problems:
-        raise ConfigError(*reader.problems)
-    return resolved
+    return replace(resolved, warnings=tuple(reader.warnings)), tuple(reader.problems)
 
 
 def renewed_secrets(
-    settings: Settings, known: ResolvedSecrets, environ: Mapping[str, str] = os.environ
+    settings: Settings,
+    known: ResolvedSecrets,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    config: Path | None = None,
 ) -> tuple[ResolvedSecrets, tuple[str, ...]]:
     """The secrets as they are now, and a line for each that can't be read: its store keeps those that are known."""
-    reader = _Reader(environ)
+    reader = _Reader(environ, config)
     database_url, status_token = _database_url(settings, reader), _status_token(settings, reader)
-    problems = list(reader.problems)
+    problems, warnings = list(reader.problems), list(reader.warnings)
     stores = {}
     for name, store in settings.stores.items():
         of_store = _Reader(environ)
         found = _store_secrets(name, store, of_store)
         stores[name] = known.stores[name] if of_store.problems and name in known.stores else found
         problems += of_store.problems
+        warnings += of_store.warnings
     resolved = ResolvedSecrets(
         known.database_url if reader.problems else database_url,
         known.status_token if reader.problems else status_token,
         stores,
-        known.warnings,
+        tuple(warnings),
     )
     return resolved, tuple(problems)
 
@@ -119,8 +136,9 @@ def _version(path: Path) -> object:
 class _Reader:
     """Reads secrets one by one and gathers what goes wrong, so that a person sees all of it at once."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], config: Path | None = None) -> None:
         self._environ = environ
+        self.config = config
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
@@ -151,16 +169,23 @@ class _Reader:
                     raise ValueError(
                         f"credential {name} is for systemd, which did not start this; use env or file here"
                     )
-                return _read_file(
-                    Path(directory, name), f"credential {name}", "add LoadCredential= to the systemd unit"
+                return self._from_file(
+                    key, Path(directory, name), f"credential {name}", "add LoadCredential= to the systemd unit"
                 )
             case SecretRef(file=str(name)):
-                value = _read_file(Path(name), f"file {name}", "create it")
-                if _is_readable_for_all(Path(name)):
-                    self.warnings.append(f"{key}: everybody on this machine can read {name}: chmod o= {name}")
-                return value
+                return self._from_file(key, Path(name), f"file {name}", "create it")
             case _:
                 raise AssertionError("the model lets no reference without a place pass")
+
+    def _from_file(self, key: str, path: Path, what: str, advice: str) -> str:
+        value = _read_file(path, what, advice)
+        self.warn_of_others(key, path)
+        return value
+
+    def warn_of_others(self, key: str, path: Path) -> None:
+        """Note a warning where others can read the file that holds the secret of this key."""
+        if (exposure := exposure_of(path)) is not None:
+            self.warnings.append(f"{key}: {exposure}")
 
 
 def _database_url(settings: Settings, reader: _Reader) -> SecretStr | None:
@@ -173,9 +198,17 @@ def _database_url(settings: Settings, reader: _Reader) -> SecretStr | None:
     except ValueError as error:
         reader.problems.append(f"database.url: {error}")
         return None
-    if parts.password:
-        register_secret(parts.password)
-        register_secret(unquote(parts.password))
+    passwords = [parts.password or "", *(value for name, value in parse_qsl(parts.query) if name in PASSWORD_OPTIONS)]
+    for password in filter(None, passwords):
+        register_secret(password)
+        register_secret(unquote(password))
+    if any(passwords) and not isinstance(url, SecretRef):
+        reader.warnings.append(
+            f"database.url: its password stands in the configuration file: say where the whole URL is kept, as "
+            f"{REFERENCE_FORMS}, or leave the password out of it and to PGPASSFILE"
+        )
+        if reader.config is not None:
+            reader.warn_of_others("database.url", reader.config)
     return secret
 
 
@@ -200,13 +233,6 @@ def _store_secrets(name: StoreName, store: StoreSettings, reader: _Reader) -> St
             f"stores.{name}.shopify.client_secret", shopify.client_secret if shopify else None, check_client_secret
         ),
     )
-
-
-def _is_readable_for_all(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:  # it was replaced at this very moment
-        return False
 
 
 def _read_file(path: Path, what: str, advice: str) -> str:

@@ -151,6 +151,17 @@ class JobRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PruningPlan:
+    """What pruning does with all the jobs that there are; each counts once."""
+
+    prunable: int  # would be deleted
+    unended: int  # stay, for they have not ended
+    recent: int  # stay, for they ended later than is asked for
+    newest: int  # stay, each as the newest of its store, type and status
+    needed: int  # stay, for a job that has not ended takes up their failed rows, or is a step of them
+
+
+@dataclass(frozen=True, slots=True)
 class JobFailure:
     """A dead letter: a row that could not be stored."""
 

@@ -14,7 +14,7 @@ from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
 from daemon.ids import JobId, ScheduleName, StoreName, new_job_id
 from daemon.jobs import failures, queue, store
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
 from daemon.jobs.queue import Lane
 
 log = structlog.get_logger()
@@ -223,6 +223,11 @@ class Jobs:
         log.info("job_rejected", store=job.store, job_id=str(job.id), type=str(job.type))
         return job
 
+    async def plan_pruning(self, older_than: timedelta) -> PruningPlan:
+        """How many jobs `prune` would delete, and how many it would keep for what reason."""
+        async with self._database.acquire() as connection:
+            return await store.plan_pruning(connection, older_than)
+
     async def prune(self, older_than: timedelta) -> int:
         """Delete jobs that ended longer ago, their dead letters, and the queue's log; how many jobs were deleted."""
         deleted = 0
@@ -236,7 +241,7 @@ class Jobs:
             await queue.prune_log(connection, older_than)
         if deleted:
             self._notifier.pruned()
-            log.info("jobs_pruned", jobs=deleted, older_than_days=older_than.days)
+            log.info("jobs_pruned", jobs=deleted, older_than_days=older_than / timedelta(days=1))
         return deleted
 
     def _admission_of(self, job: Job) -> Admission:

@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType, PruningPlan
 
 COLUMNS = ", ".join(Job.__slots__)
 AT_ONCE = 100  # rows that are decoded between two turns of the loop: some two milliseconds
@@ -250,18 +250,24 @@ COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
 """
 
-# The newest job of each store, type and status stays: it says how fresh the stream is and where an interrupted pull
-# goes on. So does one whose dead letters a live job is taking up. The oldest go first, and it is noted until when: of
-# what ended until then, readers need only be told what is kept.
+# Of `job`. The newest of each store, type and status stays: it says how fresh the stream is and where an interrupted
+# pull goes on. So does one that a job which has not ended builds on: it takes up its dead letters, or is a step of it.
+HAS_SUCCESSOR = f"""EXISTS (
+    SELECT FROM dongbo.background_jobs AS newer
+    WHERE newer.store = job.store AND newer.type = job.type AND newer.status = job.status
+      AND newer.params ?| {PARTIAL} = job.params ?| {PARTIAL} AND newer.id > job.id)"""
+# Without reference to `job`, so that it is computed once: few jobs have not ended.
+IS_NEEDED = """id::text IN (
+    SELECT unnest(ARRAY[params ->> 'retry_of', parent_id::text]) FROM dongbo.background_jobs
+    WHERE status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL'))"""
+ENDED_LONG_AGO = "completed_at < statement_timestamp() - $1::interval"
+IS_PRUNABLE = f"{ENDED_LONG_AGO} AND {HAS_SUCCESSOR} AND ({IS_NEEDED}) IS NOT TRUE"
+
+# The oldest go first, and it is noted until when: of what ended until then, readers need only be told what is kept.
 PRUNE = f"""
 WITH pruned AS (DELETE FROM dongbo.background_jobs WHERE id IN (
     SELECT id FROM dongbo.background_jobs AS job
-    WHERE completed_at < clock_timestamp() - $1::interval
-      AND EXISTS (SELECT FROM dongbo.background_jobs AS newer
-                  WHERE newer.store = job.store AND newer.type = job.type AND newer.status = job.status
-                    AND newer.params ?| {PARTIAL} = job.params ?| {PARTIAL} AND newer.id > job.id)
-      AND NOT EXISTS (SELECT FROM dongbo.background_jobs AS retry
-                      WHERE retry.status IN ('PENDING', 'RUNNING') AND retry.params ->> 'retry_of' = job.id::text)
+    WHERE {IS_PRUNABLE}
     ORDER BY completed_at LIMIT $2
 ) RETURNING completed_at),
 noted AS (
@@ -271,6 +277,17 @@ noted AS (
     SET ended_until = greatest(pruning.ended_until, excluded.ended_until), version = excluded.version
 )
 SELECT count(*) FROM pruned
+"""
+
+# Each job counts once: by the first reason for which it stays, or as one that goes.
+PLAN_PRUNING = f"""
+SELECT
+    (SELECT count(*) FROM dongbo.background_jobs AS job WHERE {IS_PRUNABLE}) AS prunable,
+    (SELECT count(*) FROM dongbo.background_jobs WHERE completed_at IS NULL) AS unended,
+    (SELECT count(*) FROM dongbo.background_jobs WHERE NOT {ENDED_LONG_AGO}) AS recent,
+    (SELECT count(*) FROM dongbo.background_jobs AS job WHERE {ENDED_LONG_AGO} AND NOT {HAS_SUCCESSOR}) AS newest,
+    (SELECT count(*) FROM dongbo.background_jobs AS job
+     WHERE {ENDED_LONG_AGO} AND {HAS_SUCCESSOR} AND {IS_NEEDED}) AS needed
 """
 
 
@@ -566,6 +583,11 @@ async def latest_said(
 async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
     """(type, status, jobs) of all jobs in the table."""
     return [(row["type"], row["status"], row["jobs"]) for row in await connection.fetch(COUNT_BY_STATUS)]
+
+
+async def plan_pruning(connection: Connection, older_than: timedelta) -> PruningPlan:
+    """What `prune` would delete and keep, by the very same rule."""
+    return PruningPlan(**dict(await connection.fetchrow(PLAN_PRUNING, older_than)))
 
 
 async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:

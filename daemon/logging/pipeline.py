@@ -19,6 +19,8 @@ from structlog.stdlib import ProcessorFormatter
 
 from daemon.errors import DongboError
 from daemon.logging.values import describe_exception, format_exception, plain_event
+from daemon.terminal import drawable
+from daemon.texts import escaped, escaped_json
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -48,7 +50,7 @@ def configure_logging(
         zone: of the times on the console; the machine's by default. JSON has UTC.
         environ: is asked for `JOURNAL_STREAM` and `NO_COLOR`.
     """
-    stream = stream or sys.stderr
+    stream = drawable(stream or sys.stderr)
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     colours = stream.isatty() and not environ.get("NO_COLOR")
     handler = _Handler(stream)
@@ -77,7 +79,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         reason = type(sys.exc_info()[1]).__name__
-        origin = f"logger={record.name} at={record.filename}:{record.lineno}"
+        origin = escaped(f"logger={record.name} at={record.filename}:{record.lineno}")
         try:
             self.stream.write(f"log_record_lost {origin} reason={reason}{self.terminator}")
         except (OSError, ValueError):
@@ -153,16 +155,14 @@ def _make_plain(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Leave no way for a logged value to move the cursor or to forge a line; JSON escapes them anyway."""
-    return {
-        key: "".join(_escape(character, key) for character in value) if isinstance(value, str) else value
-        for key, value in event.items()
-    }
+    """Leave no way for a logged key or value to move the cursor or to forge a line."""
+    return {escaped(key): _escaped_under(key, value) for key, value in event.items()}
 
 
-def _escape(character: str, key: str) -> str:
-    is_layout = character == "\n" and key in ("exception", "stack_info")
-    return character if is_layout or character.isprintable() else ascii(character)[1:-1]
+def _escaped_under(key: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value  # nested: the renderer writes its `repr`, which spells out the same
+    return escaped(value, keep="\n" if key in ("exception", "stack_info") else "")
 
 
 def _console_renderer(colours: bool) -> Renderer:
@@ -171,7 +171,7 @@ def _console_renderer(colours: bool) -> Renderer:
 
 def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
     leading = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
-    return orjson.dumps(leading | dict(event)).decode()
+    return escaped_json(orjson.dumps(leading | dict(event)).decode())
 
 
 def _with_priority(render: Renderer) -> Renderer:

@@ -122,6 +122,7 @@ class StatusParts:
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
+        shop_of: the handle of a store's shop, asked for anew each time; None where it has none.
         schema_version: the database schema that this program works with.
         most_connections: of the endpoint, in all.
     """
@@ -145,3 +146,4 @@ class StatusParts:
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]] = tuple
     most_connections: int = MOST_CONNECTIONS
+    shop_of: Callable[[StoreName], str | None] = lambda _store: None

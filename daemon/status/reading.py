@@ -99,6 +99,12 @@ class JobsQuery(_Query):
     cursor: str | None = Field(default=None, pattern=JOB_CURSOR_PATTERN, description="next_cursor of the page before.")
 
 
+class PruneQuery(_Query):
+    """What would be deleted."""
+
+    older_than_days: float = Field(ge=0, le=36_500, description="As for the deletion.")
+
+
 class RowsQuery(_Query):
     """Which of a job's rows to list, such as its dead letters."""
 

@@ -78,7 +78,14 @@ class ExplainQuery(_Query):
     store: str = Field(pattern=STORE_PATTERN)
     sku: Annotated[
         str | None,
-        Field(min_length=1, max_length=300, description="An SKU, a barcode, a variant's id, a code at Nhanh.vn."),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="An SKU, a barcode, an id (of a variant, product or inventory item of Shopify, also as gid://…,"
+            " or of a product of Nhanh.vn), an address of a product or variant in Shopify's admin or shop, or a code at"
+            " Nhanh.vn; `sku:` or `id:` before it says which.",
+            examples=["AO-01", "gid://shopify/Product/632910392"],
+        ),
         Storable,
     ] = None
-    variant_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
+    variant_id: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="Instead: this variant alone.")

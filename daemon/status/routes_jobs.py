@@ -5,13 +5,14 @@ from datetime import timedelta
 from aiohttp import hdrs, web
 
 from daemon.ids import JobId, StoreName
-from daemon.jobs.model import Job, JobRequest, JobTrigger
+from daemon.jobs.model import Job, JobRequest, JobTrigger, PruningPlan
 from daemon.status import examples
 from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
     EventsQuery,
     JobsQuery,
     PruneBody,
+    PruneQuery,
     RetryBody,
     RowsQuery,
     SubmitBody,
@@ -105,6 +106,12 @@ async def retry_job(request: web.Request) -> web.Response:
     return accepted(await request.app[PARTS].jobs.retry(job_id, failed_rows=body.failed))
 
 
+async def plan_pruning(request: web.Request) -> web.Response:
+    """What deleting old jobs would come to."""
+    older_than = timedelta(days=read_query(request, PruneQuery).older_than_days)
+    return json_response(await request.app[PARTS].jobs.plan_pruning(older_than))
+
+
 async def prune_jobs(request: web.Request) -> web.Response:
     """Delete old jobs."""
     body = await read_body(request, PruneBody)
@@ -144,6 +151,15 @@ JOB_OPERATIONS = (
         problems=(400, 409, 413, 415, 422, 503),
         body=SubmitBody,
         headers={CLIENT_HEADER: 'who asks: "cli" is kept as the job\'s trigger'},
+    ),
+    Operation(
+        "GET",
+        "/api/jobs/prune",
+        plan_pruning,
+        "How many jobs pruning would delete and keep, and why; deletes nothing",
+        {200: Answer("The jobs by what becomes of them", PruningPlan)},
+        problems=(400, 503),
+        query=PruneQuery,
     ),
     Operation(
         "POST",

@@ -73,10 +73,16 @@ async def explain_values(request: web.Request) -> web.Response:
     query, parts = read_query(request, ExplainQuery), request.app[PARTS]
     store = _known_store(request, query.store, 404)
     if (query.sku is None) == (query.variant_id is None):
-        raise Problem(400, "Give either sku (an SKU, a barcode, an id) or variant_id")
+        raise Problem(400, "Give either sku (an SKU, a barcode, an id, an address) or variant_id")
     async with parts.database.acquire() as connection:
         explanation = await explain(
-            connection, store, parts.product_sync(store), parts.zone, text=query.sku or "", variant_id=query.variant_id
+            connection,
+            store,
+            parts.product_sync(store),
+            parts.zone,
+            text=query.sku or "",
+            variant_id=query.variant_id,
+            shop=parts.shop_of(store),
         )
     return json_response(explanation)
 

@@ -186,7 +186,7 @@ class TaskRegistry:
     def admit(self, request: JobRequest) -> Admission:
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
         spec = _TASKS[request.type]
-        store = self._store(request.store)
+        store = self.store(request.store)
         for source in spec.sources:
             if not store.has(source):
                 raise InvalidJobRequest(
@@ -201,10 +201,11 @@ class TaskRegistry:
 
     async def run(self, job: JobContext) -> None:
         """Run a job's task."""
-        store = self._store(job.job.store)
+        store = self.store(job.job.store)
         await _TASKS[job.job.type].run(job, store, self.policy)
 
-    def _store(self, name: StoreName) -> Store:
+    def store(self, name: StoreName) -> Store:
+        """The store of this name. Raises InvalidJobRequest where there is none."""
         store = self.stores.get(name)
         if store is None:
             known = ", ".join(sorted(self.stores)) or "none"

@@ -315,10 +315,28 @@ def test_pruning_deletes_what_ended_long_ago(dongbo: Dongbo) -> None:
     for _ in range(2):
         dongbo("pull", "nhanh-products", "--wait")
     before = len(dongbo("jobs", "list", "--limit", "1000", "--json").document["jobs"])
-    assert dongbo("jobs", "prune", "--json").document == {"deleted": 0, "older_than_days": 30}
-    deleted = dongbo("jobs", "prune", "--older-than", "0", "--json").document["deleted"]
-    assert deleted > 0
-    assert len(dongbo("jobs", "list", "--limit", "1000", "--json").document["jobs"]) == before - deleted
+    nothing = dongbo("jobs", "prune", "--yes", "--json").document
+    assert (nothing["deleted"], nothing["older_than_days"]) == (0, 30)
+    assert nothing["kept"]["unended"] + nothing["kept"]["recent"] == before
+    planned = dongbo("jobs", "prune", "--older-than", "0", "--dry-run", "--json").document
+    assert planned["deleted"] == 0
+    assert planned["prunable"] == before - sum(planned["kept"].values()) > 0
+    done = dongbo("jobs", "prune", "--older-than", "0", "--yes", "--json").document
+    assert done == planned | {"deleted": planned["prunable"]}
+    assert len(dongbo("jobs", "list", "--limit", "1000", "--json").document["jobs"]) == before - done["deleted"]
+
+
+def test_pruning_without_a_terminal_wants_a_word(dongbo: Dongbo) -> None:
+    """A script that does not say --yes deletes nothing, and ends as any bad usage; what would go is told."""
+    before = dongbo("jobs", "list", "--limit", "1000", "--json").out
+    for as_json in ((), ("--json",)):
+        refused = dongbo("jobs", "prune", "--older-than", "0", *as_json)
+        assert refused.code == 2
+        assert "this deletes jobs for good, and there is no terminal to ask at: add --yes" in " ".join(
+            refused.err.split()
+        )
+        assert refused.out.startswith("To be deleted, ended more than 0 days ago: ") != bool(as_json)
+    assert dongbo("jobs", "list", "--limit", "1000", "--json").out == before
 
 
 def test_the_doctor_follows_a_job_through_all_stations(dongbo: Dongbo) -> None:

@@ -10,12 +10,15 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 from asyncpg import Range
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName, new_job_id
 from daemon.mirror.keys import match_key
 from daemon.sync import pushes
+from daemon.sync.explanation.asked import NotExplained, read_asked
 from daemon.sync.explanation.explain import explain
 from daemon.sync.explanation.explained import ExplainedValue, Explanation
 from daemon.sync.matching.mappings import MappingState
@@ -158,10 +161,13 @@ def ask(database: Database) -> Ask:
     """Asks for an explanation, which must be JSON-able."""
 
     async def run(
-        text: str = "AO-01", settings: ProductSyncSettings | None = SETTINGS, variant_id: int | None = None
+        text: str = "AO-01",
+        settings: ProductSyncSettings | None = SETTINGS,
+        variant_id: int | None = None,
+        shop: str | None = None,
     ) -> Explanation:
         async with database.acquire() as connection:
-            found = await explain(connection, STORE, settings, ZONE, text=text, variant_id=variant_id)
+            found = await explain(connection, STORE, settings, ZONE, text=text, variant_id=variant_id, shop=shop)
         assert orjson.loads(orjson.dumps(found)) == orjson.loads(orjson.dumps(asdict(found)))
         return found
 
@@ -476,3 +482,174 @@ async def test_it_says_how_fresh_the_data_is(tables: Tables, ask: Ask) -> None:
     )
     freshness = {one.stream: one.complete_to for one in (await ask()).freshness}
     assert freshness == {"nhanh_products": NOON, "nhanh_inventory": None, "shopify_products": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "77",
+        "id:77",
+        "500",
+        "2001",
+        "gid://shopify/ProductVariant/1001",
+        "gid://shopify/Product/500",
+        "gid://shopify/InventoryItem/2001",
+        "https://admin.shopify.com/store/my-shop/products/500/variants/1001",
+        "https://admin.shopify.com/store/my-shop/products/500?selectedView=all",
+        "admin.shopify.com/store/MY-SHOP/products/500",
+        "https://my-shop.myshopify.com/admin/products/500/variants/1001",
+        "https://my-shop.myshopify.com/products/ao-thun?variant=1001",
+        "https://ao.example.com/vi/collections/tet/products/ao-thun?variant=1001",
+        "\u200bgid://shopify/ProductVariant/1001 ",
+    ],
+)
+async def test_a_variant_is_found_by_ids_and_addresses_of_both_sides(tables: Tables, ask: Ask, text: str) -> None:
+    """What a person copies out of Nhanh.vn, out of Shopify's admin, out of a log, or out of the shop."""
+    await tables.pair()
+    explanation = await ask(text, shop="my-shop")
+    assert [variant.variant_id for variant in explanation.variants] == [VARIANT]
+    assert explanation.verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "gid://shopify/Customer/1001",
+            "is a customer, and what is explained is the stock and prices",
+        ),
+        ("https://admin.shopify.com/store/my-shop/orders/1001", "is an order"),
+        ("https://my-shop.myshopify.com/admin/customers/1001", "is a customer"),
+        ("gid://shopify/Metafield/1001", "is of the kind Metafield"),
+        ("gid://shopify/ProductVariant/x", "no id of Shopify's that can be read"),
+        ("https://admin.shopify.com/store/my-shop/products/new", "holds no id"),
+        ("https://admin.shopify.com/store/my-shop/settings", "not known here"),
+        (
+            "https://admin.shopify.com/store/other/products/500",
+            "is of the shop other, and this store's shop is my-shop",
+        ),
+        ("https://other.myshopify.com/admin/products/500", "is of the shop other"),
+        ("https://[", "no address that can be read"),
+    ],
+)
+async def test_what_has_no_stock_and_no_price_is_told_as_what_it_is(
+    tables: Tables, ask: Ask, text: str, said: str
+) -> None:
+    """The same number as a variant's explains nothing: it is a customer's, an order's, another shop's."""
+    await tables.pair()
+    explanation = await ask(text, shop="my-shop")
+    assert explanation.variants == []
+    assert said in explanation.verdict
+
+
+async def test_all_variants_of_a_product_are_explained_in_bounds(tables: Tables, ask: Ask) -> None:
+    """At most twenty, and the answer says that there are more."""
+    for number in range(1001, 1021):
+        await tables.variant(number, sku=f"AO-{number}")
+    whole = await ask("gid://shopify/Product/500")
+    assert len(whole.variants) == 20
+    assert whole.verdict == "gid://shopify/Product/500 stands for 20 variants of Shopify."
+    await tables.variant(1021, sku="AO-1021")
+    cut = await ask("500")
+    assert len(cut.variants) == 20
+    assert "500 stands for more than 20 variants of Shopify: these are the first 20" in cut.verdict
+
+
+async def test_digits_that_mean_several_things_are_told_apart(tables: Tables, ask: Ask) -> None:
+    """One variant has them as its SKU, another is the product with this id at Nhanh.vn."""
+    await tables.pair()
+    await tables.variant(1002, sku="77")
+    explanation = await ask("77")
+    assert [variant.variant_id for variant in explanation.variants] == [1001, 1002]
+    assert explanation.verdict == ("77 stands for 2 variants of Shopify: 1 by the product at Nhanh.vn, 1 by SKU.")
+    assert [variant.variant_id for variant in (await ask("sku:77")).variants] == [1002]
+    assert [variant.variant_id for variant in (await ask("id:77")).variants] == [1001]
+
+
+async def test_what_is_at_nhanh_only_is_told_with_what_it_may_belong_to(tables: Tables, ask: Ask) -> None:
+    """An id of Nhanh.vn without a mapping: alone, beside a variant of the same code, after its mapping was retired."""
+    await tables.nhanh()
+    alone = await ask("77")
+    assert alone.variants == []
+    assert (
+        "Nhanh.vn has product 77 (Áo thun). No variant of Shopify is mapped to it. "
+        "Give a variant this SKU and pull, or use dongbo map set." in alone.verdict
+    )
+    await tables.variant()
+    related = await ask("77")
+    assert [variant.mapping.state for variant in related.variants] == [MappingState.UNMATCHED]
+    assert "What follows has its SKU or barcode" in related.verdict
+    await tables.execute("UPDATE dongbo.shopify_variants SET sku = 'NEU', sku_key = 'neu'")
+    assert (await ask("77")).variants == []
+    await tables.mapping(retired_at=NOON, retired_reason="the SKU has changed")
+    (variant,) = (await ask("77")).variants
+    assert "was retired" in variant.mapping.text
+
+
+async def test_what_is_gone_is_told_as_gone(tables: Tables, ask: Ask) -> None:
+    """A variant that was deleted is shown with that; so are products of either side."""
+    await tables.pair()
+    await tables.execute("UPDATE dongbo.shopify_variants SET deleted_at = $1", NOON)
+    assert "the variant is gone from Shopify, noticed 23 Nov 2026 12:00:00" in only(await ask("500")).verdict
+    await tables.execute("DELETE FROM dongbo.shopify_variants")
+    await tables.execute("UPDATE dongbo.product_mappings SET retired_at = $1", NOON)
+    await tables.execute("UPDATE dongbo.nhanh_products SET deleted_at = $1", NOON)
+    assert "77 (Áo thun), which is gone from Nhanh.vn, noticed 23 Nov 2026 12:00:00" in (await ask()).verdict
+    assert "product 500 (Áo thun) is in the mirror without a variant" in (await ask("500")).verdict
+    await tables.execute("UPDATE dongbo.shopify_products SET deleted_at = $1", NOON)
+    assert "product 500 (Áo thun) is gone from Shopify, noticed" in (await ask("gid://shopify/Product/500")).verdict
+
+
+async def test_several_products_of_nhanh_are_a_choice_for_a_person(tables: Tables, ask: Ask) -> None:
+    """And one that stands for its variants is told as such."""
+    await tables.nhanh()
+    await tables.nhanh(78)
+    assert "They are several, among which only a person can choose." in (await ask()).verdict
+    await tables.execute("UPDATE dongbo.nhanh_products SET parent_id = -2 WHERE id = 78")
+    assert "78 (Áo thun), which stands for its variants" in (await ask()).verdict
+
+
+async def test_a_search_without_result_says_where_it_looked(tables: Tables, ask: Ask) -> None:
+    """In both mirrors, and how complete they are: what is not there may still exist."""
+    never = (await ask("KHONG-CO-DAU")).verdict
+    assert "Shopify, never pulled completely; Nhanh.vn, never pulled completely" in never
+    assert "dongbo pull shopify-products --full, dongbo pull nhanh-products --full" in never
+    for stream in ("nhanh_products", "shopify_products"):
+        await tables.execute(
+            "INSERT INTO dongbo.watermarks (store, stream, complete_to) VALUES ('main', $1, $2)", stream, NOON
+        )
+    known = (await ask("KHONG-CO-DAU")).verdict
+    assert "Shopify, 23 Nov 2026 12:00:00; Nhanh.vn, 23 Nov 2026 12:00:00" in known
+    assert "dongbo map list --search" in known
+    assert "--full" not in known
+    for text in ("KHONG-CO-DAU", "4711", "gid://shopify/Product/4711", "123456"):
+        verdict = (await ask(text)).verdict
+        assert "Looked for in the mirrors" in verdict
+        assert "exist" not in verdict
+    assert "As an SKU or barcode it is a placeholder" in verdict
+
+
+async def test_nothing_is_pushed_without_product_sync_and_it_says_so(tables: Tables, ask: Ask) -> None:
+    """Also of a variant that is stocked nowhere, which has no value to say it of, and of a search without result."""
+    await tables.variant()
+    (variant,) = (explanation := await ask(settings=None)).variants
+    assert variant.values == []
+    said = "Nothing of the products of main is pushed, for the configuration has no [stores.main.product_sync]."
+    assert explanation.verdict == said
+    assert (await ask("KHONG-CO-DAU", settings=None)).verdict.startswith(said)
+    assert said not in (await ask()).verdict
+
+
+@given(
+    text=st.text(max_size=60) | st.from_regex(r"(gid://shopify/|https://admin\.shopify\.com/|id:|sku:)[\w/?&=%\[\]:.]*")
+)
+def test_whatever_is_asked_can_be_looked_for(text: str) -> None:
+    """Rubbish is either something to look for or a sentence, and never a crash."""
+    try:
+        asked = read_asked(text, "my-shop")
+    except NotExplained as refusal:
+        said = str(refusal)
+    else:
+        said = "."
+        assert all(number is None or 0 < number < 2**63 for number in (asked.variant_id, asked.nhanh_id))
+    assert said.endswith(".")

@@ -8,14 +8,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidJobRequest, InvalidTransition, JobNotFound, LiveJobExists
 from daemon.ids import JobId, RunToken, StoreName, WorkerName, new_job_id
 from daemon.jobs import failures, store
 from daemon.jobs.context import WAIT_TOLD_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
-from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
 from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission, Jobs
 
@@ -273,6 +273,46 @@ async def test_prune_deletes_old_jobs_but_the_newest(jobs: Jobs, database: Datab
         )
     assert await jobs.prune(timedelta(days=30)) == 2
     assert {job.id for job in await jobs.list_jobs()} == {ended[2], live.id}
+
+
+async def test_the_plan_of_a_pruning_is_what_it_does(
+    jobs: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each job counts once, by why it stays or as one that goes; what goes goes in batches, and is what was counted."""
+    ended = []
+    for number in range(9):
+        job = await jobs.submit(CUSTOMERS)
+        await jobs.cancel(job.id)
+        ended.append(job.id)
+        if number == 4:
+            chain = await jobs.submit(JobRequest(JobType.PRODUCT_CHAIN, STORE, JobTrigger.API))
+            await jobs.cancel(chain.id)
+    later = await jobs.submit(JobRequest(JobType.PRODUCT_CHAIN, STORE, JobTrigger.API))
+    await jobs.cancel(later.id)
+    step = await jobs.submit(JobRequest(JobType.PULL_NHANH_PRODUCTS, STORE, JobTrigger.API))
+    retry = await jobs.submit(JobRequest(CUSTOMERS.type, STORE, JobTrigger.RETRY, {"retry_of": str(ended[0])}))
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.background_jobs SET parent_id = $2 WHERE id = $1", step.id, chain.id)
+        await connection.execute(
+            "UPDATE dongbo.background_jobs SET completed_at = now() - interval '40 days' "
+            "WHERE completed_at IS NOT NULL AND id <> $1",
+            ended[1],
+        )
+    plan = await jobs.plan_pruning(timedelta(days=30))
+    assert plan == PruningPlan(prunable=6, unended=2, recent=1, newest=2, needed=2)
+    batches = []
+    prune = store.prune
+
+    async def in_small_batches(connection: Connection, older_than: timedelta) -> int:
+        batches.append(await prune(connection, older_than, limit=4))
+        return batches[-1]
+
+    monkeypatch.setattr(store, "prune", in_small_batches)
+    assert await jobs.prune(timedelta(days=30)) == plan.prunable
+    assert batches == [4, 2, 0]
+    kept = {ended[0], ended[1], ended[8], chain.id, later.id, step.id, retry.id}
+    assert {job.id for job in await jobs.list_jobs()} == kept
+    assert (await jobs.plan_pruning(timedelta(days=30))).prunable == 0
 
 
 async def test_list_pages_through_all_jobs(jobs: Jobs) -> None:

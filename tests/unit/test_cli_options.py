@@ -97,3 +97,59 @@ def test_a_port_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     """Port 0 means any: only --url can say which it became."""
     with pytest.raises(ConfigError, match="--url"):
         find_target(write(tmp_path / "a.toml", "127.0.0.1:0"), None, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[status\n", "not valid TOML"),
+        (b"timezone = 'Mars/Olympus'\nlisten = 1\n", "(and 1 more: dongbo check --config "),
+        (b"\xff\xfe", "not UTF-8"),
+        (None, "there is no such file"),
+        (b"[status]\ntoken = { credential = 'status-token' }\n", "status.token: credential"),
+    ],
+)
+@pytest.mark.parametrize("named_by", ["option", "environment", "usual place"])
+def test_a_broken_configuration_does_not_stop_a_command_that_has_a_url(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    said: str,
+    named_by: str,
+) -> None:
+    """However it is found and whatever is wrong with it: it is passed over, and one line says so and why."""
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(options, "DEFAULT_CONFIGS", (path,) if named_by == "usual place" else ())
+    environ = {"DONGBO_CONFIG": str(path)} if named_by == "environment" else {}
+    target = find_target(path if named_by == "option" else None, "127.0.0.1:9999", environ)
+    assert (target.base_url, target.token, target.settings, target.config) == (
+        "http://127.0.0.1:9999",
+        None,
+        None,
+        None,
+    )
+    assert str(target.zone) == "Asia/Ho_Chi_Minh"
+    lines = capsys.readouterr().err.splitlines()
+    if content is None and named_by == "usual place":
+        assert lines == []  # there just is none
+        assert "no configuration is read" in target.refused_token()
+        return
+    (line,) = lines
+    assert line.startswith(f"dongbo: {path} is passed over, for --url says where the daemon is: ")
+    assert said in line
+    assert f"{path}, which may name it, was passed over: set $DONGBO_TOKEN" in target.refused_token()
+    given = find_target(path, "127.0.0.1:9999", {"DONGBO_TOKEN": "a-token-of-some-length"})
+    assert given.token is not None
+    assert "refuses the token" in given.refused_token()
+
+
+def test_a_good_configuration_tells_of_the_daemon_at_a_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its token, its zone and its settings hold, and there is nothing to remark."""
+    path = write(tmp_path / "a.toml", more='token = { env = "T" }')
+    target = find_target(path, "127.0.0.1:9999", {"T": "a-token-of-some-length"})
+    assert target.token is not None
+    assert target.config == path
+    assert capsys.readouterr().err == ""

@@ -25,7 +25,7 @@ def test_a_sample_is_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["1 stock changes", "It would ask first: Zero 30 items?"]
     assert lines[3].split() == ["VARIANT", "ID", "SKU", "KIND", "OLD", "NEW", "REASON"]
-    assert lines[4].split() == ["5", "A�[2J", "stock", "7", "0", "Nhanh.vn", "has", "0"]
+    assert lines[4].split() == ["5", r"A\x1b[2J", "stock", "7", "0", "Nhanh.vn", "has", "0"]
     assert lines[5].split()[3] == "–"
 
 

@@ -149,7 +149,7 @@ def test_drifted_variants_have_both_values(capsys: pytest.CaptureFixture[str]) -
     sale_output.write_one(waiting, [item()], ZONE)
     shown = capsys.readouterr()
     row = shown.out.splitlines()[-1]
-    assert row.split() == ["42", "A�[2J", "Áo", "100,000", "80,000", "(100,000)", "70,000.5"]
+    assert row.split() == ["42", r"A\x1b[2J", "Áo", "100,000", "80,000", "(100,000)", "70,000.5"]
     assert "These are the first 1 of 30: dongbo sale show tet --store main --items DRIFTED" in shown.err
     for option in ("--keep all", "--restore all", ""):
         assert f"dongbo sale resume tet --store main {option}".rstrip() in shown.err

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import Settings, parse_settings, resolve_secrets
+from daemon.config import (
+    Settings,
+    inspect_secrets,
+    load_settings,
+    parse_settings,
+    renewed_secrets,
+    resolve_secrets,
+)
 from daemon.errors import ConfigError
 from daemon.ids import StoreName
 from daemon.logging import redact
@@ -112,7 +119,83 @@ def test_a_file_for_everybody_gives_a_warning(secret_file: Path) -> None:
     secret_file.chmod(0o644)
     (warning,) = resolve_secrets(settings, {}).warnings
     assert warning.startswith("stores.main.nhanh.access_token: everybody")
-    assert f"chmod o= {secret_file}" in warning
+    assert f"chmod 600 {secret_file}" in warning
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (0o640, "the group "),
+        (0o604, "everybody on this machine can read"),
+        (0o660, "can read"),
+        (0o620, "can change"),
+        (0o602, "everybody on this machine can change"),
+        (0o400, None),
+    ],
+)
+def test_whoever_else_can_get_at_a_secret_is_named(secret_file: Path, mode: int, said: str | None) -> None:
+    """Group and others, to read and to replace it; whether it is named as a file or as a credential."""
+    secret_file.chmod(mode)
+    for reference in (f'{{ file = "{secret_file}" }}', f'{{ credential = "{secret_file.name}" }}'):
+        environ = {"CREDENTIALS_DIRECTORY": str(secret_file.parent)}
+        told = resolve_secrets(settings_with(reference), environ).warnings
+        assert [said is not None and said in one and "chmod 600" in one for one in told] == ([True] if said else [])
+
+
+def test_a_group_through_which_the_daemon_reads_is_no_warning(
+    secret_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """root:dongbo 0640 is the way to let the daemon read what it does not own; to close it would stop the daemon."""
+    secret_file.chmod(0o640)
+    owner = secret_file.stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    assert resolve_secrets(settings_with(f'{{ file = "{secret_file}" }}'), {}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p%40sswort@h/d", "postgresql://u@h/d?sslmode=prefer&password=p%40sswort"]
+)
+def test_a_password_in_the_database_url_gives_a_warning(tmp_path: Path, url: str) -> None:
+    """It says how to do it right and never the password; a file that others can read is a warning of its own."""
+    config = tmp_path / "dongbo.toml"
+    config.write_text(f'database.url = "{url}"\n')
+    config.chmod(0o600)
+    (warning,) = resolve_secrets(load_settings(config), {}, config=config).warnings
+    assert warning.startswith("database.url: its password stands in the configuration file")
+    assert '{ credential = "name" }' in warning
+    assert "PGPASSFILE" in warning
+    config.chmod(0o644)
+    stands, exposed = resolve_secrets(load_settings(config), {}, config=config).warnings
+    assert stands == warning
+    assert exposed.startswith(f"database.url: everybody on this machine can read {config}: chmod 600 {config}")
+    assert "sswort" not in f"{stands}{exposed}"
+    assert redact("a p@sswort") == "a ***"
+
+
+def test_a_database_url_that_is_kept_elsewhere_gives_no_warning(secret_file: Path) -> None:
+    """What the warning asks for ends it, and the configuration file may be open then."""
+    secret_file.write_text("postgresql://u:p%40sswort@h/d")
+    settings = parse_settings(f'database.url = {{ file = "{secret_file}" }}', source="x")
+    assert resolve_secrets(settings, {}, config=Path("/etc/passwd")).warnings == ()
+
+
+def test_what_can_not_be_read_hides_no_warning(secret_file: Path) -> None:
+    """A check from another account lacks some secrets, and tells of the others all the same."""
+    secret_file.chmod(0o644)
+    text = f'status.token = {{ file = "{secret_file}" }}\n' + STORE % '{ env = "N" }'
+    found, problems = inspect_secrets(parse_settings(text, source="x"), {})
+    assert any(warning.startswith("status.token: everybody") for warning in found.warnings)
+    assert problems == ("stores.main.nhanh.access_token: environment variable N is not set",)
+
+
+def test_a_file_that_is_opened_later_is_noticed_when_secrets_are_renewed(secret_file: Path) -> None:
+    """The daemon looks at its files again when they change, and so do the warnings."""
+    settings = settings_with(f'{{ file = "{secret_file}" }}')
+    before = resolve_secrets(settings, {})
+    secret_file.chmod(0o644)
+    renewed, _ = renewed_secrets(settings, before, {})
+    assert before.warnings == ()
+    assert "everybody" in renewed.warnings[0]
 
 
 def test_a_short_status_token_gives_a_warning() -> None:
@@ -171,13 +254,13 @@ def test_the_database_url_of_the_file_or_a_secret() -> None:
 
 def test_nothing_shows_a_secret(secret_file: Path) -> None:
     """No form in which settings and secrets may be printed holds one, and the log knows them all."""
-    text = 'database.url = "postgresql://u:p%40ssword@h/d"\n' + STORE % f'{{ file = "{secret_file}" }}'
+    text = 'database.url = "postgresql://u:p%40sswort@h/d"\n' + STORE % f'{{ file = "{secret_file}" }}'
     settings = parse_settings(text, source="x")
     secrets = resolve_secrets(settings, os.environ)
     for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(secrets), str(secrets)):
         assert TOKEN not in shown
-        assert "ssword" not in shown
-    assert redact(f"a {TOKEN} b p%40ssword c p@ssword") == "a *** b *** c ***"
+        assert "sswort" not in shown
+    assert redact(f"a {TOKEN} b p%40sswort c p@sswort") == "a *** b *** c ***"
 
 
 def test_secrets_compare_by_their_values(secret_file: Path) -> None:

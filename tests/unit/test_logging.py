@@ -336,3 +336,34 @@ class TestForms:
             configure_logging(stream=file, environ={"JOURNAL_STREAM": "1:2"})
             log.info("a")
         assert "timestamp" in json.loads(path.read_text())
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b31m\x7f\u202ex\u2066\u2028\U000e0041"
+
+
+class TestHostileText:
+    """Whatever is logged, `journalctl` and a terminal get text."""
+
+    @pytest.mark.parametrize("log_format", ["json", "console"])
+    @given(text=st.text(st.characters(categories=["Cc", "Cf", "Zl", "Zp", "Lu"]), min_size=1) | st.just(HOSTILE))
+    def test_nothing_that_is_logged_steers_a_terminal(self, log_format: Any, text: str) -> None:
+        """Events, keys, values, nested ones of both, names of loggers, exceptions and their notes."""
+        stream = io.StringIO()
+        configure_logging("debug", log_format, stream=stream, environ={})
+        log.info(text, **{text: text, "nested": {text: [text, {text: text}]}, "error": ValueError(text)})
+        logging.getLogger(text).warning("library %s %r", text, text)
+        try:
+            raise RuntimeError(text) from ValueError(text)
+        except RuntimeError as error:
+            error.add_note(text)
+            log.exception("crashed")
+        shown = stream.getvalue()
+        assert {character for character in shown if character != "\n" and not character.isprintable()} == set()
+
+    def test_json_lines_keep_the_value(self, stream: io.StringIO) -> None:
+        """Keys and values are read back as they were; each event is one line."""
+        configure_logging("debug", "json", stream=stream, environ={})
+        log.info(HOSTILE, **{HOSTILE: {HOSTILE: HOSTILE}})
+        (event,) = events(stream)
+        assert event["event"] == HOSTILE
+        assert event[HOSTILE] == {HOSTILE: HOSTILE}

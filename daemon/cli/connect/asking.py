@@ -32,7 +32,7 @@ def ask(question: str, *, option: str, default: str | None = None) -> str:
         output.tell(above[0])
     shown = f"{last} [{default}]: " if default else f"{last}: "
     while True:
-        sys.stderr.write(shown)
+        sys.stderr.write(output.plain(shown))
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:
@@ -53,7 +53,7 @@ def ask_secret(question: str, file: Path | None) -> str:
         raise ConfigError(f"{question}? There is no terminal to ask on: use --secret-file")
     while True:
         try:
-            answer = getpass.getpass(f"{question} (not shown): ").strip()
+            answer = getpass.getpass(f"{output.plain(question)} (not shown): ").strip()
         except EOFError:
             raise typer.Abort from None
         if answer:

@@ -39,6 +39,7 @@ from daemon.sources.nhanh.authorisation import (
 from daemon.sources.nhanh.client import BASE_URL, NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.nhanh.models import NhanhDepot
+from daemon.terminal import drawable
 
 EXAMPLE_APP = 1  # what stands in config/dongbo.toml until somebody says more
 
@@ -307,7 +308,7 @@ def _show_qr(address: str) -> None:
         return
     import segno
 
-    segno.make(address, error="l", micro=False).terminal(out=sys.stderr, compact=True)
+    segno.make(address, error="l", micro=False).terminal(out=drawable(sys.stderr), compact=True)
 
 
 async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, SourceError | None]]:

@@ -17,6 +17,7 @@ from daemon.sales import items, journal
 from daemon.sales.items import Holder
 from daemon.sales.journal import AppliedWrite
 from daemon.sync import pushes
+from daemon.sync.explanation.asked import Asked
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
@@ -38,26 +39,49 @@ SHOWN_PUSHES = 5  # of each value
 KINDS = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE)
 STREAMS = ("nhanh_products", "nhanh_inventory", "shopify_products")
 
-FIND_VARIANTS = f"""
-SELECT variant.id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode, variant.tracked,
-    {TITLE} AS title,
+# With the keys by which they are found.
+VARIANT_COLUMNS = f"""
+    variant.id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode, variant.tracked,
+    variant.sku_key, variant.barcode_key, {TITLE} AS title,
     variant.price, variant.compare_at_price, variant.changed_at, variant.deleted_at
 FROM dongbo.shopify_variants AS variant
 LEFT JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
+"""
+
+# What is gone is found, too, and comes last.
+FIND_VARIANTS = f"""
+SELECT {VARIANT_COLUMNS}
 WHERE variant.store = $1 AND variant.id IN (
-    SELECT id FROM dongbo.shopify_variants WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3)
+    SELECT id FROM dongbo.shopify_variants
+    WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3 OR product_id = $4 OR inventory_item_id = $5)
     UNION
     SELECT variant_id FROM dongbo.product_mappings AS mapping
     JOIN dongbo.nhanh_products AS mapped ON mapped.store = mapping.store AND mapped.id = mapping.nhanh_id
-    WHERE mapping.store = $1 AND retired_at IS NULL AND mapped.sku_key = $2
+    WHERE mapping.store = $1 AND retired_at IS NULL
+      AND (mapped.sku_key = $2 OR mapped.barcode_key = $2 OR mapped.id = $6)
 )
-ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $4
+ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $7
+"""
+
+# Variants that are not what products of Nhanh.vn are mapped to, but have a code of theirs or were mapped to them once.
+FIND_RELATED = f"""
+SELECT {VARIANT_COLUMNS}
+WHERE variant.store = $1 AND variant.id IN (
+    SELECT variant.id FROM dongbo.nhanh_products AS nhanh JOIN dongbo.shopify_variants AS variant
+        ON variant.store = $1 AND (variant.sku_key = nhanh.sku_key OR variant.barcode_key = nhanh.barcode_key)
+    WHERE nhanh.store = $1 AND nhanh.id = ANY ($2)
+    UNION
+    SELECT variant_id FROM dongbo.product_mappings WHERE store = $1 AND nhanh_id = ANY ($2) AND retired_at IS NOT NULL
+)
+ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $3
 """
 
 FIND_PRODUCTS = """
-SELECT id, code, name FROM dongbo.nhanh_products
-WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2) AND deleted_at IS NULL ORDER BY id LIMIT $3
+SELECT id, code, name, parent_id, deleted_at FROM dongbo.nhanh_products
+WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3) ORDER BY deleted_at IS NOT NULL, id LIMIT $4
 """
+
+GET_SHOPIFY_PRODUCT = "SELECT id, title, deleted_at FROM dongbo.shopify_products WHERE store = $1 AND id = $2"
 
 LIST_PRODUCTS = """
 SELECT id, code, barcode, name, type, retail_price, wholesale_price, old_price, stock_known, changed_at, deleted_at
@@ -153,16 +177,25 @@ class Evidence:
     shop: Shop | None = None  # what its prices mean
 
 
-async def find_variants(
-    connection: Connection, store: StoreName, key: str | None, number: int | None, limit: int
-) -> list[Record]:
-    """Variants of this SKU or barcode, this id, or whose product at Nhanh.vn has this code."""
-    return list(await connection.fetch(FIND_VARIANTS, store, key, number, limit))
+async def find_variants(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+    """Variants that may be meant: by a code or an id of their own, of their product, of their product at Nhanh.vn."""
+    ids = asked.variant_id, asked.product_id, asked.item_id, asked.nhanh_id
+    return list(await connection.fetch(FIND_VARIANTS, store, asked.key, *ids, limit))
 
 
-async def find_products(connection: Connection, store: StoreName, key: str | None, limit: int) -> list[Record]:
-    """Products of Nhanh.vn of this code or barcode."""
-    return list(await connection.fetch(FIND_PRODUCTS, store, key, limit))
+async def find_related(connection: Connection, store: StoreName, nhanh_ids: Sequence[int], limit: int) -> list[Record]:
+    """Variants that have a code of these products of Nhanh.vn, or were mapped to them once."""
+    return list(await connection.fetch(FIND_RELATED, store, nhanh_ids, limit))
+
+
+async def find_products(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+    """Products of Nhanh.vn of this code, barcode or id; those that are gone come last."""
+    return list(await connection.fetch(FIND_PRODUCTS, store, asked.key, asked.nhanh_id, limit))
+
+
+async def get_shopify_product(connection: Connection, store: StoreName, asked: Asked) -> Record | None:
+    """The product of Shopify, with or without variants."""
+    return await connection.fetchrow(GET_SHOPIFY_PRODUCT, store, asked.product_id)
 
 
 async def list_watermarks(connection: Connection, store: StoreName) -> dict[str, datetime]:

@@ -1,21 +1,19 @@
 """Why does Shopify say 7? All that is known of an SKU on both sides, and a verdict on each of its values."""
 
-from collections.abc import Sequence
-from datetime import tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
 
 from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
-from daemon.mirror.keys import match_key, why_no_key
-from daemon.sync.explanation import evidence
+from daemon.sync.explanation import evidence, search_words
+from daemon.sync.explanation.asked import Asked, NotExplained, read_asked
 from daemon.sync.explanation.explained import ExplainedFreshness, Explanation
 from daemon.sync.explanation.variant_explainer import VariantExplainer
-from daemon.texts import visible
 
 MOST_VARIANTS = 20
-IDS = range(1, 2**63)
 
 
 async def explain(
@@ -26,54 +24,62 @@ async def explain(
     *,
     text: str = "",
     variant_id: int | None = None,
+    shop: str | None = None,
 ) -> Explanation:
     """All that is known of the variants that a person may mean.
 
     Args:
         settings: what of the products is synced; None where nothing is.
         zone: of the times in the sentences.
-        text: an SKU, a barcode, a variant's id, or the code of a product at Nhanh.vn.
+        text: an SKU, a barcode, an id or an address of a product or variant; see `daemon.sync.explanation.asked`.
         variant_id: one variant, whatever `text` is.
+        shop: the handle of the store's shop, to tell addresses of others; None where it is not known.
     """
-    asked = text if variant_id is None else str(variant_id)
-    key = match_key(text) if variant_id is None else None
-    variants = await evidence.find_variants(connection, store, key, _number(asked), MOST_VARIANTS)
-    found = await evidence.gather(connection, store, settings, variants)
     complete = await evidence.list_watermarks(connection, store)
+    said = [] if settings is not None else [search_words.nothing_is_pushed(store)]
+    variants: Sequence[Record] = ()
+    try:
+        asked = Asked(variant_id=variant_id) if variant_id is not None else read_asked(text, shop)
+    except NotExplained as error:
+        said.append(str(error))
+    else:
+        named = text if variant_id is None else str(variant_id)
+        variants, verdict = await _look_for(connection, store, asked, named, complete, zone)
+        said += verdict
+    found = await evidence.gather(connection, store, settings, variants)
     return Explanation(
         store=store,
-        asked=asked,
-        verdict=_found(asked, variants) if variants else await _missing(connection, store, asked, key),
+        asked=text if variant_id is None else str(variant_id),
+        verdict=" ".join(said),
         variants=[VariantExplainer(found, settings, zone, variant).explain() for variant in variants],
         freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
     )
 
 
-def _number(text: str) -> int | None:
-    """The text as an id, if it can be one."""
-    stripped = visible(text).strip()
-    number = int(stripped) if stripped.isascii() and stripped.isdecimal() and len(stripped) < 20 else 0
-    return number if number in IDS else None
-
-
-def _found(asked: str, variants: Sequence[Record]) -> str:
-    if len(variants) == 1:
-        return ""
-    most = "at least " if len(variants) == MOST_VARIANTS else ""
-    return f"{asked} stands for {most}{len(variants)} variants of Shopify."
-
-
-async def _missing(connection: Connection, store: StoreName, asked: str, key: str | None) -> str:
-    """What to say where no variant was found."""
-    if (reason := why_no_key(asked)) is not None:
-        return (
-            f"{asked} {reason}, so it stands for no variant in particular: give another code or the variant's id, "
-            "which dongbo map list --search finds."
-        )
-    nothing = f"No variant of Shopify in the mirror has {asked} as its SKU, barcode or id"
-    products = await evidence.find_products(connection, store, key, MOST_VARIANTS)
-    if not products:
-        return f"{nothing}, and no product of Nhanh.vn either: is it spelt right, and were both sides pulled?"
-    named = ", ".join(f"{row['id']} ({row['name']})" if row["name"] else str(row["id"]) for row in products)
-    plural = "s" if len(products) > 1 else ""
-    return f"{nothing}; Nhanh.vn has product{plural} {named}. Give a variant this SKU, or use dongbo map set."
+async def _look_for(
+    connection: Connection,
+    store: StoreName,
+    asked: Asked,
+    named: str,
+    complete: Mapping[str, datetime],
+    zone: tzinfo,
+) -> tuple[Sequence[Record], list[str]]:
+    """The variants to explain, and what to say of the search."""
+    variants = await evidence.find_variants(connection, store, asked, MOST_VARIANTS + 1)
+    if variants:
+        return variants[:MOST_VARIANTS], search_words.found(named, asked, variants, MOST_VARIANTS)
+    if asked.no_key_reason is not None and not asked.has_id:
+        return (), [search_words.no_key(named, asked.no_key_reason)]
+    products = await evidence.find_products(connection, store, asked, MOST_VARIANTS)
+    related = await evidence.find_related(connection, store, [row["id"] for row in products], MOST_VARIANTS)
+    said = search_words.not_found(
+        named,
+        asked,
+        await evidence.get_shopify_product(connection, store, asked),
+        products,
+        has_related=bool(related),
+        zone=zone,
+    )
+    if asked.no_key_reason is not None:
+        said.append(f"As an SKU or barcode it {asked.no_key_reason}, and stands for no variant in particular.")
+    return related, [*said, search_words.looked_at(complete, zone)]

@@ -117,7 +117,11 @@ async def test_pruning_tells_how_much_it_deleted(endpoint: Any) -> None:
     """The newest job of a stream stays."""
     for _ in range(3):
         await endpoint.ended()
+    plan = await endpoint.get("/api/jobs/prune?older_than_days=0")
+    assert plan == {"prunable": 2, "unended": 0, "recent": 0, "newest": 1, "needed": 0}
     assert await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 0}) == {"deleted": 2}
+    for days in ("-1", "nan", "x", "1e9"):
+        await endpoint.get(f"/api/jobs/prune?older_than_days={days}", 400)
 
 
 async def test_schedules_are_listed_run_paused_and_resumed(endpoint: Any) -> None:

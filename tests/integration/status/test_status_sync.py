@@ -238,6 +238,12 @@ async def test_an_sku_is_explained(shop: Any) -> None:
         ("compare_at_price", None),
     ]
     assert all("Not pushed: unmatched" in value["verdict"] for value in values)
+    for text in (
+        "gid://shopify/ProductVariant/1001",
+        "https://admin.shopify.com/store/my-shop/products/1/variants/1001",
+    ):
+        found = await shop.get("/api/explain", params={"store": "main", "sku": text})
+        assert [variant["variant_id"] for variant in found["variants"]] == [1001]
     by_id = await shop.get("/api/explain", params={"store": "main", "variant_id": "1004"})
     assert [variant["sku"] for variant in by_id["variants"]] == [None]
     assert (await shop.get("/api/explain", params={"store": "main", "sku": "nothing"}))["variants"] == []

@@ -1,0 +1,181 @@
+"""What a person may mean by the text that they ask about: a code, an id of either side, an address out of a browser."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from daemon.mirror.keys import match_key, why_no_key
+from daemon.texts import visible
+
+LONGEST_MENTION = 100  # characters
+IDS = range(1, 2**63)  # bigint
+KNOWN = (
+    "give an SKU, a barcode, the id or the admin's address of a product or variant of Shopify, or an id or code of "
+    "Nhanh.vn"
+)
+ADMIN_HOST, SHOP_SUFFIX = "admin.shopify.com", ".myshopify.com"
+
+# https://shopify.dev/docs/api/usage/gids
+_GLOBAL_ID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>[0-9]+)(?:\?.*)?", re.ASCII | re.DOTALL)
+_WEB = re.compile(
+    rf"(?:https?://|{re.escape(ADMIN_HOST)}/|[a-z0-9-]+{re.escape(SHOP_SUFFIX)}/)", re.ASCII | re.IGNORECASE
+)
+# In the admin's addresses and in global ids; what else there is, is called by its own name.
+_OTHERS = {
+    "customer": "a customer",
+    "customers": "a customer",
+    "order": "an order",
+    "orders": "an order",
+    "draftorder": "a draft order",
+    "draft_orders": "a draft order",
+    "location": "a location",
+    "locations": "a location",
+    "collection": "a collection",
+    "collections": "a collection",
+    "inventorylevel": "a stock level",
+}
+
+
+class NotExplained(ValueError):
+    """The text means something that has no stock and no price here; the text of the error is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to look for, each on its own; None where the text can't be that.
+
+    Args:
+        code: an SKU or barcode of either side, as it was given.
+        variant_id, product_id, item_id: of Shopify; the item is that of the inventory.
+        nhanh_id: of a product of Nhanh.vn.
+    """
+
+    code: str | None = None
+    variant_id: int | None = None
+    product_id: int | None = None
+    item_id: int | None = None
+    nhanh_id: int | None = None
+
+    @classmethod
+    def of_number(cls, number: int | None, code: str | None = None) -> Self:
+        """What may be an id of anything."""
+        return cls(code, number, number, number, number)
+
+    @property
+    def key(self) -> str | None:
+        """The code as codes are compared; None where it tells nothing apart."""
+        return match_key(self.code)
+
+    @property
+    def no_key_reason(self) -> str | None:
+        """Why the code tells nothing apart, to follow its mention; None where it does, or there is none."""
+        return why_no_key(self.code)
+
+    @property
+    def has_id(self) -> bool:
+        """Whether it may be an id."""
+        return any(number is not None for number in (self.variant_id, self.product_id, self.item_id, self.nhanh_id))
+
+
+def read_asked(text: str, shop: str | None) -> Asked:
+    """What the text may mean. Digits may be all of it at once; `sku:` or `id:` before them says which.
+
+    Args:
+        text: as a person has pasted it.
+        shop: the handle of the store's shop; None where it is not known.
+
+    Raises:
+        NotExplained: it is the id or address of something else, or of another shop.
+    """
+    bare = visible(text).strip()
+    if bare.lower().startswith("gid:"):
+        return _of_global_id(bare)
+    if _WEB.match(bare):
+        return _of_address(bare, shop)
+    kind, colon, rest = bare.partition(":")
+    match kind.lower() if colon else "":
+        case "sku":
+            return Asked(rest)
+        case "id":
+            return Asked.of_number(_id(rest.strip()))
+        case _:
+            return Asked.of_number(_id(bare), bare)
+
+
+def shown(text: str) -> str:
+    """What was asked for, as sentences name it: in one short piece."""
+    return text if len(text) <= LONGEST_MENTION else f"{text[: LONGEST_MENTION - 1]}…"
+
+
+def _of_global_id(text: str) -> Asked:
+    found = _GLOBAL_ID.fullmatch(text)
+    if found is None:
+        raise NotExplained(f"{shown(text)} is no id of Shopify's that can be read: {KNOWN}.")
+    number = _id(found["number"])
+    match found["kind"]:
+        case "ProductVariant":
+            return Asked(variant_id=number)
+        case "Product":
+            return Asked(product_id=number)
+        case "InventoryItem":
+            return Asked(item_id=number)
+        case other:
+            raise _other(text, other)
+
+
+def _of_address(text: str, shop: str | None) -> Asked:
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError:  # such as of a bracket that does not close
+        raise NotExplained(f"{shown(text)} is no address that can be read: {KNOWN}.") from None
+    handle, path = _shop_and_path(parts)
+    if handle is not None and shop is not None and handle != shop:
+        raise NotExplained(
+            f"{shown(text)} is of the shop {handle}, and this store's shop is {shop}: ask for it in the store that has "
+            "that shop."
+        )
+    match path:
+        case ["products", _, "variants", number, *_] if _id(number) is not None:
+            return Asked(variant_id=_id(number))
+        case ["products", *_] if (queried := _queried_variant(parts)) is not None:  # what a customer sees
+            return Asked(variant_id=queried)
+        case ["products", number, *_] if _id(number) is not None:
+            return Asked(product_id=_id(number))
+        case ["products", *_]:
+            raise NotExplained(f"{shown(text)} is an address of products that holds no id: {KNOWN}.")
+        case [kind, *_] if kind in _OTHERS:
+            raise _other(text, kind)
+        case _:
+            raise NotExplained(f"{shown(text)} is an address of something that is not known here: {KNOWN}.")
+
+
+def _shop_and_path(parts: SplitResult) -> tuple[str | None, list[str]]:
+    """The shop's handle where the address names it, and the path within the shop."""
+    host, path = (parts.hostname or "").lower(), [part for part in parts.path.split("/") if part]
+    if host == ADMIN_HOST:
+        match path:
+            case ["store", handle, *rest]:
+                return handle.lower(), rest
+            case _:
+                return None, path
+    if "products" in path:  # a customer may have come to it by a language and a collection
+        path = path[path.index("products") :]
+    elif path[:1] == ["admin"]:
+        path = path[1:]
+    return host.removesuffix(SHOP_SUFFIX) if host.endswith(SHOP_SUFFIX) else None, path
+
+
+def _queried_variant(parts: SplitResult) -> int | None:
+    return next((number for value in parse_qs(parts.query).get("variant", []) if (number := _id(value))), None)
+
+
+def _other(text: str, kind: str) -> NotExplained:
+    what = _OTHERS.get(kind.lower(), f"of the kind {kind}")
+    return NotExplained(f"{shown(text)} is {what}, and what is explained is the stock and prices of variants: {KNOWN}.")
+
+
+def _id(text: str) -> int | None:
+    """The text as an id, if it can be one."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+    return number if number in IDS else None
