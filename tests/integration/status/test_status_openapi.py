@@ -269,7 +269,7 @@ async def test_no_generated_request_finds_the_endpoint_at_fault(endpoint: Any) -
     """Answers are as described, what is described is accepted, and the rest is refused."""
     code, report = await _schemathesis(endpoint)
     assert code == 0, report
-    assert "39 selected" in report
+    assert f"{len(OPERATIONS)} selected" in report
     await endpoint.get("/status")
 
 
