@@ -188,8 +188,8 @@ class EventHub:
                 self._wakeup.set()
 
             connection.add_termination_listener(terminated)
+            await self._start_from_now(connection)  # before: what comes between is caught up on
             await connection.add_listener(CHANNEL, self._hear)
-            await self._start_from_now(connection)
             self._listening.set()
             await self._follow(lost)
         log.warning("hub_listener_lost", next_step="reconnecting")

@@ -260,7 +260,7 @@ def test_a_preview_creates_nothing(dongbo: Dongbo, tmp_path: Path) -> None:
     assert dongbo("sale", "list", "--all", "--state", "draft", "--json").document["sales"] == []
     missing = dongbo("sale", "preview", "idea")
     assert (missing.code, missing.out) == (1, "")
-    assert "idea" in missing.err
+    assert "no such sale" in missing.err
 
     dongbo("sale", "create", "kept", *options, "--draft")
     again = dongbo("sale", "preview", "kept", "--json").document
@@ -295,7 +295,7 @@ def test_a_refusal_is_in_the_daemon_s_words(dongbo: Dongbo) -> None:
     for command in ("show", "apply", "revert", "cancel", "resume", "report"):
         unknown = dongbo("sale", command, "nope")
         assert unknown.code == 1, command
-        assert "nope" in unknown.err
+        assert "no such sale" in unknown.err
 
 
 def test_campaigns_that_conflict_are_refused_with_both_names(dongbo: Dongbo) -> None:
