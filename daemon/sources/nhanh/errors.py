@@ -15,7 +15,7 @@ from daemon.sources.nhanh.envelope import Envelope
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
 DEFAULT_LOCK_SECONDS = 30.0
-# More than failures.LONGEST_REST, since asking too early makes a lock longer; the documentation's are some seconds long.
+# More than failures.LONGEST_REST, since asking too early makes a lock longer; those documented last seconds.
 LONGEST_LOCK_SECONDS = 3600.0
 LOCK_MARGIN_SECONDS = 0.25
 WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind

@@ -1,5 +1,6 @@
 """Customers out of an answer, each along with the metafields that are pushed there."""
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +40,9 @@ _WORDS = {
     "defaultPhoneNumber": "phone number",
     "defaultAddress": "address",
 }
+
+
+CUSTOMERS_AT_ONCE = 50  # that are read without a break: some 2 ms
 
 
 def in_words(path: str) -> str:
@@ -91,7 +95,9 @@ class CustomerReader:
         """Typed customers, and those that don't fit. A row's document is the customer without the metafields."""
         good: list[SourceRow[ShopifyCustomer]] = []
         bad: list[BadRow] = []
-        for node in nodes:
+        for place, node in enumerate(nodes):
+            if place % CUSTOMERS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if isinstance(node, Unreadable):
                 bad.append(self._customers.bad(orjson.dumps(node.row), node.reason))
                 continue
