@@ -30,7 +30,7 @@ def pause_after(newest: Sequence[Job], changed_at: datetime | None) -> timedelta
         failures += 1
         if job.successful or job.trigger is not JobTrigger.SCHEDULE:
             break
-    return min(PAUSE_AFTER_FAILURE * 2 ** max(failures - 1, 0), LONGEST_PAUSE)
+    return min(PAUSE_AFTER_FAILURE * (1 << max(failures - 1, 0)), LONGEST_PAUSE)
 
 
 def _cause(job: Job) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -248,7 +249,7 @@ class SaleClock:
             if store not in self._asked and self._sales.clocks.is_to_ask(store):
                 asking = asyncio.create_task(self._ask(store), name=f"sale-clock-ask-{store}")
                 self._asked[store] = asking
-                asking.add_done_callback(lambda _, store=store: self._asked.pop(store))
+                asking.add_done_callback(partial(self._forget, store))
 
     async def _ask(self, store: StoreName) -> None:
         try:
@@ -256,6 +257,9 @@ class SaleClock:
                 self._wake.set()
         except Exception:  # whatever it is, the shop is asked again by the next sweep
             log.exception("source_time_not_asked", store=store)
+
+    def _forget(self, store: StoreName, _: asyncio.Task[None]) -> None:
+        del self._asked[store]
 
     async def _plan_again(self, recalled: Sequence[Campaign]) -> None:
         for campaign in recalled:
@@ -392,9 +396,7 @@ async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> b
     return False
 
 
-async def _may_submit(
-    connection: Connection, store: StoreName, job_type: JobType, changed_at: datetime | None
-) -> bool:
+async def _may_submit(connection: Connection, store: StoreName, job_type: JobType, changed_at: datetime | None) -> bool:
     """Whether a job of this type may be asked for by now: none is live, and one that failed was so long enough ago.
 
     `changed_at`: when a campaign of the store has changed last.

@@ -40,9 +40,7 @@ async def expected(connection: Connection) -> set[UUID]:
     newest = {row["kind"]: row["id"] for row in rows}
     needed = {str(row[column]) for row in rows if row["is_live"] for column in ("retry_of", "parent_id")}
     return {
-        row["id"]
-        for row in rows
-        if row["is_old"] and newest[row["kind"]] != row["id"] and str(row["id"]) not in needed
+        row["id"] for row in rows if row["is_old"] and newest[row["kind"]] != row["id"] and str(row["id"]) not in needed
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
 
@@ -134,6 +135,20 @@ def _definition(name: str, nodes: list[dict[str, Any]]) -> MetafieldDefinition |
     if found is None:
         return None
     # Shopify documentation, "List of validation options": the value of `choices` is a list as JSON.
-    listed = next((each["value"] for each in found["validations"] if each["name"] == "choices"), None)
-    choices = tuple(str(choice) for choice in orjson.loads(listed)) if listed else None
-    return MetafieldDefinition(str(found["type"]["name"]), choices)
+    validations = {str(each["name"]): str(each["value"]) for each in found["validations"] if each["value"]}
+    listed = validations.get("choices")
+    return MetafieldDefinition(
+        type=str(found["type"]["name"]),
+        choices=tuple(str(choice) for choice in orjson.loads(listed)) if listed else None,
+        minimum=_number(validations.get("min")),
+        maximum=_number(validations.get("max")),
+        pattern=validations.get("regex"),
+    )
+
+
+def _number(text: str | None) -> Decimal | None:
+    """A bound; None also for one of another kind, such as a time."""
+    try:
+        return Decimal(text) if text is not None else None
+    except InvalidOperation:
+        return None
