@@ -250,26 +250,57 @@ COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
 """
 
-# Of `job`. The newest of each store, type and status stays: it says how fresh the stream is and where an interrupted
-# pull goes on. So does one that a job which has not ended builds on: it takes up its dead letters, or is a step of it.
-HAS_SUCCESSOR = f"""EXISTS (
-    SELECT FROM dongbo.background_jobs AS newer
-    WHERE newer.store = job.store AND newer.type = job.type AND newer.status = job.status
-      AND newer.params ?| {PARTIAL} = job.params ?| {PARTIAL} AND newer.id > job.id)"""
-# Without reference to `job`, so that it is computed once: few jobs have not ended.
-IS_NEEDED = """id::text IN (
-    SELECT unnest(ARRAY[params ->> 'retry_of', parent_id::text]) FROM dongbo.background_jobs
-    WHERE status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL'))"""
+NOT_ENDED = "status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')"
 ENDED_LONG_AGO = "completed_at < statement_timestamp() - $1::interval"
-IS_PRUNABLE = f"{ENDED_LONG_AGO} AND {HAS_SUCCESSOR} AND ({IS_NEEDED}) IS NOT TRUE"
+
+
+def _ended(limit: str) -> str:
+    """The oldest jobs that ended long ago, as many as `limit` says, as CTE `ended`: which of them stay, and why.
+
+    The newest of each store, type and status stays: it says how fresh the stream is and where an interrupted pull goes
+    on. So does one that a job which has not ended builds on: it takes up its dead letters, or is a step of it. The
+    newest are looked for once for each kind of jobs that is there, from the newest of the stream on, and never by
+    comparing each job with all others.
+    """
+    return f"""
+WITH RECURSIVE streams AS (
+    (SELECT store, type FROM dongbo.background_jobs ORDER BY store, type LIMIT 1)
+    UNION ALL
+    SELECT next.store, next.type FROM streams, LATERAL (
+        SELECT store, type FROM dongbo.background_jobs
+        WHERE (store, type) > (streams.store, streams.type) ORDER BY store, type LIMIT 1
+    ) AS next
+),
+needed AS MATERIALIZED (
+    SELECT unnest(ARRAY[params ->> 'retry_of', parent_id::text]) AS id FROM dongbo.background_jobs WHERE {NOT_ENDED}
+),
+oldest AS MATERIALIZED (
+    SELECT id, store, type, status, params ?| {PARTIAL} AS is_partial, completed_at FROM dongbo.background_jobs
+    WHERE {ENDED_LONG_AGO} ORDER BY completed_at LIMIT {limit}
+),
+newest AS MATERIALIZED (
+    SELECT job.id FROM (SELECT DISTINCT store, type, status, is_partial FROM oldest) AS kind, LATERAL (
+        SELECT id FROM dongbo.background_jobs AS job
+        WHERE job.store = kind.store AND job.type = kind.type AND job.status = kind.status
+          AND params ?| {PARTIAL} = kind.is_partial
+        ORDER BY id DESC LIMIT 1
+    ) AS job
+),
+ended AS (
+    SELECT id, completed_at, id IN (SELECT id FROM newest) AS is_newest,
+        id::text IN (SELECT id FROM needed WHERE id IS NOT NULL) AS is_needed
+    FROM oldest
+)"""
+
+
+IS_PRUNABLE = "NOT is_newest AND NOT is_needed"
 
 # The oldest go first, and it is noted until when: of what ended until then, readers need only be told what is kept.
-PRUNE = f"""
-WITH pruned AS (DELETE FROM dongbo.background_jobs WHERE id IN (
-    SELECT id FROM dongbo.background_jobs AS job
-    WHERE {IS_PRUNABLE}
-    ORDER BY completed_at LIMIT $2
-) RETURNING completed_at),
+# Looked at besides those that go: as many as can stay at most, which is three statuses, partial or not, of each stream.
+PRUNE = f"""{_ended("$2 + 6 * (SELECT count(*) FROM streams) + (SELECT count(*) FROM needed)")},
+pruned AS (DELETE FROM dongbo.background_jobs WHERE id = ANY (ARRAY(
+    SELECT id FROM ended WHERE {IS_PRUNABLE} ORDER BY completed_at LIMIT $2
+)) RETURNING completed_at),
 noted AS (
     INSERT INTO dongbo.job_pruning AS pruning (ended_until, version)
     SELECT max(completed_at), nextval('dongbo.job_version') FROM pruned HAVING count(*) > 0
@@ -280,14 +311,14 @@ SELECT count(*) FROM pruned
 """
 
 # Each job counts once: by the first reason for which it stays, or as one that goes.
-PLAN_PRUNING = f"""
+PLAN_PRUNING = f"""{_ended("ALL")}
 SELECT
-    (SELECT count(*) FROM dongbo.background_jobs AS job WHERE {IS_PRUNABLE}) AS prunable,
-    (SELECT count(*) FROM dongbo.background_jobs WHERE completed_at IS NULL) AS unended,
+    count(*) FILTER (WHERE {IS_PRUNABLE}) AS prunable,
+    (SELECT count(*) FROM dongbo.background_jobs WHERE {NOT_ENDED}) AS unended,
     (SELECT count(*) FROM dongbo.background_jobs WHERE NOT {ENDED_LONG_AGO}) AS recent,
-    (SELECT count(*) FROM dongbo.background_jobs AS job WHERE {ENDED_LONG_AGO} AND NOT {HAS_SUCCESSOR}) AS newest,
-    (SELECT count(*) FROM dongbo.background_jobs AS job
-     WHERE {ENDED_LONG_AGO} AND {HAS_SUCCESSOR} AND {IS_NEEDED}) AS needed
+    count(*) FILTER (WHERE is_newest) AS newest,
+    count(*) FILTER (WHERE is_needed AND NOT is_newest) AS needed
+FROM ended
 """
 
 
@@ -590,7 +621,7 @@ async def plan_pruning(connection: Connection, older_than: timedelta) -> Pruning
     return PruningPlan(**dict(await connection.fetchrow(PLAN_PRUNING, older_than)))
 
 
-async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:
+async def prune(connection: Connection, older_than: timedelta, limit: int = 2_000) -> int:
     """Delete at most `limit` jobs that ended longer ago than `older_than`; how many were deleted."""
     deleted: int = await connection.fetchval(PRUNE, older_than, limit)
     return deleted

@@ -7,6 +7,8 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.asked import Asked
 
+ITEMS_AT_ONCE = 250  # whose levels are encoded for one statement
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -88,12 +90,20 @@ async def replace_levels(
 
     `asked` as of `set_levels`.
     """
-    levels = [
-        Level(variant_id, item_id, location_id, available)
-        for item_id, (variant_id, by_location) in items.items()
-        for location_id, available in by_location.items()
-    ]
-    changed = await set_levels(connection, store, levels, asked) if levels else frozenset()
-    item_ids, location_ids = [level.item_id for level in levels], [level.location_id for level in levels]
-    deleted = await connection.fetch(DELETE_LEVELS, store, list(items), item_ids, location_ids, asked and asked.at)
-    return changed | {row["variant_id"] for row in deleted}
+    changed: set[int] = set()
+    # In portions, so that no statement takes long to encode; in order, so that two pages never wait for each other.
+    ordered = sorted(items.items())
+    for start in range(0, len(ordered), ITEMS_AT_ONCE):
+        portion = ordered[start : start + ITEMS_AT_ONCE]
+        levels = [
+            Level(variant_id, item_id, location_id, available)
+            for item_id, (variant_id, by_location) in portion
+            for location_id, available in by_location.items()
+        ]
+        if levels:
+            changed |= await set_levels(connection, store, levels, asked)
+        item_ids, location_ids = [level.item_id for level in levels], [level.location_id for level in levels]
+        present = [item_id for item_id, _ in portion]
+        deleted = await connection.fetch(DELETE_LEVELS, store, present, item_ids, location_ids, asked and asked.at)
+        changed |= {row["variant_id"] for row in deleted}
+    return frozenset(changed)

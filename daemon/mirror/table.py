@@ -5,10 +5,11 @@ touched: no dead tuple, no lock, no WAL. `ON CONFLICT DO UPDATE … WHERE` alone
 writes to its page.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from daemon.mirror.asked import Asked
 
 T = TypeVar("T")
 
+ROWS_AT_ONCE = 250  # that are encoded for one statement
 DIGEST_SIZE = 16  # bytes: 128 bits leave no room for two documents to meet by chance
 
 
@@ -84,15 +86,21 @@ class MirrorTable(Generic[T]):
         A row that had been marked as deleted comes back as updated. Where somebody else stores one of several new rows
         at the same moment, this raises asyncpg.UniqueViolationError; for a single row it never does.
         """
-        digests = {row_id: digest(document + self.beside(row)) for row_id, (row, document) in rows.items()}
-        known = await self._known(connection, store, list(rows))
+        digests: dict[int, bytes] = {}
+        known: dict[int, bytes] = {}
+        for portion in _portions(rows):
+            digests |= {row_id: digest(document + self.beside(row)) for row_id, (row, document) in portion.items()}
+            known |= await self._known(connection, store, list(portion))
         written = {row_id: row for row_id, row in rows.items() if known.get(row_id) != digests[row_id]}
-        if not written:
-            return NOTHING
         if len(written) > 1 and known.keys().isdisjoint(written):
-            await self._copy(connection, store, written, digests)
+            for portion in _portions(written):
+                await self._copy(connection, store, portion, digests)
             return Outcome(frozenset(written), frozenset())
-        return await self._write(connection, store, written, digests, asked)
+        created, updated = NOTHING.created, NOTHING.updated
+        for portion in _portions(written):
+            outcome = await self._write(connection, store, portion, digests, asked)
+            created, updated = created | outcome.created, updated | outcome.updated
+        return Outcome(created, updated)
 
     async def count_present(self, connection: Connection, store: StoreName) -> int:
         """How many rows of the store are not marked as deleted."""
@@ -181,6 +189,13 @@ class MirrorTable(Generic[T]):
         WHERE (mirrored.digest <> excluded.digest OR mirrored.deleted_at IS NOT NULL) {newer}
         RETURNING id, xmax = 0 AS created
         """
+
+
+def _portions(rows: Mapping[int, tuple[T, bytes]]) -> Iterator[dict[int, tuple[T, bytes]]]:
+    """The rows in portions that keep the loop for a few milliseconds each: a bulk operation brings thousands."""
+    items = iter(rows.items())
+    while portion := dict(islice(items, ROWS_AT_ONCE)):
+        yield portion
 
 
 def digest(document: bytes) -> bytes:

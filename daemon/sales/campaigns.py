@@ -156,8 +156,12 @@ DATABASE_TIME = "SELECT clock_timestamp()"
 
 SET_CANCELLED = "UPDATE dongbo.sale_campaigns SET is_cancelled = true, changed_at = clock_timestamp() WHERE id = $1"
 
+# That it was looked for newcomers, and there were none, does not change a campaign.
 SET_PREPARED = """
-UPDATE dongbo.sale_campaigns SET prepared_at = $2, variants = $3, changed_at = clock_timestamp() WHERE id = $1
+UPDATE dongbo.sale_campaigns
+SET prepared_at = $2, variants = $3,
+    changed_at = CASE WHEN variants = $3 THEN changed_at ELSE clock_timestamp() END
+WHERE id = $1
 """
 
 NOTE = """

@@ -5,7 +5,7 @@ battery, or one that was restored from a snapshot, may be days off until its clo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -45,9 +45,13 @@ class Clocks:
     async def problem(self, store: StoreName) -> str | None:
         """Why this machine's clock is not to be relied on for campaigns of a store; None: it is right.
 
-        Raises what the database raises.
+        A shop that has told its time too long ago is asked first. Raises what the database raises.
         """
-        return await self.database_problem() or (await self.source_problems([store])).get(store)
+        if (problem := await self.database_problem()) is not None:
+            return problem
+        if self.is_to_ask(store):
+            await self.ask(store)
+        return self.source_problem(store)
 
     async def database_problem(self) -> str | None:
         """Why it is not to be relied on for any campaign: it is not PostgreSQL's. Raises what the database raises."""
@@ -59,39 +63,44 @@ class Clocks:
             return None
         return _apart(after - now, "PostgreSQL's")
 
-    async def source_problems(self, stores: Iterable[StoreName]) -> dict[StoreName, str]:
-        """Why it is not to be relied on for campaigns of these stores, of those where Shopify gives a reason.
+    def source_problem(self, store: StoreName) -> str | None:
+        """Why it is not to be relied on for campaigns of a store, by what its shop has told so far; None: it is right.
 
         A shop that can't be reached keeps back its own campaigns alone.
         """
-        asked = list(dict.fromkeys(stores))
-        found = await asyncio.gather(*map(self._store_problem, asked))
-        return {store: problem for store, problem in zip(asked, found, strict=True) if problem is not None}
-
-    async def _store_problem(self, store: StoreName) -> str | None:
-        try:
-            shopify = self._shopify_of(store)
-        except DongboError:  # it has been taken out of the configuration: its jobs are refused
+        if (shopify := self._shopify(store)) is None:
             return None
-        time = shopify.clock
-        if time.age() > ASK_AGAIN:
-            await _ask(shopify)
-        if time.age() == float("inf"):
+        if (now := shopify.clock.now()) is None:
             return f"Shopify ({store}) has not answered yet, so that its time is not known. It is asked again."
-        now = time.now()
-        if now is None or abs(self.clock() - now) <= MOST_APART:
+        if abs(self.clock() - now) <= MOST_APART:
             return None
         return _apart(self.clock() - now, f"Shopify's ({store})")
 
+    def is_to_ask(self, store: StoreName) -> bool:
+        """Whether a store's shop has not told its time for so long that it should be asked."""
+        return (shopify := self._shopify(store)) is not None and shopify.clock.age() > ASK_AGAIN
 
-async def _ask(shopify: ShopifyClient) -> None:
-    """Any answer tells the time, a refusal as well."""
-    call: Awaitable[object] = shopify.shop(meter=CallMeter(is_urgent=True))
-    try:
-        async with asyncio.timeout(ASK_TIMEOUT):
-            await call
-    except (DongboError, TimeoutError) as error:
-        log.info("source_time_unknown", source=repr(shopify), error=str(error) or "no answer in time")
+    async def ask(self, store: StoreName) -> bool:
+        """Ask a store's shop for its time; whether it has told it. Any answer does, a refusal as well.
+
+        Takes ASK_TIMEOUT at most.
+        """
+        if (shopify := self._shopify(store)) is None:
+            return False
+        call: Awaitable[object] = shopify.shop(meter=CallMeter(is_urgent=True))
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                await call
+        except (DongboError, TimeoutError) as error:
+            log.info("source_time_unknown", source=repr(shopify), error=str(error) or "no answer in time")
+        return shopify.clock.age() <= ASK_AGAIN
+
+    def _shopify(self, store: StoreName) -> ShopifyClient | None:
+        """A store's client; None where it has been taken out of the configuration: its jobs are refused."""
+        try:
+            return self._shopify_of(store)
+        except DongboError:
+            return None
 
 
 def _apart(difference: timedelta, other: str) -> str:

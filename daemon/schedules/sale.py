@@ -5,14 +5,16 @@ which move by compare-and-set. So any number of daemons may run the same campaig
 what fell into a stop, an outage or a jump of the clock is made up by the next sweep.
 
 Where this machine's clock is not that of the database and of the source, nothing is due (`daemon/sales/clocks.py`), and
-what a wrong one has begun too early is taken back and planned again.
+what a wrong one has begun too early is taken back and planned again. Shops are asked for their time beside the sweeps:
+until one has answered, its own campaigns wait, and no others.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -29,6 +31,7 @@ from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
+from daemon.schedules.pauses import JOBS_COMPARED, pause_after
 from daemon.schedules.timer import Timer
 
 log = structlog.get_logger()
@@ -38,7 +41,6 @@ SOON = 0.5  # seconds to the next look where a job that is about to end may have
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
 UNHEALTHY_AFTER = 60.0  # seconds without a sweep that succeeded
-PAUSE_AFTER_FAILURE = timedelta(seconds=30)  # until a job that failed is asked for again
 LATE = 5.0  # seconds after which a start or end that has not happened is told as late
 
 MISSED = "Its end had come before it began: no daemon ran, or it could not be planned, between its start and its end."
@@ -94,6 +96,7 @@ class SaleClock:
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._runner: asyncio.Task[None] | None = None
+        self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have yet to tell their time
         self._timer: Timer | None = None
         self._looks_again = False
         self._problem: str | None = None
@@ -130,11 +133,13 @@ class SaleClock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        runner, timer = self._runner, self._timer
+        running, timer = [*self._asked.values()], self._timer
+        if self._runner is not None:
+            running.append(self._runner)
         self._runner = self._timer = None
-        if runner is not None:
-            runner.cancel()
-            await asyncio.gather(runner, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         if timer is not None:
             await timer.stop()
 
@@ -151,7 +156,7 @@ class SaleClock:
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
                 recalled = await campaigns.list_recalled(connection, stores, now + MOST_APART)
-            await self._compare_clocks({campaign.store for campaign in (*present, *recalled)})
+            await self._compare_clocks(sorted({campaign.store for campaign in (*present, *recalled)}))
             for campaign in present:
                 if campaign.store not in self._clock_problems:
                     await self._advance(campaign, self._clock())
@@ -167,9 +172,17 @@ class SaleClock:
         """Try to plan the campaigns of the file that are not planned yet. Asking Shopify may take its time."""
         async with self._database.acquire() as connection:
             present = await campaigns.list_open(connection, list(self._stores()))
+        drafts: dict[StoreName, list[Campaign]] = {}
         for campaign in present:
-            if campaign.state is not CampaignState.DRAFT or campaign.origin != "file":
-                continue
+            if campaign.state is CampaignState.DRAFT and campaign.origin == "file":
+                drafts.setdefault(campaign.store, []).append(campaign)
+        # A shop that is slow, or dead, holds up its own drafts alone.
+        for failed in await asyncio.gather(*map(self._plan_each, drafts.values()), return_exceptions=True):
+            if failed is not None:
+                raise failed
+
+    async def _plan_each(self, drafts: Sequence[Campaign]) -> None:
+        for campaign in drafts:
             try:
                 await self._plan(campaign)
             except Exception as error:  # the other drafts must be planned whatever becomes of this one
@@ -220,13 +233,33 @@ class SaleClock:
         if (problem := await self._sales.clocks.database_problem()) is not None:
             self._clock_problems = dict.fromkeys(self._stores(), problem)
         else:
-            self._clock_problems = await self._sales.clocks.source_problems(stores)
+            self._ask_beside(stores)
+            problems = {store: self._sales.clocks.source_problem(store) for store in stores}
+            self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
         for reason in dict.fromkeys(self._clock_problems.values()):
             concerned = [store for store, problem in self._clock_problems.items() if problem == reason]
             if not before.keys() >= set(concerned):
                 log.error("sale_clock_wrong", stores=concerned, reason=reason)
         if right := sorted(before.keys() - self._clock_problems.keys()):
             log.info("sale_clock_right", stores=right)
+
+    def _ask_beside(self, stores: Collection[StoreName]) -> None:
+        """Ask shops for their time, each by itself: one that is dead takes its time over saying nothing."""
+        for store in stores:
+            if store not in self._asked and self._sales.clocks.is_to_ask(store):
+                asking = asyncio.create_task(self._ask(store), name=f"sale-clock-ask-{store}")
+                self._asked[store] = asking
+                asking.add_done_callback(partial(self._forget, store))
+
+    async def _ask(self, store: StoreName) -> None:
+        try:
+            if await self._sales.clocks.ask(store):
+                self._wake.set()
+        except Exception:  # whatever it is, the shop is asked again by the next sweep
+            log.exception("source_time_not_asked", store=store)
+
+    def _forget(self, store: StoreName, _: asyncio.Task[None]) -> None:
+        del self._asked[store]
 
     async def _plan_again(self, recalled: Sequence[Campaign]) -> None:
         for campaign in recalled:
@@ -304,6 +337,7 @@ class SaleClock:
 
     async def _attend(self, store: StoreName, present: Sequence[Campaign], now: datetime) -> None:
         """See to it that a job is live wherever there is something to do."""
+        changed_at = max((campaign.changed_at for campaign in present), default=None)
         async with self._database.acquire() as connection:
             wanted = {
                 JobType.APPLY_SALE: await _is_to_apply(connection, present),
@@ -312,21 +346,10 @@ class SaleClock:
                 JobType.PREPARE_SALE: any(is_to_prepare(campaign, now) for campaign in present),
             }
             for job_type, is_wanted in wanted.items():
-                if is_wanted and await self._may_submit(connection, store, job_type):
+                if is_wanted and await _may_submit(connection, store, job_type, changed_at):
                     await self._submit(store, job_type)
         # A live job may just have looked and be about to end.
         self._looks_again |= wanted[JobType.APPLY_SALE] or wanted[JobType.REVERT_SALE]
-
-    async def _may_submit(self, connection: Connection, store: StoreName, job_type: JobType) -> bool:
-        newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=1)
-        if not newest:
-            return True
-        job = newest[0]
-        if job.status.is_live:
-            return False
-        if job.status is JobStatus.COMPLETED or job.completed_at is None:
-            return True
-        return datetime.now(UTC) - job.completed_at > PAUSE_AFTER_FAILURE
 
     async def _submit(self, store: StoreName, job_type: JobType) -> Submission | None:
         try:
@@ -371,3 +394,19 @@ async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> b
         if campaign.state is CampaignState.ACTIVE and await items.has_work(connection, campaign.id):
             return True
     return False
+
+
+async def _may_submit(connection: Connection, store: StoreName, job_type: JobType, changed_at: datetime | None) -> bool:
+    """Whether a job of this type may be asked for by now: none is live, and one that failed was so long enough ago.
+
+    `changed_at`: when a campaign of the store has changed last.
+    """
+    newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=JOBS_COMPARED)
+    if not newest:
+        return True
+    job = newest[0]
+    if job.status.is_live:
+        return False
+    if job.status is JobStatus.COMPLETED or job.completed_at is None:
+        return True
+    return datetime.now(UTC) - job.completed_at > pause_after(newest, changed_at)

@@ -8,6 +8,7 @@ documentation, "5xx errors" (520 to 530).
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from types import MappingProxyType
 
 from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
@@ -16,6 +17,9 @@ from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceEr
 
 # Seconds to rest at least where the answer does not say; 430 is Shopify's word for too many calls at once.
 RESTING: Mapping[int, float] = MappingProxyType({429: 0.0, 430: 5.0})
+# Seconds that nobody is let keep the calls of an account back for at once, sales included: a proxy may say anything,
+# such as a day. Whoever means it is asked again after this time, and says it again.
+LONGEST_REST = 300.0
 PASSING = frozenset({408, 425})  # besides those above, and everything from 500 on
 PERHAPS_TOO_MUCH = frozenset({500, 502, 504, 524})
 
@@ -53,6 +57,11 @@ def may_pass(status: int) -> bool:
     return status in RESTING or status in PASSING or status >= 500
 
 
+def bounded_rest(seconds: float) -> float | None:
+    """How many seconds to rest where a source asks for so many; None where that is nonsense: negative, or no number."""
+    return min(seconds, LONGEST_REST) if seconds >= 0 and isfinite(seconds) else None
+
+
 def passing(source: str, status: int, retry_after: float | None, rest: float) -> RateLimited | SourceUnavailable | None:
     """The error of an HTTP status that may pass by itself; None for all others.
 
@@ -86,16 +95,19 @@ MAX_COST_EXCEEDED = "MAX_COST_EXCEEDED"
 ACCESS_DENIED = "ACCESS_DENIED"
 SHOP_INACTIVE = "SHOP_INACTIVE"
 
-_PASSING_CODES = frozenset({"SERVICE_UNAVAILABLE", "BAD_GATEWAY"})
+# Codes by which servers say that another try may help, Shopify's own and those of gateways in front of it.
+_PASSING_CODES = frozenset(
+    {"SERVICE_UNAVAILABLE", "UNAVAILABLE", "MAINTENANCE", "BAD_GATEWAY", "TOO_MANY_REQUESTS", "RATE_LIMITED"}
+)
 _PERHAPS_TOO_MUCH_CODES = frozenset({"INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "TIMEOUT", "GATEWAY_TIMEOUT"})
 
 
 def graphql_code_may_pass(code: str | None) -> bool:
-    """Whether a call that was answered with an error of this code is worth another try. So is one without a code: a
-    source that knew what was wrong with the call would have said it."""
-    return code is None or code.upper() in _PASSING_CODES | _PERHAPS_TOO_MUCH_CODES
+    """Whether a call that was answered with an error of this code, in upper case, is worth another try. So is one
+    without a code: a source that knew what was wrong with the call would have said it."""
+    return code is None or code in _PASSING_CODES | _PERHAPS_TOO_MUCH_CODES
 
 
 def graphql_code_is_of_size(code: str | None) -> bool:
     """Whether such an error may be for the size of what was asked for."""
-    return code is None or code.upper() in _PERHAPS_TOO_MUCH_CODES
+    return code is None or code in _PERHAPS_TOO_MUCH_CODES

@@ -220,13 +220,14 @@ async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """The seconds that an answer asks to wait, as a number or as a time (RFC 9110, 10.2.3); None: it asks for none."""
     text = response.headers.get("Retry-After", "")
     try:
-        return max(0.0, float(text))
+        return failures.bounded_rest(float(text))
     except ValueError:
         pass
     moment, now = _timestamp(text), _date(response)
-    return max(0.0, moment - now) if moment is not None and now is not None else None
+    return failures.bounded_rest(moment - now) if moment is not None and now is not None else None
 
 
 def _date(response: aiohttp.ClientResponse) -> float | None:
@@ -238,7 +239,7 @@ def _timestamp(text: str) -> float | None:
         return None
     try:
         return parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

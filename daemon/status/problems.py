@@ -26,6 +26,7 @@ from daemon.errors import (
     ScheduleNotFound,
     SourceError,
 )
+from daemon.logging import redact
 
 log = structlog.get_logger()
 
@@ -106,7 +107,20 @@ class Problem(Exception):
             # This occurrence (RFC 9457, 3.1.5), and nothing of the request.
             "instance": self.instance,
         }
-        return orjson.dumps(body | self.members, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(_masked(body | self.members), option=orjson.OPT_NON_STR_KEYS)
+
+
+def _masked(value: Any) -> Any:
+    """What may quote a request or a source, without secrets: a caller may have put one in the wrong place."""
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {key: _masked(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_masked(part) for part in value]
+        case _:
+            return value
 
 
 def database_away(detail: str) -> Problem:

@@ -8,7 +8,7 @@ import pytest
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sales.model import CampaignState, ItemState, Prices
 from daemon.sandbox.shopify.records import Variant
-from daemon.schedules import sale as sale_clock
+from daemon.schedules import pauses
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import gid
 from tests.integration.conftest import Workshop
@@ -21,7 +21,7 @@ __all__ = ["sandbox_settings", "shop"]
 @pytest.fixture
 async def sale_shop(short_polls: None, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> SaleShop:
     """A shop that is mirrored, whose clock asks for a failed job again at once."""
-    monkeypatch.setattr(sale_clock, "PAUSE_AFTER_FAILURE", timedelta(0))
+    monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
     await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)
     return SaleShop(workshop)
 
@@ -190,6 +190,35 @@ async def test_sale_of_a_variant_whose_price_can_not_be_read(sale_shop: SaleShop
     mend(shop)
     await shop.until(campaign, CampaignState.COMPLETED)
     assert shop.prices() == before
+
+
+async def test_a_job_that_fails_over_the_same_variant_is_asked_for_ever_more_rarely(
+    sale_shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second pause is twice as long as the first; what is done about the campaign ends it at once."""
+    shop, rows = sale_shop, sale_shop.workshop.rows
+    campaign = await shop.until(await shop.create(), CampaignState.ACTIVE)
+    await shop.until(await shop.sales.end_now(campaign), CampaignState.COMPLETED)
+    monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(seconds=30))
+    spoil(shop, "poisonous", "ProductVariant", next(v for v in shop.variants if v.price > 0).id, "price")
+    await shop.create("again")
+
+    async def count_after(seconds: float) -> int:
+        """How many jobs there are when so much time has passed since the last one ended."""
+        await shop.last_job(JobType.APPLY_SALE)
+        ended = "UPDATE dongbo.background_jobs SET completed_at = now() - $1::interval WHERE type = $2 RETURNING 1"
+        await rows(ended, timedelta(seconds=seconds), JobType.APPLY_SALE)
+        await shop.clock.sweep()
+        return len(await shop.workshop.parts.jobs.list_jobs(job_type=JobType.APPLY_SALE))
+
+    first = await count_after(0)
+    assert await count_after(29) == first
+    assert await count_after(31) == first + 1
+    assert await count_after(59) == first + 1
+    assert await count_after(61) == first + 2
+    assert await count_after(61) == first + 2
+    await rows("UPDATE dongbo.sale_campaigns SET changed_at = clock_timestamp() WHERE name = 'again' RETURNING 1")
+    assert await count_after(31) == first + 3
 
 
 async def named(shop: SaleShop, job_type: JobType, variant: Variant) -> None:

@@ -1,5 +1,8 @@
 """No sale starts, ends or fails for good by a clock that is not the database's and Shopify's."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +14,7 @@ from daemon.errors import InvalidJobRequest, SaleConflict
 from daemon.ids import StoreName
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
+from daemon.schedules.sale import SaleClock
 from daemon.sources.clock import SourceClock
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
@@ -128,6 +132,48 @@ async def test_a_shop_that_can_not_be_reached_keeps_no_other_shops_sales_back(sh
         assert "Shopify (elsewhere) has not answered yet" in (shop.clock.clock_problem or "")
         await shop.sales.end_now(await shop.get(campaign))
         await shop.until(campaign, CampaignState.COMPLETED)
+
+
+@asynccontextmanager
+async def swallowing() -> AsyncIterator[str]:
+    """The address of a server that takes every request, and never answers."""
+    silent: list[asyncio.StreamWriter] = []
+
+    async def swallow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    try:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        for writer in silent:
+            writer.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_shop_that_swallows_what_it_is_asked_delays_no_other_shops_sales(shop: SaleShop) -> None:
+    """Whoever waits for its time, a campaign of the other shop starts and ends when its own has come."""
+    elsewhere, stores = StoreName("elsewhere"), shop.workshop.parts.registry.stores
+    async with open_session() as session, swallowing() as url:
+        lost = ShopifyClient(
+            session, shop="lost", credential=PermanentToken("shpat_lost"), base_url=url, limits=LimiterRegistry(None)
+        )
+        stores[elsewhere] = replace(stores[STORE], name=elsewhere, shopify_client=lost)
+        await shop.create("there", starts=soon(DAY), ends=soon(2 * DAY))
+        await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET store = $1 RETURNING 1", elsewhere)
+        database = shop.workshop.database
+        async with SaleClock(database, shop.sales, lambda: [STORE, elsewhere], sweep_interval=0.1) as clock:
+            while "Shopify (elsewhere) has not answered yet" not in (clock.clock_problem or ""):
+                await asyncio.sleep(0.01)
+            campaign = await shop.create("here", starts=soon(1.0), ends=soon(3.0))
+            clock.look()
+            done = await shop.until(campaign, CampaignState.COMPLETED, sweep=False)
+        for planned, really in ((done.starts_at, done.started_at), (done.ends_at, done.ended_at)):
+            assert planned is not None
+            assert really is not None
+            assert timedelta(0) <= really - planned < timedelta(seconds=1)
 
 
 async def run_by(shop: SaleShop, campaign: Campaign, hours: float, state: CampaignState) -> None:

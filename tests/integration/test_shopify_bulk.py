@@ -9,6 +9,8 @@ from structlog.testing import capture_logs
 
 from daemon.jobs.context import StopReason
 from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.mirror import levels as levels_module
+from daemon.mirror import table as table_module
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify import BulkTrouble
 from daemon.sources.http import open_session
@@ -118,6 +120,31 @@ async def test_few_are_read_at_once(workshop: Workshop) -> None:
     change_products(workshop, 9)
     await pulled(workshop, count=9)
     assert calls(workshop, "RunBulkQuery") == 0
+
+
+async def test_a_file_that_would_take_too_much_memory_is_left_alone(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is known before it is fetched: the rows are read by pages."""
+    await workshop.completed(PRODUCTS)
+    monkeypatch.setattr(bulk_module, "MAX_FILE_BYTES", 10_000)
+    change_products(workshop)
+    with capture_logs() as logs:
+        await pulled(workshop)
+    (reason,) = (line["reason"] for line in logs if line["event"] == "not_read_in_bulk")
+    assert reason.endswith("too large to be kept.")
+    assert workshop.sandbox.shopify.bulk.downloads == []
+
+
+async def test_what_was_read_in_bulk_is_stored_in_portions(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is new, what has changed and what has not are counted as if all were stored at once."""
+    monkeypatch.setattr(table_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(levels_module, "ITEMS_AT_ONCE", 5)
+    first = await workshop.completed(PRODUCTS)
+    assert (first.created, first.updated) == (60, 0)
+    change_products(workshop)
+    await pulled(workshop)
+    assert calls(workshop, "RunBulkQuery") == 1
 
 
 async def test_many_are_read_in_portions(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from daemon.errors import InvalidFilter, SourceRefused, SourceUnavailable
+from daemon.errors import InvalidFilter, RateLimited, SourceRefused, SourceUnavailable
 from daemon.sandbox.faults import Fault, Faults
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
@@ -26,6 +26,15 @@ from daemon.sources.shopify.filters import search_query
 from daemon.sources.shopify.models import Count
 from daemon.sources.shopify.shape import PageShape
 
+# Restored at once: what an answer says of the bucket.
+EMPTIED = {
+    "extensions": {
+        "cost": {
+            "requestedQueryCost": 10,
+            "throttleStatus": {"maximumAvailable": 2000, "currentlyAvailable": 0, "restoreRate": 100_000},
+        }
+    }
+}
 QUICK = Backoff(attempts=4, initial=0.01, maximum=0.02)
 TOKEN = "shpat_nobody_may_see_this"
 PATH = "graphql.json"
@@ -320,6 +329,18 @@ async def pull_products(shopify: ShopifyClient) -> list[Page[Any]]:
         ({"errors": [{"message": "syntax", "locations": []}]}, SourceRefused, "syntax"),
         ({"errors": [{"message": "$x", "extensions": {"value": 1, "problems": []}}]}, SourceRefused, "x"),
         ({"errors": [{"message": "Oops", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}, SourceUnavailable, "Oops"),
+        ({"errors": [{"message": "Oops", "extensions": {"code": "internal_server_error"}}]}, SourceUnavailable, "Oops"),
+        *(
+            ({"errors": [{"message": "Later", "extensions": {"code": code}}]}, SourceUnavailable, "Later")
+            for code in ("TOO_MANY_REQUESTS", "maintenance", "Service_Unavailable", "timeout", "RATE_LIMITED")
+        ),
+        *(
+            ({"errors": [{"message": "No", "extensions": {"code": code}}]} | EMPTIED, RateLimited, "no points")
+            for code in ("THROTTLED", "throttled", " Throttled")
+        ),
+        ({"errors": [{"message": "No", "extensions": {"code": "access_denied"}}]}, SourceRefused, "an access scope"),
+        ({"errors": [{"message": "No", "extensions": {"code": "shop_inactive"}}]}, SourceRefused, "choose a plan"),
+        ({"errors": [{"message": "No", "extensions": {"code": "NOT_KNOWN"}}]}, SourceRefused, "refused the request"),
         ({"data": None}, SourceUnavailable, "without data"),
         ({"data": {"products": None}}, SourceUnavailable, "can't be read"),
         ([], SourceUnavailable, "something else than data"),

@@ -13,7 +13,7 @@ from daemon.credentials import report
 from daemon.errors import CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
 from daemon.ids import StoreName
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from daemon.sources.failures import may_pass
+from daemon.sources.failures import LONGEST_REST, may_pass
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -121,6 +121,27 @@ async def test_too_many_at_once_is_rested_for(session: aiohttp.ClientSession, sa
     with pytest.raises(RateLimited) as caught:
         await grant_of(session, sandbox).token(CallMeter())
     assert caught.value.retry_after == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("86400", LONGEST_REST),
+        ("1e308", LONGEST_REST),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_REST),
+        *((nonsense, 5) for nonsense in ("inf", "nan", "-1", "soon", "", "Mon, 01 Jan 0001 00:00:00 GMT")),
+    ],
+)
+async def test_nobody_is_let_keep_an_account_back_for_long(
+    session: aiohttp.ClientSession, sandbox: Sandbox, asked: str, seconds: float
+) -> None:
+    """A rest is bounded, whatever a proxy asks for: then it is asked again. Nonsense is no wish at all."""
+    sandbox.faults.next_status(430, path=GRANT, Retry_After=asked)
+    with pytest.raises(RateLimited) as caught:
+        await grant_of(session, sandbox).token(CallMeter())
+    assert caught.value.retry_after == seconds
 
 
 # ── Proxies ─────────────────────────────────────────────────────────────────────────────────────────────────────────

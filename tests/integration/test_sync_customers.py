@@ -687,6 +687,62 @@ async def test_a_type_that_can_not_hold_the_value_is_told_before_anything_is_tri
     assert (job.processed, shop.shopify.writes, await shop.pushes()) == (0, [], [])
 
 
+@pytest.mark.parametrize(
+    ("name", "type_", "rules", "says"),
+    [
+        (TOTAL, "number_integer", {"max": "0"}, "takes no total in the customers' metafield custom.total_spent"),
+        (TOTAL, "number_decimal", {"max": "-1.5"}, "takes no total"),
+        (TOTAL, "number_integer", {"min": "9007199254740000"}, "takes no total"),
+        (TOTAL, "single_line_text_field", {"regex": "^[A-Z]+$"}, "takes no total"),
+        (TOTAL, "single_line_text_field", {"min": "30"}, "takes no total"),
+        (
+            "custom.tier",
+            "single_line_text_field",
+            {"max": "4"},
+            "does not take MEMBER, SILVER, PLATINUM, DIAMOND, BLACK_DIAMOND",
+        ),
+        ("custom.tier", "multi_line_text_field", {"min": "5"}, "does not take GOLD in"),
+        ("custom.tier", "list.single_line_text_field", {"regex": "^[MSG]"}, "not take PLATINUM, DIAMOND, BLACK"),
+    ],
+    ids=str,
+)
+async def test_rules_that_no_value_fits_are_told_before_anything_is_tried(
+    new_shop: CustomerShop, name: str, type_: str, rules: dict[str, str], says: str
+) -> None:
+    """They would have each customer fail; one sentence says what to mend."""
+    shop = new_shop
+    shop.configure(tier="custom.tier")
+    shop.shopify.define_metafield(name, type_, **rules)
+    job = await shop.workshop.run(JobType.SYNC_CUSTOMERS)
+    assert job.status is JobStatus.FAILED
+    assert says in str(job.error)
+    assert (job.processed, shop.shopify.writes, await shop.pushes()) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("type_", "rules"),
+    [
+        ("number_integer", {"min": "0", "max": "60000000"}),
+        ("number_decimal", {"max": "60000000.5", "max_precision": "2"}),
+        ("single_line_text_field", {"regex": "^[0-6]"}),
+    ],
+    ids=str,
+)
+async def test_only_those_whose_total_a_rule_leaves_no_room_for_fail(
+    shop: CustomerShop, type_: str, rules: dict[str, str]
+) -> None:
+    """Each with Shopify's own words as a dead letter; all others get theirs in the same run."""
+    for place, amount in enumerate((50_000_001, 90_000_000, 60_000_000)):
+        shop.spend(place, amount)
+    await shop.pull()
+    shop.shopify.define_metafield(TOTAL, type_, **rules)
+    job = await shop.workshop.completed(JobType.SYNC_CUSTOMERS)
+    assert (job.updated, job.failed) == (2, 1)
+    (failure,) = await shop.workshop.parts.jobs.list_failures(job.id)
+    assert failure.source_id == str(shop.pairs[1][0].id)
+    assert "Value " in failure.reason
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_no_tag_is_written_before_that_is_told(
     new_shop: CustomerShop, monkeypatch: pytest.MonkeyPatch, dry_run: bool

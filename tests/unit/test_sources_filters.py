@@ -145,6 +145,9 @@ NOW = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
         (None, NOW + 10**9, NOW, None, 30),  # absurd
         (None, None, None, 5, 5),
         (None, None, None, None, 30),
+        (10**9, NOW + 10**9, NOW, None, 3601),  # so long that it is asked again meanwhile
+        *((nonsense, None, None, None, 30) for nonsense in (float("inf"), float("nan"), -5.0, 0.0)),
+        *((None, nonsense, NOW, None, 30) for nonsense in (float("inf"), float("nan"), float("-inf"))),
     ],
 )
 def test_how_long_a_lock_is_waited_for(

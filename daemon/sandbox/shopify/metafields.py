@@ -139,12 +139,33 @@ DEFINITION: dict[str, Resolver] = {
     "name": lambda definition, _: definition.key,
     "ownerType": lambda _definition, _: "CUSTOMER",
     "type": lambda definition, _: {"category": definition.type.partition("_")[0].upper(), "name": definition.type},
-    "validations": lambda definition, _: (
-        [{"name": "choices", "type": "list.single_line_text_field", "value": json.dumps(definition.choices)}]
-        if definition.choices
-        else []
-    ),
+    "validations": lambda definition, _: [
+        {"name": name, "type": "single_line_text_field", "value": value} for name, value in _rules(definition).items()
+    ],
 }
+
+
+def _rules(definition: MetafieldDefinition) -> dict[str, str]:
+    choices = {"choices": json.dumps(definition.choices)} if definition.choices else {}
+    return choices | dict(definition.rules)
+
+
+def _rule_broken(definition: MetafieldDefinition, value: str) -> str | None:
+    """What Shopify says of a value that one of a definition's rules does not leave room for."""
+    is_number, rules = definition.type.startswith("number_"), definition.rules
+    try:
+        size = Decimal(value) if is_number else Decimal(len(value))
+    except InvalidOperation:  # it is of another type, which is an error of its own
+        return None
+    if definition.type.startswith("list."):  # rules are about what is in it
+        return None
+    if "min" in rules and size < Decimal(rules["min"]):
+        return f"Value has a minimum {'of' if is_number else 'length of'} {rules['min']}."
+    if "max" in rules and size > Decimal(rules["max"]):
+        return f"Value has a maximum {'of' if is_number else 'length of'} {rules['max']}."
+    if "regex" in rules and not re.search(rules["regex"], value):
+        return "Value does not match the regular expression."
+    return None
 
 
 def _namespace(asked: str | None) -> str:
@@ -208,6 +229,8 @@ def _value_error(info: Info, path: Path, row: Mapping[str, Any], existing: Metaf
         return user_error([*path, "type"], message, "INVALID_TYPE")
     if definition is not None and definition.choices and row["value"] not in definition.choices:
         return user_error([*path, "value"], "Value does not exist in provided choices.", "INVALID_VALUE")
+    if definition is not None and (broken := _rule_broken(definition, row["value"])) is not None:
+        return user_error([*path, "value"], broken, "INVALID_VALUE")
     if type_ is None:
         return user_error([*path, "type"], "Type can't be blank", "BLANK")
     if type_ not in _TYPES:

@@ -1,9 +1,11 @@
 """What a Shopify shop is made of."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 
 @dataclass(slots=True)
@@ -119,13 +121,17 @@ class Metafield:
 
 @dataclass(frozen=True, slots=True)
 class MetafieldDefinition:
-    """What the shop has laid down for a metafield of customers: its type, and which values it takes (empty: any)."""
+    """What the shop has laid down for a metafield of customers: its type, and which values it takes (empty: any).
+
+    `rules` are its other validations, {name: value}: `min` and `max` (of numbers; of texts, characters) and `regex`.
+    """
 
     id: int
     namespace: str
     key: str
     type: str
     choices: tuple[str, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(slots=True)

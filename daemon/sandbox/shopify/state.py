@@ -322,11 +322,14 @@ class ShopState:
         self.touch_customer(customer_id)
         return metafield
 
-    def define_metafield(self, name: str, type_: str, *, choices: Iterable[str] = ()) -> None:
-        """Lay down the type of the customers' metafield "namespace.key", and which values it takes, if not any."""
+    def define_metafield(self, name: str, type_: str, *, choices: Iterable[str] = (), **rules: str) -> None:
+        """Lay down the type of the customers' metafield "namespace.key", and which values it takes, if not any.
+
+        `rules` as of MetafieldDefinition.
+        """
         namespace, _, key = name.partition(".")
         number = _new_id(definition.id for definition in self.definitions.values())
-        self.definitions[namespace, key] = MetafieldDefinition(number, namespace, key, type_, tuple(choices))
+        self.definitions[namespace, key] = MetafieldDefinition(number, namespace, key, type_, tuple(choices), rules)
 
     def delete_metafield(self, customer_id: int, namespace: str, key: str) -> None:
         """Remove a customer's metafield."""

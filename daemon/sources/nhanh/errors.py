@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from daemon.sources.nhanh.envelope import Envelope
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
 DEFAULT_LOCK_SECONDS = 30.0
+# More than failures.LONGEST_REST, since asking too early makes a lock longer; those documented last seconds.
+LONGEST_LOCK_SECONDS = 3600.0
 LOCK_MARGIN_SECONDS = 0.25
 WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind
 MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
@@ -111,17 +114,17 @@ def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer
     `unlockedAt` is a time of the server's wall clock. Ours serves to read it only if it agrees with the server's Date
     header; else the header itself does. `lockedSeconds` stands in for times that make no sense. Both are waited for:
     `unlockedAt` is a whole second, and so may lie behind `lockedSeconds`, and calling while locked makes the lock
-    longer, so that a call too early would never end it.
+    longer, so that a call too early would never end it. Nor is more than LONGEST_LOCK_SECONDS believed.
     """
-    longest = locked_seconds if locked_seconds and locked_seconds > 0 else None
+    longest = min(locked_seconds, LONGEST_LOCK_SECONDS) if locked_seconds and 0 < locked_seconds < inf else None
     fallback = longest or answer.retry_after or DEFAULT_LOCK_SECONDS
-    if unlocked_at is None:
+    if unlocked_at is None or not isfinite(unlocked_at):
         return fallback + LOCK_MARGIN_SECONDS
     now = wall_time
     if answer.date is not None and not -0.5 <= wall_time - answer.date <= MAX_CLOCK_DIFFERENCE:
         now = answer.date
     remaining = unlocked_at - now
-    if remaining <= 0 or (longest is None and remaining > 3600):
+    if remaining <= 0 or (longest is None and remaining > LONGEST_LOCK_SECONDS):
         remaining = fallback
     if longest is not None:
         remaining = max(longest, min(remaining, longest + WHOLE_SECONDS))

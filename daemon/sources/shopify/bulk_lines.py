@@ -54,7 +54,7 @@ class Assembly:
 
     def __init__(self, is_wanted: Callable[[Any], bool] = lambda _: True) -> None:
         self._is_wanted = is_wanted
-        self._lines = 0
+        self.lines = 0
         self._roots: list[Any] = []
         self._seen: set[str] = set()  # global ids
         self._children: dict[str, list[Any]] = {}  # by the global id of the row around them
@@ -68,7 +68,7 @@ class Assembly:
         row = read_json(line)
         if not isinstance(row, dict):
             raise HalfReadError("A line is cut off, or is no row.")
-        self._lines += 1
+        self.lines += 1
         self._put(row, row.pop(PARENT, None))
         identifier = row.get("id")
         if not isinstance(identifier, str):
@@ -88,8 +88,8 @@ class Assembly:
         Raises:
             HalfReadError: there are not so many, or some lack their parent.
         """
-        if (self._lines, len(self._roots)) != (objects, roots):
-            raise HalfReadError(f"{self._lines} of {objects} rows are there, and {len(self._roots)} of {roots} roots.")
+        if (self.lines, len(self._roots)) != (objects, roots):
+            raise HalfReadError(f"{self.lines} of {objects} rows are there, and {len(self._roots)} of {roots} roots.")
         orphans = self._children.keys() - self._seen
         if orphans:
             raise HalfReadError(f"Rows lack the row around them, such as {min(orphans)[:100]}.")

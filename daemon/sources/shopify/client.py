@@ -362,9 +362,11 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
                 nodes = await self.bulk.read(query, variables, portion, meter)
             except NotReadInBulk:
                 break
-            found, unfit = await read(nodes)
-            rows += found
-            bad += unfit
+            nodes.reverse()
+            while nodes:  # each is let go when it has been read: together they take as much memory as the rows
+                found, unfit = await read([nodes.pop()])
+                rows += found
+                bad += unfit
         return Page(rows, bad, None, self.bulk.notices, began)
 
     async def _search(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any, assert_never
 
 from daemon.errors import (
@@ -135,13 +136,19 @@ def throttle_status(payload: Any) -> ThrottleStatus | None:
         cost = payload["extensions"]["cost"]
         bucket, requested = cost["throttleStatus"], cost.get("requestedQueryCost")
         return ThrottleStatus(
-            requested=float(requested) if requested is not None else None,
-            maximum_available=float(bucket["maximumAvailable"]),
-            currently_available=float(bucket["currentlyAvailable"]),
-            restore_rate=float(bucket["restoreRate"]),
+            requested=_finite(requested) if requested is not None else None,
+            maximum_available=_finite(bucket["maximumAvailable"]),
+            currently_available=_finite(bucket["currentlyAvailable"]),
+            restore_rate=_finite(bucket["restoreRate"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _finite(number: Any) -> float:
+    if not isfinite(value := float(number)):
+        raise ValueError(number)
+    return value
 
 
 def _of_errors(
@@ -152,7 +159,8 @@ def _of_errors(
     said = said_of(found, secrets)
     if failures.THROTTLED in codes:
         lacking = max(0.0, (status.requested or 0.0) - status.currently_available) if status else 0.0
-        seconds = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
+        wanted = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
+        seconds = min(wanted, failures.LONGEST_REST)
         return RateLimited(f"{source} has no points left for {seconds:.1f} s (THROTTLED).", seconds)
     if failures.MAX_COST_EXCEEDED in codes:
         return PageTooLargeError(f"{source} refused a query as too expensive: {said}.", for_good=True)
@@ -225,10 +233,10 @@ def _said_with_status(payload: Any, secrets: Iterable[str]) -> str:
 
 
 def code_of(error: Any) -> str | None:
-    """The code of an error; None if it has none."""
+    """The code of an error, in upper case, however it is sent; None if it has none."""
     extensions = error.get("extensions") if isinstance(error, dict) else None
     code = extensions.get("code") if isinstance(extensions, dict) else None
-    return str(code) if code else None
+    return str(code).strip().upper() or None if code else None
 
 
 def _message(error: Any) -> str:

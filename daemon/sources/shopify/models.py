@@ -224,7 +224,10 @@ class MetafieldDefinition(msgspec.Struct, frozen=True):
     """What a shop has laid down for a metafield."""
 
     type: str  # such as number_integer
-    choices: tuple[str, ...] | None  # which values it takes; None: any that fit
+    choices: tuple[str, ...] | None = None  # which values it takes; None: any that fit
+    minimum: Decimal | None = None  # of a number; of a text, the fewest characters
+    maximum: Decimal | None = None
+    pattern: str | None = None  # a regular expression that values match
 
 
 @dataclass(frozen=True, slots=True)

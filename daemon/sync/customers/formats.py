@@ -5,7 +5,7 @@ defined takes any type; one that it has defined refuses every other.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from daemon.sources.shopify.models import Metafield, MetafieldDefinition
 
 TOTAL_TYPE = "number_integer"  # where the shop has laid down none
 TIER_TYPE = "single_line_text_field"
+LARGEST_TOTAL = 10**15  # beyond what anybody spends
 
 _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 
@@ -161,18 +162,56 @@ def choose_formats(
             f" {shop_currency}, and what was spent at Nhanh.vn is in {VND.code}: name a metafield of the type"
             " number_decimal as total_spent."
         )
+    definition = definitions.get(settings.total_spent)
+    if definition is not None and not any(_takes(definition, each) for each in _ordinary_totals(definition)):
+        raise SourceRefused(
+            f"The shop takes no total in the customers' metafield {settings.total_spent}: the rules in the shop's"
+            " settings under Metafields leave no whole number over. Mend them there, or name another metafield as"
+            " total_spent of the store's customer_sync."
+        )
     if settings.tier is None:
         return Formats(total, DEFAULT.tier)
     tier = _chosen(settings.tier, "tier", definitions, _TIERS, TIER_TYPE)
-    choices = definition.choices if (definition := definitions.get(settings.tier)) is not None else None
-    missing = [each.name for each in settings.tiers if choices is not None and each.name.strip() not in choices]
+    definition = definitions.get(settings.tier)
+    names = [each.name.strip() for each in settings.tiers]
+    choices = definition.choices if definition is not None else None
+    missing = [name for name in names if choices is not None and name not in choices]
     if missing:
         raise SourceRefused(
             f"The shop takes only {', '.join(choices or ())} in the customers' metafield {settings.tier}, and not"
             f" {', '.join(missing)}: add {'it' if len(missing) == 1 else 'them'} to the choices in the shop's settings"
             " under Metafields, or rename the tiers in the configuration."
         )
+    unfit = [name for name in names if definition is not None and not _takes(definition, name)]
+    if unfit:
+        raise SourceRefused(
+            f"The shop does not take {', '.join(unfit)} in the customers' metafield {settings.tier}: mend its rules in"
+            " the shop's settings under Metafields, or rename the tiers in the configuration."
+        )
     return Formats(total, tier)
+
+
+def _takes(definition: MetafieldDefinition, value: str) -> bool:
+    """Whether the rules of a definition leave room for a value; those that can't be judged here do."""
+    if definition.choices is not None and value not in definition.choices:
+        return False
+    size = Decimal(value) if definition.type.startswith("number_") else Decimal(len(value))
+    if definition.minimum is not None and size < definition.minimum:
+        return False
+    if definition.maximum is not None and size > definition.maximum:
+        return False
+    try:
+        return definition.pattern is None or re.search(definition.pattern, value) is not None
+    except re.error:  # Shopify's expressions are not Python's
+        return True
+
+
+def _ordinary_totals(definition: MetafieldDefinition) -> Iterator[str]:
+    """Totals of which one at least can be held, unless none of a customer who has bought anything can."""
+    yield from ("1", "7", "10", "99", "123", "1000", "12345", "50000", "123456", "1000000", "12345678", "100000000")
+    for bound in (definition.minimum, definition.maximum):
+        if bound is not None and 1 <= bound < LARGEST_TOTAL:
+            yield str(int(bound))
 
 
 def _chosen(

@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
 
+from daemon.logging import forget_secret, register_secret
 from tests.integration.status.test_status_security import TOKEN, _raw
 
 MARK = b"m4rk3d"
@@ -131,6 +133,44 @@ async def test_nothing_of_a_refused_request_is_repeated(endpoint: Any, what: str
         assert response.content_type == "application/problem+json"
         assert orjson.loads(text)["instance"].startswith("urn:uuid:")
         assert "m4rk3d" not in (text + str(response.headers)).lower(), text
+
+
+SECRET = "shpat_0f1e2d3c-\u00e1'\"/?"
+QUOTED = {
+    "store": {"json": {"type": "NOOP", "store": SECRET}},
+    "name of a param": {"json": {"type": "PULL_NHANH_PRODUCTS", "store": "main", "params": {SECRET: 1}}},
+    "param": {"json": {"type": "PULL_NHANH_PRODUCTS", "store": "main", "params": {"full": SECRET}}},
+    "filters": {"json": {"type": "PULL_NHANH_PRODUCTS", "store": "main", "params": {"filters": SECRET}}},
+    "name of a filter": {"json": {"type": "PULL_NHANH_PRODUCTS", "store": "main", "params": {"filters": {SECRET: 1}}}},
+    "filter": {"json": {"type": "PULL_NHANH_PRODUCTS", "store": "main", "params": {"filters": {"categoryId": SECRET}}}},
+    "query": {"json": {"type": "PULL_SHOPIFY_PRODUCTS", "store": "main", "params": {"query": f"({SECRET}"}}},
+}
+
+
+@pytest.fixture
+def secret() -> Iterator[str]:
+    """A token that the daemon has been told."""
+    register_secret(SECRET)
+    yield SECRET
+    forget_secret(SECRET)
+
+
+@pytest.mark.parametrize("what", QUOTED)
+async def test_a_secret_in_the_wrong_place_is_not_quoted(endpoint: Any, secret: str, what: str) -> None:
+    """Whoever gives a token as a param, say, is told what is wrong with that, and the token stays out of the answer."""
+    async with endpoint.client.post("/api/jobs", **QUOTED[what]) as response:
+        text = await response.text()
+        assert response.status == 422
+        assert "0f1e2d3c" not in text, text
+
+
+async def test_a_secret_as_a_sku_is_not_quoted(endpoint: Any, secret: str) -> None:
+    """Nor in the list of what is wrong, which is a member of the problem."""
+    decision = {"variant": f"sku:{secret}", "product": f"sku:{secret}"}
+    async with endpoint.client.post("/api/mappings", json={"store": "main", "mappings": [decision]}) as response:
+        text = await response.text()
+        assert response.status == 422
+        assert "0f1e2d3c" not in text, text
 
 
 async def _raw_to_the_end(endpoint: Any, request: bytes) -> bytes:
