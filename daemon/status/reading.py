@@ -23,6 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 BODY_LIMIT = 64 * 1024  # bytes
 DEEPEST = 32  # levels of nesting in a body
 JSON_TYPE = "application/json"
+NOT_PACKED = "identity"  # RFC 9110, 12.5.3
 JOB_CURSOR_PATTERN = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
 NUMBER_CURSOR_PATTERN = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, of a number that is not negative
 INT64 = range(-(2**63), 2**63)  # what orjson and PostgreSQL take
@@ -200,6 +201,10 @@ def read_number_cursor(cursor: str | None) -> int:
 
 
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
+    if request.headers.get(hdrs.CONTENT_ENCODING, NOT_PACKED).lower() != NOT_PACKED:
+        raise Problem(
+            415, "The body must come as it is, without a Content-Encoding", headers={hdrs.ACCEPT_ENCODING: NOT_PACKED}
+        )
     try:
         async with connection_of(request).awaiting_body():
             return await request.clone(client_max_size=limit).read()
@@ -208,9 +213,7 @@ async def _read_bytes(request: web.Request, limit: int) -> bytes:
     except (web.HTTPException, ConnectionError):
         raise
     except (ContentTypeError, ValueError, web.RequestPayloadError):
-        raise Problem(
-            400, "The body can't be read: send it as its Content-Encoding and Transfer-Encoding say"
-        ) from None
+        raise Problem(400, "The body can't be read: send it as its Transfer-Encoding says") from None
 
 
 def _check_syntax(raw: bytes) -> None:
