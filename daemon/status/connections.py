@@ -205,7 +205,7 @@ class Connection(web.RequestHandler):
             server,
             lingering_time=LINGERING_TIME,
             keepalive_timeout=AIOHTTP_TIMEOUT,
-            auto_decompress=False,  # who has shown nothing yet could have the loop unpack a thousand times what they send
+            auto_decompress=False,  # else a stranger could have the loop unpack 1,000 times what they send
             **options,
         )
         self._connections = connections

@@ -110,6 +110,14 @@ async def test_nothing_malformed_comes_by_the_token(open_endpoint: Any) -> None:
         assert all(not state.paused for state in endpoint.parts.scheduler.states())
 
 
+SALE = {"store": "main", "name": "tet", "percent": 10, "targets": {"all": True}}
+
+
+def pull(job_type: str = "PULL_NHANH_CUSTOMERS", **params: object) -> dict[str, object]:
+    """A pull that is asked for."""
+    return {"type": job_type, "store": "main", "params": params}
+
+
 ECHOES = {
     "path": ("GET", "/m4rk3d", {}),
     "method": ("M4RK3D", "/api/jobs", {}),
@@ -129,6 +137,17 @@ ECHOES = {
     "Content-Type": ("POST", "/api/jobs", {"data": b"{}", "headers": {"Content-Type": "text/m4rk3d"}}),
     "Origin": ("POST", "/api/jobs", {"headers": {"Origin": "http://m4rk3d"}}),
     "Host": ("GET", "/api/jobs", {"headers": {"Host": "m4rk3d"}}),
+    "param of a pull": ("POST", "/api/jobs", {"json": pull(m4rk3d=1)}),
+    "flag of a pull": ("POST", "/api/jobs", {"json": pull(full="m4rk3d")}),
+    "filters": ("POST", "/api/jobs", {"json": pull(filters="m4rk3d")}),
+    "name of a filter": ("POST", "/api/jobs", {"json": pull(filters={"m4rk3d": 1})}),
+    "number of a filter": ("POST", "/api/jobs", {"json": pull(filters={"type": "m4rk3d"})}),
+    "time of a filter": ("POST", "/api/jobs", {"json": pull(filters={"updated_from": "m4rk3d"})}),
+    "day of a filter": ("POST", "/api/jobs", {"json": pull(filters={"last_bought_from": "m4rk3d"})}),
+    "retried job": ("POST", "/api/jobs", {"json": pull(retry_of="m4rk3d")}),
+    "query": ("POST", "/api/jobs", {"json": pull("PULL_SHOPIFY_PRODUCTS", query="(m4rk3d")}),
+    "percent of a sale": ("POST", "/api/sales", {"json": SALE | {"percent": "m4rk3d"}}),
+    "start of a sale": ("POST", "/api/sales", {"json": SALE | {"starts": "m4rk3d"}}),
 }
 
 
@@ -142,6 +161,17 @@ async def test_nothing_of_a_refused_request_is_repeated(endpoint: Any, what: str
         assert response.content_type == "application/problem+json"
         assert orjson.loads(text)["instance"].startswith("urn:uuid:")
         assert "m4rk3d" not in (text + str(response.headers)).lower(), text
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"9" * 5_000, b'{"type": NaN}', b'{"a": 1, "a": 2}'])
+async def test_what_is_no_json_is_told_without_words_of_python(endpoint: Any, body: bytes) -> None:
+    """Neither its functions nor its codecs are of use to who sent it."""
+    headers = {"Content-Type": "application/json"}
+    async with endpoint.client.post("/api/jobs", data=body, headers=headers) as response:
+        detail = (await response.json(content_type=None))["detail"]
+        assert response.status == 400
+        assert detail.startswith("The body is no valid JSON: ")
+        assert not any(word in detail for word in ("sys.", "codec", "0x")), detail
 
 
 async def _raw_to_the_end(endpoint: Any, request: bytes) -> bytes:
