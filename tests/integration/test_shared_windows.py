@@ -94,7 +94,7 @@ async def test_without_the_database_nobody_is_told(database_url: str) -> None:
 
 
 async def test_a_farewell_that_comes_between_refuses_no_call(database: Database) -> None:
-    """A server that goes away while a statement is on its way out is an error of asyncpg's inside, not of PostgreSQL."""
+    """A server that goes away while a statement is on its way out is an error of asyncpg's own, not of PostgreSQL."""
 
     def decide(_others: Others) -> list[int]:
         raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
