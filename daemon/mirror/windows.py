@@ -69,7 +69,13 @@ class SharedWindows:
                 others = await connection.fetchrow(OTHERS, account, url, self._process)
                 held = decide(Others(int(others["places"]), others["processes"]))
                 await connection.execute(TELL, account, url, self._process, held)
-        except (DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (
+            DatabaseError,
+            asyncpg.PostgresError,
+            OSError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             self._warn(account, error)
             return False
         return True

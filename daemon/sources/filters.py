@@ -59,14 +59,13 @@ class Filters:
         Raises:
             InvalidFilter: an unknown filter or an unfit value, in a plain sentence.
         """
-        if unknown := sorted(map(str, given.keys() - self.known.keys())):
-            known = ", ".join(self.known)
-            raise InvalidFilter(f"There is no filter {', '.join(unknown)} for {self.of}; there are {known}.")
+        if given.keys() - self.known.keys():
+            raise InvalidFilter(f"A filter is not known for {self.of}; there are {', '.join(self.known)}.")
         values = {name: given.get(name) for name in self.known}
         found = {name: self.known[name].read(name, value) for name, value in values.items() if value is not None}
         for start, end in self.spans:
             if start in found and end in found and str(found[start]) > str(found[end]):
-                raise InvalidFilter(f"The filter {start} ({found[start]}) lies behind {end} ({found[end]}).")
+                raise InvalidFilter(f"The filter {start} lies behind {end}.")
         return found
 
     @property
@@ -86,7 +85,7 @@ def whole_number(name: str, value: object) -> int:
         return value
     if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
         return int(value)
-    raise InvalidFilter(f"The filter {name} must be a whole number, not {value!r:.100}.")
+    raise InvalidFilter(f"The filter {name} must be a whole number of at most 18 digits.")
 
 
 def choice(about: str, allowed: range) -> Filter:
@@ -95,7 +94,7 @@ def choice(about: str, allowed: range) -> Filter:
     def read(name: str, value: object) -> int:
         number = whole_number(name, value)
         if number not in allowed:
-            raise InvalidFilter(f"The filter {name} must be one of {', '.join(map(str, allowed))}, not {number}.")
+            raise InvalidFilter(f"The filter {name} must be one of {', '.join(map(str, allowed))}.")
         return number
 
     return Filter(about, read, ({"type": "integer", **_bounds(allowed)}, _string_of(_digits(allowed))))
@@ -120,7 +119,7 @@ def numbers(about: str, allowed: range | None = None, *, most: int | None = None
         if allowed is not None and not set(found) <= set(allowed):
             raise InvalidFilter(f"The filter {name} takes only {', '.join(map(str, allowed))}.")
         if found[0] < 1:
-            raise InvalidFilter(f"The filter {name} takes only positive numbers, not {found[0]}.")
+            raise InvalidFilter(f"The filter {name} takes only positive numbers.")
         return found
 
     number = {"type": "integer", **(_bounds(allowed) if allowed else {"minimum": 1, "maximum": LARGEST_NUMBER})}
@@ -142,7 +141,7 @@ def words(about: str, allowed: tuple[str, ...]) -> Filter:
             else set()
         )
         if not found or not found <= set(allowed):
-            raise InvalidFilter(f"The filter {name} must be one of {', '.join(allowed)}, not {value!r:.100}.")
+            raise InvalidFilter(f"The filter {name} must be one of {', '.join(allowed)}.")
         return sorted(found)
 
     items = {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(allowed)}}
@@ -154,7 +153,7 @@ def text(about: str) -> Filter:
 
     def read(name: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            raise InvalidFilter(f"The filter {name} must be a text, not {value!r:.100}.")
+            raise InvalidFilter(f"The filter {name} must be a text that is not blank.")
         return value.strip()
 
     return Filter(about, read, ({"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},))
@@ -171,7 +170,7 @@ def day(about: str) -> Filter:
                 return datetime.strptime(value.strip(), "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
             except ValueError:
                 pass
-        raise InvalidFilter(f"The filter {name} must be a date such as 2026-10-01, not {value!r:.100}.")
+        raise InvalidFilter(f"The filter {name} must be a date such as 2026-10-01.")
 
     return Filter(about, read, ({"type": "string", "format": "date"},))
 
@@ -199,7 +198,7 @@ def moment(about: str) -> Filter:
             return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
         except (ValueError, OverflowError, OSError) as error:
             raise InvalidFilter(
-                f"The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z, not {value!r:.100}."
+                f"The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z."
             ) from error
 
     seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": "Unix seconds"}

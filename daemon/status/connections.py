@@ -201,7 +201,13 @@ class Connection(web.RequestHandler):
     )
 
     def __init__(self, server: web.Server, connections: Connections, **options: Any) -> None:
-        super().__init__(server, lingering_time=LINGERING_TIME, keepalive_timeout=AIOHTTP_TIMEOUT, **options)
+        super().__init__(
+            server,
+            lingering_time=LINGERING_TIME,
+            keepalive_timeout=AIOHTTP_TIMEOUT,
+            auto_decompress=False,  # else a stranger could have the loop unpack 1,000 times what they send
+            **options,
+        )
         self._connections = connections
         self._wire: asyncio.Transport | None = None  # also while it closes, when aiohttp has let go of it
         self._beginning = b""
@@ -235,7 +241,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request."""
-        if not self._has_begun:
+        if data and not self._has_begun:  # aiohttp comes by with nothing, to have it parse what it has kept
             self._has_begun = True
             self._beginning = data[:BEGINNING]
         super().data_received(data)

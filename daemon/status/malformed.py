@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod, ContentEncodingError, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
 from daemon.status.problems import Problem, not_found, wrong_method
 
@@ -44,8 +44,6 @@ def problem_of(
             )
         case InvalidURLError():
             return _malformed("The address can't be read: it must begin with / and be percent-encoded (RFC 3986)")
-        case ContentEncodingError():
-            return _malformed("The body can't be unpacked: send it as its Content-Encoding says, or without one")
         case _:
             return _malformed(
                 "The request is no well-formed HTTP/1.1 (RFC 9112): check its first line, that it has one Host and"

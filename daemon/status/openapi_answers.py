@@ -60,7 +60,7 @@ PROBLEMS = {
     408: "The request did not come in time",
     409: "The present state does not allow it; `job_id` is the live job that stands in the way, if one does",
     413: "The body is too large",
-    415: "The Content-Type is not that of JSON",
+    415: "The Content-Type is not that of JSON, or there is a Content-Encoding",
     417: "The only expectation that is met is 100-continue",
     421: "The Host is none of this daemon's",
     422: "The content is wrong; `errors` says where",

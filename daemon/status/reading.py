@@ -22,7 +22,9 @@ M = TypeVar("M", bound=BaseModel)
 
 BODY_LIMIT = 64 * 1024  # bytes
 DEEPEST = 32  # levels of nesting in a body
+LONGEST_NUMBER = 1_000  # digits in a body: Python's own limit of 4,300 speaks of Python
 JSON_TYPE = "application/json"
+NOT_PACKED = "identity"  # RFC 9110, 12.5.3
 JOB_CURSOR_PATTERN = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
 NUMBER_CURSOR_PATTERN = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, of a number that is not negative
 INT64 = range(-(2**63), 2**63)  # what orjson and PostgreSQL take
@@ -200,6 +202,10 @@ def read_number_cursor(cursor: str | None) -> int:
 
 
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
+    if request.headers.get(hdrs.CONTENT_ENCODING, NOT_PACKED).lower() != NOT_PACKED:
+        raise Problem(
+            415, "The body must come as it is, without a Content-Encoding", headers={hdrs.ACCEPT_ENCODING: NOT_PACKED}
+        )
     try:
         async with connection_of(request).awaiting_body():
             return await request.clone(client_max_size=limit).read()
@@ -208,17 +214,17 @@ async def _read_bytes(request: web.Request, limit: int) -> bytes:
     except (web.HTTPException, ConnectionError):
         raise
     except (ContentTypeError, ValueError, web.RequestPayloadError):
-        raise Problem(
-            400, "The body can't be read: send it as its Content-Encoding and Transfer-Encoding say"
-        ) from None
+        raise Problem(400, "The body can't be read: send it as its Transfer-Encoding says") from None
 
 
 def _check_syntax(raw: bytes) -> None:
     """Strict JSON (RFC 8259) without duplicate names, of which readers would take one or the other."""
     try:
-        json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
         raise Problem(400, "The body is nested too deep") from None
+    except UnicodeDecodeError:
+        raise Problem(400, "The body is no valid JSON: it is not in UTF-8") from None
     except ValueError as error:
         raise Problem(400, f"The body is no valid JSON: {error}") from None
 
@@ -228,6 +234,12 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("an object names the same member twice")
     return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"a number has more than {LONGEST_NUMBER:,} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> None:

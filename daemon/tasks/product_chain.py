@@ -11,7 +11,7 @@ from daemon.ids import JobId
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, Job, JobStatus, JobType
 from daemon.jobs.service import Submission
-from daemon.tasks.params import ReadParams, object_schema
+from daemon.tasks.params import ReadParams, object_schema, refuse_unknown
 from daemon.tasks.registry import JobPolicy, Source, Store, task
 
 STOCK = (JobType.PULL_NHANH_INVENTORY,)
@@ -51,12 +51,10 @@ class Progress:
 
 def _read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """`pull_products`: whether the products of both sides are pulled, too; true unless it is said."""
-    unknown = params.keys() - {"pull_products"}
-    if unknown:
-        raise InvalidJobRequest(f"params has no {', '.join(sorted(map(repr, unknown))):.200}. There is pull_products.")
+    refuse_unknown(params, ["pull_products"])
     pull_products = params.get("pull_products", True)
     if not isinstance(pull_products, bool):
-        raise InvalidJobRequest(f"params.pull_products must be true or false, not {pull_products!r:.100}.")
+        raise InvalidJobRequest("params.pull_products must be true or false.")
     return {"pull_products": pull_products}
 
 

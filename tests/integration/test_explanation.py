@@ -609,6 +609,29 @@ async def test_several_products_of_nhanh_are_a_choice_for_a_person(tables: Table
     assert "78 (Áo thun), which stands for its variants" in (await ask()).verdict
 
 
+async def test_a_product_of_nhanh_that_stands_for_others_is_these(tables: Tables, ask: Ask) -> None:
+    """Its id and code are what a person sees at Nhanh.vn; what is mapped is each of its variants."""
+    await tables.pair()
+    await tables.nhanh(70, "AO", parent_id=-2)
+    assert "stands for its variants" in (await ask("70")).verdict
+    await tables.execute("UPDATE dongbo.nhanh_products SET parent_id = 70 WHERE id = $1", NHANH)
+    for text in ("70", "AO"):
+        assert [variant.variant_id for variant in (await ask(text)).variants] == [VARIANT]
+
+
+async def test_a_stock_level_is_of_an_item(tables: Tables, ask: Ask) -> None:
+    """Its gid has the item's id in its query; without that it can't be told whose it is."""
+    await tables.pair()
+    assert only(await ask(f"gid://shopify/InventoryLevel/9?inventory_item_id={ITEM}"))
+    assert "is a stock level" in (await ask("gid://shopify/InventoryLevel/9?inventory_item_id=x")).verdict
+
+
+async def test_a_text_of_blanks_is_told_as_empty(ask: Ask) -> None:
+    """So is one of what nobody sees."""
+    for text in ("   ", "\t", "\u200b\u202e"):
+        assert (await ask(text)).verdict.startswith("There is nothing by which an empty text could be looked for")
+
+
 async def test_a_search_without_result_says_where_it_looked(tables: Tables, ask: Ask) -> None:
     """In both mirrors, and how complete they are: what is not there may still exist."""
     never = (await ask("KHONG-CO-DAU")).verdict

@@ -174,7 +174,7 @@ async def test_filters_reach_the_server(session: aiohttp.ClientSession) -> None:
 async def test_an_unknown_filter_is_refused_before_anything_is_sent(session: aiohttp.ClientSession) -> None:
     """A wrong filter is an error at once, in a plain sentence."""
     nhanh = client(session, "http://127.0.0.1:9")
-    with pytest.raises(InvalidFilter, match="no filter colour for customers of Nhanh"):
+    with pytest.raises(InvalidFilter, match="A filter is not known for customers of Nhanh"):
         nhanh.customers({"colour": "red"}, after=None, meter=CallMeter())
 
 

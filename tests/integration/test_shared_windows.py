@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from daemon.database.pool import Database, open_database
@@ -90,6 +91,15 @@ async def test_without_the_database_nobody_is_told(database_url: str) -> None:
     async with open_database(database_url) as database:
         shared = SharedWindows(database)
     assert not await shared.claim(ACCOUNT, URL, lambda others: [])
+
+
+async def test_a_farewell_that_comes_between_refuses_no_call(database: Database) -> None:
+    """A server that goes away while a statement is on its way out is an error of asyncpg's own, not of PostgreSQL."""
+
+    def decide(_others: Others) -> list[int]:
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+    assert not await SharedWindows(database).claim(ACCOUNT, URL, decide)
 
 
 async def test_processes_that_are_gone_are_forgotten(database: Database) -> None:

@@ -330,7 +330,7 @@ class TestZones:
 
     def test_a_year_that_begins_elsewhere(self) -> None:
         """What is stored in UTC can be read again: a time whose year only the zone shows as too early is refused."""
-        with pytest.raises(ValueError, match="the year 1999 is not from 2000 to 2999"):
+        with pytest.raises(ValueError, match="the year is not from 2000 to 2999"):
             sale(starts="2000-01-01T00:00:00").in_zone(HO_CHI_MINH)
 
     def test_a_campaign_of_one_second(self) -> None:
@@ -362,10 +362,10 @@ class TestProblems:
             ("inf", "must be a number of at most"),
             ("nan", "must be a number of at most"),
             ('"snan"', "must be a number of at most"),
-            ('"20 %"', '"20 %" is not a number'),
-            ('"50.000"', '"50.000" can be read in two ways: write 50000 without the dots'),
-            ('"1.250.000"', '"1.250.000" can be read in two ways: write 1250000 without the dots'),
-            ('""', '"" is not a number'),
+            ('"20 %"', "is not a number"),
+            ('"50.000"', "can be read in two ways: write it without the dots"),
+            ('"1.250.000"', "can be read in two ways: write it without the dots"),
+            ('""', "is not a number"),
             ("true", "must be a number, not true or false"),
             ("[20]", "must be a number, not an array"),
             ("{}", "must be a number, not a table"),
@@ -403,8 +403,8 @@ class TestProblems:
         [
             ("round_to = 0", "13: sales[0].round_to: must be more than 0, not 0"),
             ("floor = 0", "13: sales[0].floor: must be more than 0, not 0"),
-            ("ending = 900", "13: sales[0].ending: 900 must be smaller than round_to (1), within which"),
-            ("ending = 1000\nround_to = 1e3", "13: sales[0].ending: 1000 must be smaller than round_to (1000)"),
+            ("ending = 900", "13: sales[0].ending: must be smaller than round_to (1 unless it is set)"),
+            ("ending = 1000\nround_to = 1e3", "13: sales[0].ending: must be smaller than round_to"),
             ('discount_from = "prices"', '13: sales[0].discount_from: "prices" is unknown; did you mean "price"?'),
             ('newcomers = "no"', '13: sales[0].newcomers: "no" is unknown'),
             ("percentage = 20", '13: sales[0].percentage: unknown key; did you mean "percent"?'),
@@ -424,15 +424,15 @@ class TestProblems:
             ("20:00:00", "write a date and time such as"),
             ('"2027-01-28"', "write a date and time such as"),
             ('"20270128"', "write a date and time such as"),
-            ('"tomorrow"', '"tomorrow" is not understood: write a date and time'),
-            ('"2027-02-29T20:00:00"', '"2027-02-29T20:00:00" is not understood'),
-            ('""', '"" is not understood'),
+            ('"tomorrow"', "is not understood: write a date and time"),
+            ('"2027-02-29T20:00:00"', "is not understood"),
+            ('""', "is not understood"),
             ("1801137600", "must be a date and time, not a whole number"),
             ("true", "must be a date and time, not true or false"),
             ("[2027-01-28T20:00:00]", "must be a date and time, not an array"),
-            ("0001-01-01T00:00:00+07:00", "the year 1 is not from 2000 to 2999"),
-            ("9999-12-31T23:59:59-07:00", "the year 9999 is not from 2000 to 2999"),
-            ('"1999-12-31T23:59:59"', "the year 1999 is not from 2000 to 2999"),
+            ("0001-01-01T00:00:00+07:00", "the year is not from 2000 to 2999"),
+            ("9999-12-31T23:59:59-07:00", "the year is not from 2000 to 2999"),
+            ('"1999-12-31T23:59:59"', "the year is not from 2000 to 2999"),
         ],
     )
     def test_of_times(self, key: str, value: str, problem: str) -> None:

@@ -29,12 +29,12 @@ def normalise_query(query: object) -> str | None:
     if query is None:
         return None
     if not isinstance(query, str):
-        raise InvalidFilter(f"The query must be a text in Shopify's search syntax, not {query!r}.")
+        raise InvalidFilter("The query must be a text in Shopify's search syntax.")
     trimmed = query.strip()
     if len(trimmed) > MAX_QUERY or "\0" in trimmed:
         raise InvalidFilter(f"The query is too long or holds a NUL character; {MAX_QUERY} characters are allowed.")
     if not _is_balanced(trimmed):
-        raise InvalidFilter(f"The quotes or parentheses of the query don't match: {trimmed!r}.")
+        raise InvalidFilter("The quotes or parentheses of the query don't match.")
     return trimmed or None
 
 

@@ -17,7 +17,7 @@ KNOWN = (
 ADMIN_HOST, SHOP_SUFFIX = "admin.shopify.com", ".myshopify.com"
 
 # https://shopify.dev/docs/api/usage/gids
-_GLOBAL_ID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>[0-9]+)(?:\?.*)?", re.ASCII | re.DOTALL)
+_GLOBAL_ID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>[0-9]+)(?:\?(?P<query>.*))?", re.ASCII | re.DOTALL)
 _WEB = re.compile(
     rf"(?:https?://|{re.escape(ADMIN_HOST)}/|[a-z0-9-]+{re.escape(SHOP_SUFFIX)}/)", re.ASCII | re.IGNORECASE
 )
@@ -104,7 +104,8 @@ def read_asked(text: str, shop: str | None) -> Asked:
 
 
 def shown(text: str) -> str:
-    """What was asked for, as sentences name it: in one short piece."""
+    """What was asked for, as sentences name it: in one short piece, as it is looked for."""
+    text = visible(text).strip()
     return text if len(text) <= LONGEST_MENTION else f"{text[: LONGEST_MENTION - 1]}…"
 
 
@@ -120,6 +121,8 @@ def _of_global_id(text: str) -> Asked:
             return Asked(product_id=number)
         case "InventoryItem":
             return Asked(item_id=number)
+        case "InventoryLevel" if (item := _queried(found["query"], "inventory_item_id")) is not None:
+            return Asked(item_id=item)
         case other:
             raise _other(text, other)
 
@@ -138,7 +141,7 @@ def _of_address(text: str, shop: str | None) -> Asked:
     match path:
         case ["products", _, "variants", number, *_] if _id(number) is not None:
             return Asked(variant_id=_id(number))
-        case ["products", *_] if (queried := _queried_variant(parts)) is not None:  # what a customer sees
+        case ["products", *_] if (queried := _queried(parts.query, "variant")) is not None:  # what a customer sees
             return Asked(variant_id=queried)
         case ["products", number, *_] if _id(number) is not None:
             return Asked(product_id=_id(number))
@@ -166,8 +169,8 @@ def _shop_and_path(parts: SplitResult) -> tuple[str | None, list[str]]:
     return host.removesuffix(SHOP_SUFFIX) if host.endswith(SHOP_SUFFIX) else None, path
 
 
-def _queried_variant(parts: SplitResult) -> int | None:
-    return next((number for value in parse_qs(parts.query).get("variant", []) if (number := _id(value))), None)
+def _queried(query: str | None, name: str) -> int | None:
+    return next((number for value in parse_qs(query or "").get(name, []) if (number := _id(value))), None)
 
 
 def _other(text: str, kind: str) -> NotExplained:

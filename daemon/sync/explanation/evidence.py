@@ -58,7 +58,9 @@ WHERE variant.store = $1 AND variant.id IN (
     SELECT variant_id FROM dongbo.product_mappings AS mapping
     JOIN dongbo.nhanh_products AS mapped ON mapped.store = mapping.store AND mapped.id = mapping.nhanh_id
     WHERE mapping.store = $1 AND retired_at IS NULL
-      AND (mapped.sku_key = $2 OR mapped.barcode_key = $2 OR mapped.id = $6)
+      AND (mapped.sku_key = $2 OR mapped.barcode_key = $2 OR mapped.id = $6 OR mapped.parent_id IN (
+          SELECT id FROM dongbo.nhanh_products
+          WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $6)))
 )
 ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $7
 """
@@ -178,7 +180,8 @@ class Evidence:
 
 
 async def find_variants(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
-    """Variants that may be meant: by a code or an id of their own, of their product, of their product at Nhanh.vn."""
+    """Variants that may be meant: by a code or an id of their own, of their product, of their product at Nhanh.vn or of
+    the one there that stands for it."""
     ids = asked.variant_id, asked.product_id, asked.item_id, asked.nhanh_id
     return list(await connection.fetch(FIND_VARIANTS, store, asked.key, *ids, limit))
 
