@@ -29,7 +29,7 @@ from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, I
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sandbox.shopify.state import KEEP
-from daemon.schedules import sale as sale_schedule
+from daemon.schedules import pauses
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -690,7 +690,7 @@ def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(socket, "gethostname", HOST.get)
     monkeypatch.setattr(queue, "POLL_INTERVAL", queue.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
-    monkeypatch.setattr(sale_schedule, "PAUSE_AFTER_FAILURE", timedelta(0))
+    monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
     monkeypatch.setattr(applying, "PUSH_PATIENCE", timedelta(seconds=0.5))
     monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 2)
     monkeypatch.setattr(applying, "PAUSE", 0.02)
