@@ -19,13 +19,14 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, drift, items, journal
+from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
 from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
-from daemon.sales.writing import NOT_SENT, Written, dead_letter, not_read, round_of, send
+from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.price_watch import LONG_AGO
@@ -48,17 +49,12 @@ class StillTaken(SourceUnavailable):
 
 
 @dataclass(slots=True)
-class Course:
-    """How far this run is with a campaign."""
+class ApplyingCourse(Course):
+    """How far this run is with putting a campaign on sale."""
 
-    campaign: Campaign
     after: int = 0  # the last product of this pass
     is_settled: bool = False  # whether what earlier runs left open has been looked at
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    error: DongboError | None = None  # why calls of this pass failed
-    failed_rounds: int = 0  # one after the other, in which no call succeeded
-    waits: bool = False  # only for variants that others are about to give back
-    unread: dict[int, str] = field(default_factory=dict)  # variants whose prices can't be had in this run, and why
 
 
 class Applying:
@@ -78,7 +74,7 @@ class Applying:
         self._shopify = shopify
         self._meter = meter
         self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
-        self._courses: dict[CampaignId, Course] = {}
+        self._courses: dict[CampaignId, ApplyingCourse] = {}
         # Campaigns that this run leaves alone, and why.
         self._failed: dict[CampaignId, DongboError] = dict(refused or {})
         self._expected = job.processed
@@ -103,7 +99,7 @@ class Applying:
             if all(course.waits for course in courses):
                 await self._job.unless_stopped(asyncio.sleep(PAUSE))
 
-    async def _due(self) -> list[Course]:
+    async def _due(self) -> list[ApplyingCourse]:
         """The campaigns with something to do, by their start."""
         states = (CampaignState.APPLYING, CampaignState.ACTIVE)
         async with self._job.database.acquire_for_work() as connection:
@@ -119,10 +115,10 @@ class Applying:
                 )
             ]
         for campaign in due:
-            self._courses.setdefault(campaign.id, Course(campaign)).campaign = campaign
+            self._courses.setdefault(campaign.id, ApplyingCourse(campaign)).campaign = campaign
         return [self._courses[campaign.id] for campaign in due]
 
-    async def _round(self, course: Course) -> None:
+    async def _round(self, course: ApplyingCourse) -> None:
         if not course.is_settled:
             await self._begin(course)
         campaign, course.waits = course.campaign, False
@@ -140,7 +136,7 @@ class Applying:
             await self._write(course, writes, read_at)
         course.after = products[-1]
 
-    async def _look(self, course: Course, products: Sequence[int], *, are_read: bool) -> float:
+    async def _look(self, course: ApplyingCourse, products: Sequence[int], *, are_read: bool) -> float:
         """See to it that the mirror has the present prices; when Shopify was asked, by `boot_time`.
 
         Where they were read ahead of the start, only those of products that have changed since then are read again.
@@ -153,19 +149,10 @@ class Applying:
                 known = await items.list_planned(connection, course.campaign.id, products)
             asked_at, unread = await self._preparation.read_prices(known)
             read_at = min(read_at, asked_at)
-            await self._leave_out(course, unread)
+            await course.leave_out(self._job, unread)
         return read_at if read_at < math.inf else LONG_AGO
 
-    async def _leave_out(self, course: Course, unread: Mapping[int, str]) -> None:
-        """Leave variants to the next run whose prices can't be had, and say so once."""
-        news = {number: reason for number, reason in unread.items() if number not in course.unread}
-        course.unread |= news
-        if news:
-            letters, course.error = not_read(course.campaign, course.unread)
-            async with self._job.page(checkpoint=None, pages=0) as page:
-                page.reject(letters[-len(news) :])
-
-    async def _begin(self, course: Course) -> None:
+    async def _begin(self, course: ApplyingCourse) -> None:
         """Settle what an earlier run left open, and catch up on preparing."""
         campaign = course.campaign
         await self._settle_orphans(course)
@@ -180,7 +167,7 @@ class Applying:
     def _names(self) -> list[str]:
         return [course.campaign.name for course in self._courses.values()]
 
-    async def _settle_orphans(self, course: Course) -> None:
+    async def _settle_orphans(self, course: ApplyingCourse) -> None:
         """Look what Shopify has of the variants whose sale price was on its way when a run ended."""
         campaign, after = course.campaign, 0
         while True:
@@ -192,7 +179,7 @@ class Applying:
             after = orphans[-1]
             reading = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
             seen = {number: Prices(*prices) for number, prices in reading.found.items()}
-            await self._leave_out(course, reading.unread)
+            await course.leave_out(self._job, reading.unread)
             async with self._job.page(checkpoint=None, pages=0) as page:
                 present = await campaigns.lock(page.connection, campaign.id)
                 if present is None or present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
@@ -214,7 +201,7 @@ class Applying:
                 await drift.tell(page.connection, self._store)
             log.info("sale_writes_settled", sale=campaign.name, variants=len(moves))
 
-    async def _intend(self, course: Course, products: Sequence[int]) -> list[Write]:
+    async def _intend(self, course: ApplyingCourse, products: Sequence[int]) -> list[Write]:
         """Note what is about to be written of these products; what must not be written is closed or left for later."""
         campaign = course.campaign
         async with self._job.page(checkpoint=None, pages=0) as page:
@@ -243,7 +230,7 @@ class Applying:
         return writes
 
     def _judge(
-        self, course: Course, candidates: Sequence[Candidate], own: Mapping[int, set[Prices]]
+        self, course: ApplyingCourse, candidates: Sequence[Candidate], own: Mapping[int, set[Prices]]
     ) -> tuple[dict[int, tuple[Prices, Prices]], list[Move]]:
         """{variant: (base, sale)} of what is written now, and what needs no write; the rest has to wait.
 
@@ -270,7 +257,7 @@ class Applying:
                         ready[candidate.variant_id] = (candidate.present, sale)
         return ready, closed
 
-    async def _write(self, course: Course, writes: Sequence[Write], read_at: float) -> None:
+    async def _write(self, course: ApplyingCourse, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         written = await send(self._shopify, writes, self._meter, read_at)
@@ -293,7 +280,7 @@ class Applying:
         elif len(moves) < len(writes):
             await self._settle_orphans(course)
 
-    async def _end_pass(self, course: Course) -> None:
+    async def _end_pass(self, course: ApplyingCourse) -> None:
         """All products were looked at: what is left waits for others, or the campaign is on sale."""
         campaign, course.after = course.campaign, 0
         if course.error is not None:  # all others were served; those whose call failed are the next run's

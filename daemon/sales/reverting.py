@@ -8,7 +8,7 @@ and where a call went without an answer, another time: when it can't be carried 
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -21,6 +21,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, drift, items, journal
+from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
@@ -50,17 +51,12 @@ NOT_BEGUN = "the campaign ended before it was put on sale"
 
 
 @dataclass(slots=True)
-class Course:
-    """How far this run is with a campaign."""
+class RevertingCourse(Course):
+    """How far this run is with taking a campaign back."""
 
-    campaign: Campaign
     after: tuple[int, int] = (0, 0)  # (product, variant) in this pass
     is_first_pass: bool = True  # in which what is stuck is tried again
     has_begun: bool = False
-    error: DongboError | None = None  # why calls of this pass failed
-    failed_rounds: int = 0  # one after the other, in which no call succeeded
-    waits: bool = False  # only for what another run has in its hands
-    unread: dict[int, str] = field(default_factory=dict)  # variants whose prices can't be had in this run, and why
 
     @property
     def states(self) -> Sequence[ItemState]:
@@ -76,7 +72,7 @@ class Reverting:
         self._store = store
         self._shopify = shopify
         self._meter = meter
-        self._courses: dict[CampaignId, Course] = {}
+        self._courses: dict[CampaignId, RevertingCourse] = {}
         self._failed: dict[CampaignId, DongboError] = {}  # campaigns that this run leaves alone, and why
         self._expected = job.processed
 
@@ -103,15 +99,15 @@ class Reverting:
             if all(course.waits for course in courses):
                 await self._job.unless_stopped(asyncio.sleep(PAUSE))
 
-    async def _due(self) -> list[Course]:
+    async def _due(self) -> list[RevertingCourse]:
         async with self._job.database.acquire_for_work() as connection:
             due = await campaigns.list_in_states(connection, self._store, [CampaignState.REVERTING])
         due = [campaign for campaign in due if campaign.id not in self._failed]
         for campaign in due:
-            self._courses.setdefault(campaign.id, Course(campaign)).campaign = campaign
+            self._courses.setdefault(campaign.id, RevertingCourse(campaign)).campaign = campaign
         return [self._courses[campaign.id] for campaign in due]
 
-    async def _round(self, course: Course) -> None:
+    async def _round(self, course: RevertingCourse) -> None:
         if not course.has_begun:
             await self._begin(course)
         campaign, course.waits = course.campaign, False
@@ -129,22 +125,13 @@ class Reverting:
         read = self._shopify.present_prices(numbers, meter=self._meter, before_send=watch.start)
         reading = await self._job.unless_stopped(read)
         seen = {number: Prices(*prices) for number, prices in reading.found.items()}
-        await self._leave_out(course, reading.unread)
+        await course.leave_out(self._job, reading.unread)
         writes = await self._intend(course, [n for n in numbers if n not in reading.unread], seen, asked_at)
         if writes:
             await self._write(course, writes, watch.sent_at)
         course.after = max((listed[number], number) for number in numbers)
 
-    async def _leave_out(self, course: Course, unread: Mapping[int, str]) -> None:
-        """Leave variants to the next run whose prices can't be had, and say so once."""
-        news = {number: reason for number, reason in unread.items() if number not in course.unread}
-        course.unread |= news
-        if news:
-            letters, course.error = not_read(course.campaign, course.unread)
-            async with self._job.page(checkpoint=None, pages=0) as page:
-                page.reject(letters[-len(news) :])
-
-    async def _begin(self, course: Course) -> None:
+    async def _begin(self, course: RevertingCourse) -> None:
         """Give back what was never put on sale, and say how much there is to do."""
         campaign = course.campaign
         async with self._job.page(checkpoint=None, pages=0) as page:
@@ -156,7 +143,7 @@ class Reverting:
         course.has_begun = True
 
     async def _intend(
-        self, course: Course, numbers: Sequence[int], seen: Mapping[int, Prices], asked_at: datetime
+        self, course: RevertingCourse, numbers: Sequence[int], seen: Mapping[int, Prices], asked_at: datetime
     ) -> list[Write]:
         """Close what needs no write, and note what is about to be written."""
         campaign = course.campaign
@@ -192,7 +179,7 @@ class Reverting:
                 await drift.tell(connection, self._store)
         return writes
 
-    async def _write(self, course: Course, writes: Sequence[Write], read_at: float) -> None:
+    async def _write(self, course: RevertingCourse, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         written = await send(self._shopify, writes, self._meter, read_at)
@@ -213,7 +200,7 @@ class Reverting:
             if course.failed_rounds >= FAILED_ROUNDS:
                 raise written.error
 
-    async def _end_pass(self, course: Course) -> None:
+    async def _end_pass(self, course: RevertingCourse) -> None:
         campaign, course.after, course.is_first_pass = course.campaign, (0, 0), False
         if course.error is not None:  # all others were served; those whose call failed are the next run's
             raise course.error

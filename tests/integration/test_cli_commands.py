@@ -1,11 +1,9 @@
 """The commands against a real daemon on the sandbox's shop: what they print, and how they end."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
+from tests.integration.cli_processes import DONGBO, start, stop
 
-DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
 TOKEN = "a-status-token-of-some-length"
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
 
@@ -37,30 +35,6 @@ class Outcome:
 
 
 Dongbo = Callable[..., Outcome]
-
-
-def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], Any]:
-    """Start a long-running command; its process, and the line of JSON that it begins with."""
-    process = subprocess.Popen(
-        [*DONGBO, *arguments, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"{arguments} ended with {process.wait()}"
-    return process, json.loads(line)
-
-
-def stop(process: subprocess.Popen[str], signum: int = signal.SIGTERM) -> int:
-    """Stop a long-running command; its exit code."""
-    process.send_signal(signum)
-    code = process.wait(30)
-    assert process.stdout is not None
-    process.stdout.close()
-    return code
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
+from tests.integration.cli_processes import DONGBO, start, stop
 
-DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")  # the daemon's default
 SET_PRICE = """mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
     productVariantsBulkUpdate(productId: $product, variants: $variants) { userErrors { message } } }"""
@@ -66,29 +66,6 @@ class Shop:
         with urllib.request.urlopen(request, timeout=10) as response:
             answer = json.load(response)
         assert answer["data"]["productVariantsBulkUpdate"]["userErrors"] == []
-
-
-def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], Any]:
-    """Start a long-running command; its process, and the line of JSON that it begins with."""
-    process = subprocess.Popen(
-        [*DONGBO, *arguments, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"{arguments} ended with {process.wait()}"
-    return process, json.loads(line)
-
-
-def stop(process: subprocess.Popen[str], signum: int) -> None:
-    """Stop a long-running command."""
-    process.send_signal(signum)
-    process.wait(30)
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")

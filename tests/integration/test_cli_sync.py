@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +13,8 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
+from tests.integration.cli_processes import start, stop
 
-DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
 
 
@@ -36,29 +33,6 @@ class Outcome:
 
 
 Dongbo = Callable[..., Outcome]
-
-
-def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], Any]:
-    """Start a long-running command; its process, and the line of JSON that it begins with."""
-    process = subprocess.Popen(
-        [*DONGBO, *arguments, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"{arguments} ended with {process.wait()}"
-    return process, json.loads(line)
-
-
-def stop(process: subprocess.Popen[str], signum: int) -> None:
-    """Stop a long-running command."""
-    process.send_signal(signum)
-    process.wait(30)
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -19,7 +18,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
+from tests.integration.cli_processes import DONGBO, start, stop
+
 # Title, clear, colour by C1, conceal, backspace, delete, carriage return; text turned around, hidden, broken into
 # lines; Rich's markup; a tag character beyond the first plane.
 HOSTILE = (
@@ -106,21 +106,6 @@ def steering(text: str) -> set[str]:
         for character in text
         if character not in "\n\t" and not character.isprintable() and unicodedata.category(character) != "Zs"
     }
-
-
-def start(*arguments: str, stderr: int) -> tuple[subprocess.Popen[str], Any]:
-    process = subprocess.Popen([*DONGBO, *arguments, "--json"], stdout=subprocess.PIPE, stderr=stderr, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"{arguments} ended with {process.wait()}"
-    return process, json.loads(line)
-
-
-def stop(process: subprocess.Popen[str], signum: int) -> None:
-    process.send_signal(signum)
-    process.wait(30)
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
