@@ -97,11 +97,13 @@ class SaleClock:
         self._lock = asyncio.Lock()
         self._runner: asyncio.Task[None] | None = None
         self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have yet to tell their time
+        self._silent: set[StoreName] = set()  # shops that were asked last without an answer
         self._timer: Timer | None = None
         self._looks_again = False
         self._problem: str | None = None
         self._swept_at = 0.0  # seconds of the loop's clock
         self._clock_problems: Mapping[StoreName, str] = {}
+        self._wrong: set[StoreName] = set()  # those of which the log says so
 
     @property
     def is_running(self) -> bool:
@@ -229,19 +231,25 @@ class SaleClock:
                 continue
 
     async def _compare_clocks(self, stores: Collection[StoreName]) -> None:
-        before = self._clock_problems
+        awaited: set[StoreName] = set()
         if (problem := await self._sales.clocks.database_problem()) is not None:
             self._clock_problems = dict.fromkeys(self._stores(), problem)
         else:
             self._ask_beside(stores)
             problems = {store: self._sales.clocks.source_problem(store) for store in stores}
             self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
-        for reason in dict.fromkeys(self._clock_problems.values()):
-            concerned = [store for store, problem in self._clock_problems.items() if problem == reason]
-            if not before.keys() >= set(concerned):
+            awaited = self._asked.keys() - self._silent  # asked for the first time, as at the start: no trouble yet
+        self._tell_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
+
+    def _tell_clocks(self, problems: Mapping[StoreName, str]) -> None:
+        """Log which clocks have turned out to be wrong, and which are right again."""
+        for reason in dict.fromkeys(problems.values()):
+            concerned = [store for store, problem in problems.items() if problem == reason]
+            if not self._wrong >= set(concerned):
                 log.error("sale_clock_wrong", stores=concerned, reason=reason)
-        if right := sorted(before.keys() - self._clock_problems.keys()):
+        if right := sorted(self._wrong - self._clock_problems.keys()):
             log.info("sale_clock_right", stores=right)
+        self._wrong = (self._wrong & self._clock_problems.keys()) | problems.keys()
 
     def _ask_beside(self, stores: Collection[StoreName]) -> None:
         """Ask shops for their time, each by itself: one that is dead takes its time over saying nothing."""
@@ -254,7 +262,10 @@ class SaleClock:
     async def _ask(self, store: StoreName) -> None:
         try:
             if await self._sales.clocks.ask(store):
+                self._silent.discard(store)
                 self._wake.set()
+            else:
+                self._silent.add(store)
         except Exception:  # whatever it is, the shop is asked again by the next sweep
             log.exception("source_time_not_asked", store=store)
 

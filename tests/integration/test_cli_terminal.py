@@ -150,6 +150,7 @@ job = "PULL_NHANH_PRODUCTS"
         (directory / "nhanh").chmod(0o640)
         (directory / "shopify").chmod(0o600)
         log = directory / "log"
+        postgres_server.run(_fail_a_fire(postgres_server.url(name)))
         with log.open("w") as stderr:
             daemon, _ = start("run", "--config", str(path), stderr=stderr.fileno())
         try:
@@ -162,6 +163,19 @@ job = "PULL_NHANH_PRODUCTS"
         finally:
             stop(daemon, signal.SIGTERM)
             stop(sandbox, signal.SIGINT)
+
+
+async def _fail_a_fire(url: str) -> None:
+    """Before the daemon starts: what it knows of fires it reads at its start, and then every quarter of a minute."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "INSERT INTO dongbo.schedule_fires (store, schedule, fire_time, outcome, detail) "
+            "VALUES ('main', 'yearly', now() - interval '1 day', 'failed', $1)",
+            HOSTILE,
+        )
+    finally:
+        await connection.close()
 
 
 async def _turn_hostile(url: str) -> None:
@@ -197,8 +211,6 @@ async def _turn_hostile(url: str) -> None:
             "UPDATE dongbo.product_mappings SET note = $1",
             "UPDATE dongbo.sale_campaigns SET notice = $1",
             "UPDATE dongbo.sale_events SET detail = $1",
-            "INSERT INTO dongbo.schedule_fires (store, schedule, fire_time, outcome, detail) "
-            "VALUES ('main', 'yearly', now() - interval '1 day', 'failed', $1)",
             "INSERT INTO dongbo.sale_items (campaign_id, variant_id, product_id, store, sku, title, state, note, held, "
             "before_price, base_price) "
             "SELECT campaign.id, variant.id, product_id, 'main', $1, $1, 'SKIPPED', $1, 'empty', 1, 1 "

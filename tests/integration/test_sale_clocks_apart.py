@@ -109,6 +109,27 @@ async def test_a_daemon_that_has_not_heard_of_shopify_yet_asks_for_its_time_firs
     assert endpoint.clock.age() < 60
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_only_a_shop_that_was_asked_in_vain_is_told_of(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """A daemon that has just started does not know a shop's time: that is no alarm until the shop does not answer."""
+    campaign = await shop.create(starts=soon(3600))
+    shopify = shop.workshop.parts.registry.stores[STORE].shopify
+    endpoint = shopify._endpoint
+    monkeypatch.setattr(endpoint, "clock", SourceClock())
+    monkeypatch.setattr(shopify, "clock", endpoint.clock)
+    if not answers:
+        monkeypatch.setattr(endpoint, "url", "http://127.0.0.1:9/graphql.json")
+    with capture_logs() as logs:
+        await shop.clock.sweep()
+        assert [line for line in logs if line["event"] == "sale_clock_wrong"] == []
+        await asyncio.gather(*shop.clock._asked.values())
+        await shop.clock.sweep()
+        told = [line["stores"] for line in logs if line["event"] == "sale_clock_wrong"]
+    assert told == ([] if answers else [[campaign.store]])
+
+
 async def test_a_shop_that_can_not_be_reached_keeps_no_other_shops_sales_back(shop: SaleShop) -> None:
     """Since the daemon began it has heard nothing of one of its two shops: the other's campaign starts and ends."""
     elsewhere, stores = StoreName("elsewhere"), shop.workshop.parts.registry.stores
