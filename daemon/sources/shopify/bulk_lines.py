@@ -14,7 +14,6 @@ from typing import Any
 from daemon.sources.decode import read_json
 
 PARENT = "__parentId"
-MAX_LINE_BYTES = 8 * 1024 * 1024  # a row of more than a sixteenth of that is not stored anyway
 
 # Where a row of this kind has the connection whose rows come as lines of their own.
 CONNECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -33,7 +32,7 @@ async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerato
     """The lines of a file that comes in chunks, without those that are empty; the last one may be cut off.
 
     Raises:
-        HalfReadError: there are more than `limit` bytes, or a line does not end.
+        HalfReadError: there are more than `limit` bytes.
     """
     size, rest = 0, b""
     async for chunk in chunks:
@@ -43,8 +42,6 @@ async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerato
         *whole, rest = (rest + chunk).split(b"\n")
         for line in filter(None, whole):
             yield line
-        if len(rest) > MAX_LINE_BYTES:
-            raise HalfReadError(f"A line is longer than {MAX_LINE_BYTES // 2**20} MiB.")
     if rest:
         yield rest
 
