@@ -47,6 +47,28 @@ export async function request(path, { method = "GET", body, headers = {}, signal
 
 export const getJson = async (path) => (await request(path, { signal: AbortSignal.timeout(10_000) })).json();
 
+/** Answers for one place of the page: one that comes after a later question is not for it any more. */
+export class Latest {
+  #asked = 0;
+
+  /** The answer; null where something else was asked meanwhile, whatever came of this. */
+  async get(path) {
+    const number = ++this.#asked;
+    try {
+      const answer = await getJson(path);
+      return number === this.#asked ? answer : null;
+    } catch (error) {
+      if (number !== this.#asked) return null;
+      throw error;
+    }
+  }
+
+  /** What was asked is not wanted any more. */
+  forget() {
+    this.#asked += 1;
+  }
+}
+
 export const post = async (path, body) =>
   (await request(path, { method: "POST", body, signal: AbortSignal.timeout(30_000) })).json();
 

@@ -1,6 +1,6 @@
 // What a job's row shows when it is opened: facts, steps, plan, pushes, failed rows.
 
-import { getJson } from "./api.js";
+import { Latest } from "./api.js";
 import { button, element } from "./dom.js";
 import { jobType, moment, number, statusName } from "./format.js";
 
@@ -28,6 +28,8 @@ export class Details {
     this.act = act;
     this.pushes = element("div", { class: "failures" });
     this.failures = element("div", { class: "failures" });
+    this.latestPushes = new Latest();
+    this.latestFailures = new Latest();
   }
 
   /** Shows the job; what has to be fetched only if it may have changed since `before`. */
@@ -83,7 +85,9 @@ export class Details {
 
   async #loadPushes(job) {
     await this.act(async () => {
-      const { pushes, next_cursor: more } = await getJson(`/api/jobs/${job.id}/pushes?limit=${SHOWN_PUSHES}`);
+      const answer = await this.latestPushes.get(`/api/jobs/${job.id}/pushes?limit=${SHOWN_PUSHES}`);
+      if (answer === null) return;
+      const { pushes, next_cursor: more } = answer;
       if (pushes.length === 0) {
         this.pushes.replaceChildren();
         return;
@@ -104,11 +108,14 @@ export class Details {
 
   async #loadFailures(job) {
     if (job.failed === 0) {
+      this.latestFailures.forget();
       this.failures.replaceChildren();
       return;
     }
     await this.act(async () => {
-      const { failures } = await getJson(`/api/jobs/${job.id}/failures?limit=${SHOWN_FAILURES}`);
+      const answer = await this.latestFailures.get(`/api/jobs/${job.id}/failures?limit=${SHOWN_FAILURES}`);
+      if (answer === null) return;
+      const { failures } = answer;
       const items = failures.map((failure) =>
         element(
           "li",

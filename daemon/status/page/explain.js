@@ -1,6 +1,6 @@
 // "Why does Shopify say that?": asks for an SKU and shows the verdicts.
 
-import { getJson } from "./api.js";
+import { Latest } from "./api.js";
 import { byId, element, setHidden } from "./dom.js";
 
 export class Explainer {
@@ -8,12 +8,15 @@ export class Explainer {
   constructor(act) {
     this.stores = byId("why-store");
     this.answer = byId("why-answer");
+    this.answers = new Latest();
     byId("why").addEventListener("submit", (event) => {
       event.preventDefault();
       act(() => this.#ask(byId("why-text").value.trim()));
     });
     byId("why-text").addEventListener("input", () => {
-      if (byId("why-text").value === "") setHidden(this.answer, true);
+      if (byId("why-text").value !== "") return;
+      this.answers.forget();
+      setHidden(this.answer, true);
     });
   }
 
@@ -32,7 +35,8 @@ export class Explainer {
   async #ask(text) {
     if (text === "") return;
     const query = new URLSearchParams({ store: this.stores.value, sku: text });
-    const explanation = await getJson(`/api/explain?${query}`);
+    const explanation = await this.answers.get(`/api/explain?${query}`);
+    if (explanation === null) return;
     this.answer.replaceChildren(
       ...(explanation.verdict ? [element("p", {}, explanation.verdict)] : []),
       ...explanation.variants.map(variant),

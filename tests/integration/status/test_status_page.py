@@ -332,6 +332,48 @@ async def test_an_sku_is_explained_on_the_page(endpoint: Any, page: Page) -> Non
         await page.value(f"document.getElementById('why-text').value = {text!r}")
         await page.click("#why", "Explain")
         await page.until("#why-answer", lambda shown, answer=answer: answer in shown)
+        await page.value(CLEAR_QUESTION)
+        assert await page.text("#why-answer") == ""
+    assert page.complaints == []
+
+
+CLEAR_QUESTION = """(field => { field.value = ''; field.dispatchEvent(new Event('input')) })(
+    document.getElementById('why-text'))"""
+HOLD_FIRST_ANSWER = """(ask => {
+    let asked = 0
+    window.fetch = (path, options) => {
+        const answer = ask(path, options)
+        if (!path.startsWith('/api/explain') || asked++) return answer
+        return new Promise((resolve) => {
+            window.letCome = async () => {
+                const held = await answer
+                const content = await held.json()
+                return new Promise((isRead) => {
+                    // What waits for the content has it before the browser's next task.
+                    held.json = async () => { setTimeout(isRead); return content }
+                    resolve(held)
+                })
+            }
+        })
+    }
+})(window.fetch)"""
+
+
+async def test_the_answer_to_the_last_question_stays(endpoint: Any, page: Page) -> None:
+    """Also when the answer to an earlier one comes after it, or when the question was cleared away."""
+    await page.open(endpoint.url)
+    await page.until("#why", lambda text: "Why does Shopify say that?" in text)
+    for later in ("second", None):
+        await page.value(HOLD_FIRST_ANSWER)
+        await page.value("document.getElementById('why-text').value = 'first'")
+        await page.click("#why", "Explain")
+        await page.value(CLEAR_QUESTION)
+        if later:
+            await page.value(f"document.getElementById('why-text').value = {later!r}")
+            await page.click("#why", "Explain")
+            await page.until("#why-answer", lambda shown: "second" in shown)
+        await page.value("letCome()")
+        assert "first" not in await page.text("#why-answer")
     assert page.complaints == []
 
 
