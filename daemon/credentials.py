@@ -8,12 +8,12 @@ import structlog
 
 from daemon.errors import SourceError
 from daemon.ids import StoreName
+from daemon.jobs.types import Source
 from daemon.sources.credential import Credential, CredentialReport
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
 from daemon.tasks import Store
-from daemon.tasks.registry import Source
 
 log = structlog.get_logger()
 

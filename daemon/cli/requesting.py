@@ -10,8 +10,9 @@ from daemon.cli.client import DaemonClient
 from daemon.cli.job_output import show_requested
 from daemon.cli.talking import talk
 from daemon.cli.target import Target
-from daemon.config.settings import StoreSettings, section_of, sources_of
+from daemon.config.settings import StoreSettings
 from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES
 
 
 def request_job(
@@ -44,7 +45,8 @@ async def only_store(client: DaemonClient, target: Target, *job_types: JobType) 
     """The store that is meant where none was named: the only one that a job of the first type can be for, else of the
     next one. Raises BadParameter where that is not clear."""
     for job_type in job_types:
-        parts = [*sources_of(job_type), *filter(None, [section_of(job_type)])]
+        spec = JOB_TYPES[job_type]
+        parts = [*spec.sources, *filter(None, [spec.section])]
         if target.settings is None:
             names: list[str] = list((await client.status())["stores"])
         else:

@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from daemon.config.sales import SaleSettings
-from daemon.config.settings import Settings, section_of, sources_of
+from daemon.config.settings import Settings
 from daemon.config.toml_lines import KeyPath
 from daemon.config.zones import to_zone
 from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES, Source
 
 DEFAULT_ZONE = Settings().timezone
-SOURCE_NAMES = {"nhanh": "Nhanh.vn", "shopify": "Shopify"}
+SOURCE_NAMES = {Source.NHANH: "Nhanh.vn", Source.SHOPIFY: "Shopify"}
 
 
 def check_references(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -96,12 +97,12 @@ def _check_store(schedule: Mapping[str, Any], stores: Mapping[str, Any]) -> Iter
     if not isinstance(job, str) or job not in JobType.__members__ or not isinstance(tables, dict):
         return
     key = "kind" if schedule.get("kind") == "product" else "job"
-    for source in sources_of(JobType(job)):
+    spec = JOB_TYPES[JobType(job)]
+    for source in spec.sources:
         if source not in tables:
             yield (
                 key,
                 f"{job} needs {SOURCE_NAMES[source]}: add a table [stores.{store}.{source}], or name another store",
             )
-    section = section_of(JobType(job))
-    if section is not None and section not in tables:
-        yield key, f"{job} needs to know what to push: add a table [stores.{store}.{section}]"
+    if spec.section is not None and spec.section not in tables:
+        yield key, f"{job} needs to know what to push: add a table [stores.{store}.{spec.section}]"

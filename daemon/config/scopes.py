@@ -1,22 +1,15 @@
-"""Which access scopes at Shopify the jobs of a configuration need.
-
-Source: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may read it. To read
-a thing in bulk takes the scopes of reading it, and no others.
-"""
+"""Which access scopes at Shopify the jobs of a configuration need; `JOB_TYPES` has those of each."""
 
 from collections.abc import Iterator
 
 from daemon.config.settings import Settings, StoreSettings
 from daemon.ids import StoreName
 from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES
 
-PULLS = {
-    JobType.PULL_SHOPIFY_PRODUCTS: ("read_products", "read_inventory"),
-    JobType.PULL_SHOPIFY_CUSTOMERS: ("read_customers",),
-}
+PULLS = (JobType.PULL_SHOPIFY_PRODUCTS, JobType.PULL_SHOPIFY_CUSTOMERS)
 STOCK = ("read_products", "write_inventory", "read_locations")
 PRICES = ("write_products",)
-CUSTOMERS = ("write_customers",)
 
 
 def needed_scopes(settings: Settings, name: StoreName) -> dict[JobType, tuple[str, ...]]:
@@ -26,13 +19,13 @@ def needed_scopes(settings: Settings, name: StoreName) -> dict[JobType, tuple[st
         return {}
     pulls = set(_pulls(settings, name))
     # Without a schedule for any, they are started by hand: each of them.
-    needed = {job: scopes for job, scopes in PULLS.items() if not pulls or job in pulls}
+    needed = {job: JOB_TYPES[job].scopes for job in PULLS if not pulls or job in pulls}
     if store.product_sync is not None:
         needed[JobType.SYNC_PRODUCTS] = _of_product_sync(store)
     if store.customer_sync is not None:
-        needed[JobType.SYNC_CUSTOMERS] = CUSTOMERS
+        needed[JobType.SYNC_CUSTOMERS] = JOB_TYPES[JobType.SYNC_CUSTOMERS].scopes
     if any(sale.store == name for sale in settings.sales):
-        needed[JobType.APPLY_SALE] = PRICES
+        needed[JobType.APPLY_SALE] = JOB_TYPES[JobType.APPLY_SALE].scopes
     return needed
 
 

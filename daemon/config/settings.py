@@ -29,6 +29,7 @@ from daemon.config.shopify_names import check_client_id, read_shop
 from daemon.config.zones import doubt
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES, Source
 from daemon.schedules.cron import parse as parse_cron
 
 LARGEST_ID = 2**63 - 1  # bigint
@@ -396,7 +397,7 @@ class CronSchedule(_ScheduleBase):
         job = info.data.get("job")
         if params.filters is not None and job in (JobType.PULL_SHOPIFY_CUSTOMERS, JobType.NOOP):
             raise ValueError(f"{job} takes no filters; a pull from Shopify takes a query")
-        if params.query is not None and job is not None and sources_of(job) != ("shopify",):
+        if params.query is not None and job is not None and JOB_TYPES[job].sources != (Source.SHOPIFY,):
             raise ValueError("a query is for pulls from Shopify; a pull from Nhanh.vn takes filters")
         return params
 
@@ -484,38 +485,6 @@ class Settings(Section):
     def zone_of(self, schedule: Schedule) -> ZoneInfo:
         """The time zone that the schedule's times are in."""
         return schedule.timezone or self.timezone
-
-
-def sources_of(job: JobType) -> tuple[Literal["nhanh", "shopify"], ...]:
-    """The sources that a job of this type talks to, and that its store must therefore have."""
-    match job:
-        case JobType.PULL_NHANH_PRODUCTS | JobType.PULL_NHANH_INVENTORY | JobType.PULL_NHANH_CUSTOMERS:
-            return ("nhanh",)
-        case JobType.PULL_SHOPIFY_PRODUCTS | JobType.PULL_SHOPIFY_CUSTOMERS:
-            return ("shopify",)
-        case JobType.PREPARE_SALE | JobType.APPLY_SALE | JobType.REVERT_SALE:
-            return ("shopify",)
-        case (
-            JobType.MATCH_PRODUCTS
-            | JobType.MATCH_CUSTOMERS
-            | JobType.SYNC_PRODUCTS
-            | JobType.SYNC_CUSTOMERS
-            | JobType.PRODUCT_CHAIN
-        ):
-            return ("nhanh", "shopify")
-        case JobType.NOOP:
-            return ()
-
-
-def section_of(job: JobType) -> Literal["product_sync", "customer_sync"] | None:
-    """The table of the store without which a job of this type has nothing to go by."""
-    match job:
-        case JobType.SYNC_PRODUCTS | JobType.PRODUCT_CHAIN:
-            return "product_sync"
-        case JobType.SYNC_CUSTOMERS:
-            return "customer_sync"
-        case _:
-            return None
 
 
 def with_base_urls(settings: Settings, store: StoreName, *, nhanh_url: str, shopify_url: str) -> Settings:

@@ -28,10 +28,6 @@ class JobType(StrEnum):
     NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
 
 
-URGENT = frozenset({JobType.APPLY_SALE, JobType.REVERT_SALE})
-"""Jobs that are late as soon as they wait: a failed run of theirs is tried again within seconds."""
-
-
 class JobStatus(StrEnum):
     """Where a job stands. One that waits for a person's approval is neither live nor has it ended."""
 

@@ -17,9 +17,10 @@ from daemon.ids import JobId, RunToken, WorkerName
 from daemon.jobs import store
 from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StopReason
 from daemon.jobs.events import EventHub, JobNotifier
-from daemon.jobs.model import URGENT, Job, JobStatus
+from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.queue import Requeue
 from daemon.jobs.steps import Steps
+from daemon.jobs.types import JOB_TYPES
 
 log = structlog.get_logger()
 
@@ -193,7 +194,7 @@ class JobRunner:
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         delay = self._retry.delay(attempt)
-        if context.job.type in URGENT:
+        if JOB_TYPES[context.job.type].is_urgent:
             delay = min(delay, LONGEST_URGENT_DELAY)
         if isinstance(error, RateLimited):
             delay = max(delay, timedelta(seconds=error.retry_after))

@@ -16,6 +16,8 @@ from daemon.tasks import (  # noqa: F401 - importing registers them
     sync_customers,
     sync_products,
 )
-from daemon.tasks.registry import JobPolicy, Store, TaskRegistry, params_schemas, read_params
+from daemon.tasks.registry import JobPolicy, Store, TaskRegistry, check_completeness, params_schemas, read_params
 
 __all__ = ["JobPolicy", "Store", "TaskRegistry", "params_schemas", "read_params"]
+
+check_completeness()

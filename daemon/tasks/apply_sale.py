@@ -6,11 +6,11 @@ from daemon.sales.applying import Applying
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
-from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 from daemon.tasks.shop_terms import sales_in_another_currency
 
 
-@task(JobType.APPLY_SALE, sources=(Source.SHOPIFY,), lane="apply-sale", params=params.none, priority=SALE_PRIORITY)
+@task(JobType.APPLY_SALE, params.none)
 async def apply_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is on sale, skipped, or failed where Shopify refused it."""
     meter = counted_calls(job, is_urgent=True)

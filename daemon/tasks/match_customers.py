@@ -11,10 +11,10 @@ from daemon.sync.matching.customers import count_customers, match_by_phones
 from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
 from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
-@task(JobType.MATCH_CUSTOMERS, sources=(Source.NHANH, Source.SHOPIFY), lane="match-customers", params=params.dry_run)
+@task(JobType.MATCH_CUSTOMERS, params.dry_run)
 async def match_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """By phone numbers: those of changed customers are read page by page, then all customers are matched at once."""
     if await is_matched(job):

@@ -14,7 +14,7 @@ from daemon.sync.matching import products as matching
 from daemon.sync.matching.products import MatchOutcome
 from daemon.tasks import params
 from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 STREAMS = {"nhanh_products": JobType.PULL_NHANH_PRODUCTS, "shopify_products": JobType.PULL_SHOPIFY_PRODUCTS}
 
@@ -23,7 +23,7 @@ class NotPulledYet(DongboError):
     """What is in the mirror is not all that there is: a key that looks unique in it need not be."""
 
 
-@task(JobType.MATCH_PRODUCTS, sources=(Source.NHANH, Source.SHOPIFY), lane="match-products", params=params.dry_run)
+@task(JobType.MATCH_PRODUCTS, params.dry_run)
 async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """By SKU, then by barcode; what people have decided holds."""
     is_dry = bool(job.params.get("dry_run"))

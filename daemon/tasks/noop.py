@@ -6,7 +6,7 @@ from daemon.tasks import params
 from daemon.tasks.registry import JobPolicy, Store, task
 
 
-@task(JobType.NOOP, sources=(), lane="noop", params=params.none)
+@task(JobType.NOOP, params.none)
 async def noop(job: JobContext, _store: Store, _policy: JobPolicy) -> None:
     """Say that there is one row, and skip it."""
     await job.describe(total=1)

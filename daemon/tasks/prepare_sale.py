@@ -11,10 +11,10 @@ from daemon.sales.timing import is_to_prepare
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
-@task(JobType.PREPARE_SALE, sources=(Source.SHOPIFY,), lane="prepare-sale", params=params.none)
+@task(JobType.PREPARE_SALE, params.none)
 async def prepare_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant of a campaign whose journal was written, or written anew."""
     meter = counted_calls(job)

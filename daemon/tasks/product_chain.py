@@ -12,7 +12,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, Job, JobStatus, JobType
 from daemon.jobs.service import Submission
 from daemon.tasks.params import ReadParams, object_schema, refuse_unknown
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 STOCK = (JobType.PULL_NHANH_INVENTORY,)
 PRODUCTS = (JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS)
@@ -73,13 +73,7 @@ PARAMS = ReadParams(
 )
 
 
-@task(
-    JobType.PRODUCT_CHAIN,
-    sources=(Source.NHANH, Source.SHOPIFY),
-    lane="chain",
-    params=PARAMS,
-    requires=lambda store: store.product_sync,
-)
+@task(JobType.PRODUCT_CHAIN, PARAMS)
 async def product_chain(job: JobContext, _store: Store, _policy: JobPolicy) -> None:
     """One row of the counters is one step: updated where it has written something, else skipped.
 

@@ -7,14 +7,12 @@ from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
 from daemon.tasks import params
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import Stream, run_pull
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
 @task(
     JobType.PULL_NHANH_CUSTOMERS,
-    sources=(Source.NHANH,),
-    lane="nhanh-customers",
-    params=params.filtered(CUSTOMER_FILTERS, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
+    params.filtered(CUSTOMER_FILTERS, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
 )
 async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""

@@ -9,7 +9,7 @@ from daemon.sources.nhanh.filters import INVENTORY_FILTERS
 from daemon.tasks import depots, params
 from daemon.tasks.filters import changed_since, uncounted
 from daemon.tasks.pull import Stream, counted_calls, run_pull
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 # Nhanh's documentation contradicts itself on which changes move the time: ask for the last hour again.
 OVERLAP = timedelta(hours=1)
@@ -17,9 +17,7 @@ OVERLAP = timedelta(hours=1)
 
 @task(
     JobType.PULL_NHANH_INVENTORY,
-    sources=(Source.NHANH,),
-    lane="nhanh-inventory",
-    params=params.filtered(INVENTORY_FILTERS, {"filters": {"ids": [1001, 1002]}}),
+    params.filtered(INVENTORY_FILTERS, {"filters": {"ids": [1001, 1002]}}),
 )
 async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product that is missing has no stock record, which says nothing of it: only a product pull finds deletions."""

@@ -8,14 +8,12 @@ from daemon.tasks import params
 from daemon.tasks.depots import try_to_refresh_depots
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import Stream, counted_calls, run_pull
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
 @task(
     JobType.PULL_NHANH_PRODUCTS,
-    sources=(Source.NHANH,),
-    lane="nhanh-products",
-    params=params.filtered(PRODUCT_FILTERS, {"filters": {"updated_from": "2026-10-01T00:00:00+07:00"}}),
+    params.filtered(PRODUCT_FILTERS, {"filters": {"updated_from": "2026-10-01T00:00:00+07:00"}}),
 )
 async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product's time of change does not move with its stock: only a full pull is sure to see every stock."""

@@ -11,15 +11,10 @@ from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
 from daemon.tasks.pull import Stream, run_pull
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
-@task(
-    JobType.PULL_SHOPIFY_CUSTOMERS,
-    sources=(Source.SHOPIFY,),
-    lane="shopify-customers",
-    params=params.queried({"full": True, "query": "tag:vip"}),
-)
+@task(JobType.PULL_SHOPIFY_CUSTOMERS, params.queried({"full": True, "query": "tag:vip"}))
 async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """`query` is any search query of Shopify's."""
     shopify = store.shopify

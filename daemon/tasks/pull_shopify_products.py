@@ -18,15 +18,13 @@ from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
 from daemon.tasks.pull import Stream, counted_calls, run_pull
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 from daemon.tasks.shop_terms import note_all_prices_read, note_shop
 
 
 @task(
     JobType.PULL_SHOPIFY_PRODUCTS,
-    sources=(Source.SHOPIFY,),
-    lane="shopify-products",
-    params=params.queried({"query": "vendor:acme", "filters": {"status": ["active"]}}, PRODUCT_FILTERS),
+    params.queried({"query": "vendor:acme", "filters": {"status": ["active"]}}, PRODUCT_FILTERS),
 )
 async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
     """`filters.status` names some of active, draft, archived; `query` is any search query of Shopify's."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
@@ -12,6 +11,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobType
 from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission
+from daemon.jobs.types import JOB_TYPES, JobSpec, Source, SyncSection
 from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
@@ -19,13 +19,6 @@ from daemon.sources.filters import Schema
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.tasks.params import ReadParams
-
-
-class Source(Enum):
-    """The system on the other side that a task talks to."""
-
-    NHANH = "nhanh"
-    SHOPIFY = "shopify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +92,14 @@ class Store:
             case Source.SHOPIFY:
                 return self.shopify_client is not None
 
+    def require(self, section: SyncSection) -> None:
+        """Raises InvalidJobRequest where this table is not configured."""
+        match section:
+            case "product_sync":
+                _ = self.product_sync
+            case "customer_sync":
+                _ = self.customer_sync
+
 
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
@@ -113,47 +114,33 @@ TaskFunction = Callable[[JobContext, Store, JobPolicy], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """One task: `lane` is shared by the jobs of a store that draw on the same rate limit, `concurrency` how many of
-    them run at a time over all machines (0: no limit), `requires` looks at what the store must have configured."""
+class Task:
+    """What carries out the jobs of a type, and how their parameters are read."""
 
-    job_type: JobType
     run: TaskFunction
-    sources: tuple[Source, ...]
-    lane: str
-    concurrency: int
     params: ReadParams
-    requires: Callable[[Store], object]
-    priority: int = 0
 
 
-SALE_PRIORITY = 10  # a sale never waits behind a pull
-
-_TASKS: dict[JobType, TaskSpec] = {}
+_TASKS: dict[JobType, Task] = {}
 
 
-def task(
-    job_type: JobType,
-    *,
-    sources: tuple[Source, ...],
-    lane: str,
-    concurrency: int = 1,
-    params: ReadParams,
-    requires: Callable[[Store], object] = lambda store: store,
-    priority: int = 0,
-) -> Callable[[TaskFunction], TaskFunction]:
+def task(job_type: JobType, params: ReadParams) -> Callable[[TaskFunction], TaskFunction]:
     """Register the coroutine that runs jobs of a type.
 
-    `params` describes parameters, and makes them canonical or refuses them; `requires` raises InvalidJobRequest for a
-    store that lacks a part of its configuration, such as `lambda store: store.product_sync`. Jobs of a higher
-    `priority` leave the queue first.
+    `params` describes parameters, and makes them canonical or refuses them.
     """
 
     def register(run: TaskFunction) -> TaskFunction:
-        _TASKS[job_type] = TaskSpec(job_type, run, sources, lane, concurrency, params, requires, priority)
+        _TASKS[job_type] = Task(run, params)
         return run
 
     return register
+
+
+def check_completeness() -> None:
+    """Raises RuntimeError where a type of job has no task."""
+    if missing := [job_type for job_type in JobType if job_type not in _TASKS]:
+        raise RuntimeError(f"there is no task for {', '.join(missing)}; daemon/tasks/__init__.py must import it")
 
 
 def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +150,7 @@ def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def params_schemas() -> dict[JobType, Schema]:
     """What may be said in the params of each type of job, as a JSON Schema."""
-    return {job_type: spec.params.schema for job_type, spec in _TASKS.items()}
+    return {job_type: task.params.schema for job_type, task in _TASKS.items()}
 
 
 def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
@@ -185,19 +172,20 @@ class TaskRegistry:
 
     def admit(self, request: JobRequest) -> Admission:
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
-        spec = _TASKS[request.type]
+        spec = JOB_TYPES[request.type]
         store = self.store(request.store)
         for source in spec.sources:
             if not store.has(source):
                 raise InvalidJobRequest(
                     f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
                 )
-        spec.requires(store)
+        if spec.section is not None:
+            store.require(spec.section)
         return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""
-        return {_lane(store, spec): spec.concurrency for store in self.stores.values() for spec in _TASKS.values()}
+        return {_lane(store, spec): spec.concurrency for store in self.stores.values() for spec in JOB_TYPES.values()}
 
     async def run(self, job: JobContext) -> None:
         """Run a job's task."""
@@ -213,5 +201,5 @@ class TaskRegistry:
         return store
 
 
-def _lane(store: Store, spec: TaskSpec) -> Lane:
+def _lane(store: Store, spec: JobSpec) -> Lane:
     return Lane(f"{store.name}/{spec.lane}")

@@ -6,10 +6,10 @@ from daemon.sales.reverting import Reverting
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
-from daemon.tasks.registry import SALE_PRIORITY, JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 
 
-@task(JobType.REVERT_SALE, sources=(Source.SHOPIFY,), lane="revert-sale", params=params.none, priority=SALE_PRIORITY)
+@task(JobType.REVERT_SALE, params.none)
 async def revert_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is restored, skipped where it needed or got no write, failed
     where Shopify refused the price."""

@@ -14,19 +14,13 @@ from daemon.sync.customers.survey import Survey
 from daemon.tasks import params
 from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 from daemon.tasks.shop_terms import check_currency, read_shop
 
 SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
 
 
-@task(
-    JobType.SYNC_CUSTOMERS,
-    sources=(Source.NHANH, Source.SHOPIFY),
-    lane="sync-customers",
-    params=params.dry_run,
-    requires=lambda store: store.customer_sync,
-)
+@task(JobType.SYNC_CUSTOMERS, params.dry_run)
 async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a mapped customer.
 

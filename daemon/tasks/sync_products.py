@@ -32,7 +32,7 @@ from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
 from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
 from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
-from daemon.tasks.registry import JobPolicy, Source, Store, task
+from daemon.tasks.registry import JobPolicy, Store, task
 from daemon.tasks.shop_terms import check_currency, read_shop
 
 log = structlog.get_logger()
@@ -51,13 +51,7 @@ OVERTURNED = (
 )
 
 
-@task(
-    JobType.SYNC_PRODUCTS,
-    sources=(Source.NHANH, Source.SHOPIFY),
-    lane="sync-products",
-    params=params.dry_run,
-    requires=lambda store: store.product_sync,
-)
+@task(JobType.SYNC_PRODUCTS, params.dry_run)
 async def sync_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a mapped variant at a location, or the price of a mapped variant."""
     await _Sync(job, store, counted_calls(job)).run()

@@ -14,10 +14,12 @@ from daemon.cli.connect.toml_edit import CannotEdit, set_keys
 from daemon.cli.credentials import SHOPIFY_BACKOFF
 from daemon.cli.event_loop import run_in_loop
 from daemon.config import needed_scopes, parse_settings
-from daemon.config.scopes import CUSTOMERS, PRICES, PULLS, STOCK
+from daemon.config.scopes import PRICES, PULLS, STOCK
 from daemon.config.shopify_names import check_client_id, check_client_secret, read_shop
 from daemon.errors import ConfigError, SourceRefused
 from daemon.ids import StoreName
+from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES
 from daemon.logging import register_secret
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
@@ -151,14 +153,14 @@ async def _try(shop: str, client_id: str, secret: str, base_url: str | None) -> 
 
 
 def _steps(shop: str | None, needed: Sequence[str]) -> str:
-    everything = write_scopes([*needed, *STOCK, *PRICES, *CUSTOMERS])
+    everything = write_scopes([*needed, *STOCK, *PRICES, *JOB_TYPES[JobType.SYNC_CUSTOMERS].scopes])
     more = "" if set(everything.split(",")) <= set(needed) else MORE.format(scopes=everything)
     return STEPS.format(shop=f"the shop {shop}" if shop else "your shop", scopes=write_scopes(needed), more=more)
 
 
 def _needed(file: ConfigFile, store: StoreName) -> list[str]:
     """The scopes for what the configuration does, as far as it can be read yet."""
-    found = dict(PULLS)
+    found = {job: JOB_TYPES[job].scopes for job in PULLS}
     keys = {"shop": "to-be-asked", "client_id": "to-be-asked", "client_secret": {"env": "TO_BE_ASKED"}}
     try:
         text = set_keys(file.text, ("stores", str(store), "shopify"), keys, without=("access_token",))

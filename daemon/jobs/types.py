@@ -1,0 +1,78 @@
+"""What is known of each type of job before one runs: one row a type.
+
+How its parameters are read, and what runs it, stands with its task in `daemon/tasks`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from daemon.jobs.model import JobType
+
+SyncSection = Literal["product_sync", "customer_sync"]
+
+SALES_FIRST = 10  # a sale never waits behind a pull
+
+
+class Source(StrEnum):
+    """The system on the other side that a job talks to; its table in a store's configuration has the same name."""
+
+    NHANH = "nhanh"
+    SHOPIFY = "shopify"
+
+
+BOTH = (Source.NHANH, Source.SHOPIFY)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One type of job.
+
+    Args:
+        lane: shared by the jobs of a store that draw on the same rate limit.
+        sources: the store must be connected to them.
+        section: the table of the store without which the job has nothing to go by.
+        concurrency: how many jobs of a store's lane run at a time over all machines; 0 for no limit.
+        priority: jobs of a higher one leave the queue first.
+        is_urgent: late as soon as it waits, so a failed run is tried again within seconds.
+        scopes: access scopes that it needs at Shopify. Those of SYNC_PRODUCTS depend on what is pushed
+            (`daemon.config.scopes`).
+    """
+
+    lane: str
+    sources: tuple[Source, ...]
+    section: SyncSection | None = None
+    concurrency: int = 1
+    priority: int = 0
+    is_urgent: bool = False
+    scopes: tuple[str, ...] = ()
+
+
+# Source of the scopes: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may
+# read it. To read a thing in bulk takes the scopes of reading it, and no others.
+JOB_TYPES: Mapping[JobType, JobSpec] = {
+    JobType.PULL_NHANH_PRODUCTS: JobSpec("nhanh-products", (Source.NHANH,)),
+    JobType.PULL_NHANH_INVENTORY: JobSpec("nhanh-inventory", (Source.NHANH,)),
+    JobType.PULL_NHANH_CUSTOMERS: JobSpec("nhanh-customers", (Source.NHANH,)),
+    JobType.PULL_SHOPIFY_PRODUCTS: JobSpec(
+        "shopify-products", (Source.SHOPIFY,), scopes=("read_products", "read_inventory")
+    ),
+    JobType.PULL_SHOPIFY_CUSTOMERS: JobSpec("shopify-customers", (Source.SHOPIFY,), scopes=("read_customers",)),
+    JobType.MATCH_PRODUCTS: JobSpec("match-products", BOTH),
+    JobType.MATCH_CUSTOMERS: JobSpec("match-customers", BOTH),
+    JobType.SYNC_PRODUCTS: JobSpec("sync-products", BOTH, "product_sync"),
+    JobType.SYNC_CUSTOMERS: JobSpec("sync-customers", BOTH, "customer_sync", scopes=("write_customers",)),
+    JobType.PRODUCT_CHAIN: JobSpec("chain", BOTH, "product_sync"),
+    JobType.PREPARE_SALE: JobSpec("prepare-sale", (Source.SHOPIFY,), scopes=("read_products",)),
+    JobType.APPLY_SALE: JobSpec(
+        "apply-sale", (Source.SHOPIFY,), priority=SALES_FIRST, is_urgent=True, scopes=("write_products",)
+    ),
+    JobType.REVERT_SALE: JobSpec(
+        "revert-sale", (Source.SHOPIFY,), priority=SALES_FIRST, is_urgent=True, scopes=("write_products",)
+    ),
+    JobType.NOOP: JobSpec("noop", ()),
+}
+
+if missing := [job_type for job_type in JobType if job_type not in JOB_TYPES]:
+    raise RuntimeError(f"JOB_TYPES has no row for {', '.join(missing)}")

@@ -1,0 +1,21 @@
+"""Every type of job has its row and its task."""
+
+import pytest
+
+from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES
+from daemon.tasks import registry
+
+
+def test_every_type_has_a_row_and_a_lane_of_its_own() -> None:
+    """Jobs of two types never wait for each other."""
+    assert JOB_TYPES.keys() == set(JobType)
+    assert len({spec.lane for spec in JOB_TYPES.values()}) == len(JobType)
+
+
+def test_a_type_without_a_task_is_an_error_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the type and what is missing, before any job could be asked for."""
+    registry.check_completeness()
+    monkeypatch.delitem(registry._TASKS, JobType.NOOP)
+    with pytest.raises(RuntimeError, match=r"no task for NOOP; daemon/tasks/__init__\.py must import it"):
+        registry.check_completeness()
