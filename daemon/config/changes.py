@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from daemon.config.fields import SecretRef, Section
 from daemon.config.settings import Settings
-from daemon.ids import ScheduleName, StoreName
+from daemon.ids import StoreName
 
 APPLIED_BY_RELOAD = frozenset({"timezone", "stores", "schedules", "sales", "log.level", "log.format"})
 
@@ -14,21 +14,13 @@ APPLIED_BY_RELOAD = frozenset({"timezone", "stores", "schedules", "sales", "log.
 class Changes:
     """The difference between two configurations; empty sets where there is none."""
 
-    schedules_added: frozenset[ScheduleName]
-    schedules_removed: frozenset[ScheduleName]
-    schedules_changed: frozenset[ScheduleName]  # also by a change of the file's time zone
     stores_changed: frozenset[StoreName]  # added, removed, or with other settings
     restart_required: tuple[str, ...]  # keys, such as "database.url", that only a restart applies
 
 
 def changed_parts(old: Settings, new: Settings) -> Changes:
-    """Compare two configurations by the names of their schedules and stores."""
-    before = {schedule.name: (schedule, old.zone_of(schedule)) for schedule in old.schedules}
-    after = {schedule.name: (schedule, new.zone_of(schedule)) for schedule in new.schedules}
+    """Compare two configurations by the names of their stores, and by keys."""
     return Changes(
-        schedules_added=frozenset(after.keys() - before.keys()),
-        schedules_removed=frozenset(before.keys() - after.keys()),
-        schedules_changed=frozenset(name for name in before.keys() & after.keys() if before[name] != after[name]),
         stores_changed=frozenset(
             name for name in old.stores.keys() | new.stores.keys() if old.stores.get(name) != new.stores.get(name)
         ),

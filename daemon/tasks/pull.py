@@ -1,34 +1,30 @@
 """What all pulls have in common: where to start, page after page, what is gone, and until when it is complete."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 import orjson
 import structlog
 
-from daemon.clock import boot_time
 from daemon.database.pool import Connection
 from daemon.errors import CursorRefused, DongboError
-from daemon.ids import StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
-from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, Job
-from daemon.mirror import deletions, places, watermarks
-from daemon.mirror.asked import Asked
+from daemon.mirror import deletions, watermarks
 from daemon.mirror.table import MirrorTable
-from daemon.sources.clock import SourceClock
 from daemon.sources.horizon import Horizon
 from daemon.sources.meter import CallMeter
-from daemon.sources.page import BadRow, Page, SourceRow
-from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed, row_ids
+from daemon.sources.page import Page
+from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed
 from daemon.tasks.circumstances import Circumstances
 from daemon.tasks.params import scope
 from daemon.tasks.registry import JobPolicy
+from daemon.tasks.retry_rows import retry_rows
+from daemon.tasks.stream import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
 
 log = structlog.get_logger()
 
@@ -39,18 +35,6 @@ OLD_OVERLAP = timedelta(days=1)
 # How far the clock of a source may go back, and its `Date` differ from the time of its rows, before it is said to have
 # been set back.
 CLOCK_TOLERANCE = timedelta(seconds=10)
-# What a page is refused for but its rows one by one may not be. The last two come from a COPY: of a row that somebody
-# else has just stored as well, and of a number that does not fit its column.
-UNSTORABLE = (
-    asyncpg.DataError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.CheckViolationError,
-    ValueError,
-    asyncpg.UniqueViolationError,
-    OverflowError,
-)
-
-
 OTHER_SHOP = (
     "What was pulled before is of {}, and the configuration now names {}: everything is pulled anew, and what is left "
     "of the other is marked as deleted. Nothing is pushed before that is done."
@@ -60,34 +44,6 @@ CLOCK_WAS_AHEAD = "The last pull went by a clock that was ahead: what it says of
 
 class ImplausibleDeletions(DongboError):
     """A full pull found so much gone that a person must decide."""
-
-
-@dataclass(frozen=True)
-class Stream(Generic[T]):
-    """What one pull reads and where it goes.
-
-    `table` is where rows that are gone at the source are marked; None where the lack of a row means nothing. `fetch`
-    gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the order of
-    their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables whose rows
-    belong to the table's rows, with the column that refers to them.
-
-    `horizon` tells who answers and what time it is there, before anything is read; `overlap` is for how long a source
-    may tell of a change later than it dates it, so that a pull asks for that much more than the watermark says.
-    `doubt` as of `Circumstances.complete_to`.
-    """
-
-    name: str
-    table: MirrorTable[Any] | None
-    details: tuple[tuple[str, str], ...]
-    fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
-    fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
-    count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
-    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], Asked], Awaitable[Counters]]
-    horizon: Callable[[CallMeter], Awaitable[Horizon]]
-    clock: SourceClock
-    overlap: timedelta
-    doubt: timedelta | None = None
-    must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
 
 
 async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> bool:
@@ -100,9 +56,6 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
     """
     meter = meter or counted_calls(job)
     if "retry_of" in job.params:
-        # Imported here, because retries need this module's page storing.
-        from daemon.tasks.retry_rows import retry_rows
-
         await retry_rows(job, stream, meter)
         return False
     pull = _Pull(job, policy, stream, meter)
@@ -123,28 +76,6 @@ def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
     meter = CallMeter(is_urgent=is_urgent, before_write=job.prove_ownership)
     job.count_costs(meter)
     return meter
-
-
-class Questions:
-    """Tells of each page that a run asks for when that was, by the database's clock and by the source's, and what could
-    be seen then."""
-
-    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None, clock: SourceClock) -> None:
-        self._database_time = database_time
-        self._local_time = local_time
-        self._sight = sight
-        self._clock = clock
-
-    @classmethod
-    async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "Questions":
-        """At the beginning of a run, before its first question."""
-        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return cls(now, boot_time(), (await places.sight(connection, store)).since, clock)
-
-    def asked(self, page: Page[Any]) -> Asked:
-        """The circumstances of a page."""
-        database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
-        return Asked(database_time, self._sight, self._clock.at(page.asked))
 
 
 class _Pull(Generic[T]):
@@ -370,26 +301,6 @@ class _Pull(Generic[T]):
                 f"more than the {self._policy.implausible_deletion_share:.0%} taken as plausible. Nothing was marked "
                 "as deleted. If it is right, pull again with --allow-deletions; else look at the permissions there."
             )
-
-
-def dead_letter(bad: BadRow) -> DeadLetter:
-    """A row that the source client could not read."""
-    return DeadLetter(bad.source_id, bad.reason, bad.payload)
-
-
-async def store_one_by_one(
-    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: Asked
-) -> None:
-    """Store rows singly: those that the database refuses become dead letters."""
-    for row in rows:
-        try:
-            async with transaction.connection.transaction():
-                counted = await stream.store(transaction.connection, store, [row], asked)
-        except UNSTORABLE as error:
-            source_id = str(row_ids([row])[0])
-            transaction.reject([DeadLetter(source_id, f"The database refused the row: {error}"[:1000], row.document)])
-        else:
-            transaction.count(counted)
 
 
 def _joined(pages: Sequence[Page[T]]) -> Page[T]:

@@ -6,8 +6,9 @@ from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
 from daemon.tasks import params
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
-from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.pull import run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
+from daemon.tasks.stream import Stream
 
 
 @task(

@@ -8,8 +8,9 @@ from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import INVENTORY_FILTERS
 from daemon.tasks import depots, params
 from daemon.tasks.filters import changed_since, uncounted
-from daemon.tasks.pull import Stream, counted_calls, run_pull
+from daemon.tasks.pull import counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
+from daemon.tasks.stream import Stream
 
 # Nhanh's documentation contradicts itself on which changes move the time: ask for the last hour again.
 OVERLAP = timedelta(hours=1)

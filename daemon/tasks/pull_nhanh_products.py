@@ -7,8 +7,9 @@ from daemon.sources.nhanh.filters import PRODUCT_FILTERS
 from daemon.tasks import params
 from daemon.tasks.depots import try_to_refresh_depots
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
-from daemon.tasks.pull import Stream, counted_calls, run_pull
+from daemon.tasks.pull import counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
+from daemon.tasks.stream import Stream
 
 
 @task(

@@ -10,8 +10,9 @@ from daemon.sources.shopify.filters import search_query
 from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
-from daemon.tasks.pull import Stream, run_pull
+from daemon.tasks.pull import run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
+from daemon.tasks.stream import Stream
 
 
 @task(JobType.PULL_SHOPIFY_CUSTOMERS, params.queried({"full": True, "query": "tag:vip"}))

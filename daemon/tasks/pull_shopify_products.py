@@ -17,9 +17,10 @@ from daemon.sources.shopify.models import ShopifyProduct
 from daemon.tasks import params
 from daemon.tasks.changes import all_or_changed
 from daemon.tasks.filters import SEARCH_LAG, exact_total
-from daemon.tasks.pull import Stream, counted_calls, run_pull
+from daemon.tasks.pull import counted_calls, run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
 from daemon.tasks.shop_terms import note_all_prices_read, note_shop
+from daemon.tasks.stream import Stream
 
 
 @task(

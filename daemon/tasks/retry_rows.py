@@ -13,7 +13,7 @@ from daemon.jobs.model import Counters, JobFailure
 from daemon.mirror import deletions
 from daemon.sources.meter import CallMeter
 from daemon.tasks.checkpoint import is_id, known_ids
-from daemon.tasks.pull import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
+from daemon.tasks.stream import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
 
 T = TypeVar("T")
 

@@ -603,29 +603,7 @@ class TestChanges:
         """The same file again changes nothing."""
         settings = parse_settings(STORES + SCHEDULE, source="x")
         changes = changed_parts(settings, parse_settings(STORES + SCHEDULE, source="y"))
-        assert not any((changes.schedules_added, changes.schedules_changed, changes.schedules_removed))
         assert not any((changes.stores_changed, changes.restart_required))
-
-    def test_schedules_by_name(self) -> None:
-        """Schedules are compared by their names, wherever they stand in the file."""
-        kept, dropped, added = (SCHEDULE.replace("nightly", name) for name in ("kept", "dropped", "added"))
-        changes = changed_parts(
-            parse_settings(STORES + SCHEDULE + kept + dropped, source="x"),
-            parse_settings(STORES + added + kept + SCHEDULE.replace("0 2", "0 3"), source="x"),
-        )
-        assert changes.schedules_added == {"customers-added"}
-        assert changes.schedules_removed == {"customers-dropped"}
-        assert changes.schedules_changed == {"customers-nightly"}
-
-    def test_zone_of_the_file(self) -> None:
-        """Another time zone changes the schedules that have none of their own, and no others."""
-        own = SCHEDULE.replace("nightly", "own") + 'timezone = "Asia/Tokyo"\n'
-        text = STORES + SCHEDULE + own
-        changes = changed_parts(
-            parse_settings(text, source="x"), parse_settings('timezone = "UTC"\n' + text, source="x")
-        )
-        assert changes.schedules_changed == {"customers-nightly"}
-        assert changes.restart_required == ()
 
     def test_keys_that_need_a_restart(self) -> None:
         """What only a restart can apply is named by its keys."""

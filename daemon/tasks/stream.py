@@ -1,0 +1,106 @@
+"""A stream of rows from a source into its table: what it consists of, and how rows of it are stored."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from daemon.clock import boot_time
+from daemon.database.pool import Connection
+from daemon.ids import StoreName
+from daemon.jobs.context import PageTransaction
+from daemon.jobs.failures import DeadLetter
+from daemon.jobs.model import Counters
+from daemon.mirror import places
+from daemon.mirror.asked import Asked
+from daemon.mirror.table import MirrorTable
+from daemon.sources.clock import SourceClock
+from daemon.sources.horizon import Horizon
+from daemon.sources.meter import CallMeter
+from daemon.sources.page import BadRow, Page, SourceRow
+from daemon.tasks.checkpoint import row_ids
+
+T = TypeVar("T")
+
+# What a page is refused for but its rows one by one may not be. The last two come from a COPY: of a row that somebody
+# else has just stored as well, and of a number that does not fit its column.
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.CheckViolationError,
+    ValueError,
+    asyncpg.UniqueViolationError,
+    OverflowError,
+)
+
+
+@dataclass(frozen=True)
+class Stream(Generic[T]):
+    """What one pull reads and where it goes.
+
+    `table` is where rows that are gone at the source are marked; None where the lack of a row means nothing. `fetch`
+    gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the order of
+    their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables whose rows
+    belong to the table's rows, with the column that refers to them.
+
+    `horizon` tells who answers and what time it is there, before anything is read; `overlap` is for how long a source
+    may tell of a change later than it dates it, so that a pull asks for that much more than the watermark says.
+    `doubt` as of `Circumstances.complete_to`.
+    """
+
+    name: str
+    table: MirrorTable[Any] | None
+    details: tuple[tuple[str, str], ...]
+    fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
+    fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
+    count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
+    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], Asked], Awaitable[Counters]]
+    horizon: Callable[[CallMeter], Awaitable[Horizon]]
+    clock: SourceClock
+    overlap: timedelta
+    doubt: timedelta | None = None
+    must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
+
+
+class Questions:
+    """Tells of each page that a run asks for when that was, by the database's clock and by the source's, and what could
+    be seen then."""
+
+    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None, clock: SourceClock) -> None:
+        self._database_time = database_time
+        self._local_time = local_time
+        self._sight = sight
+        self._clock = clock
+
+    @classmethod
+    async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "Questions":
+        """At the beginning of a run, before its first question."""
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return cls(now, boot_time(), (await places.sight(connection, store)).since, clock)
+
+    def asked(self, page: Page[Any]) -> Asked:
+        """The circumstances of a page."""
+        database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
+        return Asked(database_time, self._sight, self._clock.at(page.asked))
+
+
+def dead_letter(bad: BadRow) -> DeadLetter:
+    """A row that the source client could not read."""
+    return DeadLetter(bad.source_id, bad.reason, bad.payload)
+
+
+async def store_one_by_one(
+    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: Asked
+) -> None:
+    """Store rows singly: those that the database refuses become dead letters."""
+    for row in rows:
+        try:
+            async with transaction.connection.transaction():
+                counted = await stream.store(transaction.connection, store, [row], asked)
+        except UNSTORABLE as error:
+            source_id = str(row_ids([row])[0])
+            transaction.reject([DeadLetter(source_id, f"The database refused the row: {error}"[:1000], row.document)])
+        else:
+            transaction.count(counted)
