@@ -81,8 +81,6 @@ def describe_answers(operation: Operation, *, needs_token: bool) -> dict[str, An
         statuses.update(OF_TOKENS)
     if operation.path not in FOR_ALL_PAGES:
         statuses.add(403)
-    if operation.method == "POST":
-        statuses.add(415)
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}
     problems = {str(status): {"$ref": _problem_ref(status)} for status in sorted(statuses - operation.answers.keys())}
     return answers | problems

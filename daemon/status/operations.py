@@ -49,7 +49,7 @@ class Operation:
     """A method on a path: its handler, and all that its description says.
 
     Args:
-        problems: statuses of the problems that it may answer with, beyond those that every operation may.
+        own_problems: statuses of the problems that follow from what it does alone.
         is_open: whether it needs no token.
     """
 
@@ -58,7 +58,7 @@ class Operation:
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     summary: str
     answers: Mapping[int, Answer]
-    problems: tuple[int, ...] = ()
+    own_problems: tuple[int, ...] = ()
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # request headers with a meaning
@@ -68,6 +68,14 @@ class Operation:
     def name(self) -> str:
         """Unique in the table."""
         return self.handler.__name__
+
+    @property
+    def problems(self) -> frozenset[int]:
+        """Statuses of the problems that it may answer with, beyond those that every operation may."""
+        of_path = (404,) if "{" in self.path else ()
+        of_method = (415,) if self.method == "POST" else ()
+        of_body = (413, 422) if self.body else ()
+        return frozenset((*self.own_problems, *of_path, *of_method, *of_body))
 
 
 def json_response(

@@ -139,7 +139,6 @@ JOB_OPERATIONS = (
         list_jobs,
         "Jobs, newest first",
         {200: Answer("A page of jobs", JobList)},
-        problems=(400, 503),
         query=JobsQuery,
     ),
     Operation(
@@ -148,7 +147,7 @@ JOB_OPERATIONS = (
         submit_job,
         "Submit a job",
         {202: Answer("The job", Job, headers=("Location",))},
-        problems=(400, 409, 413, 415, 422, 503),
+        own_problems=(409,),
         body=SubmitBody,
         headers={CLIENT_HEADER: 'who asks: "cli" is kept as the job\'s trigger'},
     ),
@@ -158,7 +157,6 @@ JOB_OPERATIONS = (
         plan_pruning,
         "How many jobs pruning would delete and keep, and why; deletes nothing",
         {200: Answer("The jobs by what becomes of them", PruningPlan)},
-        problems=(400, 503),
         query=PruneQuery,
     ),
     Operation(
@@ -167,7 +165,6 @@ JOB_OPERATIONS = (
         prune_jobs,
         "Delete jobs that ended long ago, with their dead letters",
         {200: Answer("How many were deleted", Pruned)},
-        problems=(400, 413, 415, 422, 503),
         body=PruneBody,
     ),
     Operation(
@@ -176,7 +173,6 @@ JOB_OPERATIONS = (
         get_job,
         "One job",
         {200: Answer("The job", Job)},
-        problems=(404, 503),
     ),
     Operation(
         "GET",
@@ -184,7 +180,6 @@ JOB_OPERATIONS = (
         list_failures,
         "Rows that a job could not store, oldest first",
         {200: Answer("A page of dead letters", FailureList)},
-        problems=(400, 404, 503),
         query=RowsQuery,
     ),
     Operation(
@@ -193,7 +188,6 @@ JOB_OPERATIONS = (
         list_pushes,
         "What a job has pushed to Shopify, oldest first",
         {200: Answer("A page of pushes", PushList)},
-        problems=(400, 404, 503),
         query=RowsQuery,
     ),
     Operation(
@@ -202,7 +196,7 @@ JOB_OPERATIONS = (
         approve_job,
         "Let a job that waits for approval do what it has asked about",
         {202: Answer("The job, which runs again", Job, headers=("Location",))},
-        problems=(404, 409, 503),
+        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -210,7 +204,7 @@ JOB_OPERATIONS = (
         reject_job,
         "End a job that waits for approval; nothing of what it has asked about is done",
         {200: Answer("The job, which has ended", Job)},
-        problems=(404, 409, 503),
+        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -218,7 +212,7 @@ JOB_OPERATIONS = (
         cancel_job,
         "Cancel a pending job or one that waits for approval at once, a running one at its next checkpoint",
         {202: Answer("The job", Job, headers=("Location",))},
-        problems=(404, 409, 503),
+        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -226,7 +220,7 @@ JOB_OPERATIONS = (
         retry_job,
         "Run a failed or cancelled job again, or make a job of just its failed rows",
         {202: Answer("The job", Job, headers=("Location",))},
-        problems=(400, 404, 409, 413, 415, 422, 503),
+        own_problems=(409,),
         body=RetryBody,
     ),
     Operation(
@@ -236,7 +230,6 @@ JOB_OPERATIONS = (
         "Changes of jobs as server-sent events: `snapshot`, then `job`; `pruned` when old jobs were deleted, and "
         "`snapshot` again for a reader that is too slow",
         {200: Answer("The stream", texts={EVENT_STREAM: examples.EVENTS}, events=EVENTS)},
-        problems=(503,),
         query=EventsQuery,
         headers={"Last-Event-ID": "goes on after this event; with a snapshot only where very much was missed"},
     ),

@@ -79,7 +79,6 @@ PAGE_OPERATIONS = (
         get_page_file,
         "Style and scripts of the job page",
         {200: Answer("The file", texts=EXAMPLES, headers=("ETag",)), 304: UNCHANGED},
-        problems=(404,),
         headers=ASKED,
         is_open=True,
     ),

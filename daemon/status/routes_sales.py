@@ -213,7 +213,6 @@ SALE_OPERATIONS = (
         list_sales,
         "Sale campaigns, newest first",
         {200: Answer("Campaigns", SaleList)},
-        problems=(400, 503),
         query=SalesQuery,
     ),
     Operation(
@@ -222,7 +221,7 @@ SALE_OPERATIONS = (
         create_sale,
         "Create a campaign and plan it; without `starts` it starts at once",
         {201: Answer("The campaign", SaleDetail, headers=("Location",))},
-        problems=(400, 409, 413, 415, 422, 502, 503),
+        own_problems=(409, 502),
         body=SaleBody,
     ),
     Operation(
@@ -231,7 +230,7 @@ SALE_OPERATIONS = (
         preview_new_sale,
         "What a campaign would do; changes nothing",
         PREVIEW,
-        problems=(400, 409, 413, 415, 422, 502, 503),
+        own_problems=(409, 502),
         query=FormatQuery,
         body=SaleBody,
     ),
@@ -241,7 +240,7 @@ SALE_OPERATIONS = (
         get_sale,
         "One campaign, with what happened to it",
         {200: Answer("The campaign", SaleDetail)},
-        problems=(400, 404, 409, 503),
+        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -250,7 +249,7 @@ SALE_OPERATIONS = (
         preview_sale,
         "What a campaign would do if it began now; of one that has begun, what it was to do",
         PREVIEW,
-        problems=(400, 404, 409, 422, 502, 503),
+        own_problems=(409, 422, 502),
         query=SaleFormatQuery,
     ),
     Operation(
@@ -259,7 +258,7 @@ SALE_OPERATIONS = (
         list_items,
         "A campaign's variants with their prices before, during and after, by product and id",
         {200: Answer("A page of variants", SaleItemList)},
-        problems=(400, 404, 409, 503),
+        own_problems=(409,),
         query=SaleItemsQuery,
     ),
     Operation(
@@ -268,7 +267,7 @@ SALE_OPERATIONS = (
         get_item,
         "One variant of a campaign, with every write of its prices",
         {200: Answer("The variant", SaleItemDetail)},
-        problems=(400, 404, 409, 503),
+        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -277,7 +276,7 @@ SALE_OPERATIONS = (
         apply_sale,
         "Start a campaign now that has not begun",
         DETAIL,
-        problems=(400, 404, 409, 422, 502, 503),
+        own_problems=(409, 422, 502),
         query=SaleQuery,
     ),
     Operation(
@@ -286,7 +285,7 @@ SALE_OPERATIONS = (
         revert_sale,
         "End a running campaign now: every price goes back",
         DETAIL,
-        problems=(400, 404, 409, 422, 503),
+        own_problems=(409, 422),
         query=SaleQuery,
     ),
     Operation(
@@ -295,7 +294,7 @@ SALE_OPERATIONS = (
         cancel_sale,
         "Call a campaign off; the prices of a running one go back",
         DETAIL,
-        problems=(400, 404, 409, 422, 503),
+        own_problems=(409, 422),
         query=SaleQuery,
     ),
     Operation(
@@ -304,7 +303,7 @@ SALE_OPERATIONS = (
         resume_sale,
         "Go on with a campaign that waits for a person, after deciding about prices that somebody else has set",
         DETAIL,
-        problems=(400, 404, 409, 413, 415, 422, 502, 503),
+        own_problems=(409, 502),
         query=SaleQuery,
         body=ResumeBody,
     ),
@@ -321,7 +320,7 @@ SALE_OPERATIONS = (
                 headers=("Content-Disposition",),
             )
         },
-        problems=(400, 404, 409, 503),
+        own_problems=(409,),
         query=SaleFormatQuery,
     ),
 )

@@ -68,7 +68,7 @@ SCHEDULE_OPERATIONS = (
         run_schedule,
         "Submit the schedule's job now, also of a paused one",
         {202: Answer("The job", Job, headers=("Location",))},
-        problems=(404, 409, 422, 503),
+        own_problems=(409, 422),
     ),
     Operation(
         "POST",
@@ -76,7 +76,6 @@ SCHEDULE_OPERATIONS = (
         pause_schedule,
         "Keep the schedule from firing, on all daemons and after a restart",
         {200: Answer("The schedule", Schedule)},
-        problems=(404, 503),
     ),
     Operation(
         "POST",
@@ -84,6 +83,5 @@ SCHEDULE_OPERATIONS = (
         resume_schedule,
         "Let a paused schedule fire again; what it missed is not made up",
         {200: Answer("The schedule", Schedule)},
-        problems=(404, 503),
     ),
 )

@@ -106,7 +106,7 @@ SYNC_OPERATIONS = (
         list_mappings,
         "Variants of Shopify and the products of Nhanh.vn that they are, or why none",
         {200: Answer("A page of mappings, in the order of the variants' ids", MappingList)},
-        problems=(400, 404, 503),
+        own_problems=(404,),
         query=MappingsQuery,
     ),
     Operation(
@@ -115,7 +115,6 @@ SYNC_OPERATIONS = (
         set_mappings,
         "Decide by hand what variants are: all of the request or nothing",
         {200: Answer("What has changed", ManualOutcome)},
-        problems=(400, 413, 415, 422, 503),
         body=SetBody,
     ),
     Operation(
@@ -124,7 +123,6 @@ SYNC_OPERATIONS = (
         remove_mappings,
         "Take decisions back, so that the next matching decides",
         {200: Answer("How many decisions there were", Removed)},
-        problems=(400, 413, 415, 422, 503),
         body=RemoveBody,
     ),
     Operation(
@@ -133,7 +131,6 @@ SYNC_OPERATIONS = (
         resolve_mappings,
         "Find the variants and products that ids and SKUs stand for; changes nothing",
         {200: Answer("What each text may mean, in the order of the request", Resolved)},
-        problems=(400, 413, 415, 422, 503),
         body=ResolveBody,
     ),
     Operation(
@@ -142,7 +139,7 @@ SYNC_OPERATIONS = (
         explain_values,
         "Why Shopify has the stock and prices that it has for an SKU",
         {200: Answer("All that is known of it on both sides, with a verdict on each value", Explanation)},
-        problems=(400, 404, 503),
+        own_problems=(404,),
         query=ExplainQuery,
     ),
 )
