@@ -1,6 +1,7 @@
 """Tries the credentials of every store, and says which jobs they allow."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from daemon.cli.findings import Finding, Level, failed, ok, warning
@@ -86,13 +87,9 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
             findings.append(_unreachable(subject, error))
             if not isinstance(error, SourceRefused):
                 return findings
-    meter = CallMeter()
-    pulls: Mapping[JobType, AsyncIterator[object]] = {
-        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
-    }
-    findings += [await _try_first_page(subject, job_type, pages) for job_type, pages in pulls.items()]
+    for job_type, refusal in (await try_pulls(client)).items():
+        able = ok(subject, f"{job_type} can run")
+        findings.append(able if refusal is None else _unreachable(f"{subject} {job_type}", refusal))
     return findings + await _check_depots(subject, client, store, granted)
 
 
@@ -151,15 +148,23 @@ def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> li
     return findings
 
 
-async def _try_first_page(subject: str, job_type: JobType, pages: AsyncIterator[object]) -> Finding:
-    try:
-        await anext(pages, None)
-    except SourceError as error:
-        return _unreachable(f"{subject} {job_type}", error)
-    finally:
-        if isinstance(pages, AsyncGenerator):
-            await pages.aclose()
-    return ok(subject, f"{job_type} can run")
+async def try_pulls(client: NhanhClient) -> dict[JobType, SourceError | None]:
+    """Why each pull from Nhanh.vn can't read its first row; None where it can."""
+    meter = CallMeter()
+    pulls = {
+        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
+    }
+    refusals: dict[JobType, SourceError | None] = {}
+    for job_type, pages in pulls.items():
+        async with aclosing(pages):
+            try:
+                await anext(pages, None)
+                refusals[job_type] = None
+            except SourceError as error:
+                refusals[job_type] = error
+    return refusals
 
 
 async def check_shopify(

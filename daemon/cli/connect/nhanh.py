@@ -17,7 +17,7 @@ from daemon.cli.connect.callback import listening
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
 from daemon.cli.connect.secret_places import SecretPlace, choose_place
-from daemon.cli.credentials import BACKOFF
+from daemon.cli.credentials import BACKOFF, try_pulls
 from daemon.cli.event_loop import run_in_loop
 from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
@@ -27,7 +27,6 @@ from daemon.jobs.model import JobType
 from daemon.logging import register_secret
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
-from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.authorisation import (
     CODE_LIFETIME,
     OLD_TOKEN_LIFETIME,
@@ -313,23 +312,9 @@ def _show_qr(address: str) -> None:
 
 async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, SourceError | None]]:
     """The depots, and for each pull why it can't run (None: it can)."""
-    meter = CallMeter()
-    pulls = {
-        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
-    }
-    jobs: dict[JobType, SourceError | None] = {}
-    for job, pages in pulls.items():
-        try:
-            await anext(pages, None)
-            jobs[job] = None
-        except SourceError as error:
-            jobs[job] = error
-        finally:
-            await pages.aclose()
+    jobs = await try_pulls(client)
     try:
-        return await client.depots(meter=meter), jobs
+        return await client.depots(), jobs
     except SourceError as error:
         output.tell(f"The depots can't be listed: {error}")
         return [], jobs
