@@ -176,9 +176,10 @@ class Steps:
         await eventually(lambda: self._connection.fetchval(DAEMON_GONE), interval=0.005, what="the end of its sessions")
 
     async def _kill_blocked(self, process: DaemonProcess, step: Step) -> None:
-        blocked = await eventually(
-            lambda: self._connection.fetchrow(BLOCKED), REACHED_SECONDS, interval=0.005, what=f"{step}"
-        )
+        await eventually(lambda: self._connection.fetchrow(BLOCKED), REACHED_SECONDS, interval=0.005, what=f"{step}")
+        # The statement takes its name and then waits: who is first seen waiting may have been read before it had one.
+        blocked = await self._connection.fetchrow(BLOCKED)
+        assert blocked is not None
         assert blocked["name"] == step.name, f"each run takes the same steps: {blocked['name']} is not {step}"
         await process.kill()
         await self._connection.execute("TRUNCATE test.stop")
