@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
@@ -99,6 +99,8 @@ class Store:
                 _ = self.product_sync
             case "customer_sync":
                 _ = self.customer_sync
+            case _:
+                assert_never(section)
 
 
 @dataclass(frozen=True, slots=True)
