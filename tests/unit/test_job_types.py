@@ -13,6 +13,14 @@ def test_every_type_has_a_row_and_a_lane_of_its_own() -> None:
     assert len({spec.lane for spec in JOB_TYPES.values()}) == len(JobType)
 
 
+def test_only_sales_are_urgent_and_leave_the_queue_first() -> None:
+    """A sale waits behind no pull, and a failed run of one is tried again within seconds."""
+    sales = {JobType.APPLY_SALE, JobType.REVERT_SALE}
+    assert {job_type for job_type, spec in JOB_TYPES.items() if spec.is_urgent} == sales
+    least = min(JOB_TYPES[job_type].priority for job_type in sales)
+    assert all(spec.priority < least for job_type, spec in JOB_TYPES.items() if job_type not in sales)
+
+
 def test_a_type_without_a_task_is_an_error_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the type and what is missing, before any job could be asked for."""
     registry.check_completeness()
