@@ -25,12 +25,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration; show when what fires."""
+    from daemon.bootstrap import check_schedules, make_sales, make_schedules
     from daemon.cli import output
     from daemon.cli.findings import any_failed, to_json, write_findings
     from daemon.cli.options import find_config
     from daemon.config import inspect_secrets, load_settings
     from daemon.errors import ConfigError
-    from daemon.wiring import check_schedules, make_sales, make_schedules
 
     path = find_config(config)
     try:
