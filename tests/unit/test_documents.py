@@ -20,6 +20,7 @@ DOCUMENTS = (
     "config/README.md",
     "systemd/README.md",
     "daemon/sandbox/README.md",
+    "daemon/sources/README.md",
 )
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in DOCUMENTS}
 CONFIGURATION, OPERATION = TEXTS["config/README.md"], TEXTS["systemd/README.md"]
@@ -197,6 +198,13 @@ def anchors(text: str) -> set[str]:
         r"^#+ (.*)$", re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
     )
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_tests_that_are_named_exist(name: str) -> None:
+    """A link that has the name of a test leads to the file that this test is in."""
+    for test, target in re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", TEXTS[name]):
+        assert f"def {test}(" in ((ROOT / name).parent / target).read_text("utf-8"), f"{target}: {test}"
 
 
 @pytest.mark.parametrize("name", TEXTS)
