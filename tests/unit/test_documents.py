@@ -1,6 +1,7 @@
 """The documents say what there is: keys, job types, commands, options, metrics, exit codes, situations; and no more."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "CHANGELOG.md",
+    ".github/CONTRIBUTING.md",
     "config/README.md",
     "systemd/README.md",
+    "daemon/README.md",
     "daemon/sandbox/README.md",
     "daemon/sources/README.md",
 )
@@ -43,6 +46,7 @@ TABLES = {
     "The lists in `targets` and `excludes`": "SaleTargets",
 }
 WITHOUT_ONE_DEFAULT = {"database", "status", "jobs", "log", "tiers"}  # each is several keys
+PATH = r"`((?:daemon|tests|config|systemd|\.ci|\.github)/[\w./-]*|[\w.-]+/[\w./-]*\.(?:py|js|sql|graphql|toml))`"
 OF_BOTH_KINDS, OF_CRON, OF_PRODUCT = "### `[[schedules]]`", 'Of the kind `"cron"`', 'Of the kind `"product"`'
 
 
@@ -209,9 +213,17 @@ def test_tests_that_are_named_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_files_that_are_named_exist(name: str) -> None:
-    """A path of this repository that a document names as code is there."""
-    for path in re.findall(r"`((?:daemon|tests|config|systemd|\.ci|\.github)/[\w./-]*)`", TEXTS[name]):
-        assert (ROOT / path).exists(), path
+    """A file or folder of this repository that a document names as code is there, seen from its folder or the top."""
+    for path in re.findall(PATH, TEXTS[name]):
+        assert (ROOT / path).exists() or ((ROOT / name).parent / path).exists(), path
+
+
+def test_the_architecture_names_the_layers() -> None:
+    """Who may import what is what the contract says, from the top down."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    *layers, _leaves = next(each["layers"] for each in contracts if each["type"] == "layers")
+    names = [layer.replace("daemon.", "").replace(" | ", ", ") for layer in layers]
+    assert f"`{' → '.join(f'({name})' if ', ' in name else name for name in names)}`" in TEXTS["daemon/README.md"]
 
 
 def test_the_readme_stays_short() -> None:
