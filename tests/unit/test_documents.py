@@ -1,4 +1,4 @@
-"""The documents say what there is: keys, job types, commands, options, metrics, exit codes, situations; and no more."""
+"""The documents say what there is: keys, job types, commands, routes, metrics, exit codes, situations; and no more."""
 
 import re
 import tomllib
@@ -13,6 +13,7 @@ from daemon.config import json_schema
 from daemon.jobs.model import JobType
 from daemon.sandbox.situations import SITUATIONS
 from daemon.status.metrics import METRICS
+from daemon.status.routes import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -157,6 +158,17 @@ def test_no_metric_is_described_that_is_not_there() -> None:
     """A metric that is named anywhere is exported."""
     named = {name for text in TEXTS.values() for name in re.findall(r"`(dongbo_[a-z_]+)", text)}
     assert named <= set(METRICS)
+
+
+def test_routes_are_described() -> None:
+    """The routes that the endpoint has, and no others; a path without a method has that of the one before it."""
+    listed = set()
+    for cell in re.findall(r"^\| (`(?:GET|POST) /.*?) \| ", OPERATION, re.MULTILINE):
+        method = ""
+        for verb, path in re.findall(r"`(?:(GET|POST) )?(/[^`]*)`", cell):
+            method = verb or method
+            listed.add((method, path))
+    assert listed == {(operation.method, operation.path) for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("code", EXIT_CODES)
