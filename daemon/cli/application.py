@@ -4,22 +4,22 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.check import check
-from daemon.cli.config import app as config_commands
-from daemon.cli.connect import commands as connect_commands
-from daemon.cli.demo import demo
-from daemon.cli.doctor import doctor
-from daemon.cli.explain import explain
-from daemon.cli.jobs import app as jobs_commands
-from daemon.cli.map import app as map_commands
+from daemon.cli.commands.check import check
+from daemon.cli.commands.config import app as config_commands
+from daemon.cli.commands.demo import demo
+from daemon.cli.commands.explain import explain
+from daemon.cli.commands.pull import app as pull_commands
+from daemon.cli.commands.run import run
+from daemon.cli.commands.sandbox import sandbox
+from daemon.cli.commands.schedules import app as schedules_commands
+from daemon.cli.commands.status import status
+from daemon.cli.commands.sync import match_app, sync_app
+from daemon.cli.connect.commands import commands as connect_commands
+from daemon.cli.doctor.command import doctor
+from daemon.cli.jobs.commands import app as jobs_commands
+from daemon.cli.mapping.commands import app as map_commands
 from daemon.cli.options import ConfigOption, JsonOption
-from daemon.cli.pull import app as pull_commands
-from daemon.cli.run import run
-from daemon.cli.sale import app as sale_commands
-from daemon.cli.sandbox import sandbox
-from daemon.cli.schedules import app as schedules_commands
-from daemon.cli.status import status
-from daemon.cli.sync import match_app, sync_app
+from daemon.cli.sales.commands import app as sale_commands
 
 app = typer.Typer(
     name="dongbo",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["daemon.app", "daemon.cli.run", "daemon.cli.event_loop", "uvloop"])
+FORKS.set_forkserver_preload(["daemon.app", "daemon.cli.commands.run", "daemon.cli.event_loop", "uvloop"])
 
 
 class ForkedProcess:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from daemon.cli import output
-from daemon.cli.connect.asking import ask, ask_secret, confirm, is_interactive
+from daemon.cli.checks.credentials import BACKOFF, try_pulls
 from daemon.cli.connect.callback import listening
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
+from daemon.cli.connect.prompts import ask, ask_secret, confirm, is_interactive
 from daemon.cli.connect.secret_places import SecretPlace, choose_place
-from daemon.cli.credentials import BACKOFF, try_pulls
 from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
 from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
 from daemon.errors import ConfigError, DongboError, SourceError, SourceRefused

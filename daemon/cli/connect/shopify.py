@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import output
-from daemon.cli.connect.asking import ask, ask_secret, confirm, is_interactive
+from daemon.cli.checks.credentials import SHOPIFY_BACKOFF
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
+from daemon.cli.connect.prompts import ask, ask_secret, confirm, is_interactive
 from daemon.cli.connect.secret_places import choose_place
 from daemon.cli.connect.toml_edit import CannotEdit, set_keys
-from daemon.cli.credentials import SHOPIFY_BACKOFF
 from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
 from daemon.config import needed_scopes, parse_settings
 from daemon.config.scopes import PRICES, PULLS, STOCK
 from daemon.config.shopify_names import check_client_id, check_client_secret, read_shop

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from daemon.cli import app, credentials
-from daemon.cli.credentials import check_stores
+from daemon.cli import app
+from daemon.cli.checks import credentials
+from daemon.cli.checks.credentials import check_stores
+from daemon.cli.checks.findings import Finding, Level
 from daemon.cli.exits import run_guarded
-from daemon.cli.findings import Finding, Level
 from daemon.config import load_settings, resolve_secrets
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox

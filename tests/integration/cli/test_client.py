@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from daemon.cli.client import DaemonRefused, connect
-from daemon.cli.target import Target
+from daemon.cli.client.daemon import DaemonRefused, connect
+from daemon.cli.client.target import Target
 from daemon.errors import DaemonUnreachable, JobNotFound, LiveJobExists, ScheduleNotFound
 from daemon.ids import JobId, new_job_id
 

@@ -9,11 +9,11 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli import sale_asking
-from daemon.cli.sale_definition import SaleOptionsError, definition_of
-from daemon.cli.sale_looking import ITEM_STATES, STATES
-from daemon.cli.sale_options import DiscountFrom, Newcomers, SaleOptions, takes_sale_options
-from daemon.cli.sale_steering import _variants
+from daemon.cli.sales import prompts
+from daemon.cli.sales.actions import _variants
+from daemon.cli.sales.definition import SaleOptionsError, definition_of
+from daemon.cli.sales.options import DiscountFrom, Newcomers, SaleOptions, takes_sale_options
+from daemon.cli.sales.queries import ITEM_STATES, STATES
 from daemon.config import SaleSettings
 from daemon.sales.model import CampaignState, ItemState
 
@@ -193,10 +193,10 @@ class Terminal:
 def test_nobody_is_asked_after_a_yes_or_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """--yes holds at a terminal; where there is none, only what happens at once needs it."""
     monkeypatch.setattr(sys, "stdin", Terminal())
-    sale_asking.confirm("Sure?", yes=True, is_at_once=True)
+    prompts.confirm_change("Sure?", yes=True, is_at_once=True)
     with open("/dev/null") as nobody:  # noqa: PTH123 - as a shell does it
         monkeypatch.setattr(sys, "stdin", nobody)
-        sale_asking.confirm("Sure?", yes=True, is_at_once=True)
-        sale_asking.confirm("Sure?", yes=False, is_at_once=False)
+        prompts.confirm_change("Sure?", yes=True, is_at_once=True)
+        prompts.confirm_change("Sure?", yes=False, is_at_once=False)
         with pytest.raises(typer.BadParameter, match="add --yes"):
-            sale_asking.confirm("Sure?", yes=False, is_at_once=True)
+            prompts.confirm_change("Sure?", yes=False, is_at_once=True)

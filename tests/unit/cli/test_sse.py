@@ -9,7 +9,7 @@ from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli.sse import ServerEvent, read_events
+from daemon.cli.client.sse import ServerEvent, read_events
 
 STREAM = (
     b"retry: 1000\n\n"
@@ -44,6 +44,6 @@ def test_events_do_not_depend_on_how_they_are_cut(cuts: list[int]) -> None:
 
 async def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never ends its line must not take all memory."""
-    monkeypatch.setattr("daemon.cli.sse.LARGEST_LINE", 10)
+    monkeypatch.setattr("daemon.cli.client.sse.LARGEST_LINE", 10)
     with pytest.raises(ConnectionError):
         await parse([b"data: " + b"x" * 20])
