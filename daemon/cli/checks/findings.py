@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from rich.table import Table
+from rich.text import Text
+
 from daemon.cli.render import output
 
 
@@ -64,9 +67,6 @@ def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 def write_findings(findings: Sequence[Finding]) -> None:
     """The findings as a table on standard output, advice below the finding it is about."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")

@@ -67,7 +67,7 @@ class DaemonClient:
 
     def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
         self._session = session
-        self._target = target
+        self.target = target
 
     async def status(self) -> StatusDocument:
         """The daemon at a glance."""
@@ -212,7 +212,7 @@ class DaemonClient:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
             raise DaemonUnreachable(
-                f"what answers at {self._target.name} is not dongbo: correct [status] listen, or --url"
+                f"what answers at {self.target.name} is not dongbo: correct [status] listen, or --url"
             ) from None
 
     async def fetch(
@@ -232,19 +232,19 @@ class DaemonClient:
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
-            return DaemonUnreachable(f"the daemon at {self._target.name} did not answer in time: look into its log")
+            return DaemonUnreachable(f"the daemon at {self.target.name} did not answer in time: look into its log")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PermissionError):
             return DaemonUnreachable(
-                f"this user may not open {self._target.name}: run the command as the daemon's user (such as with sudo)"
+                f"this user may not open {self.target.name}: run the command as the daemon's user (such as with sudo)"
             )
         return DaemonUnreachable(
-            f"no daemon answers at {self._target.name}: start it with `dongbo run{self._target.config_option}`"
+            f"no daemon answers at {self.target.name}: start it with `dongbo run{self.target.config_option}`"
         )
 
     def _failure(self, path: str, problem: Problem) -> DongboError:
         match problem.status:
             case 401:
-                return DaemonUnreachable(self._target.refused_token())
+                return DaemonUnreachable(self.target.refused_token())
             case 404 if path.startswith("/api/jobs/"):
                 return JobNotFound(problem.detail)
             case 404 if path.startswith("/api/schedules/"):
@@ -252,7 +252,7 @@ class DaemonClient:
             case 404 if path.startswith("/api/sales/"):
                 return SaleNotFound(problem.detail)
             case 503:
-                return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self._target.name})")
+                return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self.target.name})")
             case 409 if "job_id" in problem.extra:
                 return LiveJobExists(problem.detail, JobId(problem.extra["job_id"]))
             case _:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -108,15 +107,9 @@ def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Target
     except ConfigError as error:
         first, *others = error.problems
         more = f" (and {len(others)} more: dongbo check --config {path})" if others else ""
-        _remark(f"{path} is passed over, for --url says where the daemon is: {first}{more}")
+        output.say(f"dongbo: {path} is passed over, for --url says where the daemon is: {first}{more}")
         return replace(target, passed_over=path)
     return replace(target, token=token, config=path, settings=settings)
-
-
-@cache
-def _remark(text: str) -> None:
-    """Say it once, however often a command talks to the daemon."""
-    output.say(f"dongbo: {text}")
 
 
 def _given_token(environ: Mapping[str, str]) -> SecretStr | None:

@@ -1,38 +1,41 @@
 """`dongbo check`: is the configuration right, when does what fire, and, with `--live`, does all of it answer?"""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-    from pathlib import Path
-
-    from daemon.config import SaleSettings, Settings, ShopifySettings
-    from daemon.schedules.model import ScheduleSpec, Timetable
+from daemon.cli.checks.database import check_live
+from daemon.cli.checks.findings import Finding, any_failed, to_json, write_findings
+from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.cli.render import output
+from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings
+from daemon.errors import ConfigError
+from daemon.jobs.model import JobType
+from daemon.logging import configure_logging
+from daemon.schedules.interval import make_timetable
+from daemon.schedules.model import ScheduleSpec, Timetable
+from daemon.schedules.overlaps import find_overlaps
+from daemon.tasks import read_params
+from daemon.wiring import check_schedules, make_sales, make_schedules
 
 FIRES_SHOWN = 5
 
+app = Commands()
 
+
+@app.command(cls=LocalCommand)
 def check(
+    context: CommandContext,
     live: Annotated[
         bool, typer.Option("--live", help="Try the database and the credentials of all stores, too.")
     ] = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Check the configuration; show when what fires."""
-    from daemon.cli.checks.findings import any_failed, to_json, write_findings
-    from daemon.cli.options import find_config
-    from daemon.cli.render import output
-    from daemon.config import inspect_secrets, load_settings
-    from daemon.errors import ConfigError
-    from daemon.wiring import check_schedules, make_sales, make_schedules
-
-    path = find_config(config)
+    path = context.find_config()
     try:
         settings = load_settings(path)
         schedules = make_schedules(settings)
@@ -40,7 +43,7 @@ def check(
         fires = _next_fires(settings)
         sales = _sales(make_sales(settings, path.parent), settings)
     except ConfigError as error:
-        if as_json:
+        if context.as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
     # The daemon may run with other variables and credentials, so what can't be read from here is no fault yet.
@@ -52,7 +55,7 @@ def check(
         output.say(f"dongbo: {warning}")
     findings = _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
-    if as_json:
+    if context.as_json:
         report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
         report |= {"schedules": fires, "sales": sales, "warnings": warnings}
         output.write_json(report | ({"live": to_json(findings)} if live else {}))
@@ -65,7 +68,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _stores(settings: "Settings") -> list[dict[str, str | None]]:
+def _stores(settings: Settings) -> list[dict[str, str | None]]:
     """How each store signs in at its sources."""
     return [
         {
@@ -79,17 +82,13 @@ def _stores(settings: "Settings") -> list[dict[str, str | None]]:
     ]
 
 
-def _way_in(shopify: "ShopifySettings") -> str:
+def _way_in(shopify: ShopifySettings) -> str:
     if shopify.client_id is not None:
         return f"client id {shopify.client_id} and its secret (tokens of a day)"
     return "permanent access token (of an app made in the admin before 2026)"
 
 
-def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
-    from datetime import UTC, datetime
-
-    from daemon.schedules.interval import make_timetable
-
+def _next_fires(settings: Settings) -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     return [
         {
@@ -106,14 +105,8 @@ def _next_fires(settings: "Settings") -> list[dict[str, Any]]:
     ]
 
 
-def _overlaps(schedules: "Sequence[ScheduleSpec]") -> list[str]:
+def _overlaps(schedules: Sequence[ScheduleSpec]) -> list[str]:
     """Schedules that ask for the very same work at the same minute."""
-    from datetime import UTC, datetime
-
-    from daemon.jobs.model import JobType
-    from daemon.schedules.overlaps import find_overlaps
-    from daemon.tasks import read_params
-
     works = [(spec, read_params(JobType(spec.job_type), spec.params)) for spec in schedules]
     return [
         f"schedules {first.name} and {second.name} both ask for {first.job_type} of {first.store}, with the same "
@@ -122,7 +115,7 @@ def _overlaps(schedules: "Sequence[ScheduleSpec]") -> list[str]:
     ]
 
 
-def _sales(made: "Sequence[SaleSettings]", settings: "Settings") -> list[dict[str, Any]]:
+def _sales(made: Sequence[SaleSettings], settings: Settings) -> list[dict[str, Any]]:
     """When each campaign starts and ends, by the shop's clock."""
     times = {
         sale.name: {
@@ -134,7 +127,7 @@ def _sales(made: "Sequence[SaleSettings]", settings: "Settings") -> list[dict[st
     return [{"name": sale.name, "store": sale.store, **times[sale.name]} for sale in made]
 
 
-def _fires(timetable: "Timetable", after: "datetime", most: int = FIRES_SHOWN) -> "Iterator[datetime]":
+def _fires(timetable: Timetable, after: datetime, most: int = FIRES_SHOWN) -> Iterator[datetime]:
     for _ in range(most):
         fire = timetable.next_fire(after)
         if fire is None:
@@ -143,11 +136,7 @@ def _fires(timetable: "Timetable", after: "datetime", most: int = FIRES_SHOWN) -
         after = fire
 
 
-def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]], sales: list[dict[str, Any]]) -> None:
-    from datetime import datetime
-
-    from daemon.cli.render import output
-
+def _write(path: Path, settings: Settings, fires: list[dict[str, Any]], sales: list[dict[str, Any]]) -> None:
     counts = {"store": len(settings.stores), "schedule": len(settings.schedules)} | (
         {"sale": len(sales)} if sales else {}
     )
@@ -173,11 +162,6 @@ def _write(path: "Path", settings: "Settings", fires: list[dict[str, Any]], sale
         output.write_text(f"  starts {starts}\n  ends   {ends}")
 
 
-def _try_live(settings: "Settings", path: "Path") -> list[Any]:
-    import asyncio
-
-    from daemon.cli.checks.database import check_live
-    from daemon.logging import configure_logging
-
+def _try_live(settings: Settings, path: Path) -> list[Finding]:
     configure_logging("error", "console")  # what goes wrong becomes a finding
     return asyncio.run(check_live(settings, path))

@@ -1,24 +1,21 @@
 """`dongbo config`: about the configuration file's format."""
 
-import typer
-
-from daemon.cli.options import ConfigOption, JsonOption
+from daemon.cli.context import Commands, LocalCommand
 from daemon.cli.render import output
+from daemon.config import json_schema
 
-app = typer.Typer(help="The configuration file's format.", no_args_is_help=True)
+app = Commands()
 
 
 @app.callback()
-def config() -> None:
+def config() -> None:  # makes it a group, though it has one command so far
     """The configuration file's format."""
 
 
-@app.command()
-def schema(_config: ConfigOption = None, _json: JsonOption = False) -> None:
+@app.command(cls=LocalCommand)
+def schema() -> None:
     """Write the JSON schema of the configuration file.
 
     Editors complete and check TOML with it.
     """
-    from daemon.config import json_schema
-
     output.write_json(json_schema())

@@ -1,16 +1,15 @@
 """`dongbo pull`: ask the running daemon for a pull, and follow it if wanted."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption, StoreOption, UrlOption, WaitOption
+from daemon.cli.context import CommandContext, Commands
+from daemon.cli.jobs.request import given, request_job
+from daemon.cli.options import StoreOption, WaitOption
 from daemon.jobs.model import JobType
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-app = typer.Typer(help="Pull from a source now, and follow it if wanted.", no_args_is_help=True)
+app = Commands()
 
 FullOption = Annotated[
     bool, typer.Option("--full", help="Pull everything, not only what changed, and find what was deleted.")
@@ -27,36 +26,33 @@ QueryOption = Annotated[
 
 
 @app.command()
-def nhanh_products(
+async def nhanh_products(
+    context: CommandContext,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
     allow_deletions: DeletionsOption = False,
     wait: WaitOption = False,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Pull the products of Nhanh.vn with their stock."""
-    params = _params(full=full, restart=restart, allow_deletions=allow_deletions)
-    _pull(JobType.PULL_NHANH_PRODUCTS, store, params, wait=wait, config=config, url=url, as_json=as_json)
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions)
+    await request_job(context, JobType.PULL_NHANH_PRODUCTS, store, params, wait=wait)
 
 
 @app.command()
-def nhanh_inventory(
+async def nhanh_inventory(
+    context: CommandContext,
     store: StoreOption = None,
     full: FullOption = False,
     wait: WaitOption = False,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Pull the stock of Nhanh.vn alone, which is quick."""
-    _pull(JobType.PULL_NHANH_INVENTORY, store, _params(full=full), wait=wait, config=config, url=url, as_json=as_json)
+    await request_job(context, JobType.PULL_NHANH_INVENTORY, store, given(full=full), wait=wait)
 
 
 @app.command()
-def nhanh_customers(
+async def nhanh_customers(
+    context: CommandContext,
     customer_type: Annotated[
         int | None, typer.Option("--type", min=1, max=3, help="Only 1 retail, 2 wholesale or 3 agents.")
     ] = None,
@@ -71,18 +67,16 @@ def nhanh_customers(
     restart: RestartOption = False,
     allow_deletions: DeletionsOption = False,
     wait: WaitOption = False,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Pull the customers of Nhanh.vn."""
-    filters = _given(type=customer_type, last_bought_from=last_bought_from, last_bought_to=last_bought_to)
-    params = _params(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters)
-    _pull(JobType.PULL_NHANH_CUSTOMERS, store, params, wait=wait, config=config, url=url, as_json=as_json)
+    filters = given(type=customer_type, last_bought_from=last_bought_from, last_bought_to=last_bought_to)
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters)
+    await request_job(context, JobType.PULL_NHANH_CUSTOMERS, store, params, wait=wait)
 
 
 @app.command()
-def shopify_products(
+async def shopify_products(
+    context: CommandContext,
     status: Annotated[
         list[str] | None, typer.Option(help="Only active, draft or archived products; may be given several times.")
     ] = None,
@@ -92,51 +86,23 @@ def shopify_products(
     restart: RestartOption = False,
     allow_deletions: DeletionsOption = False,
     wait: WaitOption = False,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Pull the products of Shopify with all their variants."""
-    filters = _given(status=status)
-    params = _params(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters, query=query)
-    _pull(JobType.PULL_SHOPIFY_PRODUCTS, store, params, wait=wait, config=config, url=url, as_json=as_json)
+    filters = given(status=status)
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters, query=query)
+    await request_job(context, JobType.PULL_SHOPIFY_PRODUCTS, store, params, wait=wait)
 
 
 @app.command()
-def shopify_customers(
+async def shopify_customers(
+    context: CommandContext,
     query: QueryOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
     allow_deletions: DeletionsOption = False,
     wait: WaitOption = False,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Pull the customers of Shopify."""
-    params = _params(full=full, restart=restart, allow_deletions=allow_deletions, query=query)
-    _pull(JobType.PULL_SHOPIFY_CUSTOMERS, store, params, wait=wait, config=config, url=url, as_json=as_json)
-
-
-def _pull(
-    job_type: JobType,
-    store: str | None,
-    params: dict[str, Any],
-    *,
-    wait: bool,
-    config: "Path | None",
-    url: str | None,
-    as_json: bool,
-) -> None:
-    from daemon.cli.jobs.request import request_job
-
-    request_job(job_type, store, params, wait=wait, config=config, url=url, as_json=as_json)
-
-
-def _given(**options: object) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name, value in options.items() if value}
-
-
-_params = _given
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, query=query)
+    await request_job(context, JobType.PULL_SHOPIFY_CUSTOMERS, store, params, wait=wait)

@@ -1,47 +1,41 @@
 """`dongbo run`: the daemon itself."""
 
-from typing import TYPE_CHECKING
+import sys
+from datetime import UTC, datetime
 
-from daemon.cli.options import ConfigOption, JsonOption
+from daemon import app as daemon_app
+from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
+from daemon.config import Settings, load_settings
+from daemon.logging import configure_logging
+from daemon.schedules.interval import make_timetable
 
-if TYPE_CHECKING:
-    from daemon.config import Settings
+app = Commands()
 
 
-def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+@app.command(cls=LocalCommand)
+def run(context: CommandContext) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
 
     SIGHUP lets it read the configuration again.
     """
-    import sys
-
-    from daemon import app
-    from daemon.cli.event_loop import run_in_loop
-    from daemon.cli.options import find_config
-    from daemon.cli.render import output
-    from daemon.config import load_settings
-    from daemon.logging import configure_logging
-
-    path = find_config(config).absolute()  # a reload must find it from any directory
+    path = context.find_config().absolute()  # a reload must find it from any directory
     settings = load_settings(path)
     configure_logging(settings.log.level, settings.log.format, zone=settings.timezone)
 
     def announce(address: str) -> None:
-        if as_json:
+        if context.as_json:
             output.write_json_line({"address": address, "config": str(path)})
         elif sys.stderr.isatty():
             for line in what_happens(settings, address):
                 output.say(line)
 
-    run_in_loop(app.run(settings, config_path=path, on_ready=announce))
+    run_in_loop(daemon_app.run(settings, config_path=path, on_ready=announce))
 
 
-def what_happens(settings: "Settings", address: str) -> list[str]:
+def what_happens(settings: Settings, address: str) -> list[str]:
     """Where the job page is and what fires when, in words."""
-    from datetime import UTC, datetime
-
-    from daemon.schedules.interval import make_timetable
-
     now = datetime.now(UTC)
     lines = [f"Job page: {address}"]
     for schedule in settings.schedules:

@@ -2,14 +2,20 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption
+from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
+from daemon.errors import ConfigError
+from daemon.logging import configure_logging
+from daemon.sandbox.faults import Faults
+from daemon.sandbox.server import Sandbox, SandboxSettings, serve
+from daemon.sandbox.situations import SITUATIONS
 
-if TYPE_CHECKING:
-    from daemon.sandbox.server import Sandbox
+app = Commands()
 
 
 class TokenRefusal(StrEnum):
@@ -19,7 +25,9 @@ class TokenRefusal(StrEnum):
     OTHER_ORGANISATION = "other-organisation"
 
 
+@app.command(cls=LocalCommand)
 def sandbox(
+    context: CommandContext,
     seed: Annotated[int, typer.Option(help="The same seed makes the same shop.")] = 7,
     products: Annotated[int, typer.Option(min=0, help="How many products.")] = 300,
     customers: Annotated[int, typer.Option(min=0, help="How many customers.")] = 2000,
@@ -64,19 +72,10 @@ def sandbox(
     slow_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of slow answers.")] = 0.0,
     truncate_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of answers cut short.")] = 0.0,
     bad_row_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that are wrong.")] = 0.0,
-    _config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Run a Nhanh.vn and a Shopify of one shop on this machine."""
-    from daemon.cli.event_loop import run_in_loop
-    from daemon.cli.render import output
-    from daemon.errors import ConfigError
-    from daemon.logging import configure_logging
-    from daemon.sandbox.faults import Faults
-    from daemon.sandbox.server import SandboxSettings, serve
-
     if list_situations:
-        _show_situations(as_json=as_json)
+        _show_situations(as_json=context.as_json)
         return
     for path in shopify_csv or ():
         if not path.is_file():
@@ -113,8 +112,8 @@ def sandbox(
         shopify_csv=tuple(shopify_csv or ()),
     )
 
-    def announce(running: "Sandbox") -> None:
-        if as_json:
+    def announce(running: Sandbox) -> None:
+        if context.as_json:
             output.write_json_line(_describe(running))
         else:
             output.say(_instructions(running))
@@ -123,9 +122,6 @@ def sandbox(
 
 
 def _show_situations(*, as_json: bool) -> None:
-    from daemon.cli.render import output
-    from daemon.sandbox.situations import SITUATIONS
-
     if as_json:
         found = SITUATIONS.values()
         output.write_json([{"name": each.name, "text": each.text, "expect": each.expect} for each in found])
@@ -134,7 +130,7 @@ def _show_situations(*, as_json: bool) -> None:
     output.write_table(("situation", "what is so", "what to expect of dongbo"), rows)
 
 
-def _describe(running: "Sandbox") -> dict[str, object]:
+def _describe(running: Sandbox) -> dict[str, object]:
     nhanh, shopify = running.nhanh, running.shopify
     return {
         "nhanh": {
@@ -156,7 +152,7 @@ def _describe(running: "Sandbox") -> dict[str, object]:
     }
 
 
-def _instructions(running: "Sandbox") -> str:
+def _instructions(running: Sandbox) -> str:
     nhanh, shopify = running.nhanh, running.shopify
     return f"""\
 A shop with {len(running.catalogue.goods):,} goods and {len(running.catalogue.people):,} customers answers at

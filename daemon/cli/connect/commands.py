@@ -1,13 +1,16 @@
-"""`dongbo connect`: credentials for a shop, asked for, tried, and put where the daemon finds them."""
+"""`dongbo connect shopify` and `dongbo connect nhanh`, and what is asked of them on the command line."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption
+from daemon.cli.connect.nhanh import NhanhAnswers, connect_nhanh
+from daemon.cli.connect.shopify import ShopifyAnswers, connect_shopify
+from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.logging import configure_logging
 
-commands = typer.Typer(no_args_is_help=True, help="Get, try and store the credentials of a store.")
+app = Commands()
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="The store; one that is not in the configuration yet is added.")
@@ -23,8 +26,9 @@ KeepOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Store and write without asking.")]
 
 
-@commands.command("shopify")
+@app.command(cls=LocalCommand)
 def shopify(
+    context: CommandContext,
     store: StoreOption = None,
     shop: Annotated[
         str | None, typer.Option(help="The shop: my-shop of my-shop.myshopify.com, or its admin's address.")
@@ -35,20 +39,16 @@ def shopify(
     ] = None,
     keep_in: KeepOption = None,
     yes: YesOption = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Connect a Shopify shop by an app of the Dev Dashboard."""
-    from daemon.cli.connect.shopify import ShopifyAnswers, connect_shopify
-    from daemon.logging import configure_logging
-
     configure_logging("error", "console")  # what goes wrong is told
     answers = ShopifyAnswers(store, shop, client_id, secret_file, keep_in, yes)
-    connect_shopify(answers, config, as_json=as_json)
+    connect_shopify(answers, context.given_config, as_json=context.as_json)
 
 
-@commands.command("nhanh")
+@app.command(cls=LocalCommand)
 def nhanh(
+    context: CommandContext,
     store: StoreOption = None,
     app_id: Annotated[int | None, typer.Option(min=1, help="The app's number on open.nhanh.vn.")] = None,
     business_id: Annotated[int | None, typer.Option(min=1, help="The business's number, to be sure of it.")] = None,
@@ -70,13 +70,8 @@ def nhanh(
     ] = None,
     keep_in: KeepOption = None,
     yes: YesOption = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Get an access token of Nhanh.vn, which lives a year."""
-    from daemon.cli.connect.nhanh import NhanhAnswers, connect_nhanh
-    from daemon.logging import configure_logging
-
     configure_logging("error", "console")  # what goes wrong is told
     answers = NhanhAnswers(store, app_id, business_id, secret_file, return_link, listen, code, keep_in, yes)
-    connect_nhanh(answers, config, as_json=as_json)
+    connect_nhanh(answers, context.given_config, as_json=context.as_json)

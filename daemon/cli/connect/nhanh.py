@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import segno
+
 from daemon.cli.checks.credentials import BACKOFF, try_pulls
 from daemon.cli.connect.callback import listening
 from daemon.cli.connect.config_file import ConfigFile
@@ -305,8 +307,6 @@ def _show_qr(address: str) -> None:
     """The address for a phone, on which somebody may be logged in already."""
     if not sys.stderr.isatty():
         return
-    import segno
-
     segno.make(address, error="l", micro=False).terminal(out=drawable(sys.stderr), compact=True)
 
 

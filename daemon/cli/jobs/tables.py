@@ -1,22 +1,14 @@
-"""Jobs as tables, as one, and as the answer to a request."""
+"""Jobs as tables and as one, what they have pushed, and what a request has done to one."""
 
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from datetime import tzinfo
 
 from rich.text import Text
 
-from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.documents import FailureDocument, JobDocument, PushDocument
-from daemon.cli.client.target import Target
 from daemon.cli.jobs import plans, wording
-from daemon.cli.jobs.following import View, follow_until_ended
-from daemon.cli.jobs.progress import JsonView, ended, open_view
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
-from daemon.errors import LiveJobExists
-from daemon.ids import JobId
 
 LONGEST_ERROR = 60  # characters in a list
 COSTS = {
@@ -28,11 +20,6 @@ COSTS = {
     "retry_wait_seconds": "s waited after failures",
     "deleted": "rows found deleted",
 }
-
-
-def open_watch_view(zone: tzinfo, *, as_json: bool) -> AbstractContextManager[View]:
-    """The view of `jobs watch`, whose result is what it shows."""
-    return nullcontext(JsonView()) if as_json else open_view(sys.stdout, zone=zone, summarise=True)
 
 
 def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
@@ -118,44 +105,6 @@ def write_outcome(job: JobDocument, as_json: bool, what: str) -> None:
         output.write_json(job)
     else:
         output.write_text(f"{job['type']} of {job['store']}, job {job['id']}, {what}")
-
-
-async def show_requested(
-    client: DaemonClient,
-    target: Target,
-    ask: Callable[[], Awaitable[JobDocument]],
-    *,
-    wait: bool,
-    as_json: bool,
-    what: str = "is submitted",
-) -> bool:
-    """Ask for a job and, if wanted, follow it until it has ended or waits for approval; whether it has completed.
-
-    Where a live job stands in its place, that one is followed. Without `wait` that raises LiveJobExists. What a dry run
-    has found out, or what is to be approved, is shown, too.
-    """
-    try:
-        job = await ask()
-    except LiveJobExists as live:
-        if not wait:
-            raise LiveJobExists(f"{live} (follow it: dongbo jobs watch {live.job_id})", live.job_id) from None
-        output.say(f"dongbo: {live}; following that one")
-        job = await client.job(live.job_id)
-    if not wait:
-        write_outcome(job, as_json, what)
-        if not as_json:
-            output.say(f"Follow it: dongbo jobs watch {job['id']}")
-        return True
-    with open_view(sys.stderr, zone=target.zone, summarise=False) as view:
-        (job,) = await follow_until_ended(client, [JobId(job["id"])], view)  # type: ignore[arg-type]
-    if as_json:
-        output.write_json(job)
-    else:
-        output.data_console().print(ended(job), soft_wrap=True)
-        if wording.waits_for_approval(job) or job["params"].get("dry_run"):
-            plans.write_plan(job)
-    say_what_is_asked(job)
-    return job["status"] == "COMPLETED"
 
 
 def _lines(job: JobDocument, zone: tzinfo) -> Text:

@@ -1,22 +1,23 @@
 """`dongbo map`: see and decide which product of Nhanh.vn each variant of Shopify is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import ConfigOption, JsonOption, StoreOption, UrlOption
+from daemon.cli.client.daemon import DaemonClient
+from daemon.cli.client.stores import only_store
+from daemon.cli.context import CommandContext, Commands
+from daemon.cli.mapping import csv_import, tables
+from daemon.cli.mapping.csv_file import MappingFileError
+from daemon.cli.mapping.csv_import import describe_product, describe_variant, only
+from daemon.cli.options import StoreOption
+from daemon.cli.render import output
 from daemon.jobs.model import JobType
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from daemon.cli.client.daemon import DaemonClient
-    from daemon.cli.client.target import Target
-
-    Conversation = Callable[[DaemonClient, Target, str], Awaitable[None]]
-
-app = typer.Typer(help="See and decide what product each variant is.", no_args_is_help=True)
+app = Commands()
 
 STATES = ("mapped", "excluded", "ambiguous", "unmatched", "retired")
 EVERYTHING = 10_000_000
@@ -38,23 +39,17 @@ SearchOption = Annotated[str | None, typer.Option("--search", help="A part of an
 
 
 @app.command("list")
-def list_mappings(
+async def list_mappings(
+    context: CommandContext,
     state: StateOption = None,
     search: SearchOption = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List variants with the products that they are."""
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.mapping import tables
-        from daemon.cli.render import output
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         found = await client.mappings(wanted, state=state, search=search, limit=limit)
-        if as_json:
+        if context.as_json:
             output.write_json({"mappings": found})
         elif found:
             tables.write_list(found)
@@ -63,139 +58,97 @@ def list_mappings(
         else:
             output.say("There are no such variants.")
 
-    _talk(config, url, store, ask)
-
 
 @app.command("set")
-def set_mapping(
+async def set_mapping(
+    context: CommandContext,
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Its id or SKU at Shopify.")],
     product: Annotated[str, typer.Argument(metavar="PRODUCT", help="Its id or code at Nhanh.vn.")],
     note: NoteOption = None,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say that a variant is a product of Nhanh.vn.
 
     That wins over what matching finds, and stays. A text that may mean several is answered with all of them.
     """
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.mapping import tables
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         variants, products = await _resolve(client, wanted, [variant], [product])
-        await tables.decide(client, wanted, dict.fromkeys(variants, products[0]), note, as_json=as_json)
-
-    _talk(config, url, store, ask)
+        await tables.decide(client, wanted, dict.fromkeys(variants, products[0]), note, as_json=context.as_json)
 
 
 @app.command()
-def exclude(
+async def exclude(
+    context: CommandContext,
     variants: VariantsArgument,
     note: NoteOption = None,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say that variants have no counterpart at Nhanh.vn."""
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.mapping import tables
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         found, _ = await _resolve(client, wanted, variants, [])
-        await tables.decide(client, wanted, dict.fromkeys(found), note, as_json=as_json)
-
-    _talk(config, url, store, ask)
+        await tables.decide(client, wanted, dict.fromkeys(found), note, as_json=context.as_json)
 
 
 @app.command()
-def remove(
+async def remove(
+    context: CommandContext,
     variants: VariantsArgument,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take decisions back; the next matching decides."""
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.render import output
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         found, _ = await _resolve(client, wanted, variants, [])
         removed = await client.remove_mappings(wanted, found)
-        if as_json:
+        if context.as_json:
             output.write_json({"removed": removed})
         else:
             output.write_text(f"{removed} decisions taken back; `dongbo match products` decides anew")
 
-    _talk(config, url, store, ask)
-
 
 @app.command("export")
-def export_mappings(
+async def export_mappings(
+    context: CommandContext,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; else standard output.")] = None,
     state: StateOption = None,
     search: SearchOption = None,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write the mappings as CSV, for a spreadsheet."""
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.mapping import tables
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         found = await client.mappings(wanted, state=state, search=search, limit=EVERYTHING)
-        tables.export(found, file, as_json=as_json)
-
-    _talk(config, url, store, ask)
+        tables.export(found, file, as_json=context.as_json)
 
 
 @app.command("import")
-def import_mappings(
+async def import_mappings(
+    context: CommandContext,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV as `map export` writes it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: only check the file.")] = False,
     note: NoteOption = None,
     store: StoreOption = None,
-    config: ConfigOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take decisions from a CSV file.
 
     Each line names a variant (variant_id or sku) and a product (nhanh_id or nhanh_code), or the word exclude; a line
     without a product decides nothing. Wrong lines are told all at once, before anything is changed.
     """
-
-    async def ask(client: "DaemonClient", _target: "Target", wanted: str) -> None:
-        from daemon.cli.mapping import csv_import, tables
-
+    async with _daemon_and_store(context, store) as (client, wanted):
         plan = await csv_import.plan_import(client, wanted, file)
         overruled = 0 if dry_run else await csv_import.carry_out(client, wanted, plan, note or f"from {file.name}")
-        tables.write_import(plan, overruled, is_dry=dry_run, as_json=as_json)
-
-    _talk(config, url, store, ask)
+        tables.write_import(plan, overruled, is_dry=dry_run, as_json=context.as_json)
 
 
-def _talk(config: Path | None, url: str | None, store: str | None, conversation: "Conversation") -> None:
-    from daemon.cli.context import talk
-    from daemon.cli.jobs.request import only_store
-
-    async def ask(client: "DaemonClient", target: "Target") -> None:
-        await conversation(client, target, store or await only_store(client, target, JobType.MATCH_PRODUCTS))
-
-    talk(config, url, ask)
+@asynccontextmanager
+async def _daemon_and_store(context: CommandContext, store: str | None) -> AsyncIterator[tuple[DaemonClient, str]]:
+    """A client, and the store that is named or else the only one whose products are matched."""
+    async with context.daemon() as client:
+        yield client, store or await only_store(client, JobType.MATCH_PRODUCTS)
 
 
 async def _resolve(
-    client: "DaemonClient", store: str, variants: list[str], products: list[str]
+    client: DaemonClient, store: str, variants: list[str], products: list[str]
 ) -> tuple[list[int], list[int]]:
     """The ids that texts stand for. Raises MappingFileError with all that stand for none or for several."""
-    from daemon.cli.mapping.csv_file import MappingFileError
-    from daemon.cli.mapping.csv_import import describe_product, describe_variant, only
 
     answer: Any = await client.resolve(store, variants, products)
     problems: list[str] = []

@@ -10,25 +10,27 @@ need to be, so that `grep` and `cut` find whole values.
 import sys
 from collections.abc import Iterable, Sequence
 from io import TextIOBase
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
+import orjson
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from daemon.cli.render.console import TextConsole
 from daemon.terminal import LAYOUT, drawable
 from daemon.texts import escaped, escaped_json
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 ENDLESS = 10_000  # columns
 WIDE = 130  # columns
 EXCEL_MARK = "\ufeff"  # by which Excel recognises UTF-8
 
 
-def data_console() -> "Console":
+def data_console() -> Console:
     """The console of a command's result."""
     return _console(sys.stdout)
 
 
-def side_console() -> "Console":
+def side_console() -> Console:
     """The console of progress, hints and warnings."""
     return _console(sys.stderr)
 
@@ -59,25 +61,19 @@ def write_csv(text: str) -> None:
 
 def write_json(document: object) -> None:
     """The one JSON document of a command, indented."""
-    import orjson
-
     _write_bytes(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2))
 
 
 def write_json_line(document: object) -> None:
     """One line of a stream of JSON documents; written out at once."""
-    import orjson
-
     _write_bytes(orjson.dumps(document, default=str))
     sys.stdout.flush()
 
 
 def write_table(
-    columns: Sequence[str], rows: Iterable[Sequence["RenderableType"]], *, numbers: Sequence[str] = ()
+    columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, numbers: Sequence[str] = ()
 ) -> None:
     """A table on standard output; the columns named in `numbers` are right-aligned."""
-    from rich.table import Table
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
         # The first column is what a person copies into the next command: it is never cut or folded.
@@ -98,7 +94,7 @@ def is_narrow() -> bool:
     return console.is_terminal and console.width < WIDE
 
 
-def write_renderable(renderable: "RenderableType") -> None:
+def write_renderable(renderable: RenderableType) -> None:
     """A table or the like on standard output; off a terminal without the blanks that fill up its lines."""
     console = data_console()
     if console.is_terminal:
@@ -130,9 +126,7 @@ def plain(value: Any) -> str:
     return escaped(str(value))
 
 
-def _console(stream: TextIO) -> "Console":
-    from daemon.cli.render.console import TextConsole
-
+def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else ENDLESS
     # While progress is drawn, Rich stands in the place of the stream, and knows what it stands for.
     file = drawable(getattr(stream, "rich_proxied_file", stream))

@@ -6,10 +6,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from daemon.cli.client.daemon import DaemonClient
+from daemon.cli.client.stores import only_store
 from daemon.cli.sales.options import SaleOptions
 from daemon.config import SaleSettings, read_skus
 from daemon.config.problems import describe
 from daemon.errors import DongboError, ExitCode
+from daemon.jobs.model import JobType
 
 # How the keys of a definition are called on the command line, where that is not their own name.
 SPELLINGS = {"name": "NAME", "discount_from": "--from"}
@@ -27,6 +30,11 @@ class SaleOptionsError(DongboError):
     """The options make no campaign; one line for each problem."""
 
     exit_code = ExitCode.USAGE
+
+
+async def define(client: DaemonClient, name: str, store: str | None, options: SaleOptions) -> dict[str, object]:
+    """The campaign as it is sent. `store` is None for the only one that can have sales. Raises as `definition_of`."""
+    return definition_of(name, store or await only_store(client, JobType.APPLY_SALE), options).to_json()
 
 
 def definition_of(name: str, store: str, options: SaleOptions) -> SaleSettings:

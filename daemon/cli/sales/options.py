@@ -1,13 +1,14 @@
 """The options of `dongbo sale`. Those that define a campaign `sale create` and `sale preview` have in common."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
+
+from daemon.cli.context import CommandContext, DaemonCommand
+from daemon.cli.options import OptionRecord
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name, or its id.")]
 OfStoreOption = Annotated[
@@ -15,8 +16,6 @@ OfStoreOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; needed where there is no terminal to ask at.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Write all variants as CSV.")]
-
-PLACE = "options"  # the parameter of a command that stands for all of them
 
 
 class DiscountFrom(StrEnum):
@@ -97,35 +96,17 @@ class SaleOptions:
         return any(getattr(self, field.name) for field in fields(self))
 
 
-def takes_sale_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameter `options` is made of these options, each a parameter of its own towards typer."""
-    hints = get_type_hints(SaleOptions, include_extras=True)
-    names = [field.name for field in fields(SaleOptions)]
-    own = [
-        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
-        for field in fields(SaleOptions)
-    ]
-
-    def run(**given: Any) -> None:
-        options = SaleOptions(**{name: given.pop(name) for name in names})
-        command(**given, **{PLACE: options})
-
-    taken = _with_options(signature(command), own)
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in taken.parameters.values()}
-    run.__signature__ = taken  # type: ignore[attr-defined]  # inspect's own protocol
-    return run
+SALE_OPTIONS = OptionRecord(SaleOptions)
 
 
-def require_one_format(csv: bool, as_json: bool) -> None:
-    """Raises BadParameter for a wish for two formats."""
-    if csv and as_json:
-        raise typer.BadParameter("either --csv or --json", param_hint="--csv")
+class SaleCommand(DaemonCommand):
+    """A command that takes all options of `SaleOptions` before its own; `given_options` has them."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params = [*SALE_OPTIONS.parameters, *self.params]
 
 
-def _with_options(of_command: Signature, options: list[Parameter]) -> Signature:
-    parameters: list[Parameter] = []
-    for parameter in of_command.parameters.values():
-        replacement = options if parameter.name == PLACE else [parameter.replace(kind=Parameter.KEYWORD_ONLY)]
-        parameters += replacement
-    return Signature(parameters)
+def given_options(context: CommandContext) -> SaleOptions:
+    """What was said of a campaign to a `SaleCommand`."""
+    return SALE_OPTIONS.read(context.params)

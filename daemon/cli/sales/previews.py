@@ -11,6 +11,9 @@ from daemon.cli.render.output import plain
 from daemon.cli.sales import wording
 from daemon.cli.sales.wording import amount
 
+SAMPLE = 10  # rows before a campaign is created
+ROWS = 50  # rows of a preview that is asked for
+
 
 def write(preview: PreviewDocument, zone: tzinfo, *, rows: int) -> None:
     """The totals, and the first rows."""
@@ -35,11 +38,6 @@ def say(preview: PreviewDocument, zone: tzinfo) -> None:
     """The totals alone, beside a result that is for programs."""
     for line in lines(preview, zone):
         output.say(line)
-
-
-def write_csv(content: bytes) -> None:
-    """CSV from the daemon on standard output."""
-    output.write_csv(content.decode())
 
 
 def lines(preview: PreviewDocument, zone: tzinfo) -> Iterator[str]:

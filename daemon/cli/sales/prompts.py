@@ -1,9 +1,9 @@
 """What is asked before a command of `dongbo sale` changes prices, and where that makes no sense."""
 
 import sys
+from datetime import tzinfo
 
 from daemon.cli.client.documents_sales import CampaignDocument, PreviewDocument
-from daemon.cli.client.target import Target
 from daemon.cli.prompts import confirm
 from daemon.cli.sales.wording import amount, counted, period
 from daemon.errors import SaleConflict
@@ -49,10 +49,10 @@ def require_no_conflict(name: str, preview: PreviewDocument) -> None:
         )
 
 
-def creation(name: str, store: str, preview: PreviewDocument, target: Target) -> str:
+def creation(name: str, store: str, preview: PreviewDocument, zone: tzinfo) -> str:
     """The question before a campaign is made."""
     definition, totals = preview["definition"], preview["totals"]
-    when = period(definition.get("starts"), definition.get("ends"), target.zone)
+    when = period(definition.get("starts"), definition.get("ends"), zone)
     return f"Put {totals['on_sale']:,} variants of {store} on sale as {name}, {when}?"
 
 

@@ -9,10 +9,11 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.cli.context import CommandContext, Commands
 from daemon.cli.sales import prompts
-from daemon.cli.sales.actions import _variants
+from daemon.cli.sales.actions import read_variants
 from daemon.cli.sales.definition import SaleOptionsError, definition_of
-from daemon.cli.sales.options import DiscountFrom, Newcomers, SaleOptions, takes_sale_options
+from daemon.cli.sales.options import DiscountFrom, Newcomers, SaleCommand, SaleOptions, given_options
 from daemon.cli.sales.queries import ITEM_STATES, STATES
 from daemon.config import SaleSettings
 from daemon.sales.model import CampaignState, ItemState
@@ -137,15 +138,14 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_command_takes_each_option_by_itself() -> None:
-    """typer sees all of them, in the place of the one parameter; the command gets them together."""
+    """typer sees all of them, before the command's own; the command gets them together."""
     got: list[tuple[str, SaleOptions, bool]] = []
-    app = typer.Typer()
+    app = Commands()
 
-    @app.command()
-    @takes_sale_options
-    def make(name: str, options: SaleOptions, flag: Annotated[bool, typer.Option("--flag")] = False) -> None:
+    @app.command(cls=SaleCommand)
+    def make(context: CommandContext, name: str, flag: Annotated[bool, typer.Option("--flag")] = False) -> None:
         """Make one."""
-        got.append((name, options, flag))
+        got.append((name, given_options(context), flag))
 
     app(["tet", "--tag", "a", "--tag", "b", "--from", "price", "--all", "--flag"], standalone_mode=False)
     app(["bare"], standalone_mode=False)
@@ -166,16 +166,16 @@ def test_variants_are_named_one_by_one_or_with_commas(ids: list[int], data: st.D
     """However they are spread over options."""
     cut = data.draw(st.integers(0, len(ids)))
     texts = [",".join(map(str, part)) for part in (ids[:cut], ids[cut:]) if part]
-    assert _variants("--keep", texts) == ids
+    assert read_variants("--keep", texts) == ids
 
 
 def test_variants_may_be_all_and_nothing_else() -> None:
     """All is no id beside others; no option is all, too, but then there is no decision."""
-    assert _variants("--keep", ["ALL"]) is None
-    assert _variants("--keep", []) is None
+    assert read_variants("--keep", ["ALL"]) is None
+    assert read_variants("--keep", []) is None
     for wrong in (["all", "7"], ["sku-1"], ["-7"], ["٧"]):
         with pytest.raises(typer.BadParameter):
-            _variants("--keep", wrong)
+            read_variants("--keep", wrong)
 
 
 class Terminal:
