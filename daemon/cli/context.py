@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from daemon.cli.client.daemon import DaemonClient, connect
-from daemon.cli.client.target import Target, find_target
+from daemon.cli.client.target import DaemonTarget, find_target
 from daemon.cli.options import CommonOptions, OptionRecord, find_config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ class CommandContext(typer.Context):
         return find_config(self.given_config)
 
     @cached_property
-    def target(self) -> Target:
+    def target(self) -> DaemonTarget:
         """The daemon that the options name. Raises ConfigError."""
         return find_target(self.given_config, self._common.url)
 

@@ -52,7 +52,7 @@ def _replace_unknown_characters() -> None:
 
 def _discard_output() -> None:
     """Let the interpreter not try to write the rest when it ends, and complain."""
-    with suppress(UnsupportedOperation):  # it is no file
+    with suppress(UnsupportedOperation):  # it is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

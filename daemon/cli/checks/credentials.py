@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from daemon.cli.checks.findings import Finding, Level, failed, ok, warning
+from daemon.cli.checks.clocks import judge_offset
+from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
 from daemon.cli.checks.prices import check_currency, show_prices
-from daemon.cli.doctor.health_checks import judge_offset
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
 from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
@@ -68,7 +68,7 @@ async def check_money(
 def _judge_clock(subject: str, clock: SourceClock) -> list[Finding]:
     """A finding where the source's clock differs from the one of this machine."""
     finding = judge_offset(subject, clock.offset or 0.0)
-    return [] if finding.level is Level.OK else [finding]
+    return [] if finding.level is Severity.OK else [finding]
 
 
 async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
@@ -77,7 +77,7 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
     granted: Collection[int] = ()
     if not client.can_check_access:
         advice = "add secret_key to the store's nhanh table"
-        findings.append(warning(subject, "when the access token expires can't be told without the secret key", advice))
+        findings.append(warning(subject, "without the secret key nobody can say when the access token expires", advice))
     else:
         try:
             access = await client.check_access_token()
@@ -199,7 +199,7 @@ def _way_there(subject: str, url: str) -> list[Finding]:
 
 
 def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
-    problems = [Finding(Level.WARNING, subject, problem) for problem in version.problems(datetime.now(UTC))]
+    problems = [Finding(Severity.WARNING, subject, problem) for problem in version.problems(datetime.now(UTC))]
     until = f"{supported_until():%Y-%m-%d}"
     return problems or [ok(subject, f"version {version.served} of the API, which is supported until {until}")]
 
@@ -210,7 +210,7 @@ async def _check_customers(subject: str, client: ShopifyClient, store: StoreSett
     findings: list[Finding] = []
     try:
         page = await client.one_customer()
-        findings += [Finding(Level.WARNING, subject, notice) for notice in sorted(page.notices)]
+        findings += [Finding(Severity.WARNING, subject, notice) for notice in sorted(page.notices)]
         findings += [warning(subject, f"one can't be read: {bad.reason}", "look at it in the shop") for bad in page.bad]
         if store.customer_sync is None:
             return findings

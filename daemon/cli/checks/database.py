@@ -1,10 +1,9 @@
-"""Tries what a configuration names: the database, and the credentials of every store."""
+"""Tries the database that a configuration names."""
 
 from pathlib import Path
 
-from daemon.cli.checks.credentials import check_stores
-from daemon.cli.checks.findings import Finding, failed, ok, warning
-from daemon.config import ResolvedSecrets, Settings, resolve_secrets, state_directory
+from daemon.cli.checks.findings import Finding, failed, ok
+from daemon.config import ResolvedSecrets, state_directory
 from daemon.database.migrate import program_version, schema_version
 from daemon.database.pool import open_database
 from daemon.database.postgres_binaries import find_binaries
@@ -14,23 +13,6 @@ from daemon.errors import ConfigError, DatabaseError, DongboError
 
 CONNECTIONS = 4
 CONNECT_DEADLINE = 2.0  # seconds
-
-
-async def check_live(settings: Settings, config: Path) -> list[Finding]:
-    """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
-    try:
-        secrets = resolve_secrets(settings, config=config)
-    except ConfigError as error:
-        return [failed("secrets", problem) for problem in error.problems]
-    exposed = [
-        warning("secrets", text, "close it, and renew the secret if others use this machine")
-        for text in secrets.warnings
-    ]
-    return [
-        *exposed,
-        *await check_database(secrets, database_directory(config)),
-        *await check_stores(settings, secrets),
-    ]
 
 
 def database_directory(config: Path | None) -> Path:

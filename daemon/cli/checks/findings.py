@@ -11,7 +11,7 @@ from rich.text import Text
 from daemon.cli.render import output
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -19,7 +19,7 @@ class Level(StrEnum):
     FAILED = "failed"
 
 
-SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAILED: ("✗", "red")}
+SIGNS = {Severity.OK: ("✓", "green"), Severity.WARNING: ("!", "yellow"), Severity.FAILED: ("✗", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Finding:
         milliseconds: how long it took, where that is of interest.
     """
 
-    level: Level
+    level: Severity
     subject: str
     detail: str
     advice: str | None = None
@@ -42,22 +42,22 @@ class Finding:
 
 def ok(subject: str, detail: str, *, milliseconds: float | None = None) -> Finding:
     """All is well."""
-    return Finding(Level.OK, subject, detail, None, milliseconds)
+    return Finding(Severity.OK, subject, detail, None, milliseconds)
 
 
 def warning(subject: str, detail: str, advice: str) -> Finding:
     """It works, but somebody should look at it."""
-    return Finding(Level.WARNING, subject, detail, advice)
+    return Finding(Severity.WARNING, subject, detail, advice)
 
 
 def failed(subject: str, detail: str, advice: str | None = None) -> Finding:
     """It does not work; `advice` may be left out where the detail says what to do."""
-    return Finding(Level.FAILED, subject, detail, advice)
+    return Finding(Severity.FAILED, subject, detail, advice)
 
 
 def any_failed(findings: Sequence[Finding]) -> bool:
     """Whether something does not work."""
-    return any(finding.level is Level.FAILED for finding in findings)
+    return any(finding.level is Severity.FAILED for finding in findings)
 
 
 def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

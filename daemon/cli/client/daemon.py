@@ -24,7 +24,7 @@ from daemon.cli.client.documents_sync import (
     ResolvedDocument,
 )
 from daemon.cli.client.sse import ServerEvent, read_events
-from daemon.cli.client.target import Target
+from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
 from daemon.ids import JobId
 
@@ -39,8 +39,8 @@ class DaemonRefused(DongboError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """An answer that is no success: RFC 9457's members, and what else came with them."""
+class ErrorAnswer:
+    """An answer other than a success: the members of RFC 9457, and whatever else came with them."""
 
     status: int
     detail: str
@@ -48,7 +48,7 @@ class Problem:
 
 
 @asynccontextmanager
-async def connect(target: Target) -> AsyncIterator["DaemonClient"]:
+async def connect(target: DaemonTarget) -> AsyncIterator["DaemonClient"]:
     """A client of the daemon at `target`. Nothing is sent before its first method is called."""
     connector = aiohttp.UnixConnector(target.socket) if target.socket else aiohttp.TCPConnector()
     headers = {"X-Dongbo-Client": "cli", "Accept": "application/json"}
@@ -65,7 +65,7 @@ class DaemonClient:
     daemon's own words for any other failure.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
+    def __init__(self, session: aiohttp.ClientSession, target: DaemonTarget) -> None:
         self._session = session
         self.target = target
 
@@ -241,7 +241,7 @@ class DaemonClient:
             f"no daemon answers at {self.target.name}: start it with `dongbo run{self.target.config_option}`"
         )
 
-    def _failure(self, path: str, problem: Problem) -> DongboError:
+    def _failure(self, path: str, problem: ErrorAnswer) -> DongboError:
         match problem.status:
             case 401:
                 return DaemonUnreachable(self.target.refused_token())
@@ -259,10 +259,10 @@ class DaemonClient:
                 return DaemonRefused(problem.detail)
 
 
-def _problem(response: aiohttp.ClientResponse, content: bytes) -> Problem:
+def _problem(response: aiohttp.ClientResponse, content: bytes) -> ErrorAnswer:
     try:
         document = orjson.loads(content)
         detail = document.get("detail") or document["title"]
     except (orjson.JSONDecodeError, AttributeError, KeyError):
-        return Problem(response.status, f"the daemon answered with HTTP {response.status} {response.reason}")
-    return Problem(response.status, str(detail), document)
+        return ErrorAnswer(response.status, f"the daemon answered with HTTP {response.status} {response.reason}")
+    return ErrorAnswer(response.status, str(detail), document)

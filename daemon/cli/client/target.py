@@ -19,7 +19,7 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening th
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DaemonTarget:
     """A daemon to talk to. `settings` is None where only a URL is known."""
 
     base_url: str
@@ -49,7 +49,7 @@ class Target:
         if self.token is None and self.passed_over is not None:
             return (
                 f"the daemon at {self.name} wants a token, and {self.passed_over}, which may name it, was passed over: "
-                f"set ${TOKEN_VARIABLE}, or mend the file"
+                f"set ${TOKEN_VARIABLE}, or fix the file"
             )
         if self.token is None:
             absent = (
@@ -65,7 +65,7 @@ class Target:
         )
 
 
-def find_target(config: Path | None, url: str | None, environ: Mapping[str, str] = os.environ) -> Target:
+def find_target(config: Path | None, url: str | None, environ: Mapping[str, str] = os.environ) -> DaemonTarget:
     """The daemon that a command is about: the one at `url`, else the one that the configuration describes.
 
     With a URL, a configuration that can't be used is passed over with a remark. Raises ConfigError where there is no
@@ -78,25 +78,25 @@ def find_target(config: Path | None, url: str | None, environ: Mapping[str, str]
     return target_of(settings, path, _given_token(environ) or _configured_token(settings, environ))
 
 
-def target_of(settings: Settings, path: Path | None, token: SecretStr | None) -> Target:
+def target_of(settings: Settings, path: Path | None, token: SecretStr | None) -> DaemonTarget:
     """The daemon that these settings describe."""
     match settings.status.address:
         case UnixAddress(path=socket):
-            return Target("http://localhost", socket, token, path, settings)
+            return DaemonTarget("http://localhost", socket, token, path, settings)
         case TcpAddress(port=0):
             raise ConfigError("[status] listen has port 0, so the daemon's port is not known: name it with --url")
         case TcpAddress(host=host, port=port):
             host = ANY_ADDRESS.get(host, host)
-            return Target(f"http://{f'[{host}]' if ':' in host else host}:{port}", None, token, path, settings)
+            return DaemonTarget(f"http://{f'[{host}]' if ':' in host else host}:{port}", None, token, path, settings)
 
 
-def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Target:
+def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> DaemonTarget:
     """The daemon at a URL; the configuration, where there is one, adds what it knows of it."""
     if url.startswith("unix:"):
-        target = Target("http://localhost", url.removeprefix("unix:"), _given_token(environ))
+        target = DaemonTarget("http://localhost", url.removeprefix("unix:"), _given_token(environ))
     else:
         address = url if url.startswith(("http://", "https://")) else f"http://{url}"
-        target = Target(address.rstrip("/"), None, _given_token(environ))
+        target = DaemonTarget(address.rstrip("/"), None, _given_token(environ))
     try:
         path = find_config(config, environ)
     except ConfigError:  # there is none, and none was named

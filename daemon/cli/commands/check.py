@@ -1,6 +1,5 @@
 """`dongbo check`: is the configuration right, when does what fire, and, with `--live`, does all of it answer?"""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.checks.database import check_live
-from daemon.cli.checks.findings import Finding, any_failed, to_json, write_findings
+from daemon.cli.checks.credentials import check_stores
+from daemon.cli.checks.database import check_database, database_directory
+from daemon.cli.checks.findings import Finding, any_failed, failed, to_json, warning, write_findings
 from daemon.cli.context import CommandContext, Commands, LocalCommand
 from daemon.cli.render import output
-from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings
+from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets
 from daemon.errors import ConfigError
 from daemon.jobs.model import JobType
 from daemon.logging import configure_logging
@@ -28,7 +28,7 @@ app = Commands()
 
 
 @app.command(cls=LocalCommand)
-def check(
+async def check(
     context: CommandContext,
     live: Annotated[
         bool, typer.Option("--live", help="Try the database and the credentials of all stores, too.")
@@ -51,9 +51,9 @@ def check(
     for problem in absent:
         output.say(f"dongbo: {problem} (here; the daemon needs it)")
     warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings()]
-    for warning in warnings:
-        output.say(f"dongbo: {warning}")
-    findings = _try_live(settings, path) if live else []
+    for text in warnings:
+        output.say(f"dongbo: {text}")
+    findings = await _try_live(settings, path) if live else []
     is_well = not any_failed(findings)
     if context.as_json:
         report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
@@ -162,6 +162,19 @@ def _write(path: Path, settings: Settings, fires: list[dict[str, Any]], sales: l
         output.write_text(f"  starts {starts}\n  ends   {ends}")
 
 
-def _try_live(settings: Settings, path: Path) -> list[Finding]:
+async def _try_live(settings: Settings, config: Path) -> list[Finding]:
+    """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
     configure_logging("error", "console")  # what goes wrong becomes a finding
-    return asyncio.run(check_live(settings, path))
+    try:
+        secrets = resolve_secrets(settings, config=config)
+    except ConfigError as error:
+        return [failed("secrets", problem) for problem in error.problems]
+    exposed = [
+        warning("secrets", text, "close it, and renew the secret if others use this machine")
+        for text in secrets.warnings
+    ]
+    return [
+        *exposed,
+        *await check_database(secrets, database_directory(config)),
+        *await check_stores(settings, secrets),
+    ]

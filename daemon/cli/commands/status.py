@@ -4,7 +4,7 @@ import typer
 from rich.text import Text
 
 from daemon.cli.client.documents import StatusDocument
-from daemon.cli.client.target import Target
+from daemon.cli.client.target import DaemonTarget
 from daemon.cli.commands.schedules import write_schedules
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs import wording
@@ -29,7 +29,7 @@ async def status(context: CommandContext) -> None:
         raise typer.Exit(1)
 
 
-def write_status(status: StatusDocument, target: Target) -> None:
+def write_status(status: StatusDocument, target: DaemonTarget) -> None:
     """The daemon at a glance."""
     console = output.data_console()
     state = Text("ready", style="green") if status["ready"] else Text("not ready", style="red")
@@ -66,8 +66,8 @@ def write_status(status: StatusDocument, target: Target) -> None:
         output.write_table(("last completed", "store", "when"), rows)
 
 
-def _write_waiting(status: StatusDocument, target: Target) -> None:
-    """What waits for a person comes before all that goes on by itself."""
+def _write_waiting(status: StatusDocument, target: DaemonTarget) -> None:
+    """What waits for a person comes before everything that runs by itself."""
     console = output.data_console()
     for job in status["awaiting_approval"] or []:
         since = values.moment(job["since"], target.zone)

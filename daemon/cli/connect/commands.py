@@ -41,7 +41,7 @@ def shopify(
     yes: YesOption = False,
 ) -> None:
     """Connect a Shopify shop by an app of the Dev Dashboard."""
-    configure_logging("error", "console")  # what goes wrong is told
+    configure_logging("error", "console")  # errors are reported by the command itself
     answers = ShopifyAnswers(store, shop, client_id, secret_file, keep_in, yes)
     connect_shopify(answers, context.given_config, as_json=context.as_json)
 
@@ -72,6 +72,6 @@ def nhanh(
     yes: YesOption = False,
 ) -> None:
     """Get an access token of Nhanh.vn, which lives a year."""
-    configure_logging("error", "console")  # what goes wrong is told
+    configure_logging("error", "console")  # errors are reported by the command itself
     answers = NhanhAnswers(store, app_id, business_id, secret_file, return_link, listen, code, keep_in, yes)
     connect_nhanh(answers, context.given_config, as_json=context.as_json)

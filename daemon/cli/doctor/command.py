@@ -13,7 +13,7 @@ from daemon.cli.checks.database import check_database, database_directory
 from daemon.cli.checks.findings import Finding, any_failed, failed, ok, to_json, warning, write_findings
 from daemon.cli.client.daemon import DaemonClient, connect
 from daemon.cli.client.documents import StatusDocument
-from daemon.cli.client.target import Target
+from daemon.cli.client.target import DaemonTarget
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.doctor import health_checks
 from daemon.cli.doctor.probe import follow_a_job
@@ -58,7 +58,7 @@ async def doctor(
         raise typer.Exit(1)
 
 
-async def diagnose(target: Target, *, tries_credentials: bool) -> list[Finding]:
+async def diagnose(target: DaemonTarget, *, tries_credentials: bool) -> list[Finding]:
     """Everything that can be found out about the daemon at `target`, or without it."""
     findings: list[Finding] = []
     async with connect(target) as client:
@@ -136,7 +136,7 @@ async def _follow(client: DaemonClient, status: StatusDocument, connection: asyn
 
 @asynccontextmanager
 async def _own_connection(
-    target: Target, findings: list[Finding], *, daemon_runs: bool
+    target: DaemonTarget, findings: list[Finding], *, daemon_runs: bool
 ) -> AsyncIterator[asyncpg.Connection | None]:
     """A connection to the daemon's database that is not the daemon's; None, and a finding, where there can be none."""
     dsn = await _find_database(target, findings, daemon_runs=daemon_runs)
@@ -157,7 +157,7 @@ async def _own_connection(
             await connection.close(timeout=CONNECT_TIMEOUT)
 
 
-async def _find_database(target: Target, findings: list[Finding], *, daemon_runs: bool) -> str | None:
+async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemon_runs: bool) -> str | None:
     settings = target.settings
     if settings is None:
         advice = "name the daemon's configuration with --config"

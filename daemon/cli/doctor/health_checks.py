@@ -7,10 +7,11 @@ from typing import cast
 import asyncpg
 import orjson
 
-from daemon.cli.checks.findings import Finding, Level, failed, ok, warning
+from daemon.cli.checks.clocks import judge_offset
+from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.documents import JobDocument, ScheduleDocument, StatusDocument
-from daemon.cli.client.target import Target
+from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
 from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
@@ -23,7 +24,6 @@ OVERDUE_AFTER = timedelta(minutes=2)
 JOBS_LOOKED_AT = 500
 MOST_LISTED = 5  # failed jobs
 CLOCK_TOLERANCE = 2.0  # seconds
-SOURCE_CLOCK_TOLERANCE = 5.0  # seconds
 
 # Several daemons may share a database: ours is on this machine.
 CONNECTIONS = """
@@ -70,7 +70,7 @@ def _waiting(job: JobDocument) -> Finding:
 
 
 def _stuck(job: JobDocument, running: Mapping[tuple[str, str], str], now: datetime) -> Finding | None:
-    waiting = job["metadata"].get("waiting") or {}  # told again and again, which is no progress
+    waiting = job["metadata"].get("waiting") or {}  # reported again and again, which is no progress
     still_for = now - datetime.fromisoformat(waiting.get("since") or job["updated_at"])
     if still_for < STUCK_AFTER:
         return None
@@ -100,20 +100,20 @@ def _stuck(job: JobDocument, running: Mapping[tuple[str, str], str], now: dateti
 
 def _failed_lately(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
     """One finding per failed job; bad only if no later job of the same kind went well."""
-    mended = {}
+    recovered = {}
     findings: list[Finding] = []
     for job in sorted(jobs, key=lambda job: job["id"], reverse=True):
         kind = (job["store"], job["type"])
         if job["status"] == JobStatus.COMPLETED:
-            mended[kind] = True
+            recovered[kind] = True
         ended = job["completed_at"]
         if job["status"] != JobStatus.FAILED or ended is None or now - datetime.fromisoformat(ended) > FAILURES_SINCE:
             continue
         detail = f"{job['type']} of {job['store']}, {moment(ended, UTC)} UTC: {job['error']}"
-        if kind in mended:
+        if kind in recovered:
             findings.append(warning("failed jobs", detail, "a later one went well; look only if it comes again"))
         else:
-            advice = f"mend the cause, then: dongbo jobs retry {job['id']}"
+            advice = f"fix the cause, then: dongbo jobs retry {job['id']}"
             findings.append(failed("failed jobs", detail, advice))
     if not findings:
         return [ok("failed jobs", "none in the last day")]
@@ -144,20 +144,20 @@ def _judge_schedule(schedule: ScheduleDocument, now: datetime) -> Finding | None
         return failed("schedules", f"{name} should have fired {late} ago", advice)
     if schedule["last_outcome"] == "failed":
         detail = f"{name}: its last fire submitted no job: {schedule['last_detail']}"
-        return failed("schedules", detail, f"mend the cause, then: dongbo schedules run {name}")
+        return failed("schedules", detail, f"fix the cause, then: dongbo schedules run {name}")
     return None
 
 
 def judge_credentials(status: StatusDocument) -> list[Finding]:
     """What the daemon has noticed of the credentials that it works with."""
-    reports = status.get("credentials", [])  # not told by a daemon of an older version
+    reports = status.get("credentials", [])  # an older daemon does not report them
     findings = []
     for report in reports:
         for problem in report["problems"]:
             subject = f"{report['store']} {report['source']}"
             since = f" (since {moment(report['refused_since'], UTC)} UTC)" if report["refused_since"] else ""
             is_refused = report["refused_since"] is not None
-            findings.append(Finding(Level.FAILED if is_refused else Level.WARNING, subject, f"{problem}{since}"))
+            findings.append(Finding(Severity.FAILED if is_refused else Severity.WARNING, subject, f"{problem}{since}"))
     if findings or not reports:
         return findings
     return [ok("credentials", "none needs attention, as far as the daemon has used them")]
@@ -165,22 +165,12 @@ def judge_credentials(status: StatusDocument) -> list[Finding]:
 
 def judge_clocks(status: StatusDocument) -> list[Finding]:
     """Whether the clocks of the sources agree with the one of the daemon's machine."""
-    reports = status.get("clocks", [])  # not told by a daemon of an older version
+    reports = status.get("clocks", [])  # an older daemon does not report them
     findings = [judge_offset(f"{each['store']} {each['source']}", each["offset_seconds"]) for each in reports]
-    found = [finding for finding in findings if finding.level is not Level.OK]
+    found = [finding for finding in findings if finding.level is not Severity.OK]
     if found or not reports:
         return found
     return [ok("source clocks", "agree with this machine's, as far as the sources have answered")]
-
-
-def judge_offset(subject: str, seconds: float) -> Finding:
-    """Whether the clock of a source is within some seconds of a machine's."""
-    if abs(seconds) <= SOURCE_CLOCK_TOLERANCE:
-        return ok(subject, "its clock agrees with this machine's")
-    side = "ahead of" if seconds > 0 else "behind"
-    detail = f"its clock is {duration(abs(seconds))} {side} this machine's"
-    advice = "nothing is lost by it, but times differ: let this machine set its clock by NTP: timedatectl set-ntp true"
-    return warning(subject, detail, advice)
 
 
 async def check_pool(connection: asyncpg.Connection, status: StatusDocument | None) -> list[Finding]:
@@ -195,7 +185,7 @@ async def check_pool(connection: asyncpg.Connection, status: StatusDocument | No
     return [ok("one pool", detail)]
 
 
-async def check_clock(connection: asyncpg.Connection, target: Target) -> list[Finding]:
+async def check_clock(connection: asyncpg.Connection, target: DaemonTarget) -> list[Finding]:
     """Whether the clocks of this machine and of the database agree; schedules go by the one, jobs by the other."""
     before = datetime.now(UTC)
     theirs = await connection.fetchval(CLOCK)

@@ -51,7 +51,7 @@ class Sightings:
 
 
 async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Connection | None) -> list[Finding]:
-    """What became of the job at each station. `connection` is one of our own to the daemon's database, if there is one.
+    """Where the job was seen, station by station. `connection` is one of our own to the daemon's database, if any.
 
     The milliseconds count from the request on.
     """
@@ -66,7 +66,7 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
             job_id = live.job_id
             findings.append(ok("job submitted", f"{job_id} was there already: following that one"))
         except DongboError as error:
-            return [failed("job submitted", str(error), "this is why no job appears: mend it first")]
+            return [failed("job submitted", str(error), "this is why no job appears: fix it first")]
         if connection is not None:
             findings.append(await _seen_in_database(connection, job_id, began))
         findings.append(await _seen_in_endpoint(client, job_id, began))
@@ -99,10 +99,10 @@ async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -
 async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Finding:
     if await streamed.wait(lambda: job_id in streamed.first, EVENT_TIMEOUT):
         took = (streamed.first[job_id] - began) * 1000
-        return ok("seen in event stream", "GET /api/events tells of it", milliseconds=took)
+        return ok("seen in event stream", "GET /api/events reports it", milliseconds=took)
     return failed(
         "seen in event stream",
-        f"GET /api/events did not tell of the job within {EVENT_TIMEOUT:g} s",
+        f"GET /api/events did not report the job within {EVENT_TIMEOUT:g} s",
         "the job page stands still for the same reason: a proxy in between must not buffer (proxy_buffering off); "
         "otherwise look into the daemon's log for hub_listener_failed",
     )

@@ -8,12 +8,12 @@ from uuid import UUID
 import typer
 
 from daemon.cli.client.daemon import DaemonClient
+from daemon.cli.confirmation import confirm
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs import following, pruning, tables
 from daemon.cli.jobs.progress import JsonView, open_view
 from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
-from daemon.cli.prompts import confirm
 from daemon.cli.render import output
 from daemon.ids import JobId
 from daemon.jobs.model import JobStatus, JobType
@@ -99,7 +99,7 @@ async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOp
     """Let a job do what it has asked about."""
     wanted = _read_id(job_id)
     async with context.daemon() as client:
-        what = "is approved and goes on"
+        what = "is approved and continues"
         await show_requested(context, client, lambda: client.approve(wanted), wait=wait, what=what)
 
 
@@ -160,9 +160,9 @@ def prune(
     which has not ended builds on. Pushes, mappings and campaigns are not touched.
     """
 
-    async def look(client: DaemonClient) -> pruning.Pruning:
+    async def look(client: DaemonClient) -> pruning.PlannedPruning:
         days = older_than if older_than is not None else pruning.configured_days(context.target)
-        return pruning.Pruning(days, await client.plan_pruning(days))
+        return pruning.PlannedPruning(days, await client.plan_pruning(days))
 
     planned = context.talk(look)
     if not context.as_json:

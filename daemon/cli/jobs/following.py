@@ -90,8 +90,8 @@ async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], Non
             for job in batch.jobs:
                 take(job, is_snapshot=batch.is_snapshot)
             if batch.is_whole:
-                told = {job["id"] for job in batch.jobs}
-                for job_id in [job_id for job_id, one in known.items() if one.is_live and job_id not in told]:
+                reported = {job["id"] for job in batch.jobs}
+                for job_id in [job_id for job_id, one in known.items() if one.is_live and job_id not in reported]:
                     try:  # it has ended unseen, so long ago that it is not among the newest
                         take(await client.job(JobId(UUID(job_id))), is_snapshot=False)
                     except DaemonUnreachable:  # it has gone again, and will send another snapshot
@@ -125,7 +125,7 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
             for job in batch.jobs:
                 if job["id"] in states:
                     take(job)
-            # A snapshot tells of the latest jobs only, and an end may have come while nobody listened.
+            # A snapshot has the latest jobs only, and a job may have ended while nobody listened.
             if batch.is_snapshot or batch.pruning is not None:
                 with suppress(DaemonUnreachable):  # it has gone again: the stream says so, too
                     for job_id in job_ids:
@@ -134,7 +134,7 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
 
 
 async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> AsyncGenerator[_Batch, None]:
-    """What the stream tells of, for ever.
+    """Everything the stream reports, for ever.
 
     A lost connection is made again. Raises DaemonUnreachable when the first one can't be had.
     """

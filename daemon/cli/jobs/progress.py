@@ -101,8 +101,8 @@ class LineView:
         parts = [job["type"], job["store"], job["status"], wording.percent(job), wording.rows(job), wording.rate(job)]
         line = "  ".join(filter(None, [time, job["id"], " ".join(filter(None, parts)), wording.counters(job), note]))
         known = wording.notices(self._shown[job["id"]]) if job["id"] in self._shown else []
-        told = [f"{time}  {job['id']}  {notice}" for notice in wording.notices(job) if notice not in known]
-        self._stream.writelines(f"{output.plain(each)}\n" for each in (line, *told))
+        new = [f"{time}  {job['id']}  {notice}" for notice in wording.notices(job) if notice not in known]
+        self._stream.writelines(f"{output.plain(each)}\n" for each in (line, *new))
         self._stream.flush()
         self._shown[job["id"]] = job
         if not is_live(job):

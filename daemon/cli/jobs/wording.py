@@ -29,7 +29,7 @@ def waits_for_approval(job: JobDocument) -> bool:
 
 def how_to_decide(job_id: str) -> str:
     """The two commands that end the waiting."""
-    return f"let it go on: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
+    return f"let it continue: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
 
 
 def job_duration(job: JobDocument) -> float | None:
@@ -79,7 +79,7 @@ def rate(job: JobDocument) -> str:
 
 
 def counters(job: JobDocument) -> str:
-    """What became of the rows."""
+    """The outcome of the rows."""
     return ", ".join(f"{values.number(job[name])} {name}" for name in ("created", "updated", "skipped", "failed"))
 
 
@@ -106,7 +106,7 @@ def note(job: JobDocument, before: JobDocument | None = None) -> str:
 
 
 def notices(job: JobDocument) -> list[str]:
-    """What a person must know though the job goes on: a closed location, protected data, half of a shop."""
+    """What a person must know though the job continues: a closed location, protected data, half of a shop."""
     return [f"! {plain(notice)}" for notice in job["metadata"].get("notices") or []]
 
 

@@ -1,7 +1,7 @@
 """Mappings as a CSV file that spreadsheets read and write: one row a variant, with the product that it is.
 
 Spreadsheets leave their marks: a byte order mark or UTF-16, semicolons or tabs for commas, a first line `sep=;`, ids
-shortened to 4.4E+13. What can be understood is taken; for the rest a person is told what to do.
+shortened to 4.4E+13. What can be understood is taken; for the rest the message says what to do.
 """
 
 import csv
@@ -33,7 +33,7 @@ class MappingFileError(DongboError):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class CsvDecision:
     """A line of the file that decides about a variant.
 
     Args:
@@ -57,13 +57,13 @@ def write_mappings(mappings: Iterable[MappingDocument]) -> str:
     return EXCEL_MARK + text.getvalue()
 
 
-def read_decisions(path: Path) -> tuple[list[Decision], int]:
+def read_decisions(path: Path) -> tuple[list[CsvDecision], int]:
     """The lines that decide something, and how many decide nothing.
 
     Raises MappingFileError with every line that is wrong.
     """
     problems: list[str] = []
-    decisions: list[Decision] = []
+    decisions: list[CsvDecision] = []
     empty = 0
     for line, row in _rows(path):
         try:
@@ -125,7 +125,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield begin, dict(zip(header, map(_restored, cells), strict=False))
             begin = skipped + reader.line_num + 1
     except csv.Error as error:
-        raise MappingFileError(f"{path}:{begin}: this is no CSV: {error}") from None
+        raise MappingFileError(f"{path}:{begin}: this is not valid CSV: {error}") from None
 
 
 def _text(path: Path) -> str:
@@ -138,7 +138,7 @@ def _text(path: Path) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise MappingFileError(f'{path}:{line}: this is no UTF-8: save the file as "CSV UTF-8"') from None
+        raise MappingFileError(f'{path}:{line}: this is not UTF-8: save the file as "CSV UTF-8"') from None
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
@@ -151,7 +151,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
         raise MappingFileError(f"{path}:{line}: the column {', '.join(twice)} is named twice")
 
 
-def _decision(line: int, row: dict[str, str]) -> Decision | None:
+def _decision(line: int, row: dict[str, str]) -> CsvDecision | None:
     """What a line decides; None where it names no product. Raises ValueError with what is wrong."""
     variant = _meaning(row, "variant_id", "sku")
     is_excluded = EXCLUDE in (visible(row.get(name, "")).strip().lower() for name in ("nhanh_id", "nhanh_code"))
@@ -160,7 +160,7 @@ def _decision(line: int, row: dict[str, str]) -> Decision | None:
         return None
     if variant is None:
         raise ValueError("it names no variant: fill in variant_id or sku")
-    return Decision(line, variant, product)
+    return CsvDecision(line, variant, product)
 
 
 def _meaning(row: dict[str, str], column: str, other: str) -> str | None:
@@ -174,5 +174,5 @@ def _meaning(row: dict[str, str], column: str, other: str) -> str | None:
             f"or empty the cell, so that {other} counts"
         )
     if not ID.fullmatch(number):
-        raise ValueError(f"{column} {number} is no id: enter a number, or empty the cell, so that {other} counts")
+        raise ValueError(f"{column} {number} is not an id: enter a number, or empty the cell, so that {other} counts")
     return f"id:{number}"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.documents_sync import ProductDocument, VariantDocument
-from daemon.cli.mapping.csv_file import Decision, MappingFileError, read_decisions
+from daemon.cli.mapping.csv_file import CsvDecision, MappingFileError, read_decisions
 from daemon.cli.render.output import plain
 from daemon.mirror.keys import why_no_key
 
@@ -84,9 +84,9 @@ async def carry_out(client: DaemonClient, store: str, plan: ImportPlan, note: st
     return overruled
 
 
-def _portions(decisions: Sequence[Decision]) -> Iterator[list[Decision]]:
+def _portions(decisions: Sequence[CsvDecision]) -> Iterator[list[CsvDecision]]:
     """In the order of the file, as many at once as a request may hold."""
-    portion: list[Decision] = []
+    portion: list[CsvDecision] = []
     size = 0
     for decision in decisions:
         length = max(len(decision.variant.encode()), len((decision.product or "").encode())) + 4

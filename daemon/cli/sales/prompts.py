@@ -4,7 +4,7 @@ import sys
 from datetime import tzinfo
 
 from daemon.cli.client.documents_sales import CampaignDocument, PreviewDocument
-from daemon.cli.prompts import confirm
+from daemon.cli.confirmation import confirm
 from daemon.cli.sales.wording import amount, counted, period
 from daemon.errors import SaleConflict
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from daemon.cli.client.daemon import connect
-from daemon.cli.client.target import Target
+from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs import following
 from daemon.cli.jobs.following import follow_until_ended, watch
 from daemon.errors import DaemonUnreachable, JobNotFound
@@ -32,8 +32,8 @@ class FakeDaemon:
         self._port = 0
 
     @property
-    def target(self) -> Target:
-        return Target(f"http://127.0.0.1:{self._port}")
+    def target(self) -> DaemonTarget:
+        return DaemonTarget(f"http://127.0.0.1:{self._port}")
 
     async def start(self) -> None:
         app = web.Application()

@@ -123,6 +123,6 @@ def test_a_job_that_waits_for_approval_is_not_live_and_takes_no_more_time() -> N
     assert wording.job_duration(waiting) == 9
     assert wording.note(waiting) == "It would zero 30 items."
     assert wording.how_to_decide("x").splitlines() == [
-        "let it go on: dongbo jobs approve x",
+        "let it continue: dongbo jobs approve x",
         "end it: dongbo jobs reject x",
     ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.cli.mapping.csv_file import EXCLUDE, Decision, MappingFileError, read_decisions, write_mappings
+from daemon.cli.mapping.csv_file import EXCLUDE, CsvDecision, MappingFileError, read_decisions, write_mappings
 
 
 def mapping(**changes: Any) -> Any:
@@ -28,7 +28,7 @@ def mapping(**changes: Any) -> Any:
     }
 
 
-def read(directory: Path, content: str | bytes) -> tuple[list[Decision], int]:
+def read(directory: Path, content: str | bytes) -> tuple[list[CsvDecision], int]:
     path = directory / "m.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_decisions(path)
@@ -56,7 +56,10 @@ def test_an_export_read_again_says_what_holds(tmp_path: Path) -> None:
         mapping(variant_id=3, state="unmatched", nhanh_id=None),
         mapping(variant_id=4, state="retired", nhanh_id=9),
     ]
-    assert read(tmp_path, write_mappings(states)) == ([Decision(2, "id:1", "id:77"), Decision(3, "id:2", None)], 2)
+    assert read(tmp_path, write_mappings(states)) == (
+        [CsvDecision(2, "id:1", "id:77"), CsvDecision(3, "id:2", None)],
+        2,
+    )
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -67,14 +70,14 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path, encoding: str, delimite
     lines = [["SKU", " Nhanh_ID "], ["ÁO-01", "77"], ["ÁO;02", "exclude"], ["", ""]]
     quoted = [delimiter.join(f'"{cell}"' for cell in line) for line in lines]
     assert read(tmp_path, newline.join(quoted).encode(encoding)) == (
-        [Decision(2, "sku:ÁO-01", "id:77"), Decision(3, "sku:ÁO;02", None)],
+        [CsvDecision(2, "sku:ÁO-01", "id:77"), CsvDecision(3, "sku:ÁO;02", None)],
         0,
     )
 
 
 def test_the_line_that_names_the_separator_is_skipped(tmp_path: Path) -> None:
     """Excel writes it, and counts it."""
-    assert read(tmp_path, "sep=;\nsku;nhanh_code\nA;B\n") == ([Decision(3, "sku:A", "sku:B")], 0)
+    assert read(tmp_path, "sep=;\nsku;nhanh_code\nA;B\n") == ([CsvDecision(3, "sku:A", "sku:B")], 0)
 
 
 def test_every_wrong_line_is_told_at_once_with_its_number(tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_every_wrong_line_is_told_at_once_with_its_number(tmp_path: Path) -> Non
     assert problems(tmp_path, content) == [
         "m.csv:4: variant_id 4.4123E+13 was shortened by a spreadsheet: format the column as text and enter the whole "
         "id, or empty the cell, so that sku counts",
-        "m.csv:5: nhanh_id x7 is no id: enter a number, or empty the cell, so that nhanh_code counts",
+        "m.csv:5: nhanh_id x7 is not an id: enter a number, or empty the cell, so that nhanh_code counts",
         "m.csv:6: it names no variant: fill in variant_id or sku",
         "m.csv:7: variant_id 4,41E+13 was shortened by a spreadsheet: format the column as text and enter the whole "
         "id, or empty the cell, so that sku counts",
@@ -104,8 +107,8 @@ def test_every_wrong_line_is_told_at_once_with_its_number(tmp_path: Path) -> Non
         (b"sep=;\n", "the file is empty"),
         (b"a,b\n1,2\n", "m.csv:1: the first line must name the columns"),
         (b"sku,sku,nhanh_id\n", "m.csv:1: the column sku is named twice"),
-        ("sku,nhanh_id\nÁo,1\n".encode("cp1258"), "m.csv:2: this is no UTF-8"),
-        (b'sku,nhanh_id\n"A,1\n', "m.csv:2: this is no CSV"),
+        ("sku,nhanh_id\nÁo,1\n".encode("cp1258"), "m.csv:2: this is not UTF-8"),
+        (b'sku,nhanh_id\n"A,1\n', "m.csv:2: this is not valid CSV"),
     ],
 )
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -131,4 +134,4 @@ def test_no_cell_runs_as_a_formula_and_all_come_back(tmp_path: Path, sku: str, t
     (row,) = list(csv.reader(text.splitlines()[1:]))
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
     without_ids = text.replace("variant_id", "number").replace("nhanh_id", "product")
-    assert read(tmp_path, without_ids) == ([Decision(2, f"sku:{sku}", f"sku:{code}")], 0)
+    assert read(tmp_path, without_ids) == ([CsvDecision(2, f"sku:{sku}", f"sku:{code}")], 0)
