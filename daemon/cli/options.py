@@ -1,7 +1,7 @@
 """Options that many commands share, and where the configuration file is."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -44,6 +44,20 @@ StoreOption = Annotated[
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 FollowOption = Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")]
+
+
+def one_of(known: Sequence[str]) -> Callable[[str | None], str | None]:
+    """A callback for an option that takes one of these words, however they are capitalised."""
+
+    def check(value: str | None) -> str | None:
+        if value is None:
+            return None
+        for word in known:
+            if word.lower() == value.lower():
+                return word
+        raise typer.BadParameter(f"one of {', '.join(known)}")
+
+    return check
 
 
 class OptionRecord(Generic[R]):

@@ -40,34 +40,35 @@ def write_one(
 ) -> None:
     """All that there is to know of one job; `steps` are the jobs that are steps of it."""
     took = wording.job_duration(job)
-    fields = {
-        "job": job["id"],
-        "type": job["type"],
-        "store": job["store"],
-        "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
-        "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
-        "step of": job["parent_id"] or "-",
-        "params": ", ".join(f"{output.plain(name)} = {output.plain(value)}" for name, value in job["params"].items())
-        or "-",
-        "rows": f"{wording.rows(job)}: {wording.counters(job)}",
-        "figures": plans.figures(job) or "-",
-        "cost": ", ".join(
-            f"{job['metadata'][name]:,} {word}" for name, word in COSTS.items() if job["metadata"].get(name)
-        )
-        or "-",
-        "rate": wording.rate(job) or "-",
-        "attempt": f"{job['attempt']} of {job['max_attempts']}",
-        "worker": job["worker"] or "-",
-        "created": values.moment(job["created_at"], zone),
-        "started": values.moment(job["started_at"], zone),
-        "ended": values.moment(job["completed_at"], zone),
-        "took": values.duration(took) if took is not None else "-",
-        "note": wording.note(job) or "-",
-    }
-    width = max(map(len, fields))
+    output.write_fields(
+        {
+            "job": job["id"],
+            "type": job["type"],
+            "store": job["store"],
+            "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
+            "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
+            "step of": job["parent_id"] or "-",
+            "params": ", ".join(
+                f"{output.plain(name)} = {output.plain(value)}" for name, value in job["params"].items()
+            )
+            or "-",
+            "rows": f"{wording.rows(job)}: {wording.counters(job)}",
+            "figures": plans.figures(job) or "-",
+            "cost": ", ".join(
+                f"{job['metadata'][name]:,} {word}" for name, word in COSTS.items() if job["metadata"].get(name)
+            )
+            or "-",
+            "rate": wording.rate(job) or "-",
+            "attempt": f"{job['attempt']} of {job['max_attempts']}",
+            "worker": job["worker"] or "-",
+            "created": values.moment(job["created_at"], zone),
+            "started": values.moment(job["started_at"], zone),
+            "ended": values.moment(job["completed_at"], zone),
+            "took": values.duration(took) if took is not None else "-",
+            "note": wording.note(job) or "-",
+        }
+    )
     console = output.data_console()
-    for name, value in fields.items():
-        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
     for notice in wording.notices(job):
         console.print(Text(notice, style="bold yellow"), soft_wrap=True)
     for step in steps:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,9 @@ from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.stores import only_store
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.mapping import csv_import, tables
+from daemon.cli.mapping.choices import only_product, only_variant
 from daemon.cli.mapping.csv_file import MappingFileError
-from daemon.cli.mapping.csv_import import describe_product, describe_variant, only
-from daemon.cli.options import StoreOption
+from daemon.cli.options import StoreOption, one_of
 from daemon.cli.render import output
 from daemon.jobs.model import JobType
 
@@ -24,16 +24,8 @@ EVERYTHING = 10_000_000
 
 VariantsArgument = Annotated[list[str], typer.Argument(metavar="VARIANT...", help="Ids or SKUs at Shopify.")]
 NoteOption = Annotated[str | None, typer.Option("--note", help="Why, for whoever looks later.")]
-
-
-def _known_state(value: str | None) -> str | None:
-    if value is not None and value.lower() not in STATES:
-        raise typer.BadParameter(f"one of {', '.join(STATES)}")
-    return value and value.lower()
-
-
 StateOption = Annotated[
-    str | None, typer.Option("--state", callback=_known_state, help=f"Only these: {', '.join(STATES)}.")
+    str | None, typer.Option("--state", callback=one_of(STATES), help=f"Only these: {', '.join(STATES)}.")
 ]
 SearchOption = Annotated[str | None, typer.Option("--search", help="A part of an SKU, a barcode or a name; or an id.")]
 
@@ -149,23 +141,18 @@ async def _resolve(
     client: DaemonClient, store: str, variants: list[str], products: list[str]
 ) -> tuple[list[int], list[int]]:
     """The ids that texts stand for. Raises MappingFileError with all that stand for none or for several."""
-
-    answer: Any = await client.resolve(store, variants, products)
-    problems: list[str] = []
-    sides = (
-        ("variants", "variant of Shopify", "variant_id", describe_variant),
-        ("products", "product of Nhanh.vn", "nhanh_id", describe_product),
-    )
-    found: dict[str, list[int]] = {"variants": [], "products": []}
-    for side, what, name, describe in sides:
-        for meanings in answer[side]:
-            choices = meanings["choices"]
-            try:
-                found[side].append(
-                    only(meanings["text"], what, choices, [describe(choice) for choice in choices])[name]
-                )
-            except ValueError as error:
-                problems.append(str(error))
+    answer = await client.resolve(store, variants, products)
+    variant_ids, product_ids, problems = list[int](), list[int](), list[str]()
+    for variant in answer["variants"]:
+        try:
+            variant_ids.append(only_variant(variant["text"], variant["choices"])["variant_id"])
+        except ValueError as error:
+            problems.append(str(error))
+    for product in answer["products"]:
+        try:
+            product_ids.append(only_product(product["text"], product["choices"])["nhanh_id"])
+        except ValueError as error:
+            problems.append(str(error))
     if problems:
         raise MappingFileError("\n".join(problems))
-    return found["variants"], found["products"]
+    return variant_ids, product_ids

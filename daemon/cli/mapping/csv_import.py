@@ -4,19 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents_sync import ProductDocument, VariantDocument
+from daemon.cli.client.documents_sync import VariantDocument
+from daemon.cli.mapping.choices import only_product, only_variant
 from daemon.cli.mapping.csv_file import CsvDecision, MappingFileError, read_decisions
-from daemon.cli.render.output import plain
-from daemon.mirror.keys import why_no_key
-
-T = TypeVar("T")
 
 BATCH = 500  # decisions in one request; more are refused
 BATCH_BYTES = 20_000  # of texts to look up in one request, on either side
-SHOWN_CHOICES = 5
 
 
 @dataclass(slots=True)
@@ -56,10 +51,10 @@ async def plan_import(client: DaemonClient, store: str, path: Path) -> ImportPla
         product_choices = {meanings["text"]: meanings["choices"] for meanings in answer["products"]}
         for decision, meanings in zip(batch, answer["variants"], strict=True):
             try:
-                variant = _only_variant(decision.variant, meanings["choices"])
+                variant = only_variant(decision.variant, meanings["choices"])
                 product = None
                 if decision.product is not None:
-                    product = _only_product(decision.product, product_choices[decision.product])["nhanh_id"]
+                    product = only_product(decision.product, product_choices[decision.product])["nhanh_id"]
                 earlier = first_lines.setdefault(variant["variant_id"], decision.line)
                 if earlier != decision.line:
                     raise ValueError(f"variant {variant['variant_id']} stands in line {earlier} already")
@@ -103,45 +98,3 @@ def _holds_already(variant: VariantDocument, product: int | None) -> bool:
     if product is None:
         return variant["state"] == "excluded"
     return variant["state"] == "mapped" and variant["nhanh_id"] == product
-
-
-def _only_variant(text: str, choices: Sequence[VariantDocument]) -> VariantDocument:
-    return only(text, "variant of Shopify", choices, [describe_variant(choice) for choice in choices])
-
-
-def _only_product(text: str, choices: Sequence[ProductDocument]) -> ProductDocument:
-    return only(text, "product of Nhanh.vn", choices, [describe_product(choice) for choice in choices])
-
-
-def only(text: str, what: str, choices: Sequence[T], descriptions: Sequence[str]) -> T:
-    """The one thing that a text means; raises ValueError with what it may mean instead."""
-    if len(choices) == 1:
-        return choices[0]
-    if not choices and (reason := why_no_key(text.removeprefix("sku:"))) is not None:
-        raise ValueError(f"{plain(text.removeprefix('sku:'))} {reason}, so it names no {what}: name it by its id")
-    if not choices:
-        raise ValueError(f"there is no {what} {_said(text)}: is it right, and was it pulled?")
-    listed = "; ".join(descriptions[:SHOWN_CHOICES])
-    more = f"; and {len(choices) - SHOWN_CHOICES} more" if len(choices) > SHOWN_CHOICES else ""
-    raise ValueError(f"more than one {what} {_said(text)}: name one by its id: {listed}{more}")
-
-
-def describe_variant(variant: VariantDocument) -> str:
-    """A variant that a person may choose."""
-    return f"{variant['variant_id']} ({plain(variant['title'] or variant['sku'] or '')})"
-
-
-def describe_product(product: ProductDocument) -> str:
-    """A product that a person may choose."""
-    return f"{product['nhanh_id']} ({plain(product['name'] or product['code'] or '')})"
-
-
-def _said(text: str) -> str:
-    kind, _, rest = text.partition(":")
-    match kind:
-        case "id":
-            return f"with the id {plain(rest)}"
-        case "sku":
-            return f"with the SKU {plain(rest)}"
-        case _:
-            return plain(text)

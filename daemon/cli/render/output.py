@@ -8,13 +8,14 @@ need to be, so that `grep` and `cut` find whole values.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import TextIOBase
 from typing import Any, TextIO
 
 import orjson
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from daemon.cli.render.console import TextConsole
 from daemon.terminal import LAYOUT, drawable
@@ -86,6 +87,14 @@ def write_table(
     for row in rows:
         table.add_row(*row)
     write_renderable(table)
+
+
+def write_fields(fields: Mapping[str, str | Text]) -> None:
+    """Names and values, one a line."""
+    width = max(map(len, fields))
+    console = data_console()
+    for name, value in fields.items():
+        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
 
 
 def is_narrow() -> bool:

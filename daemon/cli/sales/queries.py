@@ -1,6 +1,6 @@
 """What only looks at campaigns: `dongbo sale list`, `show`, `preview` and `report`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,54 +10,23 @@ import typer
 from daemon.cli.client.documents_sales import ItemDocument
 from daemon.cli.client.sales import SalesClient
 from daemon.cli.context import CommandContext
-from daemon.cli.options import StoreOption
+from daemon.cli.options import StoreOption, one_of
 from daemon.cli.render import output
 from daemon.cli.sales import previews, reports, tables
 from daemon.cli.sales.definition import define
 from daemon.cli.sales.options import CsvOption, NameArgument, OfStoreOption, given_options
+from daemon.sales.model import CampaignState, ItemState
 
-STATES = (
-    "DRAFT",
-    "SCHEDULED",
-    "APPLYING",
-    "ACTIVE",
-    "REVERTING",
-    "NEEDS_ATTENTION",
-    "COMPLETED",
-    "CANCELLED",
-    "FAILED",
-)
-ITEM_STATES = (
-    "PLANNED",
-    "APPLYING",
-    "APPLIED",
-    "REVERTING",
-    "REVERTED",
-    "DRIFTED",
-    "KEPT",
-    "GONE",
-    "SKIPPED",
-    "REFUSED",
-    "STUCK",
-)
+STATES = sorted(CampaignState, key=lambda state: state.has_ended)
 EVERY = "ALL"
 DRIFTED_SHOWN = 20  # of those that wait for a decision
-
-
-def _one_of(known: tuple[str, ...]) -> Callable[[str | None], str | None]:
-    def check(value: str | None) -> str | None:
-        if value is not None and value.upper() not in known:
-            raise typer.BadParameter(f"one of {', '.join(known)}")
-        return value and value.upper()
-
-    return check
 
 
 async def list_campaigns(
     context: CommandContext,
     store: Annotated[str | None, typer.Option("--store", help="Only campaigns of this store.")] = None,
     state: Annotated[
-        str | None, typer.Option("--state", callback=_one_of(STATES), help=f"Only these: {', '.join(STATES)}.")
+        str | None, typer.Option("--state", callback=one_of(STATES), help=f"Only these: {', '.join(STATES)}.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
@@ -84,8 +53,8 @@ async def show(
         typer.Option(
             "--items",
             metavar="STATE",
-            callback=_one_of((EVERY, *ITEM_STATES)),
-            help=f"Its variants of a state: all, {', '.join(ITEM_STATES)}.",
+            callback=one_of((EVERY, *ItemState)),
+            help=f"Its variants of a state: all, {', '.join(ItemState)}.",
         ),
     ] = None,
     variant: Annotated[

@@ -7,7 +7,7 @@ from daemon.cli.client.documents_sales import EdgeDocument, ReportDocument
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
 from daemon.cli.sales import wording
-from daemon.cli.sales.tables import span, state_text, write_fields
+from daemon.cli.sales.tables import span, state_text
 from daemon.errors import DongboError
 
 MARK = output.EXCEL_MARK.encode()
@@ -20,7 +20,7 @@ class ReportFileError(DongboError):
 def write_report(report: ReportDocument, zone: tzinfo) -> None:
     """The head of a report; its variants are in the file."""
     counts = {name.replace("_", " "): number for name, number in report["counts"].items()}
-    write_fields(
+    output.write_fields(
         {
             "sale": report["name"],
             "store": report["store"],

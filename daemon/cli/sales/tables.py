@@ -1,6 +1,6 @@
 """Campaigns as a table and as one, and their variants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import tzinfo
 
 from rich.text import Text
@@ -36,7 +36,7 @@ def write_one(campaign: CampaignDetailDocument, drifted: Sequence[ItemDocument],
     """All that there is to know of one campaign; `drifted` are variants about which a person must decide."""
     times, late = campaign["times"], campaign["late"]
     definition = campaign["definition"]
-    write_fields(
+    output.write_fields(
         {
             "sale": campaign["name"],
             "id": campaign["id"],
@@ -116,7 +116,7 @@ def write_items(items: Sequence[ItemDocument], zone: tzinfo) -> None:
 
 def write_item(item: ItemDetailDocument, zone: tzinfo) -> None:
     """A variant of a campaign with every write of its prices."""
-    write_fields(
+    output.write_fields(
         {
             "variant": str(item["variant_id"]),
             "product": str(item["product_id"]),
@@ -145,14 +145,6 @@ def write_item(item: ItemDetailDocument, zone: tzinfo) -> None:
                 f"{detail}  job {write['job_id']}",
             )
         )
-
-
-def write_fields(fields: Mapping[str, str | Text]) -> None:
-    """Names and values, one a line."""
-    width = max(map(len, fields))
-    console = output.data_console()
-    for name, value in fields.items():
-        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
 
 
 def state_text(state: str, *, is_cancelled: bool) -> Text:

@@ -14,9 +14,7 @@ from daemon.cli.sales import prompts
 from daemon.cli.sales.actions import read_variants
 from daemon.cli.sales.definition import SaleOptionsError, definition_of
 from daemon.cli.sales.options import DiscountFrom, Newcomers, SaleCommand, SaleOptions, given_options
-from daemon.cli.sales.queries import ITEM_STATES, STATES
 from daemon.config import SaleSettings
-from daemon.sales.model import CampaignState, ItemState
 
 
 def refused(options: SaleOptions, name: str = "tet") -> list[str]:
@@ -153,12 +151,6 @@ def test_a_command_takes_each_option_by_itself() -> None:
     assert got[0] == ("tet", options, True)
     assert got[0][1].are_given
     assert (got[1][0], got[1][1].are_given, got[1][2]) == ("bare", False, False)
-
-
-def test_the_states_are_the_daemon_s() -> None:
-    """They are written out, for the help is to be there at once."""
-    assert set(STATES) == {str(state) for state in CampaignState}
-    assert set(ITEM_STATES) == {str(state) for state in ItemState}
 
 
 @given(st.lists(st.integers(1, 2**63 - 1), min_size=1, max_size=20), st.data())
