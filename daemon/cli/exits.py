@@ -117,7 +117,7 @@ def _report(errors: list[DongboError]) -> int:
 
 
 def _report_bug(error: BaseException) -> int:
-    from daemon.logging import redact  # loads structlog, which only a fault is worth
+    from daemon.logging import redact  # noqa: PLC0415 - it loads structlog, which only a fault is worth
 
     if os.environ.get(TRACEBACK_VARIABLE):
         sys.stderr.write(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))

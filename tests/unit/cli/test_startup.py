@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -38,8 +39,6 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
 
 def test_version_is_the_distribution_s() -> None:
     """`--version` says what is installed."""
-    from importlib.metadata import version
-
     ended = subprocess.run([*DONGBO, "--version"], capture_output=True, text=True, check=True)
     assert ended.stdout == f"dongbo {version('dongbo')}\n"
 
