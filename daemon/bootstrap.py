@@ -1,7 +1,7 @@
 """Puts the daemon together: from the configuration's words to the parts of the program, joined to each other."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.config import SaleSelection, SaleSettings, Settings, read_skus
@@ -15,7 +15,6 @@ from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.runner import CancellationWatch, JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
-from daemon.lifecycle import Part
 from daemon.money import Currency
 from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing
@@ -61,11 +60,6 @@ class Daemon:
         )
         self.credential_watch = CredentialWatch(registry)
         self.sale_clock = SaleClock(database, self.sales, lambda: sorted(registry.stores))
-
-    @property
-    def job_parts(self) -> Sequence[Part]:
-        """What it takes to run jobs, in the order of their start; each uses those before it."""
-        return (self.notifier, self.hub, self.cancellation_watch, self.queue)
 
     def use_stores(self, stores: Mapping[StoreName, Store], policy: JobPolicy) -> None:
         """Let new jobs run on other stores; those that are running keep theirs."""

@@ -197,12 +197,6 @@ class Scheduler(Part):
             for entry in entries:
                 self._begin_if_due(entry)
 
-    async def wait_idle(self) -> None:
-        """Wait until the fires that have begun have ended."""
-        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
-
     async def _run(self) -> None:
         async with self._group:
             sweeps = self._group.create_task(self._sweeps.run_for_ever(), name="schedule-sweeps")

@@ -133,7 +133,7 @@ async def running_parts(
             Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, StoreFactory(session, limits)
         )
         async with AsyncExitStack() as stack:
-            for part in parts.job_parts:
+            for part in (parts.notifier, parts.hub, parts.cancellation_watch, parts.queue):
                 await stack.enter_async_context(part)
             assert await parts.queue.wait_taking(20)
             yield parts

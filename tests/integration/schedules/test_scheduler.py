@@ -19,10 +19,11 @@ from daemon.errors import InvalidJobRequest, ScheduleNotFound
 from daemon.ids import ScheduleName, StoreName, WorkerName, new_job_id
 from daemon.jobs.model import Job, JobRequest
 from daemon.jobs.service import Submission
-from daemon.schedules import fires, sweeping
+from daemon.schedules import sweeping
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec, ScheduleState
 from daemon.schedules.scheduler import Scheduler, utc_now
+from tests.support.fires import last_fires, wait_idle
 
 NIGHTLY = ScheduleName("nightly")
 HO_CHI_MINH = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -87,14 +88,14 @@ class Shop:
     async def daemon(self, *specs: ScheduleSpec, worker: str = "alice", **options: Any) -> AsyncIterator[Scheduler]:
         async with self.scheduler(worker, **options) as scheduler:
             await scheduler.apply(specs or [spec()])
-            await scheduler.wait_idle()
+            await wait_idle(scheduler)
             yield scheduler
 
     async def look(self, scheduler: Scheduler, now: datetime) -> None:
         """Set the clock, sweep, and wait until what that began has ended."""
         self.clock.now = now
         await scheduler.sweep()
-        await scheduler.wait_idle()
+        await wait_idle(scheduler)
 
     async def jobs(self) -> list[datetime]:
         """The fire times of all jobs, also if there are two of one time."""
@@ -103,8 +104,8 @@ class Shop:
 
     async def records(self, name: ScheduleName = NIGHTLY) -> list[tuple[datetime, FireResult]]:
         async with self.database.acquire() as connection:
-            found = await fires.last_fires(connection, StoreName("main"), name)
-        return [(fire.fire_time, fire.outcome) for fire in reversed(found)]
+            found = await last_fires(connection, StoreName("main"), name)
+        return [(fire["fire_time"], FireResult(fire["outcome"])) for fire in reversed(found)]
 
 
 class CountedFiring(Firing):
@@ -165,7 +166,7 @@ async def test_fires_on_time(shop: Shop):
             assert not shop.begun.is_set()
             async with asyncio.timeout(WAIT):
                 await shop.begun.wait()
-            await scheduler.wait_idle()
+            await wait_idle(scheduler)
             assert datetime.now(UTC) - TWO_O_CLOCK < timedelta(seconds=1)
             assert await shop.jobs() == [TWO_O_CLOCK]
             assert only_state(scheduler).next_fire == TWO_O_CLOCK + DAY
@@ -179,7 +180,7 @@ async def test_two_daemons_submit_one_job(shop: Shop):
     async with shop.daemon(*specs, worker="alice") as alice, shop.daemon(*specs, worker="bob") as bob:
         shop.clock.now = TWO_O_CLOCK
         await asyncio.gather(alice.sweep(), bob.sweep())
-        await asyncio.gather(alice.wait_idle(), bob.wait_idle())
+        await asyncio.gather(wait_idle(alice), wait_idle(bob))
         assert await shop.jobs() == [TWO_O_CLOCK] * 20
         outcomes = {state.last_outcome for daemon in (alice, bob) for state in daemon.states()}
         assert outcomes <= {FireResult.SUBMITTED, None}  # None: the other one has it, as the next sweep will tell
@@ -233,14 +234,14 @@ async def test_a_fire_is_made_up_after_the_database_was_away(
         async with outage():
             shop.clock.now = TWO_O_CLOCK
             scheduler._wake(NIGHTLY)
-            await scheduler.wait_idle()
+            await wait_idle(scheduler)
             with pytest.raises(Exception) as caught:
                 await scheduler.sweep()
             assert is_connection_error(caught.value)
             assert not shop.begun.is_set()
         async with asyncio.timeout(WAIT):
             await shop.begun.wait()
-        await scheduler.wait_idle()
+        await wait_idle(scheduler)
         assert await shop.jobs() == [TWO_O_CLOCK]
         assert scheduler.health.is_ok
 
@@ -378,7 +379,7 @@ async def test_another_daemons_pause_holds_at_once(shop: Shop):
         assert not only_state(bob).paused
         shop.clock.now = TWO_O_CLOCK
         bob._wake(NIGHTLY)
-        await bob.wait_idle()
+        await wait_idle(bob)
         assert await shop.jobs() == []
         await bob.sweep()
         assert only_state(bob).paused
@@ -431,7 +432,7 @@ async def test_another_expression_makes_up_nothing_of_its_past(shop: Shop):
         async with shop.daemon(spec(expression=f"0 {hour} * * *")) as scheduler:
             await shop.look(scheduler, shop.clock.now)
             await scheduler.apply([spec(expression=f"30 {hour} * * *")])
-            await scheduler.wait_idle()
+            await wait_idle(scheduler)
     assert await shop.records() == []
 
 
@@ -441,7 +442,7 @@ async def test_a_removed_schedule_fires_no_more(shop: Shop):
         await scheduler.apply([])
         await shop.look(scheduler, TWO_O_CLOCK + HOUR)
         await scheduler.apply([spec()])
-        await scheduler.wait_idle()
+        await wait_idle(scheduler)
         assert await shop.records() == []
         await shop.look(scheduler, TWO_O_CLOCK + DAY)
     assert await shop.jobs() == [TWO_O_CLOCK + DAY]
