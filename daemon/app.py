@@ -216,7 +216,7 @@ class Application:
 
 
 async def run(settings: Settings, *, config_path: Path | None, on_ready: Callable[[str], None] | None = None) -> None:
-    """Run the daemon until it is told to stop; `on_ready` is called with the job page's address."""
+    """Run the daemon until it is asked to stop; `on_ready` is called with the job page's address."""
     began = time.monotonic()
     log.info("starting", version=__version__)
 

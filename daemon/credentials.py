@@ -1,4 +1,4 @@
-"""How the stores' credentials stand: looked after while the daemon runs, and told to whoever asks for its status."""
+"""How the stores' credentials stand: checked while the daemon runs, and reported to whoever asks for its status."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -103,7 +103,7 @@ class CredentialWatch(Part):
                 continue
 
     async def _check_all(self) -> bool:
-        """Whether all tokens could be asked about. One that does not answer keeps none of the others waiting."""
+        """Whether all tokens could be asked about. One that does not answer does not hold up the others."""
         async with asyncio.TaskGroup() as checks:
             checked = [
                 checks.create_task(self._check(store), name=f"credential-check-{store.name}")

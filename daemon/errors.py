@@ -16,8 +16,8 @@
     │   │   └── AskedTooMuch        a time-out, a fault inside: worth a retry, and then one for less at once
     │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
     │   ├── SourceRefused           a missing permission, a wrong request: a person must act
-    │   │   ├── CredentialRefused   a bad token or secret, an app that is not installed any more
-    │   │   └── CursorRefused       where an interrupted pull would go on: it must begin afresh
+    │   │   ├── CredentialRefused   a bad token or secret, an app that is no longer installed
+    │   │   └── CursorRefused       where an interrupted pull would continue: it must start afresh
     │   ├── RowsUnread              some rows can't be had; everything else was done
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── DepotsChanged               while a sync ran, what the access token may see changed
@@ -143,7 +143,7 @@ class RateLimited(SourceError):
 
 
 class SourceRefused(SourceError):
-    """The source refused for a reason that only a person can mend: no retry."""
+    """The source refused for a reason that only a person can fix: no retry."""
 
 
 class RowsUnread(SourceError):
@@ -155,7 +155,7 @@ class CredentialRefused(SourceRefused):
 
 
 class CursorRefused(SourceRefused):
-    """The source does not take, or not any more, the cursor behind which a list is to go on."""
+    """The source does not accept, or no longer accepts, the cursor after which a list should continue."""
 
 
 class DepotsChanged(DongboError):

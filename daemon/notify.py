@@ -59,7 +59,7 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.setblocking(False)
                 channel.sendto(message.encode(), self._address)
-        except OSError as error:  # systemd is not there, or its queue is full: the work goes on without it
+        except OSError as error:  # systemd is not there, or its queue is full: the work continues without it
             log.warning("notification_lost", notification=message.partition("=")[0], error=error)
 
 

@@ -87,7 +87,7 @@ class Configuration:
         schedules = make_schedules(new)
         check_schedules(schedules)
         sales = await asyncio.to_thread(make_sales, new, path.parent)
-        # From here on nothing is refused any more: renewed secrets are put into the credentials of running jobs.
+        # From here on nothing can be refused: renewed secrets are put into the credentials of running jobs.
         stores = daemon.factory.make(new, secrets)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
         warn_of_exposed(secrets.warnings)

@@ -29,7 +29,7 @@ class StoreFactory:
     """Makes the stores of a configuration, with clients that share the process's session and limits.
 
     What is known of a credential outlives a reload: a store that signs in as before shares its credential with the jobs
-    that still run on its old settings, and a secret that was renewed is put into it, so that these go on, too.
+    that still run on its old settings, and a secret that was renewed is put into it, so that they can continue.
     """
 
     def __init__(self, session: aiohttp.ClientSession, limits: LimiterRegistry) -> None:

@@ -46,7 +46,7 @@ def _to_amount(value: object) -> object:
         raise ValueError(f"must be a number of at most {LARGEST_AMOUNT:,.0f}")
     if amount != amount.quantize(Decimal("0.01")):
         raise ValueError("has more than two decimal places")
-    return Decimal(_without_needless_zeros(amount))  # no "1E+3", which is no price to Shopify
+    return Decimal(_without_needless_zeros(amount))  # no "1E+3", which is not a valid price to Shopify
 
 
 def _to_time(value: object) -> object:
@@ -249,7 +249,7 @@ def read_skus(path: Path) -> list[str]:
     """The SKUs of a file, one a line; blank lines and lines that begin with # are none.
 
     Raises:
-        ValueError: the file can't be read, holds none, or is no such list.
+        ValueError: the file can't be read, holds none, or is not such a list.
     """
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
@@ -261,7 +261,7 @@ def read_skus(path: Path) -> list[str]:
     if not skus:
         raise ValueError(f"{path} names no SKU: write one a line")
     if len(skus) > MOST_TARGETS or any(len(sku) > LONGEST_WORD for sku in skus):
-        raise ValueError(f"{path} is no list of at most {MOST_TARGETS:,} SKUs, one a line")
+        raise ValueError(f"{path} is not a list of at most {MOST_TARGETS:,} SKUs, one per line")
     return skus
 
 

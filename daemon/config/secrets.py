@@ -19,7 +19,7 @@ from daemon.logging import register_secret
 
 LARGEST_SECRET = 64 * 1024  # bytes
 SHORTEST_STATUS_TOKEN = 16  # characters
-PASSWORD_OPTIONS = ("password", "sslpassword")  # of a database URL, behind the ?
+PASSWORD_OPTIONS = ("password", "sslpassword")  # of a database URL, after the ?
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def resolve_secrets(
 def inspect_secrets(
     settings: Settings, environ: Mapping[str, str] = os.environ, *, config: Path | None = None
 ) -> tuple[ResolvedSecrets, tuple[str, ...]]:
-    """As `resolve_secrets`, but with what can't be read told beside what can: None stands in its place."""
+    """As `resolve_secrets`, but reports what can't be read beside what can: None stands in its place."""
     reader = _Reader(environ, config)
     resolved = ResolvedSecrets(
         database_url=_database_url(settings, reader),

@@ -80,7 +80,7 @@ class StatusSettings(Section):
     def _refuse_unreadable_hosts(cls, allowed_hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in allowed_hosts:
             if not origins_of(host):
-                raise ValueError(f'"{host}" is no origin: its address can\'t be read, or its port is above 65535')
+                raise ValueError(f'"{host}" is not a valid origin: unreadable address, or a port above 65535')
         return allowed_hosts
 
     @property

@@ -54,7 +54,7 @@ def _is_of_vietnam(name: str) -> bool:
 
 
 def _hours_ahead(name: str) -> int | None:
-    """How far ahead of UTC an offset such as GMT+7 or +07:00 is; None where it is no offset in whole hours."""
+    """How far ahead of UTC an offset such as GMT+7 or +07:00 is; None if it is not an offset in whole hours."""
     offset = _offset(name)
     if offset is None or int(offset[3] or 0) or not 0 < int(offset[2]) <= _FARTHEST[offset[1]]:
         return None

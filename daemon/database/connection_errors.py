@@ -36,7 +36,7 @@ def describe(dsn: str) -> str:
         options = parse_qs(url.query)
     except ValueError:
         return "the database"
-    # An @ behind the host means that a / ? or # in the password was not escaped, and ended the host too early.
+    # An @ after the host means that a / ? or # in the password was not escaped, and ended the host too early.
     if not dsn.startswith(SCHEMES) or "@" in url.path + url.query + url.fragment:
         return "the database"
     name = unquote(url.path.lstrip("/")) or options.get("dbname", options.get("database", [""]))[-1]

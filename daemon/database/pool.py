@@ -44,7 +44,7 @@ HARMLESS_TEXTS = ("`ssl", "root certificate", "cannot determine", "could not det
 
 # The budget of `max_connections`. Everything that talks to the database borrows from the pool:
 LISTENERS = 2  # the event hub and the queue, each for the life of the process
-CONTROL = 4  # endpoint, scheduler, heartbeats, the queue's own statements: short, and they must not wait behind pages
+CONTROL = 4  # endpoint, scheduler, heartbeats, the queue's own statements: short, and they must not wait for pages
 # The rest is for the page transactions of jobs.
 FEWEST_CONNECTIONS = LISTENERS + 2
 
@@ -72,7 +72,7 @@ class Database:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it lends connections no more."""
+        """Whether it has stopped lending connections."""
         closing: bool = self.pool.is_closing()
         return closing
 
@@ -93,7 +93,7 @@ class Database:
     async def acquire_for_work(self) -> AsyncIterator[Connection]:
         """Lends a connection for a page of a job; jobs together never take those that listeners and control work need.
 
-        Waits for its turn without a deadline: a busy machine is no error.
+        Waits for its turn without a deadline: a busy machine is not an error.
 
         Raises:
             DatabaseUnavailable: as `acquire`.
@@ -166,7 +166,7 @@ async def open_database(
         max_connections: upper bound of the pool, at least FEWEST_CONNECTIONS.
         statement_timeout: seconds for one statement, on the server; the client gives up a little later.
         application_name: how the connections show in `pg_stat_activity`.
-        connect_deadline: seconds to go on trying while the server can't be reached, as at boot.
+        connect_deadline: seconds to keep trying while the server can't be reached, as at boot.
 
     Raises:
         ConfigError: the dsn can't be understood.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.errors import EmbeddedServerError
 
-OLDEST_MAJOR = 14  # the oldest that its authors still mend
+OLDEST_MAJOR = 14  # the oldest that its authors still maintain
 # Debian and Ubuntu; Red Hat and PGDG; Alpine; Arch
 SYSTEM_DIRECTORIES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/libexec/postgresql*", "usr/bin")
 VERSION = re.compile(rb"(\d+)(\S*)\s*(?:\(|$)")

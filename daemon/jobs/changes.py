@@ -1,7 +1,7 @@
 """What changes of jobs are made of on their way to readers, a reader's mailbox, and the changes of late.
 
-All of it is bounded: a reader that would need more than MOST_CHANGES is told so (`News.is_overrun`, None) and begins
-anew with a snapshot.
+All of it is bounded: a reader that would need more than MOST_CHANGES learns so (`News.is_overrun`, None) and starts
+again with a snapshot.
 """
 
 import asyncio
@@ -179,7 +179,7 @@ class RecentChanges:
         return position >= self._missing_position
 
     def after(self, position: int) -> list[JobEvent] | None:
-        """What was published after a position, oldest first; None if not all of it is here any more."""
+        """What was published after a position, oldest first; None if some of it is no longer here."""
         if not self.reaches(position):
             return None
         found = []
@@ -190,7 +190,7 @@ class RecentChanges:
         return found[::-1]
 
     def since(self, version: int) -> list[JobEvent] | None:
-        """What somebody may lack who has got everything up to `version`, by version; None if that can't be told.
+        """What somebody may lack who has got everything up to `version`, by version; None if that is not known.
 
         That is what has a later version, and what has an earlier one that may have become visible later.
         """

@@ -1,4 +1,4 @@
-"""What a running job holds in its hands: its parameters, its pages, and the ways in which it is told to stop."""
+"""What a running job works with: its parameters, its pages, and how it learns that it should stop."""
 
 import asyncio
 import math
@@ -21,8 +21,8 @@ from daemon.jobs.steps import Steps
 
 P = TypeVar("P")
 
-WAIT_TOLD_AFTER = 5.0  # seconds without a page after which, and then each time, a job says what it waits for
-WAIT_LOOK = 0.5  # seconds between two looks at what it waits for: a rate limit is told at once
+WAIT_REPORTED_AFTER = 5.0  # seconds without a page after which, and then each time, a job says what it waits for
+WAIT_LOOK = 0.5  # seconds between two looks at what it waits for: a rate limit is reported at once
 # How long a look at the job proves that it is this run's: well below the 15 s after which the queue gives the job of a
 # worker without a heartbeat to another.
 OWNERSHIP_LASTS = 2.0  # seconds
@@ -87,7 +87,7 @@ class PageTransaction:
         self.metadata: dict[str, Any] = {}
 
     def count(self, counters: Counters) -> None:
-        """Add what became of rows that were written or left unchanged."""
+        """Count rows that were written or left unchanged."""
         self.counted += counters
 
     def reject(self, letters: list[DeadLetter]) -> None:
@@ -114,7 +114,7 @@ class JobContext:
         self._started = monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
         self.total = job.total
-        self._owned_until = -math.inf  # by `boot_time`, which goes on while the process or its machine is suspended
+        self._owned_until = -math.inf  # by `boot_time`, which runs on while the process or its machine is suspended
         self._proving = asyncio.Lock()
 
     @property
@@ -183,9 +183,9 @@ class JobContext:
         stop = asyncio.create_task(self._stop.wait(), name=f"job-stop-{self.job.id}")
         answer = asyncio.ensure_future(call)
         try:
-            was_told = await self._first_of(answer, stop, are_pages=False)
+            was_reported = await self._first_of(answer, stop, are_pages=False)
             self._raise_if_stopped()
-            if was_told:
+            if was_reported:
                 await self.describe(total=self.total, waiting=None)
             return answer.result()
         finally:
@@ -239,21 +239,21 @@ class JobContext:
     async def _first_of(self, *tasks: asyncio.Future[Any], are_pages: bool) -> bool:
         """Wait until one of them is done, and say meanwhile why nothing moves: a person must not have to guess.
 
-        A wait for the rate limit is told as soon as it is one; any other after a while, where it is for pages. Returns
-        whether one was told.
+        A wait for the rate limit is reported as soon as it is one; any other after a while, if it is for pages. Returns
+        whether one was reported.
         """
-        since, told_at = datetime.now(UTC), monotonic()
-        told: dict[str, str] | None = None
+        since, reported_at = datetime.now(UTC), monotonic()
+        reported: dict[str, str] | None = None
         while True:
             done, _ = await asyncio.wait(tasks, timeout=WAIT_LOOK, return_when=asyncio.FIRST_COMPLETED)
             if done:
-                return told is not None
+                return reported is not None
             limited = self._limited_wait()
-            is_news = limited is not None and (told is None or told["for"] != limited["for"])
-            if is_news or ((are_pages or limited) and monotonic() - told_at >= WAIT_TOLD_AFTER):
+            is_news = limited is not None and (reported is None or reported["for"] != limited["for"])
+            if is_news or ((are_pages or limited) and monotonic() - reported_at >= WAIT_REPORTED_AFTER):
                 other = self._meter.waits_for if self._meter is not None else "the source"
-                told, told_at = limited or {"for": other, "since": since.isoformat()}, monotonic()
-                await self.describe(total=self.total, waiting=told, rows_per_second=0.0, **self.costs())
+                reported, reported_at = limited or {"for": other, "since": since.isoformat()}, monotonic()
+                await self.describe(total=self.total, waiting=reported, rows_per_second=0.0, **self.costs())
 
     def _limited_wait(self) -> dict[str, str] | None:
         """What is said of a wait for the rate limit; None where there is none that is worth saying."""

@@ -107,7 +107,7 @@ class Job:
     skipped: int
     failed: int
     metadata: Mapping[str, Any]  # filters or query, pages, rows_per_second, api_calls, waits, total_is_estimate …
-    checkpoint: Any  # JSON from which the next run goes on; None before the first page
+    checkpoint: Any  # JSON from which the next run continues; None before the first page
     attempt: int  # consecutive runs without a page of progress, the present one included
     max_attempts: int
     not_before: datetime | None  # when a job that waits for a retry runs again

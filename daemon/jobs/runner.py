@@ -85,7 +85,7 @@ class JobRunner:
         self._steps = steps
         self._active: dict[JobId, JobContext] = {}
         self._is_closed = False
-        self._stops = 0  # how often all runs were told to stop: one that is being claimed meanwhile has missed it
+        self._stops = 0  # how often all runs were asked to stop: one that is just being claimed has missed it
 
     @property
     def active(self) -> Mapping[JobId, JobContext]:
@@ -93,7 +93,7 @@ class JobRunner:
         return self._active
 
     def stop_all(self, reason: StopReason) -> None:
-        """Ask every run to end at its next checkpoint; after SHUTDOWN no run begins any more."""
+        """Ask every run to end at its next checkpoint; after SHUTDOWN no new run begins."""
         self._stops += 1
         self._is_closed = self._is_closed or reason is StopReason.SHUTDOWN
         for context in self._active.values():
@@ -169,7 +169,7 @@ class JobRunner:
                 return await self._failed_attempt(context, token, refusal)
             log.exception("job_crashed")
             message = (
-                f"A fault in the program ended this job ({type(error).__name__}). "
+                f"A bug in the program ended this job ({type(error).__name__}). "
                 "The log entry job_crashed says where; please report it."
             )
             await self._finish(context, token, JobStatus.FAILED, message)
@@ -183,7 +183,7 @@ class JobRunner:
                 await self._finish(context, token, JobStatus.CANCELLED, None)
                 return None
             case StopReason.TAKEN_OVER:
-                log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+                log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
                 return None
             case StopReason.SHUTDOWN | StopReason.DATABASE_LOST:
                 return await self._release(context, token, reason.value)
@@ -195,7 +195,7 @@ class JobRunner:
         attempt = 1 if context.has_progressed else context.job.attempt
         if attempt >= context.job.max_attempts:
             message = (
-                f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job when the cause is mended)"
+                f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job once the cause is fixed)"
             )
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
@@ -235,7 +235,7 @@ class JobRunner:
         replaced: list[JobId] = []
         job = await self._record(ask)
         if job is None:
-            log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+            log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
@@ -254,7 +254,7 @@ class JobRunner:
 
         job = await self._record(finish)
         if job is None:
-            log.warning("run_taken_over", next_step="this run stops, the job goes on elsewhere")
+            log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
@@ -264,7 +264,7 @@ class JobRunner:
         getattr(log, level)("job_ended", status=str(status), error=error, **counters)
 
     async def _see_to_steps(self, job: Job) -> None:
-        """A job that was cancelled leaves none of its steps behind."""
+        """Cancelling a job cancels its steps, too."""
         if job.status is JobStatus.CANCELLED:
             await self._steps.cancel_all(job.id)
 

@@ -64,7 +64,7 @@ class Jobs:
     async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
         """Make a job; when this returns, every connection sees it. `schedule` names the one that a person runs by hand.
 
-        Raises InvalidJobRequest, and LiveJobExists with the id of the live job for the very same work.
+        Raises InvalidJobRequest, and LiveJobExists with the id of the live job for the same work.
         """
         async with self._database.acquire() as connection, connection.transaction():
             submission = await self.submit_in(connection, request, schedule)
@@ -103,7 +103,7 @@ class Jobs:
             live = await store.find_live(connection, request.store, request.type, admission.params)
             if live is not None:
                 return Submission(live, is_new=False)
-        raise InvalidTransition(f"{request.type} jobs of store {request.store} come and go too fast: try again")
+        raise InvalidTransition(f"{request.type} jobs of store {request.store} start and end too quickly: try again")
 
     def announce(self, job: Job) -> None:
         """Tell readers of a job that was made by `submit_in`, after the commit."""
@@ -159,7 +159,7 @@ class Jobs:
                 job = await store.cancel_unattended(connection, job_id)
         if job is None:
             ended = await self.get(job_id)
-            raise InvalidTransition(f"Job {job_id} is {ended.status} already: there is nothing to cancel")
+            raise InvalidTransition(f"Job {job_id} is already {ended.status}: there is nothing to cancel")
         self._notifier.changed(job_id, at_once=True)
         log.info("job_cancel_requested", store=job.store, job_id=str(job.id), type=str(job.type))
         if job.status is JobStatus.CANCELLED:  # a running one sees to its steps itself
@@ -253,7 +253,7 @@ class Jobs:
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:
-            raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows when it has ended")
+            raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows once it has ended")
         async with self._database.acquire() as connection:
             unresolved = await failures.count_unresolved(connection, job.id)
         if unresolved == 0:
@@ -270,7 +270,7 @@ class Jobs:
 
 def _live(job: Job) -> LiveJobExists:
     return LiveJobExists(
-        f"A {job.type} job of store {job.store} for the very same work is {job.status} already: {job.id}", job.id
+        f"A {job.type} job of store {job.store} for exactly the same work is already {job.status}: {job.id}", job.id
     )
 
 
@@ -279,4 +279,4 @@ def _waits_not(job: Job) -> InvalidTransition:
 
 
 def _unknown(job_id: JobId) -> JobNotFound:
-    return JobNotFound(f"There is no job {job_id}. `dongbo jobs list` shows those that there are.")
+    return JobNotFound(f"There is no job {job_id}. `dongbo jobs list` shows the jobs that exist.")

@@ -295,7 +295,7 @@ ended AS (
 
 IS_PRUNABLE = "NOT is_newest AND NOT is_needed"
 
-# The oldest go first, and it is noted until when: of what ended until then, readers need only be told what is kept.
+# The oldest go first, and it is noted until when: of what ended until then, readers need only know what is kept.
 # Looked at besides those that go: as many as can stay at most, which is three statuses, partial or not, of each stream.
 PRUNE = f"""{_ended("$2 + 6 * (SELECT count(*) FROM streams) + (SELECT count(*) FROM needed)")},
 pruned AS (DELETE FROM dongbo.background_jobs WHERE id = ANY (ARRAY(

@@ -50,8 +50,8 @@ FROM unnest($1::text[], $2::text[]) AS spec (store, schedule)
 WHERE state.store = spec.store AND state.schedule = spec.schedule
 """
 
-# As a rule the fire that is asked about is the last one, and the look-up behind OR does not run. It is no EXISTS, which
-# the planner would turn into a scan of the whole table.
+# As a rule the fire that is asked about is the last one, and the look-up after OR does not run. It is not an EXISTS,
+# which the planner would turn into a scan of the whole table.
 READ_SITUATIONS = """
 SELECT coalesce(state.paused, false) AS paused, greatest(state.known_since, state.resumed_at) AS since,
     coalesce(last.fire_time = spec.due OR (

@@ -51,12 +51,12 @@ class Timetable(Protocol):
 
 
 class FireResult(StrEnum):
-    """What became of a fire. All but the last are stored as `schedule_fires.outcome`."""
+    """The outcome of a fire. All but the last are stored as `schedule_fires.outcome`."""
 
     SUBMITTED = "submitted"
     ALREADY_LIVE = "already_live"  # a live job for the same work answered in place of a new one
     SKIPPED = "skipped"  # missed, and the schedule's policy is not to make it up
-    FAILED = "failed"  # the job was refused for a reason that a retry does not mend
+    FAILED = "failed"  # the job was refused for a reason that a retry does not fix
     NOT_CLAIMED = "not_claimed"  # another daemon has the fire, or the schedule is paused
 
 

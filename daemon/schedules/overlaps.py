@@ -1,4 +1,4 @@
-"""Schedules that ask for the very same work at the same minute: one of them is for nothing."""
+"""Schedules that ask for the very same work at the same minute: one of them is pointless."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -48,5 +48,5 @@ def _first_common_minute(one: Timetable, other: Timetable, after: datetime) -> d
             return None
         if met < minute + MINUTE:
             return minute
-        # Nothing of the other one happens before it: go on just there.
+        # Nothing of the other one happens before it: continue just there.
         moment = max(fire, met.replace(second=0, microsecond=0) - timedelta(seconds=1))

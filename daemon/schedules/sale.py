@@ -40,7 +40,7 @@ log = structlog.get_logger()
 SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
-LATE = 5.0  # seconds after which a start or end that has not happened is told as late
+LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
 MISSED = "Its end had come before it began: no daemon ran, or it could not be planned, between its start and its end."
 
@@ -59,8 +59,8 @@ class _NextEdges:
 
 
 @dataclass(slots=True)
-class _Told:
-    """What has been told of late campaigns, so that it is told once."""
+class _Reported:
+    """Which late campaigns have been reported, so that each is reported once."""
 
     late: set[tuple[CampaignId, str]] = field(default_factory=set)
 
@@ -92,7 +92,7 @@ class SaleClock(Part):
         self._clock = clock
         self._sweep_interval = sweep_interval
         self._timetable = _NextEdges()
-        self._told = _Told()
+        self._reported = _Reported()
         self._sweeps = Sweeps(self._sweep, failed="sale_sweep_failed")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -145,7 +145,7 @@ class SaleClock(Part):
                 present = await campaigns.list_open(connection, stores)
             for store in stores:
                 await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
-            self._tell_late(present)
+            self._report_late(present)
             self._set_timer(present, now)
 
     async def plan_drafts(self) -> None:
@@ -165,7 +165,7 @@ class SaleClock(Part):
         for campaign in drafts:
             try:
                 await self._plan(campaign)
-            except Exception as error:  # the other drafts must be planned whatever becomes of this one
+            except Exception as error:  # the other drafts must be planned whatever happens to this one
                 if is_connection_error(error):
                     raise
                 log.exception("sale_not_planned", sale=campaign.name, store=campaign.store)
@@ -212,9 +212,9 @@ class SaleClock(Part):
             problems = {store: self._sales.clocks.source_problem(store) for store in stores}
             self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
             awaited = self._asked.keys() - self._silent  # asked for the first time, as at the start: no trouble yet
-        self._tell_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
+        self._report_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
 
-    def _tell_clocks(self, problems: Mapping[StoreName, str]) -> None:
+    def _report_clocks(self, problems: Mapping[StoreName, str]) -> None:
         """Log which clocks have turned out to be wrong, and which are right again."""
         for reason in dict.fromkeys(problems.values()):
             concerned = [store for store, problem in problems.items() if problem == reason]
@@ -249,7 +249,7 @@ class SaleClock(Part):
         for campaign in recalled:
             try:
                 made = await self._sales.plan_again(campaign)
-            except Exception as error:  # the others, and all that are open, must go on whatever becomes of this one
+            except Exception as error:  # the others, and all that are open, must continue whatever happens to this one
                 if is_connection_error(error):
                     raise
                 is_bug = not isinstance(error, DongboError)
@@ -276,7 +276,7 @@ class SaleClock(Part):
                 await self._fire(campaign, now, is_start=True)
             elif is_to_end(campaign, now):
                 await self._fire(campaign, now, is_start=False)
-        except Exception as error:  # the others must start and end whatever becomes of this one
+        except Exception as error:  # the others must start and end whatever happens to this one
             if is_connection_error(error):
                 raise
             is_bug = not isinstance(error, DongboError)
@@ -342,13 +342,13 @@ class SaleClock(Part):
             log.error("sale_job_refused", store=store, type=str(job_type), error=str(error))
             return None
 
-    def _tell_late(self, present: Sequence[Campaign]) -> None:
+    def _report_late(self, present: Sequence[Campaign]) -> None:
         now = self._clock()
         for campaign in present:
             for edge, seconds in (("start", campaign.overdue_start(now)), ("end", campaign.overdue_end(now))):
                 key = (campaign.id, edge)
-                if seconds > LATE and key not in self._told.late:
-                    self._told.late.add(key)
+                if seconds > LATE and key not in self._reported.late:
+                    self._reported.late.add(key)
                     log.warning(
                         "sale_late",
                         sale=campaign.name,

@@ -108,7 +108,7 @@ class Scheduler(Part):
     async def apply(self, specs: Sequence[ScheduleSpec]) -> AppliedChanges:
         """Make these the schedules, at the start and on a reload; touches only what differs, by name.
 
-        A database that is away is no error: the sweeps catch up with it.
+        A database that is away is not an error: the sweeps catch up with it.
         """
         if not self.is_running:
             raise RuntimeError("the scheduler has not been started")

@@ -31,7 +31,7 @@ class Timer:
         self._scheduler.start()
 
     async def stop(self) -> None:
-        """Wake no more."""
+        """Stop waking."""
         self._scheduler.remove_all_jobs()
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # APScheduler shuts down in a callback of the loop
@@ -41,7 +41,7 @@ class Timer:
         self._scheduler.add_job(_never_called, _Trigger(timetable), id=name, name=name, replace_existing=True)
 
     def remove(self, name: ScheduleName) -> None:
-        """Wake no more for this name."""
+        """Stop waking for this name."""
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
 

@@ -1,4 +1,4 @@
-"""Where a pull goes on: behind its last page, or behind the last page of the interrupted pull before it."""
+"""Where a pull continues: after its last page, or after the last page of the interrupted pull before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Checkpoint:
     last_id: int = 0  # the greatest id up to there
     rows: int = 0  # seen up to there, by all jobs that took part
     at_end: bool = False
-    continues: str | None = None  # the job whose interrupted pull this one goes on with
+    continues: str | None = None  # the job whose interrupted pull this one continues
     stored_at: str | None = None  # ISO 8601: when the last page was stored; None before the first
 
     @property
@@ -39,8 +39,8 @@ class Checkpoint:
         """Seconds since the last page: cursors do not last for ever."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.stored_at or self.started_at)).total_seconds()
 
-    def behind(self, page: Page[T]) -> "Checkpoint":
-        """The checkpoint behind a page.
+    def past(self, page: Page[T]) -> "Checkpoint":
+        """The checkpoint after a page.
 
         Deletions are found by the gaps between ids. Where a page breaks their order, or holds a row whose id can't be
         read, the gaps mean nothing, and the rest of the pull looks for none.
@@ -68,7 +68,7 @@ def resumed(job: Job, newest: Job | None, longest_age: float) -> Checkpoint | No
 
     `newest` is the newest other job of the store and type that has run. Where that is newer than this one, and a person
     has retried this one, however long afterwards, rows may have come back that it has noted as gone. A run that was
-    only put back and has let others pass goes on: what they have seen, they have taken off the notes.
+    only put back and has let others pass continues: what they have seen, they have taken off the notes.
     """
     if job.checkpoint is None:
         return None
@@ -82,7 +82,7 @@ def resumed(job: Job, newest: Job | None, longest_age: float) -> Checkpoint | No
 def continued(job: Job, earlier: Job | None, newest: Job | None, longest_age: float) -> Checkpoint | None:
     """The checkpoint of an earlier pull of the same scope that was interrupted between two pages.
 
-    One that had read everything is not gone on with: what it did not find may be back, and there may be news.
+    One that had read everything is not continued: what it did not find may be back, and there may be news.
     """
     if earlier is None or earlier.checkpoint is None or job.params.get("restart") or job.checkpoint is not None:
         return None

@@ -1,6 +1,6 @@
 """Under which circumstances a pull began: at which shop, and at what time there. Kept in the job's metadata.
 
-Not in its checkpoint, which a daemon of an older version may go on from, and takes to hold what it knows only.
+Not in its checkpoint, which a daemon of an older version may continue from, and expects to hold only what it knows.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Circumstances:
     replaces: str | None = None
     began: datetime | None = None
     newest: datetime | None = None
-    is_newest_told: bool = False  # by the source, before the first page
+    is_newest_known: bool = False  # by the source, before the first page
 
     @classmethod
     def of(cls, horizon: Horizon, known: Watermark | None) -> "Circumstances":
@@ -39,7 +39,7 @@ class Circumstances:
             replaces=before if before not in (None, horizon.identity) else None,
             began=horizon.time,
             newest=horizon.newest,
-            is_newest_told=horizon.newest is not None,
+            is_newest_known=horizon.newest is not None,
         )
 
     @classmethod
@@ -50,7 +50,7 @@ class Circumstances:
             replaces=metadata.get("replaces_identity"),
             began=_moment(metadata.get("source_time")),
             newest=_moment(metadata.get("newest_change")),
-            is_newest_told=bool(metadata.get("newest_is_told")),
+            is_newest_known=bool(metadata.get("newest_is_told")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -60,26 +60,26 @@ class Circumstances:
             "replaces_identity": self.replaces,
             "source_time": self.began and self.began.isoformat(),
             "newest_change": self.newest and self.newest.isoformat(),
-            "newest_is_told": self.is_newest_told,
+            "newest_is_told": self.is_newest_known,
         }
 
     def after(self, page: Page[Any]) -> "Circumstances":
         """Behind a page, whose newest change counts where the source could not tell it beforehand."""
-        if self.is_newest_told:
+        if self.is_newest_known:
             return self
         times = [at for row in page.rows if (at := getattr(row.value, "updated_at", None)) is not None]
         return replace(self, newest=max([*times, *([self.newest] if self.newest else [])], default=None))
 
     def complete_to(self, doubt: timedelta | None) -> datetime | None:
-        """Until when the list is known once the pull has ended; None: that can't be told.
+        """Until when the list is known once the pull has ended; None: unknown.
 
-        Not later than the beginning, since what has changed after it may lie behind the reading. And not later than the
+        Not later than the beginning, since what has changed after it may lie after the reading. And not later than the
         newest row, whose time comes from the clock that dates the others, unless that is more than `doubt` ago: so far
         may the source's clock be from that of its rows. None: there is no saying how far.
         """
         candidates = [self.newest] if self.newest is not None else []
         if self.began is None:
-            return self.newest if self.is_newest_told else None
+            return self.newest if self.is_newest_known else None
         if doubt is not None:
             candidates.append(self.began - doubt)
         return min(max(candidates), self.began) if candidates else None

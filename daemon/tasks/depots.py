@@ -56,14 +56,15 @@ async def stock_is_partial(job: JobContext, store: Store) -> bool:
 async def hidden_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> dict[int, str]:
     """Those of these depots that the access token can't see, with the reason: what is in them would look like nothing.
 
-    Raises PlacesMissing where that can't be told.
+    Raises PlacesMissing where that can't be found out.
     """
     if not depot_ids:
         return {}
     if not store.nhanh.can_check_access:
         raise PlacesMissing(
-            "Whether the access token may see all depots can't be told without the app's secret key, and a depot that "
-            f"it can't see would look like no stock. Nothing was pushed. Add secret_key to [stores.{store.name}.nhanh]."
+            "Whether the access token may see all depots can't be checked without the app's secret key, and a depot"
+            " that it can't see would look like no stock. Nothing was pushed."
+            f" Add secret_key to [stores.{store.name}.nhanh]."
         )
     try:
         await refresh_depots(job, store, meter)

@@ -7,7 +7,7 @@ from daemon.database.pool import Connection
 from daemon.jobs.context import JobContext
 from daemon.sync.matching.products import MatchOutcome
 
-MATCHED = "matched"  # the checkpoint behind the one page that counts
+MATCHED = "matched"  # the checkpoint after the one page that counts
 
 
 @asynccontextmanager

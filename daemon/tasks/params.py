@@ -58,13 +58,13 @@ def object_schema(properties: Mapping[str, Schema], example: Params) -> Schema:
 
 
 def scope(params: Params) -> dict[str, Any]:
-    """What a pull is about, apart from how it starts: an interrupted pull goes on only in one of the same scope."""
+    """What a pull is about, apart from how it starts: only one of the same scope continues an interrupted pull."""
     return {name: value for name, value in params.items() if name not in ("restart", "allow_deletions")}
 
 
-def refuse_unknown(params: Params, known: Sequence[str], *, untold: Sequence[str] = ()) -> None:
-    """Raises InvalidJobRequest for a name that is neither known nor `untold`; it repeats nothing of what was sent."""
-    if params.keys() - {*known, *untold}:
+def refuse_unknown(params: Params, known: Sequence[str], *, unlisted: Sequence[str] = ()) -> None:
+    """Raises InvalidJobRequest for a name that is neither known nor `unlisted`; repeats nothing that was sent."""
+    if params.keys() - {*known, *unlisted}:
         are = "are" if len(known) > 1 else "is"
         raise InvalidJobRequest(f"params has a name that is not known. There {are} {', '.join(known)}.")
 
@@ -91,7 +91,7 @@ def _of_pull(parts: Mapping[str, _Part], example: Params) -> ReadParams:
 
 
 def _read_pull(params: Params, parts: Mapping[str, _Part]) -> dict[str, Any]:
-    refuse_unknown(params, [*FLAGS, *parts], untold=["retry_of"])
+    refuse_unknown(params, [*FLAGS, *parts], unlisted=["retry_of"])
     canonical: dict[str, Any] = {name: True for name in FLAGS if _flag(name, params.get(name))}
     if "allow_deletions" in canonical:
         canonical["full"] = True  # only a full pull finds deletions

@@ -21,7 +21,7 @@ PUSH = (JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS)
 
 
 class StepFailed(DongboError):
-    """A step did not succeed, so those behind it did not begin."""
+    """A step did not succeed, so those after it did not begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,17 @@ class _Chain:
         self._types = types
 
     async def run_step(self, progress: Progress) -> Progress:
-        """Run the next step, or go on waiting for it; the progress behind it."""
+        """Run the next step, or continue waiting for it; the progress after it."""
         progress, step_id = await self._submitted(progress)
         step = await self._job.unless_stopped(self._job.steps.wait(step_id))
         if step.status is not JobStatus.COMPLETED:
             await self._job.describe(total=self._job.total, steps=self.shown(progress, step))
             raise StepFailed(_explain(step, progress.ended + 1, len(self._types)))
-        behind = progress.completed(step)
-        async with self._job.page(checkpoint=asdict(behind)) as page:
-            page.metadata["steps"] = self.shown(behind)
+        following = progress.completed(step)
+        async with self._job.page(checkpoint=asdict(following)) as page:
+            page.metadata["steps"] = self.shown(following)
             page.count(Counters(updated=1) if step.successful else Counters(skipped=1))
-        return behind
+        return following
 
     async def _submitted(self, progress: Progress) -> tuple[Progress, JobId]:
         """The step under way: the one that the progress names, if that can still complete, else a new one."""
@@ -158,10 +158,8 @@ def _explain(step: Job, number: int, steps: int) -> str:
     which = f"Step {number} of {steps}, {step.type}"
     match step.status:
         case JobStatus.AWAITING_APPROVAL:
-            return (
-                f"{which}, waits for a person: {step.error} Approve or reject it (job {step.id}); it goes on by itself."
-            )
+            return f"{which}, waits for a person: {step.error} Approve or reject it (job {step.id}); it then continues."
         case JobStatus.CANCELLED:
-            return f"{which}, was cancelled (job {step.id}), so the steps behind it did not begin."
+            return f"{which}, was cancelled (job {step.id}), so the steps after it did not begin."
         case _:
             return f"{which}, did not complete (job {step.id}): {step.error}"

@@ -1,4 +1,4 @@
-"""What a product sync learns before it plans: stock that Nhanh.vn has not told, what combos are made of, and VAT."""
+"""What a product sync learns before it plans: stock not reported by Nhanh.vn, what combos are made of, and VAT."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -46,34 +46,34 @@ class ProductFacts:
 
     async def _learn_combos(self, rows: Sequence[Record]) -> None:
         """Of most combos product/list says what they are made of; of the others product/combo is asked."""
-        told = {row["id"]: read_components((row["combos"] or "null").encode()) for row in rows}
-        silent = [number for number, components in told.items() if not components]
+        reported = {row["id"]: read_components((row["combos"] or "null").encode()) for row in rows}
+        silent = [number for number, components in reported.items() if not components]
         if silent:
             try:
                 found = await self._job.unless_stopped(self._store.nhanh.combos(silent, meter=self._meter))
-                told.update(found)
+                reported.update(found)
             except CredentialRefused:
                 raise
             except SourceRefused as error:
                 log.warning("combos_unknown", reason=str(error), next_step="their stock is left alone")
-        changed = {row["id"]: told[row["id"]] for row in rows if told[row["id"]] != _known(row)}
+        changed = {row["id"]: reported[row["id"]] for row in rows if reported[row["id"]] != _known(row)}
         if changed:
             async with self._run.step() as page:
                 await combos.replace_items(page.connection, self._store.name, changed)
 
     async def _learn_stock(self, unknown: Sequence[int]) -> None:
-        """Ask Nhanh for the stock of products of which it has told none: missing from the answer means zero, because
+        """Ask Nhanh for the stock of products that it has reported none of: missing from the answer means zero, because
         exactly these were asked for."""
         for start in range(0, len(unknown), ASKED_AT_ONCE):
             asked = unknown[start : start + ASKED_AT_ONCE]
             answer = await self._job.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
             unreadable = {bad.source_id for bad in answer.bad}
-            told = {row.value.product_id for row in answer.rows}
-            # A row that can't even be told whose it is may be that of any product that seems to be missing.
+            reported = {row.value.product_id for row in answer.rows}
+            # A row of which it is not even clear whose it is may be that of any product that seems to be missing.
             missing = [] if None in unreadable else [number for number in asked if str(number) not in unreadable]
-            missing = await self._still_there([number for number in missing if number not in told])
+            missing = await self._still_there([number for number in missing if number not in reported])
             async with self._run.step() as page:
-                known = [number for number in asked if number in told or number in missing]
+                known = [number for number in asked if number in reported or number in missing]
                 await mirror.record_stock(page.connection, self._store.name, answer.rows, known)
 
     async def _still_there(self, numbers: list[int]) -> list[int]:
@@ -93,14 +93,14 @@ class ProductFacts:
             begun = clock.start()
             answers = await self._job.unless_stopped(asyncio.gather(*map(self._detail, asked)))
             time = clock.at(begun)
-            told = {
+            reported = {
                 number: ToldVat(answer.vat_rate, unknown[number], _is_final(unknown[number], time))
                 for number, answer in zip(asked, answers, strict=True)
                 if answer is not None
             }
             async with self._run.step() as page:
-                await vat.store_rates(page.connection, self._store.name, told)
-            refusals = 0 if told else refusals + 1
+                await vat.store_rates(page.connection, self._store.name, reported)
+            refusals = 0 if reported else refusals + 1
             if refusals == REFUSALS:
                 log.warning("vat_unknown", next_step="grant the access token of Nhanh.vn the permission product/detail")
                 return

@@ -86,7 +86,7 @@ class _Pull(Generic[T]):
         self._meter = meter
         self._store = job.job.store
         self._stream_key = stream_key(stream.name, scope(job.params))
-        self._told: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
         self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
         self._circumstances = Circumstances()
         self._why_full: str | None = None
@@ -109,13 +109,13 @@ class _Pull(Generic[T]):
         return checkpoint
 
     async def start_afresh(self, refusal: CursorRefused) -> Checkpoint:
-        """Begin anew where the source does not take the cursor to go on from: what it says is lost, not the pull."""
+        """Start again where the source no longer accepts the cursor: what is lost is the cursor, not the pull."""
         horizon = await self._job.unless_stopped(self._stream.horizon(self._meter))
         async with self._job.database.acquire_for_work() as connection:
             known = await watermarks.get(connection, self._store, self._stream_key)
         log.warning("pull_begun_afresh", reason=str(refusal))
         checkpoint = await self._start_over(known, horizon)
-        await self._describe(checkpoint, known, begun_afresh=f"The list could not be gone on with: {refusal}")
+        await self._describe(checkpoint, known, begun_afresh=f"The list could not be continued: {refusal}")
         return checkpoint
 
     async def _start_over(self, known: watermarks.Watermark | None, horizon: Horizon) -> Checkpoint:
@@ -196,34 +196,34 @@ class _Pull(Generic[T]):
         )
 
     async def read_pages(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Store page after page; the checkpoint behind the last one."""
+        """Store page after page; the checkpoint after the last one."""
         if checkpoint.at_end:
             return checkpoint
         source = self._stream.fetch(checkpoint.after, checkpoint.since_time, self._meter)
         async with aclosing(self._job.pages(source)) as groups:
             async for group in groups:
                 page = _joined(group)
-                behind = checkpoint.behind(page)
-                await self._store_page(checkpoint, behind, page, len(group))
-                checkpoint = behind
+                following = checkpoint.past(page)
+                await self._store_page(checkpoint, following, page, len(group))
+                checkpoint = following
         return checkpoint
 
-    async def _store_page(self, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T], pages: int) -> None:
+    async def _store_page(self, checkpoint: Checkpoint, following: Checkpoint, page: Page[T], pages: int) -> None:
         try:
-            async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
+            async with self._job.page(checkpoint=asdict(following), pages=pages) as transaction:
                 counted = await self._stream.store(
                     transaction.connection, self._store, page.rows, self._questions.asked(page)
                 )
                 transaction.count(counted)
-                await self._finish_page(transaction, checkpoint, behind, page)
+                await self._finish_page(transaction, checkpoint, following, page)
         except UNSTORABLE as error:
             log.warning("page_refused", error=str(error)[:300], next_step="storing its rows one by one")
-            async with self._job.page(checkpoint=asdict(behind), pages=pages) as transaction:
+            async with self._job.page(checkpoint=asdict(following), pages=pages) as transaction:
                 await store_one_by_one(transaction, self._stream, self._store, page.rows, self._questions.asked(page))
-                await self._finish_page(transaction, checkpoint, behind, page)
+                await self._finish_page(transaction, checkpoint, following, page)
 
     async def _finish_page(
-        self, transaction: PageTransaction, checkpoint: Checkpoint, behind: Checkpoint, page: Page[T]
+        self, transaction: PageTransaction, checkpoint: Checkpoint, following: Checkpoint, page: Page[T]
     ) -> None:
         transaction.reject([dead_letter(bad) for bad in page.bad])
         self._tell(transaction, page)
@@ -232,12 +232,12 @@ class _Pull(Generic[T]):
         transaction.count(Counters(skipped=page.unchanged))
         self._circumstances = self._circumstances.after(page)
         transaction.metadata |= self._circumstances.to_json()
-        if checkpoint.finds_deletions and not behind.finds_deletions:
+        if checkpoint.finds_deletions and not following.finds_deletions:
             reason = "a page had a row without a readable id, or ids out of order"
             transaction.metadata["deletions_not_sought"] = reason
-            log.warning("deletions_not_sought", reason=reason, next_step="mend the failed rows, then pull with full")
+            log.warning("deletions_not_sought", reason=reason, next_step="fix the failed rows, then pull with full")
         elif checkpoint.finds_deletions and self._stream.table is not None:
-            up_to = None if behind.at_end else behind.last_id
+            up_to = None if following.at_end else following.last_id
             present = known_ids(page)
             await deletions.note(
                 transaction.connection, self._store, self._stream.table, checkpoint.last_id, up_to, present
@@ -245,12 +245,12 @@ class _Pull(Generic[T]):
 
     def _tell(self, transaction: PageTransaction, page: Page[T]) -> None:
         """What the source wants a person to know, once for the whole run."""
-        if news := page.notices - self._told:
-            self._told |= news
+        if news := page.notices - self._reported:
+            self._reported |= news
             for sentence in sorted(news):
                 log.warning("source_notice", notice=sentence)
-        if self._told:
-            transaction.metadata["notices"] = sorted(self._told)
+        if self._reported:
+            transaction.metadata["notices"] = sorted(self._reported)
 
     def reads_all(self, checkpoint: Checkpoint) -> bool:
         """Whether a pull of this checkpoint leaves out nothing that the source has."""
@@ -289,7 +289,7 @@ class _Pull(Generic[T]):
 
     async def _check_plausible(self, connection: Connection, table: MirrorTable[Any]) -> None:
         if self._circumstances.replaces is not None:
-            return  # the rows are those of another shop, and certainly none of this one
+            return  # the rows are those of another shop, and certainly not of this one
         gone = await deletions.count(connection, self._store, table)
         present = await table.count_present(connection, self._store)
         few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle

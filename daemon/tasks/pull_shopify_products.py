@@ -58,7 +58,7 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
 async def _store_products(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: Asked
 ) -> Counters:
-    """Store a page of products; what it shows of the prices of sales is told at once."""
+    """Store a page of products; what it shows of the prices of sales is reported at once."""
     counters = await mirror.upsert_products(connection, store, rows, asked)
     if counters.created or counters.updated:
         await drift.tell(connection, store)

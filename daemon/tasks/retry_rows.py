@@ -76,5 +76,5 @@ async def _retry_batch(
 
 
 def _still_nameless(letter: JobFailure) -> DeadLetter:
-    reason = "The row has no readable id, so that it can't be asked for again: mend it at the source and pull."
+    reason = "The row has no readable id, so it can't be asked for again: fix it at the source and pull."
     return DeadLetter(letter.source_id, reason, letter.payload.encode())

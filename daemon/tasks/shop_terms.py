@@ -70,7 +70,7 @@ async def sales_in_another_currency(
     job: JobContext, store: Store, meter: CallMeter
 ) -> Mapping[CampaignId, DongboError]:
     """The running campaigns that must not be put on sale, for their sums may be meant in another currency than the
-    shop has now; those in percent go on."""
+    shop has now; those in percent continue."""
     if store.nhanh_client is None:
         return {}
     states = (CampaignState.APPLYING, CampaignState.ACTIVE)

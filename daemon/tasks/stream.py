@@ -41,7 +41,7 @@ class Stream(Generic[T]):
     """What one pull reads and where it goes.
 
     `table` is where rows that are gone at the source are marked; None where the lack of a row means nothing. `fetch`
-    gives the pages behind a cursor of those rows that have changed since a time (None: all of them), in the order of
+    gives the pages after a cursor of those rows that have changed since a time (None: all of them), in the order of
     their ids; `count` says how many rows that is (None: the source can't tell); `details` are the tables whose rows
     belong to the table's rows, with the column that refers to them.
 
@@ -61,7 +61,7 @@ class Stream(Generic[T]):
     clock: SourceClock
     overlap: timedelta
     doubt: timedelta | None = None
-    must_be_full: bool = False  # what is mirrored can't be mended by what has changed since
+    must_be_full: bool = False  # what is mirrored can't be corrected by what has changed since
 
 
 class Questions:

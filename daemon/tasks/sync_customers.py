@@ -26,7 +26,7 @@ async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> N
 
     In another currency than Nhanh.vn's no total is pushed, and no tier that follows from it (CurrencyMismatch).
 
-    A customer who reaches no tier any more loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
+    A customer who no longer reaches a tier loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
     """
     rules, meter = CustomerRules(store.customer_sync), counted_calls(job)
     await check_identities(job, store, meter, CUSTOMER_STREAMS)
@@ -59,7 +59,7 @@ class _Sync:
 
     async def describe_only(self) -> None:
         run, job = self._run, self._run.job
-        if job.job.checkpoint is not None:  # interrupted behind its only page
+        if job.job.checkpoint is not None:  # interrupted after its only page
             return
         await job.describe(total=await self._plan.count(0))
         survey, last = Survey(run.rules), 0
@@ -74,7 +74,7 @@ class _Sync:
             page.metadata.update(survey.figures())
 
     async def _scan(self) -> AsyncGenerator[list[Customer], None]:
-        """The mapped customers behind the checkpoint, some at a time."""
+        """The mapped customers after the checkpoint, some at a time."""
         after = self._run.after
         while rows := await self._run.job.unless_stopped(self._plan.scan(after, SCANNED_AT_ONCE)):
             yield [self._run.consider(row) for row in rows]

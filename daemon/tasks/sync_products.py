@@ -42,12 +42,12 @@ SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
 DONE = Position(Phase.DONE)
 
 KEYS_LOST = (
-    f"Shopify took the idempotency keys of calls of this run no more, and it has planned {MAX_PLANS} times. What they "
-    "did has been read; the sync goes on later."
+    f"Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {MAX_PLANS} times. "
+    "What they did has been read; the sync continues later."
 )
 OVERTURNED = (
     f"While this run pushed, stock or prices changed so that more of it became risky than is pushed unasked, and that "
-    f"{MAX_PLANS} times. What was pushed has been noted; the sync goes on later."
+    f"{MAX_PLANS} times. What was pushed has been recorded; the sync continues later."
 )
 
 
@@ -70,7 +70,7 @@ class _Sync:
         self._mismatch: CurrencyMismatch | None = None
 
     async def run(self) -> None:
-        """Push what can be pushed; what is wrong with the rest is raised or told at the end."""
+        """Push what can be pushed; what is wrong with the rest is raised or reported at the end."""
         is_dry = bool(self._job.params.get("dry_run"))
         await check_identities(self._job, self._store, self._meter, PRODUCT_STREAMS)
         if not is_dry:
@@ -201,7 +201,7 @@ class _Sync:
             return survey
         async with self._run.step() as page:
             await approvals.replace(page.connection, self._job.job.id, survey.items)
-            page.metadata["approved_at"] = None  # what was approved before is no answer to this question
+            page.metadata["approved_at"] = None  # an earlier approval is not an answer to this question
             pushed = await pushes.count_applied(page.connection, self._job.job.id)
         raise ApprovalNeeded(survey.question(pushed), **survey.figures(), sample=survey.sample)
 
@@ -234,7 +234,7 @@ class _Sync:
         return survey
 
     async def _describe_only(self) -> None:
-        if self._run.position == DONE:  # interrupted behind its only page
+        if self._run.position == DONE:  # interrupted after its only page
             return
         survey = await self._look()
         await self._job.describe(

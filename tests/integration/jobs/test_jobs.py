@@ -12,7 +12,7 @@ from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidJobRequest, InvalidTransition, JobNotFound, LiveJobExists
 from daemon.ids import JobId, RunToken, StoreName, WorkerName, new_job_id
 from daemon.jobs import failures, store
-from daemon.jobs.context import WAIT_TOLD_AFTER, JobContext, RunStopped
+from daemon.jobs.context import WAIT_REPORTED_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
@@ -65,7 +65,7 @@ async def test_a_call_that_waits_for_the_limit_is_told_from_its_beginning(
     context.count_costs(Queueing())
     answered = asyncio.Event()
     call = asyncio.create_task(context.unless_stopped(answered.wait()))
-    async with asyncio.timeout(WAIT_TOLD_AFTER):  # before any other wait is told
+    async with asyncio.timeout(WAIT_REPORTED_AFTER):  # before any other wait is told
         while (waiting := (await jobs.get(job.id)).metadata.get("waiting")) is None:
             await asyncio.sleep(0.02)
     assert waiting["for"] == "the rate limit"
@@ -112,7 +112,7 @@ async def test_other_work_of_the_same_type_has_its_own_live_job(jobs: Jobs, data
         (made[2], {"query": "x" * 100_000}),
         (both, {"filters": {"ids": [1, 2], "type": 2}, "full": True}),
     ):
-        with pytest.raises(LiveJobExists, match="for the very same work") as refusal:
+        with pytest.raises(LiveJobExists, match="for exactly the same work") as refusal:
             await jobs.submit(ask(**params))
         assert refusal.value.job_id == live.id
     await jobs.cancel(made[1].id)

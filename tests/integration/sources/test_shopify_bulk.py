@@ -345,7 +345,7 @@ async def test_the_job_says_that_it_waits_for_the_operation(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person sees why it stands still."""
-    monkeypatch.setattr("daemon.jobs.context.WAIT_TOLD_AFTER", 0.1)
+    monkeypatch.setattr("daemon.jobs.context.WAIT_REPORTED_AFTER", 0.1)
     job = await hanging(workshop)
     waiting = await workshop.wait(job.id, lambda seen: seen.metadata.get("waiting") is not None)
     assert waiting.metadata["waiting"]["for"] == "a bulk operation"

@@ -373,7 +373,7 @@ async def test_keys_that_are_never_taken_end_the_run(shop: SyncedShop, monkeypat
     )
     job = await shop.workshop.submit(JobType.SYNC_PRODUCTS)
     job = await shop.workshop.wait(job.id, lambda job: job.error is not None)
-    assert "idempotency keys of calls" in str(job.error)
+    assert "idempotency keys of this run's calls" in str(job.error)
     assert shop.shopify.writes == []
     await shop.workshop.parts.jobs.cancel(job.id)
 

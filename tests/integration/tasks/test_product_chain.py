@@ -228,7 +228,7 @@ async def test_cancelled_step_ends_the_chain(workshop: Workshop) -> None:
     ended = await workshop.wait(chain.id)
     assert ended.status is JobStatus.FAILED
     assert ended.error == (
-        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, was cancelled (job {step.id}), so the steps behind it did not begin."
+        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, was cancelled (job {step.id}), so the steps after it did not begin."
     )
     assert len(await steps_of(workshop, chain)) == 3
 

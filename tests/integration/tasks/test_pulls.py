@@ -370,7 +370,7 @@ async def test_stock_per_depot_is_mirrored(workshop: Workshop) -> None:
 
 async def test_job_says_what_it_waits_for(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job whose source does not answer tells so, and stops telling when a page has come."""
-    monkeypatch.setattr("daemon.jobs.context.WAIT_TOLD_AFTER", 0.1)
+    monkeypatch.setattr("daemon.jobs.context.WAIT_REPORTED_AFTER", 0.1)
     faults = workshop.sandbox.faults
     faults.slow, faults.slow_seconds = 1.0, 1.0
     job = await workshop.submit(JobType.PULL_NHANH_CUSTOMERS)
@@ -400,5 +400,5 @@ async def test_refused_cursor_of_an_interrupted_pull_is_no_failed_run(workshop: 
     rest = await workshop.completed(job_type, full=True)
     assert (rest.attempt, rest.processed, rest.metadata["deleted"]) == (1, len(shop.customers), 1)
     assert rest.metadata["continues"] is None
-    assert "could not be gone on with" in rest.metadata["begun_afresh"]
+    assert "could not be continued" in rest.metadata["begun_afresh"]
     assert rest.total == rest.processed

@@ -574,8 +574,8 @@ class TestSkuFiles:
             (b"", "names no SKU: write one a line"),
             (b"# none yet\n\n", "names no SKU"),
             ("Đ".encode("utf-16"), "is not UTF-8: save it in this encoding"),
-            pytest.param(b"a\n" * (MOST_TARGETS + 1), "is no list of at most 10,000 SKUs, one a line", id="many"),
-            pytest.param(b"a" * (LONGEST_WORD + 1), "is no list of at most 10,000 SKUs, one a line", id="long"),
+            pytest.param(b"a\n" * (MOST_TARGETS + 1), "is not a list of at most 10,000 SKUs, one per line", id="many"),
+            pytest.param(b"a" * (LONGEST_WORD + 1), "is not a list of at most 10,000 SKUs, one per line", id="long"),
         ],
     )
     def test_that_hold_none(self, tmp_path: Path, content: bytes, problem: str) -> None:

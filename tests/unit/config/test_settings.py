@@ -320,7 +320,7 @@ class TestProblems:
             ('status.allowed_hosts = ["x:8765"]', "1: status.allowed_hosts[0]: must be a host name without port"),
             ('status.allowed_hosts = ["https://x/"]', "or an origin without path, such as"),
             ('status.allowed_hosts = ["ftp://x"]', "1: status.allowed_hosts[0]: must be a host name without port"),
-            ('status.allowed_hosts = ["https://x:65536"]', '"https://x:65536" is no origin'),
+            ('status.allowed_hosts = ["https://x:65536"]', '"https://x:65536" is not a valid origin'),
             ("[stores.main]", "1: stores.main: a store without a source does nothing"),
             (
                 "[stores.main.nhanh]\napp_id = 1\nbusiness_id = 1",
