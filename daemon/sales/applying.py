@@ -23,14 +23,15 @@ from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
-from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
+from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, WriteAction, WriteResult
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
-from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send
+from daemon.sales.writing import NOT_SENT, dead_letter, round_of, send
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import LONG_AGO
-from daemon.sources.shopify.writes import PRICE_GONE_CODES
+from daemon.sources.shopify.writes import PRICE_GONE_CODES, PriceOutcome
 
 log = structlog.get_logger()
 
@@ -178,7 +179,7 @@ class Applying:
                 return
             after = orphans[-1]
             reading = await self._job.unless_stopped(self._shopify.present_prices(orphans, meter=self._meter))
-            seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+            seen = reading.found
             await course.leave_out(self._job, reading.unread)
             async with self._job.page(checkpoint=None, pages=0) as page:
                 present = await campaigns.lock(page.connection, campaign.id)
@@ -230,14 +231,14 @@ class Applying:
         return writes
 
     def _judge(
-        self, course: ApplyingCourse, candidates: Sequence[Candidate], own: Mapping[int, set[Prices]]
-    ) -> tuple[dict[int, tuple[Prices, Prices]], list[Move]]:
+        self, course: ApplyingCourse, candidates: Sequence[Candidate], own: Mapping[int, set[PricePair]]
+    ) -> tuple[dict[int, tuple[PricePair, PricePair]], list[Move]]:
         """{variant: (base, sale)} of what is written now, and what needs no write; the rest has to wait.
 
         A variant that has a price which the campaign itself has once sent is on sale: the call was given up and came
         late. Its base is the one in the journal.
         """
-        ready: dict[int, tuple[Prices, Prices]] = {}
+        ready: dict[int, tuple[PricePair, PricePair]] = {}
         closed: list[Move] = []
         is_patient = datetime.now(UTC) - course.began < PUSH_PATIENCE
         for candidate in candidates:
@@ -253,30 +254,36 @@ class Applying:
                 match sale_prices(course.campaign.definition, candidate.present):
                     case NotOnSale(reason):
                         closed.append(Move(candidate.variant_id, ItemState.SKIPPED, reason))
-                    case Prices() as sale:
+                    case PricePair() as sale:
                         ready[candidate.variant_id] = (candidate.present, sale)
         return ready, closed
 
     async def _write(self, course: ApplyingCourse, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
-        written = await send(self._shopify, writes, self._meter, read_at)
-        moves = [_moved(write, written) for write in writes if _is_known(write, written)]
+        outcome, error = await send(self._shopify, writes, self._meter, read_at)
+        moves = [_moved(write, outcome) for write in writes if _is_known(write, outcome)]
         async with self._job.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
             results = {move.variant_id: _result_of(move) for move in moves}
-            await journal.settle(page.connection, campaign.id, results, written.in_doubt)
-            await mirror.set_prices(page.connection, self._store, dict(written.applied))
+            await journal.settle(page.connection, campaign.id, results, outcome.in_doubt)
+            await mirror.set_prices(page.connection, self._store, outcome.applied)
             refused = {move.variant_id for move in moves if move.state is ItemState.REFUSED}
-            page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in refused])
+            page.reject(
+                [
+                    dead_letter(campaign, write, outcome.refused[write.variant_id])
+                    for write in writes
+                    if write.variant_id in refused
+                ]
+            )
             page.count(_counted(moves))
             if refused:
                 await drift.tell(page.connection, self._store)
-        if written.error is not None:
-            course.error = written.error
-            course.failed_rounds = 0 if written.applied else course.failed_rounds + 1
+        if error is not None:
+            course.error = error
+            course.failed_rounds = 0 if outcome.applied else course.failed_rounds + 1
             if course.failed_rounds >= FAILED_ROUNDS:
-                raise written.error
+                raise error
         elif len(moves) < len(writes):
             await self._settle_orphans(course)
 
@@ -318,7 +325,7 @@ class Applying:
             getattr(log, level)("sale_applied", sale=moved.name, state=str(moved.state), variants=on_sale)
 
 
-def _settled(item: Item, seen: Prices | None, ours: Collection[int]) -> Move:
+def _settled(item: Item, seen: PricePair | None, ours: Collection[int]) -> Move:
     """What became of a variant whose sale price was on its way, by what Shopify has now.
 
     `ours`: the variants whose present price dongbo itself may have set.
@@ -333,23 +340,23 @@ def _settled(item: Item, seen: Prices | None, ours: Collection[int]) -> Move:
     return Move(item.variant_id, ItemState.DRIFTED, note, seen)
 
 
-def _moved(write: Write, written: Written) -> Move:
-    now = written.applied.get(write.variant_id)
+def _moved(write: Write, outcome: PriceOutcome) -> Move:
+    now = outcome.applied.get(write.variant_id)
     if now is not None:
         return Move(write.variant_id, ItemState.APPLIED, seen=now)
-    if write.variant_id in written.moved:
+    if write.variant_id in outcome.not_sent:
         return Move(write.variant_id, ItemState.PLANNED, NOT_SENT)  # its discount is taken from the price of now
-    error = written.refused[write.variant_id]
+    error = outcome.refused[write.variant_id]
     if error.code in PRICE_GONE_CODES:
         return Move(write.variant_id, ItemState.GONE, GONE)
     return Move(write.variant_id, ItemState.REFUSED, f"Shopify refused the price: {error.message}")
 
 
-def _is_known(write: Write, written: Written) -> bool:
+def _is_known(write: Write, outcome: PriceOutcome) -> bool:
     """What is in doubt and has another price by now is looked at as if the run had been interrupted."""
     number = write.variant_id
-    never_sent = number in written.moved and number not in written.in_doubt
-    return number in written.applied or number in written.refused or never_sent
+    never_sent = number in outcome.not_sent and number not in outcome.in_doubt
+    return number in outcome.applied or number in outcome.refused or never_sent
 
 
 def _result_of(move: Move) -> tuple[WriteResult, str | None]:

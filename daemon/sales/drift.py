@@ -10,7 +10,8 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Move
-from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState, Prices
+from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState
+from daemon.sources.shopify.models import PricePair
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ async def tell_returned(connection: Connection, store: StoreName, variant_ids: S
         await _ask(connection, campaign, prices)
 
 
-async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, Prices]) -> None:
+async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, PricePair]) -> None:
     moves = [Move(number, ItemState.DRIFTED, RETURNED, seen) for number, seen in prices.items()]
     try:
         async with connection.transaction():

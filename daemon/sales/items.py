@@ -11,8 +11,9 @@ from asyncpg import Range, Record
 
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState, Prices
+from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState
 from daemon.sales.planning import PlannedItem
+from daemon.sources.shopify.models import PricePair
 
 # Whoever decides to write a price waits here for whoever is deciding: a sale and the product sync never both take a
 # variant for theirs. Held for some milliseconds, until the intents are committed.
@@ -345,7 +346,7 @@ class Candidate:
     variant_id: int
     product_id: int
     sku: str | None
-    present: Prices | None  # None: Shopify has it no more
+    present: PricePair | None  # None: Shopify has it no more
     is_held: bool  # by another campaign
     is_pushed: bool  # the product sync is writing its price
 
@@ -357,7 +358,7 @@ class Move:
     variant_id: int
     state: ItemState
     note: str | None = None
-    seen: Prices | None = None
+    seen: PricePair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +368,7 @@ class Holder:
     name: SaleName
     ends_at: datetime | None  # aware UTC
     state: CampaignState
-    base: Prices
+    base: PricePair
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,10 +446,10 @@ async def list_next_products(connection: Connection, campaign_id: CampaignId, af
 
 async def list_planned(
     connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]
-) -> dict[int, Prices]:
+) -> dict[int, PricePair]:
     """The planned variants of some products, with their prices as the mirror has them."""
     rows = await connection.fetch(LIST_PLANNED, campaign_id, product_ids)
-    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
+    return {row["variant_id"]: PricePair(row["price"], row["compare_at_price"]) for row in rows}
 
 
 async def lock_planned(connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]) -> list[Candidate]:
@@ -457,7 +458,7 @@ async def lock_planned(connection: Connection, campaign_id: CampaignId, product_
 
 
 async def begin_applying(
-    connection: Connection, campaign_id: CampaignId, begun: Mapping[int, tuple[Prices, Prices]]
+    connection: Connection, campaign_id: CampaignId, begun: Mapping[int, tuple[PricePair, PricePair]]
 ) -> None:
     """The sale prices of {variant: (base, sale)} are about to be written."""
     bases, sales = [base for base, _ in begun.values()], [sale for _, sale in begun.values()]
@@ -579,20 +580,20 @@ async def count_drifting(connection: Connection, campaign_id: CampaignId) -> int
     return count
 
 
-async def list_drifting(connection: Connection, campaign_id: CampaignId, limit: int) -> dict[int, Prices]:
+async def list_drifting(connection: Connection, campaign_id: CampaignId, limit: int) -> dict[int, PricePair]:
     """Variants on sale that have another price than they should, as far as the mirror knows, with that price."""
     rows = await connection.fetch(LIST_DRIFTING, campaign_id, limit)
-    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
+    return {row["variant_id"]: PricePair(row["price"], row["compare_at_price"]) for row in rows}
 
 
 async def list_returned(
     connection: Connection, store: StoreName, variant_ids: Sequence[int], limit: int
-) -> dict[CampaignId, dict[int, Prices]]:
+) -> dict[CampaignId, dict[int, PricePair]]:
     """Those of the variants that have the sale price of a campaign again which is over, by campaign."""
-    found: dict[CampaignId, dict[int, Prices]] = {}
+    found: dict[CampaignId, dict[int, PricePair]] = {}
     for row in await connection.fetch(LIST_RETURNED, store, variant_ids, limit):
         of_campaign = found.setdefault(CampaignId(UUID(int=row["campaign_id"].int)), {})
-        of_campaign[row["variant_id"]] = Prices(row["sale_price"], row["sale_compare_at"])
+        of_campaign[row["variant_id"]] = PricePair(row["sale_price"], row["sale_compare_at"])
     return found
 
 
@@ -626,7 +627,7 @@ async def decide(
     return [row["variant_id"] for row in await connection.fetch(DECIDE, campaign_id, variant_ids, decision)]
 
 
-async def rebase(connection: Connection, store: StoreName, bases: Mapping[int, Prices]) -> int:
+async def rebase(connection: Connection, store: StoreName, bases: Mapping[int, PricePair]) -> int:
     """Let variants that a campaign holds go back to other prices; how many of them change."""
     prices = [base.price for base in bases.values()], [base.compare_at for base in bases.values()]
     return len(await connection.fetch(REBASE, store, list(bases), *prices))
@@ -644,7 +645,7 @@ async def holders(connection: Connection, store: StoreName, variant_ids: Sequenc
             SaleName(row["name"]),
             row["ends_at"],
             CampaignState(row["state"]),
-            Prices(row["base_price"], row["base_compare_at"]),
+            PricePair(row["base_price"], row["base_compare_at"]),
         )
         for row in await connection.fetch(LIST_HOLDERS, store, variant_ids)
     }
@@ -656,7 +657,7 @@ async def times(connection: Connection, campaign_id: CampaignId) -> dict[str, An
 
 
 def _candidate(row: Record) -> Candidate:
-    present = None if row["is_gone"] else Prices(row["price"], row["compare_at_price"])
+    present = None if row["is_gone"] else PricePair(row["price"], row["compare_at_price"])
     return Candidate(row["variant_id"], row["product_id"], row["sku"], present, row["is_held"], row["is_pushed"])
 
 
@@ -667,8 +668,8 @@ def _item(row: Record) -> Item:
         sku=row["sku"],
         title=row["title"],
         state=ItemState(row["state"]),
-        before=Prices(row["before_price"], row["before_compare_at"]),
-        base=Prices(row["base_price"], row["base_compare_at"]),
+        before=PricePair(row["before_price"], row["before_compare_at"]),
+        base=PricePair(row["base_price"], row["base_compare_at"]),
         sale=_prices(row["sale_price"], row["sale_compare_at"]),
         found=_prices(row["found_price"], row["found_compare_at"]),
         decision=Decision(row["decision"]) if row["decision"] else None,
@@ -679,5 +680,5 @@ def _item(row: Record) -> Item:
     )
 
 
-def _prices(price: Decimal | None, compare_at: Decimal | None) -> Prices | None:
-    return None if price is None else Prices(price, compare_at)
+def _prices(price: Decimal | None, compare_at: Decimal | None) -> PricePair | None:
+    return None if price is None else PricePair(price, compare_at)

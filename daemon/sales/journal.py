@@ -7,7 +7,8 @@ from uuid import UUID
 
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, JobId, RunToken, SaleName, StoreName
-from daemon.sales.model import Prices, WriteAction, WriteResult
+from daemon.sales.model import WriteAction, WriteResult
+from daemon.sources.shopify.models import PricePair
 
 RECORD = """
 INSERT INTO dongbo.sale_writes (campaign_id, store, action, job_id, run_token, variant_id, old_price, old_compare_at,
@@ -63,7 +64,7 @@ class AppliedWrite:
 
     sale: SaleName
     action: WriteAction
-    new: Prices
+    new: PricePair
     at: datetime
 
 
@@ -73,8 +74,8 @@ class Write:
 
     variant_id: int
     product_id: int
-    old: Prices
-    new: Prices
+    old: PricePair
+    new: PricePair
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class RecordedWrite:
     """A row of `dongbo.sale_writes`. Times are aware UTC."""
 
     action: WriteAction
-    old: Prices
-    new: Prices
+    old: PricePair
+    new: PricePair
     result: WriteResult
     detail: str | None
     intended_at: datetime
@@ -131,11 +132,11 @@ async def settle(
         await connection.execute(SETTLE, campaign_id, list(outcomes), results, details, list(in_doubt))
 
 
-async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, Prices]) -> frozenset[int]:
+async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, PricePair]) -> frozenset[int]:
     """Those of {variant: what Shopify has} that dongbo itself may have set: by a sale, or by the product sync."""
     numbers = list(seen)
     sale = {
-        (row["variant_id"], Prices(row["new_price"], row["new_compare_at"]))
+        (row["variant_id"], PricePair(row["new_price"], row["new_compare_at"]))
         for row in await connection.fetch(LIST_SENT, store, numbers)
     }
     pushed = {(row["variant_id"], row["price"]) for row in await connection.fetch(LIST_PUSHED, store, numbers)}
@@ -146,11 +147,11 @@ async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[in
 
 async def own_prices(
     connection: Connection, campaign_id: CampaignId, variant_ids: Sequence[int]
-) -> dict[int, set[Prices]]:
+) -> dict[int, set[PricePair]]:
     """All prices that the campaign has ever meant to set, by variant."""
-    found: dict[int, set[Prices]] = {}
+    found: dict[int, set[PricePair]] = {}
     for row in await connection.fetch(LIST_OWN, campaign_id, variant_ids):
-        found.setdefault(row["variant_id"], set()).add(Prices(row["new_price"], row["new_compare_at"]))
+        found.setdefault(row["variant_id"], set()).add(PricePair(row["new_price"], row["new_compare_at"]))
     return found
 
 
@@ -160,7 +161,7 @@ async def last_applied(connection: Connection, store: StoreName, variant_ids: Se
         row["variant_id"]: AppliedWrite(
             SaleName(row["name"]),
             WriteAction(row["action"]),
-            Prices(row["new_price"], row["new_compare_at"]),
+            PricePair(row["new_price"], row["new_compare_at"]),
             row["settled_at"],
         )
         for row in await connection.fetch(LAST_APPLIED, store, variant_ids)
@@ -172,8 +173,8 @@ async def list_of_variant(connection: Connection, campaign_id: CampaignId, varia
     return [
         RecordedWrite(
             action=WriteAction(row["action"]),
-            old=Prices(row["old_price"], row["old_compare_at"]),
-            new=Prices(row["new_price"], row["new_compare_at"]),
+            old=PricePair(row["old_price"], row["old_compare_at"]),
+            new=PricePair(row["new_price"], row["new_compare_at"]),
             result=WriteResult(row["result"]),
             detail=row["detail"],
             intended_at=row["intended_at"],

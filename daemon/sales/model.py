@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.sources.shopify.models import PricePair
 
 
 class CampaignState(StrEnum):
@@ -105,13 +105,6 @@ class Decision(StrEnum):
     RESTORE = "restore"
 
 
-class Prices(NamedTuple):
-    """A price and a compare-at price, in the shop's currency."""
-
-    price: Decimal
-    compare_at: Decimal | None
-
-
 # One point for each variant that is read and ten for each call, by Shopify's standard limits of 100 points a second; at
 # most as many calls as variants.
 MOST_SECONDS_PER_VARIANT: Final = 0.11
@@ -178,10 +171,10 @@ class Item:
     sku: str | None
     title: str | None
     state: ItemState
-    before: Prices
-    base: Prices
-    sale: Prices | None
-    found: Prices | None
+    before: PricePair
+    base: PricePair
+    sale: PricePair | None
+    found: PricePair | None
     decision: Decision | None
     note: str | None
     applied_at: datetime | None

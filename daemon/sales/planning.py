@@ -12,8 +12,9 @@ from daemon.config import SaleSelection, SaleSettings
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, StoreName
 from daemon.mirror.keys import match_key
-from daemon.sales.model import HELD_SQL, Prices
+from daemon.sales.model import HELD_SQL
 from daemon.sales.pricing import NotOnSale, sale_prices
+from daemon.sources.shopify.models import PricePair
 
 ROWS_AT_ONCE = 500  # between two turns of the loop
 
@@ -121,9 +122,9 @@ class PlannedItem:
     product_id: int
     sku: str | None
     title: str
-    present: Prices
-    base: Prices
-    sale: Prices | None
+    present: PricePair
+    base: PricePair
+    sale: PricePair | None
     reason: str | None
     rival: str | None
     is_held: bool
@@ -242,10 +243,10 @@ def _folded(word: str) -> str:
 
 
 def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
-    present = Prices(row["price"], row["compare_at_price"])
-    base = Prices(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
+    present = PricePair(row["price"], row["compare_at_price"])
+    base = PricePair(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
     outcome = _not_plain(row) or sale_prices(definition, base)
-    is_sold = isinstance(outcome, Prices)
+    is_sold = isinstance(outcome, PricePair)
     return PlannedItem(
         variant_id=row["id"],
         product_id=row["product_id"],
@@ -253,7 +254,7 @@ def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
         title=row["title"],
         present=present,
         base=base,
-        sale=outcome if isinstance(outcome, Prices) else None,
+        sale=outcome if isinstance(outcome, PricePair) else None,
         reason=outcome.reason if isinstance(outcome, NotOnSale) else None,
         rival=row["rival"] if is_sold else None,
         is_held=row["is_held"],

@@ -16,10 +16,11 @@ from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, items
 from daemon.sales.items import Replanned
-from daemon.sales.model import Campaign, CampaignState, Prices
+from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import Stopwatch
 
 log = structlog.get_logger()
@@ -80,7 +81,7 @@ class Preparation:
             ):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
-    async def read_prices(self, known: Mapping[int, Prices]) -> tuple[float, dict[int, str]]:
+    async def read_prices(self, known: Mapping[int, PricePair]) -> tuple[float, dict[int, str]]:
         """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ.
 
         Returns when the first of them was asked for, by `boot_time`, and which could not be had, with the reason.
@@ -94,7 +95,7 @@ class Preparation:
             reading = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
             read_at = min(read_at, watch.sent_at)
             unread |= reading.unread
-            moved = {number: prices for number, prices in reading.found.items() if Prices(*prices) != known[number]}
+            moved = {number: prices for number, prices in reading.found.items() if prices != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
                     await mirror.set_prices(connection, self.store, moved, asked_at)

@@ -5,7 +5,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from daemon.config import SaleSettings
 from daemon.money import Currency
-from daemon.sales.model import Prices
+from daemon.sources.shopify.models import PricePair
 
 HUNDRED = Decimal(100)
 
@@ -21,7 +21,7 @@ class NotOnSale:
     reason: str
 
 
-def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
+def sale_prices(rule: SaleSettings, base: PricePair) -> PricePair | NotOnSale:
     """What a variant costs during the sale, and what is crossed out beside it.
 
     Rounding goes down, so that nobody gets less of a discount than was promised; the floor holds whatever rounding
@@ -43,7 +43,7 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
         return NotOnSale("the discount would leave nothing of its price: set a floor")
     if price >= base.price:
         return NotOnSale(NO_CHEAPER_BY_FLOOR if is_at_floor else NO_CHEAPER)
-    return Prices(price, crossed_out if crossed_out is not None else base.price)
+    return PricePair(price, crossed_out if crossed_out is not None else base.price)
 
 
 def currency_doubt(rule: SaleSettings, shop: Currency, usual: Currency) -> str | None:

@@ -25,13 +25,14 @@ from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
-from daemon.sales.writing import NOT_SENT, Written, dead_letter, not_read, round_of, send
+from daemon.sales.model import Campaign, CampaignState, Item, ItemState, WriteAction, WriteResult
+from daemon.sales.writing import NOT_SENT, dead_letter, not_read, round_of, send
 from daemon.sources import http
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import Stopwatch
-from daemon.sources.shopify.writes import PRICE_GONE_CODES
+from daemon.sources.shopify.writes import PRICE_GONE_CODES, PriceOutcome
 
 log = structlog.get_logger()
 
@@ -124,7 +125,7 @@ class Reverting:
         watch = Stopwatch()
         read = self._shopify.present_prices(numbers, meter=self._meter, before_send=watch.start)
         reading = await self._job.unless_stopped(read)
-        seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+        seen = reading.found
         await course.leave_out(self._job, reading.unread)
         writes = await self._intend(course, [n for n in numbers if n not in reading.unread], seen, asked_at)
         if writes:
@@ -143,7 +144,7 @@ class Reverting:
         course.has_begun = True
 
     async def _intend(
-        self, course: RevertingCourse, numbers: Sequence[int], seen: Mapping[int, Prices], asked_at: datetime
+        self, course: RevertingCourse, numbers: Sequence[int], seen: Mapping[int, PricePair], asked_at: datetime
     ) -> list[Write]:
         """Close what needs no write, and note what is about to be written."""
         campaign = course.campaign
@@ -182,23 +183,29 @@ class Reverting:
     async def _write(self, course: RevertingCourse, writes: Sequence[Write], read_at: float) -> None:
         campaign = course.campaign
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
-        written = await send(self._shopify, writes, self._meter, read_at)
-        moves = [move for write in writes if (move := _moved(write, written)) is not None]
+        outcome, error = await send(self._shopify, writes, self._meter, read_at)
+        moves = [move for write in writes if (move := _moved(write, outcome)) is not None]
         async with self._job.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
             # What had another price stays under way, and is looked at and decided anew by the next pass.
             results = {move.variant_id: _result_of(move) for move in moves}
-            results |= dict.fromkeys(written.moved, (WriteResult.UNKNOWN, NOT_SENT))
-            await journal.settle(page.connection, campaign.id, results, written.in_doubt)
-            await mirror.set_prices(page.connection, self._store, dict(written.applied))
+            results |= dict.fromkeys(outcome.not_sent, (WriteResult.UNKNOWN, NOT_SENT))
+            await journal.settle(page.connection, campaign.id, results, outcome.in_doubt)
+            await mirror.set_prices(page.connection, self._store, outcome.applied)
             stuck = {move.variant_id for move in moves if move.state is ItemState.STUCK}
-            page.reject([dead_letter(campaign, write, written) for write in writes if write.variant_id in stuck])
+            page.reject(
+                [
+                    dead_letter(campaign, write, outcome.refused[write.variant_id])
+                    for write in writes
+                    if write.variant_id in stuck
+                ]
+            )
             page.count(_counted(moves))
-        if written.error is not None:
-            course.error = written.error
-            course.failed_rounds = 0 if written.applied else course.failed_rounds + 1
+        if error is not None:
+            course.error = error
+            course.failed_rounds = 0 if outcome.applied else course.failed_rounds + 1
             if course.failed_rounds >= FAILED_ROUNDS:
-                raise written.error
+                raise error
 
     async def _end_pass(self, course: RevertingCourse) -> None:
         campaign, course.after, course.is_first_pass = course.campaign, (0, 0), False
@@ -266,7 +273,7 @@ class Reverting:
             if len(reading.unread) == len(numbers):  # of all others it has been seen by now
                 _, error = not_read(campaign, reading.unread)
                 raise error
-            seen = {number: Prices(*prices) for number, prices in reading.found.items()}
+            seen = reading.found
             numbers = [number for number in numbers if number not in reading.unread]
             async with self._job.page(checkpoint=None, pages=0) as page:
                 await items.lock_prices(page.connection, self._store)
@@ -318,7 +325,7 @@ def latest_arrival() -> timedelta:
     return timedelta(seconds=http.TIMEOUT.total or 0)
 
 
-def _judged(item: Item, seen: Prices | None, own: Collection[Prices], ours: Collection[int]) -> Move | Write:
+def _judged(item: Item, seen: PricePair | None, own: Collection[PricePair], ours: Collection[int]) -> Move | Write:
     if seen is None:
         return Move(item.variant_id, ItemState.GONE, GONE)
     if seen == item.base:
@@ -332,7 +339,7 @@ def _judged(item: Item, seen: Prices | None, own: Collection[Prices], ours: Coll
     return Move(item.variant_id, ItemState.DRIFTED, note, seen)
 
 
-def _interrupted(locked: Sequence[Item], seen: Mapping[int, Prices]) -> dict[int, tuple[WriteResult, str | None]]:
+def _interrupted(locked: Sequence[Item], seen: Mapping[int, PricePair]) -> dict[int, tuple[WriteResult, str | None]]:
     """What became of writes that an earlier run had in its hands, by what Shopify has now."""
     results: dict[int, tuple[WriteResult, str | None]] = {}
     for item in locked:
@@ -344,11 +351,11 @@ def _interrupted(locked: Sequence[Item], seen: Mapping[int, Prices]) -> dict[int
     return results
 
 
-def _moved(write: Write, written: Written) -> Move | None:
+def _moved(write: Write, outcome: PriceOutcome) -> Move | None:
     """A variant's state behind its write; None where it is not known what came of it."""
-    if write.variant_id in written.applied:
+    if write.variant_id in outcome.applied:
         return Move(write.variant_id, ItemState.REVERTED)
-    error = written.refused.get(write.variant_id)
+    error = outcome.refused.get(write.variant_id)
     if error is None:
         return None
     if error.code in PRICE_GONE_CODES:
@@ -366,12 +373,12 @@ def _counted(moves: Sequence[Move]) -> Counters:
     return Counters(updated=restored, skipped=len(moves) - restored - stuck)
 
 
-def _is_back(item: Item, seen: Prices | None) -> bool:
+def _is_back(item: Item, seen: PricePair | None) -> bool:
     """Whether a restored variant has its sale price again."""
     return seen is not None and seen == item.sale and seen != item.base
 
 
-def _proof(item: Item, seen: Prices | None) -> str | None:
+def _proof(item: Item, seen: PricePair | None) -> str | None:
     if seen is None:
         return GONE
     return None if seen == item.base else FOREIGN_AFTER

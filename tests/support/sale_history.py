@@ -711,8 +711,8 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
             passing = Call(Actor(job_type), *arguments)
         await world.passing(name, is_after=False, machine=machine, call=passing)
         if passing is not None and passing.is_refused:
-            refusals = [WriteError(place, "INVALID", "not today") for place in range(len(passing.changes))]
-            return PriceOutcome(errors=refusals)
+            refusal = WriteError(None, "INVALID", "not today")
+            return PriceOutcome(refused={change.variant_id: refusal for change in passing.changes})
         if passing is not None:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)

@@ -11,7 +11,8 @@ from daemon.errors import InvalidSale, SaleConflict
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
-from daemon.sales.model import Campaign, CampaignState, Decision, ItemState, Prices
+from daemon.sales.model import Campaign, CampaignState, Decision, ItemState
+from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.workshop import STORE
 
@@ -49,13 +50,13 @@ async def test_prices_of_others_are_kept_until_a_person_decides(shop: SaleShop) 
     assert "2 prices were changed" in (asking.notice or "")
     drifted = await shop.items(asking, ItemState.DRIFTED)
     assert {number: item.found for number, item in drifted.items()} == {
-        number: Prices(Decimal(77_000), None) for number in (kept, restored)
+        number: PricePair(Decimal(77_000), None) for number in (kept, restored)
     }
     await shop.sales.resume(asking, Decision.KEEP, [kept])
     asking = await shop.until(asking, CampaignState.NEEDS_ATTENTION)
     await shop.sales.resume(asking, Decision.RESTORE)
     await shop.until(asking, CampaignState.COMPLETED)
-    assert shop.prices() == before | {kept: Prices(Decimal(77_000), None)}
+    assert shop.prices() == before | {kept: PricePair(Decimal(77_000), None)}
 
 
 async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> None:

@@ -15,10 +15,11 @@ from daemon.database.pool import open_database
 from daemon.errors import DatabaseError, InvalidSale
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import applying, campaigns, report
-from daemon.sales.model import Campaign, CampaignState, ItemState, Prices
+from daemon.sales.model import Campaign, CampaignState, ItemState
 from daemon.sales.preparation import lead
 from daemon.sales.report import Lateness
 from daemon.schedules.sale import MISSED, SaleClock
+from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.shop_memory import Journal
 from tests.support.workshop import STORE, running_parts
@@ -242,7 +243,7 @@ async def test_at_the_start_of_a_prepared_campaign_only_what_has_changed_is_read
 
         await until(is_prepared, "it should be prepared")
         assert shop.shopify.writes == []
-        assert (await shop.items(campaign))[changed].base == Prices(Decimal(950_000), None)
+        assert (await shop.items(campaign))[changed].base == PricePair(Decimal(950_000), None)
         shop.shopify.change_price(changed_later, Decimal(850_000), None)
         before = shop.prices()
         calls = shop.shopify.requests.calls
@@ -255,7 +256,7 @@ async def test_at_the_start_of_a_prepared_campaign_only_what_has_changed_is_read
     touched = {variant.product_id for variant in shop.variants if variant.id in (changed, changed_later)}
     assert points == sum(variant.product_id in touched for variant in shop.variants)
     assert shop.prices() == on_sale(active.definition, before)
-    assert (await shop.items(campaign))[changed_later].base == Prices(Decimal(850_000), None)
+    assert (await shop.items(campaign))[changed_later].base == PricePair(Decimal(850_000), None)
 
 
 async def test_the_preparation_is_asked_for_at_its_time_and_not_before(shop: SaleShop) -> None:

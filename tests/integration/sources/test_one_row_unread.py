@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from daemon.jobs.model import Job, JobStatus, JobType
-from daemon.sales.model import CampaignState, ItemState, Prices
+from daemon.sales.model import CampaignState, ItemState
 from daemon.sandbox.shopify.records import Variant
 from daemon.schedules import pauses
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sources.shopify.models import gid
+from daemon.sources.shopify.models import PricePair, gid
 from tests.support.sale_shop import SaleShop
 from tests.support.synced_shop import SyncedShop, after_each_call, before_each_call, sandbox_settings, shop
 from tests.support.workshop import Workshop
@@ -233,7 +233,7 @@ async def test_proof_of_a_variant_that_can_not_be_read(sale_shop: SaleShop, how:
     """All are restored; the campaign is over when the last one has been seen."""
     shop, before = sale_shop, sale_shop.prices()
     campaign = await shop.until(await shop.create(), CampaignState.ACTIVE)
-    lost = next(variant for variant in shop.variants if Prices(variant.price, None) < before[variant.id])
+    lost = next(variant for variant in shop.variants if PricePair(variant.price, None) < before[variant.id])
 
     def spoil_when_restored(_: int) -> None:
         if shop.prices() == before:
