@@ -1,10 +1,9 @@
 """What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
 
 import structlog
 from asyncpg import ExclusionViolationError
@@ -18,14 +17,13 @@ from daemon.sales import campaigns, items
 from daemon.sales.items import Replanned
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
+from daemon.sales.reading import Wait, read_prices
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import Stopwatch
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 COLLECTIONS_LAST = timedelta(minutes=5)  # how old the members of a collection may be that a plan is made from
 READ_AT_ONCE = 250
@@ -40,12 +38,6 @@ FRESH_BEYOND = timedelta(minutes=10)  # how late a start may be that relies on w
 LEAD_PER_VARIANT = timedelta(seconds=0.025)
 
 
-class Call(Protocol):
-    """How a preparation waits for a call to Shopify, such as `JobContext.unless_stopped`."""
-
-    def __call__(self, call: Awaitable[T], /) -> Awaitable[T]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """Prepares campaigns of one store."""
@@ -54,7 +46,7 @@ class Preparation:
     store: StoreName
     shopify: ShopifyClient
     meter: CallMeter
-    wait: Call
+    wait: Wait
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def prepare(self, campaign: Campaign) -> Replanned:
@@ -67,7 +59,7 @@ class Preparation:
         if campaign.state is CampaignState.SCHEDULED:
             async with self.database.acquire_for_work() as connection:
                 planned = await self._plan(connection, campaign)
-            await self.read_prices({item.variant_id: item.present for item in planned})
+            await self.refresh({item.variant_id: item.present for item in planned})
         return await self._write(campaign, read_at)
 
     async def _read_collections(self, campaign: Campaign) -> None:
@@ -81,7 +73,7 @@ class Preparation:
             ):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
-    async def read_prices(self, known: Mapping[int, PricePair]) -> tuple[float, dict[int, str]]:
+    async def refresh(self, known: Mapping[int, PricePair]) -> tuple[float, dict[int, str]]:
         """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ.
 
         Returns when the first of them was asked for, by `boot_time`, and which could not be had, with the reason.
@@ -89,16 +81,13 @@ class Preparation:
         numbers, read_at, unread = list(known), math.inf, dict[int, str]()
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
-            async with self.database.acquire_for_work() as connection:
-                asked_at = await campaigns.database_time(connection)
-            watch = Stopwatch()
-            reading = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
-            read_at = min(read_at, watch.sent_at)
-            unread |= reading.unread
-            moved = {number: prices for number, prices in reading.found.items() if prices != known[number]}
+            fresh = await read_prices(self.database, self.shopify, portion, self.meter, self.wait)
+            read_at = min(read_at, fresh.read_at)
+            unread |= fresh.unread
+            moved = {number: prices for number, prices in fresh.found.items() if prices != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
-                    await mirror.set_prices(connection, self.store, moved, asked_at)
+                    await mirror.set_prices(connection, self.store, moved, fresh.asked_at)
         return read_at, unread
 
     async def list_changed(self, product_ids: Sequence[int]) -> tuple[list[int], float]:
@@ -185,7 +174,7 @@ async def refresh_collections(
     store: StoreName,
     references: tuple[str, ...],
     meter: CallMeter,
-    wait: Call,
+    wait: Wait,
 ) -> None:
     """Read those of the collections that were not read within `COLLECTIONS_LAST`.
 

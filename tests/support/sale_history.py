@@ -23,7 +23,7 @@ from daemon.ids import JobId
 from daemon.jobs import queue, runner
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
-from daemon.sales import applying, campaigns, items, preparation, reverting
+from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
 from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, Item, ItemState
 from daemon.sandbox.faults import Fault
@@ -691,11 +691,11 @@ def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(queue, "POLL_INTERVAL", queue.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
     monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
-    monkeypatch.setattr(applying, "PUSH_PATIENCE", timedelta(seconds=0.5))
-    monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 2)
-    monkeypatch.setattr(applying, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(apply, "PUSH_PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(apply, "PRODUCTS_AT_ONCE", 2)
+    monkeypatch.setattr(apply.Apply, "pause", 0.02)
+    monkeypatch.setattr(revert.Revert, "pause", 0.02)
+    monkeypatch.setattr(revert, "READ_AT_ONCE", 7)
     monkeypatch.setattr(JobContext, "page", _watched_page(stage))
     for name in CALLS:
         monkeypatch.setattr(ShopifyClient, name, _watched_call(stage, name))

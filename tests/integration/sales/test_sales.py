@@ -67,7 +67,7 @@ async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> N
     await shop.sales.end_now(active)
     done = await shop.until(active, CampaignState.COMPLETED)
     item = (await shop.items(done))[gone]
-    assert (item.state, item.note) == (ItemState.GONE, "Shopify has the variant no more")
+    assert (item.state, item.note) == (ItemState.GONE, "the variant no longer exists in Shopify")
 
 
 async def test_two_campaigns_never_hold_a_variant_at_the_same_time(shop: SaleShop) -> None:

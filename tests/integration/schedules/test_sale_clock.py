@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from daemon.database.pool import open_database
 from daemon.errors import DatabaseError, InvalidSale
 from daemon.jobs.model import JobStatus, JobType
-from daemon.sales import applying, campaigns, report
+from daemon.sales import apply, campaigns, report
 from daemon.sales.model import Campaign, CampaignState, ItemState
 from daemon.sales.preparation import lead
 from daemon.sales.report import Lateness
@@ -157,7 +157,7 @@ async def test_an_end_while_it_is_applied_takes_back_what_is_on_sale(
     shop: SaleShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Applying stops, nothing new is put on sale, and what was is restored."""
-    monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 3)
+    monkeypatch.setattr(apply, "PRODUCTS_AT_ONCE", 3)
     before, written = shop.prices(), asyncio.Event()
     shop.shopify.writes = journal = Journal()
     journal.listeners.append(lambda _: written.set())
