@@ -168,7 +168,7 @@ class Apply(Rounds):
 
     async def report_refusals(self, connection: Connection) -> None:
         """At once: the sale has just begun."""
-        await drift.tell(connection, self._store)
+        await drift.report(connection, self._store)
 
     async def settle_unknown(self, progress: CampaignProgress) -> None:
         """Ask Shopify about the variants whose sale price was sent and whose result nobody knows."""
@@ -184,7 +184,7 @@ class Apply(Rounds):
             async with self._job.page(checkpoint=None, pages=0) as page:
                 present = await campaigns.lock(page.connection, campaign.id)
                 if present is None or present.state not in STATES:
-                    return  # what is left open is taken back by now
+                    return  # it is being taken back, and what is open with it
                 locked = await items.lock_some(page.connection, campaign.id, orphans)
                 open_items = [
                     item for item in locked if item.state is ItemState.APPLYING and item.variant_id not in fresh.unread
@@ -197,7 +197,7 @@ class Apply(Rounds):
                 known = {one.variant_id: fresh.found[one.variant_id] for one in moves if one.variant_id in fresh.found}
                 await mirror.set_prices(page.connection, self._store, known, fresh.asked_at)
                 page.count(self.counted(moves))
-                await drift.tell(page.connection, self._store)
+                await drift.report(page.connection, self._store)
             log.info("sale_writes_settled", sale=campaign.name, variants=len(moves))
 
     async def is_waiting(self, connection: Connection, campaign: Campaign) -> bool:

@@ -24,13 +24,13 @@ FROM unnest($2::bigint[], $3::text[], $4::text[]) AS outcome (variant_id, result
 WHERE write.campaign_id = $1 AND write.variant_id = outcome.variant_id AND write.result = 'intended'
 """
 
-# What the campaign itself has ever meant to set: seen at Shopify, it is no change by somebody else.
+# What the campaign itself has ever meant to set: if Shopify has it, nobody else changed it.
 LIST_OWN = """
 SELECT DISTINCT variant_id, new_price, new_compare_at FROM dongbo.sale_writes
 WHERE campaign_id = $1 AND variant_id = ANY ($2) AND result <> 'refused'
 """
 
-# What dongbo has ever meant to set, whatever for. A call of its own that came late may have set it.
+# What dongbo has ever meant to set, for any campaign: a late call of its own may have set it.
 LIST_SENT = """
 SELECT DISTINCT write.variant_id, write.new_price, write.new_compare_at FROM dongbo.sale_campaigns AS campaign
 JOIN dongbo.sale_writes AS write ON write.campaign_id = campaign.id AND write.variant_id = ANY ($2)
@@ -59,8 +59,8 @@ ORDER BY write.variant_id, write.id DESC
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedWrite:
-    """The last prices that any sale has set of a variant; `at` is aware UTC."""
+class LastWrite:
+    """The last prices that any sale set on a variant; `at` is aware UTC."""
 
     sale: SaleName
     action: WriteAction
@@ -101,7 +101,7 @@ async def record(
     run_token: RunToken,
     writes: Sequence[Write],
 ) -> None:
-    """Note what is about to be written, to be committed before it."""
+    """Record what is about to be written; committed before the call."""
     await connection.execute(
         RECORD,
         campaign_id,
@@ -123,9 +123,9 @@ async def settle(
     outcomes: Mapping[int, tuple[WriteResult, str | None]],
     in_doubt: Collection[int] = (),
 ) -> None:
-    """Note what became of the open writes of {variant: (result, detail)}.
+    """Record how open writes ended, {variant: (result, detail)}.
 
-    `in_doubt`: of these a call was, or may have been, sent that was not answered, so that it may be carried out late.
+    `in_doubt`: variants for which a call was, or may have been, sent without an answer: it may be carried out late.
     """
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
@@ -155,10 +155,10 @@ async def own_prices(
     return found
 
 
-async def last_applied(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> dict[int, AppliedWrite]:
+async def last_applied(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> dict[int, LastWrite]:
     """The last write of any sale that Shopify took, by variant."""
     return {
-        row["variant_id"]: AppliedWrite(
+        row["variant_id"]: LastWrite(
             SaleName(row["name"]),
             WriteAction(row["action"]),
             PricePair(row["new_price"], row["new_compare_at"]),
@@ -169,7 +169,7 @@ async def last_applied(connection: Connection, store: StoreName, variant_ids: Se
 
 
 async def list_of_variant(connection: Connection, campaign_id: CampaignId, variant_id: int) -> list[RecordedWrite]:
-    """What a campaign has written of a variant, oldest first."""
+    """What a campaign has written to a variant, oldest first."""
     return [
         RecordedWrite(
             action=WriteAction(row["action"]),

@@ -22,7 +22,7 @@ class CampaignState(StrEnum):
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
     FAILED = "FAILED"  # it never put anything on sale
-    NEEDS_ATTENTION = "NEEDS_ATTENTION"  # it is over, and a person must decide about some variants
+    NEEDS_ATTENTION = "NEEDS_ATTENTION"  # it is over, but a person must decide about some variants
 
     @property
     def has_ended(self) -> bool:
@@ -71,7 +71,7 @@ class ItemState(StrEnum):
     REVERTED = "REVERTED"
     DRIFTED = "DRIFTED"  # somebody else has set another price: a person decides
     KEPT = "KEPT"  # and has decided to leave it so
-    GONE = "GONE"  # Shopify has the variant no more
+    GONE = "GONE"  # the variant no longer exists in Shopify
     SKIPPED = "SKIPPED"  # never put on sale; the note says why
     REFUSED = "REFUSED"  # Shopify did not take the sale price
     STUCK = "STUCK"  # Shopify did not take the price to go back to
@@ -149,7 +149,7 @@ class Campaign:
     def overdue_end(self, now: datetime) -> float:
         """Seconds by which it is late to end; while it is taken back, by which that takes longer than it should."""
         if self.state is CampaignState.REVERTING:
-            # A person's decision about drifted prices takes it back anew, maybe days after its end.
+            # A person's decision about drifted prices takes it back again, maybe days after its end.
             return self._beyond(self.ended_at and max(self.ended_at, self.changed_at), now)
         if self.ends_at is None or not self.state.is_running:
             return 0.0

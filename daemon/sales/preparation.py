@@ -1,4 +1,4 @@
-"""What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
+"""What is done before a campaign starts: targets and present prices are read, and the journal is written from them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +28,13 @@ log = structlog.get_logger()
 COLLECTIONS_LAST = timedelta(minutes=5)  # how old the members of a collection may be that a plan is made from
 READ_AT_ONCE = 250
 MISSING_BEGINS = "Shopify has no collection"
-MISSING = MISSING_BEGINS + " {names} any more: the products count that were in it when it was last seen."
-PLAN_ATTEMPTS = 5  # others may take the same variants at the same moment
+MISSING = MISSING_BEGINS + " {names} any more: the sale covers the products that were last seen in it."
+PLAN_ATTEMPTS = 5  # others may take the same variants at the same time
 
 # The journal is written so long before the start: a minute or two, and what reading the prices takes while half of
 # Shopify's limits goes to others.
 LEAD = timedelta(seconds=120)
-FRESH_BEYOND = timedelta(minutes=10)  # how late a start may be that relies on what was read ahead
+FRESH_BEYOND = timedelta(minutes=10)  # how late a start may still rely on what was read ahead
 LEAD_PER_VARIANT = timedelta(seconds=0.025)
 
 
@@ -50,7 +50,7 @@ class Preparation:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def prepare(self, campaign: Campaign) -> Replanned:
-        """Read what a campaign is for, and of one that has not begun also what it costs now; note what it will cost.
+        """Read a campaign's targets and, before it starts, their present prices; write down its sale prices.
 
         Raises SourceRefused, RateLimited, SourceUnavailable.
         """
@@ -91,7 +91,7 @@ class Preparation:
         return read_at, unread
 
     async def list_changed(self, product_ids: Sequence[int]) -> tuple[list[int], float]:
-        """Which of these products Shopify has, or may have, changed since the mirror was told of them: a point each.
+        """Which of these products have changed, or may have, since the mirror read them; costs a point each.
 
         All others cost what the mirror says. Of two changes within a second, Shopify's unit, the later may be missed
         where the pull came between them. Also returns when they were asked for, by `boot_time`.
@@ -124,7 +124,7 @@ class Preparation:
     async def _write_in(
         self, connection: Connection, planned_for: Campaign, planned: Sequence[PlannedItem], read_at: datetime
     ) -> Replanned | None:
-        """Write a plan, unless the campaign is another one by now: that its end waits for this is kept short."""
+        """Write a plan, unless the campaign has changed meanwhile; its end waits for this, so it is kept short."""
         async with connection.transaction():
             present = await campaigns.lock(connection, planned_for.id)
             if present is None or not may_be_planned(present) or not _is_same(present, planned_for):
@@ -156,7 +156,7 @@ def _is_same(present: Campaign, planned_for: Campaign) -> bool:
 
 
 def is_fresh(campaign: Campaign, now: datetime) -> bool:
-    """Whether the prices that were read ahead may be relied on: for a start that has not come long after that."""
+    """Whether the prices that were read ahead are still reliable: the start must not come long after that."""
     read_at, starts_at = campaign.prepared_at, campaign.starts_at
     if read_at is None or starts_at is None or read_at >= starts_at:  # once it has begun, no prices are read ahead
         return False

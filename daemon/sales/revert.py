@@ -98,7 +98,7 @@ class Revert(Rounds):
             await mirror.set_prices(connection, self._store, seen, fresh.asked_at)
             page.count(self.counted(closed))
             if any(move.state is ItemState.DRIFTED for move in closed):
-                await drift.tell(connection, self._store)
+                await drift.report(connection, self._store)
         return writes
 
     def put_off(self, outcome: PriceOutcome) -> frozenset[int]:

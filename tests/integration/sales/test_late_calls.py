@@ -267,7 +267,7 @@ async def test_a_sale_price_that_came_back_is_told_where_another_sale_has_the_na
     await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     told = await shop.get(done)
     assert told.state is CampaignState.COMPLETED
-    assert "set them right in Shopify" in (told.notice or "")
+    assert "correct them in Shopify" in (told.notice or "")
 
 
 async def test_a_price_that_somebody_changes_during_the_sale_is_told_by_the_next_pull(shop: SaleShop) -> None:

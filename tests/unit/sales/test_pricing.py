@@ -13,8 +13,8 @@ from daemon.sources.shopify.models import PricePair
 
 CENT = Decimal("0.01")
 LEAVES_NOTHING = "the discount would leave nothing of its price: set a floor"
-NO_CHEAPER = "the discount from its compare-at price would not make it cheaper than it is"
-NO_CHEAPER_BY_FLOOR = "it costs no more than the floor as it is"
+NO_CHEAPER = "the discount from its compare-at price would not make it cheaper"
+NO_CHEAPER_BY_FLOOR = "it already costs no more than the floor"
 DEAREST = Decimal(10) ** 9
 
 
@@ -215,9 +215,9 @@ class TestExamples:
             ({"percent": 20, "floor": 75_000}, (70_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (80_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (70_000, 100_000), NO_CHEAPER),
-            ({"percent": 20}, (0,), "it costs nothing as it is"),
-            ({"percent": 20}, (0, 100_000), "it costs nothing as it is"),
-            ({"amount": 5, "floor": 10}, (0,), "it costs nothing as it is"),
+            ({"percent": 20}, (0,), "it is already free"),
+            ({"percent": 20}, (0, 100_000), "it is already free"),
+            ({"amount": 5, "floor": 10}, (0,), "it is already free"),
         ],
     )
     def test_left_out(self, keys: dict[str, Any], base: tuple[object, ...], reason: str) -> None:

@@ -20,7 +20,7 @@ from daemon.sales import report
 from daemon.sales.campaigns import SaleEvent
 from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
 from daemon.sales.model import Campaign, CampaignState, Item, ItemState
-from daemon.sales.report import Edge, Lateness, ReportCounts, SaleItem, SaleReport, Tally, Times
+from daemon.sales.report import Edge, ItemTally, Lateness, ReportCounts, SaleItem, SaleReport, Times
 from daemon.sources.shopify.models import PricePair
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
@@ -76,7 +76,7 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
 
 
 def count(items: Sequence[SaleItem]) -> ReportCounts:
-    tally = Tally()
+    tally = ItemTally()
     for one in items:
         tally.add([one])
     return tally.counts()
