@@ -25,7 +25,7 @@ from daemon.jobs import runner
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
 from daemon.jobs.queue import worker as queue_worker
-from daemon.sales import applying, campaigns, items, preparation, reverting
+from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
 from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, Item, ItemState
 from daemon.sandbox.faults import Fault
@@ -692,11 +692,11 @@ def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
     monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
-    monkeypatch.setattr(applying, "PUSH_PATIENCE", timedelta(seconds=0.5))
-    monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 2)
-    monkeypatch.setattr(applying, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(apply, "PUSH_PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(apply, "PRODUCTS_AT_ONCE", 2)
+    monkeypatch.setattr(apply.Apply, "pause", 0.02)
+    monkeypatch.setattr(revert.Revert, "pause", 0.02)
+    monkeypatch.setattr(revert, "READ_AT_ONCE", 7)
     monkeypatch.setattr(JobContext, "page", _watched_page(stage))
     for name in CALLS:
         monkeypatch.setattr(ShopifyClient, name, _watched_call(stage, name))
@@ -712,8 +712,8 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
             passing = Call(Actor(job_type), *arguments)
         await world.passing(name, is_after=False, machine=machine, call=passing)
         if passing is not None and passing.is_refused:
-            refusals = [WriteError(place, "INVALID", "not today") for place in range(len(passing.changes))]
-            return PriceOutcome(errors=refusals)
+            refusal = WriteError(None, "INVALID", "not today")
+            return PriceOutcome(refused={change.variant_id: refusal for change in passing.changes})
         if passing is not None:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)

@@ -7,7 +7,8 @@ from decimal import ROUND_FLOOR, Decimal
 from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
-from daemon.sales.model import CampaignState, Prices, WriteAction
+from daemon.sales.model import CampaignState, WriteAction
+from daemon.sources.shopify.models import PricePair
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.explained import (
     ExplainedDepot,
@@ -367,6 +368,6 @@ def _explained_push(recorded: RecordedPush) -> ExplainedPush:
     )
 
 
-def _both(prices: Prices) -> str:
+def _both(prices: PricePair) -> str:
     compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
     return plain(prices.price) + compare_at
