@@ -15,8 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 
@@ -26,21 +25,21 @@ from daemon.ids import CampaignId, ScheduleName, StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.model import JobStatus, JobType
 from daemon.jobs.service import Submission
+from daemon.lifecycle import Health, Part
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
 from daemon.schedules.pauses import JOBS_COMPARED, pause_after
+from daemon.schedules.sweeping import INTERVAL, Sweeps
 from daemon.schedules.timer import Timer
 
 log = structlog.get_logger()
 
-SWEEP_INTERVAL = 15.0  # seconds between two sweeps
 SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
-UNHEALTHY_AFTER = 60.0  # seconds without a sweep that succeeded
 LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
 MISSED = "It never started: between its start and its end no daemon ran, or it could not be planned."
@@ -59,8 +58,8 @@ class _NextEdges:
         return max((time for time in self.times if time <= at_or_before), default=None)
 
 
-class SaleClock:
-    """Runs inside `async with`.
+class SaleClock(Part):
+    """Starts and ends the campaigns of this daemon's stores.
 
     Args:
         sales: carries out what is due.
@@ -69,6 +68,8 @@ class SaleClock:
         sweep_interval: seconds between two sweeps.
     """
 
+    name = "sale-clock"
+
     def __init__(
         self,
         database: Database,
@@ -76,7 +77,7 @@ class SaleClock:
         stores: Callable[[], Sequence[StoreName]],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sweep_interval: float = SWEEP_INTERVAL,
+        sweep_interval: float = INTERVAL,
     ) -> None:
         self._database = database
         self._sales = sales
@@ -85,62 +86,39 @@ class SaleClock:
         self._sweep_interval = sweep_interval
         self._timetable = _NextEdges()
         self._reported_late: set[tuple[CampaignId, str]] = set()  # campaigns and edges, each reported once
-        self._wake = asyncio.Event()
+        self._sweeps = Sweeps(self._sweep, failed="sale_sweep_failed")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._runner: asyncio.Task[None] | None = None
         self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have not answered yet
         self._silent: set[StoreName] = set()  # shops that were asked last without an answer
         self._timer: Timer | None = None
         self._looks_again = False
-        self._problem: str | None = None
-        self._swept_at = 0.0  # seconds of the loop's clock
         self._clock_problems: Mapping[StoreName, str] = {}
         self._wrong: set[StoreName] = set()  # those of which the log says so
 
-    @property
-    def is_running(self) -> bool:
-        """Whether campaigns are checked."""
-        return self._runner is not None and not self._runner.done()
+    def start(self) -> None:
+        """Check the campaigns from now on."""
+        if not self.is_running:
+            self._sweeps.begin()
+        super().start()
 
     @property
-    def problem(self) -> str | None:
-        """Why campaigns may not be checked, for a person; None if all is well."""
+    def health(self) -> Health:
+        """Whether campaigns are checked."""
         if not self.is_running:
-            return "the sale clock is not running: restart the daemon"
-        age = asyncio.get_running_loop().time() - self._swept_at
-        if age > UNHEALTHY_AFTER:
-            return f"no sale could be checked for {age:.0f} s: {self._problem or 'no answer'}"
-        return None
+            return Health(False, "the sale clock is not running: restart the daemon")
+        if (trouble := self._sweeps.trouble) is not None:
+            return Health(False, f"no sale could be checked {trouble}")
+        return Health(True, "starts and ends sales")
 
     @property
     def clock_problem(self) -> str | None:
         """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
         return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
-    async def __aenter__(self) -> Self:
-        self._timer = Timer(lambda _name: self._wake.set())
-        self._timer.start()
-        self._swept_at = asyncio.get_running_loop().time()
-        self._runner = asyncio.create_task(self._run(), name="sale-clock")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        running, timer = [*self._asked.values()], self._timer
-        if self._runner is not None:
-            running.append(self._runner)
-        self._runner = self._timer = None
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        if timer is not None:
-            await timer.stop()
-
     def look(self) -> None:
         """Check the campaigns now: one has been created or changed."""
-        self._wake.set()
+        self._sweeps.wake()
         self._news.set()
 
     async def sweep(self) -> None:
@@ -184,12 +162,22 @@ class SaleClock:
                 if is_connection_error(error):
                     raise
                 log.exception("sale_not_planned", sale=campaign.name, store=campaign.store)
-            self._wake.set()
+            self._sweeps.wake()
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweep_for_ever(), name="sale-sweeps")
-            tasks.create_task(self._plan_for_ever(), name="sale-plans")
+        self._timer = Timer(lambda _name: self._sweeps.wake())
+        self._timer.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._sweeps.run_for_ever(), name="sale-sweeps")
+                tasks.create_task(self._plan_for_ever(), name="sale-plans")
+        finally:
+            asking = [*self._asked.values()]
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            timer, self._timer = self._timer, None
+            await timer.stop()
 
     async def _plan_for_ever(self) -> None:
         """Beside the sweeps: a start must not wait for a plan."""
@@ -204,24 +192,9 @@ class SaleClock:
                 async with asyncio.timeout(self._sweep_interval):
                     await self._news.wait()
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self.sweep()
-            except Exception as error:  # whatever it is, the next sweep must come
-                reason = str(error) or type(error).__name__
-                if reason != self._problem:
-                    log.warning("sale_sweep_failed", error=reason, exc_info=not is_connection_error(error))
-                self._problem, pause = reason, 2.0
-            else:
-                self._swept_at = asyncio.get_running_loop().time()
-                self._problem, pause = None, SOON if self._looks_again else self._sweep_interval
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    async def _sweep(self) -> float:
+        await self.sweep()
+        return SOON if self._looks_again else self._sweep_interval
 
     async def _compare_clocks(self, stores: Collection[StoreName]) -> None:
         awaited: set[StoreName] = set()
@@ -256,7 +229,7 @@ class SaleClock:
         try:
             if await self._sales.clocks.ask(store):
                 self._silent.discard(store)
-                self._wake.set()
+                self._sweeps.wake()
             else:
                 self._silent.add(store)
         except Exception:  # whatever it is, the shop is asked again by the next sweep
@@ -388,7 +361,7 @@ class SaleClock:
             else:
                 self._timer.remove(TIMER_NAME)
         if times and times[0] <= self._clock():  # the first has come meanwhile
-            self._wake.set()
+            self._sweeps.wake()
 
 
 async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> bool:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from daemon.clock import boot_time
 from daemon.jobs import context
 from daemon.jobs.model import JobType
-from daemon.jobs.queue import HEARTBEAT_TIMEOUT
+from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
 from daemon.sales.model import Campaign, CampaignState, Decision, ItemState
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite

@@ -314,24 +314,24 @@ async def test_a_campaign_in_the_past_is_refused(shop: SaleShop) -> None:
 async def test_a_clock_that_stands_still_says_so(shop: SaleShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it starts, when it has ended, and when its sweeps fail: that is what /readyz asks."""
     clock = clock_of(shop, sweep_interval=0.01)
-    assert "is not running" in (clock.problem or "")
+    assert "is not running" in clock.health.detail
     async with clock:
-        assert clock.problem is None
-        monkeypatch.setattr("daemon.schedules.sale.UNHEALTHY_AFTER", 0.2)
+        assert clock.health.is_ok
+        monkeypatch.setattr("daemon.schedules.sweeping.UNHEALTHY_AFTER", 0.2)
         monkeypatch.setattr(campaigns, "list_open", _broken)
 
         async def is_told() -> bool:
-            return "no sale could be checked" in (clock.problem or "") and "out of order" in (clock.problem or "")
+            return "no sale could be checked" in clock.health.detail and "out of order" in clock.health.detail
 
         await until(is_told, "the failing sweeps are told")
         monkeypatch.undo()
         clock.look()
 
         async def is_well() -> bool:
-            return clock.problem is None
+            return clock.health.is_ok
 
         await until(is_well, "the clock is well again")
-    assert "is not running" in (clock.problem or "")
+    assert "is not running" in clock.health.detail
 
 
 async def _broken(*_arguments: Any) -> Any:
