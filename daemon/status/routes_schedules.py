@@ -5,8 +5,8 @@ from aiohttp import web
 from daemon.errors import ScheduleNotFound
 from daemon.ids import ScheduleName
 from daemon.jobs.model import Job
+from daemon.schedules.model import FireResult, ScheduleState
 from daemon.status.operations import PARTS, Answer, Operation, json_response
-from daemon.status.parts import ScheduleState
 from daemon.status.problems import Problem
 from daemon.status.routes_jobs import accepted
 from daemon.status.views import Schedule, ScheduleList
@@ -21,9 +21,9 @@ async def run_schedule(request: web.Request) -> web.Response:
     """Submit a schedule's job now."""
     parts = request.app[PARTS]
     outcome = await parts.scheduler.run_now(_name(request))
-    if outcome.result == "submitted" and outcome.job_id is not None:
+    if outcome.result is FireResult.SUBMITTED and outcome.job_id is not None:
         return accepted(await parts.jobs.get(outcome.job_id))
-    if outcome.result == "already_live":
+    if outcome.result is FireResult.ALREADY_LIVE:
         detail = outcome.detail or f"A job of this store and type is live already: {outcome.job_id}"
         raise Problem(409, detail, kind="live-job-exists", members={"job_id": outcome.job_id})
     raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from daemon.database.pool import PoolUsage
 from daemon.jobs.model import Job, JobFailure, JobType
+from daemon.schedules.model import ScheduleState
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.status.checks import Check
-from daemon.status.parts import ScheduleState
 from daemon.status.survey import LeftOut
 from daemon.status.views_sales import OpenSale
 from daemon.sync.pushes import PushKind, PushResult, RecordedPush
