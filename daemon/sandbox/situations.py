@@ -1,7 +1,7 @@
 """Every trouble of the field that a running sandbox can be put into, by name: the one table of them.
 
 A situation is on inside the context that its function makes, and off behind it. A new one is a row here, a context in
-`daemon.sandbox.staging`, and a check in `tests/integration/test_sandbox_situations.py`.
+`daemon.sandbox.staging`, and a check in `tests/integration/sandbox/test_situations.py`.
 """
 
 import difflib

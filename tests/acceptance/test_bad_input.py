@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.process import DaemonProcess, running
+from tests.support.process import DaemonProcess, running
+from tests.support.site import Site
 
 CONFIG, UNAVAILABLE, CANT_CREATE, IN_USE = 78, 69, 73, 75
 NOBODY = 65534

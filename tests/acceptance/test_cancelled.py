@@ -4,8 +4,8 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.ledger import check_ledger
+from tests.support.ledger import check_ledger
+from tests.support.site import Site, eventually
 
 AT_ONCE = 3.0  # seconds
 

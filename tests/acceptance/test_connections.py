@@ -9,8 +9,8 @@ import pytest
 
 import daemon as package
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.process import Api
+from tests.support.process import Api
+from tests.support.site import Site
 
 PULLS = ("PULL_NHANH_PRODUCTS", "PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS", "PULL_SHOPIFY_CUSTOMERS")
 STORES = 5

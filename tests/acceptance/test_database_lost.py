@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.ledger import check_ledger
+from tests.support.ledger import check_ledger
+from tests.support.site import Site, eventually
 
 JOB = "PULL_NHANH_CUSTOMERS"
 OWN_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'dongbo' AND datname = current_database()"

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.process import RunningDaemon
+from tests.support.process import RunningDaemon
+from tests.support.site import Site, eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 PULLS = ("PULL_NHANH_PRODUCTS", "PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS", "PULL_SHOPIFY_CUSTOMERS")

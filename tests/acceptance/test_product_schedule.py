@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.process import Job, RunningDaemon
-from tests.shop_memory import ShopMemory, product_sync
-from tests.sync_ledger import WATCH, check_quiet
+from tests.support.process import Job, RunningDaemon
+from tests.support.shop_memory import ShopMemory, product_sync
+from tests.support.site import Site, eventually
+from tests.support.sync_ledger import WATCH, check_quiet
 
 EVERY = 720  # minutes; a fire in the middle of a test is unlikely
 STEPS = ["PULL_NHANH_INVENTORY", "PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "MATCH_PRODUCTS", "SYNC_PRODUCTS"]

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from tests.acceptance.conftest import Site, eventually
 from tests.acceptance.test_fires import daily, remembered, schedule
+from tests.support.site import Site, eventually
 
 EXPORTS = Path(__file__).parents[3] / "shared" / "data" / "shopify-products"
 OPTIONS = (1, 2, 3)

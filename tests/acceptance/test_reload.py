@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.process import RunningDaemon
 from tests.acceptance.test_fires import schedule
+from tests.support.process import RunningDaemon
+from tests.support.site import Site
 
 TIMETABLES = "SELECT schedule, timetable, known_since FROM dongbo.schedule_states ORDER BY schedule"
 

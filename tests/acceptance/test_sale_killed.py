@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.killed_shop import KilledShop
-from tests.acceptance.sale_steps import Moment
+from tests.support.killed_shop import KilledShop
+from tests.support.sale_steps import Moment
+from tests.support.site import Site
 
 PORTIONS = 4  # of the steps, so that several workers share them
 TARGETED = 2  # products; there is one more

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.killed_shop import KilledShop
-from tests.acceptance.sale_steps import Moment, Step
+from tests.support.killed_shop import KilledShop
+from tests.support.sale_steps import Moment, Step
+from tests.support.site import Site
 
 TARGETED = 12  # products: their calls take a second and more
 SET_PRICES = "mutation SetPrices"

@@ -14,9 +14,9 @@ import pytest
 
 from daemon.sales.model import Prices
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.process import RunningDaemon
-from tests.acceptance.sale_queue import prices_of, use_up_points, waiting_calls
+from tests.support.process import RunningDaemon
+from tests.support.sale_queue import prices_of, use_up_points, waiting_calls
+from tests.support.site import Site, eventually
 
 STATE = "SELECT state = $2 FROM dongbo.sale_campaigns WHERE name = $1"
 PRODUCTS = 14

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from tests.acceptance.conftest import Site
+from tests.support.site import Site
 
 PASSWORD = "p@ss:w/ord#" + secrets.token_hex(8)
 PATHS = ("/", "/status", "/openapi.json", "/metrics", "/api/jobs", "/api/schedules", "/readyz?verbose", "/livez")

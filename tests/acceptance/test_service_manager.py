@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.sandbox.server import SandboxSettings
-from tests.acceptance.conftest import Site
+from tests.support.site import Site
 
 WATCHDOG_SECONDS = 0.2
 

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site, eventually, gone, is_alive
-from tests.acceptance.ledger import check_ledger
-from tests.acceptance.process import Job, RunningDaemon
+from tests.support.ledger import check_ledger
+from tests.support.process import Job, RunningDaemon
+from tests.support.site import Site, eventually, gone, is_alive
 
 JOB = "PULL_NHANH_CUSTOMERS"
 AT_ONCE = 3.0  # seconds

@@ -14,10 +14,10 @@ import pytest
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite
-from tests.acceptance.conftest import Site
-from tests.acceptance.process import RunningDaemon
-from tests.shop_memory import ShopMemory, product_sync
-from tests.sync_ledger import WATCH, check_quiet
+from tests.support.process import RunningDaemon
+from tests.support.shop_memory import ShopMemory, product_sync
+from tests.support.site import Site
+from tests.support.sync_ledger import WATCH, check_quiet
 
 KILLS = 6  # of one test
 LOSSES = ("delete_product", "delete_variant", "delete_goods")  # changes that leave less to compare

@@ -11,8 +11,8 @@ import pytest
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from daemon.sources.shopify.credential import FIRST_SPACING
-from tests.acceptance.conftest import Site, eventually
-from tests.acceptance.process import RunningDaemon
+from tests.support.process import RunningDaemon
+from tests.support.site import Site, eventually
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from daemon.sandbox.nhanh.limits import REQUESTS, WINDOW_SECONDS
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from tests.acceptance.conftest import Site
-from tests.acceptance.process import Job, RunningDaemon
+from tests.support.process import Job, RunningDaemon
+from tests.support.site import Site
 
 JOB = "PULL_NHANH_CUSTOMERS"
 CUSTOMERS = 16_500  # more pages than a window holds

@@ -1,0 +1,165 @@
+"""Migrations: once, in order, by one daemon at a time, and never backwards."""
+
+import asyncio
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from daemon.database.migrate import Migration, migrate, program_version, schema_version, shipped_migrations
+from daemon.database.pool import Connection, open_database
+from daemon.errors import DatabaseUnsuitable
+from daemon.jobs import queue
+from tests.support.postgres import TestServer
+
+FIRST = Migration(1, "first", "CREATE TABLE dongbo.colours (name text PRIMARY KEY);")
+SECOND = Migration(2, "second", "INSERT INTO dongbo.colours VALUES ('xanh'); INSERT INTO dongbo.colours VALUES ('đỏ');")
+BROKEN = Migration(3, "broken", "INSERT INTO dongbo.colours VALUES ('vàng'); INSERT INTO dongbo.absent VALUES (1);")
+
+CAMPAIGNS = """
+INSERT INTO dongbo.sale_campaigns (id, store, name, origin, state, definition)
+SELECT gen_random_uuid(), 'main', 'sale-' || number, 'api', 'DRAFT', '{}' FROM generate_series(1, 3) AS number
+"""
+HOLD = """
+INSERT INTO dongbo.sale_items (campaign_id, variant_id, product_id, store, state, held, before_price, base_price)
+SELECT id, $3, 1, $1, 'PLANNED', '[2026-01-01, 2026-01-02)', 1, 1
+FROM dongbo.sale_campaigns WHERE name = 'sale-' || $2::text
+"""
+COLOURS = "SELECT count(*) FROM dongbo.colours"
+
+
+async def test_shipped_migrations_build_the_schema(empty_database_url: str) -> None:
+    """The program's own migrations run on an empty database, and a second time do nothing."""
+    async with open_database(empty_database_url) as database:
+        assert await migrate(database) == program_version()
+        assert await migrate(database) == program_version()
+
+
+async def test_missing_migrations_are_applied_once_and_in_order(empty_database_url: str) -> None:
+    """A database gets what it lacks; what it has is left alone."""
+    async with open_database(empty_database_url) as database:
+        async with database.acquire() as connection:
+            assert await schema_version(connection) == 0
+        assert await migrate(database, migrations=[FIRST]) == 1
+        assert await migrate(database, migrations=[FIRST, SECOND]) == 2
+        assert await migrate(database, migrations=[FIRST, SECOND]) == 2
+        async with database.acquire() as connection:
+            assert await connection.fetchval(COLOURS) == 2
+
+
+async def test_many_daemons_may_start_at_once(empty_database_url: str) -> None:
+    """Daemons that start together all succeed, and the migrations and hooks run one after the other."""
+    inside = 0
+
+    async def hook(connection: Connection) -> None:
+        nonlocal inside
+        inside += 1
+        assert inside == 1, "two daemons are under the lock at once"
+        await connection.execute("SELECT pg_sleep(0.05)")
+        inside -= 1
+
+    async def start() -> int:
+        async with open_database(empty_database_url) as database:
+            return await migrate(database, then=[hook], migrations=[FIRST, SECOND])
+
+    assert await asyncio.gather(*(start() for _ in range(4))) == [2, 2, 2, 2]
+
+
+async def test_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
+    """A file is applied as a whole or not at all; the ones before it stay, and the lock is free again."""
+    async with open_database(empty_database_url) as database:
+        with pytest.raises(DatabaseUnsuitable, match=r"0003_broken.*absent"):
+            await migrate(database, migrations=[FIRST, SECOND, BROKEN])
+        async with database.acquire() as connection:
+            assert await connection.fetchval(COLOURS) == 2
+            assert await schema_version(connection) == 2
+        async with open_database(empty_database_url) as other:
+            assert await migrate(other, migrations=[FIRST, SECOND]) == 2
+
+
+async def test_newer_schema_is_refused(empty_database_url: str) -> None:
+    """An old program keeps off a database that a newer one has migrated, and says to upgrade."""
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=[FIRST, SECOND])
+        with pytest.raises(DatabaseUnsuitable, match="schema version 2 is newer than this program's 1: upgrade dongbo"):
+            await migrate(database, migrations=[FIRST])
+
+
+async def test_changed_migration_is_refused(empty_database_url: str) -> None:
+    """A migration that was applied with another text is noticed."""
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=[FIRST])
+        with pytest.raises(DatabaseUnsuitable, match="0001_first was applied with another text"):
+            await migrate(database, migrations=[replace(FIRST, sql=FIRST.sql + " "), SECOND])
+
+
+async def test_sessions_keep_their_time_outs_after_a_migration(empty_database_url: str) -> None:
+    """The long time-outs of a migration are its connection's only, and only for its time."""
+    async with open_database(empty_database_url, max_connections=4) as database:
+        await migrate(database, migrations=[FIRST])
+        async with database.acquire() as connection:
+            assert await connection.fetchval("SHOW statement_timeout") == "30s"
+            assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+async def test_missing_privilege_is_said_plainly(postgres_server, empty_database_url: str) -> None:
+    """A database user who may not make tables is told what to grant."""
+    role = empty_database_url.partition("?")[0].rpartition("/")[2] + "_reader"
+    postgres_server.run(postgres_server.execute(f"CREATE ROLE {role}"))
+    try:
+        async with open_database(empty_database_url) as database:
+
+            async def lose_privileges(connection: Connection) -> None:
+                await connection.execute(f"SET ROLE {role}; CREATE TABLE dongbo.mine (id int)")
+
+            with pytest.raises(DatabaseUnsuitable, match="GRANT CREATE"):
+                await migrate(database, then=[lose_privileges], migrations=[FIRST])
+    finally:
+        postgres_server.run(postgres_server.execute(f"DROP ROLE {role}"))
+
+
+async def test_rows_of_before_an_upgrade_are_searched_and_get_their_keys_anew(empty_database_url: str) -> None:
+    """What was mirrored by an older program is found without accents, and its keys count as those of older rules."""
+    shipped = shipped_migrations()
+    number = next(migration.version for migration in shipped if migration.name == "matching")
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=shipped[: number - 1])
+        async with database.acquire() as connection:
+            await connection.execute(
+                "INSERT INTO dongbo.nhanh_products (store, id, code, name, document, digest) "
+                "VALUES ('main', 1, 'ÁO-01', 'Áo dài ĐỎ', '{}', '')"
+            )
+        await migrate(database)
+        async with database.acquire() as connection:
+            assert await connection.fetchval("SELECT searched FROM dongbo.nhanh_products") == "ao-01\n\naodaido"
+            assert [tuple(row) for row in await connection.fetch("SELECT * FROM dongbo.key_rules")] == [
+                ("main", "nhanh", "1")
+            ]
+
+
+async def test_a_schema_that_was_made_for_the_daemon_is_enough(
+    postgres_server: TestServer, empty_database_url: str
+) -> None:
+    """Case 12: a role that may not CREATE in the database runs in the schema that somebody has made for it."""
+    role = empty_database_url.partition("?")[0].rpartition("/")[2] + "_owner"
+    postgres_server.run(postgres_server.execute(f"CREATE ROLE {role} LOGIN"))
+    url = urlsplit(empty_database_url)
+    of_role = url._replace(netloc=f"{role}@{url.netloc.rpartition('@')[2]}").geturl()
+    of_role = of_role.replace("user=postgres", f"user={role}")
+    try:
+        async with open_database(empty_database_url) as database, database.acquire() as connection:
+            await connection.execute(f"CREATE SCHEMA dongbo AUTHORIZATION {role}")
+        async with open_database(of_role) as database:
+            assert await migrate(database, then=[queue.install]) == program_version()
+            async with database.acquire() as connection:
+                assert await connection.fetchval("SELECT current_user") == role
+                assert not await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")
+                await connection.execute(CAMPAIGNS)
+                await connection.execute(HOLD, "main", "1", 7)
+                await connection.execute(HOLD, "other", "2", 7)
+                with pytest.raises(asyncpg.ExclusionViolationError):
+                    await connection.execute(HOLD, "main", "3", 7)
+    finally:
+        postgres_server.run(postgres_server.execute(f"DROP DATABASE {url.path.lstrip('/')} WITH (FORCE)"))
+        postgres_server.run(postgres_server.execute(f"DROP ROLE {role}"))
