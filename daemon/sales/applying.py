@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.errors import DongboError, SourceError, SourceUnavailable
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
@@ -23,7 +24,7 @@ from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
-from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
+from daemon.sales.model import HELD, Campaign, Item, Prices
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
 from daemon.sales.writing import NOT_SENT, Written, dead_letter, round_of, send

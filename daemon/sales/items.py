@@ -9,9 +9,10 @@ from uuid import UUID
 
 from asyncpg import Range, Record
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState, Prices
+from daemon.sales.model import HELD_SQL, Item, Prices
 from daemon.sales.planning import PlannedItem
 
 # Whoever decides to write a price waits here for whoever is deciding: a sale and the product sync never both take a

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from daemon.api.sales import WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, JobId, RunToken, SaleName, StoreName
-from daemon.sales.model import Prices, WriteAction, WriteResult
+from daemon.sales.model import Prices
 
 RECORD = """
 INSERT INTO dongbo.sale_writes (campaign_id, store, action, job_id, run_token, variant_id, old_price, old_compare_at,

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import structlog
 from asyncpg import ExclusionViolationError
 
+from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database
 from daemon.errors import SourceUnavailable
 from daemon.ids import StoreName
@@ -16,7 +17,7 @@ from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, items
 from daemon.sales.items import Replanned
-from daemon.sales.model import Campaign, CampaignState, Prices
+from daemon.sales.model import Campaign, Prices
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from asyncpg import UniqueViolationError
 
+from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import DongboError, RowsUnread, SourceError
 from daemon.ids import CampaignId, StoreName
@@ -25,7 +26,7 @@ from daemon.sales.course import Course
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices, WriteAction, WriteResult
+from daemon.sales.model import Campaign, Item, Prices
 from daemon.sales.writing import NOT_SENT, Written, dead_letter, not_read, round_of, send
 from daemon.sources import http
 from daemon.sources.meter import CallMeter

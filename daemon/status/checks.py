@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from asyncpg import PostgresError
 
+from daemon.api.status import Check
 from daemon.database.connection_errors import reason
 from daemon.database.migrate import schema_version
 from daemon.database.pool import is_connection_error
@@ -13,15 +14,6 @@ from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One condition of being ready, with the reason where it fails."""
-
-    name: str
-    ok: bool
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from daemon.api.status import Check
 from daemon.ids import JobId
 from daemon.jobs.model import Counters, Job
 from daemon.open_files import open_files
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
-from daemon.status.checks import Check
 from daemon.status.connections import Connections, Cut
 from daemon.status.guessing import Guesses
 from daemon.status.parts import StatusParts

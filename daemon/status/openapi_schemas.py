@@ -141,8 +141,8 @@ def _object(properties: Mapping[str, Schema], required: list[str]) -> dict[str, 
 
 
 def _as_shown(job: Schema) -> Schema:
-    """A job's schema as `Job.to_json` shows it."""
-    properties = {name: schema for name, schema in job["properties"].items() if name != "run_token"}
+    """A job's schema: what its row may lack is shown as null."""
+    properties = dict(job["properties"])
     properties["eta_seconds"] = {"type": ["number", "null"], "description": "Until it ends, at its present rate."}
     return {**job, "properties": properties, "required": list(properties)}
 

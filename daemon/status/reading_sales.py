@@ -7,10 +7,10 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.config import SaleSettings
 from daemon.config.fields import NAME_PATTERN
 from daemon.config.problems import describe, display
-from daemon.sales.model import CampaignState, Decision, ItemState
 from daemon.status.problems import Problem
 from daemon.status.reading import INT64, STORE_PATTERN, UUID_FORM, read_json, require_storable
 from daemon.status.reading_sync import Id

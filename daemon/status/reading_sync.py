@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon.api.mappings import MappingState
 from daemon.status.reading import NUMBER_CURSOR_PATTERN, STORE_PATTERN, Storable
-from daemon.sync.matching.mappings import MappingState
 
 MOST_ENTRIES = 500
 LARGEST_ID = 2**63 - 1  # bigint

@@ -1,8 +1,10 @@
 """All that the endpoint answers, in one table."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -16,7 +18,16 @@ from daemon.status.routes_probes import PROBE_OPERATIONS
 from daemon.status.routes_sales import SALE_OPERATIONS
 from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
 from daemon.status.routes_sync import SYNC_OPERATIONS
-from daemon.status.views import Description
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An OpenAPI document."""
+
+    openapi: str
+    info: Mapping[str, Any]
+    paths: Mapping[str, Any]
+    components: Mapping[str, Any]
 
 
 async def get_openapi(request: web.Request) -> web.Response:

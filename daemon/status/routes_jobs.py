@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from aiohttp import hdrs, web
 
+from daemon.api.jobs import FailureList, JobList, JobSnapshot, JobsPruned, Pruned
+from daemon.api.pushes import Push, PushList
 from daemon.ids import JobId, StoreName
 from daemon.jobs.model import Job, JobRequest, JobTrigger, PruningPlan
 from daemon.status import examples
@@ -25,8 +27,8 @@ from daemon.status.reading import (
     read_query,
 )
 from daemon.status.security import CLIENT_HEADER
-from daemon.status.views import FailureList, JobList, JobSnapshot, JobsPruned, Pruned, Push, PushList
 from daemon.sync import pushes
+from daemon.sync.pushes import RecordedPush
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -42,13 +44,12 @@ async def list_jobs(request: web.Request) -> web.Response:
     )
     page = jobs[: query.limit]
     cursor = job_cursor(page[-1].id) if len(jobs) > len(page) else None
-    return json_response({"jobs": [job.to_json() for job in page], "next_cursor": cursor})
+    return json_response(JobList(page, cursor))
 
 
 async def get_job(request: web.Request) -> web.Response:
     """One job."""
-    job = await request.app[PARTS].jobs.get(read_job_id(request))
-    return json_response(job.to_json())
+    return json_response(await request.app[PARTS].jobs.get(read_job_id(request)))
 
 
 async def list_failures(request: web.Request) -> web.Response:
@@ -72,7 +73,7 @@ async def list_pushes(request: web.Request) -> web.Response:
         )
     page = found[: query.limit]
     cursor = number_cursor(page[-1].id) if len(found) > len(page) else None
-    return json_response(PushList([Push.of(push) for push in page], cursor))
+    return json_response(PushList([_push(push) for push in page], cursor))
 
 
 async def submit_job(request: web.Request) -> web.Response:
@@ -95,8 +96,7 @@ async def approve_job(request: web.Request) -> web.Response:
 
 async def reject_job(request: web.Request) -> web.Response:
     """End a job that has asked."""
-    job = await request.app[PARTS].jobs.reject(read_job_id(request))
-    return json_response(job.to_json())
+    return json_response(await request.app[PARTS].jobs.reject(read_job_id(request)))
 
 
 async def retry_job(request: web.Request) -> web.Response:
@@ -128,7 +128,27 @@ async def follow_jobs(request: web.Request) -> web.StreamResponse:
 
 def accepted(job: Job) -> web.Response:
     """202 with the job and where to find it."""
-    return json_response(job.to_json(), 202, location=f"/api/jobs/{job.id}")
+    return json_response(job, 202, location=f"/api/jobs/{job.id}")
+
+
+def _push(recorded: RecordedPush) -> Push:
+    push = recorded.push
+    return Push(
+        id=recorded.id,
+        job_id=recorded.job_id,
+        kind=push.kind,
+        owner_id=push.owner_id,
+        item_id=push.item_id,
+        location_id=push.location_id,
+        name=push.name,
+        old_value=push.old_value,
+        new_value=push.new_value,
+        reason=push.reason,
+        result=recorded.result,
+        detail=recorded.detail,
+        intended_at=recorded.intended_at,
+        settled_at=recorded.settled_at,
+    )
 
 
 EVENTS = {"snapshot": JobSnapshot, "job": Job, "pruned": JobsPruned}

@@ -6,10 +6,10 @@ from typing import IO
 
 from aiohttp import hdrs, web
 
+from daemon.api.sales import CampaignState, SaleDetail, SaleItemDetail, SaleItemList, SaleList, SalePreview, SaleReport
 from daemon.ids import StoreName
-from daemon.sales import campaigns, items, journal, report
-from daemon.sales.model import Campaign, CampaignState
-from daemon.sales.report import Lateness, SaleItem
+from daemon.sales import campaigns, items, journal, preview, records, report
+from daemon.sales.model import Campaign
 from daemon.sales.service import Preview
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
@@ -29,17 +29,6 @@ from daemon.status.reading_sales import (
     read_sale,
     read_variant_id,
 )
-from daemon.status.views_sales import (
-    PREVIEW_COLUMNS,
-    Sale,
-    SaleDetail,
-    SaleItemDetail,
-    SaleItemList,
-    SaleList,
-    SalePreview,
-    preview_csv,
-    preview_json,
-)
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -58,7 +47,7 @@ async def list_sales(request: web.Request) -> web.Response:
         )
         counts = await items.count_each_by_state(connection, [campaign.id for campaign in found])
     now = parts.sales.clock()
-    return json_response(SaleList([Sale.of(campaign, counts[campaign.id], now) for campaign in found]))
+    return json_response(SaleList([records.sale_of(campaign, counts[campaign.id], now) for campaign in found]))
 
 
 async def create_sale(request: web.Request) -> web.Response:
@@ -102,7 +91,7 @@ async def list_items(request: web.Request) -> web.Response:
         found = await items.list_items(connection, campaign.id, states, after=after, limit=query.limit + 1)
     page = found[: query.limit]
     cursor = item_cursor(page[-1].product_id, page[-1].variant_id) if len(found) > len(page) else None
-    return json_response(SaleItemList([SaleItem.of(item) for item in page], cursor))
+    return json_response(SaleItemList([records.item_of(item) for item in page], cursor))
 
 
 async def get_item(request: web.Request) -> web.Response:
@@ -114,7 +103,7 @@ async def get_item(request: web.Request) -> web.Response:
         if item is None:
             raise Problem(404, "The sale has no such variant: GET …/items lists those that it has")
         writes = await journal.list_of_variant(connection, campaign.id, variant_id)
-    return json_response(SaleItemDetail.with_writes(item, writes))
+    return json_response(records.item_detail_of(item, writes))
 
 
 async def apply_sale(request: web.Request) -> web.Response:
@@ -179,14 +168,13 @@ async def _detail(request: web.Request, campaign: Campaign) -> SaleDetail:
         drifting = await items.count_drifting(connection, campaign.id)
         times = await report.read_times(connection, campaign.id)
         events = await campaigns.list_events(connection, campaign.id)
-    sale = Sale.of(present, counts, parts.sales.clock())
-    return SaleDetail.with_history(sale, drifting, times, Lateness.of(present, times), events)
+    return records.detail_of(present, counts, parts.sales.clock(), drifting=drifting, times=times, events=events)
 
 
-async def _shown(preview: Preview, query: FormatQuery) -> web.Response:
+async def _shown(planned: Preview, query: FormatQuery) -> web.Response:
     if query.format == "csv":
-        return _file(await preview_csv(preview), f"{preview.definition.name}-preview", query)
-    return web.Response(body=await preview_json(preview), content_type=JSON_TYPE)
+        return _file(await preview.as_csv(planned), f"{planned.definition.name}-preview", query)
+    return web.Response(body=await preview.as_json(planned), content_type=JSON_TYPE)
 
 
 def _file(body: bytes | IO[bytes], name: str, query: FormatQuery) -> web.Response:
@@ -202,7 +190,7 @@ PREVIEW = {
     200: Answer(
         "Every variant with its old and new prices; with `format=csv` as CSV, to be saved",
         SalePreview,
-        {CSV_TYPE: ",".join(PREVIEW_COLUMNS) + "\r\n"},
+        {CSV_TYPE: ",".join(preview.COLUMNS) + "\r\n"},
         headers=("Content-Disposition",),
     )
 }
@@ -315,7 +303,7 @@ SALE_OPERATIONS = (
         {
             200: Answer(
                 "The report; with `format=csv` its variants as CSV",
-                report.SaleReport,
+                SaleReport,
                 {CSV_TYPE: ",".join(report.COLUMNS) + "\r\n"},
                 headers=("Content-Disposition",),
             )

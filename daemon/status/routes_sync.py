@@ -4,16 +4,24 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
+from daemon.api.explanation import Explanation
+from daemon.api.mappings import (
+    ManualOutcome,
+    MappingList,
+    ProductMeanings,
+    Removed,
+    Resolved,
+    VariantMeaning,
+    VariantMeanings,
+)
 from daemon.ids import StoreName
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
 from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
 from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
-from daemon.status.views_sync import MappingList, ProductMeanings, Removed, Resolved, VariantMeaning, VariantMeanings
 from daemon.sync.explanation.explain import explain
-from daemon.sync.explanation.explained import Explanation
-from daemon.sync.matching import mappings
-from daemon.sync.matching.mappings import ManualOutcome, VariantChoice
+from daemon.sync.matching import mapping_list, mappings
+from daemon.sync.matching.mapping_list import VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 
 
@@ -21,7 +29,7 @@ async def list_mappings(request: web.Request) -> web.Response:
     """Variants and the products of Nhanh.vn that they are."""
     query = read_query(request, MappingsQuery)
     async with request.app[PARTS].database.acquire() as connection:
-        found = await mappings.list_mappings(
+        found = await mapping_list.list_mappings(
             connection,
             _known_store(request, query.store, 404),
             state=query.state,
@@ -56,8 +64,8 @@ async def resolve_mappings(request: web.Request) -> web.Response:
     body = await read_body(request, ResolveBody)
     store = _known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
-        variants = {text: await mappings.resolve_variant(connection, store, text) for text in body.variants}
-        products = {text: await mappings.resolve_product(connection, store, text) for text in body.products}
+        variants = {text: await mapping_list.resolve_variant(connection, store, text) for text in body.variants}
+        products = {text: await mapping_list.resolve_product(connection, store, text) for text in body.products}
         meant = [choice.variant_id for choices in variants.values() for choice in choices]
         known = await mappings_of(connection, store, meant)
     return json_response(
@@ -88,7 +96,19 @@ async def explain_values(request: web.Request) -> web.Response:
 
 
 def _meanings(choices: Sequence[VariantChoice], known: Mapping[int, VariantMapping]) -> list[VariantMeaning]:
-    return [VariantMeaning.of(choice, known[choice.variant_id]) for choice in choices]
+    return [_meaning(choice, known[choice.variant_id]) for choice in choices]
+
+
+def _meaning(choice: VariantChoice, mapping: VariantMapping) -> VariantMeaning:
+    return VariantMeaning(
+        variant_id=choice.variant_id,
+        product_id=choice.product_id,
+        sku=choice.sku,
+        barcode=choice.barcode,
+        title=choice.title,
+        state=mapping.state,
+        nhanh_id=mapping.nhanh_id,
+    )
 
 
 def _known_store(request: web.Request, name: str, status: int) -> StoreName:

@@ -8,32 +8,25 @@ from datetime import datetime
 import structlog
 from asyncpg import PostgresError
 
+from daemon.api.pushes import PushKind, PushResult
+from daemon.api.sales import CampaignState, ItemState
+from daemon.api.status import LeftOut
 from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sales import campaigns, items
-from daemon.sales.model import Campaign, CampaignState, ItemState
+from daemon.sales.model import Campaign
 from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 from daemon.sync import pushes
-from daemon.sync.pushes import PushKind, PushResult
 
 log = structlog.get_logger()
 
 SURVEY_TIMEOUT = 2.0  # seconds
 MOST_RUNNING = 500
 MOST_SALES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """The places of the configuration that the last product sync of a store had to leave out."""
-
-    store: StoreName
-    locations: Sequence[int]  # of Shopify, which can get no stock
-    depots: Sequence[int]  # of Nhanh.vn, whose stock can't be read
 
 
 @dataclass(frozen=True, slots=True)

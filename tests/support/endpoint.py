@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
 from daemon.database.migrate import program_version
@@ -29,7 +30,7 @@ from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.sync import pushes
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
 from daemon.wiring import Parts, StoreFactory
 

@@ -9,13 +9,13 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.sales import CampaignState, ItemState
 from daemon.cli import sale_asking
 from daemon.cli.sale_definition import SaleOptionsError, definition_of
 from daemon.cli.sale_looking import ITEM_STATES, STATES
 from daemon.cli.sale_options import DiscountFrom, Newcomers, SaleOptions, takes_sale_options
 from daemon.cli.sale_steering import _variants
 from daemon.config import SaleSettings
-from daemon.sales.model import CampaignState, ItemState
 
 
 def refused(options: SaleOptions, name: str = "tet") -> list[str]:

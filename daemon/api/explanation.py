@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import StoreName
-from daemon.sync.matching.mappings import MappingState
-from daemon.sync.pushes import PushKind, PushResult
 
 
 @dataclass(frozen=True, slots=True)

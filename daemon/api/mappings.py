@@ -1,0 +1,135 @@
+"""Variants of Shopify and the products of Nhanh.vn that they are, or why none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from daemon.ids import StoreName
+
+
+class MappingState(StrEnum):
+    """What is known about a variant's product at Nhanh.vn."""
+
+    MAPPED = "mapped"
+    EXCLUDED = "excluded"  # a person has said that it has none
+    AMBIGUOUS = "ambiguous"  # a person must choose among candidates
+    UNMATCHED = "unmatched"  # no product has its SKU or barcode
+    RETIRED = "retired"  # it had one, and has none any more
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A variant and its product. Times are aware UTC.
+
+    Args:
+        variant_title: of the product and the variant, "Áo thun / Đỏ".
+        source: sku, barcode or manual; None where there is no mapping.
+        candidates: ids of the products at Nhanh.vn that an ambiguous variant may be.
+        changed_at: when the mapping was made or changed; of a retired one, when it was retired.
+        reason: why there is no mapping, in words; None of one that holds.
+    """
+
+    store: StoreName
+    state: MappingState
+    variant_id: int
+    product_id: int | None
+    inventory_item_id: int | None
+    sku: str | None
+    barcode: str | None
+    variant_title: str | None
+    nhanh_id: int | None
+    nhanh_code: str | None
+    nhanh_name: str | None
+    source: str | None
+    note: str | None
+    candidates: list[int]
+    changed_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MappingList:
+    """Variants and their products, in the order of the variants' ids."""
+
+    mappings: Sequence[Mapping]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Overruled:
+    """An automatic mapping that gave way, because a person gave its product to another variant."""
+
+    variant_id: int
+    nhanh_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManualOutcome:
+    """What became of the entries of one request.
+
+    Args:
+        written: entries that hold now and did not before.
+        replaced: how many of these took the place of another mapping of the same variant.
+        unchanged: entries that a person had decided just so before.
+        overruled: automatic mappings of other variants that gave way; these variants have no product now.
+    """
+
+    written: int
+    replaced: int
+    unchanged: int
+    overruled: list[Overruled]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What taking decisions back did."""
+
+    removed: int  # decisions
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMeaning:
+    """A variant that a text may stand for, and how it is mapped at present."""
+
+    variant_id: int
+    product_id: int
+    sku: str | None
+    barcode: str | None
+    title: str | None
+    state: MappingState
+    nhanh_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChoice:
+    """A product of Nhanh.vn that somebody may mean."""
+
+    nhanh_id: int
+    code: str | None
+    barcode: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMeanings:
+    """The variants that a text may stand for."""
+
+    text: str
+    choices: Sequence[VariantMeaning]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductMeanings:
+    """The products of Nhanh.vn that a text may stand for."""
+
+    text: str
+    choices: Sequence[ProductChoice]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the texts of a request may stand for."""
+
+    variants: Sequence[VariantMeanings]
+    products: Sequence[ProductMeanings]
