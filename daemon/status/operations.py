@@ -7,9 +7,11 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
+from daemon.ids import StoreName
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
 from daemon.status.parts import StatusParts
+from daemon.status.problems import Problem
 from daemon.status.reading import JSON_TYPE
 from daemon.status.sse import EventStreams
 from daemon.status.survey import Surveyor
@@ -84,3 +86,12 @@ def json_response(
     """An answer in JSON."""
     headers = {"Location": location} if location else None
     return web.Response(status=status, body=orjson.dumps(data), content_type=content_type, headers=headers)
+
+
+def known_store(request: web.Request, name: str, status: int) -> StoreName:
+    """The store of the configuration. Raises Problem of this status where there is none of this name."""
+    store = StoreName(name)
+    stores = request.app[PARTS].stores()
+    if store not in stores:
+        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
+    return store

@@ -8,16 +8,17 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.jobs import JOB_OPERATIONS
+from daemon.status.handlers.mappings import MAPPING_OPERATIONS
+from daemon.status.handlers.page import PAGE_OPERATIONS
+from daemon.status.handlers.probes import PROBE_OPERATIONS
+from daemon.status.handlers.sales import SALE_OPERATIONS
+from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
 from daemon.status.problems import Handler, wrong_method
 from daemon.status.reading import JSON_TYPE
-from daemon.status.routes_jobs import JOB_OPERATIONS
-from daemon.status.routes_page import PAGE_OPERATIONS
-from daemon.status.routes_probes import PROBE_OPERATIONS
-from daemon.status.routes_sales import SALE_OPERATIONS
-from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
-from daemon.status.routes_sync import SYNC_OPERATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
     *SCHEDULE_OPERATIONS,
-    *SYNC_OPERATIONS,
+    *MAPPING_OPERATIONS,
+    *EXPLANATION_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

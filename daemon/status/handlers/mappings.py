@@ -1,10 +1,9 @@
-"""What belongs together on both sides, and why Shopify says what it says: list, decide, explain."""
+"""Which products of Nhanh.vn the variants of Shopify are: list, decide, take back, look up."""
 
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from daemon.api.explanation import Explanation
 from daemon.api.mappings import (
     ManualOutcome,
     MappingList,
@@ -14,12 +13,9 @@ from daemon.api.mappings import (
     VariantMeaning,
     VariantMeanings,
 )
-from daemon.ids import StoreName
-from daemon.status.operations import PARTS, Answer, Operation, json_response
-from daemon.status.problems import Problem
+from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
-from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
-from daemon.sync.explanation.explain import explain
+from daemon.status.reading_sync import MappingsQuery, RemoveBody, ResolveBody, SetBody
 from daemon.sync.matching import mapping_list, mappings
 from daemon.sync.matching.mapping_list import VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
@@ -31,7 +27,7 @@ async def list_mappings(request: web.Request) -> web.Response:
     async with request.app[PARTS].database.acquire() as connection:
         found = await mapping_list.list_mappings(
             connection,
-            _known_store(request, query.store, 404),
+            known_store(request, query.store, 404),
             state=query.state,
             search=query.search,
             after=read_number_cursor(query.cursor),
@@ -45,7 +41,7 @@ async def list_mappings(request: web.Request) -> web.Response:
 async def set_mappings(request: web.Request) -> web.Response:
     """Decide what variants are."""
     body = await read_body(request, SetBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     entries = [(entry.variant_id, entry.nhanh_id) for entry in body.mappings]
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(await mappings.set_manual(connection, store, entries, body.note))
@@ -54,7 +50,7 @@ async def set_mappings(request: web.Request) -> web.Response:
 async def remove_mappings(request: web.Request) -> web.Response:
     """Take decisions back."""
     body = await read_body(request, RemoveBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(Removed(await mappings.remove_manual(connection, store, body.variant_ids)))
 
@@ -62,7 +58,7 @@ async def remove_mappings(request: web.Request) -> web.Response:
 async def resolve_mappings(request: web.Request) -> web.Response:
     """What people may mean by ids and SKUs."""
     body = await read_body(request, ResolveBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
         variants = {text: await mapping_list.resolve_variant(connection, store, text) for text in body.variants}
         products = {text: await mapping_list.resolve_product(connection, store, text) for text in body.products}
@@ -74,25 +70,6 @@ async def resolve_mappings(request: web.Request) -> web.Response:
             [ProductMeanings(text, products[text]) for text in body.products],
         )
     )
-
-
-async def explain_values(request: web.Request) -> web.Response:
-    """Why Shopify has the values that it has."""
-    query, parts = read_query(request, ExplainQuery), request.app[PARTS]
-    store = _known_store(request, query.store, 404)
-    if (query.sku is None) == (query.variant_id is None):
-        raise Problem(400, "Give either sku (an SKU, a barcode, an id, an address) or variant_id")
-    async with parts.database.acquire() as connection:
-        explanation = await explain(
-            connection,
-            store,
-            parts.product_sync(store),
-            parts.zone,
-            text=query.sku or "",
-            variant_id=query.variant_id,
-            shop=parts.shop_of(store),
-        )
-    return json_response(explanation)
 
 
 def _meanings(choices: Sequence[VariantChoice], known: Mapping[int, VariantMapping]) -> list[VariantMeaning]:
@@ -111,15 +88,7 @@ def _meaning(choice: VariantChoice, mapping: VariantMapping) -> VariantMeaning:
     )
 
 
-def _known_store(request: web.Request, name: str, status: int) -> StoreName:
-    store = StoreName(name)
-    stores = request.app[PARTS].stores()
-    if store not in stores:
-        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
-    return store
-
-
-SYNC_OPERATIONS = (
+MAPPING_OPERATIONS = (
     Operation(
         "GET",
         "/api/mappings",
@@ -152,14 +121,5 @@ SYNC_OPERATIONS = (
         "Find the variants and products that ids and SKUs stand for; changes nothing",
         {200: Answer("What each text may mean, in the order of the request", Resolved)},
         body=ResolveBody,
-    ),
-    Operation(
-        "GET",
-        "/api/explain",
-        explain_values,
-        "Why Shopify has the stock and prices that it has for an SKU",
-        {200: Answer("All that is known of it on both sides, with a verdict on each value", Explanation)},
-        own_problems=(404,),
-        query=ExplainQuery,
     ),
 )

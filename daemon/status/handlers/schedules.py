@@ -7,9 +7,9 @@ from daemon.errors import ScheduleNotFound
 from daemon.ids import ScheduleName
 from daemon.jobs.model import Job
 from daemon.schedules.model import FireResult, ScheduleState
+from daemon.status.handlers.jobs import accepted
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
-from daemon.status.routes_jobs import accepted
 
 
 async def list_schedules(request: web.Request) -> web.Response:
