@@ -31,8 +31,9 @@ MOST_SALES = 500
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Small queries on one connection."""
+    """Small queries on one connection. `now` is the time by which a sale may be overdue."""
 
+    now: datetime
     running: Sequence[Job]
     waiting: Sequence[Job]  # for a person's approval
     last_completed: Sequence[tuple[StoreName, str, datetime]]  # store, type, when
@@ -72,6 +73,7 @@ class Surveyor:
             self._settled.update(settled)
             open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
             return Survey(
+                now=self._parts.sales.clock(),
                 running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
                 waiting=await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING),
                 last_completed=await store.last_completed(connection),
