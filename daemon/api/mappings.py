@@ -1,11 +1,27 @@
 """Variants of Shopify and the products of Nhanh.vn that they are, or why none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final
 
+from annotated_types import Len, MaxLen
+
+from daemon.api.fields import (
+    LENIENT,
+    NUMBER_CURSOR_PATTERN,
+    STORABLE,
+    STORE_PATTERN,
+    STRICT,
+    Id,
+    Limit,
+    StoreText,
+    Text,
+)
 from daemon.ids import StoreName
+
+MOST_ENTRIES: Final = 500  # of a request
 
 
 class MappingState(StrEnum):
@@ -133,3 +149,75 @@ class Resolved:
 
     variants: Sequence[VariantMeanings]
     products: Sequence[ProductMeanings]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision about one variant."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    variant_id: Id
+    nhanh_id: Id | None = field(
+        metadata={"description": "The product of Nhanh.vn; null: the variant has no counterpart there."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SetBody:
+    """Decisions to note."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    store: StoreText = field(metadata={"description": "A store of the configuration."})
+    mappings: Annotated[list[Entry], Len(1, MOST_ENTRIES)]
+    note: Annotated[str | None, MaxLen(500), STORABLE] = field(
+        default=None, metadata={"description": "Why, for whoever looks later."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBody:
+    """Decisions to take back."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    store: StoreText = field(metadata={"description": "A store of the configuration."})
+    variant_ids: Annotated[list[Id], Len(1, MOST_ENTRIES)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveBody:
+    """Texts to look up: ids or SKUs; `id:` or `sku:` before one says which of them it is."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    store: StoreText = field(metadata={"description": "A store of the configuration."})
+    variants: Annotated[list[Text], MaxLen(MOST_ENTRIES)] = field(
+        default_factory=list,
+        metadata={"description": "For variants of Shopify.", "json_schema_extra": {"default": []}},
+    )
+    products: Annotated[list[Text], MaxLen(MOST_ENTRIES)] = field(
+        default_factory=list,
+        metadata={"description": "For products of Nhanh.vn.", "json_schema_extra": {"default": []}},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsQuery:
+    """Which mappings to list."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    store: str = field(metadata={"pattern": STORE_PATTERN})
+    state: MappingState | None = field(
+        default=None, metadata={"description": "Without it, all variants that are there."}
+    )
+    search: Annotated[str | None, MaxLen(200), STORABLE] = field(
+        default=None,
+        metadata={"description": "A part of an SKU, a barcode, a title or a name, with or without accents; or an id."},
+    )
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )

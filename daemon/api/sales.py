@@ -1,13 +1,21 @@
 """Sale campaigns: what they do, have done and would do. Money is decimal text without needless zeros."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 from uuid import UUID
 
+from annotated_types import Len
+
+from daemon.api.fields import LENIENT, STORE_PATTERN, Id, Limit
 from daemon.ids import CampaignId
+
+MOST_VARIANTS: Final = 50_000  # of a decision
+ITEM_CURSOR_PATTERN: Final = r"^[0-9]{1,19}\.[0-9]{1,19}$"
+
+Format: TypeAlias = Literal["json", "csv"]
 
 
 class CampaignState(StrEnum):
@@ -324,3 +332,70 @@ class SaleReport:
     counts: ReportCounts
     events: Sequence[SaleEvent]
     items: Sequence[SaleItem]
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeBody:
+    """How to go on with a campaign that waits for a person."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    decision: Decision | None = field(
+        default=None,
+        metadata={"description": "About prices that somebody else has set; null: try again what Shopify refused."},
+    )
+    variants: Annotated[list[Id], Len(1, MOST_VARIANTS)] | None = field(
+        default=None,
+        metadata={"description": "The variants that it is about; null: all that wait for a decision."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SalesQuery:
+    """Which campaigns to list."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    store: str | None = field(default=None, metadata={"pattern": STORE_PATTERN})
+    state: CampaignState | None = None
+    open: bool = field(default=False, metadata={"description": "Only those that have not ended."})
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SaleQuery:
+    """Which campaign is meant."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    store: str | None = field(
+        default=None,
+        metadata={"pattern": STORE_PATTERN, "description": "Where campaigns of two stores share a name."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormatQuery:
+    """How to answer."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    format: Format = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleFormatQuery(SaleQuery):
+    """Which campaign is meant, and how to answer."""
+
+    format: Format = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleItemsQuery(SaleQuery):
+    """Which variants of a campaign to list."""
+
+    state: ItemState | None = None
+    after: str | None = field(
+        default=None, metadata={"pattern": ITEM_CURSOR_PATTERN, "description": "next of the page before."}
+    )
+    limit: Limit = 100

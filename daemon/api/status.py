@@ -1,7 +1,7 @@
 """The daemon at a glance, and whether it can do its work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -131,3 +131,10 @@ class Status:
     stores: Sequence[str]
     job_types: Sequence[JobType]
     clocks: Sequence[ClockReport]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyQuery:
+    """How to answer a probe."""
+
+    verbose: str | None = field(default=None, metadata={"description": "List each check; any value will do."})

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel
 
 from daemon.ids import StoreName
 from daemon.status.checks import Checks
@@ -61,8 +60,8 @@ class Operation:
     summary: str
     answers: Mapping[int, Answer]
     own_problems: tuple[int, ...] = ()
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
+    query: type | None = None
+    body: type | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # request headers with a meaning
     is_open: bool = False
 

@@ -2,11 +2,10 @@
 
 from aiohttp import web
 
-from daemon.api.explanation import Explanation
+from daemon.api.explanation import ExplainQuery, Explanation
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.problems import Problem
 from daemon.status.reading import read_query
-from daemon.status.reading_sync import ExplainQuery
 from daemon.sync.explanation.explain import explain
 
 

@@ -4,20 +4,26 @@ from datetime import timedelta
 
 from aiohttp import hdrs, web
 
-from daemon.api.jobs import FailureList, JobList, JobSnapshot, JobsPruned, Pruned
+from daemon.api.jobs import (
+    EventsQuery,
+    FailureList,
+    JobList,
+    JobSnapshot,
+    JobsPruned,
+    JobsQuery,
+    PruneBody,
+    Pruned,
+    PruneQuery,
+    RetryBody,
+    RowsQuery,
+    SubmitBody,
+)
 from daemon.api.pushes import Push, PushList
 from daemon.ids import JobId, StoreName
 from daemon.jobs.model import Job, JobRequest, JobTrigger, PruningPlan
 from daemon.status import examples
 from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
-    EventsQuery,
-    JobsQuery,
-    PruneBody,
-    PruneQuery,
-    RetryBody,
-    RowsQuery,
-    SubmitBody,
     job_cursor,
     number_cursor,
     read_body,

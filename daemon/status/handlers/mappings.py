@@ -7,15 +7,18 @@ from aiohttp import web
 from daemon.api.mappings import (
     ManualOutcome,
     MappingList,
+    MappingsQuery,
     ProductMeanings,
+    RemoveBody,
     Removed,
+    ResolveBody,
     Resolved,
+    SetBody,
     VariantMeaning,
     VariantMeanings,
 )
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
-from daemon.status.reading_sync import MappingsQuery, RemoveBody, ResolveBody, SetBody
 from daemon.sync.matching import mapping_list, mappings
 from daemon.sync.matching.mapping_list import VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
-from daemon.api.status import Check, Freshness, Readiness, RunningJob, Status, WaitingJob
+from daemon.api.status import Check, Freshness, Readiness, ReadyQuery, RunningJob, Status, WaitingJob
 from daemon.sales.records import open_sale_of
 from daemon.status import examples
 from daemon.status.handlers.schedules import describe
 from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
-from daemon.status.reading import JSON_TYPE, ReadyQuery, read_query
+from daemon.status.reading import JSON_TYPE, read_query
 from daemon.status.survey import Survey
 
 

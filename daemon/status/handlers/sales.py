@@ -6,29 +6,38 @@ from typing import IO
 
 from aiohttp import hdrs, web
 
-from daemon.api.sales import CampaignState, SaleDetail, SaleItemDetail, SaleItemList, SaleList, SalePreview, SaleReport
+from daemon.api.sales import (
+    CampaignState,
+    Format,
+    FormatQuery,
+    ResumeBody,
+    SaleDetail,
+    SaleFormatQuery,
+    SaleItemDetail,
+    SaleItemList,
+    SaleItemsQuery,
+    SaleList,
+    SalePreview,
+    SaleQuery,
+    SaleReport,
+    SalesQuery,
+)
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal, preview, records, report
 from daemon.sales.model import Campaign
 from daemon.sales.service import Preview
-from daemon.status.operations import PARTS, Answer, Operation, json_response
-from daemon.status.problems import Problem
-from daemon.status.reading import JSON_TYPE, read_body, read_query
-from daemon.status.reading_sales import (
+from daemon.status.handlers.sale_requests import (
     BODY_LIMIT,
-    FormatQuery,
-    ResumeBody,
     SaleBody,
-    SaleFormatQuery,
-    SaleItemsQuery,
-    SaleQuery,
-    SalesQuery,
     item_cursor,
     read_item_cursor,
     read_reference,
     read_sale,
     read_variant_id,
 )
+from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.problems import Problem
+from daemon.status.reading import JSON_TYPE, read_body, read_query
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -63,7 +72,7 @@ async def preview_new_sale(request: web.Request) -> web.Response:
     """What a campaign would do that is not there yet."""
     query, body = read_query(request, FormatQuery), await read_sale(request)
     sales = request.app[PARTS].sales
-    return await _shown(await sales.preview(sales.read(body.definition)), query)
+    return await _shown(await sales.preview(sales.read(body.definition)), query.format)
 
 
 async def get_sale(request: web.Request) -> web.Response:
@@ -76,10 +85,10 @@ async def preview_sale(request: web.Request) -> web.Response:
     query, parts = read_query(request, SaleFormatQuery), request.app[PARTS]
     campaign = await _campaign(request, query)
     if campaign.state in NOT_BEGUN:
-        return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query)
+        return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query.format)
     async with parts.database.acquire() as connection:
         planned = await report.read_plan(connection, campaign.id)
-    return await _shown(Preview(campaign.definition, planned), query)
+    return await _shown(Preview(campaign.definition, planned), query.format)
 
 
 async def list_items(request: web.Request) -> web.Response:
@@ -146,7 +155,7 @@ async def get_report(request: web.Request) -> web.Response:
         file.close()
         raise
     file.seek(0)
-    return _file(file, f"{campaign.name}-report", query)
+    return _file(file, f"{campaign.name}-report", query.format)
 
 
 async def _campaign(request: web.Request, query: SaleQuery) -> Campaign:
@@ -171,16 +180,16 @@ async def _detail(request: web.Request, campaign: Campaign) -> SaleDetail:
     return records.detail_of(present, counts, parts.sales.clock(), drifting=drifting, times=times, events=events)
 
 
-async def _shown(planned: Preview, query: FormatQuery) -> web.Response:
-    if query.format == "csv":
-        return _file(await preview.as_csv(planned), f"{planned.definition.name}-preview", query)
+async def _shown(planned: Preview, form: Format) -> web.Response:
+    if form == "csv":
+        return _file(await preview.as_csv(planned), f"{planned.definition.name}-preview", form)
     return web.Response(body=await preview.as_json(planned), content_type=JSON_TYPE)
 
 
-def _file(body: bytes | IO[bytes], name: str, query: FormatQuery) -> web.Response:
+def _file(body: bytes | IO[bytes], name: str, form: Format) -> web.Response:
     """Something to download; `name` is without what a header would have to quote."""
-    headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{query.format}"'}
-    if query.format == "csv":
+    headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{form}"'}
+    if form == "csv":
         return web.Response(body=body, content_type=CSV_TYPE, charset="utf-8", headers=headers)
     return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
 

@@ -1,28 +1,21 @@
-"""What requests about sale campaigns bring; a definition is read as the file's `[[sales]]` are."""
+"""What requests bring that are about one sale campaign; a definition is read as the file's `[[sales]]` are."""
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
-from daemon.api.sales import CampaignState, Decision, ItemState
+from daemon.api.fields import INT64, require_storable
 from daemon.config import SaleSettings
 from daemon.config.fields import NAME_PATTERN
 from daemon.config.problems import describe, display
 from daemon.status.problems import Problem
-from daemon.status.reading import INT64, STORE_PATTERN, UUID_FORM, read_json, require_storable
-from daemon.status.reading_sync import Id
+from daemon.status.reading import UUID_FORM, read_json
 
 BODY_LIMIT = 1024 * 1024  # bytes: ten thousand SKUs fit
-MOST_VARIANTS = 50_000
 ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
-CURSOR_PATTERN = r"^[0-9]{1,19}\.[0-9]{1,19}$"
-
-StoreFilter = Annotated[
-    str | None, Field(pattern=STORE_PATTERN, description="Where campaigns of two stores share a name.")
-]
 
 
 class SaleBody(SaleSettings):
@@ -35,56 +28,6 @@ class SaleBody(SaleSettings):
     def definition(self) -> SaleSettings:
         """The campaign without what is said about the request."""
         return SaleSettings(**{name: getattr(self, name) for name in SaleSettings.model_fields})
-
-
-class ResumeBody(BaseModel):
-    """How to go on with a campaign that waits for a person."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Decision | None = Field(
-        default=None, description="About prices that somebody else has set; null: try again what Shopify refused."
-    )
-    variants: Annotated[list[Id], Field(min_length=1, max_length=MOST_VARIANTS)] | None = Field(
-        default=None, description="The variants that it is about; null: all that wait for a decision."
-    )
-
-
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SalesQuery(_Query):
-    """Which campaigns to list."""
-
-    store: str | None = Field(default=None, pattern=STORE_PATTERN)
-    state: CampaignState | None = None
-    open: bool = Field(default=False, description="Only those that have not ended.")
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-class SaleQuery(_Query):
-    """Which campaign is meant."""
-
-    store: StoreFilter = None
-
-
-class FormatQuery(_Query):
-    """How to answer."""
-
-    format: Literal["json", "csv"] = "json"
-
-
-class SaleFormatQuery(FormatQuery, SaleQuery):
-    """Which campaign is meant, and how to answer."""
-
-
-class SaleItemsQuery(SaleQuery):
-    """Which variants of a campaign to list."""
-
-    state: ItemState | None = None
-    after: str | None = Field(default=None, pattern=CURSOR_PATTERN, description="next of the page before.")
-    limit: int = Field(default=100, ge=1, le=500)
 
 
 _SCHEMA = SaleBody.model_json_schema()
@@ -139,7 +82,7 @@ def item_cursor(product_id: int, variant_id: int) -> str:
 
 def _storable(raw: bytes) -> JsonValue:
     try:
-        document = orjson.loads(raw)
+        document: JsonValue = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"The body is no valid JSON: {error}") from None
     try:
