@@ -76,7 +76,13 @@ class Operation:
         of_path = (404,) if "{" in self.path else ()
         of_method = (415,) if self.method == "POST" else ()
         of_body = (413, 422) if self.body else ()
-        return frozenset((*self.own_problems, *of_path, *of_method, *of_body))
+        return frozenset((*self.own_problems, *of_path, *of_method, *of_body, *self._conflicts))
+
+    @property
+    def _conflicts(self) -> tuple[int, ...]:
+        is_ambiguous = "{ref}" in self.path  # sales of two stores may share a name
+        is_change_of_job = "{id}" in self.path and self.method == "POST"  # which may have gone on meanwhile
+        return (409,) if is_ambiguous or is_change_of_job else ()
 
 
 def json_response(

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
 
 R = TypeVar("R")  # a request
+T = TypeVar("T")  # a row
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
@@ -95,6 +96,12 @@ def read_job_cursor(cursor: str | None) -> JobId | None:
 def number_cursor(number: int) -> str:
     """An opaque cursor behind a numbered row."""
     return base64.urlsafe_b64encode(number.to_bytes(8)).decode().rstrip("=")
+
+
+def paged(found: Sequence[T], limit: int, cursor: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
+    """The first `limit` of the rows found, and a cursor behind them; None where there are no more."""
+    page = found[:limit]
+    return page, cursor(page[-1]) if len(found) > limit else None
 
 
 def read_number_cursor(cursor: str | None) -> int:

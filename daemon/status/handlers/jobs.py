@@ -26,6 +26,7 @@ from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Opera
 from daemon.status.reading import (
     job_cursor,
     number_cursor,
+    paged,
     read_body,
     read_job_cursor,
     read_job_id,
@@ -48,8 +49,7 @@ async def list_jobs(request: web.Request) -> web.Response:
         before=read_job_cursor(query.cursor),
         limit=query.limit + 1,
     )
-    page = jobs[: query.limit]
-    cursor = job_cursor(page[-1].id) if len(jobs) > len(page) else None
+    page, cursor = paged(jobs, query.limit, lambda job: job_cursor(job.id))
     return json_response(JobList(page, cursor))
 
 
@@ -64,8 +64,7 @@ async def list_failures(request: web.Request) -> web.Response:
     failures = await request.app[PARTS].jobs.list_failures(
         read_job_id(request), after=read_number_cursor(query.cursor), limit=query.limit + 1
     )
-    page = failures[: query.limit]
-    cursor = number_cursor(page[-1].id) if len(failures) > len(page) else None
+    page, cursor = paged(failures, query.limit, lambda failure: number_cursor(failure.id))
     return json_response(FailureList(page, cursor))
 
 
@@ -77,8 +76,7 @@ async def list_pushes(request: web.Request) -> web.Response:
         found = await pushes.list_of_job(
             connection, job_id, after=read_number_cursor(query.cursor), limit=query.limit + 1
         )
-    page = found[: query.limit]
-    cursor = number_cursor(page[-1].id) if len(found) > len(page) else None
+    page, cursor = paged(found, query.limit, lambda push: number_cursor(push.id))
     return json_response(PushList([_push(push) for push in page], cursor))
 
 
@@ -222,7 +220,6 @@ JOB_OPERATIONS = (
         approve_job,
         "Let a job that waits for approval do what it has asked about",
         {202: Answer("The job, which runs again", Job, headers=("Location",))},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -230,7 +227,6 @@ JOB_OPERATIONS = (
         reject_job,
         "End a job that waits for approval; nothing of what it has asked about is done",
         {200: Answer("The job, which has ended", Job)},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -238,7 +234,6 @@ JOB_OPERATIONS = (
         cancel_job,
         "Cancel a pending job or one that waits for approval at once, a running one at its next checkpoint",
         {202: Answer("The job", Job, headers=("Location",))},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -246,7 +241,6 @@ JOB_OPERATIONS = (
         retry_job,
         "Run a failed or cancelled job again, or make a job of just its failed rows",
         {202: Answer("The job", Job, headers=("Location",))},
-        own_problems=(409,),
         body=RetryBody,
     ),
     Operation(

@@ -18,7 +18,7 @@ from daemon.api.mappings import (
     VariantMeanings,
 )
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
-from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
+from daemon.status.reading import number_cursor, paged, read_body, read_number_cursor, read_query
 from daemon.sync.matching import mapping_list, mappings
 from daemon.sync.matching.mapping_list import VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
@@ -36,8 +36,7 @@ async def list_mappings(request: web.Request) -> web.Response:
             after=read_number_cursor(query.cursor),
             limit=query.limit + 1,
         )
-    page = found[: query.limit]
-    cursor = number_cursor(page[-1].variant_id) if len(found) > len(page) else None
+    page, cursor = paged(found, query.limit, lambda mapping: number_cursor(mapping.variant_id))
     return json_response(MappingList(page, cursor))
 
 

@@ -37,7 +37,7 @@ from daemon.status.handlers.sale_requests import (
 )
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
-from daemon.status.reading import JSON_TYPE, read_body, read_query
+from daemon.status.reading import JSON_TYPE, paged, read_body, read_query
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -98,8 +98,7 @@ async def list_items(request: web.Request) -> web.Response:
     states = [query.state] if query.state is not None else None
     async with request.app[PARTS].database.acquire() as connection:
         found = await items.list_items(connection, campaign.id, states, after=after, limit=query.limit + 1)
-    page = found[: query.limit]
-    cursor = item_cursor(page[-1].product_id, page[-1].variant_id) if len(found) > len(page) else None
+    page, cursor = paged(found, query.limit, lambda item: item_cursor(item.product_id, item.variant_id))
     return json_response(SaleItemList([records.item_of(item) for item in page], cursor))
 
 
@@ -237,7 +236,6 @@ SALE_OPERATIONS = (
         get_sale,
         "One campaign, with what happened to it",
         {200: Answer("The campaign", SaleDetail)},
-        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -246,7 +244,7 @@ SALE_OPERATIONS = (
         preview_sale,
         "What a campaign would do if it began now; of one that has begun, what it was to do",
         PREVIEW,
-        own_problems=(409, 422, 502),
+        own_problems=(422, 502),
         query=SaleFormatQuery,
     ),
     Operation(
@@ -255,7 +253,6 @@ SALE_OPERATIONS = (
         list_items,
         "A campaign's variants with their prices before, during and after, by product and id",
         {200: Answer("A page of variants", SaleItemList)},
-        own_problems=(409,),
         query=SaleItemsQuery,
     ),
     Operation(
@@ -264,7 +261,6 @@ SALE_OPERATIONS = (
         get_item,
         "One variant of a campaign, with every write of its prices",
         {200: Answer("The variant", SaleItemDetail)},
-        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -273,7 +269,7 @@ SALE_OPERATIONS = (
         apply_sale,
         "Start a campaign now that has not begun",
         DETAIL,
-        own_problems=(409, 422, 502),
+        own_problems=(422, 502),
         query=SaleQuery,
     ),
     Operation(
@@ -282,7 +278,7 @@ SALE_OPERATIONS = (
         revert_sale,
         "End a running campaign now: every price goes back",
         DETAIL,
-        own_problems=(409, 422),
+        own_problems=(422,),
         query=SaleQuery,
     ),
     Operation(
@@ -291,7 +287,7 @@ SALE_OPERATIONS = (
         cancel_sale,
         "Call a campaign off; the prices of a running one go back",
         DETAIL,
-        own_problems=(409, 422),
+        own_problems=(422,),
         query=SaleQuery,
     ),
     Operation(
@@ -300,7 +296,7 @@ SALE_OPERATIONS = (
         resume_sale,
         "Go on with a campaign that waits for a person, after deciding about prices that somebody else has set",
         DETAIL,
-        own_problems=(409, 502),
+        own_problems=(502,),
         query=SaleQuery,
         body=ResumeBody,
     ),
@@ -317,7 +313,6 @@ SALE_OPERATIONS = (
                 headers=("Content-Disposition",),
             )
         },
-        own_problems=(409,),
         query=SaleFormatQuery,
     ),
 )
