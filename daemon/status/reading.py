@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.api.fields import INT64
+from daemon.api.problems import Mistake
 from daemon.ids import JobId
 from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
@@ -25,6 +26,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
 LONGEST_NUMBER = 1_000  # digits in a body: Python's own limit of 4,300 speaks of Python
+MOST_MISTAKES = 20  # that are told of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -112,6 +114,11 @@ def read_number_cursor(cursor: str | None) -> int:
     return number
 
 
+def listed(mistakes: Sequence[Mistake]) -> str:
+    """The mistakes as a part of a sentence."""
+    return "; ".join(f"{one.at}: {one.detail}" if one.at else one.detail for one in mistakes)
+
+
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
     if request.headers.get(hdrs.CONTENT_ENCODING, NOT_PACKED).lower() != NOT_PACKED:
         raise Problem(
@@ -172,22 +179,21 @@ def _bad_cursor() -> Problem:
 
 
 def _invalid(status: int, where: str, errors: Sequence[ErrorDetails], record: type[Any]) -> Problem:
-    found = [_finding(error, record) for error in errors]
-    text = "; ".join(f"{one['at']}: {one['detail']}" if one["at"] else one["detail"] for one in found)
-    return Problem(status, f"The {where} is wrong: {text}"[:2_000], members={"errors": found[:20]})
+    found = [_mistake(error, record) for error in errors]
+    return Problem(status, f"The {where} is wrong: {listed(found)}"[:2_000], errors=found[:MOST_MISTAKES])
 
 
-def _finding(error: ErrorDetails, record: type[Any]) -> dict[str, str]:
+def _mistake(error: ErrorDetails, record: type[Any]) -> Mistake:
     """Where something is wrong, and what, in names of ours: nothing of the request is repeated."""
     *parents, _ = path = [*error["loc"]] or [""]
     match error["type"]:
         case "unexpected_keyword_argument":
             known = f": known here are {', '.join(_names(record)) or 'none'}" if not parents else ""
-            return {"at": "/".join(map(str, parents)), "detail": f"A name is not known{known}"}
+            return Mistake("/".join(map(str, parents)), f"A name is not known{known}")
         case "uuid_parsing":
-            return {"at": "/".join(map(str, path)), "detail": "Input should be a valid UUID"}
+            return Mistake("/".join(map(str, path)), "Input should be a valid UUID")
         case _:
-            return {"at": "/".join(map(str, path)), "detail": error["msg"]}
+            return Mistake("/".join(map(str, path)), error["msg"])
 
 
 def _names(record: type[Any]) -> list[str]:

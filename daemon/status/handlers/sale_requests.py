@@ -8,11 +8,12 @@ from aiohttp import web
 from pydantic import Field, JsonValue, ValidationError
 
 from daemon.api.fields import INT64, require_storable
+from daemon.api.problems import Mistake
 from daemon.config import SaleSettings
 from daemon.config.fields import NAME_PATTERN
 from daemon.config.problems import describe, display
 from daemon.status.problems import Problem
-from daemon.status.reading import UUID_FORM, read_json
+from daemon.status.reading import MOST_MISTAKES, UUID_FORM, listed, read_json
 
 BODY_LIMIT = 1024 * 1024  # bytes: ten thousand SKUs fit
 ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -44,10 +45,12 @@ async def read_sale(request: web.Request) -> SaleBody:
     try:
         return SaleBody.model_validate(document)
     except ValidationError as error:
-        found = [{"at": display(path), "detail": detail} for path, detail in describe(error, document, _SCHEMA)]
-        text = "; ".join(f"{one['at']}: {one['detail']}" if one["at"] else one["detail"] for one in found)
+        found = [Mistake(display(path), detail) for path, detail in describe(error, document, _SCHEMA)]
         raise Problem(
-            422, f"The campaign is wrong: {text}"[:2_000], kind="invalid-sale", members={"errors": found[:20]}
+            422,
+            f"The campaign is wrong: {listed(found)}"[:2_000],
+            kind="invalid-sale",
+            errors=found[:MOST_MISTAKES],
         ) from None
 
 

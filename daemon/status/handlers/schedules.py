@@ -25,7 +25,7 @@ async def run_schedule(request: web.Request) -> web.Response:
         return accepted(await parts.jobs.get(outcome.job_id))
     if outcome.result is FireResult.ALREADY_LIVE:
         detail = outcome.detail or f"A job of this store and type is live already: {outcome.job_id}"
-        raise Problem(409, detail, kind="live-job-exists", members={"job_id": outcome.job_id})
+        raise Problem(409, detail, kind="live-job-exists", job_id=outcome.job_id)
     raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")
 
 

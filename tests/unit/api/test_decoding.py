@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from daemon.api.decoding import decode
 from daemon.api.jobs import JobList
+from daemon.api.problems import ProblemDetails
 from daemon.api.status import Check
 from daemon.status.routes import OPERATIONS
 
@@ -30,7 +31,7 @@ RECORDS = {
     for answer in operation.answers.values()
     for record in (answer.schema, *answer.events.values())
     if record is not None
-}
+} | {ProblemDetails}
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
