@@ -34,7 +34,7 @@ def require_storable(value: J, depth: int = 0) -> J:
         case int() if value not in INT64:
             raise ValueError("holds a number that is too large")
         case float() if not math.isfinite(value):
-            raise ValueError("holds a number that is none")
+            raise ValueError("holds a number that is not finite")
         case list():
             for item in value:
                 require_storable(item, depth + 1)

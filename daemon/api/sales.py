@@ -56,7 +56,7 @@ class ItemState(StrEnum):
     REVERTED = "REVERTED"
     DRIFTED = "DRIFTED"  # somebody else has set another price: a person decides
     KEPT = "KEPT"  # and has decided to leave it so
-    GONE = "GONE"  # Shopify has the variant no more
+    GONE = "GONE"  # the variant no longer exists in Shopify
     SKIPPED = "SKIPPED"  # never put on sale; the note says why
     REFUSED = "REFUSED"  # Shopify did not take the sale price
     STUCK = "STUCK"  # Shopify did not take the price to go back to

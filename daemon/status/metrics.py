@@ -1,4 +1,4 @@
-"""The daemon's figures for Prometheus. A scrape costs a few small queries; without the database the rest is told."""
+"""The daemon's figures for Prometheus. A scrape costs a few small queries; without the database it reports the rest."""
 
 import asyncio
 import time

@@ -27,7 +27,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no problem.
+    """An answer that is not a problem.
 
     Args:
         schema: the type of the JSON, if it is JSON.

@@ -177,12 +177,12 @@ def _problem_of(error: Exception) -> Problem:
             return Problem(422, str(error), kind="invalid-sale")
         case SaleConflict():
             return Problem(409, str(error), kind="sale-conflict")
-        case SourceError():  # behind InvalidFilter, which is one
+        case SourceError():  # after InvalidFilter, which is one
             return Problem(502, str(error), kind="source-failed")
         case web.HTTPNotFound():
             return not_found()
         case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "The body is larger than the 64 KiB that are taken")
+            return Problem(413, "The body is larger than the limit of 64 KiB")
         case web.HTTPException():
             return Problem(error.status, error.reason)
         case DatabaseError():
@@ -192,4 +192,4 @@ def _problem_of(error: Exception) -> Problem:
         case _ if is_connection_error(error):
             return database_away("The connection to the database was lost")
         case _:
-            return Problem(500, "A bug in dongbo: its log says more")
+            return Problem(500, "A bug in dongbo: the log says more")

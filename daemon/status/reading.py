@@ -26,7 +26,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
 LONGEST_NUMBER = 1_000  # digits in a body: Python's own limit of 4,300 speaks of Python
-MOST_MISTAKES = 20  # that are told of a request
+MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -48,7 +48,7 @@ def read_query(request: web.Request, record: type[R]) -> R:
 async def read_body(request: web.Request, record: type[R], limit: int = BODY_LIMIT) -> R:
     """The JSON body of at most `limit` bytes; a body may be absent where every field has a default.
 
-    Raises Problem 400 for what is no JSON, 413, 415, and 422 for what does not fit the record.
+    Raises Problem 400 for what is not JSON, 413, 415, and 422 for what does not fit the record.
     """
     raw = await read_json(request, limit, may_be_absent=not has_required(record))
     if not raw:
@@ -62,7 +62,7 @@ async def read_body(request: web.Request, record: type[R], limit: int = BODY_LIM
 
 
 async def read_json(request: web.Request, limit: int = BODY_LIMIT, *, may_be_absent: bool = False) -> bytes:
-    """The body, which is JSON of at most `limit` bytes. Raises Problem 400 for what is no JSON, 413 and 415."""
+    """The body, which is JSON of at most `limit` bytes. Raises Problem 400 for what is not JSON, 413 and 415."""
     raw = await _read_bytes(request, limit)
     if not raw and may_be_absent:
         return raw
@@ -81,33 +81,33 @@ def read_job_id(request: web.Request) -> JobId:
     """The job's id in the path. Raises Problem 404 for one that no job can have."""
     text = request.match_info["id"]
     if not UUID_FORM.fullmatch(text):
-        raise Problem(404, "There is no such job: its id is no UUID")
+        raise Problem(404, "There is no such job: its id is not a UUID")
     return JobId(UUID(text))
 
 
 def job_cursor(job_id: JobId) -> str:
-    """An opaque cursor behind a job."""
+    """An opaque cursor after a job."""
     return base64.urlsafe_b64encode(job_id.bytes).decode().rstrip("=")
 
 
 def read_job_cursor(cursor: str | None) -> JobId | None:
-    """The job that the cursor stands behind."""
+    """The job that the cursor comes after."""
     return None if cursor is None else JobId(UUID(bytes=_decode(cursor, 16)))
 
 
 def number_cursor(number: int) -> str:
-    """An opaque cursor behind a numbered row."""
+    """An opaque cursor after a numbered row."""
     return base64.urlsafe_b64encode(number.to_bytes(8)).decode().rstrip("=")
 
 
 def paged(found: Sequence[T], limit: int, cursor: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
-    """The first `limit` of the rows found, and a cursor behind them; None where there are no more."""
+    """The first `limit` of the rows found, and a cursor after them; None where there are no more."""
     page = found[:limit]
     return page, cursor(page[-1]) if len(found) > limit else None
 
 
 def read_number_cursor(cursor: str | None) -> int:
-    """The number that the cursor stands behind; 0 without one."""
+    """The number that the cursor comes after; 0 without one."""
     number = 0 if cursor is None else int.from_bytes(_decode(cursor, 8))
     if number not in INT64:
         raise _bad_cursor()
@@ -128,7 +128,7 @@ async def _read_bytes(request: web.Request, limit: int) -> bytes:
         async with connection_of(request).awaiting_body():
             return await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge:
-        raise Problem(413, f"The body is larger than the {limit // 1024:,} KiB that are taken") from None
+        raise Problem(413, f"The body is larger than the limit of {limit // 1024:,} KiB") from None
     except (web.HTTPException, ConnectionError):
         raise
     except (ContentTypeError, ValueError, web.RequestPayloadError):
@@ -142,9 +142,9 @@ def _check_syntax(raw: bytes) -> None:
     except RecursionError:
         raise Problem(400, "The body is nested too deep") from None
     except UnicodeDecodeError:
-        raise Problem(400, "The body is no valid JSON: it is not in UTF-8") from None
+        raise Problem(400, "The body is not valid JSON: it is not in UTF-8") from None
     except ValueError as error:
-        raise Problem(400, f"The body is no valid JSON: {error}") from None
+        raise Problem(400, f"The body is not valid JSON: {error}") from None
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _integer(digits: str) -> int:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _decode(cursor: str, length: int) -> bytes:
@@ -175,7 +175,7 @@ def _decode(cursor: str, length: int) -> bytes:
 
 
 def _bad_cursor() -> Problem:
-    return Problem(400, "The cursor is none that this endpoint has given out")
+    return Problem(400, "Unknown cursor: send the one that came with the previous page")
 
 
 def _invalid(status: int, where: str, errors: Sequence[ErrorDetails], record: type[Any]) -> Problem:
@@ -188,8 +188,8 @@ def _mistake(error: ErrorDetails, record: type[Any]) -> Mistake:
     *parents, _ = path = [*error["loc"]] or [""]
     match error["type"]:
         case "unexpected_keyword_argument":
-            known = f": known here are {', '.join(_names(record)) or 'none'}" if not parents else ""
-            return Mistake("/".join(map(str, parents)), f"A name is not known{known}")
+            known = f": the known ones are {', '.join(_names(record)) or 'none'}" if not parents else ""
+            return Mistake("/".join(map(str, parents)), f"Unknown name{known}")
         case "uuid_parsing":
             return Mistake("/".join(map(str, path)), "Input should be a valid UUID")
         case _:

@@ -37,7 +37,7 @@ _SCHEMA = SaleBody.model_json_schema()
 async def read_sale(request: web.Request) -> SaleBody:
     """The campaign in the body.
 
-    Raises Problem 400 for what is no JSON, 413, 415, and 422 for what can't be a campaign, with the keys at fault.
+    Raises Problem 400 for what is not JSON, 413, 415, and 422 for what can't be a campaign, with the keys at fault.
     """
     document = _storable(await read_json(request, BODY_LIMIT))
     if not isinstance(document, dict):
@@ -71,15 +71,15 @@ def read_variant_id(request: web.Request) -> int:
 
 
 def read_item_cursor(cursor: str | None) -> tuple[int, int]:
-    """The (product, variant) that the cursor stands behind; (0, 0) without one."""
+    """The (product, variant) that the cursor comes after; (0, 0) without one."""
     product_id, variant_id = map(int, (cursor or "0.0").split("."))
     if product_id not in INT64 or variant_id not in INT64:
-        raise Problem(400, "The cursor is none that this endpoint has given out")
+        raise Problem(400, "Unknown cursor: send the one that came with the previous page")
     return product_id, variant_id
 
 
 def item_cursor(product_id: int, variant_id: int) -> str:
-    """A cursor behind a variant."""
+    """A cursor after a variant."""
     return f"{product_id}.{variant_id}"
 
 
@@ -87,7 +87,7 @@ def _storable(raw: bytes) -> JsonValue:
     try:
         document: JsonValue = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Problem(400, f"The body is no valid JSON: {error}") from None
+        raise Problem(400, f"The body is not valid JSON: {error}") from None
     try:
         return require_storable(document)
     except ValueError as error:
