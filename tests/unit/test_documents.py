@@ -12,7 +12,7 @@ from daemon.cli.reference import EXIT_CODES, command_reference
 from daemon.config import json_schema
 from daemon.jobs.model import JobType
 from daemon.sandbox.situations import SITUATIONS
-from daemon.status.metrics import METRICS
+from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS
 
 ROOT = Path(__file__).parents[2]

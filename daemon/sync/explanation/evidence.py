@@ -8,6 +8,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
@@ -33,7 +34,7 @@ from daemon.sync.products.rules import (
     PriceRule,
     does_not_stick,
 )
-from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 SHOWN_PUSHES = 5  # of each value
 KINDS = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE)

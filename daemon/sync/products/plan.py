@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from asyncpg import Record
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
@@ -33,7 +34,6 @@ from daemon.sync.products.rules import (
     PriceRule,
     does_not_stick,
 )
-from daemon.sync.pushes import PushKind
 
 NAMED = 5  # variants of each reason for which they are left alone
 MAX_QUANTITY = 1_000_000_000  # Shopify documentation, inventorySetQuantities: the most that an item may have
