@@ -1,24 +1,25 @@
-"""Starts and ends sale campaigns on time: by a timer at the exact moment, and by a sweep that finds what was missed.
+"""Starts and ends sale campaigns on time: a timer fires at the exact moment, and a sweep finds what was missed.
 
 The timer only wakes the clock; what is due follows from the present time and the campaigns' states in the database,
 which move by compare-and-set. So any number of daemons may run the same campaigns, each start and end happens once, and
-what fell into a stop, an outage or a jump of the clock is made up by the next sweep.
+the next sweep makes up for whatever was missed during a stop, an outage or a clock jump.
 
 Where this machine's clock is not that of the database and of the source, nothing is due (`daemon/sales/clocks.py`), and
-what a wrong one has begun too early is taken back and planned again. Shops are asked for their time beside the sweeps:
-until one has answered, its own campaigns wait, and no others.
+what a wrong clock started too early is taken back and planned again. Shops are asked for their time alongside the
+sweeps: until a shop has answered, its own campaigns wait, and no others.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import structlog
 
+from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError, JobError
 from daemon.ids import CampaignId, ScheduleName, StoreName
@@ -28,7 +29,7 @@ from daemon.jobs.service import Submission
 from daemon.lifecycle import Health, Part
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
 from daemon.schedules.pauses import JOBS_COMPARED, pause_after
@@ -42,12 +43,12 @@ SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
 LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
-MISSED = "Its end had come before it began: no daemon ran, or it could not be planned, between its start and its end."
+MISSED = "It never started: between its start and its end no daemon ran, or it could not be planned."
 
 
 @dataclass(slots=True)
 class _NextEdges:
-    """The timetable of all campaigns together: the times at which something is to happen."""
+    """The timetable of all campaigns together: the times at which something is due."""
 
     times: Sequence[datetime] = ()
 
@@ -58,20 +59,13 @@ class _NextEdges:
         return max((time for time in self.times if time <= at_or_before), default=None)
 
 
-@dataclass(slots=True)
-class _Reported:
-    """Which late campaigns have been reported, so that each is reported once."""
-
-    late: set[tuple[CampaignId, str]] = field(default_factory=set)
-
-
 class SaleClock(Part):
     """Starts and ends the campaigns of this daemon's stores.
 
     Args:
         sales: carries out what is due.
         stores: the stores that this daemon is configured for; campaigns of others are left to other daemons.
-        clock: tells the present time, aware UTC.
+        clock: the present time, aware UTC.
         sweep_interval: seconds between two sweeps.
     """
 
@@ -92,11 +86,11 @@ class SaleClock(Part):
         self._clock = clock
         self._sweep_interval = sweep_interval
         self._timetable = _NextEdges()
-        self._reported = _Reported()
+        self._reported_late: set[tuple[CampaignId, str]] = set()  # campaigns and edges, each reported once
         self._sweeps = Sweeps(self._sweep, failed="sale_sweep_failed")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have yet to tell their time
+        self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have not answered yet
         self._silent: set[StoreName] = set()  # shops that were asked last without an answer
         self._timer: Timer | None = None
         self._looks_again = False
@@ -104,18 +98,18 @@ class SaleClock(Part):
         self._wrong: set[StoreName] = set()  # those of which the log says so
 
     def start(self) -> None:
-        """Look at the campaigns from now on."""
+        """Check the campaigns from now on."""
         if not self.is_running:
             self._sweeps.begin()
         super().start()
 
     @property
     def health(self) -> Health:
-        """Whether campaigns are looked at."""
+        """Whether campaigns are checked."""
         if not self.is_running:
-            return Health(False, "the clock of the sales does not run: restart the daemon")
+            return Health(False, "the sale clock is not running: restart the daemon")
         if (trouble := self._sweeps.trouble) is not None:
-            return Health(False, f"no sale could be looked at {trouble}")
+            return Health(False, f"no sale could be checked {trouble}")
         return Health(True, "starts and ends sales")
 
     @property
@@ -124,7 +118,7 @@ class SaleClock(Part):
         return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
     def look(self) -> None:
-        """Look at the campaigns now: one has been made or changed."""
+        """Check the campaigns now: one has been created or changed."""
         self._sweeps.wake()
         self._news.set()
 
@@ -211,11 +205,11 @@ class SaleClock(Part):
             self._ask_beside(stores)
             problems = {store: self._sales.clocks.source_problem(store) for store in stores}
             self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
-            awaited = self._asked.keys() - self._silent  # asked for the first time, as at the start: no trouble yet
+            awaited = self._asked.keys() - self._silent  # asked for the first time, as after a start: no problem yet
         self._report_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
 
     def _report_clocks(self, problems: Mapping[StoreName, str]) -> None:
-        """Log which clocks have turned out to be wrong, and which are right again."""
+        """Log which clocks turn out to be wrong, and which are right again."""
         for reason in dict.fromkeys(problems.values()):
             concerned = [store for store, problem in problems.items() if problem == reason]
             if not self._wrong >= set(concerned):
@@ -225,7 +219,7 @@ class SaleClock(Part):
         self._wrong = (self._wrong & self._clock_problems.keys()) | problems.keys()
 
     def _ask_beside(self, stores: Collection[StoreName]) -> None:
-        """Ask shops for their time, each by itself: one that is dead takes its time over saying nothing."""
+        """Ask each shop for its time in a task of its own: one that does not answer holds up no other."""
         for store in stores:
             if store not in self._asked and self._sales.clocks.is_to_ask(store):
                 asking = asyncio.create_task(self._ask(store), name=f"sale-clock-ask-{store}")
@@ -264,7 +258,7 @@ class SaleClock(Part):
                 log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
 
     async def _advance(self, campaign: Campaign, now: datetime) -> None:
-        """Move one campaign to where it should be by now."""
+        """Move one campaign to where it should be now."""
         try:
             if has_been_missed(campaign, now):
                 async with self._database.acquire() as connection, connection.transaction():
@@ -284,7 +278,7 @@ class SaleClock(Part):
             self._looks_again = True
 
     async def _recall(self, campaign: Campaign, now: datetime) -> None:
-        """Take back what a wrong clock has begun."""
+        """Take back what a wrong clock started."""
         async with self._database.acquire() as connection, connection.transaction():
             present = await campaigns.lock(connection, campaign.id)
             if present is None or not has_begun_early(present, now):
@@ -294,11 +288,11 @@ class SaleClock(Part):
         log.error("sale_recalled", sale=moved.name, store=moved.store, starts_at=str(moved.starts_at))
 
     async def _fire(self, campaign: Campaign, now: datetime, *, is_start: bool) -> None:
-        """One start or end, whatever number of daemons tries: the state moves once, together with the job."""
+        """One start or end, however many daemons try: the state moves once, together with the job."""
         async with self._database.acquire() as connection, connection.transaction():
             present = await campaigns.lock(connection, campaign.id)
             is_due = is_to_begin if is_start else is_to_end
-            if present is None or not is_due(present, now):  # it has been moved, or moved elsewhere, meanwhile
+            if present is None or not is_due(present, now):  # its time or its state has changed meanwhile
                 return
             begin = self._sales.begin_in if is_start else self._sales.begin_end_in
             moved, submission = await begin(connection, present, now, "started" if is_start else "ended")
@@ -310,7 +304,7 @@ class SaleClock(Part):
             getattr(log, level)(event, sale=moved.name, store=moved.store, late_seconds=round(late, 3))
 
     async def _plan(self, campaign: Campaign) -> None:
-        """Try to plan a campaign of the file; why that does not work is shown with it."""
+        """Try to plan a campaign of the file; if that fails, the reason is shown with it."""
         try:
             await self._sales.schedule(campaign)
         except DongboError as error:
@@ -320,7 +314,7 @@ class SaleClock(Part):
                 log.warning("sale_not_planned", sale=campaign.name, store=campaign.store, reason=str(error))
 
     async def _attend(self, store: StoreName, present: Sequence[Campaign], now: datetime) -> None:
-        """See to it that a job is live wherever there is something to do."""
+        """Make sure that a job is live for whatever there is to do."""
         changed_at = max((campaign.changed_at for campaign in present), default=None)
         async with self._database.acquire() as connection:
             wanted = {
@@ -347,8 +341,8 @@ class SaleClock(Part):
         for campaign in present:
             for edge, seconds in (("start", campaign.overdue_start(now)), ("end", campaign.overdue_end(now))):
                 key = (campaign.id, edge)
-                if seconds > LATE and key not in self._reported.late:
-                    self._reported.late.add(key)
+                if seconds > LATE and key not in self._reported_late:
+                    self._reported_late.add(key)
                     log.warning(
                         "sale_late",
                         sale=campaign.name,
@@ -367,7 +361,7 @@ class SaleClock(Part):
                 self._timer.set(TIMER_NAME, self._timetable)
             else:
                 self._timer.remove(TIMER_NAME)
-        if times and times[0] <= self._clock():  # it has come meanwhile
+        if times and times[0] <= self._clock():  # the first has come meanwhile
             self._sweeps.wake()
 
 
@@ -381,9 +375,9 @@ async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> b
 
 
 async def _may_submit(connection: Connection, store: StoreName, job_type: JobType, changed_at: datetime | None) -> bool:
-    """Whether a job of this type may be asked for by now: none is live, and one that failed was so long enough ago.
+    """Whether a job of this type may be submitted now: none is live, and the last failure is long enough ago.
 
-    `changed_at`: when a campaign of the store has changed last.
+    `changed_at`: when a campaign of the store last changed.
     """
     newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=JOBS_COMPARED)
     if not newest:

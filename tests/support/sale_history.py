@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 import structlog
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.bootstrap import Daemon
 from daemon.config import SaleSelection, SaleSettings
 from daemon.errors import DongboError, LiveJobExists
@@ -25,9 +26,9 @@ from daemon.jobs import runner
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
 from daemon.jobs.queue import worker as queue_worker
-from daemon.sales import applying, campaigns, items, preparation, reverting
+from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
-from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, Item, ItemState
+from daemon.sales.model import TRANSITIONS, Campaign, Item
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sandbox.shopify.state import KEEP
@@ -692,11 +693,11 @@ def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
     monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
-    monkeypatch.setattr(applying, "PUSH_PATIENCE", timedelta(seconds=0.5))
-    monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 2)
-    monkeypatch.setattr(applying, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(apply, "PUSH_PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(apply, "PRODUCTS_AT_ONCE", 2)
+    monkeypatch.setattr(apply.Apply, "pause", 0.02)
+    monkeypatch.setattr(revert.Revert, "pause", 0.02)
+    monkeypatch.setattr(revert, "READ_AT_ONCE", 7)
     monkeypatch.setattr(JobContext, "page", _watched_page(stage))
     for name in CALLS:
         monkeypatch.setattr(ShopifyClient, name, _watched_call(stage, name))
@@ -712,8 +713,8 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
             passing = Call(Actor(job_type), *arguments)
         await world.passing(name, is_after=False, machine=machine, call=passing)
         if passing is not None and passing.is_refused:
-            refusals = [WriteError(place, "INVALID", "not today") for place in range(len(passing.changes))]
-            return PriceOutcome(errors=refusals)
+            refusal = WriteError(None, "INVALID", "not today")
+            return PriceOutcome(refused={change.variant_id: refusal for change in passing.changes})
         if passing is not None:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -296,6 +296,13 @@ class Reading(Generic[T]):
 
     found: dict[int, T] = field(default_factory=dict)
     unread: dict[int, str] = field(default_factory=dict)
+
+
+class PricePair(NamedTuple):
+    """A price and a compare-at price, in the shop's currency."""
+
+    price: Decimal
+    compare_at: Decimal | None
 
 
 class VariantPrice(msgspec.Struct, frozen=True):

@@ -6,10 +6,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from asyncpg import Record
 
-from daemon.config import ProductSyncSettings
-from daemon.sales.model import CampaignState, Prices, WriteAction
-from daemon.sync.explanation.evidence import Evidence
-from daemon.sync.explanation.explained import (
+from daemon.api.explanation import (
     ExplainedDepot,
     ExplainedMapping,
     ExplainedProduct,
@@ -17,13 +14,18 @@ from daemon.sync.explanation.explained import (
     ExplainedValue,
     ExplainedVariant,
 )
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind
+from daemon.api.sales import CampaignState, WriteAction
+from daemon.config import ProductSyncSettings
+from daemon.sources.shopify.models import PricePair
+from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.verdicts import NOTHING, Facts, SetBySale, moment, verdict
-from daemon.sync.matching.mappings import MappingState
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.plan import MAX_QUANTITY
 from daemon.sync.products.rows import plain
 from daemon.sync.products.rules import COMBO, TEXTS
-from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 SECTION = "[stores.….product_sync]"
 
@@ -367,6 +369,6 @@ def _explained_push(recorded: RecordedPush) -> ExplainedPush:
     )
 
 
-def _both(prices: Prices) -> str:
+def _both(prices: PricePair) -> str:
     compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
     return plain(prices.price) + compare_at

@@ -13,6 +13,9 @@ from asyncpg import Range
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.explanation import ExplainedValue, Explanation
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind, PushResult
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName, new_job_id
@@ -20,9 +23,7 @@ from daemon.mirror.keys import match_key
 from daemon.sync import pushes
 from daemon.sync.explanation.asked import NotExplained, read_asked
 from daemon.sync.explanation.explain import explain
-from daemon.sync.explanation.explained import ExplainedValue, Explanation
-from daemon.sync.matching.mappings import MappingState
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

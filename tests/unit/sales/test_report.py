@@ -14,13 +14,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.sales import (
+    CampaignState,
+    Edge,
+    ItemState,
+    Lateness,
+    ReportCounts,
+    SaleEvent,
+    SaleItem,
+    SaleReport,
+    Times,
+)
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales import report
-from daemon.sales.campaigns import SaleEvent
 from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices
-from daemon.sales.report import Edge, Lateness, ReportCounts, SaleItem, SaleReport, Tally, Times
+from daemon.sales.model import Campaign, Item
+from daemon.sales.records import item_of, lateness_of
+from daemon.sales.report import ItemTally
+from daemon.sources.shopify.models import PricePair
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -61,9 +73,9 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
         "sku": f"AO-{number}",
         "title": "Áo",
         "state": state,
-        "before": Prices(Decimal("100000.0000"), None),
-        "base": Prices(Decimal("100000.5000"), Decimal("0.0000")),
-        "sale": Prices(Decimal("80000.0000"), Decimal("100000.0000")),
+        "before": PricePair(Decimal("100000.0000"), None),
+        "base": PricePair(Decimal("100000.5000"), Decimal("0.0000")),
+        "sale": PricePair(Decimal("80000.0000"), Decimal("100000.0000")),
         "found": None,
         "decision": None,
         "note": None,
@@ -71,11 +83,11 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
         "closed_at": moment(number, END),
         "verified_at": None,
     }
-    return SaleItem.of(Item(**values | changes))
+    return item_of(Item(**values | changes))
 
 
 def count(items: Sequence[SaleItem]) -> ReportCounts:
-    tally = Tally()
+    tally = ItemTally()
     for one in items:
         tally.add([one])
     return tally.counts()
@@ -113,14 +125,14 @@ def a_report(items: Sequence[SaleItem]) -> SaleReport:
 def test_lateness_is_actual_minus_planned() -> None:
     """Of the first and the last variant, at both ends; what a person did earlier is negative."""
     times = Times(moment(0.75), moment(90), moment(-3600, END), moment(1.5, END), None)
-    assert Lateness.of(campaign(), times) == Lateness(0.75, 90.0, -3600.0, 1.5)
+    assert lateness_of(campaign(), times) == Lateness(0.75, 90.0, -3600.0, 1.5)
 
 
 def test_lateness_is_unknown_where_nothing_was_planned_or_done() -> None:
     """Not 0, which would say that all was well."""
     done = Times(moment(1), moment(2), moment(1, END), moment(2, END), None)
-    assert Lateness.of(campaign(ends_at=None), done) == Lateness(1.0, 2.0, None, None)
-    assert Lateness.of(campaign(), Times(None, None, None, None, None)) == Lateness(None, None, None, None)
+    assert lateness_of(campaign(ends_at=None), done) == Lateness(1.0, 2.0, None, None)
+    assert lateness_of(campaign(), Times(None, None, None, None, None)) == Lateness(None, None, None, None)
 
 
 def test_each_variant_is_counted_once_by_its_state() -> None:
@@ -130,7 +142,7 @@ def test_each_variant_is_counted_once_by_its_state() -> None:
         item(50, ItemState.REVERTED, verified_at=END),
         item(51, ItemState.KEPT, verified_at=END),
         item(52, ItemState.SKIPPED, applied_at=None),
-        item(53, ItemState.REVERTED, found=Prices(Decimal(77_000), None)),
+        item(53, ItemState.REVERTED, found=PricePair(Decimal(77_000), None)),
     ]
     counts = count(items)
     parts = ("planned", "on_sale", "restored", "kept", "drifted", "gone", "skipped", "refused", "stuck")
