@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import asyncpg
-import orjson
 
+from daemon.api.jobs import JobSnapshot
 from daemon.cli.checks.findings import Finding, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents import JobDocument
+from daemon.cli.client.sse import ServerEvent
 from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs.events import CHANNEL
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus, JobType
 
 EVENT_TIMEOUT = 8.0  # seconds: twice the interval at which the hub catches up by itself
 COMPLETION_TIMEOUT = 30.0  # seconds
@@ -27,14 +28,14 @@ VISIBLE = "SELECT status FROM dongbo.background_jobs WHERE id = $1"
 class Sightings:
     """When a job was first seen somewhere, and when it was seen to have ended; on the monotonic clock."""
 
-    first: dict[str, float] = field(default_factory=dict)
-    ended: dict[str, JobDocument] = field(default_factory=dict)
+    first: dict[JobId, float] = field(default_factory=dict)
+    ended: dict[JobId, Job] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def see(self, job_id: str, job: JobDocument | None = None) -> None:
+    def see(self, job_id: JobId, job: Job | None = None) -> None:
         """Note that a job was seen, in this state if it is known."""
         self.first.setdefault(job_id, time.monotonic())
-        if job is not None and not JobStatus(job["status"]).is_live:
+        if job is not None and not job.status.is_live:
             self.ended[job_id] = job
         self.changed.set()
 
@@ -60,7 +61,7 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
         began = time.monotonic()
         findings: list[Finding] = []
         try:
-            job_id = JobId((await client.submit(JobType.NOOP, store, {}))["id"])  # type: ignore[arg-type]
+            job_id = (await client.submit(JobType.NOOP, store, {})).id
             findings.append(ok("job submitted", f"{job_id}, of store {store}", milliseconds=_since(began)))
         except LiveJobExists as live:
             job_id = live.job_id
@@ -70,9 +71,9 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
         if connection is not None:
             findings.append(await _seen_in_database(connection, job_id, began))
         findings.append(await _seen_in_endpoint(client, job_id, began))
-        findings.append(await _seen_in_stream(streamed, str(job_id), began))
+        findings.append(await _seen_in_stream(streamed, job_id, began))
         if connection is not None:
-            findings.append(await _heard_by_listener(heard, str(job_id), began))
+            findings.append(await _heard_by_listener(heard, job_id, began))
         findings.append(await _completed(client, streamed, job_id, began))
     return findings
 
@@ -93,10 +94,10 @@ async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -
         job = await client.job(job_id)
     except DongboError as error:
         return failed("seen in endpoint", str(error), "look into the daemon's log for request_failed")
-    return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job['status']}", milliseconds=_since(began))
+    return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job.status}", milliseconds=_since(began))
 
 
-async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Finding:
+async def _seen_in_stream(streamed: Sightings, job_id: JobId, began: float) -> Finding:
     if await streamed.wait(lambda: job_id in streamed.first, EVENT_TIMEOUT):
         took = (streamed.first[job_id] - began) * 1000
         return ok("seen in event stream", "GET /api/events reports it", milliseconds=took)
@@ -108,7 +109,7 @@ async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Fin
     )
 
 
-async def _heard_by_listener(heard: Sightings, job_id: str, began: float) -> Finding:
+async def _heard_by_listener(heard: Sightings, job_id: JobId, began: float) -> Finding:
     if await heard.wait(lambda: job_id in heard.first, EVENT_TIMEOUT):
         took = (heard.first[job_id] - began) * 1000
         return ok("heard by listener", f"LISTEN {CHANNEL} hears of it", milliseconds=took)
@@ -121,15 +122,15 @@ async def _heard_by_listener(heard: Sightings, job_id: str, began: float) -> Fin
 
 
 async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, began: float) -> Finding:
-    has_ended = await streamed.wait(lambda: str(job_id) in streamed.ended, COMPLETION_TIMEOUT)
+    has_ended = await streamed.wait(lambda: job_id in streamed.ended, COMPLETION_TIMEOUT)
     took = _since(began)
     try:
-        job = streamed.ended[str(job_id)] if has_ended else await client.job(job_id)
+        job = streamed.ended[job_id] if has_ended else await client.job(job_id)
     except DongboError as error:
         return failed("completed", str(error))
-    match job["status"]:
+    match job.status:
         case JobStatus.COMPLETED:
-            return ok("completed", f"by {job['worker']}", milliseconds=took)
+            return ok("completed", f"by {job.worker}", milliseconds=took)
         case JobStatus.PENDING:
             return failed(
                 "completed",
@@ -139,17 +140,17 @@ async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, b
         case JobStatus.RUNNING:
             return failed(
                 "completed",
-                f"{job['worker']} has not finished it in {took / 1000:.0f} s",
+                f"{job.worker} has not finished it in {took / 1000:.0f} s",
                 "the machine is overloaded or the database slow: look at the load of both",
             )
         case _:
-            return failed("completed", f"it ended {job['status']}: {job['error'] or 'somebody cancelled it'}")
+            return failed("completed", f"it ended {job.status}: {job.error or 'somebody cancelled it'}")
 
 
 @asynccontextmanager
 async def _listening(connection: asyncpg.Connection | None, heard: Sightings) -> AsyncIterator[None]:
     def hear(_connection: object, _pid: object, _channel: object, payload: object) -> None:
-        heard.see(str(payload))
+        heard.see(JobId(UUID(str(payload))))
 
     if connection is None:
         yield
@@ -171,9 +172,8 @@ async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterato
         try:
             async with client.events() as events:
                 async for event in events:
-                    document = orjson.loads(event.data)
-                    for job in document["jobs"] if event.name == "snapshot" else [document]:
-                        sightings.see(job["id"], job)
+                    for job in _jobs(client, event):
+                        sightings.see(job.id, job)
                     is_open.set()
         except DongboError:
             is_open.set()
@@ -191,6 +191,16 @@ async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterato
         await asyncio.wait([reader])
         if not reader.cancelled():
             reader.result()
+
+
+def _jobs(client: DaemonClient, event: ServerEvent) -> Sequence[Job]:
+    match event.name:
+        case "snapshot":
+            return client.read(JobSnapshot, event.data).jobs
+        case "job":
+            return [client.read(Job, event.data)]
+        case _:
+            return []
 
 
 def _since(began: float) -> float:
