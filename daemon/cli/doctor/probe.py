@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import asyncpg
 
@@ -28,11 +27,11 @@ VISIBLE = "SELECT status FROM dongbo.background_jobs WHERE id = $1"
 class Sightings:
     """When a job was first seen somewhere, and when it was seen to have ended; on the monotonic clock."""
 
-    first: dict[JobId, float] = field(default_factory=dict)
-    ended: dict[JobId, Job] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, Job] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def see(self, job_id: JobId, job: Job | None = None) -> None:
+    def see(self, job_id: str, job: Job | None = None) -> None:
         """Note that a job was seen, in this state if it is known."""
         self.first.setdefault(job_id, time.monotonic())
         if job is not None and not job.status.is_live:
@@ -71,9 +70,9 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
         if connection is not None:
             findings.append(await _seen_in_database(connection, job_id, began))
         findings.append(await _seen_in_endpoint(client, job_id, began))
-        findings.append(await _seen_in_stream(streamed, job_id, began))
+        findings.append(await _seen_in_stream(streamed, str(job_id), began))
         if connection is not None:
-            findings.append(await _heard_by_listener(heard, job_id, began))
+            findings.append(await _heard_by_listener(heard, str(job_id), began))
         findings.append(await _completed(client, streamed, job_id, began))
     return findings
 
@@ -97,7 +96,7 @@ async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -
     return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job.status}", milliseconds=_since(began))
 
 
-async def _seen_in_stream(streamed: Sightings, job_id: JobId, began: float) -> Finding:
+async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Finding:
     if await streamed.wait(lambda: job_id in streamed.first, EVENT_TIMEOUT):
         took = (streamed.first[job_id] - began) * 1000
         return ok("seen in event stream", "GET /api/events reports it", milliseconds=took)
@@ -109,7 +108,7 @@ async def _seen_in_stream(streamed: Sightings, job_id: JobId, began: float) -> F
     )
 
 
-async def _heard_by_listener(heard: Sightings, job_id: JobId, began: float) -> Finding:
+async def _heard_by_listener(heard: Sightings, job_id: str, began: float) -> Finding:
     if await heard.wait(lambda: job_id in heard.first, EVENT_TIMEOUT):
         took = (heard.first[job_id] - began) * 1000
         return ok("heard by listener", f"LISTEN {CHANNEL} hears of it", milliseconds=took)
@@ -122,10 +121,10 @@ async def _heard_by_listener(heard: Sightings, job_id: JobId, began: float) -> F
 
 
 async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, began: float) -> Finding:
-    has_ended = await streamed.wait(lambda: job_id in streamed.ended, COMPLETION_TIMEOUT)
+    has_ended = await streamed.wait(lambda: str(job_id) in streamed.ended, COMPLETION_TIMEOUT)
     took = _since(began)
     try:
-        job = streamed.ended[job_id] if has_ended else await client.job(job_id)
+        job = streamed.ended[str(job_id)] if has_ended else await client.job(job_id)
     except DongboError as error:
         return failed("completed", str(error))
     match job.status:
@@ -150,7 +149,7 @@ async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, b
 @asynccontextmanager
 async def _listening(connection: asyncpg.Connection | None, heard: Sightings) -> AsyncIterator[None]:
     def hear(_connection: object, _pid: object, _channel: object, payload: object) -> None:
-        heard.see(JobId(UUID(str(payload))))
+        heard.see(str(payload))
 
     if connection is None:
         yield
@@ -173,7 +172,7 @@ async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterato
             async with client.events() as events:
                 async for event in events:
                     for job in _jobs(client, event):
-                        sightings.see(job.id, job)
+                        sightings.see(str(job.id), job)
                     is_open.set()
         except DongboError:
             is_open.set()
