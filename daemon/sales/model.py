@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.sources.shopify.models import PricePair
 
 TRANSITIONS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
     CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.CANCELLED, CampaignState.FAILED}),
@@ -36,13 +36,6 @@ REOPENINGS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = dict.fromk
 # The shop's price of such a variant is, or may be, the campaign's.
 HELD: Final = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING, ItemState.DRIFTED, ItemState.STUCK)
 HELD_SQL: Final = "('APPLYING', 'APPLIED', 'REVERTING', 'DRIFTED', 'STUCK')"
-
-
-class Prices(NamedTuple):
-    """A price and a compare-at price, in the shop's currency."""
-
-    price: Decimal
-    compare_at: Decimal | None
 
 
 # One point for each variant that is read and ten for each call, by Shopify's standard limits of 100 points a second; at
@@ -89,7 +82,7 @@ class Campaign:
     def overdue_end(self, now: datetime) -> float:
         """Seconds by which it is late to end; while it is taken back, by which that takes longer than it should."""
         if self.state is CampaignState.REVERTING:
-            # A person's decision about drifted prices takes it back anew, maybe days after its end.
+            # A person's decision about drifted prices takes it back again, maybe days after its end.
             return self._beyond(self.ended_at and max(self.ended_at, self.changed_at), now)
         if self.ends_at is None or not self.state.is_running:
             return 0.0
@@ -111,10 +104,10 @@ class Item:
     sku: str | None
     title: str | None
     state: ItemState
-    before: Prices
-    base: Prices
-    sale: Prices | None
-    found: Prices | None
+    before: PricePair
+    base: PricePair
+    sale: PricePair | None
+    found: PricePair | None
     decision: Decision | None
     note: str | None
     applied_at: datetime | None

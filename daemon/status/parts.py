@@ -11,7 +11,7 @@ from daemon.database.pool import Database
 from daemon.ids import StoreName
 from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
-from daemon.jobs.queue import JobQueue
+from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.service import Jobs
 from daemon.sales.service import Sales
 from daemon.schedules.sale import SaleClock

@@ -16,7 +16,7 @@ from daemon.mirror import shops
 from daemon.mirror.shops import Shop
 from daemon.sales import items, journal
 from daemon.sales.items import Holder
-from daemon.sales.journal import AppliedWrite
+from daemon.sales.journal import LastWrite
 from daemon.sync import pushes
 from daemon.sync.explanation.asked import Asked
 from daemon.sync.explanation.verdicts import Approval, LastSync
@@ -174,7 +174,7 @@ class Evidence:
     asked: set[ValueKey] = field(default_factory=set)  # what the person is asked about
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
-    sale_writes: dict[int, AppliedWrite] = field(default_factory=dict)  # the last of any sale, by variant
+    sale_writes: dict[int, LastWrite] = field(default_factory=dict)  # the last of any sale, by variant
     rulings: dict[int, Record] = field(default_factory=dict)  # what the plan says, by variant
     sets: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # of combos, by product and location
     shop: Shop | None = None  # what its prices mean

@@ -18,7 +18,7 @@ from daemon.api.mappings import MappingState
 from daemon.api.pushes import PushKind
 from daemon.api.sales import CampaignState, WriteAction
 from daemon.config import ProductSyncSettings
-from daemon.sales.model import Prices
+from daemon.sources.shopify.models import PricePair
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.verdicts import NOTHING, Facts, SetBySale, moment, verdict
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
@@ -369,6 +369,6 @@ def _explained_push(recorded: RecordedPush) -> ExplainedPush:
     )
 
 
-def _both(prices: Prices) -> str:
+def _both(prices: PricePair) -> str:
     compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
     return plain(prices.price) + compare_at

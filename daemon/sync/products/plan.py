@@ -19,7 +19,8 @@ from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
 from daemon.mirror.shops import Shop
 from daemon.sales import items
-from daemon.sales.model import HELD_SQL, Prices
+from daemon.sales.model import HELD_SQL
+from daemon.sources.shopify.models import PricePair
 from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window, plain
 from daemon.sync.products.rules import (
     COMBO,
@@ -336,7 +337,7 @@ class ProductPlan:
             rows = await connection.fetch(self._price_window, self._store, product_id - 1, product_id, product_id, 0)
         return await _converted(rows, self._price_row)
 
-    async def prices_on_sale(self, *, is_vat_agreed: bool = True) -> dict[int, tuple[Prices, Prices]]:
+    async def prices_on_sale(self, *, is_vat_agreed: bool = True) -> dict[int, tuple[PricePair, PricePair]]:
         """{variant: (what it would go back to, what it should go back to)} of variants on sale where these differ.
 
         Without `is_vat_agreed` those are missing that would change by VAT: a person is to be asked first.
@@ -347,8 +348,8 @@ class ProductPlan:
             rows = await connection.fetch(self._held_prices, self._store)
         return {
             row["variant_id"]: (
-                Prices(row["base_price"], row["base_compare_at"]),
-                Prices(row["desired_price"], row["desired_compare_at"]),
+                PricePair(row["base_price"], row["base_compare_at"]),
+                PricePair(row["desired_price"], row["desired_compare_at"]),
             )
             for row in rows
             if is_vat_agreed or not row["is_by_vat"]

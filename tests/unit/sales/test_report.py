@@ -29,9 +29,10 @@ from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales import report
 from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
-from daemon.sales.model import Campaign, Item, Prices
+from daemon.sales.model import Campaign, Item
 from daemon.sales.records import item_of, lateness_of
-from daemon.sales.report import Tally
+from daemon.sales.report import ItemTally
+from daemon.sources.shopify.models import PricePair
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -72,9 +73,9 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
         "sku": f"AO-{number}",
         "title": "Áo",
         "state": state,
-        "before": Prices(Decimal("100000.0000"), None),
-        "base": Prices(Decimal("100000.5000"), Decimal("0.0000")),
-        "sale": Prices(Decimal("80000.0000"), Decimal("100000.0000")),
+        "before": PricePair(Decimal("100000.0000"), None),
+        "base": PricePair(Decimal("100000.5000"), Decimal("0.0000")),
+        "sale": PricePair(Decimal("80000.0000"), Decimal("100000.0000")),
         "found": None,
         "decision": None,
         "note": None,
@@ -86,7 +87,7 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
 
 
 def count(items: Sequence[SaleItem]) -> ReportCounts:
-    tally = Tally()
+    tally = ItemTally()
     for one in items:
         tally.add([one])
     return tally.counts()
@@ -141,7 +142,7 @@ def test_each_variant_is_counted_once_by_its_state() -> None:
         item(50, ItemState.REVERTED, verified_at=END),
         item(51, ItemState.KEPT, verified_at=END),
         item(52, ItemState.SKIPPED, applied_at=None),
-        item(53, ItemState.REVERTED, found=Prices(Decimal(77_000), None)),
+        item(53, ItemState.REVERTED, found=PricePair(Decimal(77_000), None)),
     ]
     counts = count(items)
     parts = ("planned", "on_sale", "restored", "kept", "drifted", "gone", "skipped", "refused", "stuck")
