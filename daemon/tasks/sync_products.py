@@ -20,10 +20,11 @@ from daemon.sources.shopify.errors import IdempotencyLost
 from daemon.sync import pushes
 from daemon.sync.products import approvals, price_push, stock_push
 from daemon.sync.products.caution import Caution, PlanOverturned, Survey
+from daemon.sync.products.obstacles import COMMON
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.price_push import PricePush
 from daemon.sync.products.rows import START, Batch, R, in_batches, is_large_change
-from daemon.sync.products.rules import DEFAULT_SHOP, TEXTS
+from daemon.sync.products.rules import DEFAULT_SHOP
 from daemon.sync.products.run import Phase, Position, SyncRun
 from daemon.sync.products.settlement import Settlement
 from daemon.sync.products.stock_push import StockPush
@@ -209,7 +210,7 @@ class _Sync:
         found = await self._plan.left_alone()
         return {
             "left_alone": {reason: left.variants for reason, left in found.items()},
-            "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason in TEXTS},
+            "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason not in COMMON},
         }
 
     async def _look(self) -> Survey:

@@ -35,21 +35,23 @@ async def explain(
         variant_id: one variant, whatever `text` is.
         shop: the handle of the store's shop, to tell addresses of others; None where it is not known.
     """
-    complete = await evidence.list_watermarks(connection, store)
-    said = [] if settings is not None else [search_words.nothing_is_pushed(store)]
-    variants: Sequence[Record] = ()
-    try:
-        asked = Asked(variant_id=variant_id) if variant_id is not None else read_asked(text, shop)
-    except NotExplained as error:
-        said.append(str(error))
-    else:
+    # One snapshot: what the plan decides and what is shown of it belong together, whatever is pulled meanwhile.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        complete = await evidence.list_watermarks(connection, store)
+        said = [] if settings is not None else [search_words.nothing_is_pushed(store)]
         named = text if variant_id is None else str(variant_id)
-        variants, verdict = await _look_for(connection, store, asked, named, complete, zone)
-        said += verdict
-    found = await evidence.gather(connection, store, settings, variants)
+        variants: Sequence[Record] = ()
+        try:
+            asked = Asked(variant_id=variant_id) if variant_id is not None else read_asked(text, shop)
+        except NotExplained as error:
+            said.append(str(error))
+        else:
+            variants, verdict = await _look_for(connection, store, asked, named, complete, zone)
+            said += verdict
+        found = await evidence.gather(connection, store, settings, variants)
     return Explanation(
         store=store,
-        asked=text if variant_id is None else str(variant_id),
+        asked=named,
         verdict=" ".join(said),
         variants=[VariantExplainer(found, settings, zone, variant).explain() for variant in variants],
         freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],

@@ -220,7 +220,7 @@ async def test_known_bundle_is_left_out_and_named(shop: SyncedShop) -> None:
     assert (job.updated, job.failed) == (4, 0)
     assert job.metadata["left_alone_examples"]["bundle"] == [bundle.sku]
     assert len(await shop.pushes()) == 4
-    assert "it is a bundle at Shopify" in (await explained(shop, bundle))[0]
+    assert "it is a bundle in Shopify" in (await explained(shop, bundle))[0]
 
 
 @pytest.mark.parametrize("is_named", [True, False])
