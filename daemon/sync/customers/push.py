@@ -22,7 +22,7 @@ from daemon.sources.shopify.writes import (
 )
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
-from daemon.sync.customers.run import TAGS, Customer, CustomerRun, Reading
+from daemon.sync.customers.run import TAGS, Customer, CustomerReading, CustomerRun
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 MAX_CUSTOMERS = 25  # to push in a batch
@@ -156,7 +156,7 @@ class CustomerPush:
         answers, failure = await self._change_tags_of_all(customers)
         done = [customer for customer in customers if answers.get(customer.id) == []]
         refused = {customer.id: customer for customer in customers if answers.get(customer.id)}
-        reading = await run.read(refused) if refused else Reading({}, {}, frozenset())
+        reading = await run.read(refused) if refused else CustomerReading({}, {}, frozenset())
         settled: dict[int, Verdict] = {
             push_id: _tag_verdict(answers[customer.id])
             for push_id, customer in zip(ids, customers, strict=True)
@@ -253,14 +253,14 @@ def _tags_after(customer: Customer) -> list[str]:
     return sorted([*kept, *difference.added], key=str.casefold)
 
 
-def _has(rules: CustomerRules, reading: Reading, customer: Customer, difference: MetafieldDifference) -> bool:
+def _has(rules: CustomerRules, reading: CustomerReading, customer: Customer, difference: MetafieldDifference) -> bool:
     """Whether Shopify says already what it should say."""
     return rules.says(difference.name, reading.value(customer.id, difference.name), difference.desired)
 
 
 def _verdict(
     rules: CustomerRules,
-    reading: Reading,
+    reading: CustomerReading,
     customer: Customer,
     difference: MetafieldDifference,
     errors: Sequence[WriteError],

@@ -15,11 +15,11 @@ from daemon.sales import items, journal
 from daemon.sales.items import Holder
 from daemon.sales.journal import AppliedWrite
 from daemon.sync import pushes
-from daemon.sync.explanation.asked import Asked
+from daemon.sync.explanation.search_terms import SearchTerms
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
-from daemon.sync.products.decisions import Decisions, decide
+from daemon.sync.products.planned_values import PlannedValues, planned_values
 from daemon.sync.products.rules import DEFAULT_SHOP
 from daemon.sync.pushes import PushKind, RecordedPush
 
@@ -136,10 +136,10 @@ class Evidence:
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
     sale_writes: dict[int, AppliedWrite] = field(default_factory=dict)  # the last of any sale, by variant
-    decisions: Decisions = field(default_factory=Decisions)  # what the plan says
+    planned: PlannedValues = field(default_factory=PlannedValues)  # what the plan says
 
 
-async def find_variants(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+async def find_variants(connection: Connection, store: StoreName, asked: SearchTerms, limit: int) -> list[Record]:
     """Variants that may be meant: by a code or an id of their own, of their product, of their product at Nhanh.vn or of
     the one there that stands for it."""
     ids = asked.variant_id, asked.product_id, asked.item_id, asked.nhanh_id
@@ -151,12 +151,12 @@ async def find_related(connection: Connection, store: StoreName, nhanh_ids: Sequ
     return list(await connection.fetch(FIND_RELATED, store, nhanh_ids, limit))
 
 
-async def find_products(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+async def find_products(connection: Connection, store: StoreName, asked: SearchTerms, limit: int) -> list[Record]:
     """Products of Nhanh.vn of this code, barcode or id; those that are gone come last."""
     return list(await connection.fetch(FIND_PRODUCTS, store, asked.key, asked.nhanh_id, limit))
 
 
-async def get_shopify_product(connection: Connection, store: StoreName, asked: Asked) -> Record | None:
+async def get_shopify_product(connection: Connection, store: StoreName, asked: SearchTerms) -> Record | None:
     """The product of Shopify, with or without variants."""
     return await connection.fetchrow(GET_SHOPIFY_PRODUCT, store, asked.product_id)
 
@@ -191,7 +191,7 @@ async def gather(
         found.locations[row["id"]] = row
     if settings is not None:
         shop = await shops.get(connection, store) or DEFAULT_SHOP
-        found.decisions = await decide(connection, store, settings, shop, variant_ids)
+        found.planned = await planned_values(connection, store, settings, shop, variant_ids)
     found.holders = await items.holders(connection, store, variant_ids)
     found.sale_writes = await journal.last_applied(connection, store, variant_ids)
     if found.waiting_sync is not None:

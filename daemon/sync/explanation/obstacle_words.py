@@ -76,8 +76,8 @@ class ObstacleWords:
             raise AssertionError("the plan says that a sale holds the variant, and no sale does")
         if holder.state is CampaignState.NEEDS_ATTENTION:
             return (
-                f"the sale {holder.name} is over, and a person must decide about the price that it has found, or could "
-                f"not restore: dongbo sale resume {holder.name}. Restored, it goes back to {_both(holder.base)}"
+                f"the sale {holder.name} is over, and a person must decide about the price that it found or could not "
+                f"restore: dongbo sale resume {holder.name}. Restored, it goes back to {_both(holder.base)}"
             )
         until = (
             f"until {moment(holder.ends_at, self._zone)}" if holder.ends_at is not None else "until a person ends it"

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from asyncpg import Record
 
 from daemon.ids import StoreName
-from daemon.sync.explanation.asked import KNOWN, Asked, shown
+from daemon.sync.explanation.search_terms import KNOWN, SearchTerms, shown
 from daemon.sync.explanation.verdicts import moment
 
 PARENT = -2  # Nhanh.vn: the product stands for its variants
@@ -24,7 +24,7 @@ def nothing_is_pushed(store: StoreName) -> str:
     return f"Nothing of the products of {store} is pushed, for the configuration has no [stores.{store}.product_sync]."
 
 
-def found(named: str, asked: Asked, variants: Sequence[Record], most: int) -> list[str]:
+def found(named: str, terms: SearchTerms, variants: Sequence[Record], most: int) -> list[str]:
     """How many variants it stands for, and by what; nothing where it is the one that was meant."""
     if len(variants) == 1:
         return []
@@ -34,7 +34,7 @@ def found(named: str, asked: Asked, variants: Sequence[Record], most: int) -> li
             f"{named} stands for more than {most} variants of Shopify: these are the first {most}; ask for another one "
             "by its SKU or id."
         ]
-    by = Counter(_found_by(variant, asked) for variant in variants)
+    by = Counter(_found_by(variant, terms) for variant in variants)
     how = f": {', '.join(f'{count} by {what}' for what, count in by.items())}" if len(by) > 1 else ""
     return [f"{named} stands for {len(variants)} variants of Shopify{how}."]
 
@@ -49,7 +49,7 @@ def no_key(named: str, reason: str) -> str:
 
 def not_found(
     named: str,
-    asked: Asked,
+    terms: SearchTerms,
     shopify_product: Record | None,
     products: Sequence[Record],
     *,
@@ -63,7 +63,7 @@ def not_found(
         products: of Nhanh.vn, with this code or id.
         has_related: whether variants are shown that have to do with these products.
     """
-    attributes = _attributes(asked)
+    attributes = _attributes(terms)
     if not attributes:
         return [f"There is nothing by which {shown(named) or 'an empty text'} could be looked for: {KNOWN}."]
     nothing = f"No variant of Shopify in the mirror has {shown(named)} as its {_listed(attributes)}"
@@ -71,8 +71,8 @@ def not_found(
     if shopify_product is not None:
         said.append(_without_variants(shopify_product, zone))
     if not products:
-        either = ", and no product of Nhanh.vn either" if asked.key is not None or asked.nhanh_id is not None else ""
-        return [f"{nothing}{either}{': is it spelt right?' if asked.key is not None else '.'}", *said]
+        either = ", and no product of Nhanh.vn either" if terms.key is not None or terms.nhanh_id is not None else ""
+        return [f"{nothing}{either}{': is it spelt right?' if terms.key is not None else '.'}", *said]
     plural = "s" if len(products) > 1 else ""
     names = ", ".join(_product(product, zone) for product in products)
     return [f"{nothing}; Nhanh.vn has product{plural} {names}.", *said, *_next_steps(products, has_related=has_related)]
@@ -92,26 +92,26 @@ def looked_at(complete: Mapping[str, datetime], zone: tzinfo) -> str:
     )
 
 
-def _found_by(variant: Record, asked: Asked) -> str:
-    if asked.key is not None and variant["sku_key"] == asked.key:
+def _found_by(variant: Record, terms: SearchTerms) -> str:
+    if terms.key is not None and variant["sku_key"] == terms.key:
         return "SKU"
-    if asked.key is not None and variant["barcode_key"] == asked.key:
+    if terms.key is not None and variant["barcode_key"] == terms.key:
         return "barcode"
     names = {"id": "id", "product_id": "the id of the product", "inventory_item_id": "the id of the inventory item"}
-    sought = {"id": asked.variant_id, "product_id": asked.product_id, "inventory_item_id": asked.item_id}
+    sought = {"id": terms.variant_id, "product_id": terms.product_id, "inventory_item_id": terms.item_id}
     for column, name in names.items():
         if sought[column] is not None and variant[column] == sought[column]:
             return name
     return "the product at Nhanh.vn"
 
 
-def _attributes(asked: Asked) -> list[str]:
-    codes = ["SKU", "barcode"] if asked.key is not None else []
+def _attributes(terms: SearchTerms) -> list[str]:
+    codes = ["SKU", "barcode"] if terms.key is not None else []
     ids = {
-        "id": asked.variant_id,
-        "product's id": asked.product_id,
-        "inventory item's id": asked.item_id,
-        "product's id at Nhanh.vn": asked.nhanh_id,
+        "id": terms.variant_id,
+        "product's id": terms.product_id,
+        "inventory item's id": terms.item_id,
+        "product's id at Nhanh.vn": terms.nhanh_id,
     }
     return codes + [name for name, number in ids.items() if number is not None]
 

@@ -22,8 +22,8 @@ from daemon.sync.explanation.obstacle_words import ObstacleWords
 from daemon.sync.explanation.verdicts import NOTHING, Facts, Present, SetBySale, Wanted, verdict
 from daemon.sync.matching.mappings import MappingState
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
-from daemon.sync.products.decisions import AmountDecision, PricesDecision, StockDecision
 from daemon.sync.products.obstacles import Obstacle
+from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, PlannedStock
 from daemon.sync.products.rows import optional, plain
 from daemon.sync.pushes import PushKind, RecordedPush
 
@@ -85,8 +85,8 @@ class VariantExplainer:
             yield self._stock_at(location_id, levels.get(location_id))
 
     def _stock_at(self, location_id: int, level: Record | None) -> ExplainedValue:
-        decision = self._found.decisions.stock.get((self._variant["id"], location_id))
-        place = self._place(location_id, decision)
+        planned = self._found.planned.stock.get((self._variant["id"], location_id))
+        place = self._place(location_id, planned)
         where = _called(location_id, place.name) if place.name else f"location {location_id}"
         is_stocked = level is not None and level["deleted_at"] is None
         return self._value(
@@ -97,16 +97,16 @@ class VariantExplainer:
                 value=str(level["available"]) if level is not None and is_stocked else None,
                 since=level["changed_at"] if level is not None else None,
             ),
-            _wanted_stock(decision, place.depots),
-            self._stock_obstacle(place, decision),
+            _wanted_stock(planned, place.depots),
+            self._stock_obstacle(place, planned),
             place,
-            total=optional(decision.total) if decision is not None else None,
+            total=optional(planned.total) if planned is not None else None,
         )
 
-    def _place(self, location_id: int, decision: StockDecision | None) -> Place:
+    def _place(self, location_id: int, planned: PlannedStock | None) -> Place:
         location = self._found.locations.get(location_id)
         depots = self._settings.depots_of.get(location_id, ()) if self._settings is not None else ()
-        figures = decision.figures if decision is not None else ()
+        figures = planned.figures if planned is not None else ()
         # Where there is no product, there are no figures either.
         explained = [self._depot(depot, figure) for depot, figure in zip(depots, figures, strict=False)]
         return Place(location_id, location["name"] if location is not None else None, explained)
@@ -121,15 +121,15 @@ class VariantExplainer:
             changed_at=self._found.stock_changed_at.get((product_id, depot_id)) if product_id is not None else None,
         )
 
-    def _stock_obstacle(self, place: Place, decision: StockDecision | None) -> str | None:
+    def _stock_obstacle(self, place: Place, planned: PlannedStock | None) -> str | None:
         """What the plan says; else what a sync would find out about the location before it plans."""
         if self._settings is None:
             is_gone = self._variant["deleted_at"] is not None
             return self._words.say(Obstacle.VARIANT_DELETED if is_gone else Obstacle.NOT_CONFIGURED)
-        if decision is None:
+        if planned is None:
             return self._words.say(Obstacle.LOCATION_NOT_CONFIGURED)
-        if decision.obstacle is not None:
-            return self._words.say(decision.obstacle)
+        if planned.obstacle is not None:
+            return self._words.say(planned.obstacle)
         hidden = [depot.id for depot in place.depots if not depot.is_visible]
         if hidden:
             return self._words.say(Obstacle.DEPOT_HIDDEN, hidden)
@@ -141,16 +141,16 @@ class VariantExplainer:
     # ── Prices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _prices(self) -> Iterator[ExplainedValue]:
-        settings, decision = self._settings, self._found.decisions.prices.get(self._variant["id"])
-        if settings is None or decision is None:
+        settings, planned = self._settings, self._found.planned.prices.get(self._variant["id"])
+        if settings is None or planned is None:
             return
         if settings.price is not None:
-            yield self._price(PushKind.PRICE, "price", decision.price, _price_basis(settings.price, decision))
+            yield self._price(PushKind.PRICE, "price", planned.price, _price_basis(settings.price, planned))
         if settings.compare_at_price is not None:
-            basis = _old_price_basis(decision)
-            yield self._price(PushKind.COMPARE_AT_PRICE, "compare-at price", decision.compare_at_price, basis)
+            basis = _old_price_basis(planned)
+            yield self._price(PushKind.COMPARE_AT_PRICE, "compare-at price", planned.compare_at_price, basis)
 
-    def _price(self, kind: PushKind, what: str, decision: AmountDecision, basis: str) -> ExplainedValue:
+    def _price(self, kind: PushKind, what: str, planned: PlannedAmount, basis: str) -> ExplainedValue:
         return self._value(
             kind,
             Present(
@@ -160,12 +160,12 @@ class VariantExplainer:
                 since=self._variant["changed_at"],
             ),
             Wanted(
-                value=optional(decision.desired),
+                value=optional(planned.desired),
                 since=self._product["changed_at"] if self._product is not None else None,
                 basis=basis,
-                is_right=not decision.differs,
+                is_right=not planned.differs,
             ),
-            None if decision.obstacle is None else self._words.say(decision.obstacle),
+            None if planned.obstacle is None else self._words.say(planned.obstacle),
         )
 
     def _set_by_sale(self, kind: PushKind) -> SetBySale | None:
@@ -250,23 +250,23 @@ class VariantExplainer:
         )
 
 
-def _wanted_stock(decision: StockDecision | None, depots: Sequence[ExplainedDepot]) -> Wanted:
-    if decision is None or decision.total is None or decision.desired is None:
+def _wanted_stock(planned: PlannedStock | None, depots: Sequence[ExplainedDepot]) -> Wanted:
+    if planned is None or planned.total is None or planned.desired is None:
         return Wanted(None, None, "", is_right=False)
     return Wanted(
-        value=str(decision.desired),
+        value=str(planned.desired),
         since=max(filter(None, (depot.changed_at for depot in depots)), default=None),
-        basis=_combo_basis(depots, decision.total) if decision.is_combo else _stock_basis(depots, decision),
-        is_right=not decision.differs,
+        basis=_combo_basis(depots, planned.total) if planned.is_combo else _stock_basis(depots, planned),
+        is_right=not planned.differs,
     )
 
 
-def _stock_basis(depots: Sequence[ExplainedDepot], decision: StockDecision) -> str:
+def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock) -> str:
     """Such as "Nhanh.vn has 4 + 3 in depots Kho A (1) and Kho B (2)"."""
     names = [_called(depot.id, depot.name) for depot in depots]
     where = f"depots {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"depot {''.join(names)}"
     text = f"Nhanh.vn has {' + '.join(depot.quantity for depot in depots)} in {where}"
-    return text if decision.total == decision.desired else f"{text}, and Shopify takes whole pieces from 0 on"
+    return text if planned.total == planned.desired else f"{text}, and Shopify takes whole pieces from 0 on"
 
 
 def _combo_basis(depots: Sequence[ExplainedDepot], sets: Decimal) -> str:
@@ -275,23 +275,23 @@ def _combo_basis(depots: Sequence[ExplainedDepot], sets: Decimal) -> str:
     return f"it is a combo whose components make {plain(sets)} sets in {where}"
 
 
-def _price_basis(price: str, decision: PricesDecision) -> str:
+def _price_basis(price: str, planned: PlannedPrices) -> str:
     """Such as "Nhanh.vn has the retail price 100000, 110000 as the shop's customers pay it"."""
-    quoted, desired = decision.quoted, decision.price.desired
+    quoted, desired = planned.quoted, planned.price.desired
     if quoted is None or desired is None or round(quoted, 2) == desired:
         return f"Nhanh.vn has the {price} price {optional(desired) or NOTHING}"
     return f"Nhanh.vn has the {price} price {plain(quoted)}, {plain(desired)} as the shop's customers pay it"
 
 
-def _old_price_basis(decision: PricesDecision) -> str:
+def _old_price_basis(planned: PlannedPrices) -> str:
     """Such as "Nhanh.vn has the old price 90000, which is not above 100000"."""
-    old = decision.old_price
+    old = planned.old_price
     if old is None:
         return "Nhanh.vn has no old price"
     above = (
         ""
-        if decision.compare_at_price.desired is not None
-        else f", which is not above {optional(decision.price.desired)}"
+        if planned.compare_at_price.desired is not None
+        else f", which is not above {optional(planned.price.desired)}"
     )
     return f"Nhanh.vn has the old price {plain(old)}{above}"
 

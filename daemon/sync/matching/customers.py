@@ -11,7 +11,7 @@ from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 from daemon.mirror.keys import MOST_ROWS
 from daemon.sync.matching import common_keys, conflicts
-from daemon.sync.matching.customer_keys import Origin, Side
+from daemon.sync.matching.customer_keys import PhoneOrigin, Side
 from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('dongbo.customer_mappings/' || $1, 0))"
@@ -248,7 +248,7 @@ async def count_customers(connection: Connection, store: StoreName) -> int:
 
 async def match_by_phones(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
     """Match the customers of a store by the numbers that were read, in the caller's transaction."""
-    origins = list(Origin)
+    origins = list(PhoneOrigin)
     await connection.execute(LOCK, store)
     await connection.execute(ONLY_HASH_JOINS)
     await connection.execute(CREATE_TABLES)

@@ -182,9 +182,10 @@ GROUP BY product.id ORDER BY bool_or(vat.is_read) NULLS FIRST, product.id LIMIT 
 """
 UNKNOWN_LASTS, KNOWN_LASTS = "interval '1 day'", "interval '30 days'"
 
-# For every variant of the shop, why it gets no stock, and why no price where that is another reason.
+# For every variant of the shop, why it gets no stock, and why no price where that is another reason. Materialized, or
+# the obstacles of stock would be evaluated twice.
 LEFT_ALONE = f"""
-WITH judged AS (
+WITH judged AS MATERIALIZED (
     SELECT variant.id, variant.sku, {first_obstacle(OF_STOCK)} AS stock, {{of_prices}} AS price
     {VARIANTS} {VAT}
     WHERE variant.store = $1 AND variant.deleted_at IS NULL

@@ -20,10 +20,10 @@ from daemon.mirror import places
 from daemon.mirror.places import Sight
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sync.products.caution import Caution
 from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.reconciliation import PRICE_KINDS, STOCK_KINDS
 from daemon.sync.products.rows import END, START, Batch, Key, R
-from daemon.sync.products.settlement import PRICE_KINDS, STOCK_KINDS
+from daemon.sync.products.safety_limits import SafetyLimits
 
 
 class Phase(StrEnum):
@@ -40,14 +40,14 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PlanPosition:
     """Up to where the plan has been dealt with."""
 
     phase: Phase = Phase.STOCK
     after: Key = START
 
     @classmethod
-    def from_json(cls, checkpoint: Any) -> "Position":
+    def from_json(cls, checkpoint: Any) -> "PlanPosition":
         """Out of a job's checkpoint; the start for a job without one."""
         if checkpoint is None:
             return cls()
@@ -57,9 +57,9 @@ class Position:
         """As a checkpoint."""
         return {"phase": str(self.phase), "after": list(self.after)}
 
-    def behind(self, through: Key) -> "Position":
+    def behind(self, through: Key) -> "PlanPosition":
         """The position behind a batch."""
-        return Position(self.phase.following, START) if through == END else Position(self.phase, through)
+        return PlanPosition(self.phase.following, START) if through == END else PlanPosition(self.phase, through)
 
 
 KINDS = {Phase.STOCK: STOCK_KINDS, Phase.PRICES: PRICE_KINDS, Phase.DONE: ()}
@@ -73,8 +73,8 @@ class SyncRun:
         self.store = store
         self.shopify = shopify
         self.meter = meter
-        self.position = Position.from_json(job.job.checkpoint)
-        self.caution: Caution
+        self.position = PlanPosition.from_json(job.job.checkpoint)
+        self.limits: SafetyLimits
         self._depots: Collection[int] = ()
         self._sight: Sight
         self.pushed_before: frozenset[Key] = frozenset()  # behind the position, by this job

@@ -23,12 +23,12 @@ from daemon.mirror.levels import Level
 from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
-from daemon.sync.products.caution import PlanOverturned
 from daemon.sync.products.plan import still_mapped
+from daemon.sync.products.reconciliation import STOCKED
 from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
-from daemon.sync.products.settlement import STOCKED
-from daemon.sync.products.stock_decision import SENT_AGAIN, Decision, decide, moved
+from daemon.sync.products.safety_limits import PlanOverturned
+from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ NOT_SEEN = "Shopify took its stock, and can't tell whether it keeps it: {reason}
 
 
 @dataclass
-class Progress:
+class BatchProgress:
     """What is known of a batch until it is closed."""
 
     outcomes: dict[int, tuple[PushResult, str | None]] = field(default_factory=dict)  # by push
@@ -91,7 +91,7 @@ class StockPush:
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        progress = Progress()
+        progress = BatchProgress()
         try:
             await self._push_rows(batch.rows, progress)
             await self._read_back(batch.rows, progress)
@@ -104,13 +104,13 @@ class StockPush:
             page.count(Counters(updated=progress.updated, skipped=progress.skipped))
             page.reject(progress.refused)
 
-    async def _keep(self, progress: Progress) -> None:
+    async def _keep(self, progress: BatchProgress) -> None:
         """Note what is known of a batch that is given up. It is counted when the position moves behind it."""
         async with self._run.step() as page:
             await levels.set_levels(page.connection, self._run.store, progress.levels)
             await pushes.settle(page.connection, progress.outcomes)
 
-    async def _push_rows(self, rows: Sequence[StockRow], progress: Progress) -> None:
+    async def _push_rows(self, rows: Sequence[StockRow], progress: BatchProgress) -> None:
         together, restless = list(rows), []
         moves: Counter[Key] = Counter()
         while together:
@@ -121,7 +121,7 @@ class StockPush:
         for row in restless:
             await self._push_alone(row, progress)
 
-    async def _push_alone(self, row: StockRow, progress: Progress) -> None:
+    async def _push_alone(self, row: StockRow, progress: BatchProgress) -> None:
         left = [row]
         for _ in range(MAX_ATTEMPTS - ATTEMPTS_TOGETHER):
             _, left = await self._push_once(left, progress)
@@ -129,16 +129,16 @@ class StockPush:
                 return
         progress.refuse(row, RESTLESS)
 
-    async def _push_once(self, rows: list[StockRow], progress: Progress) -> tuple[list[StockRow], list[StockRow]]:
+    async def _push_once(self, rows: list[StockRow], progress: BatchProgress) -> tuple[list[StockRow], list[StockRow]]:
         """Push these rows; those that are to be sent again: as they are, and changed meanwhile."""
-        self._run.caution.admit_stock(rows)
+        self._run.limits.admit_stock(rows)
         different = _without_equal(await self._activate(rows, progress), progress)
         if not different:
             return [], []
         decision = await self._set(different, progress)
         return decision.sound, decision.moved
 
-    async def _set(self, rows: list[StockRow], progress: Progress) -> Decision:
+    async def _set(self, rows: list[StockRow], progress: BatchProgress) -> StockDecision:
         """Set these rows in one call."""
         run, key, planned = self._run, uuid4(), rows
         async with run.step() as page:
@@ -147,7 +147,7 @@ class StockPush:
             ids = await pushes.record(page.connection, run.store, run.job.job.id, key, [_intent(row) for row in rows])
         _pass_over(planned, rows, progress)
         if not rows:
-            return Decision()
+            return StockDecision()
         retries = run.meter.retries
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         errors = await run.shopify.set_stock(
@@ -158,7 +158,7 @@ class StockPush:
             for row in rows:
                 progress.levels.append(_level(replace(row, present=row.desired)))
                 progress.done(row, pushed=True)
-            return Decision()
+            return StockDecision()
         was_repeated = run.meter.retries > retries
         return await self._decide_again(rows, ids, errors, progress, was_repeated=was_repeated)
 
@@ -167,10 +167,10 @@ class StockPush:
         rows: list[StockRow],
         ids: list[int],
         errors: Sequence[WriteError],
-        progress: Progress,
+        progress: BatchProgress,
         *,
         was_repeated: bool,
-    ) -> Decision:
+    ) -> StockDecision:
         run = self._run
         unnamed = next((error for error in errors if error.index is None), None)
         if unnamed is not None:
@@ -193,7 +193,9 @@ class StockPush:
         log.info("stock_decided_again", rows=len(rows), stale=len(stale), sound=len(decision.sound))
         return decision
 
-    async def _split(self, rows: list[StockRow], ids: list[int], error: WriteError, progress: Progress) -> Decision:
+    async def _split(
+        self, rows: list[StockRow], ids: list[int], error: WriteError, progress: BatchProgress
+    ) -> StockDecision:
         """Find the row that Shopify does not take and does not name, by sending each half of the others anew."""
         run, is_found = self._run, len(rows) == 1
         detail = error.message if is_found else f"{SENT_AGAIN}: {error.message}"
@@ -204,11 +206,11 @@ class StockPush:
             raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
         if is_found:
             progress.refuse(rows[0], f"Shopify refused to set its stock: {error.message}")
-            return Decision()
+            return StockDecision()
         middle = len(rows) // 2
         return await self._set(rows[:middle], progress) + await self._set(rows[middle:], progress)
 
-    async def _read_back(self, rows: Sequence[StockRow], progress: Progress) -> None:
+    async def _read_back(self, rows: Sequence[StockRow], progress: BatchProgress) -> None:
         """See whether what was activated is stocked now, and with how much."""
         activated = [row for row in rows if row.key in progress.activated - progress.given_up]
         if not activated:
@@ -228,7 +230,7 @@ class StockPush:
                 progress.updated -= 1
                 progress.refuse(row, NOT_KEPT)
 
-    async def _activate(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+    async def _activate(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
         missing = [row for row in rows if row.present is None and row.desired > 0]
         ready = [row for row in rows if row.present is not None or row.desired == 0]
@@ -237,7 +239,7 @@ class StockPush:
             ready += await self._activate_some(missing[start : start + ACTIVATIONS_AT_ONCE], progress)
         return sorted(ready, key=lambda row: row.key)
 
-    async def _activate_some(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+    async def _activate_some(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         run, planned = self._run, rows
         ids: list[int] = []
         async with run.step() as page:
@@ -292,7 +294,7 @@ def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tupl
     }
 
 
-def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: Progress) -> None:
+def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: BatchProgress) -> None:
     """The rows that are not pushed any more, because their mapping has changed."""
     keys = {row.key for row in rows}
     for row in planned:
@@ -300,7 +302,7 @@ def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: 
             progress.done(row, pushed=False)
 
 
-def _without_equal(rows: Sequence[StockRow], progress: Progress) -> list[StockRow]:
+def _without_equal(rows: Sequence[StockRow], progress: BatchProgress) -> list[StockRow]:
     different = []
     for row in rows:
         if (row.present or 0) == row.desired:

@@ -84,9 +84,9 @@ class CustomerShop:
         rules = CustomerRules(self.settings)
         for customer, nhanh_id in self.pairs:
             if customer.id in self.shopify.customers:
-                target = rules.target(self.nhanh.customers[nhanh_id].total_amount)
-                assert self.total(customer) == str(target.total)
-                assert [tag.casefold() for tag in rules.tier_tags(customer.tags)] == [str(target.tier).casefold()]
+                standing = rules.standing(self.nhanh.customers[nhanh_id].total_amount)
+                assert self.total(customer) == str(standing.total)
+                assert [tag.casefold() for tag in rules.tier_tags(customer.tags)] == [str(standing.tier).casefold()]
 
     @staticmethod
     def total(customer: Customer) -> str | None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
-from daemon.sync.explanation.asked import NotExplained, read_asked
 from daemon.sync.explanation.explain import explain
 from daemon.sync.explanation.explained import ExplainedValue, Explanation
+from daemon.sync.explanation.search_terms import NotExplained, read_search_terms
 from daemon.sync.matching.mappings import MappingState
 from daemon.sync.pushes import PushKind, PushResult
 from tests.support.mirror_tables import ITEM, NHANH, NOON, STORE, VARIANT, Tables
@@ -547,7 +547,7 @@ async def test_nothing_is_pushed_without_product_sync_and_it_says_so(tables: Tab
 def test_whatever_is_asked_can_be_looked_for(text: str) -> None:
     """Rubbish is either something to look for or a sentence, and never a crash."""
     try:
-        asked = read_asked(text, "my-shop")
+        asked = read_search_terms(text, "my-shop")
     except NotExplained as refusal:
         said = str(refusal)
     else:

@@ -19,9 +19,9 @@ from daemon.mirror import shops
 from daemon.money import VND
 from daemon.sync.explanation.explain import explain
 from daemon.sync.explanation.explained import ExplainedValue
-from daemon.sync.products.decisions import decide
 from daemon.sync.products.obstacles import OF_STOCK
 from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.planned_values import planned_values
 from daemon.sync.products.rows import START
 from daemon.sync.pushes import PushKind
 from tests.support.mirror_tables import NOON, STORE, Tables
@@ -293,10 +293,10 @@ async def check_counts(
     if not product_sync.locations:
         return
     async with database.acquire() as connection:
-        decisions = await decide(connection, STORE, product_sync, shop, variants)
+        planned = await planned_values(connection, STORE, product_sync, shop, variants)
     location = min(product_sync.depots_of)
     obstacles = Counter(
-        decision.obstacle for (_, at), decision in decisions.stock.items() if at == location and decision.obstacle
+        planned.obstacle for (_, at), planned in planned.stock.items() if at == location and planned.obstacle
     )
     counted = {reason: left.variants for reason, left in (await plan.left_alone()).items()}
     of_stock = {obstacle for obstacle, _ in OF_STOCK}

@@ -286,7 +286,7 @@ async def test_number_in_many_notes_is_still_one_person_s_phone(shop: Shop) -> N
     assert await shop.rows(LIVE) == [(11, 1, "phone")]
 
 
-async def test_incumbents_stay_while_they_share_their_number(shop: Shop) -> None:
+async def test_existing_mappings_stay_while_they_share_their_number(shop: Shop) -> None:
     """A newcomer with the same number changes nothing for a pair that is matched; a changed number ends it."""
     await shop.put([Buyer(1, number(1))], [Customer(11, number(1))])
     await shop.match()

@@ -182,7 +182,7 @@ async def test_second_run_changes_nothing(shop: Shop) -> None:
     assert await fetch_all(shop.database, ["product_mappings", "match_conflicts"]) == before
 
 
-async def test_incumbent_stays_when_a_newcomer_has_its_key(shop: Shop) -> None:
+async def test_existing_mapping_stays_when_a_newcomer_has_its_key(shop: Shop) -> None:
     """A product duplicated at Shopify leaves the stock where it was, and the doubt is listed until it is gone."""
     await shop.put([Product(1, "a")], [Variant(11, "a")])
     await shop.match()

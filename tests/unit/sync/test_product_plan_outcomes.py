@@ -6,9 +6,9 @@ import pytest
 
 from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sources.shopify.writes import WriteError
+from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
-from daemon.sync.products.settlement import STOCKED, verdict
-from daemon.sync.products.stock_decision import Decision, decide, moved
+from daemon.sync.products.stock_decision import StockDecision, decide, moved
 from daemon.sync.pushes import Push, PushKind, PushResult
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
@@ -17,7 +17,7 @@ ROWS = [StockRow(Key(number, number, 1), number, number, None, 1, 3, 9, "because
 
 def decided(
     error: WriteError, levels: dict[int, int] | None, *, tracked: bool = True, was_repeated: bool = False
-) -> Decision:
+) -> StockDecision:
     """What is decided of the rows where the third is refused, and read again as these levels."""
     stock = {} if levels is None else {2: ItemStock(tracked, levels)}
     return decide(ROWS, [error], Reading(stock), was_repeated=was_repeated)

@@ -16,7 +16,7 @@ from daemon.sync.products.queries import PlanQueries
 
 
 @dataclass(frozen=True, slots=True)
-class StockDecision:
+class PlannedStock:
     """What the plan says of a variant's stock at one location.
 
     Args:
@@ -36,7 +36,7 @@ class StockDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class AmountDecision:
+class PlannedAmount:
     """What the plan says of the price or the compare-at price of a variant.
 
     Args:
@@ -51,7 +51,7 @@ class AmountDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class PricesDecision:
+class PlannedPrices:
     """What the plan says of a variant's prices; where there is no product, nothing is quoted.
 
     Args:
@@ -61,35 +61,35 @@ class PricesDecision:
 
     quoted: Decimal | None
     old_price: Decimal | None
-    price: AmountDecision
-    compare_at_price: AmountDecision
+    price: PlannedAmount
+    compare_at_price: PlannedAmount
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class PlannedValues:
     """What the plan says of some variants."""
 
-    stock: Mapping[tuple[int, int], StockDecision] = field(default_factory=dict)  # by variant and location
-    prices: Mapping[int, PricesDecision] = field(default_factory=dict)  # by variant
+    stock: Mapping[tuple[int, int], PlannedStock] = field(default_factory=dict)  # by variant and location
+    prices: Mapping[int, PlannedPrices] = field(default_factory=dict)  # by variant
 
 
-async def decide(
+async def planned_values(
     connection: Connection, store: StoreName, settings: ProductSyncSettings, shop: Shop, variant_ids: Sequence[int]
-) -> Decisions:
+) -> PlannedValues:
     """What the plan of a store says of these variants, mapped or not; `shop`: what its prices mean."""
     queries = PlanQueries(settings, shop)
     stock = await connection.fetch(queries.stock_of_variants, store, *depot_columns(settings.depots_of), variant_ids)
     prices = await connection.fetch(queries.prices_of_variants, store, variant_ids) if queries.has_prices else ()
-    return Decisions(
+    return PlannedValues(
         {(row["variant_id"], row["location_id"]): _stock(row) for row in stock},
         {row["variant_id"]: _prices(row) for row in prices},
     )
 
 
-def _stock(row: Record) -> StockDecision:
+def _stock(row: Record) -> PlannedStock:
     if row["nhanh_id"] is None:
-        return StockDecision(_obstacle(row), False, (), None, None, True)
-    return StockDecision(
+        return PlannedStock(_obstacle(row), False, (), None, None, True)
+    return PlannedStock(
         obstacle=_obstacle(row),
         is_combo=row["is_combo"],
         figures=row["figures"],
@@ -99,9 +99,9 @@ def _stock(row: Record) -> StockDecision:
     )
 
 
-def _prices(row: Record) -> PricesDecision:
+def _prices(row: Record) -> PlannedPrices:
     obstacle, has_product = _obstacle(row), row["nhanh_id"] is not None
-    return PricesDecision(
+    return PlannedPrices(
         quoted=row["quoted_price"] if has_product else None,
         old_price=row["old_price"],
         price=_price(row, "price", obstacle, has_product=has_product),
@@ -109,10 +109,10 @@ def _prices(row: Record) -> PricesDecision:
     )
 
 
-def _price(row: Record, column: str, obstacle: Obstacle | None, *, has_product: bool) -> AmountDecision:
+def _price(row: Record, column: str, obstacle: Obstacle | None, *, has_product: bool) -> PlannedAmount:
     wanted: Decimal | None = row[f"wanted_{column}"] if has_product else None
     slips = row["price_slips" if column == "price" else "compare_at_slips"]
-    return AmountDecision(
+    return PlannedAmount(
         obstacle=obstacle or (Obstacle.DOES_NOT_STICK if slips else None),
         desired=wanted,
         differs=row[column] != wanted,

@@ -45,7 +45,7 @@ Verdict = tuple[PushResult, str | None]
 
 
 @dataclass(frozen=True)
-class Settlement:
+class Reconciliation:
     """Settles the open pushes of a store on behalf of a run."""
 
     job: JobContext

@@ -6,7 +6,7 @@ import structlog
 
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
-from daemon.sync.customers.run import CustomerRun, Reading
+from daemon.sync.customers.run import CustomerReading, CustomerRun
 from daemon.sync.pushes import Push, PushKind, PushResult, RecordedPush
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ RENAMED = "interrupted; the configuration does not name this metafield any more"
 Verdict = tuple[PushResult, str | None]
 
 
-async def settle_interrupted(run: CustomerRun) -> int:
+async def reconcile_interrupted(run: CustomerRun) -> int:
     """Settle all open pushes of metafields and tags, and put what Shopify says into the mirror; how many there were.
 
     Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable.
@@ -50,7 +50,7 @@ async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
         await reading.store(page.connection, run.store)
 
 
-def verdict(push: Push, reading: Reading, rules: CustomerRules) -> Verdict:
+def verdict(push: Push, reading: CustomerReading, rules: CustomerRules) -> Verdict:
     """What became of a push, by what Shopify says of its customer now."""
     row = reading.rows.get(push.owner_id)
     if row is None:

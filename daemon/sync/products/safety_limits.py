@@ -18,7 +18,7 @@ class PlanOverturned(Exception):
     """While it was carried out, the plan became too risky to go on unasked: it has to be looked at anew, whole."""
 
 
-class Caution:
+class SafetyLimits:
     """Counts the risky changes of a run that nobody has approved, over everything that it pushes.
 
     The whole plan is surveyed before the first push. This holds the same line afterwards: the plan is read again batch
@@ -106,10 +106,10 @@ class Caution:
 
 
 @dataclass
-class Survey:
+class PlanSurvey:
     """What the plan comes to as a whole, before anything of it is carried out."""
 
-    caution: Caution
+    limits: SafetyLimits
     rows: int = 0
     stock_changes: int = 0
     price_changes: int = 0
@@ -142,20 +142,20 @@ class Survey:
         """Whether a person has to be asked first."""
         if self.beyond_reason or self.by_new_rule:
             return True
-        return not self.caution.allows(self.unapproved_zeroed, self.unapproved_repriced)
+        return not self.limits.allows(self.unapproved_zeroed, self.unapproved_repriced)
 
     def add_stock(self, row: StockRow) -> None:
         """Count a row that differs."""
         self.stock_changes += 1
         old = None if row.present is None else str(row.present)
-        risk = self.caution.risk_of_stock(row)
+        risk = self.limits.risk_of_stock(row)
         shown = _shown(PushKind.STOCK, row, old, str(row.desired), row.reason) | {"location_id": row.key.location_id}
-        self._show(shown, is_asked_about=risk is not None and not self.caution.is_approved(risk))
+        self._show(shown, is_asked_about=risk is not None and not self.limits.is_approved(risk))
         if risk is None:
             return
         self.items.append(ApprovalItem(risk, str(row.present)))
         self.zeroed.add(row.item_id)
-        if not self.caution.is_approved(risk):
+        if not self.limits.is_approved(risk):
             self.unapproved_zeroed.add(row.item_id)
             if len(self._zero_examples) < EXAMPLES:
                 self._zero_examples.append(f"{_name(row)} ({row.present} → 0 at {row.key.location_id})")
@@ -165,20 +165,20 @@ class Survey:
         self.price_changes += 1
         variant_id = row.key.variant_id
         old, new = plain(row.price), plain(row.desired_price)
-        risks = self.caution.risks_of_price(row)
-        is_asked_about = any(not self.caution.is_approved(item.change) for item in risks)
+        risks = self.limits.risks_of_price(row)
+        is_asked_about = any(not self.limits.is_approved(item.change) for item in risks)
         if row.changes_price:
             self._show(_shown(PushKind.PRICE, row, old, new, row.price_reason), is_asked_about=is_asked_about)
         if row.changes_compare_at_price:
             before, after = optional(row.compare_at_price), optional(row.desired_compare_at_price)
             shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
             self._show(shown, is_asked_about=is_asked_about)
-        is_large = self.caution.is_large(row)
+        is_large = self.limits.is_large(row)
         for item in risks:
             self.items.append(item)
             if is_large:
                 self.repriced.add(variant_id)
-            if not self.caution.is_approved(item.change):
+            if not self.limits.is_approved(item.change):
                 self._ask_about(row, item, is_large=is_large)
 
     def _ask_about(self, row: PriceRow, item: ApprovalItem, *, is_large: bool) -> None:
@@ -186,7 +186,7 @@ class Survey:
         places = [
             (self.unapproved_repriced, self._price_examples, is_large),
             (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
-            (self.by_new_rule, self._rule_examples, self.caution.is_by_new_rule(row)),
+            (self.by_new_rule, self._rule_examples, self.limits.is_by_new_rule(row)),
         ]
         for found, examples, concerned in places:
             if concerned:
@@ -209,13 +209,13 @@ class Survey:
 
         `pushed` is how many values this job has pushed before.
         """
-        settings, said, look = self.caution.settings, [], []
+        settings, said, look = self.limits.settings, [], []
         if self.unapproved_zeroed:
             examples = ", ".join(self._zero_examples)
             depots = sorted(depot for depots in settings.depots_of.values() for depot in depots)
             said.append(
                 f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
-                f"{_besides(self.caution.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
+                f"{_besides(self.limits.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
                 f"within 24 hours are not zeroed unasked), such as {examples}"
             )
             look.append(
@@ -237,7 +237,7 @@ class Survey:
         if self.unapproved_repriced - self.beyond_reason:
             said.append(
                 f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
-                f"{_besides(self.caution.repriced - self.unapproved_repriced, 'changed so much')} (more than "
+                f"{_besides(self.limits.repriced - self.unapproved_repriced, 'changed so much')} (more than "
                 f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; to take a "
                 f"compare-at price away counts, too), such as {', '.join(self._price_examples)}"
             )
@@ -255,7 +255,7 @@ class Survey:
 
     @property
     def _was_asked(self) -> bool:
-        return any(self.caution.is_approved(item.change) for item in self.items)
+        return any(self.limits.is_approved(item.change) for item in self.items)
 
     def _show(self, shown: dict[str, Any], *, is_asked_about: bool) -> None:
         if is_asked_about and len(self._asked_about) < SAMPLE_ASKED_ABOUT:

@@ -42,7 +42,7 @@ class NotExplained(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchTerms:
     """What to look for, each on its own; None where the text can't be that.
 
     Args:
@@ -78,7 +78,7 @@ class Asked:
         return any(number is not None for number in (self.variant_id, self.product_id, self.item_id, self.nhanh_id))
 
 
-def read_asked(text: str, shop: str | None) -> Asked:
+def read_search_terms(text: str, shop: str | None) -> SearchTerms:
     """What the text may mean. Digits may be all of it at once; `sku:` or `id:` before them says which.
 
     Args:
@@ -96,11 +96,11 @@ def read_asked(text: str, shop: str | None) -> Asked:
     kind, colon, rest = bare.partition(":")
     match kind.lower() if colon else "":
         case "sku":
-            return Asked(rest)
+            return SearchTerms(rest)
         case "id":
-            return Asked.of_number(_id(rest.strip()))
+            return SearchTerms.of_number(_id(rest.strip()))
         case _:
-            return Asked.of_number(_id(bare), bare)
+            return SearchTerms.of_number(_id(bare), bare)
 
 
 def shown(text: str) -> str:
@@ -109,25 +109,25 @@ def shown(text: str) -> str:
     return text if len(text) <= LONGEST_MENTION else f"{text[: LONGEST_MENTION - 1]}…"
 
 
-def _of_global_id(text: str) -> Asked:
+def _of_global_id(text: str) -> SearchTerms:
     found = _GLOBAL_ID.fullmatch(text)
     if found is None:
         raise NotExplained(f"{shown(text)} is no id of Shopify's that can be read: {KNOWN}.")
     number = _id(found["number"])
     match found["kind"]:
         case "ProductVariant":
-            return Asked(variant_id=number)
+            return SearchTerms(variant_id=number)
         case "Product":
-            return Asked(product_id=number)
+            return SearchTerms(product_id=number)
         case "InventoryItem":
-            return Asked(item_id=number)
+            return SearchTerms(item_id=number)
         case "InventoryLevel" if (item := _queried(found["query"], "inventory_item_id")) is not None:
-            return Asked(item_id=item)
+            return SearchTerms(item_id=item)
         case other:
             raise _other(text, other)
 
 
-def _of_address(text: str, shop: str | None) -> Asked:
+def _of_address(text: str, shop: str | None) -> SearchTerms:
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
     except ValueError:  # such as of a bracket that does not close
@@ -140,11 +140,11 @@ def _of_address(text: str, shop: str | None) -> Asked:
         )
     match path:
         case ["products", _, "variants", number, *_] if _id(number) is not None:
-            return Asked(variant_id=_id(number))
+            return SearchTerms(variant_id=_id(number))
         case ["products", *_] if (queried := _queried(parts.query, "variant")) is not None:  # what a customer sees
-            return Asked(variant_id=queried)
+            return SearchTerms(variant_id=queried)
         case ["products", number, *_] if _id(number) is not None:
-            return Asked(product_id=_id(number))
+            return SearchTerms(product_id=_id(number))
         case ["products", *_]:
             raise NotExplained(f"{shown(text)} is an address of products that holds no id: {KNOWN}.")
         case [kind, *_] if kind in _OTHERS:
