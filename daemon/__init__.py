@@ -6,7 +6,7 @@ __version__: str
 def __getattr__(name: str) -> str:
     # To look the version up takes 40 ms, which most commands need not spend.
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import version  # noqa: PLC0415
 
         return version("dongbo")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,7 +42,7 @@ from daemon.ids import JobId
 
 
 class ExitCode(IntEnum):
-    """What `dongbo` exits with. The README documents each."""
+    """What `dongbo` exits with; systemd/README.md describes each."""
 
     OK = 0
     FAILED = 1  # a job failed, or a check or the doctor found something

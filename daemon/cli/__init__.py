@@ -1,7 +1,7 @@
 """The command line `dongbo`.
 
-Every command has `--json`; data goes to standard output, everything else to standard error.
-What a command needs is imported inside it: `dongbo --help` loads nothing but the descriptions of the commands.
+Every command has `--json`; data goes to standard output, everything else to standard error. A command's module is
+imported when the command is asked for (`application.LazyGroup`), so `dongbo --help` loads none of them.
 """
 
 from daemon.cli.application import app

@@ -1,28 +1,77 @@
-"""The tree of all commands."""
+"""The tree of all commands: what there is, a line on each, and where it is to be found."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from daemon.cli.check import check
-from daemon.cli.config import app as config_commands
-from daemon.cli.connect import commands as connect_commands
-from daemon.cli.demo import demo
-from daemon.cli.doctor import doctor
-from daemon.cli.explain import explain
-from daemon.cli.jobs import app as jobs_commands
-from daemon.cli.map import app as map_commands
+import daemon
 from daemon.cli.options import ConfigOption, JsonOption
-from daemon.cli.pull import app as pull_commands
-from daemon.cli.run import run
-from daemon.cli.sale import app as sale_commands
-from daemon.cli.sandbox import sandbox
-from daemon.cli.schedules import app as schedules_commands
-from daemon.cli.status import status
-from daemon.cli.sync import match_app, sync_app
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command or a group of commands in the list.
+
+    Args:
+        summary: its line there; of a single command it is the first line of the docstring, too.
+        app: the Typer app that has it, as `module:name`.
+    """
+
+    summary: str
+    app: str
+
+
+COMMANDS = {
+    "run": Listed("Run the daemon until SIGTERM or Ctrl-C.", "daemon.cli.commands.run:app"),
+    "check": Listed("Check the configuration; show when what fires.", "daemon.cli.commands.check:app"),
+    "status": Listed("Show what the daemon does, and whether it is well.", "daemon.cli.commands.status:app"),
+    "explain": Listed("Say why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
+    "doctor": Listed("Find out why a job is not seen.", "daemon.cli.doctor.command:app"),
+    "sandbox": Listed("Run a Nhanh.vn and a Shopify of one shop on this machine.", "daemon.cli.commands.sandbox:app"),
+    "demo": Listed("Try dongbo on a sandbox shop, all on this machine.", "daemon.cli.commands.demo:app"),
+    "connect": Listed("Get, try and store the credentials of a store.", "daemon.cli.connect.commands:app"),
+    "config": Listed("The configuration file's format.", "daemon.cli.commands.config:app"),
+    "pull": Listed("Pull from a source now, and follow it if wanted.", "daemon.cli.commands.pull:app"),
+    "match": Listed("Find out what belongs together on both sides.", "daemon.cli.commands.sync:match_app"),
+    "map": Listed("See and decide what product each variant is.", "daemon.cli.mapping.commands:app"),
+    "sync": Listed("Push to Shopify what differs from Nhanh.vn.", "daemon.cli.commands.sync:sync_app"),
+    "sale": Listed("Create sale campaigns, look at them, start and end them.", "daemon.cli.sales.commands:app"),
+    "jobs": Listed("Look at jobs, follow, approve, cancel, retry and prune them.", "daemon.cli.jobs.commands:app"),
+    "schedules": Listed("Look at schedules, run, pause and resume them.", "daemon.cli.commands.schedules:app"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Knows a command by its line in the list, and imports its module when it is to be run or asked for help.
+
+    This is the one place where the command line is lazy: every module imports what it needs at its top.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, listed in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=listed.summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the arguments name, imported, and the arguments that are left for it."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and listed is not None else None, rest
+
+
+def load(name: str) -> Any:
+    """A command or a group of the list, for which its module is imported. What is given back is typer's own type."""
+    listed = COMMANDS[name]
+    command = typer.main.get_command(resolve_name(listed.app))
+    command.help = command.help or listed.summary
+    return command
+
 
 app = typer.Typer(
     name="dongbo",
+    cls=LazyGroup,
     help="Keeps a Nhanh.vn point of sale and a Shopify store in step, and shows every background job live.",
     no_args_is_help=True,
     rich_markup_mode=None,  # a help screen in colour would take twice as long to start
@@ -33,9 +82,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from daemon import __version__
-
-        typer.echo(f"dongbo {__version__}")
+        typer.echo(f"dongbo {daemon.__version__}")
         raise typer.Exit
 
 
@@ -48,21 +95,3 @@ def main(
     ] = False,
 ) -> None:
     """Options that stand before the command hold for it."""
-
-
-app.command("run")(run)
-app.command("check")(check)
-app.add_typer(connect_commands, name="connect")
-app.add_typer(config_commands, name="config")
-app.add_typer(pull_commands, name="pull")
-app.add_typer(match_app, name="match")
-app.add_typer(map_commands, name="map")
-app.add_typer(sync_app, name="sync")
-app.add_typer(sale_commands, name="sale")
-app.add_typer(jobs_commands, name="jobs")
-app.add_typer(schedules_commands, name="schedules")
-app.command("status")(status)
-app.command("explain")(explain)
-app.command("doctor")(doctor)
-app.command("sandbox")(sandbox)
-app.command("demo")(demo)

@@ -52,7 +52,7 @@ def _replace_unknown_characters() -> None:
 
 def _discard_output() -> None:
     """Let the interpreter not try to write the rest when it ends, and complain."""
-    with suppress(UnsupportedOperation):  # it is no file
+    with suppress(UnsupportedOperation):  # it is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -117,7 +117,7 @@ def _report(errors: list[DongboError]) -> int:
 
 
 def _report_bug(error: BaseException) -> int:
-    from daemon.logging import redact
+    from daemon.logging import redact  # noqa: PLC0415 - it loads structlog, which only a fault is worth
 
     if os.environ.get(TRACEBACK_VARIABLE):
         sys.stderr.write(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))

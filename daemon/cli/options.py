@@ -1,15 +1,18 @@
 """Options that many commands share, and where the configuration file is."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
 from daemon.errors import ConfigError
 
 DEFAULT_CONFIGS = (Path("config/dongbo.toml"), Path("/etc/dongbo/dongbo.toml"))
+
+R = TypeVar("R")
 
 
 def _or_global(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
@@ -30,16 +33,56 @@ ConfigOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", callback=_or_global, help="Write JSON to standard output instead of text.")
 ]
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="The store; may be left out where only one can be meant.")
-]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 UrlOption = Annotated[
     str | None,
     typer.Option(
         "--url", metavar="URL", help="Where the daemon answers, such as http://127.0.0.1:8765; else as configured."
     ),
 ]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="The store; may be left out where only one can be meant.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
+FollowOption = Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")]
+
+
+def one_of(known: Sequence[str]) -> Callable[[str | None], str | None]:
+    """A callback for an option that takes one of these words, however they are capitalised."""
+
+    def check(value: str | None) -> str | None:
+        if value is None:
+            return None
+        for word in known:
+            if word.lower() == value.lower():
+                return word
+        raise typer.BadParameter(f"one of {', '.join(known)}")
+
+    return check
+
+
+class OptionRecord(Generic[R]):
+    """A dataclass whose fields are options. typer reads its constructor as it reads the function of a command."""
+
+    def __init__(self, record: Callable[..., R]) -> None:
+        reader = typer.Typer(add_completion=False)
+        reader.command()(record)
+        command = typer.main.get_command(reader)
+        self.parameters = command.params
+        self._make: Callable[..., R] = command.callback  # type: ignore[assignment]  # it is what was registered
+
+    def read(self, given: Mapping[str, Any]) -> R:
+        """The record, of all that was given to a command; it may have fewer of these options."""
+        names = [parameter.name for parameter in self.parameters if parameter.name in given]
+        return self._make(**{name: given[name] for name in names if name is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class CommonOptions:
+    """What every command takes; `url` only those that talk to a running daemon."""
+
+    config: ConfigOption = None
+    url: UrlOption = None
+    as_json: JsonOption = False
 
 
 def find_config(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:

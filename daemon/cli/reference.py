@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from daemon.cli.application import app
+from daemon.cli.application import LazyGroup, app, load
 from daemon.cli.exits import INTERRUPTED
 from daemon.errors import ExitCode
 
@@ -37,6 +37,8 @@ def command_reference() -> list[CommandReference]:
 def _walk(path: tuple[str, ...], command: Any) -> list[CommandReference]:
     """typer's own types have changed between its releases: only what all of them have is used."""
     children = getattr(command, "commands", None)
+    if isinstance(command, LazyGroup):
+        children = {name: load(name) for name in command.commands}
     found = [] if children and path else [_describe(path, command)]
     for name, child in (children or {}).items():
         found += _walk((*path, name), child)

@@ -155,8 +155,9 @@ async def test_a_state_directory_that_cannot_be_written(sandbox: Sandbox) -> Non
     """An ordinary user whose state directory belongs to somebody else gets one line, and exit code 73."""
     # Imported before: the interpreter itself may be where only root can read.
     code = (
-        "import os, pkgutil, encodings.utf_8_sig, typer, uvloop, daemon.app, daemon.cli.run, daemon.cli.event_loop; "
-        "import daemon.cli.output; [__import__(m.name) for m in pkgutil.walk_packages(typer.__path__, 'typer.') "
+        "import os, pkgutil, encodings.utf_8_sig, typer, uvloop, daemon.app; "
+        "import daemon.cli.commands.run, daemon.cli.event_loop, daemon.cli.render.output; "
+        "[__import__(m.name) for m in pkgutil.walk_packages(typer.__path__, 'typer.') "
         "if not m.name.endswith(('__main__', '_winconsole'))]; "
         f"os.setgid({NOBODY}); os.setuid({NOBODY}); from daemon.cli import main; main()"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["daemon.app", "daemon.cli.run", "daemon.cli.event_loop", "uvloop"])
+FORKS.set_forkserver_preload(["daemon.app", "daemon.cli.commands.run", "daemon.cli.event_loop", "uvloop"])
 
 
 class ForkedProcess:
@@ -103,7 +103,7 @@ def _run(arguments: Sequence[str], directory: Path, environment: Mapping[str, st
     os.environ.update(environment)
     sys.argv = ["dongbo", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from daemon.cli import main
+    from daemon.cli import main  # noqa: PLC0415 - with the streams and the environment of the new process
 
     main()
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from daemon.cli import output
-from daemon.cli.console import TextConsole
+from daemon.cli.render import output
+from daemon.cli.render.console import TextConsole
 from daemon.terminal import GuardedTerminal, drawable, guarded_terminals
 from daemon.texts import escaped, escaped_json
 

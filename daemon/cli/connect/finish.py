@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from daemon.cli import output
 from daemon.cli.connect.config_file import ConfigFile, Edit
 from daemon.cli.connect.secret_places import SecretPlace
+from daemon.cli.render import output
 
 
 def keep(file: ConfigFile, edit: Edit, secrets: Sequence[tuple[SecretPlace, str]]) -> dict[str, Any]:

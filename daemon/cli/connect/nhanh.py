@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from daemon.cli import output
-from daemon.cli.connect.asking import ask, ask_secret, confirm, is_interactive
+import segno
+
+from daemon.cli.checks.credentials import BACKOFF, try_pulls
 from daemon.cli.connect.callback import listening
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
+from daemon.cli.connect.interview import ask, ask_secret, confirm, is_interactive
 from daemon.cli.connect.secret_places import SecretPlace, choose_place
-from daemon.cli.credentials import BACKOFF, try_pulls
 from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
 from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
 from daemon.errors import ConfigError, DongboError, SourceError, SourceRefused
@@ -79,7 +81,7 @@ class NhanhAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class NhanhTrial:
     """A new token, the depots that it sees, and for each pull why it can't run (None: it can)."""
 
     new: NewToken
@@ -156,7 +158,9 @@ def _app_id(answers: NhanhAnswers, present: Mapping[str, Any]) -> int:
     return number
 
 
-async def _exchange_and_try(app_id: int, business_id: int | None, secret_key: str, code: str, base_url: str) -> Trial:
+async def _exchange_and_try(
+    app_id: int, business_id: int | None, secret_key: str, code: str, base_url: str
+) -> NhanhTrial:
     """The token for the code, when it was seen to open something of the right business.
 
     Raises:
@@ -185,14 +189,14 @@ async def _exchange_and_try(app_id: int, business_id: int | None, secret_key: st
             backoff=BACKOFF,
         )
         depots, jobs = await _try(client)
-    # A trouble that may pass is no reason to throw the only token away.
+    # Trouble that may pass is no reason to throw the only token away.
     if all(isinstance(problem, SourceRefused) for problem in jobs.values()):
         raise ConfigError(
             f"The new token can't access anything, so it was not stored: {next(iter(jobs.values()))}\n"
             f"{_farewell(exchanged_at)}"
         )
     said = {job: None if problem is None else str(problem) for job, problem in jobs.items()}
-    return Trial(new, exchanged_at, depots, said)
+    return NhanhTrial(new, exchanged_at, depots, said)
 
 
 def _known_business(present: Mapping[str, Any]) -> int | None:
@@ -305,8 +309,6 @@ def _show_qr(address: str) -> None:
     """The address for a phone, on which somebody may be logged in already."""
     if not sys.stderr.isatty():
         return
-    import segno
-
     segno.make(address, error="l", micro=False).terminal(out=drawable(sys.stderr), compact=True)
 
 
@@ -320,7 +322,7 @@ async def _try(client: NhanhClient) -> tuple[list[NhanhDepot], dict[JobType, Sou
         return [], jobs
 
 
-def _show(trial: Trial) -> None:
+def _show(trial: NhanhTrial) -> None:
     access = trial.new.access
     days = (access.expires_at - datetime.now(UTC)).days
     output.tell(f"\nIt works: business {access.business_id}, until {access.expires_at:%Y-%m-%d} ({days} days)")
@@ -338,7 +340,7 @@ def _show(trial: Trial) -> None:
     output.tell("")
 
 
-def _describe(trial: Trial) -> dict[str, Any]:
+def _describe(trial: NhanhTrial) -> dict[str, Any]:
     access = trial.new.access
     return {
         "business_id": access.business_id,

@@ -21,7 +21,7 @@ SYSTEMD_CREDS_TIMEOUT = 20.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a secret.
+    """The outcome of storing a secret.
 
     Args:
         place: where it is kept now, in words; None: it could not be kept.

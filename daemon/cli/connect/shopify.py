@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.cli import output
-from daemon.cli.connect.asking import ask, ask_secret, confirm, is_interactive
+from daemon.cli.checks.credentials import SHOPIFY_BACKOFF
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
+from daemon.cli.connect.interview import ask, ask_secret, confirm, is_interactive
 from daemon.cli.connect.secret_places import choose_place
 from daemon.cli.connect.toml_edit import CannotEdit, set_keys
-from daemon.cli.credentials import SHOPIFY_BACKOFF
 from daemon.cli.event_loop import run_in_loop
+from daemon.cli.render import output
 from daemon.config import needed_scopes, parse_settings
 from daemon.config.scopes import PRICES, PULLS, STOCK
 from daemon.config.shopify_names import check_client_id, check_client_secret, read_shop
@@ -66,7 +66,7 @@ class ShopifyAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ShopifyTrial:
     """What a client id and its secret have opened."""
 
     shop: ShopInfo
@@ -105,7 +105,7 @@ def connect_shopify(answers: ShopifyAnswers, config: Path | None, *, as_json: bo
 
 def _try_until_it_works(
     answers: ShopifyAnswers, known_shop: str | None, known_id: object, base_url: str | None
-) -> tuple[str, str, str, Trial]:
+) -> tuple[str, str, str, ShopifyTrial]:
     """Shop, id and secret that go together. Where somebody sits at the terminal, they may try again."""
     shop_default = answers.shop or known_shop
     id_default = known_id if isinstance(known_id, str) and known_id != EXAMPLE_CLIENT_ID else None
@@ -130,7 +130,7 @@ def _try_until_it_works(
             said_shop = said_id = None
 
 
-async def _try(shop: str, client_id: str, secret: str, base_url: str | None) -> Trial:
+async def _try(shop: str, client_id: str, secret: str, base_url: str | None) -> ShopifyTrial:
     async with open_session() as session:
         credential = ClientCredentials(
             session,
@@ -149,7 +149,7 @@ async def _try(shop: str, client_id: str, secret: str, base_url: str | None) -> 
         )
         info = await client.shop()
         scopes = credential.scopes or frozenset()
-        return Trial(info, scopes, await client.locations() if READS_LOCATIONS & scopes else [])
+        return ShopifyTrial(info, scopes, await client.locations() if READS_LOCATIONS & scopes else [])
 
 
 def _steps(shop: str | None, needed: Sequence[str]) -> str:
@@ -177,7 +177,7 @@ def _understood(read: Callable[[str], str], text: str, what: str) -> str:
         raise ConfigError(f"{what}: {error}") from None
 
 
-def _show(trial: Trial, missing: Sequence[str]) -> None:
+def _show(trial: ShopifyTrial, missing: Sequence[str]) -> None:
     shop = trial.shop
     output.tell(f"\nIt works: {output.plain(shop.name)} ({shop.domain}), {shop.plan}, prices in {shop.currency}")
     output.tell(f"  granted scopes  {', '.join(sorted(trial.scopes)) or 'none'}")
@@ -193,7 +193,7 @@ def _show(trial: Trial, missing: Sequence[str]) -> None:
     output.tell("")
 
 
-def _describe(trial: Trial) -> dict[str, Any]:
+def _describe(trial: ShopifyTrial) -> dict[str, Any]:
     return {
         "shop": {
             "name": trial.shop.name,

@@ -101,7 +101,7 @@ def _line_of(text: str, table: Table, key: str) -> int:
 
 
 def _insert(text: str, table: Table, earlier: Sequence[str], key: str, value: object) -> str:
-    """The new key behind the nearest one that comes before it, else behind the table's header.
+    """The new key after the nearest one that comes before it, else after the table's header.
 
     Not at the table's end: what follows the last key may be comments that belong to the next table.
     """

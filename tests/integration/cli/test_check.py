@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from daemon.cli import app, credentials
-from daemon.cli.credentials import check_stores
+from daemon.cli import app
+from daemon.cli.checks import credentials
+from daemon.cli.checks.credentials import check_stores
+from daemon.cli.checks.findings import Finding, Severity
 from daemon.cli.exits import run_guarded
-from daemon.cli.findings import Finding, Level
 from daemon.config import load_settings, resolve_secrets
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
@@ -86,7 +87,7 @@ def check_on_sandbox(path: Path, change: Callable[[Sandbox], None], *, with_key:
     return asyncio.run(run())
 
 
-def details(findings: list[Finding], level: Level) -> str:
+def details(findings: list[Finding], level: Severity) -> str:
     return "\n".join(finding.detail for finding in findings if finding.level is level)
 
 
@@ -178,8 +179,8 @@ def test_the_schema_is_json(dongbo: Any) -> None:
 def test_a_sandbox_s_credentials_are_all_good(tmp_path: Path) -> None:
     """Each job type can run."""
     findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None)
-    assert {finding.level for finding in findings} == {Level.OK}
-    assert details(findings, Level.OK).count("can run") == 5
+    assert {finding.level for finding in findings} == {Severity.OK}
+    assert details(findings, Severity.OK).count("can run") == 5
 
 
 SYNC = """
@@ -215,8 +216,8 @@ def check_sync(
 def test_depots_and_locations_are_listed_for_the_configuration(tmp_path: Path) -> None:
     """With their names, and the scopes of the configured pushes are looked at, too."""
     findings = check_sync(tmp_path / "a.toml")
-    assert {finding.level for finding in findings} == {Level.OK}
-    said = details(findings, Level.OK)
+    assert {finding.level for finding in findings} == {Severity.OK}
+    said = details(findings, Severity.OK)
     assert "depots: 1001 (Kho Hà Nội)" in said
     assert "(Kho Hà Nội)" in said.partition("locations: ")[2]
     assert "SYNC_PRODUCTS can run" in said
@@ -225,9 +226,9 @@ def test_depots_and_locations_are_listed_for_the_configuration(tmp_path: Path) -
 
 def test_places_that_are_not_there_are_failures(tmp_path: Path) -> None:
     """A wrong number of a depot or a location is found before anything is pushed."""
-    said = details(check_sync(tmp_path / "a.toml", location=4711), Level.FAILED)
+    said = details(check_sync(tmp_path / "a.toml", location=4711), Severity.FAILED)
     assert "locations that can get no stock: 4711 is not there" in said
-    assert "can't see: 4712" in details(check_sync(tmp_path / "b.toml", depot=4712), Level.FAILED)
+    assert "can't see: 4712" in details(check_sync(tmp_path / "b.toml", depot=4712), Severity.FAILED)
 
 
 def test_a_depot_that_the_token_may_not_see_is_a_failure(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_a_depot_that_the_token_may_not_see_is_a_failure(tmp_path: Path) -> None
     def limit(sandbox: Sandbox) -> None:
         sandbox.nhanh.depot_ids = [sandbox.catalogue.depots[1].id]
 
-    assert "can't see: 1001" in details(check_sync(tmp_path / "a.toml", change=limit), Level.FAILED)
+    assert "can't see: 1001" in details(check_sync(tmp_path / "a.toml", change=limit), Severity.FAILED)
 
 
 def test_a_closed_location_is_a_failure_with_its_name(tmp_path: Path) -> None:
@@ -245,20 +246,20 @@ def test_a_closed_location_is_a_failure_with_its_name(tmp_path: Path) -> None:
     def close(sandbox: Sandbox) -> None:
         sandbox.shopify.close_location(next(iter(sandbox.shopify.locations)))
 
-    assert "(Kho Hà Nội) is deactivated" in details(check_sync(tmp_path / "a.toml", change=close), Level.FAILED)
+    assert "(Kho Hà Nội) is deactivated" in details(check_sync(tmp_path / "a.toml", change=close), Severity.FAILED)
 
 
 def test_the_currency_is_named_and_another_one_is_a_failure(tmp_path: Path) -> None:
     """The shop's currency and whether its prices hold the tax; amounts of Nhanh.vn's do not fit another one."""
-    said = details(check_sync(tmp_path / "a.toml"), Level.OK)
+    said = details(check_sync(tmp_path / "a.toml"), Severity.OK)
     assert "the shop's currency is VND, its prices hold the tax" in said
 
     def move(sandbox: Sandbox) -> None:
         sandbox.shopify.profile.currency = "USD"
 
     findings = check_sync(tmp_path / "b.toml", change=move)
-    assert "the shop's currency is USD" in details(findings, Level.OK)
-    assert "Nhanh.vn's amounts are in VND: no prices and no totals will be pushed" in details(findings, Level.FAILED)
+    assert "the shop's currency is USD" in details(findings, Severity.OK)
+    assert "Nhanh.vn's amounts are in VND: no prices and no totals will be pushed" in details(findings, Severity.FAILED)
 
 
 def test_three_products_are_shown_with_both_figures(tmp_path: Path) -> None:
@@ -271,7 +272,7 @@ def test_three_products_are_shown_with_both_figures(tmp_path: Path) -> None:
         sandbox.nhanh.change_product(second, vat=None)
 
     findings = [found for found in check_sync(tmp_path / "a.toml", change=change) if found.subject == "main prices"]
-    assert [finding.level for finding in findings] == [Level.OK, Level.WARNING, Level.OK]
+    assert [finding.level for finding in findings] == [Severity.OK, Severity.WARNING, Severity.OK]
     assert "100,000 VND without VAT, 110,000 VND with 10 %: Shopify gets 110,000 VND" in findings[0].detail
     assert "VAT, which is not known: it gets no price" in findings[1].detail
 
@@ -279,7 +280,7 @@ def test_three_products_are_shown_with_both_figures(tmp_path: Path) -> None:
 def test_missing_scopes_of_a_push_are_failures(tmp_path: Path) -> None:
     """Reading is not writing: without the scopes for it a push is announced as impossible."""
 
-    said = details(check_sync(tmp_path / "a.toml", scopes=READ_SCOPES), Level.FAILED)
+    said = details(check_sync(tmp_path / "a.toml", scopes=READ_SCOPES), Severity.FAILED)
     assert "SYNC_PRODUCTS can't run: write_inventory, write_products are not granted" in said
     assert "SYNC_CUSTOMERS can't run: write_customers is not granted" in said
     assert "scopes that are missing: write_customers,write_inventory,write_products" in said
@@ -295,10 +296,10 @@ def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp
         return change
 
     soon = check_on_sandbox(tmp_path / "a.toml", in_days(10.5))
-    assert "expires in 10 days" in details(soon, Level.WARNING)
-    assert details(soon, Level.FAILED) == ""
+    assert "expires in 10 days" in details(soon, Severity.WARNING)
+    assert details(soon, Severity.FAILED) == ""
     expired = check_on_sandbox(tmp_path / "a.toml", in_days(-2))
-    assert details(expired, Level.FAILED) != ""
+    assert details(expired, Severity.FAILED) != ""
 
 
 def test_a_token_of_some_depots_is_a_warning(tmp_path: Path) -> None:
@@ -307,7 +308,7 @@ def test_a_token_of_some_depots_is_a_warning(tmp_path: Path) -> None:
     def limit(sandbox: Sandbox) -> None:
         sandbox.nhanh.depot_ids = [sandbox.catalogue.depots[0].id]
 
-    assert "stock in all others is missing" in details(check_on_sandbox(tmp_path / "a.toml", limit), Level.WARNING)
+    assert "stock in all others is missing" in details(check_on_sandbox(tmp_path / "a.toml", limit), Severity.WARNING)
 
 
 def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
@@ -318,7 +319,7 @@ def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
         sandbox.shopify.scopes = frozenset({"read_products", "read_inventory"})
 
     findings = check_on_sandbox(tmp_path / "a.toml", restrict)
-    failed = [finding for finding in findings if finding.level is Level.FAILED]
+    failed = [finding for finding in findings if finding.level is Severity.FAILED]
     assert [finding.subject for finding in failed] == [
         "main nhanh PULL_NHANH_CUSTOMERS",
         "main shopify",
@@ -326,14 +327,14 @@ def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
     ]
     assert "PULL_SHOPIFY_CUSTOMERS can't run: read_customers is not granted" in failed[1].detail
     assert failed[2].detail == "scopes that are missing: read_customers"
-    assert "PULL_NHANH_PRODUCTS can run" in details(findings, Level.OK)
+    assert "PULL_NHANH_PRODUCTS can run" in details(findings, Severity.OK)
 
 
 def test_without_the_secret_key_the_token_is_tried_all_the_same(tmp_path: Path) -> None:
-    """That the token works is found out by a call; when it expires can't be told, and that is said."""
+    """That the token works is found out by a call; nobody can say when it expires, and that is reported."""
     findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None, with_key=False)
-    assert "when the access token expires can't be told" in details(findings, Level.WARNING)
-    assert "PULL_NHANH_CUSTOMERS can run" in details(findings, Level.OK)
+    assert "without the secret key nobody can say when the access token expires" in details(findings, Severity.WARNING)
+    assert "PULL_NHANH_CUSTOMERS can run" in details(findings, Severity.OK)
 
 
 def test_a_wrong_token_is_a_failure_for_every_job(tmp_path: Path) -> None:
@@ -344,13 +345,13 @@ def test_a_wrong_token_is_a_failure_for_every_job(tmp_path: Path) -> None:
         sandbox.shopify.token = "another"
 
     findings = check_on_sandbox(tmp_path / "a.toml", change)
-    assert {finding.level for finding in findings} == {Level.FAILED}
-    assert not any(token in details(findings, Level.FAILED) for token in TOKENS.values())
+    assert {finding.level for finding in findings} == {Severity.FAILED}
+    assert not any(token in details(findings, Severity.FAILED) for token in TOKENS.values())
 
 
-@pytest.mark.parametrize(("attempts", "level"), [(3, Level.OK), (1, Level.WARNING)])
+@pytest.mark.parametrize(("attempts", "level"), [(3, Severity.OK), (1, Severity.WARNING)])
 def test_limits_that_others_use_up_are_no_failure(
-    tmp_path: Path, attempts: int, level: Level, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, attempts: int, level: Severity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The daemon itself may be busy with the same store: its points are waited for, for a while."""
 
@@ -360,8 +361,10 @@ def test_limits_that_others_use_up_are_no_failure(
     assert credentials.SHOPIFY_BACKOFF.rate_limited_attempts > 3
     monkeypatch.setattr(credentials, "SHOPIFY_BACKOFF", Backoff(attempts=1, rate_limited_attempts=attempts))
     findings = check_on_sandbox(tmp_path / "a.toml", change)
-    assert {finding.level for finding in findings if "shopify" in finding.subject} - {Level.OK} == {level} - {Level.OK}
-    assert details(findings, Level.FAILED) == ""
+    assert {finding.level for finding in findings if "shopify" in finding.subject} - {Severity.OK} == {level} - {
+        Severity.OK
+    }
+    assert details(findings, Severity.FAILED) == ""
 
 
 # ── What the sources say besides ────────────────────────────────────────────────────────────────────────────────────
@@ -373,7 +376,7 @@ def test_protected_customer_data_is_found_by_reading_a_customer(tmp_path: Path) 
     def protect(sandbox: Sandbox) -> None:
         sandbox.shopify.troubles.protected |= {"defaultPhoneNumber"}
 
-    said = details(check_on_sandbox(tmp_path / "a.toml", protect), Level.WARNING)
+    said = details(check_on_sandbox(tmp_path / "a.toml", protect), Severity.WARNING)
     assert "protected customer data from the app: phone number" in said
     assert "Protected customer data access" in said
 
@@ -385,10 +388,10 @@ def test_another_version_of_the_api_is_found(tmp_path: Path) -> None:
         sandbox.shopify.troubles.served_version = "2027-07"
         sandbox.shopify.troubles.deprecated_reason = "https://shopify.dev/changelog/x"
 
-    said = details(check_on_sandbox(tmp_path / "a.toml", fall_forward), Level.WARNING)
+    said = details(check_on_sandbox(tmp_path / "a.toml", fall_forward), Severity.WARNING)
     assert "version 2027-07 of its API instead of 2026-10" in said
     assert "https://shopify.dev/changelog/x" in said
-    assert "supported until 2027-10-01" in details(check_on_sandbox(tmp_path / "b.toml", lambda _: None), Level.OK)
+    assert "supported until 2027-10-01" in details(check_on_sandbox(tmp_path / "b.toml", lambda _: None), Severity.OK)
 
 
 def test_a_metafield_that_can_not_hold_the_total_is_found(tmp_path: Path) -> None:
@@ -405,8 +408,8 @@ def test_a_metafield_that_can_not_hold_the_total_is_found(tmp_path: Path) -> Non
 
         return asyncio.run(run())
 
-    assert "custom.total_spent as boolean" in details(check("boolean"), Level.FAILED)
-    assert "custom.total_spent is written as number_decimal" in details(check("number_decimal"), Level.OK)
+    assert "custom.total_spent as boolean" in details(check("boolean"), Severity.FAILED)
+    assert "custom.total_spent is written as number_decimal" in details(check("number_decimal"), Severity.OK)
 
 
 def test_one_finding_about_customers_does_not_hide_another(tmp_path: Path) -> None:
@@ -420,8 +423,8 @@ def test_one_finding_about_customers_does_not_hide_another(tmp_path: Path) -> No
             return await check_stores(loaded, resolve_secrets(loaded, TOKENS))
 
     findings = asyncio.run(run())
-    assert "custom.total_spent as boolean" in details(findings, Level.FAILED)
-    assert "protected customer data" in details(findings, Level.WARNING)
+    assert "custom.total_spent as boolean" in details(findings, Severity.FAILED)
+    assert "protected customer data" in details(findings, Severity.WARNING)
 
 
 def test_the_proxy_is_named_without_its_password(dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from daemon.cli.client import DaemonRefused, connect
-from daemon.cli.target import Target
+from daemon.cli.client.daemon import DaemonRefused, connect
+from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, JobNotFound, LiveJobExists, ScheduleNotFound
 from daemon.ids import JobId, new_job_id
 
@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], web.StreamResponse]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, socket: Path | None = None) -> AsyncIterator[Target]:
+async def serving(handler: Handler, socket: Path | None = None) -> AsyncIterator[DaemonTarget]:
     """An HTTP server that answers everything by `handler`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -30,11 +30,11 @@ async def serving(handler: Handler, socket: Path | None = None) -> AsyncIterator
     try:
         if socket is not None:
             await web.UnixSite(runner, str(socket)).start()
-            yield Target("http://localhost", str(socket))
+            yield DaemonTarget("http://localhost", str(socket))
         else:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             host, port = runner.addresses[0][:2]
-            yield Target(f"http://{host}:{port}")
+            yield DaemonTarget(f"http://{host}:{port}")
     finally:
         await runner.cleanup()
 
@@ -53,7 +53,7 @@ async def test_it_says_who_it_is() -> None:
         return web.json_response({"id": "x"})
 
     async with serving(remember) as target:
-        authorised = Target(target.base_url, token=SecretStr("status-token-of-a-length"))
+        authorised = DaemonTarget(target.base_url, token=SecretStr("status-token-of-a-length"))
         async with connect(authorised) as client:
             await client.submit("NOOP", "main", {})
     assert seen["X-Dongbo-Client"] == "cli"
@@ -73,8 +73,11 @@ async def test_a_unix_socket_works_like_a_port(tmp_path: Path) -> None:
 async def test_nobody_there_says_how_to_start_the_daemon(tmp_path: Path) -> None:
     """The message is a command that can be copied."""
     async with serving(problem(500)) as target:
-        gone = Target(target.base_url, config=Path("config/dongbo.toml"))
-    for target in (gone, Target("http://localhost", str(tmp_path / "none.sock"), config=Path("config/dongbo.toml"))):
+        gone = DaemonTarget(target.base_url, config=Path("config/dongbo.toml"))
+    for target in (
+        gone,
+        DaemonTarget("http://localhost", str(tmp_path / "none.sock"), config=Path("config/dongbo.toml")),
+    ):
         async with connect(target) as client:
             with pytest.raises(
                 DaemonUnreachable, match=r"no daemon answers at .*dongbo run --config config/dongbo\.toml"
@@ -91,7 +94,7 @@ async def test_a_refused_token_names_the_key() -> None:
         async with connect(target) as client:
             with pytest.raises(DaemonUnreachable, match=r"wants a token, and no configuration .*DONGBO_TOKEN"):
                 await client.jobs()
-        with_token = Target(target.base_url, token=SecretStr("the-wrong-token-here"))
+        with_token = DaemonTarget(target.base_url, token=SecretStr("the-wrong-token-here"))
         async with connect(with_token) as client:
             with pytest.raises(DaemonUnreachable, match=r"refuses the token: \[status\] token") as caught:
                 await client.jobs()

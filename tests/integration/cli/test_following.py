@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from daemon.cli import following
-from daemon.cli.client import connect
-from daemon.cli.following import follow_until_ended, watch
-from daemon.cli.target import Target
+from daemon.cli.client.daemon import connect
+from daemon.cli.client.target import DaemonTarget
+from daemon.cli.jobs import following
+from daemon.cli.jobs.following import follow_until_ended, watch
 from daemon.errors import DaemonUnreachable, JobNotFound
 from daemon.ids import JobId, new_job_id
 
@@ -32,8 +32,8 @@ class FakeDaemon:
         self._port = 0
 
     @property
-    def target(self) -> Target:
-        return Target(f"http://127.0.0.1:{self._port}")
+    def target(self) -> DaemonTarget:
+        return DaemonTarget(f"http://127.0.0.1:{self._port}")
 
     async def start(self) -> None:
         app = web.Application()

@@ -130,7 +130,7 @@ def test_a_full_disk_inside_a_task_group(capsys: pytest.CaptureFixture[str]) -> 
 def test_characters_that_the_terminal_does_not_know(encoding: str) -> None:
     """Case 15: Vietnamese text on an old terminal has question marks, on both streams, and the command succeeds."""
     program = (
-        "import sys; from daemon.cli import output; from daemon.cli.exits import run_guarded\n"
+        "import sys; from daemon.cli.render import output; from daemon.cli.exits import run_guarded\n"
         "def command():\n"
         "    output.write_text('áo đồng'); output.say('đồng'); output.write_json({'ten': 'đồng'})\n"
         "    output.write_table(['tên'], [['Nguyễn']])\n"

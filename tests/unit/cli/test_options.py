@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import options
+from daemon.cli.client.target import find_target
 from daemon.cli.options import find_config
-from daemon.cli.target import find_target
 from daemon.errors import ConfigError
 
 

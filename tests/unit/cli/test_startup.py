@@ -4,9 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
+from daemon.cli.application import COMMANDS as COMMANDS_LISTED
+from daemon.cli.application import load
 from daemon.cli.reference import EXIT_CODES, CommandReference, command_reference
 
 DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
@@ -26,7 +29,7 @@ COMMANDS = command_reference()
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:
-    """What a command needs is imported when it runs, not to describe it."""
+    """What a command needs is imported when it is asked for, not to list it."""
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", *DONGBO[1:], "--help"], capture_output=True, text=True, check=True
     )
@@ -36,8 +39,6 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
 
 def test_version_is_the_distribution_s() -> None:
     """`--version` says what is installed."""
-    from importlib.metadata import version
-
     ended = subprocess.run([*DONGBO, "--version"], capture_output=True, text=True, check=True)
     assert ended.stdout == f"dongbo {version('dongbo')}\n"
 
@@ -101,6 +102,12 @@ def test_every_command_takes_the_common_options_and_says_what_it_does(command: C
     assert {"--config", "-c", "--json"} <= set(command.options)
     assert command.summary.endswith(".")
     assert len(command.summary) <= 64 or not command.path, "the list of commands would cut it"
+
+
+@pytest.mark.parametrize("name", COMMANDS_LISTED)
+def test_the_list_says_of_a_command_what_it_says_of_itself(name: str) -> None:
+    """The line by which it is listed, before its module is imported, is the beginning of its own help."""
+    assert load(name).help.partition("\n")[0] == COMMANDS_LISTED[name].summary
 
 
 def test_exit_codes_are_all_named() -> None:

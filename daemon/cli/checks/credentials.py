@@ -1,0 +1,281 @@
+"""Tries the credentials of every store, and says which jobs they allow."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from daemon.cli.checks.clocks import judge_offset
+from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
+from daemon.cli.checks.prices import check_currency, show_prices
+from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
+from daemon.credentials import ENDS_SOON
+from daemon.errors import RateLimited, SourceError, SourceRefused
+from daemon.jobs.model import JobType
+from daemon.sources.clock import SourceClock
+from daemon.sources.http import Backoff, open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.access import NhanhAccess
+from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.proxy import proxy_for
+from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
+from daemon.sources.shopify.scopes import missing_scopes, write_scopes
+from daemon.sources.shopify.version import ApiVersion, supported_until
+from daemon.sync.customers.formats import choose_formats, needs_currency
+from daemon.tasks.depots import why_unusable
+from daemon.wiring import StoreFactory
+
+BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
+# Points are back in a second; the daemon whose store this is may use them up at the same time.
+SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
+
+
+async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
+    """One store after the other: a source that does not answer is a finding like any other."""
+    if not settings.stores:
+        return [warning("stores", "none is configured", "add a table [stores.main.nhanh] or [stores.main.shopify]")]
+    findings: list[Finding] = []
+    async with open_session() as session:
+        factory = StoreFactory(session, LimiterRegistry())
+        for name, store in settings.stores.items():
+            if store.nhanh is not None:
+                nhanh = factory.nhanh(name, store.nhanh, secrets.stores[name], BACKOFF)
+                findings += await check_nhanh(f"{name} nhanh", nhanh, store)
+                findings += _judge_clock(f"{name} nhanh", nhanh.clock)
+            if store.shopify is not None:
+                shopify = factory.shopify(
+                    name, store.shopify, secrets.stores[name], store.customer_sync, backoff=SHOPIFY_BACKOFF
+                )
+                findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
+                findings += _judge_clock(f"{name} shopify", shopify.clock)
+                findings += await check_money(name, nhanh if store.nhanh is not None else None, shopify, store)
+    return findings
+
+
+async def check_money(
+    name: str, nhanh: NhanhClient | None, shopify: ShopifyClient, store: StoreSettings
+) -> list[Finding]:
+    """What a store's amounts mean: the shop's currency, and what becomes of a few prices."""
+    try:
+        shop = await shopify.shop()
+    except SourceError as error:
+        return [_unreachable(f"{name} shopify currency", error)]
+    findings = check_currency(f"{name} shopify", shop, store)
+    return findings if nhanh is None else findings + await show_prices(f"{name} prices", nhanh, shop, store)
+
+
+def _judge_clock(subject: str, clock: SourceClock) -> list[Finding]:
+    """A finding where the source's clock differs from the one of this machine."""
+    finding = judge_offset(subject, clock.offset or 0.0)
+    return [] if finding.level is Severity.OK else [finding]
+
+
+async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -> list[Finding]:
+    """What the access token of a store's business allows, and until when."""
+    findings = _way_there(subject, client.url)
+    granted: Collection[int] = ()
+    if not client.can_check_access:
+        advice = "add secret_key to the store's nhanh table"
+        findings.append(warning(subject, "without the secret key nobody can say when the access token expires", advice))
+    else:
+        try:
+            access = await client.check_access_token()
+            findings += _judge_access(subject, access, store)
+            granted = access.depot_ids
+        except SourceError as error:
+            findings.append(_unreachable(subject, error))
+            if not isinstance(error, SourceRefused):
+                return findings
+    for job_type, refusal in (await try_pulls(client)).items():
+        able = ok(subject, f"{job_type} can run")
+        findings.append(able if refusal is None else _unreachable(f"{subject} {job_type}", refusal))
+    return findings + await _check_depots(subject, client, store, granted)
+
+
+async def _check_depots(
+    subject: str, client: NhanhClient, store: StoreSettings, granted: Collection[int]
+) -> list[Finding]:
+    """The depots with their names, for whoever writes `locations`, and whether those that are written there are seen.
+
+    `granted`: those that the access token is limited to; none: it is not limited.
+    """
+    try:
+        depots = {depot.id: depot.name for depot in await client.depots()}
+    except SourceError as error:
+        return [_unreachable(f"{subject} depots", error)]
+    findings = [ok(subject, f"depots: {_named(depots)}")]
+    wanted = store.product_sync.depots_of.values() if store.product_sync else ()
+    seen = depots.keys() & set(granted) if granted else depots.keys()
+    missing = sorted({depot for group in wanted for depot in group} - seen)
+    if missing:
+        detail = f"product_sync.locations names depots that the access token can't see: {', '.join(map(str, missing))}"
+        advice = (
+            "correct the numbers, or authorise the app for all depots; until then the locations they feed are left out"
+        )
+        findings.append(failed(subject, detail, advice))
+    return findings
+
+
+def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> list[Finding]:
+    days = (access.expires_at - datetime.now(UTC)).days
+    expiry = f"the access token expires in {days} days, on {access.expires_at:%Y-%m-%d}"
+    renew = "get a new one with `dongbo connect nhanh`: it can't be prolonged"
+    findings = [
+        failed(subject, f"the access token expired on {access.expires_at:%Y-%m-%d}", renew)
+        if days < 0
+        else warning(subject, expiry, renew)
+        if days < ENDS_SOON.days
+        else ok(subject, expiry)
+    ]
+    configured = store.nhanh.business_id if store.nhanh is not None else access.business_id
+    if access.business_id != configured:
+        detail = f"the access token is for business {access.business_id}, the configuration says {configured}"
+        findings.append(failed(subject, detail, "correct business_id, or take that business's token"))
+    if access.depot_ids:
+        depots = ", ".join(map(str, access.depot_ids))
+        findings.append(
+            warning(
+                subject,
+                f"the access token sees depots {depots} only: stock in all others is missing without a word",
+                "authorise the app for all depots, unless that is meant",
+            )
+        )
+    else:
+        findings.append(ok(subject, "the access token sees all depots"))
+    if access.permissions:
+        findings.append(ok(subject, f"permissions: {', '.join(access.permissions)}"))
+    return findings
+
+
+async def try_pulls(client: NhanhClient) -> dict[JobType, SourceError | None]:
+    """Why each pull from Nhanh.vn can't read its first row; None where it can."""
+    meter = CallMeter()
+    pulls = {
+        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
+        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
+    }
+    refusals: dict[JobType, SourceError | None] = {}
+    for job_type, pages in pulls.items():
+        async with aclosing(pages):
+            try:
+                await anext(pages, None)
+                refusals[job_type] = None
+            except SourceError as error:
+                refusals[job_type] = error
+    return refusals
+
+
+async def check_shopify(
+    subject: str, client: ShopifyClient, store: StoreSettings, needed: Mapping[JobType, Collection[str]]
+) -> list[Finding]:
+    """What the app of a store's shop was granted, and whether that suffices for what `needed` says of each job."""
+    way = _way_there(subject, client.url)
+    try:
+        granted = await client.granted_scopes()
+    except SourceError as error:
+        return [*way, _unreachable(subject, error)]
+    findings = [
+        *way,
+        ok(subject, f"{_way_in(client.credential)}; granted scopes: {', '.join(sorted(granted)) or 'none'}"),
+        *_judge_version(subject, client.api_version),
+        *_judge_scopes(subject, granted, needed),
+    ]
+    if {"read_customers", "write_customers"} & granted:
+        findings += await _check_customers(subject, client, store)
+    if {"read_locations", "write_locations", "read_inventory", "write_inventory"} & granted:
+        findings += await _check_locations(subject, client, store)
+    return findings
+
+
+def _way_there(subject: str, url: str) -> list[Finding]:
+    """Through which proxy the calls go, if through any."""
+    try:
+        proxy = proxy_for(url)
+    except SourceRefused as error:
+        return [failed(f"{subject} proxy", str(error))]
+    return [ok(subject, f"calls go through the proxy {proxy}")] if proxy is not None else []
+
+
+def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
+    problems = [Finding(Severity.WARNING, subject, problem) for problem in version.problems(datetime.now(UTC))]
+    until = f"{supported_until():%Y-%m-%d}"
+    return problems or [ok(subject, f"version {version.served} of the API, which is supported until {until}")]
+
+
+async def _check_customers(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
+    """What may be read of a customer, and whether the metafields can hold what is pushed there."""
+    subject = f"{subject} customers"
+    findings: list[Finding] = []
+    try:
+        page = await client.one_customer()
+        findings += [Finding(Severity.WARNING, subject, notice) for notice in sorted(page.notices)]
+        findings += [warning(subject, f"one can't be read: {bad.reason}", "look at it in the shop") for bad in page.bad]
+        if store.customer_sync is None:
+            return findings
+        definitions = await client.customer_definitions()
+        currency = (await client.shop()).currency if needs_currency(store.customer_sync, definitions) else None
+        formats = choose_formats(store.customer_sync, definitions, currency)
+    except SourceError as error:
+        return [*findings, _unreachable(subject, error)]
+    named = f"{store.customer_sync.total_spent} is written as {formats.total.type}"
+    if store.customer_sync.tier is not None:
+        named += f", {store.customer_sync.tier} as {formats.tier.type}"
+    return [*findings, ok(subject, named)]
+
+
+async def _check_locations(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
+    """The locations with their names, and whether those of the configuration exist."""
+    try:
+        locations = {place.id: place for place in await client.locations()}
+    except SourceError as error:
+        return [_unreachable(f"{subject} locations", error)]
+    findings = [ok(subject, f"locations: {_named({p.id: p.name for p in locations.values() if p.is_active})}")]
+    wanted = sorted(store.product_sync.depots_of if store.product_sync else ())
+    closed = [reason for number in wanted if (reason := why_unusable(number, locations.get(number))) is not None]
+    if closed:
+        detail = f"product_sync.locations names locations that can get no stock: {'; '.join(closed)}"
+        findings.append(failed(subject, detail, "open them at Shopify, or take the numbers of active locations"))
+    return findings
+
+
+def _way_in(credential: ShopifyCredential) -> str:
+    match credential:
+        case ClientCredentials():
+            return f"client id {credential.client_id} and its secret are good"
+        case _:
+            return "the permanent access token is good"
+
+
+def _judge_scopes(
+    subject: str, granted: Collection[str], needed: Mapping[JobType, Collection[str]]
+) -> Iterator[Finding]:
+    lacking: list[str] = []
+    for job_type, scopes in needed.items():
+        if missing := missing_scopes(scopes, granted):
+            lacking += missing
+            detail = f"{job_type} can't run: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not granted"
+            yield failed(subject, detail)
+        else:
+            yield ok(subject, f"{job_type} can run")
+    if lacking:
+        everything = [scope for scopes in needed.values() for scope in scopes]
+        yield failed(
+            subject,
+            f"scopes that are missing: {write_scopes(lacking)}",
+            f"in the Dev Dashboard, make a version of the app with the scopes {write_scopes([*granted, *everything])}, "
+            "release it, and approve it in the shop",
+        )
+
+
+def _named(places: Mapping[int, str | None]) -> str:
+    return ", ".join(f"{number} ({name})" if name else str(number) for number, name in places.items()) or "none"
+
+
+def _unreachable(subject: str, error: SourceError) -> Finding:
+    if isinstance(error, SourceRefused):
+        return failed(subject, str(error))
+    if isinstance(error, RateLimited):
+        return warning(subject, str(error), "it answers, and others use up its limits: try again when less is going on")
+    return failed(subject, str(error), "look whether the internet connection and base_url are right, and try again")

@@ -1,0 +1,70 @@
+"""Shows what prices would come to: the figures of a few products with VAT and without it, and which the shop gets."""
+
+from contextlib import aclosing
+from decimal import Decimal
+
+from daemon.cli.checks.findings import Finding, failed, ok, warning
+from daemon.config import StoreSettings
+from daemon.errors import SourceError
+from daemon.money import Currency, Money
+from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.models import NhanhProduct
+from daemon.sources.shopify.models import ShopInfo
+
+SHOWN = 3  # products
+LOOKED_AT = 50
+WITHOUT_VAT = 2  # Nhanh.vn documentation, product/list: priceVatMode; 2 is the default
+
+
+def check_currency(subject: str, shop: ShopInfo, store: StoreSettings) -> list[Finding]:
+    """In which currency the shop reckons, and whether that is Nhanh.vn's, where amounts are synced."""
+    taxes = "hold the tax" if shop.taxes_included else "are without tax"
+    findings = [ok(subject, f"the shop's currency is {shop.currency}, its prices {taxes}")]
+    pushes_prices = store.product_sync is not None and (store.product_sync.price or store.product_sync.compare_at_price)
+    pushes_amounts = pushes_prices or store.customer_sync is not None
+    if store.nhanh is not None and pushes_amounts and store.nhanh.currency != shop.currency:
+        detail = f"Nhanh.vn's amounts are in {store.nhanh.currency}: no prices and no totals will be pushed"
+        advice = f'set currency = "{shop.currency}" in the store\'s nhanh table if Nhanh.vn has them in it'
+        findings.append(failed(subject, detail, advice))
+    return findings
+
+
+async def show_prices(subject: str, client: NhanhClient, shop: ShopInfo, store: StoreSettings) -> list[Finding]:
+    """Three products with both figures; nothing where no prices are synced."""
+    if store.nhanh is None or store.product_sync is None or store.product_sync.price is None:
+        return []
+    currency = Currency(store.nhanh.currency)
+    meter = CallMeter()
+    try:
+        async with aclosing(client.products({}, after=None, meter=meter, page_size=LOOKED_AT)) as pages:
+            page = await anext(pages, None)
+        rows = [row.value for row in page.rows] if page is not None else []
+        priced = [(product, price) for product in rows if (price := _price(product, store.product_sync.price))]
+        return [
+            await _show(subject, client, product, Money(price, currency), shop, meter)
+            for product, price in priced[:SHOWN]
+        ]
+    except SourceError as error:
+        advice = "see what it says; prices that need VAT are not pushed until it is known"
+        return [warning(subject, f"the prices of some products could not be looked at: {error}", advice)]
+
+
+async def _show(
+    subject: str, client: NhanhClient, product: NhanhProduct, price: Money, shop: ShopInfo, meter: CallMeter
+) -> Finding:
+    name = product.code or str(product.id)
+    rate = (await client.product_detail(product.id, meter=meter)).vat_rate
+    is_without = (product.price_vat_mode or WITHOUT_VAT) == WITHOUT_VAT
+    if rate is None:
+        if is_without != shop.taxes_included:
+            return ok(subject, f"{name}: {price}, which is what Shopify gets; its VAT is not known, and not needed")
+        detail = f"{name}: {price} {'without' if is_without else 'with'} VAT, which is not known: it gets no price"
+        return warning(subject, detail, "fill in its VAT at Nhanh.vn")
+    without, with_vat = (price, price.with_percent(rate)) if is_without else (price.without_percent(rate), price)
+    gets = with_vat if shop.taxes_included else without
+    return ok(subject, f"{name}: {without} without VAT, {with_vat} with {rate.normalize():f} %: Shopify gets {gets}")
+
+
+def _price(product: NhanhProduct, kind: str) -> Decimal | None:
+    return getattr(product.prices, kind) if product.prices is not None else None

@@ -1,0 +1,33 @@
+"""Which store a command is about where none was named."""
+
+import typer
+
+from daemon.cli.client.daemon import DaemonClient
+from daemon.config.settings import StoreSettings
+from daemon.jobs.model import JobType
+from daemon.jobs.types import JOB_TYPES
+
+
+async def only_store(client: DaemonClient, *job_types: JobType) -> str:
+    """The only store that a job of the first type can be for, else of the next one.
+
+    Raises BadParameter where that is not clear.
+    """
+    settings = client.target.settings
+    for job_type in job_types:
+        spec = JOB_TYPES[job_type]
+        parts = [*spec.sources, *filter(None, [spec.section])]
+        if settings is None:
+            names: list[str] = list((await client.status())["stores"])
+        else:
+            names = [name for name, store in settings.stores.items() if _has(store, parts)]
+        if names:
+            break
+    if len(names) == 1:
+        return names[0]
+    known = f"one of {', '.join(names)}" if names else f"the configuration has none with {' and '.join(parts)}"
+    raise typer.BadParameter(f"which store? {known}", param_hint="--store")
+
+
+def _has(store: StoreSettings, parts: list[str]) -> bool:
+    return all(getattr(store, part) is not None for part in parts)

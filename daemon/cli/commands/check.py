@@ -1,0 +1,180 @@
+"""`dongbo check`: is the configuration right, when does what fire, and, with `--live`, does all of it answer?"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.checks.credentials import check_stores
+from daemon.cli.checks.database import check_database, database_directory
+from daemon.cli.checks.findings import Finding, any_failed, failed, to_json, warning, write_findings
+from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.cli.render import output
+from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets
+from daemon.errors import ConfigError
+from daemon.jobs.model import JobType
+from daemon.logging import configure_logging
+from daemon.schedules.interval import make_timetable
+from daemon.schedules.model import ScheduleSpec, Timetable
+from daemon.schedules.overlaps import find_overlaps
+from daemon.tasks import read_params
+from daemon.wiring import check_schedules, make_sales, make_schedules
+
+FIRES_SHOWN = 5
+
+app = Commands()
+
+
+@app.command(cls=LocalCommand)
+async def check(
+    context: CommandContext,
+    live: Annotated[
+        bool, typer.Option("--live", help="Try the database and the credentials of all stores, too.")
+    ] = False,
+) -> None:
+    """Check the configuration; show when what fires."""
+    path = context.find_config()
+    try:
+        settings = load_settings(path)
+        schedules = make_schedules(settings)
+        check_schedules(schedules)
+        fires = _next_fires(settings)
+        sales = _sales(make_sales(settings, path.parent), settings)
+    except ConfigError as error:
+        if context.as_json:
+            output.write_json({"config": str(path), "ok": False, "problems": error.problems})
+        raise
+    # The daemon may run with other variables and credentials, so what can't be read from here is no fault yet.
+    secrets, absent = inspect_secrets(settings, config=path)
+    for problem in absent:
+        output.say(f"dongbo: {problem} (here; the daemon needs it)")
+    warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings()]
+    for text in warnings:
+        output.say(f"dongbo: {text}")
+    findings = await _try_live(settings, path) if live else []
+    is_well = not any_failed(findings)
+    if context.as_json:
+        report = {"config": str(path), "ok": is_well, "problems": [], "stores": _stores(settings)}
+        report |= {"schedules": fires, "sales": sales, "warnings": warnings}
+        output.write_json(report | ({"live": to_json(findings)} if live else {}))
+    else:
+        _write(path, settings, fires, sales)
+        if findings:
+            output.write_text("")
+            write_findings(findings)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def _stores(settings: Settings) -> list[dict[str, str | None]]:
+    """How each store signs in at its sources."""
+    return [
+        {
+            "name": name,
+            "nhanh": f"app {store.nhanh.app_id}, business {store.nhanh.business_id}, by access token"
+            if store.nhanh is not None
+            else None,
+            "shopify": f"{store.shopify.shop}, by {_way_in(store.shopify)}" if store.shopify is not None else None,
+        }
+        for name, store in settings.stores.items()
+    ]
+
+
+def _way_in(shopify: ShopifySettings) -> str:
+    if shopify.client_id is not None:
+        return f"client id {shopify.client_id} and its secret (tokens of a day)"
+    return "permanent access token (of an app made in the admin before 2026)"
+
+
+def _next_fires(settings: Settings) -> list[dict[str, Any]]:
+    now = datetime.now(UTC)
+    return [
+        {
+            "name": schedule.name,
+            "store": schedule.store,
+            "job": schedule.job,
+            "cron": schedule.expression,
+            "timezone": str(zone),
+            "next": [fire.astimezone(zone).isoformat() for fire in _fires(timetable, now)],
+        }
+        for schedule in settings.schedules
+        for zone in (settings.zone_of(schedule),)
+        for timetable in (make_timetable(schedule.expression, zone),)
+    ]
+
+
+def _overlaps(schedules: Sequence[ScheduleSpec]) -> list[str]:
+    """Schedules that ask for the very same work at the same minute."""
+    works = [(spec, read_params(JobType(spec.job_type), spec.params)) for spec in schedules]
+    return [
+        f"schedules {first.name} and {second.name} both ask for {first.job_type} of {first.store}, with the same "
+        f"params, on {minute:%a %Y-%m-%d %H:%M}: the second finds it live and does nothing; move or remove one"
+        for first, second, minute in find_overlaps(works, datetime.now(UTC))
+    ]
+
+
+def _sales(made: Sequence[SaleSettings], settings: Settings) -> list[dict[str, Any]]:
+    """When each campaign starts and ends, by the shop's clock."""
+    times = {
+        sale.name: {
+            edge: moment.astimezone(settings.timezone).isoformat() if moment is not None else None
+            for edge, moment in (("starts", sale.starts), ("ends", sale.ends))
+        }
+        for sale in made
+    }
+    return [{"name": sale.name, "store": sale.store, **times[sale.name]} for sale in made]
+
+
+def _fires(timetable: Timetable, after: datetime, most: int = FIRES_SHOWN) -> Iterator[datetime]:
+    for _ in range(most):
+        fire = timetable.next_fire(after)
+        if fire is None:
+            return
+        yield fire
+        after = fire
+
+
+def _write(path: Path, settings: Settings, fires: list[dict[str, Any]], sales: list[dict[str, Any]]) -> None:
+    counts = {"store": len(settings.stores), "schedule": len(settings.schedules)} | (
+        {"sale": len(sales)} if sales else {}
+    )
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    output.write_text(f"{path} is valid: {counted}")
+    for store in _stores(settings):
+        output.write_text(f"\nstore {store['name']}")
+        if store["nhanh"] is not None:
+            output.write_text(f"  Nhanh.vn  {store['nhanh']}")
+        if store["shopify"] is not None:
+            output.write_text(f"  Shopify   {store['shopify']}")
+    for schedule in fires:
+        when = f"{schedule['cron']} ({schedule['timezone']})"
+        output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")
+        for fire in schedule["next"]:
+            output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")
+    for sale in sales:
+        starts, ends = (
+            f"{datetime.fromisoformat(sale[edge]):%a %Y-%m-%d %H:%M:%S}" if sale[edge] else other
+            for edge, other in (("starts", "at once"), ("ends", "when a person ends it"))
+        )
+        output.write_text(f"\nsale {sale['name']} of {sale['store']} ({settings.timezone})")
+        output.write_text(f"  starts {starts}\n  ends   {ends}")
+
+
+async def _try_live(settings: Settings, config: Path) -> list[Finding]:
+    """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
+    configure_logging("error", "console")  # what goes wrong becomes a finding
+    try:
+        secrets = resolve_secrets(settings, config=config)
+    except ConfigError as error:
+        return [failed("secrets", problem) for problem in error.problems]
+    exposed = [
+        warning("secrets", text, "close it, and renew the secret if others use this machine")
+        for text in secrets.warnings
+    ]
+    return [
+        *exposed,
+        *await check_database(secrets, database_directory(config)),
+        *await check_stores(settings, secrets),
+    ]

@@ -1,0 +1,108 @@
+"""`dongbo pull`: ask the running daemon for a pull, and follow it if wanted."""
+
+from typing import Annotated
+
+import typer
+
+from daemon.cli.context import CommandContext, Commands
+from daemon.cli.jobs.request import given, request_job
+from daemon.cli.options import StoreOption, WaitOption
+from daemon.jobs.model import JobType
+
+app = Commands()
+
+FullOption = Annotated[
+    bool, typer.Option("--full", help="Pull everything, not only what changed, and find what was deleted.")
+]
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Start anew where an interrupted pull would be gone on with.")
+]
+DeletionsOption = Annotated[
+    bool, typer.Option("--allow-deletions", help="Believe the source even if a large share of the rows is gone.")
+]
+QueryOption = Annotated[
+    str | None, typer.Option("--query", help="Only what this search finds, in the syntax of Shopify's admin.")
+]
+
+
+@app.command()
+async def nhanh_products(
+    context: CommandContext,
+    store: StoreOption = None,
+    full: FullOption = False,
+    restart: RestartOption = False,
+    allow_deletions: DeletionsOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Pull the products of Nhanh.vn with their stock."""
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions)
+    await request_job(context, JobType.PULL_NHANH_PRODUCTS, store, params, wait=wait)
+
+
+@app.command()
+async def nhanh_inventory(
+    context: CommandContext,
+    store: StoreOption = None,
+    full: FullOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Pull the stock of Nhanh.vn alone, which is quick."""
+    await request_job(context, JobType.PULL_NHANH_INVENTORY, store, given(full=full), wait=wait)
+
+
+@app.command()
+async def nhanh_customers(
+    context: CommandContext,
+    customer_type: Annotated[
+        int | None, typer.Option("--type", min=1, max=3, help="Only 1 retail, 2 wholesale or 3 agents.")
+    ] = None,
+    last_bought_from: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only who bought on this day (yyyy-mm-dd) or later.")
+    ] = None,
+    last_bought_to: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only who bought last on this day or earlier.")
+    ] = None,
+    store: StoreOption = None,
+    full: FullOption = False,
+    restart: RestartOption = False,
+    allow_deletions: DeletionsOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Pull the customers of Nhanh.vn."""
+    filters = given(type=customer_type, last_bought_from=last_bought_from, last_bought_to=last_bought_to)
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters)
+    await request_job(context, JobType.PULL_NHANH_CUSTOMERS, store, params, wait=wait)
+
+
+@app.command()
+async def shopify_products(
+    context: CommandContext,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only active, draft or archived products; may be given several times.")
+    ] = None,
+    query: QueryOption = None,
+    store: StoreOption = None,
+    full: FullOption = False,
+    restart: RestartOption = False,
+    allow_deletions: DeletionsOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Pull the products of Shopify with all their variants."""
+    filters = given(status=status)
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters, query=query)
+    await request_job(context, JobType.PULL_SHOPIFY_PRODUCTS, store, params, wait=wait)
+
+
+@app.command()
+async def shopify_customers(
+    context: CommandContext,
+    query: QueryOption = None,
+    store: StoreOption = None,
+    full: FullOption = False,
+    restart: RestartOption = False,
+    allow_deletions: DeletionsOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Pull the customers of Shopify."""
+    params = given(full=full, restart=restart, allow_deletions=allow_deletions, query=query)
+    await request_job(context, JobType.PULL_SHOPIFY_CUSTOMERS, store, params, wait=wait)

@@ -1,0 +1,108 @@
+"""`dongbo schedules`: look at schedules, run, pause and resume them."""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from daemon.cli.client.documents import ScheduleDocument
+from daemon.cli.context import CommandContext, Commands
+from daemon.cli.jobs.request import show_requested
+from daemon.cli.options import FollowOption
+from daemon.cli.render import output, values
+
+app = Commands()
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name in the configuration.")]
+
+
+@app.command("list")
+async def list_schedules(context: CommandContext) -> None:
+    """List the schedules with their next and last fires."""
+    async with context.daemon() as client:
+        found = await client.schedules()
+    if context.as_json:
+        output.write_json({"schedules": found})
+    elif found:
+        write_schedules(found, context.zone)
+    else:
+        output.say("The daemon has no schedules.")
+
+
+@app.command("run")
+async def run_schedule(context: CommandContext, name: NameArgument, wait: FollowOption = False) -> None:
+    """Submit a schedule's job now, also of a paused one.
+
+    Its timetable stays as it is.
+    """
+    async with context.daemon() as client:
+        await show_requested(context, client, lambda: client.run_schedule(name), wait=wait)
+
+
+@app.command()
+async def pause(context: CommandContext, name: NameArgument) -> None:
+    """Let a schedule fire no more, also after a restart."""
+    async with context.daemon() as client:
+        schedule = await client.pause_schedule(name)
+    if context.as_json:
+        output.write_json(schedule)
+    else:
+        output.write_text(f"{name} is paused until `dongbo schedules resume {name}`")
+
+
+@app.command()
+async def resume(context: CommandContext, name: NameArgument) -> None:
+    """Let a paused schedule fire again.
+
+    What it missed is not made up.
+    """
+    async with context.daemon() as client:
+        schedule = await client.resume_schedule(name)
+    if context.as_json:
+        output.write_json(schedule)
+    else:
+        output.write_text(f"{name} fires next at {values.moment(schedule['next_fire'], context.zone)}")
+
+
+def write_schedules(schedules: Sequence[ScheduleDocument], zone: tzinfo) -> None:
+    """Schedules as a table, or where that has no room as two lines each; times in the shop's zone."""
+    if output.is_narrow():
+        for schedule in schedules:
+            output.write_renderable(_lines(schedule, zone))
+        return
+    columns = ("schedule", "job", "store", "cron", "next fire", "last fire", "outcome")
+    output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
+
+
+def _lines(schedule: ScheduleDocument, zone: tzinfo) -> Text:
+    return Text.assemble(
+        (schedule["name"], "bold"),
+        ": ",
+        _next_fire(schedule, zone, "next "),
+        f"\n  {schedule['type']} of {schedule['store']}, {schedule['cron']}; ",
+        f"last {values.moment(schedule['last_fire'], zone)}, {_outcome(schedule)}",
+    )
+
+
+def _next_fire(schedule: ScheduleDocument, zone: tzinfo, prefix: str = "") -> Text:
+    if schedule["paused"]:
+        return Text("paused", style="yellow")
+    return Text(f"{prefix}{values.moment(schedule['next_fire'], zone)}")
+
+
+def _outcome(schedule: ScheduleDocument) -> str:
+    return " ".join(filter(None, [schedule["last_outcome"], output.plain(schedule["last_detail"] or "")])) or "-"
+
+
+def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
+    return [
+        Text(schedule["name"]),
+        Text(schedule["type"]),
+        Text(schedule["store"]),
+        Text(schedule["cron"]),
+        _next_fire(schedule, zone),
+        Text(values.moment(schedule["last_fire"], zone)),
+        Text(_outcome(schedule), style="red" if schedule["last_outcome"] == "failed" else ""),
+    ]

@@ -1,0 +1,1 @@
+"""`dongbo doctor`: why a job is not seen."""

@@ -1,0 +1,188 @@
+"""`dongbo jobs`: look at jobs, follow, approve, cancel, retry and prune them."""
+
+import sys
+from contextlib import nullcontext
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from daemon.cli.client.daemon import DaemonClient
+from daemon.cli.confirmation import confirm
+from daemon.cli.context import CommandContext, Commands
+from daemon.cli.jobs import following, pruning, tables
+from daemon.cli.jobs.progress import JsonView, open_view
+from daemon.cli.jobs.request import show_requested
+from daemon.cli.options import FollowOption
+from daemon.cli.render import output
+from daemon.ids import JobId
+from daemon.jobs.model import JobStatus, JobType
+
+app = Commands()
+
+JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, as `jobs list` shows it.")]
+
+
+@app.command("list")
+async def list_jobs(
+    context: CommandContext,
+    store: Annotated[str | None, typer.Option(help="Only jobs of this store.")] = None,
+    job_type: Annotated[JobType | None, typer.Option("--type", help="Only jobs of this type.")] = None,
+    status: Annotated[JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
+) -> None:
+    """List jobs, newest first."""
+    async with context.daemon() as client:
+        found = await client.jobs(store=store, job_type=job_type, status=status, limit=limit)
+    if context.as_json:
+        output.write_json({"jobs": found})
+    elif found:
+        tables.write_list(found, context.zone)
+    else:
+        output.say("There are no such jobs.")
+
+
+@app.command()
+async def show(
+    context: CommandContext,
+    job_id: JobIdArgument,
+    failures: Annotated[int, typer.Option(min=0, max=1000, help="Show at most so many rows that failed.")] = 10,
+) -> None:
+    """Show one job with counters, costs and failed rows."""
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        job = await client.job(wanted)
+        steps = await client.steps(wanted) if job["type"] == JobType.PRODUCT_CHAIN else []
+        letters = await client.failures(wanted, limit=failures) if failures and job["failed"] else []
+    if context.as_json:
+        output.write_json({**job, "failures": letters, **({"steps": steps} if steps else {})})
+    else:
+        tables.write_one(job, letters, steps, context.zone)
+
+
+@app.command()
+async def watch(
+    context: CommandContext,
+    job_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all, for ever."),
+    ] = None,
+) -> None:
+    """Follow jobs live, through restarts of the daemon."""
+    wanted = [_read_id(job_id) for job_id in job_ids or []]
+    # What it shows is the command's result, so it goes to standard output.
+    shown = nullcontext(JsonView()) if context.as_json else open_view(sys.stdout, zone=context.zone, summarise=True)
+    async with context.daemon() as client:
+        with shown as view:
+            if not wanted:
+                await following.watch(client, view)
+                return
+            ended = await following.follow_until_ended(client, wanted, view)
+    for job in ended:
+        tables.say_what_is_asked(job)
+    if not all(job["status"] == JobStatus.COMPLETED for job in ended):
+        raise typer.Exit(1)
+
+
+@app.command()
+async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
+    """Cancel a job; a running one stops within a page."""
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        job = await client.cancel(wanted)
+    done = "is cancelled" if job["completed_at"] else "will stop at its next page"
+    tables.write_outcome(job, context.as_json, done)
+
+
+@app.command()
+async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOption = False) -> None:
+    """Let a job do what it has asked about."""
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        what = "is approved and continues"
+        await show_requested(context, client, lambda: client.approve(wanted), wait=wait, what=what)
+
+
+@app.command()
+async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
+    """End a job that has asked; nothing of it is done."""
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
+
+
+@app.command()
+async def pushes(
+    context: CommandContext,
+    job_id: JobIdArgument,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+) -> None:
+    """List what a job has pushed to Shopify, and why."""
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        found = await client.pushes(wanted, limit=limit)
+    if context.as_json:
+        output.write_json({"pushes": found})
+    elif found:
+        tables.write_pushes(found, context.zone)
+    else:
+        output.say("It has pushed nothing.")
+
+
+@app.command()
+async def retry(
+    context: CommandContext,
+    job_id: JobIdArgument,
+    failed: Annotated[bool, typer.Option("--failed", help="Take up just the rows that failed, in a new job.")] = False,
+    wait: FollowOption = False,
+) -> None:
+    """Run a failed or cancelled job again, or just failed rows.
+
+    It goes on from where it stopped. With --failed, a new job takes up the rows that could not be stored.
+    """
+    wanted = _read_id(job_id)
+    async with context.daemon() as client:
+        await show_requested(context, client, lambda: client.retry(wanted, failed_rows=failed), wait=wait)
+
+
+@app.command()
+def prune(
+    context: CommandContext,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Days; else [jobs] retention_days.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing: say what would go.")] = False,
+) -> None:
+    """Delete jobs that ended long ago, with their failed rows.
+
+    Asks first. What has not ended stays, and so do the newest job of each store, type and status and those that a job
+    which has not ended builds on. Pushes, mappings and campaigns are not touched.
+    """
+
+    async def look(client: DaemonClient) -> pruning.PlannedPruning:
+        days = older_than if older_than is not None else pruning.configured_days(context.target)
+        return pruning.PlannedPruning(days, await client.plan_pruning(days))
+
+    planned = context.talk(look)
+    if not context.as_json:
+        output.write_text("\n".join(pruning.sentences(planned)))
+    if dry_run:
+        if context.as_json:
+            output.write_json(pruning.to_json(planned, deleted=0))
+        return
+    # A script must say yes whatever there is to delete: it fails on the first day, and not on the thirtieth.
+    if planned.plan["prunable"] or not sys.stdin.isatty():
+        confirm(pruning.question(planned), yes=yes, why="this deletes jobs for good")
+    deleted = context.talk(lambda client: client.prune(planned.days))
+    if context.as_json:
+        output.write_json(pruning.to_json(planned, deleted=deleted))
+    else:
+        output.write_text(f"{pruning.jobs(deleted)} deleted")
+
+
+def _read_id(text: str) -> JobId:
+    try:
+        return JobId(UUID(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a job's id: `dongbo jobs list` shows them") from None

@@ -1,0 +1,122 @@
+"""Jobs in words for people."""
+
+from datetime import UTC, datetime
+
+from daemon.cli.client.documents import JobDocument
+from daemon.cli.render import values
+from daemon.cli.render.output import plain
+
+WORTH_SAYING = 0.1  # seconds of waiting
+STATUS_STYLES = {
+    "PENDING": "cyan",
+    "RUNNING": "blue",
+    "AWAITING_APPROVAL": "magenta",
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CANCELLED": "yellow",
+}
+
+
+def is_live(job: JobDocument) -> bool:
+    """Whether the job has still to run or runs."""
+    return job["status"] in ("PENDING", "RUNNING")
+
+
+def waits_for_approval(job: JobDocument) -> bool:
+    """Whether a person must decide before anything more happens."""
+    return job["status"] == "AWAITING_APPROVAL"
+
+
+def how_to_decide(job_id: str) -> str:
+    """The two commands that end the waiting."""
+    return f"let it continue: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
+
+
+def job_duration(job: JobDocument) -> float | None:
+    """Seconds from a job's start to its end, to its question, or to now; None before its start."""
+    if job["started_at"] is None:
+        return None
+    ended = job["updated_at"] if waits_for_approval(job) else job["completed_at"]
+    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
+    return max((end - datetime.fromisoformat(job["started_at"])).total_seconds(), 0.0)
+
+
+def is_estimate(job: JobDocument) -> bool:
+    """Whether the job's total is a guess, such as the count of the last full pull."""
+    return bool(job["metadata"].get("total_is_estimate"))
+
+
+def share(job: JobDocument) -> float | None:
+    """How much of the job is done, 0 to 1; None where the total is unknown. An estimate never makes 1."""
+    total = job["total"]
+    if job["status"] == "COMPLETED":
+        return 1.0
+    if total is None:
+        return None
+    done = job["processed"] / total if total else 0.0
+    return min(done, 0.99 if is_estimate(job) else 1.0)
+
+
+def percent(job: JobDocument) -> str:
+    """`42%`, `~42%` where the total is an estimate, nothing where it is unknown."""
+    done = share(job)
+    if done is None:
+        return ""
+    return f"{'~' if is_estimate(job) and is_live(job) else ''}{int(done * 100)}%"
+
+
+def rows(job: JobDocument) -> str:
+    """`1,200 of ~3,000 rows`"""
+    if job["total"] is None or job["status"] == "COMPLETED":
+        return f"{values.number(job['processed'])} rows"
+    return f"{values.number(job['processed'])} of {'~' if is_estimate(job) else ''}{values.number(job['total'])} rows"
+
+
+def rate(job: JobDocument) -> str:
+    """`480 rows/s`, or nothing."""
+    per_second = job["metadata"].get("rows_per_second")
+    return f"{values.number(per_second)} rows/s" if per_second else ""
+
+
+def counters(job: JobDocument) -> str:
+    """The outcome of the rows."""
+    return ", ".join(f"{values.number(job[name])} {name}" for name in ("created", "updated", "skipped", "failed"))
+
+
+def note(job: JobDocument, before: JobDocument | None = None) -> str:
+    """What a person should know besides: why it waits, why it failed.
+
+    `before` is an earlier state of the same job: the wait for a rate limit shows in the difference.
+    """
+    if job["error"] and job["status"] == "PENDING":
+        return f"tries again {values.ago(job['not_before'])}: {plain(job['error'])}"
+    if job["error"]:
+        return plain(job["error"])
+    if job["status"] == "PENDING":
+        return "waiting for its turn"
+    if job["status"] == "RUNNING" and job["cancel_requested"]:
+        return "cancelling"
+    if job["status"] == "RUNNING" and (waiting := job["metadata"].get("waiting")):
+        return f"waiting for {plain(waiting['for'])} since {values.ago(waiting['since'])}"
+    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
+    earlier = before["metadata"].get("rate_limit_wait_seconds", 0) if before else waited
+    if job["status"] == "RUNNING" and waited - earlier >= WORTH_SAYING:
+        return f"waiting for rate limit ({values.duration(waited)} so far)"
+    return ""
+
+
+def notices(job: JobDocument) -> list[str]:
+    """What a person must know though the job continues: a closed location, protected data, half of a shop."""
+    return [f"! {plain(notice)}" for notice in job["metadata"].get("notices") or []]
+
+
+def summary(job: JobDocument) -> str:
+    """An ended job in one line."""
+    took = job_duration(job)
+    parts = [f"{job['type']} of {job['store']}: {job['status']}", f"{rows(job)}: {counters(job)}"]
+    if took is not None:
+        parts.append(f"in {values.duration(took)}")
+    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
+    if waited >= WORTH_SAYING:
+        parts.append(f"of which {values.duration(waited)} waiting for the rate limit")
+    return ", ".join(parts)

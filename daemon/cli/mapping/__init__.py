@@ -1,0 +1,1 @@
+"""`dongbo map`: which product of Nhanh.vn each variant of Shopify is."""

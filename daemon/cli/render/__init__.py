@@ -1,0 +1,1 @@
+"""How output looks, whatever it is about: streams, tables, numbers and times."""

@@ -1,0 +1,147 @@
+"""Where output goes: data to standard output, everything that only accompanies it to standard error.
+
+Nothing that is written here steers a terminal: foreign text is spelt out (`daemon.texts`), in JSON as JSON has it. Only
+CSV is exact, off a terminal.
+
+Colours only on a terminal and without `NO_COLOR`; both are rich's own rules. Off a terminal lines are as long as they
+need to be, so that `grep` and `cut` find whole values.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOBase
+from typing import Any, TextIO
+
+import orjson
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from daemon.cli.render.console import TextConsole
+from daemon.terminal import LAYOUT, drawable
+from daemon.texts import escaped, escaped_json
+
+ENDLESS = 10_000  # columns
+WIDE = 130  # columns
+EXCEL_MARK = "\ufeff"  # by which Excel recognises UTF-8
+
+
+def data_console() -> Console:
+    """The console of a command's result."""
+    return _console(sys.stdout)
+
+
+def side_console() -> Console:
+    """The console of progress, hints and warnings."""
+    return _console(sys.stderr)
+
+
+def say(text: str) -> None:
+    """A remark for the person at the terminal, on standard error."""
+    sys.stderr.write(f"{escaped(text, keep=LAYOUT)}\n")
+    sys.stderr.flush()
+
+
+def tell(text: str) -> None:
+    """As `say`, for whole sentences: on a terminal, lines end between words."""
+    side_console().print(escaped(text, keep=LAYOUT))
+
+
+def write_text(text: str) -> None:
+    """One or more lines of data."""
+    sys.stdout.write(f"{escaped(text, keep=LAYOUT)}\n")
+
+
+def write_csv(text: str) -> None:
+    """CSV on standard output, rows ended as lines are there: to a file or a pipe its values are exact, on a terminal
+    control characters are spelt out, and the mark for Excel is left out."""
+    unquoted_first = enumerate(text.split('"'))
+    text = '"'.join(part if at % 2 else part.replace("\r\n", "\n") for at, part in unquoted_first)
+    sys.stdout.write(escaped(text.removeprefix(EXCEL_MARK), keep=LAYOUT) if sys.stdout.isatty() else text)
+
+
+def write_json(document: object) -> None:
+    """The one JSON document of a command, indented."""
+    _write_bytes(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2))
+
+
+def write_json_line(document: object) -> None:
+    """One line of a stream of JSON documents; written out at once."""
+    _write_bytes(orjson.dumps(document, default=str))
+    sys.stdout.flush()
+
+
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, numbers: Sequence[str] = ()
+) -> None:
+    """A table on standard output; the columns named in `numbers` are right-aligned."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        # The first column is what a person copies into the next command: it is never cut or folded.
+        table.add_column(
+            plain(column).upper(),
+            justify="right" if column in numbers else "left",
+            no_wrap=position == 0,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*row)
+    write_renderable(table)
+
+
+def write_fields(fields: Mapping[str, str | Text]) -> None:
+    """Names and values, one a line."""
+    width = max(map(len, fields))
+    console = data_console()
+    for name, value in fields.items():
+        console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
+
+
+def is_narrow() -> bool:
+    """Whether standard output is a terminal on which a table of jobs or schedules would have to break its cells."""
+    console = data_console()
+    return console.is_terminal and console.width < WIDE
+
+
+def write_renderable(renderable: RenderableType) -> None:
+    """A table or the like on standard output; off a terminal without the blanks that fill up its lines."""
+    console = data_console()
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    with console.capture() as captured:
+        console.print(renderable)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+class CurrentStderr(TextIOBase):
+    """Whatever standard error is at the moment: while progress bars are drawn, what is written goes above them."""
+
+    def write(self, text: str) -> int:
+        """Write to it."""
+        return drawable(sys.stderr).write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal in the end."""
+        return sys.__stderr__ is not None and sys.__stderr__.isatty()
+
+
+def plain(value: Any) -> str:
+    """Text from elsewhere in one line: what would steer a terminal, or break the line, is spelt out."""
+    return escaped(str(value))
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else ENDLESS
+    # While progress is drawn, Rich stands in the place of the stream, and knows what it stands for.
+    file = drawable(getattr(stream, "rich_proxied_file", stream))
+    return TextConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _write_bytes(document: bytes) -> None:
+    sys.stdout.write(escaped_json(document.decode()))
+    sys.stdout.write("\n")

@@ -1,0 +1,47 @@
+"""Values as people read them: numbers, times, what was pushed to Shopify and with which result."""
+
+from datetime import UTC, datetime, tzinfo
+
+from daemon.cli.render.output import plain
+
+RESULT_STYLES = {"applied": "green", "intended": "cyan", "stale": "yellow", "refused": "red", "unknown": "red"}
+
+
+def number(value: float) -> str:
+    """1,234,567"""
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3:05, 2:03:05"""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    return f"{hours // 24} days"
+
+
+def moment(text: str | datetime | None, zone: tzinfo) -> str:
+    """A time in the given zone, to the second; a dash for none."""
+    if text is None:
+        return "-"
+    value = datetime.fromisoformat(text) if isinstance(text, str) else text
+    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(text: str | None) -> str:
+    """How long ago, or in how long: `3:05 ago`, `in 12 s`."""
+    if text is None:
+        return "-"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def value(text: str | None) -> str:
+    """A pushed value; a dash where there is none."""
+    return "–" if text is None else plain(text)

@@ -1,0 +1,1 @@
+"""`dongbo sale`: sale campaigns."""

@@ -1,0 +1,149 @@
+"""What the doctor makes of jobs and schedules."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from daemon.cli.checks.findings import Severity
+from daemon.cli.doctor import health_checks
+from daemon.cli.doctor.health_checks import judge_schedules
+
+NOW = datetime.now(UTC)
+
+
+def ago(**length: float) -> str:
+    return (NOW - timedelta(**length)).isoformat()
+
+
+def judge_jobs(jobs: Any) -> Any:
+    return health_checks.judge_jobs(jobs, NOW)
+
+
+def job(number: int = 1, **changes: Any) -> Any:
+    return {
+        "id": f"01a20971-aaad-752d-bd81-{number:012}",
+        "type": "PULL_NHANH_PRODUCTS",
+        "store": "main",
+        "status": "RUNNING",
+        "metadata": {},
+        "error": None,
+        "not_before": None,
+        "worker": "vm",
+        "updated_at": ago(seconds=1),
+        "completed_at": None,
+        **changes,
+    }
+
+
+def schedule(**changes: Any) -> Any:
+    return {
+        "name": "nightly",
+        "next_fire": (NOW + timedelta(hours=1)).isoformat(),
+        "last_outcome": "submitted",
+        "last_detail": None,
+        "paused": False,
+        **changes,
+    }
+
+
+def levels(findings: Any) -> list[tuple[str, Severity]]:
+    return [(finding.subject, finding.level) for finding in findings]
+
+
+ALL_WELL = [("stuck jobs", Severity.OK), ("failed jobs", Severity.OK)]
+
+
+def test_healthy_jobs_are_well() -> None:
+    """Nothing is stuck and nothing failed."""
+    assert levels(judge_jobs([])) == ALL_WELL
+    assert levels(
+        judge_jobs([job(), job(2, status="PENDING"), job(3, status="COMPLETED", completed_at=ago(hours=1))])
+    ) == (ALL_WELL)
+
+
+def test_a_job_without_progress_is_stuck() -> None:
+    """RUNNING or PENDING for more than ten minutes without a change; the advice names the job."""
+    running, pending, _ = judge_jobs(
+        [job(updated_at=ago(minutes=11)), job(2, type="NOOP", status="PENDING", updated_at=ago(hours=3))]
+    )
+    assert (running.level, pending.level) == (Severity.FAILED, Severity.FAILED)
+    assert "dongbo jobs cancel 01a20971-aaad-752d-bd81-000000000001" in (running.advice or "")
+    assert "PENDING for 3:00:00" in pending.detail
+
+
+def test_a_job_behind_other_work_of_its_type_is_not_stuck() -> None:
+    """It waits for its turn in the lane: the job before it is named."""
+    first = job(1, status="RUNNING", worker="vm")
+    second = job(2, status="PENDING", updated_at=ago(hours=1))
+    (finding,) = [one for one in judge_jobs([second, first]) if one.subject == "stuck jobs"]
+    assert finding.level is Severity.WARNING
+    assert first["id"] in finding.detail
+
+
+def test_waiting_as_it_should_is_not_stuck() -> None:
+    """A retry that is due later is well; a job that mostly waits for a rate limit is only worth a look."""
+    later = (NOW + timedelta(minutes=5)).isoformat()
+    assert levels(judge_jobs([job(status="PENDING", updated_at=ago(minutes=20), not_before=later)])) == ALL_WELL
+    limited = {"rate_limit_wait_seconds": 500.0, "active_seconds": 600.0}
+    (finding, _) = judge_jobs([job(updated_at=ago(minutes=20), metadata=limited)])
+    assert finding.level is Severity.WARNING
+
+
+def test_a_failure_is_bad_until_a_later_job_goes_well() -> None:
+    """What has mended itself is only mentioned, and what is older than a day is history."""
+    failed = job(1, status="FAILED", error="bad token", completed_at=ago(hours=2))
+    (_, alone) = judge_jobs([failed])
+    assert alone.level is Severity.FAILED
+    assert "bad token" in alone.detail
+    assert "dongbo jobs retry 01a20971-aaad-752d-bd81-000000000001" in (alone.advice or "")
+    later = job(2, status="COMPLETED", completed_at=ago(hours=1))
+    assert levels(judge_jobs([failed, later])) == [("stuck jobs", Severity.OK), ("failed jobs", Severity.WARNING)]
+    other = job(2, status="COMPLETED", completed_at=ago(hours=1), store="other")
+    assert levels(judge_jobs([failed, other])) == [("stuck jobs", Severity.OK), ("failed jobs", Severity.FAILED)]
+    assert levels(judge_jobs([job(status="FAILED", completed_at=ago(days=2))])) == ALL_WELL
+
+
+def test_many_failures_are_not_all_listed() -> None:
+    """A list that fills the screen hides the rest."""
+    findings = judge_jobs([job(number, status="FAILED", completed_at=ago(hours=1)) for number in range(40)])
+    assert len(findings) == 7
+    assert "35 more" in findings[-1].detail
+
+
+def test_schedules() -> None:
+    """Overdue, paused, failed to submit; each says what to do."""
+
+    def judge(*schedules: Any) -> list[Severity]:
+        return [finding.level for finding in judge_schedules({"now": NOW.isoformat(), "schedules": list(schedules)})]  # type: ignore[typeddict-item]
+
+    assert judge(schedule(), schedule(next_fire=ago(seconds=5))) == [Severity.OK]
+    assert judge(schedule(next_fire=ago(minutes=5))) == [Severity.FAILED]
+    assert judge(schedule(paused=True, next_fire=None)) == [Severity.WARNING]
+    assert judge(schedule(last_outcome="failed", last_detail="no store")) == [Severity.FAILED]
+    assert judge() == [Severity.WARNING]
+
+
+def test_a_waiting_approval_is_a_warning_with_both_commands() -> None:
+    """Nothing is wrong, but nothing goes on either."""
+    waiting = job(status="AWAITING_APPROVAL", error="It would zero 30 items.", updated_at=ago(days=2))
+    findings = judge_jobs([waiting])
+    assert levels(findings) == [
+        ("stuck jobs", Severity.OK),
+        ("approvals", Severity.WARNING),
+        ("failed jobs", Severity.OK),
+    ]
+    assert "It would zero 30 items." in findings[1].detail
+    assert f"dongbo jobs approve {waiting['id']}" in (findings[1].advice or "")
+
+
+def test_a_source_whose_clock_differs_is_a_finding() -> None:
+    """Case 2: a difference beyond some seconds is told with its side; one within them is well."""
+    report = {"store": "main", "source": "shopify", "measured_at": ago(seconds=1)}
+    well: Any = {"clocks": [report | {"offset_seconds": -2.0}]}
+    assert levels(health_checks.judge_clocks(well)) == [("source clocks", Severity.OK)]
+    behind: Any = {"clocks": [report | {"offset_seconds": -1200.0}]}
+    (finding,) = health_checks.judge_clocks(behind)
+    assert (finding.subject, finding.level) == ("main shopify", Severity.WARNING)
+    assert "20:00" in finding.detail
+    assert "behind" in finding.detail
+    older: Any = {}
+    assert health_checks.judge_clocks(older) == []
