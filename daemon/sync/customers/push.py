@@ -1,8 +1,8 @@
-"""Pushing metafields and tags of customers: intents first, then the call, then what became of it.
+"""Pushing metafields and tags of customers: intents first, then the call, then its outcome.
 
 Metafields are compared and set, some customers in a call, which Shopify carries out whole or not at all. One that is
 stale is read and decided again; one that is refused stays away from the next call. Tags are added and removed, customer
-by customer: doing that twice comes to the same.
+by customer: doing that twice changes nothing.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ MOST_UNNAMED = 20  # values of a run that are looked for by halves; then it is n
 CALLS_AT_ONCE = 5  # of tags: what fills Shopify's limits without standing in the way of others for long
 
 LOST_ANSWER = "Shopify has it; the answer to the first attempt was lost"
-NOT_ALONE = "not written, for another value of the same call was not taken; it is sent again"
-RESTLESS = f"its value was changed by somebody else before each of {MAX_ATTEMPTS} attempts; it is left to the next sync"
+NOT_ALONE = "not written, because another value of the same call was refused; it is sent again"
+RESTLESS = f"somebody else changed its value before each of {MAX_ATTEMPTS} attempts; the next sync tries again"
 
 Verdict = tuple[PushResult, str | None]
 Change = tuple[Customer, MetafieldDifference]
 
 
 def batches(customers: Sequence[Customer]) -> Iterator[Sequence[Customer]]:
-    """Cut into pieces of which what differs goes into one call for metafields; what needs nothing goes along."""
+    """Split into pieces whose differences fit into one call for metafields; what needs nothing goes along."""
     begin = metafields = differing = 0
     for place, customer in enumerate(customers):
         needed, differs = len(customer.differences.metafields), bool(customer.differences)
@@ -267,7 +267,7 @@ def _verdict(
     *,
     was_repeated: bool,
 ) -> Verdict:
-    """What became of one metafield of a call that was not taken; `errors` are those that concern it."""
+    """The outcome of one metafield of a call that was refused; `errors` are those that concern it."""
     present = reading.value(customer.id, difference.name)
     if was_repeated and _has(rules, reading, customer, difference):
         return PushResult.APPLIED, LOST_ANSWER

@@ -1,4 +1,4 @@
-"""What became of pushes to customers whose outcome is not known: read Shopify again, believe nothing else."""
+"""Finds the outcome of interrupted pushes to customers: reads Shopify again and believes nothing else."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ PUSHES_AT_ONCE = 250
 SEEN = "interrupted; Shopify has the new value"
 NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
-GONE = "interrupted; Shopify does not have the customer any more"
-UNREAD = "interrupted; Shopify's answer can't be read"
-RENAMED = "interrupted; the configuration does not name this metafield any more"
+GONE = "interrupted; the customer no longer exists in Shopify"
+UNREAD = "interrupted; Shopify's answer is unreadable"
+RENAMED = "interrupted; the configuration no longer names this metafield"
 
 Verdict = tuple[PushResult, str | None]
 
@@ -43,7 +43,7 @@ async def reconcile_interrupted(run: CustomerRun) -> int:
 
 async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
     if any(entry.push.kind is PushKind.METAFIELD for entry in found):
-        await run.read_formats()  # what is there may be spelt otherwise than it was sent
+        await run.read_formats()  # what is there may be spelled differently from what was sent
     reading = await run.job.unless_stopped(run.read({entry.push.owner_id for entry in found}))
     async with run.step() as page:
         await pushes.settle(page.connection, {entry.id: verdict(entry.push, reading, run.rules) for entry in found})
@@ -51,7 +51,7 @@ async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
 
 
 def verdict(push: Push, reading: CustomerReading, rules: CustomerRules) -> Verdict:
-    """What became of a push, by what Shopify says of its customer now."""
+    """The outcome of a push, judged by what Shopify says of its customer now."""
     row = reading.rows.get(push.owner_id)
     if row is None:
         return PushResult.UNKNOWN, GONE if push.owner_id in reading.gone else UNREAD

@@ -29,7 +29,7 @@ class MetafieldDifference:
 
 @dataclass(frozen=True, slots=True)
 class TagDifference:
-    """Tier tags that should be others. Both sides are spelt as they are, or will be, at Shopify."""
+    """Tier tags that should change. Both sides are spelled as they are, or will be, at Shopify."""
 
     present: tuple[str, ...]
     desired: tuple[str, ...]
@@ -47,7 +47,7 @@ class TagDifference:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a customer has come to."""
+    """The total and the tier that a customer has reached."""
 
     total: int
     tier: str | None
@@ -111,7 +111,7 @@ class CustomerRules:
         return metafields is not None and all(name in metafields for name in self.metafields)
 
     def says(self, name: str | None, present: str | None, value: str | None) -> bool:
-        """Whether a metafield says this value, however it is spelt; None for none."""
+        """Whether a metafield says this value, however it is spelled; None for none."""
         if value is None:
             return present is None
         form = self.formats.total if name == self.settings.total_spent else self.formats.tier

@@ -1,4 +1,4 @@
-"""A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read anew."""
+"""A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read since."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ class Customer:
     """A mapped customer on the way through the run."""
 
     row: CustomerRow
-    standing: Standing | None  # None: Nhanh.vn has not told what was spent, so the customer is left alone
+    standing: Standing | None  # None: Nhanh.vn does not say what was spent, so the customer is left alone
     differences: Differences = NOTHING
     attempts: int = 0  # calls in which a metafield was not taken
     was_pushed: bool = False
@@ -83,7 +83,7 @@ class CustomerReading:
 
     @classmethod
     def of(cls, asked: Collection[int], page: Page[ShopifyCustomer]) -> "CustomerReading":
-        """Sort an answer. A row that can't even be told whose it is may be that of any customer that is missing."""
+        """Sort an answer. A row without an id may be that of any customer that is missing."""
         rows: dict[int, SourceRow[ShopifyCustomer]] = {row.value.id: row for row in page.rows}
         unreadable = {int(bad.source_id): bad.reason for bad in page.bad if bad.source_id is not None}
         missing = {number for number in asked if number not in rows and number not in unreadable}
@@ -103,7 +103,7 @@ class CustomerReading:
         return None if found is None else found.value
 
     def inform(self, customers: Iterable[Customer], rules: CustomerRules) -> None:
-        """Let customers be what was read, and decide anew what is to be pushed for them."""
+        """Update customers with what was read, and decide again what to push for them."""
         for customer in customers:
             row = self.rows.get(customer.id)
             if row is not None:
@@ -133,7 +133,7 @@ class CustomerRun:
         self.meter = meter
         self.after: int = job.job.checkpoint["after"] if job.job.checkpoint else 0
         self._knows_formats = False
-        self.pushed_before: frozenset[int] = frozenset()  # behind `after`, by this job
+        self.pushed_before: frozenset[int] = frozenset()  # after `after`, by this job
 
     def consider(self, row: CustomerRow) -> Customer:
         """A customer, with what is to be pushed for it as far as that is known."""
@@ -163,7 +163,7 @@ class CustomerRun:
         reading.inform(unknown.values(), self.rules)
 
     async def know_formats(self, customers: Sequence[Customer]) -> None:
-        """Learn how metafields are to be written before anything is, and decide anew about these customers.
+        """Learn how to write metafields before anything is written, and decide again about these customers.
 
         Before a tag as well: a sync that can't say all of it says nothing. Raises RunStopped, and SourceRefused where a
         metafield can't hold its value.
@@ -175,7 +175,7 @@ class CustomerRun:
             customer.decide(self.rules)
 
     async def read_formats(self) -> None:
-        """Ask what the shop has laid down for the metafields, once in a run. Raises as `know_formats`."""
+        """Ask how the shop defines the metafields, once in a run. Raises as `know_formats`."""
         if not self._knows_formats:
             self.rules.formats = await self.job.unless_stopped(self._formats())
             self._knows_formats = True
@@ -193,7 +193,7 @@ class CustomerRun:
             yield page
 
     async def close(self, batch: Sequence[Customer]) -> None:
-        """Count a batch that is done with, and move the checkpoint behind it. Raises RunStopped after that."""
+        """Count a finished batch, and move the checkpoint past it. Raises RunStopped after that."""
         failed = [customer for customer in batch if customer.refusals and not customer.is_gone]
         sound = [customer for customer in batch if not customer.refusals or customer.is_gone]
         updated = sum(customer.was_pushed or customer.id in self.pushed_before for customer in sound)

@@ -36,7 +36,7 @@ FROM dongbo.shopify_variants AS variant
 LEFT JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
 """
 
-# What is gone is found, too, and comes last.
+# Deleted variants are found as well, and come last.
 FIND_VARIANTS = f"""
 SELECT {VARIANT_COLUMNS}
 WHERE variant.store = $1 AND variant.id IN (

@@ -83,5 +83,5 @@ async def _look_for(
         zone=zone,
     )
     if terms.no_key_reason is not None:
-        said.append(f"As an SKU or barcode it {terms.no_key_reason}, and stands for no variant in particular.")
+        said.append(f"As an SKU or barcode it {terms.no_key_reason}, and identifies no variant.")
     return related, [*said, search_words.looked_at(complete, zone)]

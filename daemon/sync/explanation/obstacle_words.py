@@ -45,7 +45,8 @@ class ObstacleWords:
         """What is in the way."""
         match obstacle:
             case Obstacle.VARIANT_DELETED:
-                return f"the variant is gone from Shopify, noticed {moment(self._variant['deleted_at'], self._zone)}"
+                noticed = moment(self._variant["deleted_at"], self._zone)
+                return f"the variant no longer exists in Shopify, noticed {noticed}"
             case Obstacle.NOT_CONFIGURED:
                 return f"the configuration has no {SECTION} for this store"
             case Obstacle.UNMAPPED | Obstacle.EXCLUDED:
@@ -68,7 +69,7 @@ class ObstacleWords:
     def _product_deleted(self) -> str:
         if self._product is None or self._product["deleted_at"] is None:
             return "its product at Nhanh.vn has not been pulled: dongbo pull nhanh-products --full"
-        return f"its product is gone from Nhanh.vn, noticed {moment(self._product['deleted_at'], self._zone)}"
+        return f"its product no longer exists at Nhanh.vn, noticed {moment(self._product['deleted_at'], self._zone)}"
 
     def _on_sale(self) -> str:
         holder = self._holder

@@ -64,12 +64,12 @@ class SearchTerms:
 
     @property
     def key(self) -> str | None:
-        """The code as codes are compared; None where it tells nothing apart."""
+        """The code as codes are compared; None where it identifies nothing."""
         return match_key(self.code)
 
     @property
     def no_key_reason(self) -> str | None:
-        """Why the code tells nothing apart, to follow its mention; None where it does, or there is none."""
+        """Why the code identifies nothing, to follow its mention; None where it does, or there is none."""
         return why_no_key(self.code)
 
     @property
@@ -112,7 +112,7 @@ def shown(text: str) -> str:
 def _of_global_id(text: str) -> SearchTerms:
     found = _GLOBAL_ID.fullmatch(text)
     if found is None:
-        raise NotExplained(f"{shown(text)} is no id of Shopify's that can be read: {KNOWN}.")
+        raise NotExplained(f"{shown(text)} is not a valid id of Shopify's: {KNOWN}.")
     number = _id(found["number"])
     match found["kind"]:
         case "ProductVariant":
@@ -131,12 +131,12 @@ def _of_address(text: str, shop: str | None) -> SearchTerms:
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
     except ValueError:  # such as of a bracket that does not close
-        raise NotExplained(f"{shown(text)} is no address that can be read: {KNOWN}.") from None
+        raise NotExplained(f"{shown(text)} is not a valid address: {KNOWN}.") from None
     handle, path = _shop_and_path(parts)
     if handle is not None and shop is not None and handle != shop:
         raise NotExplained(
-            f"{shown(text)} is of the shop {handle}, and this store's shop is {shop}: ask for it in the store that has "
-            "that shop."
+            f"{shown(text)} belongs to the shop {handle}, and this store's shop is {shop}: ask in the store of that "
+            "shop."
         )
     match path:
         case ["products", _, "variants", number, *_] if _id(number) is not None:
@@ -146,11 +146,11 @@ def _of_address(text: str, shop: str | None) -> SearchTerms:
         case ["products", number, *_] if _id(number) is not None:
             return SearchTerms(product_id=_id(number))
         case ["products", *_]:
-            raise NotExplained(f"{shown(text)} is an address of products that holds no id: {KNOWN}.")
+            raise NotExplained(f"{shown(text)} is an address of products without an id: {KNOWN}.")
         case [kind, *_] if kind in _OTHERS:
             raise _other(text, kind)
         case _:
-            raise NotExplained(f"{shown(text)} is an address of something that is not known here: {KNOWN}.")
+            raise NotExplained(f"{shown(text)} is the address of something unknown here: {KNOWN}.")
 
 
 def _shop_and_path(parts: SplitResult) -> tuple[str | None, list[str]]:
@@ -175,7 +175,7 @@ def _queried(query: str | None, name: str) -> int | None:
 
 def _other(text: str, kind: str) -> NotExplained:
     what = _OTHERS.get(kind.lower(), f"of the kind {kind}")
-    return NotExplained(f"{shown(text)} is {what}, and what is explained is the stock and prices of variants: {KNOWN}.")
+    return NotExplained(f"{shown(text)} is {what}, and only the stock and prices of variants are explained: {KNOWN}.")
 
 
 def _id(text: str) -> int | None:

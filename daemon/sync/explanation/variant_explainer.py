@@ -30,7 +30,7 @@ from daemon.sync.pushes import PushKind, RecordedPush
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The location of a stock value, and the depots that stand for it; of a price, nothing of that."""
+    """The location of a stock value, with the depots that make it up; a price has none."""
 
     location_id: int | None = None
     name: str | None = None

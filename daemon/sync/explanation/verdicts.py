@@ -1,4 +1,4 @@
-"""Why Shopify has the value that it has, in plain sentences: what set it, what has become of it, what comes next."""
+"""Why Shopify has the value that it has, in plain sentences: what set it, what happened to it, what comes next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from daemon.ids import JobId
 from daemon.sync.pushes import PushKind, PushResult, RecordedPush
 
-NOTHING = "nothing"  # in the place of a value that is not there
+NOTHING = "nothing"  # in place of a value that does not exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _sets_value(recorded: RecordedPush) -> bool:
 
 
 def _last_attempt(facts: Facts, zone: tzinfo) -> str:
-    """What became of the last push, where it was not applied."""
+    """The outcome of the last push, where it was not applied."""
     if not facts.pushes:
         return ""
     last = facts.pushes[0]
@@ -166,9 +166,9 @@ def _last_attempt(facts: Facts, zone: tzinfo) -> str:
         case PushResult.STALE:
             return f"The last push ({change}) changed nothing, because Shopify had another value by then{detail}."
         case PushResult.UNKNOWN:
-            return f"The last push ({change}) was interrupted, and what became of it is not known{detail}."
+            return f"The last push ({change}) was interrupted, and its outcome is unknown{detail}."
         case PushResult.INTENDED:
-            return f"A push ({change}) is under way, or its answer was lost: the next sync finds out."
+            return f"A push ({change}) is under way, or its answer was lost: the next sync will find out."
 
 
 def _outlook(facts: Facts, zone: tzinfo) -> str:
@@ -191,7 +191,7 @@ def _outlook(facts: Facts, zone: tzinfo) -> str:
         return f"{would}; no SYNC_PRODUCTS has completed since that change."
     return (
         f"{would}; the last SYNC_PRODUCTS, job {last.job_id}, which completed {moment(last.completed_at, zone)}, has "
-        f"not done so: dongbo jobs show {last.job_id} tells of the rows that failed."
+        f"not done so: dongbo jobs show {last.job_id} lists the rows that failed."
     )
 
 

@@ -46,7 +46,7 @@ class CustomerPhones:
     phones: dict[str, PhoneOrigin]
 
 
-# A subquery, not a join: a page must read a page's rows, and not hash all states anew.
+# A subquery, not a join: a page must read a page's rows, not hash all states again.
 LIST_NHANH = """
 SELECT id, digest || $3 AS state, mobile AS phone, NULL AS address_phone, NULL AS note
 FROM dongbo.nhanh_customers AS customer

@@ -14,7 +14,7 @@ from daemon.mirror.keys import match_key
 from daemon.sync.matching import common_keys
 from daemon.texts import visible
 
-CANDIDATES = 100  # at most so many are listed for one variant
+CANDIDATES = 100  # the most that are listed for one variant
 
 _ID = re.compile(r"[1-9][0-9]{0,17}")
 _GLOBAL_ID = re.compile(r"^gid://shopify/\w+/(?=[0-9]+$)")
@@ -24,10 +24,10 @@ class MappingState(StrEnum):
     """What is known about a variant's product at Nhanh.vn."""
 
     MAPPED = "mapped"
-    EXCLUDED = "excluded"  # a person has said that it has none
+    EXCLUDED = "excluded"  # a person decided that it has none
     AMBIGUOUS = "ambiguous"  # a person must choose among candidates
     UNMATCHED = "unmatched"  # no product has its SKU or barcode
-    RETIRED = "retired"  # it had one, and has none any more
+    RETIRED = "retired"  # it had one, and has none now
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Mapping:
         source: sku, barcode or manual; None where there is no mapping.
         candidates: ids of the products at Nhanh.vn that an ambiguous variant may be.
         changed_at: when the mapping was made or changed; of a retired one, when it was retired.
-        reason: why there is no mapping, in words; None of one that holds.
+        reason: why there is no mapping, in words; None for one that holds.
     """
 
     store: StoreName
@@ -183,7 +183,7 @@ async def list_mappings(
 
     Args:
         state: only these; None: all variants that are there. RETIRED lists the last mapping of variants that have none
-            any more, whether they are there or gone.
+            now, whether they still exist or not.
         search: a part of a SKU, a barcode, a title or a name, whatever its case and accents; or an id of either side.
         after: the last variant id of the previous page; 0 for the first.
         limit: rows.

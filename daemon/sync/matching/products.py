@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE match_returning (LIKE match_mappings) ON COMMIT DROP;
 CREATE TEMPORARY TABLE match_set_aside (LIKE match_mappings) ON COMMIT DROP;
 -- Products that a variant which is on sale shares a key with and did not get: they wait for a person.
 CREATE TEMPORARY TABLE match_contested (nhanh_id bigint) ON COMMIT DROP;
--- What the steps did: retired, restored, moved (from another variant), matched (anew).
+-- What the steps did: retired, restored, moved (from another variant), matched (newly).
 CREATE TEMPORARY TABLE match_changes (
     kind text, mapping_id bigint, variant_id bigint, nhanh_id bigint, source text, reason text, from_variant_id bigint
 ) ON COMMIT DROP;

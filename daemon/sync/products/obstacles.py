@@ -52,7 +52,7 @@ class Obstacle(StrEnum):
 Condition = tuple[Obstacle, str]
 
 # A combo has no stock of its own: as many sets as its components make, if the stock of all of them is known. Vouchers
-# and services among them limit nothing; a combo within a combo is beyond what can be told for certain.
+# and services among them limit nothing; a combo within a combo can't be resolved for certain.
 COMBO_IS_KNOWN = f"""(
     EXISTS (
         SELECT FROM dongbo.nhanh_combo_items AS part

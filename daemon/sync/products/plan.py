@@ -1,7 +1,7 @@
 """What Shopify should say of the mapped variants, beside what the mirror says that it says.
 
 The plan is read in windows over the ids of Shopify's products, so that neither memory nor any one statement grows with
-the shop, and always in the order (product, variant, location), by which an interrupted sync goes on where it stopped.
+the shop, and always in the order (product, variant, location), in which an interrupted sync continues where it stopped.
 Of a window only the rows that differ come back, each with its place among all rows of the window.
 """
 
@@ -70,7 +70,7 @@ class ProductPlan:
         return self._queries.has_prices
 
     async def stock_windows(self, after: Key) -> AsyncGenerator[Window[StockRow], None]:
-        """All stock behind a place in the plan."""
+        """All stock after a place in the plan."""
         if not self.has_stock:
             return
         depots = depot_columns(self._depots_of)
@@ -81,7 +81,7 @@ class ProductPlan:
             yield Window(found, rows[-1]["population"] if rows else 0)
 
     async def price_windows(self, after: Key) -> AsyncGenerator[Window[PriceRow], None]:
-        """All prices behind a place in the plan."""
+        """All prices after a place in the plan."""
         if not self.has_prices:
             return
         async for low, high in self._windows(after):
@@ -117,7 +117,7 @@ class ProductPlan:
         }
 
     async def products_of_unknown_stock(self) -> list[int]:
-        """Mapped products of Nhanh whose stock it has not told yet, and components of mapped combos."""
+        """Mapped products of Nhanh.vn whose stock it has not reported yet, and components of mapped combos."""
         if not self.has_stock:
             return []
         async with self._database.acquire_for_work() as connection:
@@ -153,7 +153,7 @@ class ProductPlan:
         return found
 
     async def pushed_behind(self, job_id: JobId, kinds: Sequence[PushKind], after: Key) -> frozenset[Key]:
-        """What a job has pushed already behind the place from which it goes on."""
+        """What a job has already pushed after the place from which it resumes."""
         async with self._database.acquire_for_work() as connection:
             rows = await connection.fetch(PUSHED_BEHIND, self._store, job_id, kinds, *after)
         return frozenset(Key(**row) for row in rows)

@@ -1,7 +1,7 @@
 """All SQL of the plan: what Shopify should say of variants, beside what the mirror says that it says.
 
 What a variant should have and what is in the way is one statement for stock and one for prices. Over a window of
-products it finds the differences to push; for single variants it tells what the plan decides about them.
+products it finds the differences to push; for single variants it says what the plan decides about them.
 """
 
 from daemon.config import ProductSyncSettings
@@ -74,7 +74,7 @@ FROM planned WHERE {shown}
 ORDER BY place
 """
 
-# A value that Shopify has twice changed to another one is no difference.
+# A value that Shopify has twice changed to another one is not a difference.
 PRICES = """
 WITH pair AS (
     SELECT variant.product_id, variant.id AS variant_id, variant.sku, variant.price, variant.compare_at_price,
@@ -201,7 +201,7 @@ SELECT variant_id, nhanh_id FROM dongbo.product_mappings
 WHERE store = $1 AND variant_id = ANY ($2) AND retired_at IS NULL
 """
 
-# What this very job has pushed behind a place in the plan: a batch whose outcome was lost and settled later.
+# What this very job has pushed after a place in the plan: a batch whose outcome was lost and settled later.
 PUSHED_BEHIND = """
 SELECT DISTINCT variant.product_id, variant.id AS variant_id, coalesce(push.location_id, 0) AS location_id
 FROM dongbo.pushes AS push

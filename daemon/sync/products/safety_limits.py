@@ -15,7 +15,7 @@ EXAMPLES = 3  # changes named in a sentence
 
 
 class PlanOverturned(Exception):
-    """While it was carried out, the plan became too risky to go on unasked: it has to be looked at anew, whole."""
+    """While it was carried out, the plan became too risky to continue unasked: all of it must be looked at again."""
 
 
 class SafetyLimits:
@@ -33,13 +33,13 @@ class SafetyLimits:
         *,
         is_vat_agreed: bool = True,
     ) -> None:
-        """`is_vat_agreed`: whether a person has approved before that prices hold VAT, or have lost it."""
+        """`is_vat_agreed`: whether a person has approved that prices now include VAT, or no longer do."""
         self.settings = settings
         self._approved = approved
         self._is_vat_agreed = is_vat_agreed
-        # What it and other runs of late have done unasked: many small runs must not come to more than a large one may.
+        # What this and other recent runs did unasked: many small runs must not add up to more than a large one may.
         self.zeroed = set(unasked.zeroed if unasked else ())  # items set to zero
-        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices were changed by much
+        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices changed a lot
 
     def risk_of_stock(self, row: StockRow) -> RiskyChange | None:
         """The row as a risky change, if it is one."""
@@ -60,7 +60,7 @@ class SafetyLimits:
         return risks
 
     def is_large(self, row: PriceRow) -> bool:
-        """Whether a price changes by much: some of these are pushed unasked."""
+        """Whether a price changes a lot: a few of these are pushed unasked."""
         share = self.settings.large_price_change
         return row.is_large(share) or row.is_large_of_compare_at(share)
 
@@ -107,7 +107,7 @@ class SafetyLimits:
 
 @dataclass
 class PlanSurvey:
-    """What the plan comes to as a whole, before anything of it is carried out."""
+    """What the whole plan amounts to, before any of it is carried out."""
 
     limits: SafetyLimits
     rows: int = 0
@@ -216,7 +216,7 @@ class PlanSurvey:
             said.append(
                 f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
                 f"{_besides(self.limits.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
-                f"within 24 hours are not zeroed unasked), such as {examples}"
+                f"within 24 hours are not set to zero unasked), such as {examples}"
             )
             look.append(
                 "whether its stock there is right, and whether the access token can still see all depots "
@@ -224,32 +224,32 @@ class PlanSurvey:
             )
         if self.by_new_rule:
             said.append(
-                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices at "
-                "one side hold it and at the other they do not (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
+                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices "
+                "include it on one side and not on the other (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
                 f"such as {', '.join(self._rule_examples)}"
             )
             look.append("whether the VAT of these products is right, and whether Shopify adds tax at the checkout")
         if self.beyond_reason:
             said.append(
-                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which is always asked "
-                f"about, such as {', '.join(self._beyond_examples)}"
+                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which always needs "
+                f"approval, such as {', '.join(self._beyond_examples)}"
             )
         if self.unapproved_repriced - self.beyond_reason:
             said.append(
                 f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
                 f"{_besides(self.limits.repriced - self.unapproved_repriced, 'changed so much')} (more than "
-                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; to take a "
-                f"compare-at price away counts, too), such as {', '.join(self._price_examples)}"
+                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; removing a "
+                f"compare-at price counts as well), such as {', '.join(self._price_examples)}"
             )
         if self.unapproved_repriced or self.beyond_reason:
             prices = filter(None, (settings.price, settings.compare_at_price))
             look.append(f"whether the {' and '.join(prices)} prices there are right")
         again = " The rest was approved before." if self._was_asked else ""
         before = (
-            f", but this job has pushed {pushed:,} other value{'s' if pushed != 1 else ''} already" if pushed else ""
+            f", but this job has already pushed {pushed:,} other value{'s' if pushed != 1 else ''}" if pushed else ""
         )
         return (
-            f"This sync would {', and '.join(said)}.{again} Nothing of that was pushed{before}. Look at "
+            f"This sync would {', and '.join(said)}.{again} None of that was pushed{before}. Check at "
             f"Nhanh.vn first: {'; '.join(look)}. Then approve these changes, or reject them."
         )
 

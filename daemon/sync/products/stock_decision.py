@@ -8,21 +8,21 @@ from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteErr
 from daemon.sync.products.rows import StockRow
 from daemon.sync.pushes import PushResult
 
-GONE = "Shopify does not have the item any more: pull Shopify's products, then sync again."
-UNREAD = "It has changed at Shopify, and what it is now can't be told: {reason} The next sync tries again."
-SENT_AGAIN = "another row of the same call was not taken; sent again"
+GONE = "The item no longer exists in Shopify: pull Shopify's products, then sync again."
+UNREAD = "It has changed at Shopify, and its new value is unknown: {reason} The next sync tries again."
+SENT_AGAIN = "another row of the same call was refused; sent again"
 LOST_ANSWER = "an answer was lost; Shopify has the new value"
 
 
 @dataclass
 class StockDecision:
-    """What became of the rows of a call, or of several."""
+    """The outcome of the rows of a call, or of several."""
 
     outcomes: list[tuple[PushResult, str | None]] = field(default_factory=list)  # in the order of the rows
     sound: list[StockRow] = field(default_factory=list)  # to be sent again as they are
     moved: list[StockRow] = field(default_factory=list)  # to be sent again, with what Shopify has now
     set_by_us: list[StockRow] = field(default_factory=list)
-    untracked: list[StockRow] = field(default_factory=list)  # nothing is counted of them any more
+    untracked: list[StockRow] = field(default_factory=list)  # Shopify no longer tracks them
     refused: list[tuple[StockRow, str]] = field(default_factory=list)  # with the reason
 
     def __add__(self, other: "StockDecision") -> "StockDecision":

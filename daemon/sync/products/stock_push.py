@@ -1,7 +1,7 @@
-"""Pushing a batch of stock: intents first, then one call by compare-and-set, then what became of it.
+"""Pushing a batch of stock: intents first, then one call by compare-and-set, then its outcome.
 
 A call sets all of its rows or none. Where Shopify refuses it, the rows that were stale are read again and decided
-again, those that it does not take for another reason are failed, and the others go once more, with a new key. An item
+again, those that it refuses for another reason fail, and the others are sent once more, with a new key. An item
 that is not stocked at a location is activated there first, which may bring back a quantity that it had before: a call
 may well set it without that, and then it is neither sold nor seen there. What was activated is read again at the end.
 """
@@ -39,14 +39,14 @@ ATTEMPTS_TOGETHER = 2  # what has changed so often is sent by itself, for it kee
 MOST_UNNAMED = 20  # rows of a run that Shopify refuses without naming them; then the app is wrong and not the rows
 ACTIVATIONS_AT_ONCE = 25  # between two chances to stop: each is a call of its own
 
-RESTLESS = f"It changed at Shopify each of the {MAX_ATTEMPTS} times that it was to be set: the next sync tries again."
+RESTLESS = f"It changed at Shopify before each of {MAX_ATTEMPTS} attempts to set it: the next sync tries again."
 
 NOT_KEPT = (
-    "Shopify took its stock, and does not keep it at the location all the same: look at the variant in Shopify, under "
-    "Inventory. The next pull and sync try again."
+    "Shopify accepted its stock but did not keep it at the location: look at the variant in Shopify, under Inventory. "
+    "The next pull and sync try again."
 )
 
-NOT_SEEN = "Shopify took its stock, and can't tell whether it keeps it: {reason} The next pull and sync look again."
+NOT_SEEN = "Shopify accepted its stock but can't say whether it kept it: {reason} The next pull and sync check again."
 
 
 @dataclass
@@ -85,9 +85,9 @@ class StockPush:
         """Push a batch and close it.
 
         Raises:
-            IdempotencyLost: a call's key is used up; its pushes are to be settled.
+            IdempotencyLost: a call's key is used up; its pushes must be settled.
             PlanOverturned: too much of what is left is risky; what was sent before is noted.
-            DepotsChanged: stock can't be relied on any more; what was sent before is noted.
+            DepotsChanged: stock can no longer be relied on; what was sent before is noted.
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
@@ -105,7 +105,7 @@ class StockPush:
             page.reject(progress.refused)
 
     async def _keep(self, progress: BatchProgress) -> None:
-        """Note what is known of a batch that is given up. It is counted when the position moves behind it."""
+        """Note what is known of a batch that is given up. It is counted when the position moves past it."""
         async with self._run.step() as page:
             await levels.set_levels(page.connection, self._run.store, progress.levels)
             await pushes.settle(page.connection, progress.outcomes)
@@ -196,14 +196,14 @@ class StockPush:
     async def _split(
         self, rows: list[StockRow], ids: list[int], error: WriteError, progress: BatchProgress
     ) -> StockDecision:
-        """Find the row that Shopify does not take and does not name, by sending each half of the others anew."""
+        """Find the row that Shopify refuses without naming it, by sending each half of the rows again."""
         run, is_found = self._run, len(rows) == 1
         detail = error.message if is_found else f"{SENT_AGAIN}: {error.message}"
         async with run.step() as page:
             await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, detail)))
         self._unnamed += is_found
         if error.code in CALL_CODES or self._unnamed > MOST_UNNAMED:
-            raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
+            raise SourceRefused(f"Shopify accepts no stock from this app: {error.message}")
         if is_found:
             progress.refuse(rows[0], f"Shopify refused to set its stock: {error.message}")
             return StockDecision()
@@ -295,7 +295,7 @@ def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tupl
 
 
 def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: BatchProgress) -> None:
-    """The rows that are not pushed any more, because their mapping has changed."""
+    """Count the rows that are no longer pushed because their mapping has changed."""
     keys = {row.key for row in rows}
     for row in planned:
         if row.key not in keys:

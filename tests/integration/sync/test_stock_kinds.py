@@ -252,7 +252,7 @@ async def test_app_that_may_set_nothing_is_told_from_rows(shop: SyncedShop, monk
         variant.requires_components = True
     job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
     assert job.status is JobStatus.FAILED
-    assert "does not take stock from this app" in str(job.error)
+    assert "accepts no stock from this app" in str(job.error)
 
 
 def share(shop: SyncedShop) -> tuple[tuple[Variant, int], tuple[Variant, int]]:
@@ -334,7 +334,7 @@ async def test_item_that_does_not_stay_active_is_a_failed_row(
     job = await shop.sync()
     assert (job.updated, job.failed) == (0, 1)
     (failure,) = await shop.workshop.parts.jobs.list_failures(job.id)
-    assert "does not keep it at the location" in failure.reason
+    assert "did not keep it at the location" in failure.reason
 
 
 async def test_stock_of_a_fulfilment_service_is_not_moved(shop: SyncedShop) -> None:

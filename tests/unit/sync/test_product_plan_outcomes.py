@@ -59,7 +59,7 @@ def test_item_that_can_not_be_had_is_refused_alone(was_repeated: bool, result: P
     decision = decide(ROWS, [WriteError(2, STALE, "stale")], stock, was_repeated=was_repeated)
     ((row, reason),) = decision.refused
     assert (row, decision.outcomes[2][0], decision.sound) == (ROWS[2], result, [ROWS[0], ROWS[1], ROWS[3]])
-    assert "can't be told: Oops." in reason
+    assert "is unknown: Oops." in reason
 
 
 def test_item_that_is_gone_is_refused() -> None:
@@ -124,4 +124,4 @@ def test_verdict_on_what_can_not_be_had(kind: PushKind) -> None:
     """Nobody knows what became of it, and it is not said to be gone."""
     push = Push(kind, 7, "1", "5", "because", item_id=70, location_id=1)
     result, detail = verdict(push, Reading(unread={70: "Oops."}), Reading(unread={7: "Oops."}))
-    assert (result, str(detail).endswith("can't be told: Oops.")) == (PushResult.UNKNOWN, True)
+    assert (result, str(detail).endswith("is unknown: Oops.")) == (PushResult.UNKNOWN, True)
