@@ -1,7 +1,7 @@
 """How the stores' credentials stand: looked after while the daemon runs, and told to whoever asks for its status."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -9,11 +9,12 @@ import structlog
 from daemon.errors import SourceError
 from daemon.ids import StoreName
 from daemon.jobs.types import Source
+from daemon.lifecycle import Part
 from daemon.sources.credential import Credential, CredentialReport
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
-from daemon.tasks import Store
+from daemon.tasks import Store, TaskRegistry
 
 log = structlog.get_logger()
 
@@ -77,20 +78,21 @@ def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...] | N
     return tuple(missing_scopes(sorted(store.needed_scopes), credential.scopes))
 
 
-class CredentialWatch:
-    """Asks Nhanh.vn until when the access tokens are good, where the app's secret key is known: a token ends after a
-    year without a word."""
+class CredentialWatch(Part):
+    """Asks Nhanh.vn, at once and then twice a day, until when the access tokens are good, where the app's secret key is
+    known: a token ends after a year without a word."""
 
-    def __init__(self, stores: Callable[[], Mapping[StoreName, Store]]) -> None:
-        self._stores = stores
+    name = "credentials"
+
+    def __init__(self, registry: TaskRegistry) -> None:
+        self._registry = registry
         self._look = asyncio.Event()
 
     def look(self) -> None:
         """Ask now: there may be other stores, or other tokens."""
         self._look.set()
 
-    async def run(self) -> None:
-        """Ask at once and then twice a day, until cancelled."""
+    async def _run(self) -> None:
         while True:
             self._look.clear()
             pause = CHECK_INTERVAL if await self._check_all() else CHECK_AGAIN
@@ -105,7 +107,7 @@ class CredentialWatch:
         async with asyncio.TaskGroup() as checks:
             checked = [
                 checks.create_task(self._check(store), name=f"credential-check-{store.name}")
-                for store in self._stores().values()
+                for store in self._registry.stores.values()
             ]
         return all(check.result() for check in checked)
 

@@ -12,6 +12,8 @@ ScheduleName = NewType("ScheduleName", str)
 WorkerName = NewType("WorkerName", str)
 SaleName = NewType("SaleName", str)
 CampaignId = NewType("CampaignId", UUID)
+Lane = NewType("Lane", str)
+"""Jobs of one lane share a concurrency limit over all workers: the entry point of the queue that they come in by."""
 
 
 def new_job_id() -> JobId:

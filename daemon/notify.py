@@ -28,11 +28,6 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._watchdog_interval = _watchdog_interval(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""))
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether a service manager listens."""
-        return bool(self._address)
-
     def watchdog_interval(self) -> float | None:
         """Seconds after which systemd takes the daemon for hung: notify in half of them. None: no watchdog."""
         return self._watchdog_interval

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from daemon.database.migrate import migrate
 from daemon.database.pool import Database, open_database
-from daemon.jobs import queue
+from daemon.jobs.queue.driver import install
 from tests.support.postgres import TestServer, embedded, session_loop
 
 # How long an example takes says something of the machine, and nothing of the rule.
@@ -62,7 +62,7 @@ def migrated_template(postgres_server: TestServer) -> Iterator[str]:
 
     async def fill(url: str) -> None:
         async with open_database(url) as database:
-            await migrate(database, then=[queue.install])
+            await migrate(database, then=[install])
 
     with postgres_server.new_database() as name:
         postgres_server.run(fill(postgres_server.url(name)))

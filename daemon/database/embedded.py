@@ -25,8 +25,9 @@ from daemon.database.postgres_remains import clear_remains
 from daemon.database.postgres_socket import running_server_dsn, server_dsn, socket_directory, socket_host
 from daemon.database.state_lock import state_lock
 from daemon.errors import EmbeddedServerError
+from daemon.lifecycle import Part
 
-__all__ = ["EmbeddedServer", "embedded_server", "running_server_dsn", "socket_directory"]
+__all__ = ["EmbeddedServer", "Supervisor", "embedded_server", "running_server_dsn", "socket_directory"]
 
 log = structlog.get_logger()
 
@@ -110,23 +111,8 @@ class EmbeddedServer:
         code = await self._process.wait()
         raise EmbeddedServerError(f"PostgreSQL ended by itself ({describe_exit(code)}):\n{self._log_tail()}")
 
-    async def supervise(self) -> NoReturn:
-        """Starts the server again whenever it has ended by itself. Run it in a task as long as the server is used."""
-        backoff = SHORTEST_BACKOFF
-        while True:
-            began = time.monotonic()
-            try:
-                if self.pid is None:
-                    await self._start()
-                await self.wait_closed()
-            except (EmbeddedServerError, OSError) as error:
-                if time.monotonic() - began > STABLE_AFTER:
-                    backoff = SHORTEST_BACKOFF
-                log.error("postgres_ended", error=str(error), restart_in=backoff)
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
-
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Starts PostgreSQL and waits until it is ready. Raises EmbeddedServerError."""
         began = time.monotonic()
         await clear_remains(self._data, REMAINS_DEADLINE)
         while True:
@@ -217,6 +203,30 @@ class EmbeddedServer:
         return "\n".join(text.splitlines()[-lines:]) or f"(nothing in {self._log_path})"
 
 
+class Supervisor(Part):
+    """Starts the server again whenever it has ended by itself."""
+
+    name = "embedded-postgres"
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+
+    async def _run(self) -> None:
+        backoff = SHORTEST_BACKOFF
+        while True:
+            began = time.monotonic()
+            try:
+                if self._server.pid is None:
+                    await self._server.start()
+                await self._server.wait_closed()
+            except (EmbeddedServerError, OSError) as error:
+                if time.monotonic() - began > STABLE_AFTER:
+                    backoff = SHORTEST_BACKOFF
+                log.error("postgres_ended", error=str(error), restart_in=backoff)
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+
 @asynccontextmanager
 async def embedded_server(state_directory: Path, *, durable: bool = True) -> AsyncIterator[EmbeddedServer]:
     """Starts PostgreSQL under the state directory, with a database `dongbo`, and stops it at the end.
@@ -238,7 +248,7 @@ async def embedded_server(state_directory: Path, *, durable: bool = True) -> Asy
         with socket_host(state_directory) as host:
             server = EmbeddedServer(state_directory, binaries, server_dsn(host, DATABASE), durable=durable)
             try:
-                await server._start()  # noqa: SLF001 -- the two make one part
+                await server.start()
                 await _create_database(server_dsn(host, "postgres"))
                 yield server
             finally:

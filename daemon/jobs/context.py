@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
@@ -17,9 +17,7 @@ from daemon.jobs import failures, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, Job
-
-if TYPE_CHECKING:
-    from daemon.jobs.steps import Steps
+from daemon.jobs.steps import Steps
 
 P = TypeVar("P")
 
@@ -101,11 +99,9 @@ class PageTransaction:
 class JobContext:
     """One run of a job. All its writes carry the run's token: after a take-over they have no effect and end the run."""
 
-    def __init__(
-        self, job: Job, token: RunToken, database: Database, notifier: JobNotifier, steps: "Steps | None" = None
-    ) -> None:
+    def __init__(self, job: Job, token: RunToken, database: Database, notifier: JobNotifier, steps: Steps) -> None:
         self.job = job
-        self._steps = steps
+        self.steps = steps  # runs other jobs as steps of this one
         self._token = token
         self._database = database
         self._notifier = notifier
@@ -135,13 +131,6 @@ class JobContext:
     def run_token(self) -> RunToken:
         """Names this run: a write that it has begun is under way as long as the job is RUNNING under this token."""
         return self._token
-
-    @property
-    def steps(self) -> "Steps":
-        """Runs other jobs as steps of this one."""
-        if self._steps is None:
-            raise RuntimeError("this runner was made without steps")
-        return self._steps
 
     @property
     def is_approved(self) -> bool:

@@ -24,6 +24,7 @@ from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.changes import LATE, JobEvent, Pruning, RecentChanges, Subscription
 from daemon.jobs.model import Job
+from daemon.lifecycle import Health, Part
 
 log = structlog.get_logger()
 
@@ -45,11 +46,13 @@ RECONNECT_DELAYS = (0.1, 0.5, 1.0, 2.0)  # seconds; the last one repeats
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest($1::text[]) AS payload"
 
 
-class JobNotifier:
+class JobNotifier(Part):
     """Announces changed jobs: at once when nothing was said of a job lately, else at the end of the interval.
 
     The last state of a job is thus always announced, and terminal ones do not wait (`at_once`).
     """
+
+    name = "job-notifier"
 
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
@@ -71,8 +74,7 @@ class JobNotifier:
         self._has_pruned = True
         self._wakeup.set()
 
-    async def run(self) -> None:
-        """Send what is due, until cancelled."""
+    async def _run(self) -> None:
         while True:
             await self._until_due()
             if self._has_pruned:
@@ -115,8 +117,10 @@ class JobNotifier:
             self._announced = {job: at for job, at in self._announced.items() if now - at < self._interval}
 
 
-class EventHub:
+class EventHub(Part):
     """Listens on one connection and hands every change of a job to all subscriptions of this process."""
+
+    name = "event-hub"
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -141,14 +145,16 @@ class EventHub:
         """Whether changes of jobs are heard of at once."""
         return self._listening.is_set()
 
+    @property
+    def health(self) -> Health:
+        """Whether changes of jobs are heard of at once; if not, the catch-up brings them, once it can connect."""
+        if self.is_listening:
+            return Health(True, "hears of changed jobs")
+        return Health(False, "does not hear of changed jobs: connects to the database again by itself")
+
     async def wait_listening(self) -> None:
         """Wait until that is so."""
         await self._listening.wait()
-
-    @property
-    def subscriber_count(self) -> int:
-        """How many readers there are."""
-        return len(self._subscriptions)
 
     @contextmanager
     def subscribe(self, most: int | None = None) -> Iterator[Subscription]:
@@ -160,8 +166,7 @@ class EventHub:
         finally:
             self._subscriptions.discard(subscription)
 
-    async def run(self) -> None:
-        """Listen until cancelled, through any loss of the connection."""
+    async def _run(self) -> None:
         failures = 0
         while True:
             try:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 from uuid import uuid4
 
 import asyncpg
@@ -18,9 +18,9 @@ from daemon.jobs import store
 from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StopReason
 from daemon.jobs.events import EventHub, JobNotifier
 from daemon.jobs.model import Job, JobStatus
-from daemon.jobs.queue import Requeue
 from daemon.jobs.steps import Steps
 from daemon.jobs.types import JOB_TYPES
+from daemon.lifecycle import Part
 
 log = structlog.get_logger()
 
@@ -52,6 +52,21 @@ class RetryPolicy:
         return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311
 
 
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """What a run answers if its job is to run again."""
+
+    delay: timedelta
+    reason: str
+
+
+class Tasks(Protocol):
+    """What carries out jobs: `daemon.tasks.registry.TaskRegistry`."""
+
+    async def run(self, job: JobContext) -> None:
+        """Carry out a job. Raises what ends the run early (see `JobRunner`)."""
+
+
 class JobRunner:
     """Claims jobs, runs their tasks and records how they ended; knows every run of this process."""
 
@@ -59,13 +74,13 @@ class JobRunner:
         self,
         database: Database,
         notifier: JobNotifier,
-        run_task: Callable[[JobContext], Awaitable[None]],
+        tasks: Tasks,
         retry: RetryPolicy,
-        steps: Steps | None = None,
+        steps: Steps,
     ) -> None:
         self._database = database
         self._notifier = notifier
-        self._run_task = run_task
+        self._tasks = tasks
         self._retry = retry
         self._steps = steps
         self._active: dict[JobId, JobContext] = {}
@@ -83,15 +98,6 @@ class JobRunner:
         self._is_closed = self._is_closed or reason is StopReason.SHUTDOWN
         for context in self._active.values():
             context.stop(reason)
-
-    async def watch_cancellations(self, hub: EventHub) -> None:
-        """Stop runs that wait for their source as soon as cancelling is asked for, on whatever daemon that was."""
-        with hub.subscribe() as subscription:
-            while True:
-                for event in await subscription.take():
-                    context = self._active.get(event.job.id)
-                    if context is not None and event.job.cancel_requested and event.job.status.is_live:
-                        context.stop(StopReason.CANCELLED)
 
     async def run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
         """Run a job; a `Requeue` if it is to run again, None if it has ended or belongs to somebody else now."""
@@ -142,7 +148,7 @@ class JobRunner:
             return None
         log.info("job_started", attempt=job.attempt, resumed=job.checkpoint is not None)
         try:
-            await self._run_task(context)
+            await self._tasks.run(context)
         except RunStopped as stopped:
             return await self._stopped(context, token, stopped.reason)
         except ApprovalNeeded as question:
@@ -259,7 +265,7 @@ class JobRunner:
 
     async def _see_to_steps(self, job: Job) -> None:
         """A job that was cancelled leaves none of its steps behind."""
-        if job.status is JobStatus.CANCELLED and self._steps is not None:
+        if job.status is JobStatus.CANCELLED:
             await self._steps.cancel_all(job.id)
 
     async def _record(self, write: Callable[[Any], Awaitable[Job | None]]) -> Job | None:
@@ -273,3 +279,21 @@ class JobRunner:
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("unreachable")
+
+
+class CancellationWatch(Part):
+    """Stops runs that wait for their source as soon as someone asks to cancel them, on whichever daemon that was."""
+
+    name = "cancellations"
+
+    def __init__(self, runner: JobRunner, hub: EventHub) -> None:
+        self._runner = runner
+        self._hub = hub
+
+    async def _run(self) -> None:
+        with self._hub.subscribe() as subscription:
+            while True:
+                for event in await subscription.take():
+                    context = self._runner.active.get(event.job.id)
+                    if context is not None and event.job.cancel_requested and event.job.status.is_live:
+                        context.stop(StopReason.CANCELLED)

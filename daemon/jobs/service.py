@@ -1,21 +1,21 @@
 """What may be asked of jobs: submit, cancel, retry, look, prune. Endpoint, schedules and CLI all come here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from asyncpg import UniqueViolationError
 
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
-from daemon.ids import JobId, ScheduleName, StoreName, new_job_id
-from daemon.jobs import failures, queue, store
+from daemon.ids import JobId, Lane, ScheduleName, StoreName, new_job_id
+from daemon.jobs import failures, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
-from daemon.jobs.queue import Lane
+from daemon.jobs.queue import places
 
 log = structlog.get_logger()
 
@@ -39,22 +39,26 @@ class Submission:
     is_new: bool
 
 
-class Jobs:
-    """The jobs of one database.
+class Admissions(Protocol):
+    """What decides on requests: `daemon.tasks.registry.TaskRegistry`."""
 
-    `admit` checks a request against the configured stores and the known tasks; it raises InvalidJobRequest.
-    """
+    def admit(self, request: JobRequest) -> Admission:
+        """Check a request against the configured stores and the known tasks. Raises InvalidJobRequest."""
+
+
+class Jobs:
+    """The jobs of one database."""
 
     def __init__(
         self,
         database: Database,
         notifier: JobNotifier,
-        admit: Callable[[JobRequest], Admission],
+        admissions: Admissions,
         max_attempts: int,
     ) -> None:
         self._database = database
         self._notifier = notifier
-        self._admit = admit
+        self._admissions = admissions
         self._max_attempts = max_attempts
 
     async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
@@ -78,7 +82,7 @@ class Jobs:
         parent_id: JobId | None = None,
     ) -> Submission:
         """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
-        admission = self._admit(request)
+        admission = self._admissions.admit(request)
         for _ in range(SUBMIT_ATTEMPTS):
             new = store.NewJob(
                 id=new_job_id(),
@@ -94,7 +98,7 @@ class Jobs:
             )
             job = await store.insert_unless_live(connection, new)
             if job is not None:
-                await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
+                await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
                 return Submission(job, is_new=True)
             live = await store.find_live(connection, request.store, request.type, admission.params)
             if live is not None:
@@ -150,8 +154,8 @@ class Jobs:
         async with self._database.acquire() as connection, connection.transaction():
             job = await store.request_cancel(connection, job_id)
             if job is not None and job.status is JobStatus.CANCELLED:
-                await queue.forget(connection, job_id)
-            elif job is not None and not await queue.is_attended(connection, job_id):
+                await places.forget(connection, job_id)
+            elif job is not None and not await places.is_attended(connection, job_id):
                 job = await store.cancel_unattended(connection, job_id)
         if job is None:
             ended = await self.get(job_id)
@@ -182,7 +186,7 @@ class Jobs:
                 job = await store.revive(connection, job_id, self._max_attempts)
                 if job is not None:
                     admission = self._admission_of(job)
-                    await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
+                    await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
         except UniqueViolationError:
             raise await self._live_instead_of(job_id) from None
         if job is None:
@@ -204,7 +208,7 @@ class Jobs:
                 job = await store.approve(connection, job_id, self._max_attempts)
                 if job is not None:
                     admission = self._admission_of(job)
-                    await queue.enqueue(connection, job.id, admission.lane, priority=admission.priority)
+                    await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
         except UniqueViolationError:
             raise await self._live_instead_of(job_id) from None
         if job is None:
@@ -238,14 +242,14 @@ class Jobs:
             if batch == 0:
                 break
         async with self._database.acquire() as connection:
-            await queue.prune_log(connection, older_than)
+            await places.prune_log(connection, older_than)
         if deleted:
             self._notifier.pruned()
             log.info("jobs_pruned", jobs=deleted, older_than_days=older_than / timedelta(days=1))
         return deleted
 
     def _admission_of(self, job: Job) -> Admission:
-        return self._admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
+        return self._admissions.admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:

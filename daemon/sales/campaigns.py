@@ -122,7 +122,7 @@ WHERE store = ANY ($1) AND {HAS_ENDED} AND (recalled_at IS NOT NULL
 ORDER BY created_at
 """
 
-# What a wrong clock has said of a campaign lies in the future.
+# Times that a wrong clock set are in the future.
 SET_REPLANNED = """
 UPDATE dongbo.sale_campaigns
 SET recalled_at = NULL, started_at = least(started_at, $2), ended_at = least(ended_at, $2),
@@ -156,7 +156,7 @@ DATABASE_TIME = "SELECT clock_timestamp()"
 
 SET_CANCELLED = "UPDATE dongbo.sale_campaigns SET is_cancelled = true, changed_at = clock_timestamp() WHERE id = $1"
 
-# That it was looked for newcomers, and there were none, does not change a campaign.
+# That newcomers were looked for and not found does not change a campaign.
 SET_PREPARED = """
 UPDATE dongbo.sale_campaigns
 SET prepared_at = $2, variants = $3,
@@ -208,7 +208,7 @@ class InFile:
 async def insert(
     connection: Connection, definition: SaleSettings, origin: str, notice: str | None = None
 ) -> Campaign | None:
-    """Make a DRAFT of a definition with times in UTC; None if the store has an open campaign of this name."""
+    """Create a DRAFT from a definition with times in UTC; None if the store has an open campaign of this name."""
     row = await connection.fetchrow(
         INSERT,
         new_job_id(),  # ids that sort by age
@@ -290,10 +290,10 @@ async def move(
     keeps_notice: bool = False,
     verify_after: timedelta | None = None,
 ) -> Campaign | None:
-    """Move a campaign that is in one of `states`; None if it is in another by now.
+    """Move a campaign that is in one of `states`; None if it is in another state by now.
 
-    `detail` is kept as what happened, `notice` shown until it moves on; `keeps_notice` goes on showing the present one.
-    `verify_after`: how long after this move it is looked at once more, where a call may be carried out late. Raises
+    `detail` goes into its history, `notice` is shown until it moves on; `keeps_notice` keeps the present one.
+    `verify_after`: how long after this move it is verified once more, if a call may be carried out late. Raises
     ValueError for a move that the states do not have.
     """
     for state in states:
@@ -306,52 +306,52 @@ async def move(
 
 
 async def set_notice(connection: Connection, campaign_id: CampaignId, notice: str | None) -> bool:
-    """Show a notice with a campaign, or none; whether that was another one before."""
+    """Show a notice with a campaign, or none; whether that changes it."""
     tag: str = await connection.execute(SET_NOTICE, campaign_id, notice)
     return not tag.endswith(" 0")
 
 
 async def set_price_notice(connection: Connection, campaign_id: CampaignId, notice: str | None) -> bool:
-    """Show what a person should know of a campaign's prices, or nothing; whether that was something else before."""
+    """Show what a person should know about a campaign's prices, or nothing; whether that changes it."""
     tag: str = await connection.execute(SET_PRICE_NOTICE, campaign_id, notice)
     return not tag.endswith(" 0")
 
 
 async def set_verify(connection: Connection, campaign_id: CampaignId, after: timedelta | None) -> None:
-    """Look once more at a campaign that is over, so long from now; None: not any more."""
+    """Verify a campaign that is over once more after this time; None: never again."""
     await connection.execute(SET_VERIFY, campaign_id, after)
 
 
 async def list_to_verify(connection: Connection, store: StoreName) -> list[Campaign]:
-    """Campaigns of a store that are over and to be looked at once more by now."""
+    """Campaigns of a store that are over and due to be verified once more."""
     return [_campaign(row) for row in await connection.fetch(LIST_TO_VERIFY, store)]
 
 
 async def set_recalled(connection: Connection, campaign_id: CampaignId) -> None:
-    """Note that a campaign is taken back because it had begun before its time."""
+    """Note that a campaign is taken back because it started too early."""
     await connection.execute(SET_RECALLED, campaign_id)
 
 
 async def set_replanned(connection: Connection, campaign_id: CampaignId, now: datetime) -> None:
-    """Note that one that a wrong clock had begun or ended was planned again; it ended no later than now."""
+    """Note that a campaign that a wrong clock started or ended was planned again; it ended no later than now."""
     await connection.execute(SET_REPLANNED, campaign_id, now)
 
 
 async def list_recalled(connection: Connection, stores: Sequence[StoreName], now: datetime) -> list[Campaign]:
-    """Campaigns of these stores that a wrong clock had begun or ended before their time: they are to be planned again.
+    """Campaigns of these stores that a wrong clock started or ended too early: they are to be planned again.
 
-    `now`: by a clock that is right; an end that lies behind it has not come yet.
+    `now`: by a clock that is right, with some tolerance; a later end has not come yet.
     """
     return [_campaign(row) for row in await connection.fetch(LIST_RECALLED, stores, now)]
 
 
 async def note(connection: Connection, campaign_id: CampaignId, detail: str) -> None:
-    """Keep what happened to a campaign."""
+    """Add to a campaign's history."""
     await connection.execute(NOTE, campaign_id, detail)
 
 
 async def note_once(connection: Connection, campaign_id: CampaignId, detail: str) -> None:
-    """Keep what happened to a campaign, unless that has been kept before."""
+    """Add to a campaign's history what is not in it yet."""
     await connection.execute(NOTE_ONCE, campaign_id, detail)
 
 
@@ -364,12 +364,12 @@ async def set_times(
 
 
 async def set_definition(connection: Connection, campaign_id: CampaignId, definition: SaleSettings) -> None:
-    """Replace what a campaign is that has not begun."""
+    """Replace the definition of a campaign that has not started."""
     await connection.execute(SET_DEFINITION, campaign_id, _encoded(definition), definition.starts, definition.ends)
 
 
 async def set_in_file(connection: Connection, campaign_id: CampaignId, definition: SaleSettings) -> None:
-    """Note what the configuration file says of a campaign, which was taken over."""
+    """Note what the configuration file says of a campaign and was taken over."""
     await connection.execute(SET_IN_FILE, campaign_id, _encoded(definition))
 
 
@@ -379,7 +379,7 @@ async def forget_in_file(connection: Connection, campaign_id: CampaignId) -> Non
 
 
 async def latest_in_file(connection: Connection, store: StoreName, name: SaleName) -> InFile | None:
-    """The newest campaign of a name that is of the file."""
+    """What the file said of the newest campaign of a name that came from it."""
     row = await connection.fetchrow(LATEST_IN_FILE, store, name)
     if row is None:
         return None
@@ -393,7 +393,7 @@ async def database_time(connection: Connection) -> datetime:
 
 
 async def set_cancelled(connection: Connection, campaign_id: CampaignId) -> None:
-    """Note that a person has called a running campaign off."""
+    """Note that a person cancelled a running campaign."""
     await connection.execute(SET_CANCELLED, campaign_id)
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine's clock can be believed: campaigns begin, end and fail for good by what it says.
+"""Whether this machine's clock is right: campaigns start, end and fail for good by what it says.
 
 It is compared with the database's and with the source's, by the `Date` of Shopify's answers. A machine with a dead
 battery, or one that was restored from a snapshot, may be days off until its clock is set.
@@ -20,7 +20,7 @@ from daemon.sources.shopify.client import ShopifyClient
 log = structlog.get_logger()
 
 MOST_APART = timedelta(minutes=1)
-ASK_AGAIN = 600.0  # seconds after which Shopify is asked for its time anew where no other call has
+ASK_AGAIN = 600.0  # seconds after the last answer, after which Shopify is asked for its time
 ASK_TIMEOUT = 5.0  # seconds
 
 
@@ -43,9 +43,9 @@ class Clocks:
         self.clock = clock
 
     async def problem(self, store: StoreName) -> str | None:
-        """Why this machine's clock is not to be relied on for campaigns of a store; None: it is right.
+        """Why this machine's clock is not reliable for campaigns of a store; None: it is right.
 
-        A shop that has told its time too long ago is asked first. Raises what the database raises.
+        A shop that has not answered for too long is asked first. Raises what the database raises.
         """
         if (problem := await self.database_problem()) is not None:
             return problem
@@ -54,7 +54,7 @@ class Clocks:
         return self.source_problem(store)
 
     async def database_problem(self) -> str | None:
-        """Why it is not to be relied on for any campaign: it is not PostgreSQL's. Raises what the database raises."""
+        """Why it is not reliable for any campaign: it differs from PostgreSQL's. Raises what the database raises."""
         async with self._database.acquire() as connection:
             before = self.clock()
             now = await campaigns.database_time(connection)
@@ -64,24 +64,24 @@ class Clocks:
         return _apart(after - now, "PostgreSQL's")
 
     def source_problem(self, store: StoreName) -> str | None:
-        """Why it is not to be relied on for campaigns of a store, by what its shop has told so far; None: it is right.
+        """Why it is not reliable for campaigns of a store, by its shop's answers so far; None: it is right.
 
-        A shop that can't be reached keeps back its own campaigns alone.
+        A shop that can't be reached holds up its own campaigns only.
         """
         if (shopify := self._shopify(store)) is None:
             return None
         if (now := shopify.clock.now()) is None:
-            return f"Shopify ({store}) has not answered yet, so that its time is not known. It is asked again."
+            return f"Shopify ({store}) has not answered yet, so its time is not known. It is asked again."
         if abs(self.clock() - now) <= MOST_APART:
             return None
         return _apart(self.clock() - now, f"Shopify's ({store})")
 
     def is_to_ask(self, store: StoreName) -> bool:
-        """Whether a store's shop has not told its time for so long that it should be asked."""
+        """Whether a store's shop has not answered for so long that it should be asked for its time."""
         return (shopify := self._shopify(store)) is not None and shopify.clock.age() > ASK_AGAIN
 
     async def ask(self, store: StoreName) -> bool:
-        """Ask a store's shop for its time; whether it has told it. Any answer does, a refusal as well.
+        """Ask a store's shop for its time; whether it has answered. Any answer will do, even a refusal.
 
         Takes ASK_TIMEOUT at most.
         """
@@ -96,7 +96,7 @@ class Clocks:
         return shopify.clock.age() <= ASK_AGAIN
 
     def _shopify(self, store: StoreName) -> ShopifyClient | None:
-        """A store's client; None where it has been taken out of the configuration: its jobs are refused."""
+        """A store's client; None if it is no longer in the configuration: its jobs are refused."""
         try:
             return self._shopify_of(store)
         except DongboError:
@@ -108,7 +108,7 @@ def _apart(difference: timedelta, other: str) -> str:
     direction = "ahead of" if seconds > 0 else "behind"
     return (
         f"This machine's clock is {_span(abs(seconds))} {direction} {other}: no sale starts or ends by itself until "
-        "they agree. Set it right: timedatectl shows whether it is synchronised."
+        "they agree. Correct it: timedatectl shows whether it is synchronised."
     )
 
 

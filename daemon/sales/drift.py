@@ -1,4 +1,4 @@
-"""What is told of prices that are not as a campaign has left them, as soon as a pull or a look at Shopify shows it."""
+"""Reports prices that are not as a campaign left them, as soon as a pull or a look at Shopify shows it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,24 +10,27 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Move
-from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState, Prices
+from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState
+from daemon.sources.shopify.models import PricePair
 
 log = structlog.get_logger()
 
 MOST = 10_000  # variants that are looked at one by one
 
 CLOSED = (CampaignState.COMPLETED, CampaignState.CANCELLED)
+# Both are stored as notes and counted by their text, so the text must stay as it is.
+BY_OTHERS_OR_LATE = "the price is another one: somebody else changed it, or a call of dongbo's own came late"
 RETURNED = "the sale price came back after it was restored"
 NAMESAKE = (
-    "{count:,} of the prices that it had restored have its sale price again. As another sale of this name is open, "
-    "they can't be restored from here: set them right in Shopify."
+    "{count:,} of the prices that it had restored have its sale price again. Another sale of this name is open, so "
+    "they can't be restored from here: correct them in Shopify."
 )
 
 
-async def tell(connection: Connection, store: StoreName) -> None:
-    """Show with each running campaign what the mirror and its journal say of prices that are not the sale's.
+async def report(connection: Connection, store: StoreName) -> None:
+    """Show with each running campaign which prices are not the sale's, by the mirror and the journal.
 
-    One that somebody moves at this moment is passed over: who looks next tells it.
+    One that somebody is moving right now is passed over: whoever looks next reports it.
     """
     for running in await campaigns.list_in_states(connection, store, sorted(RUNNING)):
         campaign = await campaigns.lock_if_free(connection, running.id)
@@ -38,8 +41,8 @@ async def tell(connection: Connection, store: StoreName) -> None:
             log.warning("sale_prices_differ", sale=campaign.name, store=store, notice=notice, **figures)
 
 
-async def tell_returned(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> None:
-    """Let a person decide where a pull shows the own sale price of a campaign that is over, of some variants.
+async def report_returned(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> None:
+    """Let a person decide about variants for which a pull shows the sale price of a campaign that is over.
 
     A call of dongbo's own may have come late, or somebody may have set it by hand: only a person knows.
     """
@@ -51,7 +54,7 @@ async def tell_returned(connection: Connection, store: StoreName, variant_ids: S
         await _ask(connection, campaign, prices)
 
 
-async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, Prices]) -> None:
+async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, PricePair]) -> None:
     moves = [Move(number, ItemState.DRIFTED, RETURNED, seen) for number, seen in prices.items()]
     try:
         async with connection.transaction():
@@ -71,10 +74,10 @@ async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, Pri
 
 
 async def waiting_notice(connection: Connection, campaign: Campaign, drifted: int) -> str:
-    """What a person is to decide about so many drifted variants of a campaign that is over."""
+    """What a person has to decide about the drifted variants of a campaign that is over."""
     decide = f"decide with `dongbo sale resume {campaign.name} --keep all` or `--restore all`, or one by one"
-    returned = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, [RETURNED])
-    doubtful = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, list(DOUBTFUL))
+    returned = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, RETURNED)
+    doubtful = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, BY_OTHERS_OR_LATE)
     foreign = drifted - returned - doubtful
     said = []
     if foreign:
@@ -93,16 +96,12 @@ def _prices(count: int) -> str:
     return f"{count:,} {'prices were' if count > 1 else 'price was'}"
 
 
-BY_OTHERS_OR_LATE = "the price is another one: somebody else changed it, or a call of dongbo's own came late"
-DOUBTFUL = frozenset({BY_OTHERS_OR_LATE})
-
-
 async def _notice(connection: Connection, campaign: Campaign) -> tuple[str | None, dict[str, int]]:
     drifting = await items.list_drifting(connection, campaign.id, MOST)
     counts = await items.count_by_state(connection, campaign.id)
     ours = await journal.may_be_ours(connection, campaign.store, drifting)
     marked = counts.get(ItemState.DRIFTED, 0)
-    doubtful = len(ours) + await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, list(DOUBTFUL))
+    doubtful = len(ours) + await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, BY_OTHERS_OR_LATE)
     foreign = len(drifting) + marked - doubtful
     refused = counts.get(ItemState.REFUSED, 0)
     said = []
@@ -119,7 +118,7 @@ async def _notice(connection: Connection, campaign: Campaign) -> tuple[str | Non
     if refused:
         said.append(
             f"Shopify refused {refused:,} sale price{'s' if refused > 1 else ''}: `dongbo sale show {campaign.name} "
-            "--items` tells why."
+            "--items` says why."
         )
     figures = {"by_others": foreign, "doubtful": doubtful, "refused": refused}
     return " ".join(said) or None, figures

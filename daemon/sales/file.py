@@ -1,7 +1,7 @@
-"""What the configuration file says of campaigns, against those that there are: at the start and at each reload.
+"""Brings campaigns in line with the configuration file, when the daemon starts and at each reload.
 
-A campaign that has not begun becomes what the file says by now. One that runs keeps to what it began with, for its
-prices are in the shop already: only its end may move. Whatever is not taken over is shown with it and logged.
+A campaign that has not started becomes what the file says now. One that is running keeps what it started with, for its
+prices are already in the shop: only its end may move. Whatever is not taken over is shown with it and logged.
 """
 
 from collections.abc import Sequence
@@ -24,20 +24,24 @@ log = structlog.get_logger()
 ON_SALE = (CampaignState.APPLYING, CampaignState.ACTIVE)
 WAITING = (CampaignState.DRAFT, CampaignState.SCHEDULED)
 PAST = "Its end had passed when it was first seen in the configuration file: it was never started."
-REMOVED = "removed from the configuration file before it began"
-RUNS_ON = "It was removed from the configuration file while it runs: it goes on until {end}. To end it now: {command}."
+REMOVED = "removed from the configuration file before it started"
+RUNS_ON = (
+    "It was removed from the configuration file while running: it continues until {end}. To end it now: {command}."
+)
 CHANGED = (
-    "The configuration file says otherwise by now ({keys}): it goes on as it began. To run it as the file says, end it "
-    "({command}), give it another name or a start that lies ahead, and reload."
+    "The configuration file has changed ({keys}): this sale continues as it started. To run it as the file says, end "
+    "it ({command}), give it another name or a start in the future, and reload."
 )
 NO_LONGER = (
     "The configuration file moves its end to {end}, but other campaigns hold its variants then: {end_now} stays."
 )
 OVER = (
     "The configuration file has changed a sale that has run or is being taken back: to run it again, give it a start "
-    "that lies ahead, or another name, and reload when it is over."
+    "in the future, or another name, and reload once it is over."
 )
-NAMESAKE = "The configuration file has a sale of this name, too: it waits until this one is over, and the next reload."
+NAMESAKE = (
+    "The configuration file also has a sale of this name: it waits until this one is over and the file is reloaded."
+)
 
 
 async def reconcile(
@@ -74,7 +78,7 @@ async def _reconcile_one(database: Database, sales: Sales, definition: SaleSetti
     elif in_file is None:
         await _create(database, sales, definition)
     elif in_file.definition != definition:
-        # What has ended does not begin again by itself: only where the file says a start that lies after its end.
+        # What has ended does not start again by itself: only where the file gives it a start after its end.
         if definition.starts is not None and in_file.closed_at is not None and definition.starts > in_file.closed_at:
             await _create(database, sales, definition)
         else:
@@ -103,7 +107,7 @@ async def _update(
             await _notice(database, campaign, NAMESAKE)
         return
     if known == definition:
-        if campaign.state in ON_SALE and campaign.notice is not None:  # it was removed or changed, and is back
+        if campaign.state in ON_SALE and campaign.notice is not None:  # removed or changed before, and now as it was
             await _notice(database, campaign, None)
         return
     if campaign.state in WAITING:
@@ -131,11 +135,11 @@ async def _replace(database: Database, sales: Sales, campaign: Campaign, definit
     async with database.acquire() as connection, connection.transaction():
         present = await campaigns.lock(connection, campaign.id)
         if present is None or present.state not in WAITING:
-            return  # it has begun at this very moment: the next reload says so
+            return  # it has just started: the next reload says so
         await campaigns.set_definition(connection, campaign.id, definition)
         await campaigns.set_in_file(connection, campaign.id, definition)
-        await items.close_planned(connection, campaign.id, "planned anew")
-        detail = "the configuration file has changed: planned anew"
+        await items.close_planned(connection, campaign.id, "planned again")
+        detail = "the configuration file has changed: planned again"
         if present.state is CampaignState.SCHEDULED:
             await campaigns.move(
                 connection, campaign.id, [present.state], CampaignState.DRAFT, sales.clock(), detail=detail
@@ -188,7 +192,7 @@ async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
 
 
 async def _tell_over(database: Database, campaign_id: CampaignId, definition: SaleSettings) -> None:
-    """In its history, once, and in the log: its notice is about how it has ended."""
+    """Say so in its history, once, and in the log: its notice is about how it ended."""
     async with database.acquire() as connection:
         await campaigns.note_once(connection, campaign_id, OVER)
     log.warning("sale_not_repeated", sale=definition.name, store=definition.store, reason=OVER)

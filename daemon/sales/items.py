@@ -11,8 +11,16 @@ from asyncpg import Range, Record
 
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState, Prices
+from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState
 from daemon.sales.planning import PlannedItem
+from daemon.sources.shopify.models import PricePair
+
+# With `item`: another campaign has the variant's price.
+HELD_BY_OTHER = f"""EXISTS (
+    SELECT FROM dongbo.sale_items AS other
+    WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> item.campaign_id
+      AND other.state IN {HELD_SQL}
+)"""
 
 # Whoever decides to write a price waits here for whoever is deciding: a sale and the product sync never both take a
 # variant for theirs. Held for some milliseconds, until the intents are committed.
@@ -28,7 +36,7 @@ WHERE campaign_id = $1 AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NUL
   )
 """
 
-# What is there already as it should be is not touched.
+# What is already as it should be is not touched.
 PLAN = """
 INSERT INTO dongbo.sale_items AS item (campaign_id, store, held, variant_id, product_id, sku, title, state, note,
     before_price, before_compare_at, base_price, base_compare_at, sale_price, sale_compare_at)
@@ -60,7 +68,7 @@ SET_HELD = """
 UPDATE dongbo.sale_items SET held = $2 WHERE campaign_id = $1 AND NOT isempty(held) AND held IS DISTINCT FROM $2
 """
 
-# One for which a call was once sent is taken up as if it were under way: it may arrive yet.
+# One for which a call was ever sent is treated as under way: it may still arrive.
 CLOSE_PLANNED = """
 UPDATE dongbo.sale_items AS item
 SET state = CASE WHEN was_sent THEN 'APPLYING' ELSE 'SKIPPED' END,
@@ -84,11 +92,7 @@ UPDATE dongbo.sale_items SET held = 'empty'::tstzrange WHERE campaign_id = $1 AN
 # What another campaign has not given back yet is not even looked at.
 LIST_NEXT_PRODUCTS = f"""
 SELECT product_id, count(*) AS variants FROM dongbo.sale_items AS item
-WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2 AND NOT EXISTS (
-    SELECT FROM dongbo.sale_items AS other
-    WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
-      AND other.state IN {HELD_SQL}
-)
+WHERE campaign_id = $1 AND state = 'PLANNED' AND product_id > $2 AND NOT {HELD_BY_OTHER}
 GROUP BY product_id ORDER BY product_id LIMIT $3
 """
 
@@ -102,11 +106,7 @@ WHERE item.campaign_id = $1 AND item.state = 'PLANNED' AND item.product_id = ANY
 LOCK_PLANNED = f"""
 SELECT item.variant_id, item.product_id, item.sku, variant.price, variant.compare_at_price,
     variant.id IS NULL OR variant.deleted_at IS NOT NULL AS is_gone,
-    EXISTS (
-        SELECT FROM dongbo.sale_items AS other
-        WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
-          AND other.state IN {HELD_SQL}
-    ) AS is_held,
+    {HELD_BY_OTHER} AS is_held,
     EXISTS (
         SELECT FROM dongbo.pushes AS push
         WHERE push.store = item.store AND push.owner_id = item.variant_id AND push.result = 'intended'
@@ -156,7 +156,7 @@ FROM unnest($2::bigint[], $3::text[], $4::text[], $5::numeric[], $6::numeric[])
 WHERE item.campaign_id = $1 AND item.variant_id = moved.variant_id
 """
 
-# What must be taken back. One whose sale price is under way in a run that still runs is waited for.
+# What must be taken back. One whose sale price is under way in a live run is waited for.
 LIST_TO_REVERT = """
 SELECT variant_id, product_id FROM dongbo.sale_items AS item
 WHERE campaign_id = $1 AND (product_id, variant_id) > ($2, $3)
@@ -201,14 +201,10 @@ FROM unnest($2::bigint[], $3::text[]) AS seen (variant_id, note)
 WHERE item.campaign_id = $1 AND item.variant_id = seen.variant_id AND item.state = 'REVERTED'
 """
 
-# Its hold is over: what has the variant since then is asked about by the caller's look at Shopify.
-REOPEN = """
+# Its hold is over: the caller's look at Shopify says what the variant costs since then.
+REOPEN = f"""
 UPDATE dongbo.sale_items AS item SET state = 'APPLIED', note = 'the sale price came back', closed_at = NULL
-WHERE campaign_id = $1 AND variant_id = ANY ($2) AND state = 'REVERTED' AND NOT EXISTS (
-    SELECT FROM dongbo.sale_items AS other
-    WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
-      AND other.state IN ('APPLYING', 'APPLIED', 'REVERTING', 'DRIFTED', 'STUCK')
-)
+WHERE campaign_id = $1 AND variant_id = ANY ($2) AND state = 'REVERTED' AND NOT {HELD_BY_OTHER}
 """
 
 HAS_DECIDED = """
@@ -217,13 +213,19 @@ SELECT EXISTS (
 )
 """
 
-LIST_DRIFTING = """
-SELECT item.variant_id, variant.price, variant.compare_at_price FROM dongbo.sale_items AS item
+# A price that the mirror shows as not the sale's.
+DRIFTING = """
+FROM dongbo.sale_items AS item
 JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
 WHERE item.campaign_id = $1 AND item.state = 'APPLIED' AND variant.deleted_at IS NULL
   AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (item.sale_price, item.sale_compare_at)
-ORDER BY item.variant_id LIMIT $2
 """
+
+LIST_DRIFTING = f"""
+SELECT item.variant_id, variant.price, variant.compare_at_price {DRIFTING} ORDER BY item.variant_id LIMIT $2
+"""
+
+COUNT_DRIFTING = f"SELECT count(*) {DRIFTING}"
 
 # Restored by a campaign that is over, and with its sale price again, which nobody has a reason to set: not the product
 # sync since then, and no other campaign.
@@ -250,7 +252,7 @@ ORDER BY item.campaign_id, item.variant_id LIMIT $3
 """
 
 COUNT_BY_NOTE = """
-SELECT count(*) FROM dongbo.sale_items WHERE campaign_id = $1 AND state = $2 AND note = ANY ($3)
+SELECT count(*) FROM dongbo.sale_items WHERE campaign_id = $1 AND state = $2 AND note = $3
 """
 
 # Of these a call may have been carried out after Shopify was read for the proof.
@@ -268,23 +270,11 @@ COUNT_EACH_BY_STATE = """
 SELECT campaign_id, state, count(*) AS items FROM dongbo.sale_items WHERE campaign_id = ANY ($1) GROUP BY 1, 2
 """
 
-# A price that the mirror shows as neither the sale's nor the one to go back to: somebody else has changed it.
-COUNT_DRIFTING = """
-SELECT count(*) FROM dongbo.sale_items AS item
-JOIN dongbo.shopify_variants AS variant ON variant.store = item.store AND variant.id = item.variant_id
-WHERE item.campaign_id = $1 AND item.state = 'APPLIED' AND variant.deleted_at IS NULL
-  AND (variant.price, variant.compare_at_price) IS DISTINCT FROM (item.sale_price, item.sale_compare_at)
-"""
-
-# Planned variants of running campaigns that nothing is in the way of: applying has to go on.
+# Planned variants of running campaigns with nothing in their way: applying has to continue.
 HAS_WORK = f"""
 SELECT EXISTS (
     SELECT FROM dongbo.sale_items AS item
-    WHERE item.campaign_id = $1 AND item.state = 'PLANNED' AND NOT EXISTS (
-        SELECT FROM dongbo.sale_items AS other
-        WHERE other.store = item.store AND other.variant_id = item.variant_id AND other.campaign_id <> $1
-          AND other.state IN {HELD_SQL}
-    )
+    WHERE item.campaign_id = $1 AND item.state = 'PLANNED' AND NOT {HELD_BY_OTHER}
 )
 """
 
@@ -345,7 +335,7 @@ class Candidate:
     variant_id: int
     product_id: int
     sku: str | None
-    present: Prices | None  # None: Shopify has it no more
+    present: PricePair | None  # None: it no longer exists in Shopify
     is_held: bool  # by another campaign
     is_pushed: bool  # the product sync is writing its price
 
@@ -357,7 +347,7 @@ class Move:
     variant_id: int
     state: ItemState
     note: str | None = None
-    seen: Prices | None = None
+    seen: PricePair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +357,7 @@ class Holder:
     name: SaleName
     ends_at: datetime | None  # aware UTC
     state: CampaignState
-    base: Prices
+    base: PricePair
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,10 +380,10 @@ async def write_plan(
     held: Range,
     planned: Sequence[PlannedItem],
 ) -> Replanned:
-    """Note a plan in place of the one before; what has gone on from it already stays.
+    """Replace the previous plan; variants that have already moved on from it stay.
 
     Variants that another campaign holds at that time are noted as skipped. Raises asyncpg.ExclusionViolationError where
-    one has come to hold them since the plan was made.
+    one has taken them since the plan was made.
     """
     await connection.execute(FORGET_OTHERS, campaign_id, [item.variant_id for item in planned])
     is_on = [item.sale is not None and item.rival is None for item in planned]
@@ -438,17 +428,17 @@ async def release(connection: Connection, campaign_id: CampaignId) -> None:
 
 
 async def list_next_products(connection: Connection, campaign_id: CampaignId, after: int, limit: int) -> dict[int, int]:
-    """Products behind a product with planned variants that no other campaign has, and how many of them."""
+    """The next products after one, with planned variants that no other campaign has, and how many of them."""
     rows = await connection.fetch(LIST_NEXT_PRODUCTS, campaign_id, after, limit)
     return {row["product_id"]: row["variants"] for row in rows}
 
 
 async def list_planned(
     connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]
-) -> dict[int, Prices]:
+) -> dict[int, PricePair]:
     """The planned variants of some products, with their prices as the mirror has them."""
     rows = await connection.fetch(LIST_PLANNED, campaign_id, product_ids)
-    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
+    return {row["variant_id"]: PricePair(row["price"], row["compare_at_price"]) for row in rows}
 
 
 async def lock_planned(connection: Connection, campaign_id: CampaignId, product_ids: Sequence[int]) -> list[Candidate]:
@@ -457,7 +447,7 @@ async def lock_planned(connection: Connection, campaign_id: CampaignId, product_
 
 
 async def begin_applying(
-    connection: Connection, campaign_id: CampaignId, begun: Mapping[int, tuple[Prices, Prices]]
+    connection: Connection, campaign_id: CampaignId, begun: Mapping[int, tuple[PricePair, PricePair]]
 ) -> None:
     """The sale prices of {variant: (base, sale)} are about to be written."""
     bases, sales = [base for base, _ in begun.values()], [sale for _, sale in begun.values()]
@@ -500,7 +490,7 @@ async def list_to_revert(
     run_token: object,
     limit: int,
 ) -> dict[int, int]:
-    """Variants in these states behind a (product, variant), that no other run has in its hands, with their products, in
+    """Variants in these states after a (product, variant) that no other run is working on, with their products, in
     that order; with STUCK, also those of which a person has decided to restore them."""
     rows = await connection.fetch(LIST_TO_REVERT, campaign_id, *after, limit, states, run_token)
     return {row["variant_id"]: row["product_id"] for row in rows}
@@ -524,7 +514,7 @@ async def list_items(
     after: tuple[int, int] = (0, 0),
     limit: int = 100,
 ) -> list[Item]:
-    """Variants of a campaign by product and id, behind a (product, variant)."""
+    """Variants of a campaign by product and id, after a (product, variant)."""
     return [_item(row) for row in await connection.fetch(LIST, campaign_id, states, *after, limit)]
 
 
@@ -579,26 +569,26 @@ async def count_drifting(connection: Connection, campaign_id: CampaignId) -> int
     return count
 
 
-async def list_drifting(connection: Connection, campaign_id: CampaignId, limit: int) -> dict[int, Prices]:
+async def list_drifting(connection: Connection, campaign_id: CampaignId, limit: int) -> dict[int, PricePair]:
     """Variants on sale that have another price than they should, as far as the mirror knows, with that price."""
     rows = await connection.fetch(LIST_DRIFTING, campaign_id, limit)
-    return {row["variant_id"]: Prices(row["price"], row["compare_at_price"]) for row in rows}
+    return {row["variant_id"]: PricePair(row["price"], row["compare_at_price"]) for row in rows}
 
 
 async def list_returned(
     connection: Connection, store: StoreName, variant_ids: Sequence[int], limit: int
-) -> dict[CampaignId, dict[int, Prices]]:
+) -> dict[CampaignId, dict[int, PricePair]]:
     """Those of the variants that have the sale price of a campaign again which is over, by campaign."""
-    found: dict[CampaignId, dict[int, Prices]] = {}
+    found: dict[CampaignId, dict[int, PricePair]] = {}
     for row in await connection.fetch(LIST_RETURNED, store, variant_ids, limit):
         of_campaign = found.setdefault(CampaignId(UUID(int=row["campaign_id"].int)), {})
-        of_campaign[row["variant_id"]] = Prices(row["sale_price"], row["sale_compare_at"])
+        of_campaign[row["variant_id"]] = PricePair(row["sale_price"], row["sale_compare_at"])
     return found
 
 
-async def count_by_note(connection: Connection, campaign_id: CampaignId, state: ItemState, notes: Sequence[str]) -> int:
-    """How many variants are in a state for one of these reasons."""
-    count: int = await connection.fetchval(COUNT_BY_NOTE, campaign_id, state, notes)
+async def count_by_note(connection: Connection, campaign_id: CampaignId, state: ItemState, note: str) -> int:
+    """How many variants are in a state for this reason."""
+    count: int = await connection.fetchval(COUNT_BY_NOTE, campaign_id, state, note)
     return count
 
 
@@ -608,7 +598,7 @@ async def verify_again(connection: Connection, campaign_id: CampaignId) -> None:
 
 
 async def has_work(connection: Connection, campaign_id: CampaignId) -> bool:
-    """Whether there are planned variants that nothing is in the way of."""
+    """Whether there are planned variants with nothing in their way."""
     found: bool = await connection.fetchval(HAS_WORK, campaign_id)
     return found
 
@@ -622,11 +612,11 @@ async def is_waiting(connection: Connection, campaign_id: CampaignId) -> bool:
 async def decide(
     connection: Connection, campaign_id: CampaignId, decision: Decision, variant_ids: Sequence[int] | None
 ) -> list[int]:
-    """Note what a person decides of drifted variants, None: of all of them; those that it is noted of."""
+    """Record what a person decides about drifted variants (None: all of them); which ones it applies to."""
     return [row["variant_id"] for row in await connection.fetch(DECIDE, campaign_id, variant_ids, decision)]
 
 
-async def rebase(connection: Connection, store: StoreName, bases: Mapping[int, Prices]) -> int:
+async def rebase(connection: Connection, store: StoreName, bases: Mapping[int, PricePair]) -> int:
     """Let variants that a campaign holds go back to other prices; how many of them change."""
     prices = [base.price for base in bases.values()], [base.compare_at for base in bases.values()]
     return len(await connection.fetch(REBASE, store, list(bases), *prices))
@@ -644,7 +634,7 @@ async def holders(connection: Connection, store: StoreName, variant_ids: Sequenc
             SaleName(row["name"]),
             row["ends_at"],
             CampaignState(row["state"]),
-            Prices(row["base_price"], row["base_compare_at"]),
+            PricePair(row["base_price"], row["base_compare_at"]),
         )
         for row in await connection.fetch(LIST_HOLDERS, store, variant_ids)
     }
@@ -656,7 +646,7 @@ async def times(connection: Connection, campaign_id: CampaignId) -> dict[str, An
 
 
 def _candidate(row: Record) -> Candidate:
-    present = None if row["is_gone"] else Prices(row["price"], row["compare_at_price"])
+    present = None if row["is_gone"] else PricePair(row["price"], row["compare_at_price"])
     return Candidate(row["variant_id"], row["product_id"], row["sku"], present, row["is_held"], row["is_pushed"])
 
 
@@ -667,8 +657,8 @@ def _item(row: Record) -> Item:
         sku=row["sku"],
         title=row["title"],
         state=ItemState(row["state"]),
-        before=Prices(row["before_price"], row["before_compare_at"]),
-        base=Prices(row["base_price"], row["base_compare_at"]),
+        before=PricePair(row["before_price"], row["before_compare_at"]),
+        base=PricePair(row["base_price"], row["base_compare_at"]),
         sale=_prices(row["sale_price"], row["sale_compare_at"]),
         found=_prices(row["found_price"], row["found_compare_at"]),
         decision=Decision(row["decision"]) if row["decision"] else None,
@@ -679,5 +669,5 @@ def _item(row: Record) -> Item:
     )
 
 
-def _prices(price: Decimal | None, compare_at: Decimal | None) -> Prices | None:
-    return None if price is None else Prices(price, compare_at)
+def _prices(price: Decimal | None, compare_at: Decimal | None) -> PricePair | None:
+    return None if price is None else PricePair(price, compare_at)

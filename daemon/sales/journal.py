@@ -7,7 +7,8 @@ from uuid import UUID
 
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, JobId, RunToken, SaleName, StoreName
-from daemon.sales.model import Prices, WriteAction, WriteResult
+from daemon.sales.model import WriteAction, WriteResult
+from daemon.sources.shopify.models import PricePair
 
 RECORD = """
 INSERT INTO dongbo.sale_writes (campaign_id, store, action, job_id, run_token, variant_id, old_price, old_compare_at,
@@ -23,13 +24,13 @@ FROM unnest($2::bigint[], $3::text[], $4::text[]) AS outcome (variant_id, result
 WHERE write.campaign_id = $1 AND write.variant_id = outcome.variant_id AND write.result = 'intended'
 """
 
-# What the campaign itself has ever meant to set: seen at Shopify, it is no change by somebody else.
+# What the campaign itself has ever meant to set: if Shopify has it, nobody else changed it.
 LIST_OWN = """
 SELECT DISTINCT variant_id, new_price, new_compare_at FROM dongbo.sale_writes
 WHERE campaign_id = $1 AND variant_id = ANY ($2) AND result <> 'refused'
 """
 
-# What dongbo has ever meant to set, whatever for. A call of its own that came late may have set it.
+# What dongbo has ever meant to set, for any campaign: a late call of its own may have set it.
 LIST_SENT = """
 SELECT DISTINCT write.variant_id, write.new_price, write.new_compare_at FROM dongbo.sale_campaigns AS campaign
 JOIN dongbo.sale_writes AS write ON write.campaign_id = campaign.id AND write.variant_id = ANY ($2)
@@ -58,12 +59,12 @@ ORDER BY write.variant_id, write.id DESC
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedWrite:
-    """The last prices that any sale has set of a variant; `at` is aware UTC."""
+class LastWrite:
+    """The last prices that any sale set on a variant; `at` is aware UTC."""
 
     sale: SaleName
     action: WriteAction
-    new: Prices
+    new: PricePair
     at: datetime
 
 
@@ -73,8 +74,8 @@ class Write:
 
     variant_id: int
     product_id: int
-    old: Prices
-    new: Prices
+    old: PricePair
+    new: PricePair
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class RecordedWrite:
     """A row of `dongbo.sale_writes`. Times are aware UTC."""
 
     action: WriteAction
-    old: Prices
-    new: Prices
+    old: PricePair
+    new: PricePair
     result: WriteResult
     detail: str | None
     intended_at: datetime
@@ -100,7 +101,7 @@ async def record(
     run_token: RunToken,
     writes: Sequence[Write],
 ) -> None:
-    """Note what is about to be written, to be committed before it."""
+    """Record what is about to be written; committed before the call."""
     await connection.execute(
         RECORD,
         campaign_id,
@@ -122,20 +123,20 @@ async def settle(
     outcomes: Mapping[int, tuple[WriteResult, str | None]],
     in_doubt: Collection[int] = (),
 ) -> None:
-    """Note what became of the open writes of {variant: (result, detail)}.
+    """Record how open writes ended, {variant: (result, detail)}.
 
-    `in_doubt`: of these a call was, or may have been, sent that was not answered, so that it may be carried out late.
+    `in_doubt`: variants for which a call was, or may have been, sent without an answer: it may be carried out late.
     """
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
         await connection.execute(SETTLE, campaign_id, list(outcomes), results, details, list(in_doubt))
 
 
-async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, Prices]) -> frozenset[int]:
+async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[int, PricePair]) -> frozenset[int]:
     """Those of {variant: what Shopify has} that dongbo itself may have set: by a sale, or by the product sync."""
     numbers = list(seen)
     sale = {
-        (row["variant_id"], Prices(row["new_price"], row["new_compare_at"]))
+        (row["variant_id"], PricePair(row["new_price"], row["new_compare_at"]))
         for row in await connection.fetch(LIST_SENT, store, numbers)
     }
     pushed = {(row["variant_id"], row["price"]) for row in await connection.fetch(LIST_PUSHED, store, numbers)}
@@ -146,21 +147,21 @@ async def may_be_ours(connection: Connection, store: StoreName, seen: Mapping[in
 
 async def own_prices(
     connection: Connection, campaign_id: CampaignId, variant_ids: Sequence[int]
-) -> dict[int, set[Prices]]:
+) -> dict[int, set[PricePair]]:
     """All prices that the campaign has ever meant to set, by variant."""
-    found: dict[int, set[Prices]] = {}
+    found: dict[int, set[PricePair]] = {}
     for row in await connection.fetch(LIST_OWN, campaign_id, variant_ids):
-        found.setdefault(row["variant_id"], set()).add(Prices(row["new_price"], row["new_compare_at"]))
+        found.setdefault(row["variant_id"], set()).add(PricePair(row["new_price"], row["new_compare_at"]))
     return found
 
 
-async def last_applied(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> dict[int, AppliedWrite]:
+async def last_applied(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> dict[int, LastWrite]:
     """The last write of any sale that Shopify took, by variant."""
     return {
-        row["variant_id"]: AppliedWrite(
+        row["variant_id"]: LastWrite(
             SaleName(row["name"]),
             WriteAction(row["action"]),
-            Prices(row["new_price"], row["new_compare_at"]),
+            PricePair(row["new_price"], row["new_compare_at"]),
             row["settled_at"],
         )
         for row in await connection.fetch(LAST_APPLIED, store, variant_ids)
@@ -168,12 +169,12 @@ async def last_applied(connection: Connection, store: StoreName, variant_ids: Se
 
 
 async def list_of_variant(connection: Connection, campaign_id: CampaignId, variant_id: int) -> list[RecordedWrite]:
-    """What a campaign has written of a variant, oldest first."""
+    """What a campaign has written to a variant, oldest first."""
     return [
         RecordedWrite(
             action=WriteAction(row["action"]),
-            old=Prices(row["old_price"], row["old_compare_at"]),
-            new=Prices(row["new_price"], row["new_compare_at"]),
+            old=PricePair(row["old_price"], row["old_compare_at"]),
+            new=PricePair(row["new_price"], row["new_compare_at"]),
             result=WriteResult(row["result"]),
             detail=row["detail"],
             intended_at=row["intended_at"],

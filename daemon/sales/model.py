@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.sources.shopify.models import PricePair
 
 
 class CampaignState(StrEnum):
@@ -22,7 +22,7 @@ class CampaignState(StrEnum):
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
     FAILED = "FAILED"  # it never put anything on sale
-    NEEDS_ATTENTION = "NEEDS_ATTENTION"  # it is over, and a person must decide about some variants
+    NEEDS_ATTENTION = "NEEDS_ATTENTION"  # it is over, but a person must decide about some variants
 
     @property
     def has_ended(self) -> bool:
@@ -71,7 +71,7 @@ class ItemState(StrEnum):
     REVERTED = "REVERTED"
     DRIFTED = "DRIFTED"  # somebody else has set another price: a person decides
     KEPT = "KEPT"  # and has decided to leave it so
-    GONE = "GONE"  # Shopify has the variant no more
+    GONE = "GONE"  # the variant no longer exists in Shopify
     SKIPPED = "SKIPPED"  # never put on sale; the note says why
     REFUSED = "REFUSED"  # Shopify did not take the sale price
     STUCK = "STUCK"  # Shopify did not take the price to go back to
@@ -103,13 +103,6 @@ class Decision(StrEnum):
 
     KEEP = "keep"
     RESTORE = "restore"
-
-
-class Prices(NamedTuple):
-    """A price and a compare-at price, in the shop's currency."""
-
-    price: Decimal
-    compare_at: Decimal | None
 
 
 # One point for each variant that is read and ten for each call, by Shopify's standard limits of 100 points a second; at
@@ -156,7 +149,7 @@ class Campaign:
     def overdue_end(self, now: datetime) -> float:
         """Seconds by which it is late to end; while it is taken back, by which that takes longer than it should."""
         if self.state is CampaignState.REVERTING:
-            # A person's decision about drifted prices takes it back anew, maybe days after its end.
+            # A person's decision about drifted prices takes it back again, maybe days after its end.
             return self._beyond(self.ended_at and max(self.ended_at, self.changed_at), now)
         if self.ends_at is None or not self.state.is_running:
             return 0.0
@@ -178,10 +171,10 @@ class Item:
     sku: str | None
     title: str | None
     state: ItemState
-    before: Prices
-    base: Prices
-    sale: Prices | None
-    found: Prices | None
+    before: PricePair
+    base: PricePair
+    sale: PricePair | None
+    found: PricePair | None
     decision: Decision | None
     note: str | None
     applied_at: datetime | None

@@ -1,4 +1,4 @@
-"""Which variants a campaign is for and what each would cost: the preview, and the journal that is written ahead."""
+"""Which variants a campaign covers and what each would cost: for the preview and the journal."""
 
 import asyncio
 import unicodedata
@@ -12,8 +12,9 @@ from daemon.config import SaleSelection, SaleSettings
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, StoreName
 from daemon.mirror.keys import match_key
-from daemon.sales.model import HELD_SQL, Prices
+from daemon.sales.model import HELD_SQL
 from daemon.sales.pricing import NotOnSale, sale_prices
+from daemon.sources.shopify.models import PricePair
 
 ROWS_AT_ONCE = 500  # between two turns of the loop
 
@@ -62,16 +63,16 @@ def _selected(first: int) -> str:
 LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f"({_selected(11)})")
 
 
-# What costs what is written on it, or what others reckon for it, is put on sale only where it is named one by one.
+# What has no plain price of its own is put on sale only if it is named.
 NO_PLAIN_PRICE = {
-    "is_gift_card": "it is a gift card, which is worth what is written on it",
-    "is_bundle": "it is a bundle, whose price belongs to the app that makes bundles",
-    "is_subscription": "it is sold by subscription only, and the plan makes its price",
+    "is_gift_card": "it is a gift card, which is worth its face value",
+    "is_bundle": "it is a bundle, whose price the bundle app sets",
+    "is_subscription": "it is sold by subscription only, and the plan sets its price",
     "is_combined_parent": "it is the parent of a combined listing, which has no price of its own",
 }
-NAME_IT = "name it by products or skus to put it on sale all the same"
+NAME_IT = "name it under products or skus to put it on sale anyway"
 
-# What a definition names and the shop does not have; a collection, if nothing of the shop is in it.
+# What a definition names but the shop does not have; a collection, if nothing of the shop is in it.
 LIST_UNMATCHED = """
 SELECT
     ARRAY(
@@ -121,15 +122,15 @@ class PlannedItem:
     product_id: int
     sku: str | None
     title: str
-    present: Prices
-    base: Prices
-    sale: Prices | None
+    present: PricePair
+    base: PricePair
+    sale: PricePair | None
     reason: str | None
     rival: str | None
     is_held: bool
 
 
-# What a definition names and the shop does not have: {"targets": {"skus": ["AO-1"]}}, nothing where all is there.
+# What a definition names but the shop does not have: {"targets": {"skus": ["AO-1"]}}, nothing where all is there.
 Unmatched = Mapping[str, Mapping[str, Sequence[str | int]]]
 
 
@@ -156,7 +157,7 @@ async def plan(
 
 
 async def list_unmatched(connection: Connection, definition: SaleSettings) -> Unmatched:
-    """What the definition names that matches nothing in the shop: a slip of the pen, or not pulled yet."""
+    """What the definition names that matches nothing in the shop: a typo, or not pulled yet."""
     words = await _words(connection, definition)
     chosen = {"targets": definition.targets, "excludes": definition.excludes}
     found = {part: await _unmatched(connection, definition.store, chosen[part], words) for part in chosen}
@@ -217,13 +218,13 @@ async def _parameters(selection: SaleSelection, words: _Words) -> Sequence[objec
 
 
 def _alike(words: Sequence[str], named: Sequence[str]) -> list[str]:
-    """Those of the shop's words that a person would take for one that is named."""
+    """Those of the shop's words that a person would read as one that is named."""
     wanted = set(map(_folded, named))
     return [word for word in words if _folded(word) in wanted]
 
 
 def _unlike(words: Sequence[str], named: Sequence[str]) -> Iterator[str]:
-    """Those that are named and that a person would take for none of the shop's words."""
+    """Those that are named and that a person would read as none of the shop's words."""
     known = set(map(_folded, words))
     return (name for name in named if _folded(name) not in known)
 
@@ -242,10 +243,10 @@ def _folded(word: str) -> str:
 
 
 def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
-    present = Prices(row["price"], row["compare_at_price"])
-    base = Prices(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
+    present = PricePair(row["price"], row["compare_at_price"])
+    base = PricePair(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
     outcome = _not_plain(row) or sale_prices(definition, base)
-    is_sold = isinstance(outcome, Prices)
+    is_sold = isinstance(outcome, PricePair)
     return PlannedItem(
         variant_id=row["id"],
         product_id=row["product_id"],
@@ -253,7 +254,7 @@ def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
         title=row["title"],
         present=present,
         base=base,
-        sale=outcome if isinstance(outcome, Prices) else None,
+        sale=outcome if isinstance(outcome, PricePair) else None,
         reason=outcome.reason if isinstance(outcome, NotOnSale) else None,
         rival=row["rival"] if is_sold else None,
         is_held=row["is_held"],
@@ -261,7 +262,7 @@ def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
 
 
 def _not_plain(row: Record) -> NotOnSale | None:
-    """Why a variant is put on sale only where a person has named it or its product, and nobody has."""
+    """Why a variant is not put on sale unless a person names it or its product, which nobody has."""
     if row["is_named"]:
         return None
     return next((NotOnSale(f"{reason}: {NAME_IT}") for flag, reason in NO_PLAIN_PRICE.items() if row[flag]), None)

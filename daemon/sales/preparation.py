@@ -1,10 +1,9 @@
-"""What is done ahead of a start: targets and present prices are read, and the journal is written from them."""
+"""What is done before a campaign starts: targets and present prices are read, and the journal is written from them."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
 
 import structlog
 from asyncpg import ExclusionViolationError
@@ -16,33 +15,27 @@ from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, items
 from daemon.sales.items import Replanned
-from daemon.sales.model import Campaign, CampaignState, Prices
+from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
+from daemon.sales.reading import Wait, read_prices
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import Stopwatch
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 COLLECTIONS_LAST = timedelta(minutes=5)  # how old the members of a collection may be that a plan is made from
 READ_AT_ONCE = 250
 MISSING_BEGINS = "Shopify has no collection"
-MISSING = MISSING_BEGINS + " {names} any more: the products count that were in it when it was last seen."
-PLAN_ATTEMPTS = 5  # others may take the same variants at the same moment
+MISSING = MISSING_BEGINS + " {names} any more: the sale covers the products that were last seen in it."
+PLAN_ATTEMPTS = 5  # others may take the same variants at the same time
 
 # The journal is written so long before the start: a minute or two, and what reading the prices takes while half of
 # Shopify's limits goes to others.
 LEAD = timedelta(seconds=120)
-FRESH_BEYOND = timedelta(minutes=10)  # how late a start may be that relies on what was read ahead
+FRESH_BEYOND = timedelta(minutes=10)  # how late a start may still rely on what was read ahead
 LEAD_PER_VARIANT = timedelta(seconds=0.025)
-
-
-class Call(Protocol):
-    """How a preparation waits for a call to Shopify, such as `JobContext.unless_stopped`."""
-
-    def __call__(self, call: Awaitable[T], /) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +46,11 @@ class Preparation:
     store: StoreName
     shopify: ShopifyClient
     meter: CallMeter
-    wait: Call
+    wait: Wait
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def prepare(self, campaign: Campaign) -> Replanned:
-        """Read what a campaign is for, and of one that has not begun also what it costs now; note what it will cost.
+        """Read a campaign's targets and, before it starts, their present prices; write down its sale prices.
 
         Raises SourceRefused, RateLimited, SourceUnavailable.
         """
@@ -66,7 +59,7 @@ class Preparation:
         if campaign.state is CampaignState.SCHEDULED:
             async with self.database.acquire_for_work() as connection:
                 planned = await self._plan(connection, campaign)
-            await self.read_prices({item.variant_id: item.present for item in planned})
+            await self.refresh({item.variant_id: item.present for item in planned})
         return await self._write(campaign, read_at)
 
     async def _read_collections(self, campaign: Campaign) -> None:
@@ -80,7 +73,7 @@ class Preparation:
             ):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
-    async def read_prices(self, known: Mapping[int, Prices]) -> tuple[float, dict[int, str]]:
+    async def refresh(self, known: Mapping[int, PricePair]) -> tuple[float, dict[int, str]]:
         """Ask Shopify for the prices of variants, {variant: as the mirror has them}, and note those that differ.
 
         Returns when the first of them was asked for, by `boot_time`, and which could not be had, with the reason.
@@ -88,20 +81,17 @@ class Preparation:
         numbers, read_at, unread = list(known), math.inf, dict[int, str]()
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
-            async with self.database.acquire_for_work() as connection:
-                asked_at = await campaigns.database_time(connection)
-            watch = Stopwatch()
-            reading = await self.wait(self.shopify.present_prices(portion, meter=self.meter, before_send=watch.start))
-            read_at = min(read_at, watch.sent_at)
-            unread |= reading.unread
-            moved = {number: prices for number, prices in reading.found.items() if Prices(*prices) != known[number]}
+            fresh = await read_prices(self.database, self.shopify, portion, self.meter, self.wait)
+            read_at = min(read_at, fresh.read_at)
+            unread |= fresh.unread
+            moved = {number: prices for number, prices in fresh.found.items() if prices != known[number]}
             if moved:
                 async with self.database.acquire_for_work() as connection:
-                    await mirror.set_prices(connection, self.store, moved, asked_at)
+                    await mirror.set_prices(connection, self.store, moved, fresh.asked_at)
         return read_at, unread
 
     async def list_changed(self, product_ids: Sequence[int]) -> tuple[list[int], float]:
-        """Which of these products Shopify has, or may have, changed since the mirror was told of them: a point each.
+        """Which of these products have changed, or may have, since the mirror read them; costs a point each.
 
         All others cost what the mirror says. Of two changes within a second, Shopify's unit, the later may be missed
         where the pull came between them. Also returns when they were asked for, by `boot_time`.
@@ -134,7 +124,7 @@ class Preparation:
     async def _write_in(
         self, connection: Connection, planned_for: Campaign, planned: Sequence[PlannedItem], read_at: datetime
     ) -> Replanned | None:
-        """Write a plan, unless the campaign is another one by now: that its end waits for this is kept short."""
+        """Write a plan, unless the campaign has changed meanwhile; its end waits for this, so it is kept short."""
         async with connection.transaction():
             present = await campaigns.lock(connection, planned_for.id)
             if present is None or not may_be_planned(present) or not _is_same(present, planned_for):
@@ -166,7 +156,7 @@ def _is_same(present: Campaign, planned_for: Campaign) -> bool:
 
 
 def is_fresh(campaign: Campaign, now: datetime) -> bool:
-    """Whether the prices that were read ahead may be relied on: for a start that has not come long after that."""
+    """Whether the prices that were read ahead are still reliable: the start must not come long after that."""
     read_at, starts_at = campaign.prepared_at, campaign.starts_at
     if read_at is None or starts_at is None or read_at >= starts_at:  # once it has begun, no prices are read ahead
         return False
@@ -184,7 +174,7 @@ async def refresh_collections(
     store: StoreName,
     references: tuple[str, ...],
     meter: CallMeter,
-    wait: Call,
+    wait: Wait,
 ) -> None:
     """Read those of the collections that were not read within `COLLECTIONS_LAST`.
 

@@ -5,13 +5,13 @@ from decimal import ROUND_FLOOR, Decimal
 
 from daemon.config import SaleSettings
 from daemon.money import Currency
-from daemon.sales.model import Prices
+from daemon.sources.shopify.models import PricePair
 
 HUNDRED = Decimal(100)
 
-NO_CHEAPER_BY_FLOOR = "it costs no more than the floor as it is"
+NO_CHEAPER_BY_FLOOR = "it already costs no more than the floor"
 # Without the floor only a compare-at price can do that: rounding goes down.
-NO_CHEAPER = "the discount from its compare-at price would not make it cheaper than it is"
+NO_CHEAPER = "the discount from its compare-at price would not make it cheaper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class NotOnSale:
     reason: str
 
 
-def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
+def sale_prices(rule: SaleSettings, base: PricePair) -> PricePair | NotOnSale:
     """What a variant costs during the sale, and what is crossed out beside it.
 
     Rounding goes down, so that nobody gets less of a discount than was promised; the floor holds whatever rounding
@@ -34,7 +34,7 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
     crossed_out = base.compare_at if base.compare_at is not None and base.compare_at > base.price else None
     reference = crossed_out if crossed_out is not None and rule.discount_from == "compare_at_price" else base.price
     if base.price <= 0:
-        return NotOnSale("it costs nothing as it is")
+        return NotOnSale("it is already free")
     price = _rounded(_discounted(rule, reference), rule)
     is_at_floor = rule.floor is not None and price < rule.floor
     if rule.floor is not None and is_at_floor:
@@ -43,18 +43,18 @@ def sale_prices(rule: SaleSettings, base: Prices) -> Prices | NotOnSale:
         return NotOnSale("the discount would leave nothing of its price: set a floor")
     if price >= base.price:
         return NotOnSale(NO_CHEAPER_BY_FLOOR if is_at_floor else NO_CHEAPER)
-    return Prices(price, crossed_out if crossed_out is not None else base.price)
+    return PricePair(price, crossed_out if crossed_out is not None else base.price)
 
 
 def currency_doubt(rule: SaleSettings, shop: Currency, usual: Currency) -> str | None:
-    """Why it can't be told in which currency a sale's sums of money are meant; None where there is no doubt.
+    """Why it is not clear which currency a sale's sums of money are in; None if there is no doubt.
 
-    A rounding that only the shop's currency can hold says by itself what is meant: nobody rounds to 0.01 đồng.
+    A rounding that only the shop's currency can hold is clear by itself: nobody rounds to 0.01 đồng.
 
     Args:
         rule: the sale.
         shop: the currency of the shop's prices.
-        usual: that of Nhanh.vn's amounts, in which whoever wrote the sale may have reckoned.
+        usual: that of Nhanh.vn's amounts, which the author of the sale may have had in mind.
     """
     if shop == usual:
         return None
@@ -63,8 +63,8 @@ def currency_doubt(rule: SaleSettings, shop: Currency, usual: Currency) -> str |
     if not doubtful:
         return None
     return (
-        f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {usual}, so it can't be told in which of them "
-        f"{' and '.join(doubtful)} of the sale {rule.name} is meant. Give the discount in percent, and round it to "
+        f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {usual}, so it is not clear which of them "
+        f"{' and '.join(doubtful)} of the sale {rule.name} is in. Give the discount in percent, and round it to "
         f'what only {shop} has, or set currency = "{shop}" in [stores.{rule.store}.nhanh] if Nhanh.vn has it.'
     )
 

@@ -1,4 +1,4 @@
-"""What a campaign has done, as proof: when it was to begin and end, when it did, and what became of each variant."""
+"""What a campaign did, as proof: when it was to start and end, when it did, and how each variant ended up."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -159,9 +159,9 @@ _cells = attrgetter(*ITEM_COLUMNS)
 
 
 async def write(connection: Connection, campaign_id: CampaignId, file: IO[bytes], *, as_csv: bool) -> None:
-    """Write the report of a campaign as it is now: all of it from one moment, whatever jobs do meanwhile.
+    """Write the report of a campaign as of one moment, whatever jobs do meanwhile.
 
-    Page by page: not more than one is in memory, however many variants the campaign has. Raises SaleNotFound where the
+    Page by page: only one is in memory, however many variants the campaign has. Raises SaleNotFound where the
     campaign has just been deleted.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -169,7 +169,7 @@ async def write(connection: Connection, campaign_id: CampaignId, file: IO[bytes]
         if campaign is None:
             raise SaleNotFound("The sale has just been deleted.")
         times = await read_times(connection, campaign_id)
-        tally = Tally()
+        tally = ItemTally()
         async for page in _read_pages(connection, campaign_id):
             tally.add(page)
         events = await campaigns.list_events(connection, campaign_id)
@@ -218,8 +218,8 @@ async def read_times(connection: Connection, campaign_id: CampaignId) -> Times:
     return Times(**await items.times(connection, campaign_id))
 
 
-class Tally:
-    """Counts what became of the variants of a journal."""
+class ItemTally:
+    """Counts how the variants of a journal ended up."""
 
     def __init__(self) -> None:
         self._in_state = dict.fromkeys(ItemState, 0)
@@ -234,7 +234,7 @@ class Tally:
             self._changed += item.found_price is not None
 
     def counts(self) -> ReportCounts:
-        """What became of them."""
+        """The counts so far."""
         in_state = self._in_state
         waiting = (ItemState.DRIFTED, ItemState.STUCK)
         return ReportCounts(
@@ -263,12 +263,11 @@ async def write_json(report: SaleReport, pages: AsyncIterable[Sequence[SaleItem]
 async def write_csv(report: SaleReport, pages: AsyncIterable[Sequence[SaleItem]], file: IO[bytes]) -> None:
     """The report's variants as CSV, each with the planned times beside the actual ones."""
     planned = (report.start.planned, report.end.planned)
-    columns = (*ITEM_COLUMNS, "planned_start", "planned_end")
-    await export.write_csv(file, columns, pages, lambda item: (*_cells(item), *planned))
+    await export.write_csv(file, COLUMNS, pages, lambda item: (*_cells(item), *planned))
 
 
 async def read_plan(connection: Connection, campaign_id: CampaignId) -> list[PlannedItem]:
-    """What a campaign that has begun was to do to each variant, out of its journal."""
+    """What a campaign that has started was to do to each variant, from its journal."""
     return [
         PlannedItem(
             variant_id=item.variant_id,

@@ -1,4 +1,6 @@
-"""What may be asked of campaigns: create, preview, start, end, cancel, decide. Endpoint, file and clock come here."""
+"""Everything that can be done with campaigns: create, preview, start, end, cancel, decide.
+
+The API, the configuration file and the sale clock all come here."""
 
 import asyncio
 from collections import Counter
@@ -35,9 +37,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-NOBODY = CampaignId(UUID(int=0))  # a campaign that is not there yet
-ATTEMPTS = 5  # others may take the same variants at the same moment
-PAST = timedelta(minutes=1)  # a start that lies further back is a mistake of whoever creates it
+NOBODY = CampaignId(UUID(int=0))  # of a campaign that does not exist yet
+ATTEMPTS = 5  # others may take the same variants at the same time
+PAST = timedelta(minutes=1)  # a start further back is a mistake
 READ_TIMEOUT = 20.0  # seconds for reading the collections that a preview needs
 RIVALS_NAMED = 3
 UNKNOWN_NAMED = 10  # of each kind
@@ -45,10 +47,10 @@ UNKNOWN_NAMED = 10  # of each kind
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a campaign would do now.
+    """What a campaign would do if it started now.
 
     Args:
-        unmatched: what its definition names and the shop does not have.
+        unmatched: what its definition names but the shop does not have.
     """
 
     definition: SaleSettings
@@ -75,10 +77,10 @@ class Sales:
     """The campaigns of one database.
 
     Args:
-        jobs: where APPLY_SALE and REVERT_SALE are asked for.
+        jobs: where APPLY_SALE and REVERT_SALE are submitted.
         shopify_of: the client of a store; raises InvalidJobRequest for a store that has none.
         zone: the shop's time zone.
-        clock: tells the present time, aware UTC.
+        clock: the present time, aware UTC.
         currency_of: the currency of Nhanh.vn's amounts in a store; None where it has no Nhanh.vn.
     """
 
@@ -106,25 +108,25 @@ class Sales:
             if not found and (number := _uuid(reference)) is not None:
                 found = [campaign] if (campaign := await campaigns.get(connection, CampaignId(number))) else []
         if not found:
-            raise SaleNotFound("There is no such sale. `dongbo sale list` shows those that there are.")
+            raise SaleNotFound("There is no such sale. `dongbo sale list` shows all sales.")
         if len(found) > 1:
             stores = " and ".join(sorted(campaign.store for campaign in found))
-            raise SaleConflict(f"There is a sale {reference} in {stores}: say which with --store.")
+            raise SaleConflict(f"There is a sale {reference} in {stores}: choose one with --store.")
         return found[0]
 
     def read(self, definition: SaleSettings) -> SaleSettings:
-        """A definition with its times in UTC; raises InvalidSale where they do not fit."""
+        """A definition with its times in UTC; raises InvalidSale where they don't fit."""
         if definition.targets.skus_file or definition.excludes.skus_file:
-            raise InvalidSale("skus_file is for the configuration file: send the SKUs themselves, as skus.")
+            raise InvalidSale("skus_file is for the configuration file only: send the SKUs themselves as skus.")
         try:
             return definition.in_zone(self._zone())
         except ValueError as error:
             raise InvalidSale(f"{error}.") from error
 
     async def preview(self, definition: SaleSettings, campaign_id: CampaignId = NOBODY) -> Preview:
-        """What a definition (with times in UTC) would do now; `campaign_id` says whose items are no conflicts.
+        """What a definition (with times in UTC) would do now; the items of `campaign_id` are not conflicts.
 
-        Raises InvalidSale, InvalidJobRequest, and SourceError where a collection has to be read first.
+        Raises InvalidSale, InvalidJobRequest, and SourceError if a collection has to be read first.
         """
         self._check_end(definition)
         await self._learn_collections(definition)
@@ -135,15 +137,15 @@ class Sales:
             return Preview(definition, planned, await list_unmatched(connection, definition))
 
     async def create(self, definition: SaleSettings, origin: str, *, is_draft: bool = False) -> Campaign:
-        """Make a campaign of a definition with times in UTC, and plan it; one that starts now starts at once.
+        """Create a campaign from a definition with times in UTC, and plan it; one whose start has come starts at once.
 
         Raises InvalidSale, SaleConflict (with the names of both campaigns), InvalidJobRequest, SourceError.
         """
         now = self.clock()
         if definition.starts is not None and definition.starts < now - PAST:
             raise InvalidSale(
-                f"It would have started at {self._shown(definition.starts)}, which has passed: leave starts out to "
-                "start now, or set it later."
+                f"Its start, {self._shown(definition.starts)}, has passed: leave out starts to start now, or set a "
+                "later one."
             )
         self._check_end(definition)
         begins = not is_draft and _has_come(definition.starts, now)
@@ -155,15 +157,15 @@ class Sales:
             campaign = await campaigns.insert(connection, definition, origin)
             if campaign is None:
                 raise SaleConflict(
-                    f"There is a sale {definition.name} in {definition.store} already that has not ended: cancel it "
-                    "first, or choose another name."
+                    f"{definition.store} already has a sale {definition.name} that has not ended: cancel it first, or "
+                    "choose another name."
                 )
             return (campaign, None) if is_draft else await self.schedule_in(connection, campaign, now)
 
         return await self._carry_out(insert)
 
     async def schedule(self, campaign: Campaign) -> Campaign:
-        """Plan a DRAFT; one whose start has come starts at once, if that is sure. Raises as `create`."""
+        """Plan a DRAFT; one whose start has come starts at once if the clock is right. Raises as `create`."""
         await self._learn_collections(campaign.definition)
         now = self.clock()
         may_begin = _has_come(campaign.starts_at, now) and await self.knows_time(campaign.store)
@@ -172,21 +174,21 @@ class Sales:
         )
 
     async def knows_time(self, store: StoreName) -> bool:
-        """Whether this machine's clock can be relied on."""
+        """Whether this machine's clock is reliable."""
         return await self.clocks.problem(store) is None
 
     async def recall_in(
         self, connection: Connection, campaign: Campaign, now: datetime
     ) -> tuple[Campaign, Submission | None]:
-        """Take a campaign back, in the caller's transaction, that a wrong clock has begun before its time."""
+        """Take back a campaign that a wrong clock started too early, in the caller's transaction."""
         await campaigns.set_recalled(connection, campaign.id)
-        detail = "taken back: a wrong clock had begun it before its time, at which it begins again"
+        detail = "taken back: a wrong clock had started it early; it starts again on time"
         return await self.begin_end_in(connection, campaign, now, detail)
 
     async def plan_again(self, campaign: Campaign) -> Campaign:
-        """Plan one of the same definition in place of a campaign that a wrong clock had begun or ended.
+        """Plan a new campaign in place of one that a wrong clock started or ended.
 
-        Unless its end has passed by now; one whose start has come begins at once.
+        Unless its end has passed; one whose start has come starts at once.
         """
 
         async def again(connection: Connection) -> tuple[Campaign, Submission | None]:
@@ -194,9 +196,9 @@ class Sales:
             await campaigns.set_replanned(connection, present.id, now)
             if present.ends_at is not None and present.ends_at <= now:
                 return present, None
-            await campaigns.note(connection, present.id, "planned again: a wrong clock had begun or ended it")
+            await campaigns.note(connection, present.id, "planned again: a wrong clock had started or ended it")
             made = await campaigns.insert(connection, present.definition, present.origin)
-            if made is None:  # there is another one of its name by now
+            if made is None:  # there is another one of its name now
                 return present, None
             try:
                 async with connection.transaction():
@@ -218,7 +220,7 @@ class Sales:
             if present.state not in (CampaignState.DRAFT, CampaignState.SCHEDULED):
                 raise SaleConflict(f"The sale {present.name} is {present.state}: it can't be started.")
             if present.ends_at is not None and present.ends_at <= now:
-                raise InvalidSale(f"It would have ended at {self._shown(present.ends_at)}: set another end first.")
+                raise InvalidSale(f"Its end, {self._shown(present.ends_at)}, has passed: set another end first.")
             await campaigns.set_times(connection, present.id, now, present.ends_at)
             await campaigns.note(connection, present.id, "started by a person")
             if present.state is CampaignState.SCHEDULED:
@@ -228,7 +230,7 @@ class Sales:
         return await self._carry_out(start)
 
     async def end_now(self, campaign: Campaign, *, is_cancelled: bool = False) -> Campaign:
-        """Take a running campaign back. Raises SaleConflict where it does not run."""
+        """Take a running campaign back. Raises SaleConflict if it is not running."""
 
         async def end(connection: Connection) -> tuple[Campaign, Submission | None]:
             present = await self._locked(connection, campaign)
@@ -242,7 +244,7 @@ class Sales:
         return await self._carry_out(end)
 
     async def cancel(self, campaign: Campaign) -> Campaign:
-        """Call a campaign off; one that runs is taken back. Raises SaleConflict for one that is over."""
+        """Cancel a campaign; one that is running is taken back. Raises SaleConflict for one that is over."""
         if campaign.state in (CampaignState.APPLYING, CampaignState.ACTIVE):
             return await self.end_now(campaign, is_cancelled=True)
 
@@ -257,10 +259,10 @@ class Sales:
     async def resume(
         self, campaign: Campaign, decision: Decision | None = None, variant_ids: Sequence[int] | None = None
     ) -> Campaign:
-        """Go on with a campaign that waits for a person, after deciding about drifted variants (None: all of them).
+        """Continue a campaign that waits for a person, after deciding about drifted variants (None: all of them).
 
-        Without a decision, what Shopify refused is tried again. A DRAFT is planned. Raises SaleConflict where there is
-        nothing to decide or go on with.
+        Without a decision, what Shopify refused is tried again. A DRAFT is planned. Raises SaleConflict if there is
+        nothing to decide or continue.
         """
         if campaign.state is CampaignState.DRAFT:
             return await self.schedule(campaign)
@@ -268,7 +270,7 @@ class Sales:
         async def resume(connection: Connection) -> tuple[Campaign, Submission | None]:
             present = await self._locked(connection, campaign)
             if present.state is not CampaignState.NEEDS_ATTENTION:
-                raise SaleConflict(f"The sale {present.name} is {present.state}: nobody waits for a decision about it.")
+                raise SaleConflict(f"The sale {present.name} is {present.state}: it does not need a decision.")
             if decision is not None:
                 decided = await items.decide(connection, present.id, decision, variant_ids)
                 missing = set(variant_ids or ()).difference(decided)
@@ -289,12 +291,12 @@ class Sales:
     async def schedule_in(
         self, connection: Connection, campaign: Campaign, now: datetime, *, may_begin: bool = True
     ) -> tuple[Campaign, Submission | None]:
-        """Plan a DRAFT in the caller's transaction; where its start has come, begin it if that may be."""
+        """Plan a DRAFT in the caller's transaction, and begin it if its start has come and `may_begin`."""
         present = await self._locked(connection, campaign)
         if present.state is not CampaignState.DRAFT:
             return present, None
         if present.ends_at is not None and present.ends_at <= now:
-            raise InvalidSale(f"It would have ended at {self._shown(present.ends_at)}, which has passed: set it later.")
+            raise InvalidSale(f"Its end, {self._shown(present.ends_at)}, has passed: set a later one.")
         await self._require_full_pull(connection, present.store)
         await self._check_currency(connection, present.definition)
         held = period(present.starts_at, present.ends_at, now)
@@ -317,7 +319,7 @@ class Sales:
     async def begin_in(
         self, connection: Connection, campaign: Campaign, now: datetime, detail: str
     ) -> tuple[Campaign, Submission | None]:
-        """Begin a SCHEDULED campaign in the caller's transaction, and ask for the job that applies it."""
+        """Begin a SCHEDULED campaign in the caller's transaction, and submit the job that puts it on sale."""
         if campaign.starts_at is None:
             await campaigns.set_times(connection, campaign.id, now, campaign.ends_at)
         moved = await campaigns.move(
@@ -335,7 +337,7 @@ class Sales:
         detail: str,
         trigger: JobTrigger = JobTrigger.SCHEDULE,
     ) -> tuple[Campaign, Submission | None]:
-        """Begin to take a running campaign back in the caller's transaction, and ask for the job that does it."""
+        """Begin to take a running campaign back in the caller's transaction, and submit the job that does it."""
         running = [CampaignState.APPLYING, CampaignState.ACTIVE]
         moved = await campaigns.move(
             connection, campaign.id, running, CampaignState.REVERTING, now, detail=detail, keeps_notice=True
@@ -348,20 +350,20 @@ class Sales:
         """End a campaign that has not begun, in the caller's transaction."""
         waiting = [CampaignState.DRAFT, CampaignState.SCHEDULED]
         moved = await campaigns.move(connection, campaign.id, waiting, to, self.clock(), notice=notice)
-        if moved is None:  # it has begun at this very moment
+        if moved is None:  # it has just begun
             return await self._locked(connection, campaign)
         await items.close_planned(connection, campaign.id, notice)
         return moved
 
     async def submit(self, store: StoreName, job_type: JobType) -> Submission:
-        """Ask for a job of the sales of a store."""
+        """Submit a job of the sales of a store."""
         async with self._database.acquire() as connection, connection.transaction():
             submission = await self._submit(connection, store, job_type, JobTrigger.SCHEDULE)
         self.announce(submission)
         return submission
 
     def announce(self, submission: Submission | None) -> None:
-        """Tell of a job, after the commit of what asked for it."""
+        """Announce a job, after the commit of what submitted it."""
         if submission is not None and submission.is_new:
             self._jobs.announce(submission.job)
 
@@ -371,7 +373,7 @@ class Sales:
         return await self._jobs.submit_in(connection, JobRequest(job_type, store, trigger, {}))
 
     async def _carry_out(self, act: Callable[[Connection], Awaitable[tuple[Campaign, Submission | None]]]) -> Campaign:
-        """Do something in one transaction, again where another campaign has taken the same variants meanwhile."""
+        """Do something in one transaction; once more if another campaign takes the same variants meanwhile."""
         for _ in range(ATTEMPTS):
             try:
                 async with self._database.acquire() as connection, connection.transaction():
@@ -381,16 +383,16 @@ class Sales:
             self.announce(submission)
             log.info("sale_changed", sale=campaign.name, store=campaign.store, state=str(campaign.state))
             return campaign
-        raise SaleConflict("Other campaigns take the same variants at this very moment: try again.")
+        raise SaleConflict("Other campaigns are taking the same variants right now: try again.")
 
     async def _locked(self, connection: Connection, campaign: Campaign) -> Campaign:
         present = await campaigns.lock(connection, campaign.id)
         if present is None:
-            raise SaleNotFound(f"The sale {campaign.name} is gone.")
+            raise SaleNotFound(f"The sale {campaign.name} no longer exists.")
         return present
 
     async def _learn_collections(self, definition: SaleSettings) -> None:
-        """Read the collections that a definition names, where that was not done lately."""
+        """Read the collections that a definition names, unless they were read lately."""
         client = self._shopify_of(definition.store)
         store, references = stores_collections(definition)
         if not references:
@@ -404,25 +406,25 @@ class Sales:
         try:
             await refresh_collections(self._database, client, store, references, meter, wait)
         except TimeoutError:
-            raise SaleConflict("Shopify did not tell what the collections hold in time: try again.") from None
+            raise SaleConflict("Shopify did not list the collections' products in time: try again.") from None
         async with self._database.acquire() as connection:
             missing = await collection_mirror.list_missing(connection, store, references)
         if missing:
             raise InvalidSale(
-                f"Shopify has no collection {', '.join(missing)}: write its handle, the last part of its address."
+                f"Shopify has no collection {', '.join(missing)}: use its handle, the last part of its address."
             )
 
     async def _require_full_pull(self, connection: Connection, store: StoreName) -> None:
-        """A plan from a part of the shop would leave the rest of it out."""
+        """Raise InvalidSale if the mirror has only a part of the shop: a plan would leave the rest out."""
         known = await watermarks.get(connection, store, shopify_mirror.PRODUCTS.name)
         if known is None or known.full_pull_at is None:
             raise InvalidSale(
-                "Shopify's products have not been pulled in full yet, so it is not known which variants there are: "
-                f"dongbo pull shopify-products --store {store}."
+                "Shopify's products have not been pulled in full yet, so its variants are not known: run "
+                f"`dongbo pull shopify-products --store {store}`."
             )
 
     async def _check_currency(self, connection: Connection, definition: SaleSettings) -> None:
-        """Raise InvalidSale for sums of money where the shop's currency is another one than Nhanh.vn's."""
+        """Raise InvalidSale for sums of money if the shop's currency differs from Nhanh.vn's."""
         known, expected = await shops.get(connection, definition.store), self._currency_of(definition.store)
         if known is None or expected is None:
             return
@@ -431,10 +433,10 @@ class Sales:
 
     def _check_end(self, definition: SaleSettings) -> None:
         if definition.ends is not None and definition.ends <= self.clock():
-            raise InvalidSale(f"It would have ended at {self._shown(definition.ends)}, which has passed: set it later.")
+            raise InvalidSale(f"Its end, {self._shown(definition.ends)}, has passed: set a later one.")
 
     def shown(self, moment: datetime | None) -> str:
-        """An end for people, in the shop's time."""
+        """An end as shown to people, in the shop's time."""
         return "a person ends it" if moment is None else self._shown(moment)
 
     def _check_plan(self, definition: SaleSettings, planned: Sequence[PlannedItem]) -> None:
@@ -445,18 +447,18 @@ class Sales:
             raise SaleConflict(
                 f"The sale {definition.name} can't hold variants that another campaign holds at an overlapping time: "
                 f"{', '.join(named[:RIVALS_NAMED])}, such as {examples}. Change the times, exclude these variants, or, "
-                "where that one is over, decide about its prices first (dongbo sale resume)."
+                "if that one is over, decide about its prices first (`dongbo sale resume`)."
             )
         if not planned:
             raise InvalidSale(
-                f"No variant matches the targets of the sale {definition.name}: look at them, and pull Shopify's "
+                f"No variant matches the targets of the sale {definition.name}: check them, and pull Shopify's "
                 "products if they are new."
             )
         if not preview.on_sale:
             reasons = "; ".join(
                 f"{count:,}: {reason}" for reason, count in list(preview.skipped.items())[:RIVALS_NAMED]
             )
-            raise InvalidSale(f"None of {len(planned):,} variants would be on sale ({reasons}).")
+            raise InvalidSale(f"None of its {len(planned):,} variants would go on sale ({reasons}).")
 
     def _shown(self, moment: datetime) -> str:
         return f"{moment.astimezone(self._zone()):%Y-%m-%d %H:%M:%S}"
@@ -472,7 +474,7 @@ def _has_come(starts: datetime | None, now: datetime) -> bool:
 
 
 def _named(unmatched: Unmatched) -> dict[str, str]:
-    """What matches nothing, for people: {"targets_skus": "AO-1, AO-2"}."""
+    """What matches nothing, as shown to people: {"targets_skus": "AO-1, AO-2"}."""
     return {
         f"{part}_{kind}": ", ".join(map(str, names[:UNKNOWN_NAMED]))
         + (f" and {len(names) - UNKNOWN_NAMED:,} more" if len(names) > UNKNOWN_NAMED else "")

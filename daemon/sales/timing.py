@@ -1,4 +1,4 @@
-"""When something is to happen to a campaign: nothing but comparisons of times."""
+"""When something is due for a campaign: nothing but comparisons of times."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -39,18 +39,18 @@ def is_to_end(campaign: Campaign, now: datetime) -> bool:
 
 
 def has_begun_early(campaign: Campaign, now: datetime) -> bool:
-    """Whether a campaign runs whose start is yet to come: the clock was wrong that began it."""
+    """Whether a campaign runs before its start: the clock that started it was wrong."""
     is_on = campaign.state in (CampaignState.APPLYING, CampaignState.ACTIVE)
     return is_on and campaign.starts_at is not None and campaign.starts_at > now + MOST_APART
 
 
 def has_been_missed(campaign: Campaign, now: datetime) -> bool:
-    """Whether a campaign's end has come before it has begun."""
+    """Whether a campaign's end has come before it started."""
     return campaign.starts_by_itself and campaign.ends_at is not None and campaign.ends_at <= now
 
 
 def edges(campaign: Campaign) -> Iterator[datetime]:
-    """The times at which something is to happen to a campaign in its present state."""
+    """The times at which something is due for a campaign in its present state."""
     match campaign.state:
         case CampaignState.SCHEDULED if campaign.starts_at is not None:
             yield campaign.starts_at - lead(campaign.variants)

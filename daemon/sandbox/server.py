@@ -14,6 +14,7 @@ from daemon.sandbox import control
 from daemon.sandbox.catalogue import Catalogue, generate
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import NhanhSandbox
+from daemon.sandbox.nhanh.application import make_application
 from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
 from daemon.sandbox.shopify.oauth import DAY
 from daemon.sandbox.shopify.sandbox import TOKEN
@@ -150,7 +151,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         if settings.prerender:
             nhanh.prerender()
         async with (
-            _listening(nhanh.application(), settings.host, settings.nhanh_port) as nhanh_url,
+            _listening(make_application(nhanh), settings.host, settings.nhanh_port) as nhanh_url,
             _listening(steered, settings.host, settings.shopify_port) as shopify_url,
             _churning(nhanh, settings.churn_per_second),
             _churning(shopify, settings.shopify_churn_per_second),

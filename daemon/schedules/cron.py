@@ -124,15 +124,6 @@ def previous_fire(expression: str, at_or_before: datetime, zone: ZoneInfo) -> da
     return next((fire for fire in fires if fire <= instant), None)
 
 
-def next_fires(expression: str, after: datetime, zone: ZoneInfo, count: int) -> list[datetime]:
-    """The first `count` fires later than `after`, in order."""
-    fires: list[datetime] = []
-    for _ in range(count):
-        after = next_fire(expression, after, zone)
-        fires.append(after)
-    return fires
-
-
 @dataclass(frozen=True, slots=True)
 class _Field:
     name: str

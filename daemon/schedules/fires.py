@@ -31,11 +31,6 @@ UPDATE dongbo.schedule_fires SET outcome = $4, job_id = $5, detail = $6
 WHERE store = $1 AND schedule = $2 AND fire_time = $3
 """
 
-LAST_FIRES = """
-SELECT store, schedule, fire_time, job_id, outcome, detail, worker, fired_at FROM dongbo.schedule_fires
-WHERE store = $1 AND schedule = $2 ORDER BY fire_time DESC LIMIT $3
-"""
-
 # A fire before the present expression was known, or set down for a clock that ran ahead, is none to make up.
 REMEMBER_SCHEDULES = """
 INSERT INTO dongbo.schedule_states AS state (store, schedule, timetable, known_since)
@@ -133,13 +128,6 @@ async def record_outcome(
 ) -> None:
     """Write down what a claimed fire came to, in the transaction of the claim."""
     await connection.execute(RECORD_OUTCOME, spec.store, spec.name, fire_time, outcome.value, job_id, detail)
-
-
-async def last_fires(
-    connection: Connection, store: StoreName, schedule: ScheduleName, limit: int = 20
-) -> list[FireRecord]:
-    """The newest fires of a schedule, latest fire time first."""
-    return [_fire_record(row) for row in await connection.fetch(LAST_FIRES, store, schedule, limit)]
 
 
 async def remember(connection: Connection, specs: Sequence[ScheduleSpec], now: datetime) -> None:

@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo
 from daemon.schedules.cron import CronTimetable
 from daemon.schedules.model import Timetable
 
-MINUTES_A_DAY = 24 * 60
-
 _EVERY = re.compile(r"every ([0-9]{1,4}) min")
 
 

@@ -1,6 +1,6 @@
 """What a schedule is, what its fires come to, and the interfaces between the scheduler and the rest of the daemon."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -67,13 +67,6 @@ class FireOutcome:
     result: FireResult
     job_id: JobId | None = None
     detail: str | None = None
-
-
-Fire = Callable[[ScheduleSpec, datetime], Awaitable[FireOutcome]]
-"""In one transaction: claim the fire (`fires.claim_fire`), submit its job, record it (`fires.record_outcome`)."""
-
-Submit = Callable[[ScheduleSpec], Awaitable[FireOutcome]]
-"""Submit the schedule's job now, at a person's request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,21 @@
-"""Starts and ends sale campaigns on time: by a timer at the exact moment, and by a sweep that finds what was missed.
+"""Starts and ends sale campaigns on time: a timer fires at the exact moment, and a sweep finds what was missed.
 
 The timer only wakes the clock; what is due follows from the present time and the campaigns' states in the database,
 which move by compare-and-set. So any number of daemons may run the same campaigns, each start and end happens once, and
-what fell into a stop, an outage or a jump of the clock is made up by the next sweep.
+the next sweep makes up for whatever was missed during a stop, an outage or a clock jump.
 
 Where this machine's clock is not that of the database and of the source, nothing is due (`daemon/sales/clocks.py`), and
-what a wrong one has begun too early is taken back and planned again. Shops are asked for their time beside the sweeps:
-until one has answered, its own campaigns wait, and no others.
+what a wrong clock started too early is taken back and planned again. Shops are asked for their time alongside the
+sweeps: until a shop has answered, its own campaigns wait, and no others.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 
@@ -26,29 +25,29 @@ from daemon.ids import CampaignId, ScheduleName, StoreName
 from daemon.jobs import store as job_store
 from daemon.jobs.model import JobStatus, JobType
 from daemon.jobs.service import Submission
+from daemon.lifecycle import Health, Part
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign, CampaignState
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
 from daemon.schedules.pauses import JOBS_COMPARED, pause_after
+from daemon.schedules.sweeping import INTERVAL, Sweeps
 from daemon.schedules.timer import Timer
 
 log = structlog.get_logger()
 
-SWEEP_INTERVAL = 15.0  # seconds between two sweeps
 SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
-UNHEALTHY_AFTER = 60.0  # seconds without a sweep that succeeded
-LATE = 5.0  # seconds after which a start or end that has not happened is told as late
+LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
-MISSED = "Its end had come before it began: no daemon ran, or it could not be planned, between its start and its end."
+MISSED = "It never started: between its start and its end no daemon ran, or it could not be planned."
 
 
 @dataclass(slots=True)
 class _NextEdges:
-    """The timetable of all campaigns together: the times at which something is to happen."""
+    """The timetable of all campaigns together: the times at which something is due."""
 
     times: Sequence[datetime] = ()
 
@@ -59,22 +58,17 @@ class _NextEdges:
         return max((time for time in self.times if time <= at_or_before), default=None)
 
 
-@dataclass(slots=True)
-class _Told:
-    """What has been told of late campaigns, so that it is told once."""
-
-    late: set[tuple[CampaignId, str]] = field(default_factory=set)
-
-
-class SaleClock:
-    """Runs inside `async with`.
+class SaleClock(Part):
+    """Starts and ends the campaigns of this daemon's stores.
 
     Args:
         sales: carries out what is due.
         stores: the stores that this daemon is configured for; campaigns of others are left to other daemons.
-        clock: tells the present time, aware UTC.
+        clock: the present time, aware UTC.
         sweep_interval: seconds between two sweeps.
     """
+
+    name = "sale-clock"
 
     def __init__(
         self,
@@ -83,7 +77,7 @@ class SaleClock:
         stores: Callable[[], Sequence[StoreName]],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sweep_interval: float = SWEEP_INTERVAL,
+        sweep_interval: float = INTERVAL,
     ) -> None:
         self._database = database
         self._sales = sales
@@ -91,63 +85,40 @@ class SaleClock:
         self._clock = clock
         self._sweep_interval = sweep_interval
         self._timetable = _NextEdges()
-        self._told = _Told()
-        self._wake = asyncio.Event()
+        self._reported_late: set[tuple[CampaignId, str]] = set()  # campaigns and edges, each reported once
+        self._sweeps = Sweeps(self._sweep, failed="sale_sweep_failed")
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._runner: asyncio.Task[None] | None = None
-        self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have yet to tell their time
+        self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have not answered yet
         self._silent: set[StoreName] = set()  # shops that were asked last without an answer
         self._timer: Timer | None = None
         self._looks_again = False
-        self._problem: str | None = None
-        self._swept_at = 0.0  # seconds of the loop's clock
         self._clock_problems: Mapping[StoreName, str] = {}
         self._wrong: set[StoreName] = set()  # those of which the log says so
 
-    @property
-    def is_running(self) -> bool:
-        """Whether campaigns are looked at."""
-        return self._runner is not None and not self._runner.done()
+    def start(self) -> None:
+        """Check the campaigns from now on."""
+        if not self.is_running:
+            self._sweeps.begin()
+        super().start()
 
     @property
-    def problem(self) -> str | None:
-        """Why campaigns may not be looked at, for a person; None if all is well."""
+    def health(self) -> Health:
+        """Whether campaigns are checked."""
         if not self.is_running:
-            return "the clock of the sales does not run: restart the daemon"
-        age = asyncio.get_running_loop().time() - self._swept_at
-        if age > UNHEALTHY_AFTER:
-            return f"no sale could be looked at for {age:.0f} s: {self._problem or 'no answer'}"
-        return None
+            return Health(False, "the sale clock is not running: restart the daemon")
+        if (trouble := self._sweeps.trouble) is not None:
+            return Health(False, f"no sale could be checked {trouble}")
+        return Health(True, "starts and ends sales")
 
     @property
     def clock_problem(self) -> str | None:
         """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
         return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
-    async def __aenter__(self) -> Self:
-        self._timer = Timer(lambda _name: self._wake.set())
-        self._timer.start()
-        self._swept_at = asyncio.get_running_loop().time()
-        self._runner = asyncio.create_task(self._run(), name="sale-clock")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        running, timer = [*self._asked.values()], self._timer
-        if self._runner is not None:
-            running.append(self._runner)
-        self._runner = self._timer = None
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        if timer is not None:
-            await timer.stop()
-
     def look(self) -> None:
-        """Look at the campaigns now: one has been made or changed."""
-        self._wake.set()
+        """Check the campaigns now: one has been created or changed."""
+        self._sweeps.wake()
         self._news.set()
 
     async def sweep(self) -> None:
@@ -167,7 +138,7 @@ class SaleClock:
                 present = await campaigns.list_open(connection, stores)
             for store in stores:
                 await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
-            self._tell_late(present)
+            self._report_late(present)
             self._set_timer(present, now)
 
     async def plan_drafts(self) -> None:
@@ -187,16 +158,26 @@ class SaleClock:
         for campaign in drafts:
             try:
                 await self._plan(campaign)
-            except Exception as error:  # the other drafts must be planned whatever becomes of this one
+            except Exception as error:  # the other drafts must be planned whatever happens to this one
                 if is_connection_error(error):
                     raise
                 log.exception("sale_not_planned", sale=campaign.name, store=campaign.store)
-            self._wake.set()
+            self._sweeps.wake()
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweep_for_ever(), name="sale-sweeps")
-            tasks.create_task(self._plan_for_ever(), name="sale-plans")
+        self._timer = Timer(lambda _name: self._sweeps.wake())
+        self._timer.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._sweeps.run_for_ever(), name="sale-sweeps")
+                tasks.create_task(self._plan_for_ever(), name="sale-plans")
+        finally:
+            asking = [*self._asked.values()]
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            timer, self._timer = self._timer, None
+            await timer.stop()
 
     async def _plan_for_ever(self) -> None:
         """Beside the sweeps: a start must not wait for a plan."""
@@ -211,24 +192,9 @@ class SaleClock:
                 async with asyncio.timeout(self._sweep_interval):
                     await self._news.wait()
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self.sweep()
-            except Exception as error:  # whatever it is, the next sweep must come
-                reason = str(error) or type(error).__name__
-                if reason != self._problem:
-                    log.warning("sale_sweep_failed", error=reason, exc_info=not is_connection_error(error))
-                self._problem, pause = reason, 2.0
-            else:
-                self._swept_at = asyncio.get_running_loop().time()
-                self._problem, pause = None, SOON if self._looks_again else self._sweep_interval
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    async def _sweep(self) -> float:
+        await self.sweep()
+        return SOON if self._looks_again else self._sweep_interval
 
     async def _compare_clocks(self, stores: Collection[StoreName]) -> None:
         awaited: set[StoreName] = set()
@@ -238,11 +204,11 @@ class SaleClock:
             self._ask_beside(stores)
             problems = {store: self._sales.clocks.source_problem(store) for store in stores}
             self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
-            awaited = self._asked.keys() - self._silent  # asked for the first time, as at the start: no trouble yet
-        self._tell_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
+            awaited = self._asked.keys() - self._silent  # asked for the first time, as after a start: no problem yet
+        self._report_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
 
-    def _tell_clocks(self, problems: Mapping[StoreName, str]) -> None:
-        """Log which clocks have turned out to be wrong, and which are right again."""
+    def _report_clocks(self, problems: Mapping[StoreName, str]) -> None:
+        """Log which clocks turn out to be wrong, and which are right again."""
         for reason in dict.fromkeys(problems.values()):
             concerned = [store for store, problem in problems.items() if problem == reason]
             if not self._wrong >= set(concerned):
@@ -252,7 +218,7 @@ class SaleClock:
         self._wrong = (self._wrong & self._clock_problems.keys()) | problems.keys()
 
     def _ask_beside(self, stores: Collection[StoreName]) -> None:
-        """Ask shops for their time, each by itself: one that is dead takes its time over saying nothing."""
+        """Ask each shop for its time in a task of its own: one that does not answer holds up no other."""
         for store in stores:
             if store not in self._asked and self._sales.clocks.is_to_ask(store):
                 asking = asyncio.create_task(self._ask(store), name=f"sale-clock-ask-{store}")
@@ -263,7 +229,7 @@ class SaleClock:
         try:
             if await self._sales.clocks.ask(store):
                 self._silent.discard(store)
-                self._wake.set()
+                self._sweeps.wake()
             else:
                 self._silent.add(store)
         except Exception:  # whatever it is, the shop is asked again by the next sweep
@@ -276,7 +242,7 @@ class SaleClock:
         for campaign in recalled:
             try:
                 made = await self._sales.plan_again(campaign)
-            except Exception as error:  # the others, and all that are open, must go on whatever becomes of this one
+            except Exception as error:  # the others, and all that are open, must go on whatever happens to this one
                 if is_connection_error(error):
                     raise
                 is_bug = not isinstance(error, DongboError)
@@ -291,7 +257,7 @@ class SaleClock:
                 log.info("sale_planned_again", sale=made.name, store=made.store, state=str(made.state))
 
     async def _advance(self, campaign: Campaign, now: datetime) -> None:
-        """Move one campaign to where it should be by now."""
+        """Move one campaign to where it should be now."""
         try:
             if has_been_missed(campaign, now):
                 async with self._database.acquire() as connection, connection.transaction():
@@ -303,7 +269,7 @@ class SaleClock:
                 await self._fire(campaign, now, is_start=True)
             elif is_to_end(campaign, now):
                 await self._fire(campaign, now, is_start=False)
-        except Exception as error:  # the others must start and end whatever becomes of this one
+        except Exception as error:  # the others must start and end whatever happens to this one
             if is_connection_error(error):
                 raise
             is_bug = not isinstance(error, DongboError)
@@ -311,7 +277,7 @@ class SaleClock:
             self._looks_again = True
 
     async def _recall(self, campaign: Campaign, now: datetime) -> None:
-        """Take back what a wrong clock has begun."""
+        """Take back what a wrong clock started."""
         async with self._database.acquire() as connection, connection.transaction():
             present = await campaigns.lock(connection, campaign.id)
             if present is None or not has_begun_early(present, now):
@@ -321,11 +287,11 @@ class SaleClock:
         log.error("sale_recalled", sale=moved.name, store=moved.store, starts_at=str(moved.starts_at))
 
     async def _fire(self, campaign: Campaign, now: datetime, *, is_start: bool) -> None:
-        """One start or end, whatever number of daemons tries: the state moves once, together with the job."""
+        """One start or end, however many daemons try: the state moves once, together with the job."""
         async with self._database.acquire() as connection, connection.transaction():
             present = await campaigns.lock(connection, campaign.id)
             is_due = is_to_begin if is_start else is_to_end
-            if present is None or not is_due(present, now):  # it has been moved, or moved elsewhere, meanwhile
+            if present is None or not is_due(present, now):  # its time or its state has changed meanwhile
                 return
             begin = self._sales.begin_in if is_start else self._sales.begin_end_in
             moved, submission = await begin(connection, present, now, "started" if is_start else "ended")
@@ -337,7 +303,7 @@ class SaleClock:
             getattr(log, level)(event, sale=moved.name, store=moved.store, late_seconds=round(late, 3))
 
     async def _plan(self, campaign: Campaign) -> None:
-        """Try to plan a campaign of the file; why that does not work is shown with it."""
+        """Try to plan a campaign of the file; if that fails, the reason is shown with it."""
         try:
             await self._sales.schedule(campaign)
         except DongboError as error:
@@ -347,7 +313,7 @@ class SaleClock:
                 log.warning("sale_not_planned", sale=campaign.name, store=campaign.store, reason=str(error))
 
     async def _attend(self, store: StoreName, present: Sequence[Campaign], now: datetime) -> None:
-        """See to it that a job is live wherever there is something to do."""
+        """Make sure that a job is live for whatever there is to do."""
         changed_at = max((campaign.changed_at for campaign in present), default=None)
         async with self._database.acquire() as connection:
             wanted = {
@@ -369,13 +335,13 @@ class SaleClock:
             log.error("sale_job_refused", store=store, type=str(job_type), error=str(error))
             return None
 
-    def _tell_late(self, present: Sequence[Campaign]) -> None:
+    def _report_late(self, present: Sequence[Campaign]) -> None:
         now = self._clock()
         for campaign in present:
             for edge, seconds in (("start", campaign.overdue_start(now)), ("end", campaign.overdue_end(now))):
                 key = (campaign.id, edge)
-                if seconds > LATE and key not in self._told.late:
-                    self._told.late.add(key)
+                if seconds > LATE and key not in self._reported_late:
+                    self._reported_late.add(key)
                     log.warning(
                         "sale_late",
                         sale=campaign.name,
@@ -394,8 +360,8 @@ class SaleClock:
                 self._timer.set(TIMER_NAME, self._timetable)
             else:
                 self._timer.remove(TIMER_NAME)
-        if times and times[0] <= self._clock():  # it has come meanwhile
-            self._wake.set()
+        if times and times[0] <= self._clock():  # the first has come meanwhile
+            self._sweeps.wake()
 
 
 async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> bool:
@@ -408,9 +374,9 @@ async def _is_to_apply(connection: Connection, present: Sequence[Campaign]) -> b
 
 
 async def _may_submit(connection: Connection, store: StoreName, job_type: JobType, changed_at: datetime | None) -> bool:
-    """Whether a job of this type may be asked for by now: none is live, and one that failed was so long enough ago.
+    """Whether a job of this type may be submitted now: none is live, and the last failure is long enough ago.
 
-    `changed_at`: when a campaign of the store has changed last.
+    `changed_at`: when a campaign of the store last changed.
     """
     newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=JOBS_COMPARED)
     if not newest:

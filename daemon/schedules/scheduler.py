@@ -8,27 +8,20 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import JobError, LiveJobExists, ScheduleNotFound
-from daemon.ids import JobId, ScheduleName, WorkerName
+from daemon.errors import ScheduleNotFound
+from daemon.ids import JobId, ScheduleName
+from daemon.lifecycle import Health, Part
 from daemon.schedules import fires
 from daemon.schedules.entry import Entry
+from daemon.schedules.firing import Firing
 from daemon.schedules.interval import make_timetable
-from daemon.schedules.model import (
-    AppliedChanges,
-    Fire,
-    FireOutcome,
-    FireResult,
-    ScheduleSpec,
-    ScheduleState,
-    Submit,
-    Timetable,
-)
+from daemon.schedules.model import AppliedChanges, FireOutcome, FireResult, ScheduleSpec, ScheduleState, Timetable
+from daemon.schedules.sweeping import INTERVAL, Sweeps, describe
 from daemon.schedules.timer import Timer
 
 log = structlog.get_logger()
@@ -39,12 +32,9 @@ TIMETABLES: Final[Mapping[str, Callable[[ScheduleSpec], Timetable]]] = {
 }
 """What each kind of schedule makes its timetable of: a new kind is one file with a `Timetable`, and a line here."""
 
-SWEEP_INTERVAL = 15.0  # seconds between two sweeps
-SWEEP_RETRY = 2.0  # seconds from a failed sweep to the next: how soon after an outage missed fires are made up
 SWEEP_TIMEOUT = 20.0  # seconds for a sweep's statements
 FIRE_TIMEOUT = 30.0  # seconds for the transaction of one fire
 CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
-UNHEALTHY_AFTER = 60.0  # seconds without a successful sweep
 MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
 NAMES_IN_LOG = 20
 CLOCK_JUMP = timedelta(seconds=2)  # more than this between the wall clock and the monotonic one is not mere slewing
@@ -55,32 +45,27 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Scheduler:
-    """Runs between `start` and `stop`, or inside `async with`.
+class Scheduler(Part):
+    """Fires the schedules that `apply` has brought.
 
     Args:
         database: lends at most CONCURRENT_FIRES + 1 connections at a time.
-        fire: carries out one fire in one transaction, see `daemon.schedules.model.Fire`.
-        submit: carries out a manual run.
-        worker: the daemon's name, recorded with what the scheduler itself decides.
         clock: tells the present time, aware UTC.
         sweep_interval: seconds between two sweeps.
     """
 
+    name = "scheduler"
+
     def __init__(
         self,
         database: Database,
-        fire: Fire,
-        submit: Submit,
+        firing: Firing,
         *,
-        worker: WorkerName,
         clock: Callable[[], datetime] = utc_now,
-        sweep_interval: float = SWEEP_INTERVAL,
+        sweep_interval: float = INTERVAL,
     ) -> None:
         self._database = database
-        self._fire = fire
-        self._submit = submit
-        self._worker = worker
+        self._firing = firing
         self._clock = clock
         self._sweep_interval = sweep_interval
         self._entries: dict[ScheduleName, Entry] = {}
@@ -89,63 +74,36 @@ class Scheduler:
         self._lock = asyncio.Lock()  # held by whatever reads the database's picture into the entries, or changes both
         self._slots = asyncio.Semaphore(CONCURRENT_FIRES)
         self._stopping = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
+        self._sweeps = Sweeps(self._sweep, failed="sweep_failed", recovered="sweep_recovered")
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start the timer and the sweeps; schedules come by `apply`."""
-        if self._runner is not None:
-            raise RuntimeError("the scheduler has been started already")
-        self._entries.clear()
-        self._stopping.clear()
-        self._swept_at = self._checked_ticks = asyncio.get_running_loop().time()
-        self._checked_at = self._clock()
-        self._sweep_error: str | None = None
-        self._timer = Timer(self._wake)
-        self._timer.start()
-        started = asyncio.Event()
-        self._runner = asyncio.create_task(self._run(started), name="scheduler")
-        await started.wait()
-
-    async def stop(self) -> None:
-        """Begin no more fires and wait for those that have begun; a no-op when not running.
-
-        Cancelling it cuts the fires off: their transactions roll back, and they are made up after the next start.
-        """
-        if self._runner is None:
-            return
-        self._stopping.set()
-        runner, self._runner = self._runner, None
-        await runner
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the timer and the sweeps run."""
-        return self._runner is not None and not self._runner.done()
-
-    @property
-    def problem(self) -> str | None:
-        """Why schedules may not fire at present, for a person; None if all is well."""
         if not self.is_running:
-            return "the scheduler does not run: restart the daemon"
-        age = asyncio.get_running_loop().time() - self._swept_at
-        if age > UNHEALTHY_AFTER:
-            reason = self._sweep_error or "no answer"
-            return f"the schedules could not be compared with the database for {age:.0f} s: {reason}"
-        return None
+            self._entries.clear()
+            self._stopping.clear()
+            self._sweeps.begin()
+            self._checked_ticks = asyncio.get_running_loop().time()
+            self._checked_at = self._clock()
+            self._timer = Timer(self._wake)
+            self._timer.start()
+            self._group = asyncio.TaskGroup()
+        super().start()
+
+    def stop(self) -> None:
+        """Begin no more fires, and end once those that have begun have ended.
+
+        Those that are cut off roll back their transactions, and are made up after the next start.
+        """
+        self._stopping.set()
 
     @property
-    def healthy(self) -> bool:
+    def health(self) -> Health:
         """Whether schedules fire."""
-        return self.problem is None
+        if not self.is_running:
+            return Health(False, "the scheduler does not run: restart the daemon")
+        if (trouble := self._sweeps.trouble) is not None:
+            return Health(False, f"the schedules could not be compared with the database {trouble}")
+        return Health(True, "fires schedules")
 
     async def apply(self, specs: Sequence[ScheduleSpec]) -> AppliedChanges:
         """Make these the schedules, at the start and on a reload; touches only what differs, by name.
@@ -177,7 +135,7 @@ class Scheduler:
             **{kind: len(names) for kind, names in asdict(changes).items()},
             names=[*changes.added, *changes.changed, *changes.removed][:NAMES_IN_LOG],
         )
-        await self._try_sweep()
+        await self._sweeps.attempt()
         return changes
 
     async def pause(self, name: ScheduleName) -> None:
@@ -204,10 +162,10 @@ class Scheduler:
     async def run_now(self, name: ScheduleName) -> FireOutcome:
         """Submit a schedule's job at a person's request, also of a paused one. It counts as no fire of the schedule.
 
-        Raises `ScheduleNotFound`, and what `submit` raises.
+        Raises `ScheduleNotFound`, and what `Jobs.submit` raises.
         """
         spec = self._entry(name).spec
-        outcome = await self._submit(spec)
+        outcome = await self._firing.run_now(spec)
         log.info("schedule_run", schedule=name, store=spec.store, outcome=outcome.result, job_id=_text(outcome.job_id))
         return outcome
 
@@ -236,44 +194,21 @@ class Scheduler:
                     entry.learn(situation, asked)
                     if situation.since is None or entry.since > now + timedelta(minutes=1):
                         self._to_remember[entry.spec.name] = entry.spec
-            self._swept_at = asyncio.get_running_loop().time()
             for entry in entries:
                 self._begin_if_due(entry)
 
-    async def wait_idle(self) -> None:
-        """Wait until the fires that have begun have ended."""
-        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _run(self, started: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as self._group:
-            sweeps = self._group.create_task(self._sweep_for_ever(), name="schedule-sweeps")
-            started.set()
+    async def _run(self) -> None:
+        async with self._group:
+            sweeps = self._group.create_task(self._sweeps.run_for_ever(), name="schedule-sweeps")
             try:
                 await self._stopping.wait()
             finally:
                 sweeps.cancel()
                 await self._timer.stop()
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            swept = await self._try_sweep()
-            await asyncio.sleep(self._sweep_interval if swept else SWEEP_RETRY)
-
-    async def _try_sweep(self) -> bool:
-        try:
-            await self.sweep()
-        except Exception as error:  # whatever it is, the next sweep must come
-            reason = _describe(error)
-            if reason != self._sweep_error:  # told once, not every two seconds of an outage
-                log.warning("sweep_failed", error=reason, exc_info=not is_connection_error(error))
-            self._sweep_error = reason
-            return False
-        if self._sweep_error is not None:
-            log.info("sweep_recovered")
-        self._sweep_error = None
-        return True
+    async def _sweep(self) -> float:
+        await self.sweep()
+        return self._sweep_interval
 
     async def _write_memory(self, connection: Connection, now: datetime) -> None:
         if self._to_forget:
@@ -305,12 +240,12 @@ class Scheduler:
                 outcome = await self._carry_out(spec, fire_time, late)
         except Exception as error:  # whatever it is, the fire must be tried again
             if is_connection_error(error):  # no pause: the sweep that succeeds next knows that the database is back
-                log.warning("fire_failed", **about, error=_describe(error))
+                log.warning("fire_failed", **about, error=describe(error))
             else:
                 seconds = entry.fail(fire_time, asyncio.get_running_loop().time())
-                log.exception("fire_failed", **about, error=_describe(error), retry_after=seconds)
+                log.exception("fire_failed", **about, error=describe(error), retry_after=seconds)
             return
-        entry.settle(fire_time, outcome, self._worker, self._clock())
+        entry.settle(fire_time, outcome, self._firing.worker, self._clock())
         if outcome.result is not FireResult.NOT_CLAIMED:
             log.info(
                 "schedule_fired",
@@ -323,22 +258,9 @@ class Scheduler:
 
     async def _carry_out(self, spec: ScheduleSpec, fire_time: datetime, late: timedelta) -> FireOutcome:
         if spec.misfire == "skip" and late > MISFIRE_GRACE:
-            detail = f"missed by {late.total_seconds():.0f} s, and this schedule does not make up missed fires"
-            return await self._record(spec, fire_time, FireOutcome(FireResult.SKIPPED, detail=detail))
-        try:
-            return await self._fire(spec, fire_time)
-        except LiveJobExists as error:
-            outcome = FireOutcome(FireResult.ALREADY_LIVE, error.job_id, str(error))
-        except JobError as error:
-            outcome = FireOutcome(FireResult.FAILED, detail=str(error))
-        return await self._record(spec, fire_time, outcome)
-
-    async def _record(self, spec: ScheduleSpec, fire_time: datetime, outcome: FireOutcome) -> FireOutcome:
-        async with self._database.acquire() as connection, connection.transaction():
-            if not await fires.claim_fire(connection, spec, fire_time, self._worker):
-                return FireOutcome(FireResult.NOT_CLAIMED)
-            await fires.record_outcome(connection, spec, fire_time, outcome.result, outcome.job_id, outcome.detail)
-        return outcome
+            reason = f"missed by {late.total_seconds():.0f} s, and this schedule does not make up missed fires"
+            return await self._firing.skip(spec, fire_time, reason)
+        return await self._firing.fire(spec, fire_time)
 
     def _entry(self, name: ScheduleName) -> Entry:
         try:
@@ -381,9 +303,3 @@ class Scheduler:
 
 def _text(job_id: JobId | None) -> str | None:
     return None if job_id is None else str(job_id)
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer from the database in time"
-    return str(error) or type(error).__name__

@@ -231,10 +231,6 @@ class CostBucket:
         """Points that the bucket restores in a second."""
         return self._rate
 
-    def cost_of(self, operation: str) -> float | None:
-        """What a call of this operation was last charged at its start; None before the first answer."""
-        return self._costs.get(operation)
-
     @asynccontextmanager
     async def reserve(self, operation: str, estimate: float, *, urgent: bool = False) -> AsyncIterator[Reservation]:
         """Wait until the bucket covers the operation's cost and set the points aside for the time of the call.

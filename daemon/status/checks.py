@@ -1,6 +1,7 @@
 """Whether the daemon can do its work: what `/readyz`, `/status` and `/metrics` say of it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asyncpg import PostgresError
@@ -10,7 +11,7 @@ from daemon.database.migrate import schema_version
 from daemon.database.pool import is_connection_error
 from daemon.errors import DongboError
 from daemon.status.background import Background, SharedReading
-from daemon.status.parts import StatusParts
+from daemon.status.parts import Checked, StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
 
@@ -35,16 +36,19 @@ class Checks:
 
     def __init__(self, parts: StatusParts, background: Background) -> None:
         self._parts = parts
+        self._checked: Mapping[str, Checked] = {
+            "listener": parts.hub,
+            "scheduler": parts.scheduler,
+            "sale_clock": parts.sale_clock,
+            "worker": parts.queue,
+        }
         self._database = SharedReading(background, "status-database-check", self._ask_database, CHECK_TIMEOUT)
 
     async def run(self) -> list[Check]:
         """All checks, in at most CHECK_TIMEOUT seconds."""
         return [
             *await self._check_database(),
-            self._check_listener(),
-            self._check_scheduler(),
-            self._check_sale_clock(),
-            self._check_worker(),
+            *(Check(name, *part.health) for name, part in self._checked.items()),
         ]
 
     async def _ask_database(self) -> _DatabaseAnswer:
@@ -75,21 +79,3 @@ class Checks:
             return Check("schema", True, f"version {found}")
         remedy = "restart the daemon to migrate it" if found < wanted else "install a newer dongbo"
         return Check("schema", False, f"version {found}, but this program works with {wanted}: {remedy}")
-
-    def _check_listener(self) -> Check:
-        if self._parts.hub.is_listening:
-            return Check("listener", True, "hears of changed jobs")
-        return Check("listener", False, "does not hear of changed jobs: connects to the database again by itself")
-
-    def _check_scheduler(self) -> Check:
-        problem = self._parts.scheduler.problem
-        return Check("scheduler", problem is None, problem or "fires schedules")
-
-    def _check_sale_clock(self) -> Check:
-        problem = self._parts.sale_clock.problem
-        return Check("sale_clock", problem is None, problem or "starts and ends sales")
-
-    def _check_worker(self) -> Check:
-        if self._parts.queue.is_running:
-            return Check("worker", True, f"takes jobs as {self._parts.queue.worker}")
-        return Check("worker", False, "takes no jobs: connects to the queue again by itself, or the daemon stops")

@@ -12,6 +12,7 @@ from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
 from daemon.jobs.service import Jobs
+from daemon.lifecycle import Health
 from daemon.sales.service import Sales
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
@@ -68,12 +69,15 @@ class FireOutcome(Protocol):
     def detail(self) -> str | None: ...
 
 
-class Scheduler(Protocol):
-    """The schedules of this process; a name that is not there raises ScheduleNotFound."""
+class Checked(Protocol):
+    """A part that `/readyz` asks; see `daemon.lifecycle.Part`."""
 
     @property
-    def problem(self) -> str | None:
-        """Why schedules may not fire at present, for a person; None if all is well."""
+    def health(self) -> Health: ...
+
+
+class Scheduler(Checked, Protocol):
+    """The schedules of this process; a name that is not there raises ScheduleNotFound."""
 
     def states(self) -> Sequence[ScheduleState]: ...
     async def pause(self, name: ScheduleName) -> None: ...
@@ -81,21 +85,15 @@ class Scheduler(Protocol):
     async def run_now(self, name: ScheduleName) -> FireOutcome: ...
 
 
-class Queue(Protocol):
+class Queue(Checked, Protocol):
     """The worker of this process."""
 
-    @property
-    def is_running(self) -> bool: ...
     @property
     def worker(self) -> WorkerName | None: ...
 
 
-class SaleClock(Protocol):
+class SaleClock(Checked, Protocol):
     """What starts and ends campaigns on time."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why campaigns may not be looked at, for a person; None if all is well."""
 
     @property
     def clock_problem(self) -> str | None:

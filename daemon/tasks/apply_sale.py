@@ -1,8 +1,8 @@
-"""Puts the campaigns of a store on sale whose start has come."""
+"""Puts a store's campaigns on sale when their start has come."""
 
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
-from daemon.sales.applying import Applying
+from daemon.sales.apply import Apply
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
@@ -16,4 +16,4 @@ async def apply_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
     meter = counted_calls(job, is_urgent=True)
     await check_identities(job, store, meter, SALE_STREAMS)
     refused = await sales_in_another_currency(job, store, meter)
-    await Applying(job, store.name, store.shopify, meter, refused).run()
+    await Apply(job, store.name, store.shopify, meter, refused).run()

@@ -61,7 +61,7 @@ async def _store_products(
     """Store a page of products; what it shows of the prices of sales is told at once."""
     counters = await mirror.upsert_products(connection, store, rows, asked)
     if counters.created or counters.updated:
-        await drift.tell(connection, store)
+        await drift.report(connection, store)
         numbers = [variant.id for row in rows for variant in row.value.variants]
-        await drift.tell_returned(connection, store, numbers)
+        await drift.report_returned(connection, store, numbers)
     return counters

@@ -6,11 +6,11 @@ from typing import Any, assert_never
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
-from daemon.ids import StoreName
+from daemon.ids import Lane, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobType
-from daemon.jobs.queue import Lane
-from daemon.jobs.service import Admission
+from daemon.jobs.runner import Tasks
+from daemon.jobs.service import Admission, Admissions
 from daemon.jobs.types import JOB_TYPES, JobSpec, Source, SyncSection
 from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
@@ -165,10 +165,15 @@ def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
     ]
 
 
-class TaskRegistry:
+class TaskRegistry(Admissions, Tasks):
     """The known tasks on the configured stores: admits requests, names lanes, runs jobs."""
 
     def __init__(self, stores: Mapping[StoreName, Store], policy: JobPolicy) -> None:
+        self.stores = stores
+        self.policy = policy
+
+    def use(self, stores: Mapping[StoreName, Store], policy: JobPolicy) -> None:
+        """Let new jobs run on other stores; those that are running keep theirs."""
         self.stores = stores
         self.policy = policy
 

@@ -1,8 +1,8 @@
-"""Takes the campaigns of a store back whose end has come."""
+"""Takes a store's campaigns back when their end has come."""
 
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobType
-from daemon.sales.reverting import Reverting
+from daemon.sales.revert import Revert
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
@@ -15,4 +15,4 @@ async def revert_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None
     where Shopify refused the price."""
     meter = counted_calls(job, is_urgent=True)
     await check_identities(job, store, meter, SALE_STREAMS)
-    await Reverting(job, store.name, store.shopify, meter).run()
+    await Revert(job, store.name, store.shopify, meter).run()

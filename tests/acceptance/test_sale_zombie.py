@@ -12,8 +12,8 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
-from daemon.sales.model import Prices
 from daemon.sandbox.server import SandboxSettings
+from daemon.sources.shopify.models import PricePair
 from tests.support.process import RunningDaemon
 from tests.support.sale_queue import prices_of, use_up_points, waiting_calls
 from tests.support.site import Site, eventually
@@ -21,7 +21,7 @@ from tests.support.site import Site, eventually
 STATE = "SELECT state = $2 FROM dongbo.sale_campaigns WHERE name = $1"
 PRODUCTS = 14
 AGE = "UPDATE dongbo.pgqueuer SET heartbeat = heartbeat - $1::interval WHERE status = 'picked'"
-PERSONS = Prices(Decimal(77_000), None)
+PERSONS = PricePair(Decimal(77_000), None)
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ class HauntedShop:
         self._shopify = site.sandbox.shopify
         self.before = self.prices()
 
-    def prices(self) -> dict[int, Prices]:
+    def prices(self) -> dict[int, PricePair]:
         """What each variant costs."""
         return prices_of(self._shopify)
 
-    def set_price(self, number: int, prices: Prices) -> None:
+    def set_price(self, number: int, prices: PricePair) -> None:
         """As a person does."""
         self._shopify.change_price(number, *prices)
 

@@ -20,10 +20,8 @@ from figures import Bound, Figure, say
 from daemon.config import SaleSettings
 from daemon.database.pool import open_database
 from daemon.database.postgres_socket import running_server_dsn
-from daemon.errors import InvalidJobRequest
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import JobRequest
-from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.service import Jobs
 from daemon.mirror.keys import match_key
 from daemon.sales.service import Sales
 from daemon.sandbox.catalogue import generate
@@ -33,6 +31,7 @@ from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
+from daemon.tasks import JobPolicy, TaskRegistry
 
 PRODUCTS = 5_000
 VARIANTS_EACH = 4
@@ -187,15 +186,12 @@ async def _hold_everything(bench: Bench) -> None:
 async def _sales(bench: Bench) -> AsyncIterator[Sales]:
     """The service on this process's loop. It asks for no job here, and Shopify for nothing."""
 
-    def admit(request: JobRequest) -> Admission:
-        raise InvalidJobRequest(f"{request.type} is not to be asked for")
-
     dsn = await running_server_dsn(bench.state)
     async with open_database(dsn, application_name="dongbo-bench") as database, open_session() as session:
         shopify = ShopifyClient(
             session, shop="none", credential=PermanentToken(""), base_url=NOWHERE, limits=LimiterRegistry()
         )
-        jobs = Jobs(database, JobNotifier(database, 1.0), admit, 1)
+        jobs = Jobs(database, JobNotifier(database, 1.0), TaskRegistry({}, JobPolicy()), 1)
         yield Sales(database, jobs, lambda _: shopify, lambda: ZoneInfo("Asia/Ho_Chi_Minh"))
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.database.pool import Database
-from daemon.jobs import queue
+from daemon.jobs.queue import worker as queue_worker
 from daemon.sandbox.server import SandboxSettings
 from tests.support.workshop import ProductSyncOf, Workshop, in_own_task, running_workshop
 
@@ -26,7 +26,7 @@ def product_sync_of() -> ProductSyncOf:
 @pytest.fixture(autouse=True)
 def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that is put back for a retry waits for the queue's next poll: let that come soon."""
-    monkeypatch.setattr(queue, "POLL_INTERVAL", timedelta(seconds=0.25))
+    monkeypatch.setattr(queue_worker, "POLL_INTERVAL", timedelta(seconds=0.25))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from daemon.bootstrap import Daemon
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
 from daemon.database.migrate import program_version
@@ -19,6 +20,7 @@ from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs import store
 from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.lifecycle import Health
 from daemon.schedules.model import ScheduleSpec
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry
@@ -28,10 +30,10 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
+from daemon.stores import StoreFactory
 from daemon.sync import pushes
 from daemon.sync.pushes import Push, PushKind, PushResult
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
-from daemon.wiring import Parts, StoreFactory
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -45,15 +47,15 @@ PRODUCT_SYNC = ProductSyncSettings.model_validate(
 class Worker:
     """A queue that takes nothing."""
 
-    is_running: bool = True
     worker: WorkerName | None = WORKER
+    health: Health = field(default_factory=lambda: Health(True, f"takes jobs as {WORKER}"))
 
 
 @dataclass
 class Clock:
     """A clock of the sales that starts and ends none."""
 
-    problem: str | None = None
+    health: Health = field(default_factory=lambda: Health(True, "starts and ends sales"))
     clock_problem: str | None = None
 
     def look(self) -> None:
@@ -64,7 +66,7 @@ class Clock:
 class Endpoint:
     """An open endpoint, its parts, and a client of it."""
 
-    parts: Parts
+    parts: Daemon
     status: StatusParts
     worker: Worker
     sale_clock: Clock
@@ -176,7 +178,7 @@ async def running_endpoint(
         )
         shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
-        parts = Parts(Settings(), database, registry, StoreFactory(session, limits))
+        parts = Daemon(Settings(), database, registry, StoreFactory(session, limits))
         worker, sale_clock = Worker(), Clock()
         status = StatusParts(
             database=database,
@@ -198,23 +200,14 @@ async def running_endpoint(
             schema_version=program_version(),
         )
         status = replace(status, **changes)
-        background = [
-            asyncio.create_task(parts.notifier.run(), name="job-notifier"),
-            asyncio.create_task(parts.hub.run(), name="event-hub"),
-        ]
-        try:
-            async with parts.scheduler, serving(status, listen) as url:
-                await parts.scheduler.apply([schedule("products-yearly"), schedule("other")])
-                connector = aiohttp.UnixConnector(url.removeprefix("unix:")) if url.startswith("unix:") else None
-                base = "http://localhost/" if connector else url
-                timeout = aiohttp.ClientTimeout(total=30)
-                async with aiohttp.ClientSession(
-                    base, connector=connector, timeout=timeout, headers={CLIENT_HEADER: "test"}
-                ) as client:
-                    endpoint = Endpoint(parts, status, worker, sale_clock, url, client)
-                    await endpoint.listening()
-                    yield endpoint
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+        async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:
+            await parts.scheduler.apply([schedule("products-yearly"), schedule("other")])
+            connector = aiohttp.UnixConnector(url.removeprefix("unix:")) if url.startswith("unix:") else None
+            base = "http://localhost/" if connector else url
+            timeout = aiohttp.ClientTimeout(total=30)
+            async with aiohttp.ClientSession(
+                base, connector=connector, timeout=timeout, headers={CLIENT_HEADER: "test"}
+            ) as client:
+                endpoint = Endpoint(parts, status, worker, sale_clock, url, client)
+                await endpoint.listening()
+                yield endpoint

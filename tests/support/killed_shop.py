@@ -17,14 +17,14 @@ import aiohttp
 import asyncpg
 
 from daemon.config import SaleSettings
-from daemon.sales.model import Prices
 from daemon.sales.pricing import sale_prices
+from daemon.sources.shopify.models import PricePair
 from tests.support.process import RunningDaemon
 from tests.support.sale_queue import prices_of, use_up_points, waiting_calls
 from tests.support.sale_steps import Step, Steps
 from tests.support.site import Site, eventually
 
-PERSONS = Prices(Decimal(77_000), None)
+PERSONS = PricePair(Decimal(77_000), None)
 RECOVERY_SECONDS = 10.0
 
 STATE = "SELECT state FROM dongbo.sale_campaigns WHERE name = $1"
@@ -72,7 +72,7 @@ class Sale:
     """A sale that is to be put on and taken back; `began` is the length of the shop's journal before it."""
 
     definition: SaleSettings
-    prices: dict[int, Prices]  # of the variants that it is for
+    prices: dict[int, PricePair]  # of the variants that it is for
     began: int
 
     @property
@@ -144,7 +144,7 @@ class KilledShop:
         sale = self._new_sale()
         await self._create(sale)
         await self._check_on_sale(sale)
-        theirs: dict[int, Prices] = {}
+        theirs: dict[int, PricePair] = {}
 
         def set_prices() -> None:
             waiting = [number for number in sale.prices if self._prices()[number] == sale.prices[number]]
@@ -230,7 +230,7 @@ class KilledShop:
             variant.id: sale
             for product_id in self._targets
             for variant in self._shopify.products[product_id].variants
-            if isinstance(sale := sale_prices(definition, self._before[variant.id]), Prices)
+            if isinstance(sale := sale_prices(definition, self._before[variant.id]), PricePair)
         }
         return Sale(definition, prices, len(self._shopify.writes))
 
@@ -301,16 +301,19 @@ class KilledShop:
         of_variant = defaultdict(list)
         for row in rows:
             before, on_sale = self._before[row["variant_id"]], sale.prices[row["variant_id"]]
-            change = Prices(row["old_price"], row["old_compare_at"]), Prices(row["new_price"], row["new_compare_at"])
+            change = (
+                PricePair(row["old_price"], row["old_compare_at"]),
+                PricePair(row["new_price"], row["new_compare_at"]),
+            )
             assert change == ((before, on_sale) if row["action"] == "apply" else (on_sale, before)), dict(row)
             if row["result"] == "applied":
                 of_variant[row["variant_id"]].append(row["action"])
         assert of_variant == dict.fromkeys(sale.prices, actions)
 
-    def _prices(self) -> dict[int, Prices]:
+    def _prices(self) -> dict[int, PricePair]:
         return prices_of(self._shopify)
 
-    def _effects(self, sale: Sale) -> dict[int, list[tuple[Prices, Prices]]]:
+    def _effects(self, sale: Sale) -> dict[int, list[tuple[PricePair, PricePair]]]:
         """What each variant changed from and to during a sale, by the shop's own journal."""
         fields: dict[int, dict[str, list[tuple[Any, Any]]]] = defaultdict(lambda: defaultdict(list))
         for write in self._shopify.writes[sale.began :]:
@@ -319,7 +322,9 @@ class KilledShop:
         return {number: list(_changes(of["price"], of["compare_at_price"])) for number, of in fields.items()}
 
 
-def _changes(prices: list[tuple[Any, Any]], compare_ats: list[tuple[Any, Any]]) -> Iterator[tuple[Prices, Prices]]:
+def _changes(
+    prices: list[tuple[Any, Any]], compare_ats: list[tuple[Any, Any]]
+) -> Iterator[tuple[PricePair, PricePair]]:
     """A write sets both; the journal has them one by one."""
     for (old, new), (old_compare_at, new_compare_at) in zip(prices, compare_ats, strict=True):
-        yield Prices(old, old_compare_at), Prices(new, new_compare_at)
+        yield PricePair(old, old_compare_at), PricePair(new, new_compare_at)

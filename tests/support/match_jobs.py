@@ -6,14 +6,14 @@ from typing import Any
 
 from daemon.config import CustomerSyncSettings
 from daemon.database.pool import Connection, Database
-from daemon.ids import StoreName, WorkerName
+from daemon.ids import Lane, StoreName, WorkerName
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
-from daemon.jobs.queue import Lane
-from daemon.jobs.runner import JobRunner, RetryPolicy
-from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.runner import JobRunner
+from daemon.jobs.service import Admission, Admissions, Jobs
 from daemon.mirror.keys import match_key
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
+from tests.support.one_lane import runner_of
 
 STORE = StoreName("main")
 PARENT = -2
@@ -116,6 +116,11 @@ async def put_variants(connection: Connection, variants: Sequence[Variant], dele
     )
 
 
+class _Admissions(Admissions):
+    def admit(self, request: JobRequest) -> Admission:
+        return Admission(Lane("main/match"), read_params(request.type, request.params))
+
+
 @dataclass
 class MatchJobs:
     """Runs jobs in the test itself."""
@@ -127,18 +132,13 @@ class MatchJobs:
 
     def __post_init__(self) -> None:
         self.notifier = JobNotifier(self.database, 0.25)  # nobody runs it: what it is told stays unsent
-        self.jobs = Jobs(
-            self.database,
-            self.notifier,
-            lambda request: Admission(Lane("main/match"), read_params(request.type, request.params)),
-            max_attempts=3,
-        )
+        self.jobs = Jobs(self.database, self.notifier, _Admissions(), max_attempts=3)
 
     def runner(self) -> JobRunner:
         """A runner as a daemon has one."""
         store = Store(STORE, None, None, customer_sync_settings=self.settings)
         registry = TaskRegistry({STORE: store}, JobPolicy())
-        return JobRunner(self.database, self.notifier, registry.run, RetryPolicy())
+        return runner_of(self.database, self.notifier, registry)
 
     async def submit(self, job_type: JobType, **params: Any) -> Job:
         """A job that nobody runs yet, on mirrors that were pulled in full."""

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from daemon.bootstrap import Daemon
 from daemon.database.pool import open_database
-from daemon.jobs.context import StopReason
 from daemon.sandbox.server import Sandbox
-from daemon.wiring import Parts
 from tests.support.shop_memory import product_sync
 from tests.support.workshop import running_parts
 
@@ -29,14 +28,14 @@ class Machine:
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
         self._cut_off: Callable[[], None] = lambda: None
-        self.parts: Parts
+        self.parts: Daemon
         self.died = asyncio.Event()
         self.deaths = 0
 
     async def start(self) -> None:
         """Start it, wherever its predecessor has left off."""
         self.died.clear()
-        started: asyncio.Future[Parts] = asyncio.get_running_loop().create_future()
+        started: asyncio.Future[Daemon] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(started), name="machine")
         await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
@@ -64,7 +63,7 @@ class Machine:
                 raise TimeoutError("the machine does not stop")
             self._task = None
 
-    async def alive(self) -> Parts:
+    async def alive(self) -> Daemon:
         """Its parts, started anew if they have died."""
         if self.died.is_set() or self._task is None:
             await self.stop()
@@ -84,7 +83,7 @@ class Machine:
             await asyncio.gather(task, death, return_exceptions=True)
         raise MachineDied
 
-    async def _run(self, started: "asyncio.Future[Parts]") -> None:
+    async def _run(self, started: "asyncio.Future[Daemon]") -> None:
         async with (
             open_database(self._database_url, application_name="machine") as database,
             running_parts(
@@ -98,7 +97,6 @@ class Machine:
                 database.pool.terminate()
                 # Else they would go on in the hope that the database comes back; there is none to write to any more.
                 parts.queue.stop()
-                parts.runner.stop_all(StopReason.SHUTDOWN)
                 task.cancel()
 
             self._cut_off = cut_off

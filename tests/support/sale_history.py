@@ -17,13 +17,15 @@ import asyncpg
 import pytest
 import structlog
 
+from daemon.bootstrap import Daemon
 from daemon.config import SaleSelection, SaleSettings
 from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
-from daemon.jobs import queue, runner
+from daemon.jobs import runner
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
-from daemon.sales import applying, campaigns, items, preparation, reverting
+from daemon.jobs.queue import worker as queue_worker
+from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
 from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, Item, ItemState
 from daemon.sandbox.faults import Fault
@@ -37,7 +39,6 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.writes import PriceOutcome, WriteError
 from daemon.tasks import prepare_sale
-from daemon.wiring import Parts
 from tests.support.mortal_daemon import Machine, MachineDied
 from tests.support.sale_model import (
     HELD,
@@ -235,7 +236,7 @@ class World:
         machine.parts.sales.clock = self.clock.now
         machine.parts.sale_clock._clock = self.clock.now
 
-    async def alive(self, which: int) -> Parts:
+    async def alive(self, which: int) -> Daemon:
         """A daemon, started anew if it is dead."""
         machine = self.machines[which]
         if machine.died.is_set():
@@ -243,7 +244,7 @@ class World:
             await asyncio.create_task(self._start(machine))
         return machine.parts
 
-    async def ask(self, which: int, question: Callable[[Parts], Awaitable[T]]) -> T | None:
+    async def ask(self, which: int, question: Callable[[Daemon], Awaitable[T]]) -> T | None:
         """What a daemon answers; None if it refuses, or dies of it."""
         parts = await self.alive(which)
         try:
@@ -660,7 +661,7 @@ class World:
             last[event["campaign_id"]] = state
 
 
-async def _ended(parts: Parts, job_id: JobId) -> None:
+async def _ended(parts: Daemon, job_id: JobId) -> None:
     with parts.hub.subscribe() as events:
         while (await parts.jobs.get(job_id)).status.is_live:
             await events.take()
@@ -688,14 +689,14 @@ def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     for module in (preparation, prepare_sale):
         monkeypatch.setattr(module, "datetime", Times)
     monkeypatch.setattr(socket, "gethostname", HOST.get)
-    monkeypatch.setattr(queue, "POLL_INTERVAL", queue.BUSY_POLL_INTERVAL / 10)
+    monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
     monkeypatch.setattr(pauses, "PAUSE_AFTER_FAILURE", timedelta(0))
-    monkeypatch.setattr(applying, "PUSH_PATIENCE", timedelta(seconds=0.5))
-    monkeypatch.setattr(applying, "PRODUCTS_AT_ONCE", 2)
-    monkeypatch.setattr(applying, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "PAUSE", 0.02)
-    monkeypatch.setattr(reverting, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(apply, "PUSH_PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(apply, "PRODUCTS_AT_ONCE", 2)
+    monkeypatch.setattr(apply.Apply, "pause", 0.02)
+    monkeypatch.setattr(revert.Revert, "pause", 0.02)
+    monkeypatch.setattr(revert, "READ_AT_ONCE", 7)
     monkeypatch.setattr(JobContext, "page", _watched_page(stage))
     for name in CALLS:
         monkeypatch.setattr(ShopifyClient, name, _watched_call(stage, name))
@@ -711,8 +712,8 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
             passing = Call(Actor(job_type), *arguments)
         await world.passing(name, is_after=False, machine=machine, call=passing)
         if passing is not None and passing.is_refused:
-            refusals = [WriteError(place, "INVALID", "not today") for place in range(len(passing.changes))]
-            return PriceOutcome(errors=refusals)
+            refusal = WriteError(None, "INVALID", "not today")
+            return PriceOutcome(refused={change.variant_id: refusal for change in passing.changes})
         if passing is not None:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)

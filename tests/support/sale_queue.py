@@ -2,8 +2,8 @@
 
 import asyncpg
 
-from daemon.sales.model import Prices
 from daemon.sandbox.shopify import ShopifySandbox
+from daemon.sources.shopify.models import PricePair
 
 POINTS_LEFT = 20.0  # enough for one call that writes
 UNDER_WAY = "SELECT variant_id, new_price, new_compare_at FROM dongbo.sale_writes WHERE result = 'intended'"
@@ -19,11 +19,11 @@ async def waiting_calls(connection: asyncpg.Connection, shopify: ShopifySandbox)
     waiting = {
         shopify.variants[row["variant_id"]].product_id
         for row in await connection.fetch(UNDER_WAY)
-        if prices_of(shopify)[row["variant_id"]] != Prices(row["new_price"], row["new_compare_at"])
+        if prices_of(shopify)[row["variant_id"]] != PricePair(row["new_price"], row["new_compare_at"])
     }
     return len(waiting)
 
 
-def prices_of(shopify: ShopifySandbox) -> dict[int, Prices]:
+def prices_of(shopify: ShopifySandbox) -> dict[int, PricePair]:
     """What each variant costs."""
-    return {number: Prices(one.price, one.compare_at_price) for number, one in shopify.variants.items()}
+    return {number: PricePair(one.price, one.compare_at_price) for number, one in shopify.variants.items()}

@@ -11,11 +11,12 @@ from daemon.config import SaleSettings
 from daemon.ids import CampaignId
 from daemon.jobs.model import Job, JobType
 from daemon.sales import campaigns, items
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices
+from daemon.sales.model import Campaign, CampaignState, Item, ItemState
 from daemon.sales.pricing import sale_prices
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Variant
 from daemon.sandbox.shopify.writes import AppliedWrite
+from daemon.sources.shopify.models import PricePair
 from tests.support.workshop import STORE, Workshop
 
 ALL = {"all": True}
@@ -36,9 +37,9 @@ class SaleShop:
         """What the shop has now."""
         return list(self.shopify.variants.values())
 
-    def prices(self) -> dict[int, Prices]:
+    def prices(self) -> dict[int, PricePair]:
         """What each variant costs now."""
-        return {variant.id: Prices(variant.price, variant.compare_at_price) for variant in self.variants}
+        return {variant.id: PricePair(variant.price, variant.compare_at_price) for variant in self.variants}
 
     def define(self, name: str = "tet", **settings: Any) -> SaleSettings:
         """A definition: 20 % off everything, unless it is said otherwise."""
@@ -101,10 +102,10 @@ def soon(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def on_sale(rule: SaleSettings, before: dict[int, Prices]) -> dict[int, Prices]:
+def on_sale(rule: SaleSettings, before: dict[int, PricePair]) -> dict[int, PricePair]:
     """The prices under a sale; what it would not make cheaper keeps its own."""
     return {
-        number: sale if isinstance(sale := sale_prices(rule, prices), Prices) else prices
+        number: sale if isinstance(sale := sale_prices(rule, prices), PricePair) else prices
         for number, prices in before.items()
     }
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
+from daemon.bootstrap import Daemon
 from daemon.errors import DongboError, InvalidTransition, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
@@ -26,7 +27,6 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
-from daemon.wiring import Parts
 from tests.support.mortal_daemon import Machine, MachineDied
 from tests.support.shop_memory import ShopMemory, product_sync
 from tests.support.sync_ledger import WATCH
@@ -199,7 +199,7 @@ class History:
         await self.asked(lambda parts: parts.jobs.approve(job_id))
         return await self.finished(job_id)
 
-    async def asked(self, question: Callable[[Parts], Awaitable[T]]) -> T:
+    async def asked(self, question: Callable[[Daemon], Awaitable[T]]) -> T:
         """The answer of a living daemon, the next one if need be."""
         while True:
             parts = await self.machine.alive()
@@ -407,7 +407,7 @@ def _original(method: str) -> Callable[..., Awaitable[Any]]:
     return _ORIGINALS[method]
 
 
-async def _not_live(parts: Parts, job_id: JobId) -> Job:
+async def _not_live(parts: Daemon, job_id: JobId) -> Job:
     with parts.hub.subscribe() as events:
         while True:
             job = await parts.jobs.get(job_id)

@@ -12,7 +12,6 @@ from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Variant
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.tasks import TaskRegistry
 from tests.support.workshop import STORE, Workshop
 
 MAP_BY_SKU = """
@@ -54,7 +53,7 @@ class SyncedShop:
         made = ProductSyncSettings.model_validate(defaults | settings)
         registry = self.workshop.parts.registry
         stores = {name: replace(store, product_sync_settings=made) for name, store in registry.stores.items()}
-        self.workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+        self.workshop.parts.use_stores(stores, registry.policy)
 
     async def pull(self) -> None:
         """Mirror both sides as they are now."""

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
 
+from daemon.bootstrap import Daemon
 from daemon.config import JobSettings, ProductSyncSettings, Settings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName
-from daemon.jobs.context import StopReason
 from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
@@ -21,8 +21,8 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.bulk import Patience
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, PermanentToken, ShopifyCredential
+from daemon.stores import StoreFactory
 from daemon.tasks import JobPolicy, Store, TaskRegistry
-from daemon.wiring import Parts, StoreFactory
 
 T = TypeVar("T")
 STORE = StoreName("main")
@@ -33,7 +33,7 @@ ProductSyncOf = Callable[[Sandbox], ProductSyncSettings | None]
 class Workshop:
     """Running parts of one daemon and the shop that they work on."""
 
-    parts: Parts
+    parts: Daemon
     sandbox: Sandbox
 
     @property
@@ -104,7 +104,7 @@ def shopify_credential(session: aiohttp.ClientSession, sandbox: Sandbox) -> Shop
 @asynccontextmanager
 async def running_parts(
     database: Database, sandbox: Sandbox, policy: JobPolicy | None = None, product_sync: ProductSyncOf = lambda _: None
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[Daemon]:
     """Start the parts that run jobs."""
     async with open_session() as session:
         limits = LimiterRegistry(None)
@@ -129,23 +129,14 @@ async def running_parts(
         sandbox.shopify.bulk.seconds = 0.02
         store = Store(STORE, nhanh, shopify, product_sync(sandbox))
         registry = TaskRegistry({STORE: store}, policy or JobPolicy())
-        parts = Parts(
+        parts = Daemon(
             Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, StoreFactory(session, limits)
         )
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(parts.notifier.run(), name="job-notifier"),
-                tasks.create_task(parts.hub.run(), name="event-hub"),
-                tasks.create_task(parts.runner.watch_cancellations(parts.hub), name="cancellations"),
-            ]
-            running_queue = tasks.create_task(parts.queue.run(), name="job-queue")
-            assert await parts.queue.wait_running(20)
+        async with AsyncExitStack() as stack:
+            for part in (parts.notifier, parts.hub, parts.cancellation_watch, parts.queue):
+                await stack.enter_async_context(part)
+            assert await parts.queue.wait_taking(20)
             yield parts
-            parts.queue.stop()
-            parts.runner.stop_all(StopReason.SHUTDOWN)
-            await running_queue
-            for task in background:
-                task.cancel()
 
 
 @asynccontextmanager

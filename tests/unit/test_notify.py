@@ -37,7 +37,6 @@ def received(manager: socket.socket) -> str:
 def test_messages(manager: socket.socket, environ: dict[str, str]) -> None:
     """Each step in the daemon's life is said in the words of sd_notify(3)."""
     notifier = Notifier(environ)
-    assert notifier.is_heard
     for say, message in (
         (notifier.ready, "READY=1"),
         (notifier.watchdog, "WATCHDOG=1"),
@@ -73,7 +72,6 @@ def test_children_inherit_nothing(environ: dict[str, str]) -> None:
 def test_nobody_listens() -> None:
     """Outside systemd every message is a no-op."""
     notifier = Notifier({})
-    assert not notifier.is_heard
     with capture_logs() as logs:
         notifier.ready()
         notifier.status("x")

@@ -22,9 +22,9 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
+from daemon.stores import StoreFactory
 from daemon.sync.customers.formats import choose_formats, needs_currency
 from daemon.tasks.depots import why_unusable
-from daemon.wiring import StoreFactory
 
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
 # Points are back in a second; the daemon whose store this is may use them up at the same time.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from daemon.bootstrap import check_schedules, make_sales, make_schedules
 from daemon.cli.checks.credentials import check_stores
 from daemon.cli.checks.database import check_database, database_directory
 from daemon.cli.checks.findings import Finding, any_failed, failed, to_json, warning, write_findings
@@ -20,7 +21,6 @@ from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import ScheduleSpec, Timetable
 from daemon.schedules.overlaps import find_overlaps
 from daemon.tasks import read_params
-from daemon.wiring import check_schedules, make_sales, make_schedules
 
 FIRES_SHOWN = 5
 

@@ -1,24 +1,16 @@
 """Who may call: Nhanh's checks of app, business, version, token, rate and permission, and its form of errors."""
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from daemon.sandbox.nhanh.filters import InvalidFieldsError
-from daemon.sandbox.nhanh.limits import Lock, RateLimit
-
-if TYPE_CHECKING:
-    from daemon.sandbox.nhanh.sandbox import NhanhSandbox
-
-PERMISSIONS = frozenset(
-    {"business/depot", "product/list", "product/inventory", "product/detail", "product/combo", "customer/list"}
-)
+from daemon.sandbox.nhanh.limits import Lock
+from daemon.sandbox.nhanh.sandbox import PERMISSIONS, NhanhSandbox
 
 
 class ErrorCode(StrEnum):
@@ -64,14 +56,13 @@ def rate_limited(lock: Lock) -> ApiError:
     return error
 
 
-def check_caller(sandbox: NhanhSandbox, request: web.Request, path: str, rate_limit: RateLimit) -> None:
-    """Let the request through, or not.
+def check_caller(sandbox: NhanhSandbox, request: web.Request, path: str) -> None:
+    """Let the request through, or not. The rate limit counts every call of a known app, whatever its token is worth.
 
     Args:
         sandbox: whose credentials and permissions count.
         request: the call, with its query and headers.
         path: resource and action, such as "customer/list".
-        rate_limit: counts every call of a known app and business, whatever its token is worth.
 
     Raises:
         ApiError: the first check that fails.
@@ -83,7 +74,7 @@ def check_caller(sandbox: NhanhSandbox, request: web.Request, path: str, rate_li
     if request.query.get("businessId") != str(sandbox.business_id):
         raise ApiError(ErrorCode.INVALID_BUSINESS_ID, ["Invalid businessId"])
     if sandbox.limits:
-        lock = rate_limit.admit((sandbox.app_id, sandbox.business_id, path), sandbox.clock())
+        lock = sandbox.rate_limit.admit((sandbox.app_id, sandbox.business_id, path), sandbox.clock())
         if lock is not None:
             raise rate_limited(lock)
     if not sandbox.business_enabled:

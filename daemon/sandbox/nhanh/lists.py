@@ -1,11 +1,9 @@
 """Nhanh's lists, page by page: what was asked for, which rows answer it, and the quirks of its paging."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
@@ -16,10 +14,8 @@ from daemon.sandbox.nhanh.access import ApiError, ErrorCode
 from daemon.sandbox.nhanh.cursor import InvalidCursorError, Position
 from daemon.sandbox.nhanh.filters import InvalidFieldsError
 from daemon.sandbox.nhanh.records import PARENT, NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.sandbox import NhanhSandbox
 from daemon.sandbox.nhanh.table import Table
-
-if TYPE_CHECKING:
-    from daemon.sandbox.nhanh.sandbox import NhanhSandbox
 
 Row = TypeVar("Row")
 

@@ -1,11 +1,9 @@
 """How a person lets the app in: the page on which they agree, and the exchange of the code that it sends back."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -13,13 +11,10 @@ from aiohttp import web
 
 from daemon.sandbox.nhanh.access import ApiError, ErrorCode, describe_token
 from daemon.sandbox.nhanh.filters import InvalidFieldsError
-
-if TYPE_CHECKING:
-    from daemon.sandbox.nhanh.sandbox import NhanhSandbox
+from daemon.sandbox.nhanh.sandbox import YEAR_SECONDS, NhanhSandbox
 
 CODE_SECONDS = 600  # Nhanh documentation: a code lives ten minutes
 OLD_TOKEN_SECONDS = 900  # and a token that has a successor fifteen
-YEAR_SECONDS = 365 * 24 * 3600
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _PAGE = """\

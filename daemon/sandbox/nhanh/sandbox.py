@@ -1,27 +1,17 @@
-"""The sandbox's Nhanh.vn Open API v3.0, after the official documentation: access, limits, pages and their quirks."""
+"""The account behind the sandbox's Nhanh.vn: its shop, who may call, and which quirks its answers have."""
 
-import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from email.utils import formatdate
-from functools import partial
-from typing import Any
 
 import msgspec
-import orjson
-from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from daemon.sandbox.catalogue import Catalogue
-from daemon.sandbox.faults import Fault, Faults
-from daemon.sandbox.nhanh import access, filters, lists, oauth
-from daemon.sandbox.nhanh.access import ApiError, ErrorCode
+from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh.cursor import Cursors
-from daemon.sandbox.nhanh.limits import Lock, RateLimit
+from daemon.sandbox.nhanh.limits import RateLimit
 from daemon.sandbox.nhanh.records import NhanhCustomer, NhanhProduct
 from daemon.sandbox.nhanh.rendering import Spelling
 from daemon.sandbox.nhanh.shop import NhanhShop
@@ -31,6 +21,9 @@ BUSINESS_ID = 110668
 TOKEN = "sandbox-nhanh-access-token"  # noqa: S105 (opens nothing but the sandbox)
 SECRET_KEY = "sandbox-nhanh-secret-key"  # noqa: S105
 YEAR_SECONDS = 365 * 24 * 3600
+PERMISSIONS = frozenset(
+    {"business/depot", "product/list", "product/inventory", "product/detail", "product/combo", "customer/list"}
+)
 
 _LOG_SIZE = 200_000
 
@@ -44,11 +37,8 @@ class LoggedRequest:
     outcome: str
 
 
-_request: ContextVar[LoggedRequest] = ContextVar("_request")
-
-
 class NhanhSandbox(NhanhShop):
-    """A Nhanh.vn account to call over HTTP and to change in process.
+    """A Nhanh.vn account to change in process; `daemon.sandbox.nhanh.application` lets it be called over HTTP.
 
     Args:
         catalogue: what the shop starts with.
@@ -81,7 +71,7 @@ class NhanhSandbox(NhanhShop):
         self.superseded: dict[str, float] = {}  # tokens that have a successor, and when they end
         self.codes: dict[str, float] = {}  # access codes that were not used yet, and when they were made
         self.redirect_urls: set[str] = set()  # to which the code may be sent; empty: any
-        self.permissions = set(access.PERMISSIONS)
+        self.permissions = set(PERMISSIONS)
         self.business_enabled = True
         self.limits = limits
         self.quirks = quirks
@@ -91,7 +81,7 @@ class NhanhSandbox(NhanhShop):
         self.cursors = Cursors(seed)
         self._cursors_voided = 0
         self._spelling = Spelling(seed, quirks)
-        self._rate_limit = RateLimit()
+        self.rate_limit = RateLimit()
 
     @property
     def spelling(self) -> Spelling:
@@ -126,19 +116,6 @@ class NhanhSandbox(NhanhShop):
         """A row of customer/list."""
         return msgspec.json.encode(self._spelling.customer(customer))
 
-    def application(self) -> web.Application:
-        """The server, to be run by whoever asks."""
-        faults = self.faults.middleware(self._injected_rate_limit, self._log_fault)
-        application = web.Application(middlewares=[self._log, faults])
-        application.on_response_prepare.append(self._date)
-        application.router.add_post("/{version}/{resource}/{action}", self._answer)
-        application.router.add_get("/oauth", partial(oauth.show_page, self))
-        application.router.add_post("/oauth", partial(oauth.agree, self))
-        return application
-
-    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = formatdate(self.clock(), usegmt=True)
-
     def void_cursors(self) -> None:
         """Refuse every `next` that was given out so far."""
         self._cursors_voided += 1
@@ -149,64 +126,3 @@ class NhanhSandbox(NhanhShop):
         code = secrets.token_urlsafe(32)
         self.codes[code] = self.clock()
         return code
-
-    @web.middleware
-    async def _log(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        logged = LoggedRequest(self.clock(), request.path.split("/", 2)[-1], "ok")
-        self.requests.append(logged)
-        _request.set(logged)
-        try:
-            return await handler(request)
-        except web.HTTPException as refusal:
-            logged.outcome = f"HTTP {refusal.status}"
-            raise
-
-    def _log_fault(self, fault: Fault) -> None:
-        if fault is not Fault.SLOW:
-            _request.get().outcome = fault.value
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        try:
-            body = self._dispatch(request, await request.read())
-        except ApiError as error:
-            _request.get().outcome = error.code
-            body = error.body
-        except filters.InvalidFieldsError as error:
-            _request.get().outcome = ErrorCode.INVALID_FORM_FIELDS
-            body = ApiError(ErrorCode.INVALID_FORM_FIELDS, error.messages).body
-        return web.Response(body=body, content_type="application/json")
-
-    def _dispatch(self, request: web.Request, body: bytes) -> bytes:
-        path = f"{request.match_info['resource']}/{request.match_info['action']}"
-        if path == "app/getaccesstoken":
-            return oauth.get_access_token(self, request, _json_object(body))
-        endpoint = _ENDPOINTS.get(path)
-        if endpoint is None:
-            raise web.HTTPNotFound
-        access.check_caller(self, request, path, self._rate_limit)
-        return endpoint(self, _json_object(body))
-
-    def _injected_rate_limit(self) -> web.Response:
-        error = access.rate_limited(Lock(1, math.ceil(self.clock() + 1)))
-        return web.Response(body=error.body, content_type="application/json")
-
-
-def _json_object(body: bytes) -> Mapping[str, Any]:
-    try:
-        parsed = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise ApiError(ErrorCode.INVALID_DATA, "Invalid data") from error
-    if not isinstance(parsed, dict):
-        raise ApiError(ErrorCode.INVALID_DATA, ["data must be a JSON object"])
-    return parsed
-
-
-_ENDPOINTS: dict[str, Callable[[NhanhSandbox, Mapping[str, Any]], bytes]] = {
-    "app/checkaccesstoken": access.check_access_token,
-    "business/depot": lists.depots,
-    "product/list": lists.products,
-    "product/inventory": lists.inventory,
-    "product/detail": lists.product_detail,
-    "product/combo": lists.combos,
-    "customer/list": lists.customers,
-}

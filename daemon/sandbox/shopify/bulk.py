@@ -22,25 +22,23 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from graphql import execute_sync, parse
+from graphql import ExecutionResult, GraphQLSchema, parse
 
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.shopify import bulk_rules
 from daemon.sandbox.shopify.bad_rows import spoil_bulk_rows
-from daemon.sandbox.shopify.common_fields import Resolver
-from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
-from daemon.sandbox.shopify.mutation import user_error
-from daemon.sandbox.shopify.paging import bad_request
 from daemon.sandbox.shopify.troubles import Troubles
-from daemon.sandbox.shopify.values import gid, parse_gid, written_time
+from daemon.sandbox.shopify.values import user_error
 
 AT_ONCE = 5  # Shopify: "up to five bulk query operations at a time per shop"
 KEPT = 20  # operations, with their files
 FILE = "result.jsonl"
 PATH = f"/bulk/{{number}}/{{signature}}/{FILE}"
 
-_ENDED = frozenset({"CANCELED", "COMPLETED", "EXPIRED", "FAILED"})
+ENDED = frozenset({"CANCELED", "COMPLETED", "EXPIRED", "FAILED"})
+
+Execute = Callable[[str], ExecutionResult]
 
 
 class BulkTrouble(StrEnum):
@@ -132,18 +130,18 @@ class BulkOperations:
             self._go_on(operation)
         return list(self._operations.values())
 
-    def run(self, info: Info, query: str, *, grouped: bool) -> Payload:
-        """Begin an operation; the payload of `bulkOperationRunQuery`."""
-        said = bulk_rules.problems(info.schema, query)
+    def run(self, schema: GraphQLSchema, query: str, execute: Execute, *, grouped: bool) -> Payload:
+        """Begin an operation; the payload of `bulkOperationRunQuery`. `execute` answers the query with all its rows."""
+        said = bulk_rules.problems(schema, query)
         if said:
             return _refused([user_error(["query"], sentence, "INVALID") for sentence in said])
         trouble = self._script.pop(0) if self._script else None
-        running = [each for each in self.operations if each.status not in _ENDED]
+        running = [each for each in self.operations if each.status not in ENDED]
         if len(running) >= AT_ONCE:
             trouble = BulkTrouble.LIMIT_REACHED
         if trouble is not None and trouble in _REFUSALS:
             return _refused([user_error(None, _REFUSALS[trouble], trouble.name)])
-        operation = self._begun(info, query, trouble, grouped=grouped)
+        operation = self._begun(query, execute(query), trouble, grouped=grouped)
         self._operations[operation.id] = operation
         if len(self._operations) > KEPT:
             self._operations.popitem(last=False)
@@ -162,7 +160,7 @@ class BulkOperations:
         operation = self.find(number)
         if operation is None:
             return _refused([user_error(["id"], "Bulk operation does not exist")])
-        if operation.status in _ENDED:
+        if operation.status in ENDED:
             said = f"A bulk operation cannot be canceled when it is {operation.status.lower()}"
             return {"bulkOperation": operation, "userErrors": [user_error(None, said)]}
         operation.status = "CANCELING"
@@ -176,9 +174,9 @@ class BulkOperations:
             return web.Response(status=HTTPStatus.FORBIDDEN, text="<Error><Code>ExpiredToken</Code></Error>")
         return web.Response(body=operation.file, content_type="application/jsonl")
 
-    def _begun(self, info: Info, query: str, trouble: BulkTrouble | None, *, grouped: bool) -> BulkOperation:
-        context = replace(info.context, in_bulk=True, searches=[])
-        result = execute_sync(info.schema, parse(query), context_value=context)
+    def _begun(
+        self, query: str, result: ExecutionResult, trouble: BulkTrouble | None, *, grouped: bool
+    ) -> BulkOperation:
         connection = spoil_bulk_rows(result.data, bulk_rules.connection_of(parse(query)), self._faults)
         codes = [(error.extensions or {}).get("code") for error in result.errors or ()]
         number = next(self._numbers)
@@ -206,7 +204,7 @@ class BulkOperations:
         return int(whole * min(share, 1.0))
 
     def _go_on(self, operation: BulkOperation) -> None:
-        if operation.status in _ENDED:
+        if operation.status in ENDED:
             return
         if operation.status == "CANCELING":
             operation.status = "CANCELED"
@@ -270,59 +268,3 @@ def _written(line: Any) -> bytes:
 
 def _refused(errors: list[dict[str, Any]]) -> Payload:
     return {"bulkOperation": None, "userErrors": errors}
-
-
-def _number(text: str) -> int:
-    kind, number = parse_gid(text)
-    if kind != "BulkOperation":
-        raise bad_request(f"Invalid id: {text}")
-    return number
-
-
-def bulk_operation(_: object, info: Info, **arguments: str) -> BulkOperation | None:
-    """The operation of an id."""
-    return info.context.bulk.find(_number(arguments["id"]))
-
-
-def _run(_: object, info: Info, **arguments: Any) -> Payload:
-    return info.context.bulk.run(info, arguments["query"], grouped=arguments["groupObjects"])
-
-
-def _cancel(_: object, info: Info, **arguments: str) -> Payload:
-    return info.context.bulk.cancel(_number(arguments["id"]))
-
-
-def _url(operation: BulkOperation, info: Info) -> str | None:
-    return _address(operation, info) if operation.status == "COMPLETED" and operation.lines else None
-
-
-def _partial_url(operation: BulkOperation, info: Info) -> str | None:
-    has_part = operation.status == "FAILED" and operation.trouble is BulkTrouble.FAILS_IN_PART
-    return _address(operation, info) if has_part and operation.file else None
-
-
-def _address(operation: BulkOperation, info: Info) -> str:
-    return f"{info.context.origin}{PATH.format(number=operation.id, signature=operation.signature)}"
-
-
-def _progress(operation: BulkOperation, info: Info, whole: int) -> str:
-    if operation.status == "CREATED":
-        return "0"
-    if operation.status in _ENDED:
-        return str(whole)
-    return str(info.context.bulk.so_far(operation, whole))
-
-
-BULK_OPERATION: dict[str, Resolver] = {
-    "id": lambda operation, _: gid("BulkOperation", operation.id),
-    "completedAt": lambda operation, _: written_time(operation.completed_at),
-    "createdAt": lambda operation, _: written_time(operation.created_at),
-    "errorCode": lambda operation, _: operation.error_code if operation.status == "FAILED" else None,
-    "fileSize": lambda operation, info: str(len(operation.file)) if _url(operation, info) else None,
-    "objectCount": lambda operation, info: _progress(operation, info, len(operation.lines)),
-    "partialDataUrl": _partial_url,
-    "rootObjectCount": lambda operation, info: _progress(operation, info, operation.roots),
-    "type": lambda _operation, _: "QUERY",
-    "url": _url,
-}
-BULK_MUTATIONS: dict[str, Resolver] = {"bulkOperationCancel": _cancel, "bulkOperationRunQuery": _run}

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from graphql import FieldNode, GraphQLSchema
 
+from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.writes import AppliedWrite
-
-if TYPE_CHECKING:
-    from daemon.sandbox.shopify.bulk import BulkOperations
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Context:
     idempotency: Idempotency
     writes: list[AppliedWrite]
     now: Callable[[], datetime]
-    bulk: "BulkOperations"
+    bulk: BulkOperations
     origin: str
     in_bulk: bool = False
     searches: list[dict[str, Any]] = field(default_factory=list)

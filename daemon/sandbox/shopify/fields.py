@@ -7,7 +7,8 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
-from daemon.sandbox.shopify.bulk import BULK_MUTATIONS, BULK_OPERATION, BulkOperation, bulk_operation
+from daemon.sandbox.shopify.bulk import BulkOperation
+from daemon.sandbox.shopify.bulk_fields import BULK_MUTATIONS, BULK_OPERATION, bulk_operation
 from daemon.sandbox.shopify.collection_fields import COLLECTION, collection_by_identifier
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info

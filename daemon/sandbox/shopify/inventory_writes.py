@@ -12,10 +12,10 @@ from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.inventory_fields import InventoryItem, StockLevel
-from daemon.sandbox.shopify.mutation import Path, check_size, journal, user_error, with_key
+from daemon.sandbox.shopify.mutation import check_size, journal, with_key
 from daemon.sandbox.shopify.records import Level, Variant
 from daemon.sandbox.shopify.state import ShopState
-from daemon.sandbox.shopify.values import gid, parse_gid, written_time
+from daemon.sandbox.shopify.values import Path, gid, parse_gid, user_error, written_time
 
 MAX_QUANTITY = 1_000_000_000
 REASONS = (  # Shopify's guide to quantities and states, "Set inventory quantities"

@@ -11,10 +11,10 @@ from daemon.sandbox.shopify.common_fields import Resolver, identified, page_of
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.listings import sorted_listing
-from daemon.sandbox.shopify.mutation import Path, check_write_access, journal, user_error
+from daemon.sandbox.shopify.mutation import check_write_access, journal
 from daemon.sandbox.shopify.paging import Page
 from daemon.sandbox.shopify.records import Customer, Metafield, MetafieldDefinition
-from daemon.sandbox.shopify.values import gid, parse_gid, written_decimal
+from daemon.sandbox.shopify.values import Path, gid, parse_gid, user_error, written_decimal
 
 MAX_METAFIELDS = 25  # Shopify's schema, metafieldsSet: "Maximum of 25."
 OWN_NAMESPACE = "app--1"  # what a missing namespace, or $app, stands for

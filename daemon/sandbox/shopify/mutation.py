@@ -9,6 +9,7 @@ from daemon.sandbox.shopify.access import check_access
 from daemon.sandbox.shopify.common_fields import Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import IdempotencyRefusedError, Payload
+from daemon.sandbox.shopify.values import user_error
 from daemon.sandbox.shopify.writes import AppliedWrite, Subject, WrittenValue
 
 MAX_INPUT_SIZE = 250  # Shopify: "Input arguments that accept an array have a maximum size of 250"
@@ -16,12 +17,6 @@ MAX_INPUT_SIZE = 250  # Shopify: "Input arguments that accept an array have a ma
 _WRITE_ACCESS = {"Customer": ("write_customers",), "Product": ("write_products",)}
 
 KeyedExecution = Callable[[Info, str, dict[str, Any]], Payload]
-Path = Sequence[str | int]
-
-
-def user_error(field: Path | None, message: str, code: str | None = None) -> dict[str, Any]:
-    """A user error of any type; indexes in the path are texts, as Shopify writes them."""
-    return {"field": None if field is None else [str(step) for step in field], "message": message, "code": code}
 
 
 def check_size(argument: str, rows: Sequence[object]) -> None:

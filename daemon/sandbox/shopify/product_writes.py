@@ -7,9 +7,9 @@ from typing import Any
 from daemon.sandbox.shopify.common_fields import Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
-from daemon.sandbox.shopify.mutation import Path, check_size, journal, user_error
+from daemon.sandbox.shopify.mutation import check_size, journal
 from daemon.sandbox.shopify.records import Product, Variant
-from daemon.sandbox.shopify.values import parse_gid
+from daemon.sandbox.shopify.values import Path, parse_gid, user_error
 
 _CENT = Decimal("0.01")
 

@@ -6,9 +6,9 @@ from typing import Any
 from daemon.sandbox.shopify.common_fields import Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
-from daemon.sandbox.shopify.mutation import check_size, check_write_access, journal, user_error
+from daemon.sandbox.shopify.mutation import check_size, check_write_access, journal
 from daemon.sandbox.shopify.records import Customer, Product
-from daemon.sandbox.shopify.values import parse_gid
+from daemon.sandbox.shopify.values import parse_gid, user_error
 
 LONGEST_TAG = 255
 MAX_TAGS = 250

@@ -2,13 +2,18 @@
 
 import html
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from graphql import GraphQLError
 
 _GLOBAL_ID = re.compile(r"gid://shopify/(\w+)/(\d{1,19})(?:\?.*)?")
 _NO_MINOR_UNIT = frozenset({"VND", "JPY", "KRW"})
+
+Path = Sequence[str | int]
+"""Where in its input a mutation found an error."""
 
 
 def gid(kind: str, number: int | str) -> str:
@@ -47,3 +52,8 @@ def written_decimal(amount: Decimal) -> str:
 def plain_text(markup: str) -> str:
     """HTML without its tags, on one line."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
+
+
+def user_error(field: Path | None, message: str, code: str | None = None) -> dict[str, Any]:
+    """A user error of any type; indexes in the path are texts, as Shopify writes them."""
+    return {"field": None if field is None else [str(step) for step in field], "message": message, "code": code}

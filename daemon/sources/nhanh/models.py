@@ -3,7 +3,7 @@
 Names are ours, `rename` has Nhanh's. Structs check themselves, so that a row that doesn't fit never gets further.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -58,36 +58,6 @@ class NhanhCustomer(msgspec.Struct, rename="camel", gc=False, kw_only=True):
             self.address = None
         if not self.birthday:
             self.birthday = None
-
-    @property
-    def group_id(self) -> int | None:
-        """The id of the customer's group."""
-        return self.group.id if self.group else None
-
-    @property
-    def group_name(self) -> str | None:
-        """The name of the customer's group."""
-        return self.group.name if self.group else None
-
-    @property
-    def level_id(self) -> int | None:
-        """The id of the customer's level."""
-        return self.level.id if self.level else None
-
-    @property
-    def level_name(self) -> str | None:
-        """The name of the customer's level."""
-        return self.level.name if self.level else None
-
-    @property
-    def started_date(self) -> date | None:
-        """Since when somebody is a customer; None where Nhanh has no readable date."""
-        return _date(self.started)
-
-    @property
-    def last_bought_date(self) -> date | None:
-        """When the customer last bought something; None where Nhanh has no readable date."""
-        return _date(self.last_bought)
 
 
 class Prices(msgspec.Struct, gc=False, rename={"import_": "import"}):
@@ -288,10 +258,3 @@ def _moment(name: str, value: datetime | None) -> datetime | None:
     if value == EPOCH:  # Nhanh's way of saying never
         return None
     raise UnfitRowError(f"The field {name} is out of range: {value.isoformat()}.")
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text[:10]) if text else None
-    except ValueError:
-        return None

@@ -108,7 +108,6 @@ class ClientCredentials(ShopifyCredential):
         """`base_url` is the shop's address without a trailing slash, `source` names the shop in errors."""
         super().__init__()
         self.client_id = client_id
-        self.grants = 0  # tokens that were given
         self.died_young = 0  # how many tokens in a row have ended before their time
         self._session = session
         self._base_url = base_url
@@ -225,7 +224,6 @@ class ClientCredentials(ShopifyCredential):
             self.died_young = 0
         self._grant, self.scopes = grant, grant.scopes
         self._renew_at = grant.granted_at + grant.lifetime * RENEWED_AFTER
-        self.grants += 1
         self.works()
         log.info("token_granted", source=self._source, scopes=sorted(grant.scopes), lifetime_seconds=grant.lifetime)
         if lost:

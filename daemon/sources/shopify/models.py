@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,12 +16,6 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 _GID = re.compile(r"gid://shopify/\w+/([0-9]{1,19})(?:\?.*)?")
 _METAFIELD = re.compile(r"([A-Za-z0-9_-]{3,255})\.([A-Za-z0-9_-]{2,64})")  # Shopify's schema, MetafieldsSetInput
-_GRAMS = {
-    "GRAMS": Decimal(1),
-    "KILOGRAMS": Decimal(1000),
-    "OUNCES": Decimal("28.349523125"),
-    "POUNDS": Decimal("453.59237"),
-}
 
 
 class Gid(int):
@@ -84,12 +78,6 @@ class Weight(msgspec.Struct):
 
     unit: Text
     value: Decimal
-
-    @property
-    def grams(self) -> Decimal | None:
-        """The weight in grams; None for a unit that we don't know."""
-        factor = _GRAMS.get(self.unit)
-        return self.value * factor if factor is not None else None
 
 
 class _Measurement(msgspec.Struct):
@@ -169,12 +157,6 @@ class ShopifyProduct(msgspec.Struct, rename="camel", kw_only=True):
     version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where it tells all
     published_at: Moment | None = None
     variants: list[ShopifyVariant] = msgspec.field(default_factory=list, name="_variants")
-
-    @property
-    def image_url(self) -> str | None:
-        """The address of the product's first picture."""
-        preview = self.featured_media.preview if self.featured_media else None
-        return preview.image.url if preview and preview.image else None
 
 
 class Money(msgspec.Struct, rename="camel"):
@@ -314,6 +296,13 @@ class Reading(Generic[T]):
 
     found: dict[int, T] = field(default_factory=dict)
     unread: dict[int, str] = field(default_factory=dict)
+
+
+class PricePair(NamedTuple):
+    """A price and a compare-at price, in the shop's currency."""
+
+    price: Decimal
+    compare_at: Decimal | None
 
 
 class VariantPrice(msgspec.Struct, frozen=True):

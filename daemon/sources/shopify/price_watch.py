@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from daemon.clock import boot_time
 from daemon.errors import SourceError
 from daemon.sources.meter import BeforeSend, CallMeter
-from daemon.sources.shopify.models import Reading, VariantPrice
-from daemon.sources.shopify.writes import ANY, UNCHANGED, Amounts, PriceChange, PriceOutcome
+from daemon.sources.shopify.models import PricePair, Reading
+from daemon.sources.shopify.writes import ANY, UNCHANGED, PriceChange, PriceOutcome
 
 READ_LASTS = 2.0  # seconds from the question for a price to the call that it was asked for
 # An answer that takes longer than that is believed all the same the third time: then it is the network that is slow.
@@ -38,7 +38,7 @@ class ReadPrices(Protocol):
 
     async def __call__(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend
-    ) -> Reading[Amounts]: ...
+    ) -> Reading[PricePair]: ...
 
 
 class Stopwatch:
@@ -65,8 +65,8 @@ class PriceWatch:
         self._read = read
         self._meter = meter
         self._read_at = read_at
-        self._expected: dict[int, Amounts] = {}
-        self._present: Reading[Amounts] = Reading()
+        self._expected: dict[int, PricePair] = {}
+        self._present: Reading[PricePair] = Reading()
         self._is_under_way = False  # an attempt was sent, and nothing was read since
         self.in_doubt: set[int] = set()  # in an attempt that another one has followed
         self.expect(changes)
@@ -101,7 +101,7 @@ class PriceWatch:
         if any(self._present.found.get(number) != amounts for number, amounts in self._expected.items()):
             raise PricesMoved
 
-    def sort(self, product_id: int, changes: Sequence[PriceChange], outcome: PriceOutcome) -> list[PriceChange]:
+    def sort(self, changes: Sequence[PriceChange], outcome: PriceOutcome) -> list[PriceChange]:
         """Note what became of changes by what was read, and return those that are still to be sent."""
         left = []
         for change in changes:
@@ -111,15 +111,14 @@ class PriceWatch:
             elif change.variant_id in self._present.unread:
                 outcome.unread[change.variant_id] = self._present.unread[change.variant_id]
             elif present is not None and present == _wanted(change, change.expected):
-                outcome.applied[change.variant_id] = VariantPrice(product_id, *present)
+                outcome.applied[change.variant_id] = present
             else:
                 outcome.moved[change.variant_id] = present
         return left
 
 
-def _wanted(change: PriceChange, expected: Amounts) -> Amounts:
-    price, compare_at = expected
-    return (
-        price if change.price is UNCHANGED else change.price,
-        compare_at if change.compare_at_price is UNCHANGED else change.compare_at_price,
+def _wanted(change: PriceChange, expected: PricePair) -> PricePair:
+    return PricePair(
+        expected.price if change.price is UNCHANGED else change.price,
+        expected.compare_at if change.compare_at_price is UNCHANGED else change.compare_at_price,
     )

@@ -14,7 +14,7 @@ from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_page
 from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
-from daemon.sources.shopify.models import ItemStock, Location, Reading, VariantPrice, gid, gid_number
+from daemon.sources.shopify.models import ItemStock, Location, PricePair, Reading, VariantPrice, gid, gid_number
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.partial import FEW, Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
@@ -108,7 +108,7 @@ class StockReader:
 
     async def present_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
-    ) -> Reading[tuple[Decimal, Decimal | None]]:
+    ) -> Reading[PricePair]:
         """Price and compare-at price of these variants at present, for half the points of `variant_prices`.
 
         In as many calls as it takes. `before_send` is awaited before each attempt.
@@ -118,7 +118,7 @@ class StockReader:
         """
         ids = [gid("ProductVariant", number) for number in variant_ids]
         return await self._each(
-            operations.PRESENT_PRICES, ids, meter, cost=1.0, read=read_amounts, before_send=before_send
+            operations.PRESENT_PRICES, ids, meter, cost=1.0, read=read_price_pair, before_send=before_send
         )
 
     async def product_versions(
@@ -294,17 +294,17 @@ def read_price(variant: dict[str, Any], product_id: int) -> VariantPrice:
     Raises:
         KeyError, TypeError, UnfitRowError: they can't be read.
     """
-    return VariantPrice(product_id, *read_amounts(variant))
+    return VariantPrice(product_id, *read_price_pair(variant))
 
 
-def read_amounts(variant: dict[str, Any]) -> tuple[Decimal, Decimal | None]:
+def read_price_pair(variant: dict[str, Any]) -> PricePair:
     """The price and the compare-at price of a variant.
 
     Raises:
         KeyError, TypeError, UnfitRowError: they can't be read.
     """
     price, compare_at = _amount("price", variant["price"]), variant["compareAtPrice"]
-    return price, None if compare_at is None else _amount("compareAtPrice", compare_at)
+    return PricePair(price, None if compare_at is None else _amount("compareAtPrice", compare_at))
 
 
 def _amount(name: str, value: Any) -> Decimal:

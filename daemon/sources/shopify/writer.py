@@ -1,7 +1,6 @@
 """Writing to Shopify: stock, prices, metafields and tags of customers."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,10 +11,10 @@ from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
 from daemon.sources.shopify.levels import is_active, quantity_of
-from daemon.sources.shopify.models import VariantPrice, gid, gid_number, metafield_name
+from daemon.sources.shopify.models import PricePair, gid, gid_number, metafield_name
 from daemon.sources.shopify.operations import Operation
 from daemon.sources.shopify.price_watch import LONG_AGO, LookFailed, PricesMoved, PriceWatch
-from daemon.sources.shopify.stock import StockReader, read_price
+from daemon.sources.shopify.stock import StockReader, read_price_pair
 from daemon.sources.shopify.writes import (
     ANY,
     MAX_METAFIELD_CHANGES,
@@ -142,45 +141,29 @@ class ShopifyWriter(StockReader):
         watch = PriceWatch(self.present_prices, changes, read_at, meter)
         while left:
             try:
-                self._add(outcome, changes, await self._send_prices(product_id, left, meter, watch))
+                outcome.add(await self._send_prices(product_id, left, meter, watch))
                 return outcome
             except PricesMoved:
                 outcome.in_doubt.update(watch.in_doubt)
-                left = watch.sort(product_id, left, outcome)
+                left = watch.sort(left, outcome)
             except LookFailed as failure:
                 raise failure.error from None
         return outcome
 
     async def _send_prices(
         self, product_id: int, changes: Sequence[PriceChange], meter: CallMeter, watch: PriceWatch
-    ) -> tuple[Sequence[PriceChange], PriceOutcome]:
+    ) -> PriceOutcome:
         variables = {"productId": gid("Product", product_id), "variants": [_price_input(change) for change in changes]}
 
         def read(payload: dict[str, Any]) -> PriceOutcome:
-            return _price_outcome(payload, product_id, changes)
+            return _price_outcome(payload, changes)
 
         watch.expect(changes)
         found = await self._mutate(
             operations.SET_PRICES, "productVariantsBulkUpdate", variables, read, meter, watch.check, watch.not_done
         )
         found.in_doubt.update(watch.in_doubt)
-        return changes, found
-
-    def _add(
-        self,
-        outcome: PriceOutcome,
-        changes: Sequence[PriceChange],
-        answer: tuple[Sequence[PriceChange], PriceOutcome],
-    ) -> None:
-        """Add an answer about some of the changes; what it says of one by its place is said by its place in all."""
-        sent, found = answer
-        place = {change.variant_id: index for index, change in enumerate(changes)}
-        outcome.applied.update(found.applied)
-        outcome.in_doubt.update(found.in_doubt)
-        outcome.errors.extend(
-            error if error.index is None else replace(error, index=place[sent[error.index].variant_id])
-            for error in found.errors
-        )
+        return found
 
     async def set_metafields(self, changes: Sequence[MetafieldChange], *, meter: CallMeter) -> MetafieldOutcome:
         """Set metafields of customers, at most 25 and all or none.
@@ -301,29 +284,29 @@ def _plain(amount: Decimal) -> str:
     return f"{amount:f}"
 
 
-def _price_outcome(payload: dict[str, Any], product_id: int, changes: Sequence[PriceChange]) -> PriceOutcome:
+def _price_outcome(payload: dict[str, Any], changes: Sequence[PriceChange]) -> PriceOutcome:
+    """What an answer says of each change; an error without a place concerns all that it does not mention otherwise."""
     errors = _errors(payload, len(changes))
-    refused = {changes[error.index].variant_id for error in errors if error.index is not None}
+    refused = {changes[error.index].variant_id: error for error in reversed(errors) if error.index is not None}
+    sent = {change.variant_id for change in changes}
     applied = {
         number: price
-        for number, price in _prices(payload.get("productVariants") or (), product_id)
-        if number not in refused and any(change.variant_id == number for change in changes)
+        for number, price in _prices(payload.get("productVariants") or ())
+        if number in sent and number not in refused
     }
-    if all(error.index is not None for error in errors):
-        errors += [
-            WriteError(index, UNCONFIRMED, "Shopify's answer does not mention the variant.")
-            for index, change in enumerate(changes)
-            if change.variant_id not in applied and change.variant_id not in refused
-        ]
-    return PriceOutcome(applied, errors)
+    unmentioned = sent - applied.keys() - refused.keys()
+    for error in errors:
+        if error.index is None:
+            return PriceOutcome(applied, refused | dict.fromkeys(unmentioned, error))
+    return PriceOutcome(applied, refused, unmentioned)
 
 
-def _prices(variants: Iterable[dict[str, Any]], product_id: int) -> Iterable[tuple[int, VariantPrice]]:
+def _prices(variants: Iterable[dict[str, Any]]) -> Iterable[tuple[int, PricePair]]:
     for variant in variants:
         number = gid_number(variant["id"])
         if number is None:
             raise UnfitRowError("The field id is no id of Shopify's.")
-        yield number, read_price(variant, product_id)
+        yield number, read_price_pair(variant)
 
 
 def _metafield_input(change: MetafieldChange) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final, Literal
 
-from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.models import PricePair
 
 MAX_STOCK_CHANGES = 250  # Shopify documentation, "API limits": at most 250 entries in an array of arguments
 MAX_PRICE_CHANGES = 250
@@ -47,10 +47,6 @@ class StockChange:
     quantity: int
 
 
-Amounts = tuple[Decimal, Decimal | None]
-"""Price and compare-at price of a variant, in the shop's currency."""
-
-
 @dataclass(frozen=True, slots=True)
 class PriceChange:
     """Set the prices of a variant, in the shop's currency; None as compare-at price removes it.
@@ -61,7 +57,7 @@ class PriceChange:
     variant_id: int
     price: Decimal | Literal[Sentinel.UNCHANGED] = UNCHANGED
     compare_at_price: Decimal | Literal[Sentinel.UNCHANGED] | None = UNCHANGED
-    expected: Amounts | Literal[Sentinel.ANY] = ANY
+    expected: PricePair | Literal[Sentinel.ANY] = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +82,32 @@ class WriteError:
 
 @dataclass(frozen=True, slots=True)
 class PriceOutcome:
-    """What became of price changes: each is in one of the four, unless an error concerns the call as a whole.
+    """What became of price changes, by variant: each is in one of the first five, unless its call failed.
 
     `moved` are those that Shopify had another price of, right before they would have been sent, or sent again; `unread`
     those of which it could not tell the price then, with its reason: they were not sent, or not again.
     """
 
-    applied: dict[int, VariantPrice] = field(default_factory=dict)  # by variant, as Shopify says it is now
-    errors: list[WriteError] = field(default_factory=list)
-    moved: dict[int, Amounts | None] = field(default_factory=dict)  # what Shopify has; None: not the variant any more
+    applied: dict[int, PricePair] = field(default_factory=dict)  # as Shopify says it is now
+    refused: dict[int, WriteError] = field(default_factory=dict)
+    unconfirmed: set[int] = field(default_factory=set)  # the answer mentions them neither as made nor as refused
+    moved: dict[int, PricePair | None] = field(default_factory=dict)  # what Shopify has; None: no such variant
     unread: dict[int, str] = field(default_factory=dict)
     in_doubt: set[int] = field(default_factory=set)  # a call of which no answer has come: it may be carried out late
+
+    @property
+    def not_sent(self) -> frozenset[int]:
+        """Those that were not sent, or not again, because of what was read right before."""
+        return frozenset(self.moved.keys() | self.unread.keys())
+
+    def add(self, other: "PriceOutcome") -> None:
+        """Take in what became of other changes."""
+        self.applied.update(other.applied)
+        self.refused.update(other.refused)
+        self.unconfirmed.update(other.unconfirmed)
+        self.moved.update(other.moved)
+        self.unread.update(other.unread)
+        self.in_doubt.update(other.in_doubt)
 
 
 @dataclass(frozen=True, slots=True)

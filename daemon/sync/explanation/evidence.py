@@ -13,7 +13,7 @@ from daemon.ids import JobId, StoreName
 from daemon.mirror import shops
 from daemon.sales import items, journal
 from daemon.sales.items import Holder
-from daemon.sales.journal import AppliedWrite
+from daemon.sales.journal import LastWrite
 from daemon.sync import pushes
 from daemon.sync.explanation.search_terms import SearchTerms
 from daemon.sync.explanation.verdicts import Approval, LastSync
@@ -135,7 +135,7 @@ class Evidence:
     asked: set[ValueKey] = field(default_factory=set)  # what the person is asked about
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
-    sale_writes: dict[int, AppliedWrite] = field(default_factory=dict)  # the last of any sale, by variant
+    sale_writes: dict[int, LastWrite] = field(default_factory=dict)  # the last of any sale, by variant
     planned: PlannedValues = field(default_factory=PlannedValues)  # what the plan says
 
 

@@ -7,7 +7,8 @@ from asyncpg import Record
 
 from daemon.config import ProductSyncSettings
 from daemon.sales.items import Holder
-from daemon.sales.model import CampaignState, Prices
+from daemon.sales.model import CampaignState
+from daemon.sources.shopify.models import PricePair
 from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import TEXTS, Obstacle
@@ -86,6 +87,6 @@ class ObstacleWords:
         return f"the sale {holder.name} has its prices {until}; then the price goes back to {_both(holder.base)}"
 
 
-def _both(prices: Prices) -> str:
+def _both(prices: PricePair) -> str:
     compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
     return plain(prices.price) + compare_at

@@ -18,7 +18,7 @@ from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
 from daemon.mirror.shops import Shop
 from daemon.sales import items
-from daemon.sales.model import Prices
+from daemon.sources.shopify.models import PricePair
 from daemon.sync.products.queries import (
     COMBOS,
     MAPPED,
@@ -98,7 +98,7 @@ class ProductPlan:
             )
         return await _converted(rows, self._price_row)
 
-    async def prices_on_sale(self, *, is_vat_agreed: bool = True) -> dict[int, tuple[Prices, Prices]]:
+    async def prices_on_sale(self, *, is_vat_agreed: bool = True) -> dict[int, tuple[PricePair, PricePair]]:
         """{variant: (what it would go back to, what it should go back to)} of variants on sale where these differ.
 
         Without `is_vat_agreed` those are missing that would change by VAT: a person is to be asked first.
@@ -109,8 +109,8 @@ class ProductPlan:
             rows = await connection.fetch(self._queries.held_prices, self._store)
         return {
             row["variant_id"]: (
-                Prices(row["base_price"], row["base_compare_at"]),
-                Prices(row["desired_price"], row["desired_compare_at"]),
+                PricePair(row["base_price"], row["base_compare_at"]),
+                PricePair(row["desired_price"], row["desired_compare_at"]),
             )
             for row in rows
             if is_vat_agreed or not row["is_by_vat"]

@@ -15,13 +15,13 @@ import orjson
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
-from daemon.sources.shopify.models import VariantPrice
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import LONG_AGO, Stopwatch
+from daemon.sources.shopify.price_writer import write_prices
 from daemon.sources.shopify.writes import (
     MAX_PRICE_CHANGES,
     PRICE_GONE_CODES,
     UNCHANGED,
-    UNCONFIRMED,
     PriceChange,
     PriceOutcome,
     WriteError,
@@ -34,9 +34,10 @@ from daemon.sync.pushes import Push, PushKind, PushResult
 
 BATCH = MAX_PRICE_CHANGES
 
-MOVED = "somebody else changed the price before the call was sent: the next sync decides anew"
-UNREAD = "What it costs now can't be told, so its price was not set: {reason} The next sync tries again."
-GONE = "Shopify does not have the variant any more: pull Shopify's products, then sync again."
+MOVED = "somebody else changed the price before the call was sent: the next sync decides again"
+UNREAD = "Its present price could not be read, so no new one was set: {reason} The next sync tries again."
+NOT_CONFIRMED = "Shopify's answer does not mention the variant."
+GONE = "The variant no longer exists in Shopify: pull Shopify's products, then sync again."
 
 
 class PricePush:
@@ -57,20 +58,19 @@ class PricePush:
         rows, unread, read_at = await self._decide_again(batch.rows) if batch.rows else ([], {}, LONG_AGO)
         ids, rows, outcome = await self._send(rows, read_at) if rows else ([], rows, PriceOutcome())
         intents = [intent for row in rows for intent in _intents(row)]
-        refused = _refused(rows, outcome)
-        failed = {number: _why(error) for number, error in refused.items()}
+        failed = {number: _why(error) for number, error in outcome.refused.items()}
+        failed |= dict.fromkeys(outcome.unconfirmed, NOT_CONFIRMED)
         failed |= {number: UNREAD.format(reason=reason) for number, reason in (unread | outcome.unread).items()}
         async with self._run.closing(batch) as page:
-            settled = [_settled(intent, outcome, refused) for intent in intents]
+            settled = [_settled(intent, outcome) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
             await pushes.note_made(page.connection, _made(ids, intents, outcome.applied))
-            now = {number: (price.price, price.compare_at_price) for number, price in outcome.applied.items()}
-            if now:
-                await mirror.set_prices(page.connection, self._run.store, now)
+            if outcome.applied:
+                await mirror.set_prices(page.connection, self._run.store, outcome.applied)
             moved = {number: present for number, present in outcome.moved.items() if present is not None}
             if moved:
                 await mirror.set_prices(page.connection, self._run.store, moved)
-            updated = sum(row.key.variant_id in now for row in rows)
+            updated = sum(row.key.variant_id in outcome.applied for row in rows)
             page.count(Counters(updated=updated, skipped=len(batch.rows) - updated - len(failed)))
             known = {row.key.variant_id: row for row in (*batch.rows, *rows)}
             page.reject([_dead_letter(known[number], reason) for number, reason in failed.items()])
@@ -106,10 +106,12 @@ class PricePush:
             ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
         if not rows:
             return [], [], PriceOutcome()
+        changes = {rows[0].key.product_id: [_change(row) for row in rows]}
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
-        changes = [_change(row) for row in rows]
-        product_id = rows[0].key.product_id
-        return ids, rows, await run.shopify.set_prices(product_id, changes, meter=run.meter, read_at=read_at)
+        outcome, error = await write_prices(run.shopify, changes, meter=run.meter, read_at=read_at)
+        if error is not None:
+            raise error
+        return ids, rows, outcome
 
 
 def is_other_product(row: PriceRow, following: PriceRow) -> bool:
@@ -133,38 +135,26 @@ def _change(row: PriceRow) -> PriceChange:
         row.key.variant_id,
         price=row.desired_price if row.changes_price else UNCHANGED,
         compare_at_price=row.desired_compare_at_price if row.changes_compare_at_price else UNCHANGED,
-        expected=(row.price, row.compare_at_price),
+        expected=PricePair(row.price, row.compare_at_price),
     )
 
 
-def _refused(rows: Sequence[PriceRow], outcome: PriceOutcome) -> dict[int, WriteError]:
-    """The errors by variant; one that concerns the call as a whole concerns all of its rows that are not applied."""
-    refused: dict[int, WriteError] = {}
-    for error in outcome.errors:
-        concerned = rows if error.index is None else [rows[error.index]]
-        for row in concerned:
-            number = row.key.variant_id
-            if number not in outcome.applied and number not in outcome.moved and number not in outcome.unread:
-                refused.setdefault(number, error)
-    return refused
-
-
-def _settled(intent: Push, outcome: PriceOutcome, refused: Mapping[int, WriteError]) -> tuple[PushResult, str | None]:
+def _settled(intent: Push, outcome: PriceOutcome) -> tuple[PushResult, str | None]:
     if intent.owner_id in outcome.moved:
         # An attempt without an answer may have been carried out before, and may still be.
         return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), MOVED
     if intent.owner_id in outcome.unread:
         doubtful, reason = intent.owner_id in outcome.in_doubt, outcome.unread[intent.owner_id]
         return (PushResult.UNKNOWN if doubtful else PushResult.STALE), UNREAD.format(reason=reason)
-    now = outcome.applied.get(intent.owner_id)
-    if now is None:
-        error = refused[intent.owner_id]
-        return (PushResult.UNKNOWN if error.code == UNCONFIRMED else PushResult.REFUSED), error.message
-    present = _present(intent, now)
+    if intent.owner_id in outcome.refused:
+        return PushResult.REFUSED, outcome.refused[intent.owner_id].message
+    if intent.owner_id in outcome.unconfirmed:
+        return PushResult.UNKNOWN, NOT_CONFIRMED
+    present = _present(intent, outcome.applied[intent.owner_id])
     return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {optional(present)}"
 
 
-def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, VariantPrice]) -> dict[int, str | None]:
+def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, PricePair]) -> dict[int, str | None]:
     """What Shopify has made another value of: a push that comes to the same twice is not repeated."""
     return {
         push_id: optional(_present(intent, applied[intent.owner_id]))
@@ -173,8 +163,8 @@ def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, Var
     }
 
 
-def _present(intent: Push, now: VariantPrice) -> Decimal | None:
-    return now.price if intent.kind is PushKind.PRICE else now.compare_at_price
+def _present(intent: Push, now: PricePair) -> Decimal | None:
+    return now.price if intent.kind is PushKind.PRICE else now.compare_at
 
 
 def _wanted(intent: Push) -> Decimal | None:

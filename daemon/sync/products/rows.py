@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from daemon.sales.model import Prices
+from daemon.sources.shopify.models import PricePair
 
 LAST_ID = 2**63 - 1
 REASON = 5  # a change by this factor, either way, is large whatever the settings say
@@ -89,7 +89,7 @@ class PriceRow:
         return new is None or _is_large(self.compare_at_price, new, share)
 
 
-def is_large_change(old: Prices, new: Prices, share: float) -> bool:
+def is_large_change(old: PricePair, new: PricePair, share: float) -> bool:
     """Whether either price changes by at least this share of the present one; a compare-at price that goes does."""
     if _is_large(old.price, new.price, share):
         return True

@@ -16,7 +16,7 @@ import pytest
 
 import daemon
 from daemon.database import embedded, postgres_binaries
-from daemon.database.embedded import EmbeddedServer, embedded_server
+from daemon.database.embedded import EmbeddedServer, Supervisor, embedded_server
 from daemon.database.pool import open_database
 from daemon.database.postgres_remains import processes_in
 from daemon.database.postgres_socket import running_server_dsn
@@ -31,11 +31,10 @@ DAEMON = """
 import asyncio, sys
 from pathlib import Path
 from daemon.database import postgres_binaries
-from daemon.database.embedded import embedded_server
+from daemon.database.embedded import Supervisor, embedded_server
 
 async def main():
-    async with embedded_server(Path(sys.argv[1])) as server, asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.supervise(), name="supervise")
+    async with embedded_server(Path(sys.argv[1])) as server, Supervisor(server):
         print("ready", server.pid, server.dsn, flush=True)
         await asyncio.Event().wait()
 
@@ -262,9 +261,8 @@ class TestEnd:
         async with (
             embedded_server(state) as server,
             open_database(server.dsn) as database,
-            asyncio.TaskGroup() as tasks,
+            Supervisor(server),
         ):
-            supervisor = tasks.create_task(server.supervise(), name="supervise")
             async with database.acquire() as connection:
                 await connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS number")
             for _ in range(2):
@@ -276,7 +274,6 @@ class TestEnd:
                         await asyncio.sleep(0.05)
                 async with database.acquire() as connection:
                     assert await connection.fetchval("SELECT count(*) FROM kept") == 1000
-            supervisor.cancel()
 
     async def test_end_of_the_server_is_known(self, state: Path) -> None:
         """Who waits for the server's end learns how it ended, with the last lines of its log."""

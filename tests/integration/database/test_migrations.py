@@ -10,7 +10,7 @@ import pytest
 from daemon.database.migrate import Migration, migrate, program_version, schema_version, shipped_migrations
 from daemon.database.pool import Connection, open_database
 from daemon.errors import DatabaseUnsuitable
-from daemon.jobs import queue
+from daemon.jobs.queue.driver import install
 from tests.support.postgres import TestServer
 
 FIRST = Migration(1, "first", "CREATE TABLE dongbo.colours (name text PRIMARY KEY);")
@@ -151,7 +151,7 @@ async def test_a_schema_that_was_made_for_the_daemon_is_enough(
         async with open_database(empty_database_url) as database, database.acquire() as connection:
             await connection.execute(f"CREATE SCHEMA dongbo AUTHORIZATION {role}")
         async with open_database(of_role) as database:
-            assert await migrate(database, then=[queue.install]) == program_version()
+            assert await migrate(database, then=[install]) == program_version()
             async with database.acquire() as connection:
                 assert await connection.fetchval("SELECT current_user") == role
                 assert not await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")

@@ -166,7 +166,7 @@ async def test_pool_outlives_a_restart_of_the_server(tmp_path: Path) -> None:
         await server.stop()
         with pytest.raises(DatabaseUnavailable, match="no PostgreSQL listens there"):
             await database.ping()
-        await server._start()
+        await server.start()
         async with AsyncExitStack() as stack:
             for _ in range(8):
                 connection = await stack.enter_async_context(database.acquire())
@@ -184,7 +184,7 @@ async def test_waits_for_a_server_that_comes_up(tmp_path: Path) -> None:
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(connect(), name="connect")
-            await server._start()
+            await server.start()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Notifications are hints (rule 7): coalesced, at once for terminal states, and never needed for the truth."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -13,20 +11,10 @@ from daemon.ids import StoreName
 from daemon.jobs import changes, events, store
 from daemon.jobs.events import CHANNEL, EventHub, JobNotifier
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
-from daemon.jobs.queue import Lane
-from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.service import Jobs
+from tests.support.one_lane import OneLane
 
 REQUEST = JobRequest(JobType.NOOP, StoreName("main"), JobTrigger.API)
-
-
-@asynccontextmanager
-async def running(*coroutines: Any) -> AsyncIterator[None]:
-    """Run coroutines beside the test."""
-    async with asyncio.TaskGroup() as tasks:
-        started = [tasks.create_task(coroutine) for coroutine in coroutines]
-        yield
-        for task in started:
-            task.cancel()
 
 
 @pytest.fixture
@@ -38,7 +26,7 @@ def notifier(database: Database) -> JobNotifier:
 @pytest.fixture
 def jobs(database: Database, notifier: JobNotifier) -> Jobs:
     """The service without workers."""
-    return Jobs(database, notifier, lambda request: Admission(Lane("main/test"), request.params), max_attempts=3)
+    return Jobs(database, notifier, OneLane(), max_attempts=3)
 
 
 async def listening(hub: EventHub) -> None:
@@ -54,8 +42,8 @@ async def test_changes_of_a_job_are_coalesced(database: Database, notifier: JobN
     connection = await asyncpg.connect(database_url)
     try:
         await connection.add_listener(CHANNEL, lambda *message: heard.append(message[3]))
-        job = (await Jobs(database, notifier, lambda r: Admission(Lane("x"), {}), 1).submit(REQUEST)).id
-        async with running(notifier.run()):
+        job = (await Jobs(database, notifier, OneLane(), 1).submit(REQUEST)).id
+        async with notifier:
             for _ in range(100):
                 notifier.changed(job)
                 await asyncio.sleep(0.002)
@@ -78,7 +66,7 @@ async def test_subscriber_sees_submission_and_cancellation(
 ) -> None:
     """Every change reaches a subscriber through NOTIFY, long before the catch-up would bring it."""
     hub = EventHub(database)
-    async with running(notifier.run(), hub.run()):
+    async with notifier, hub:
         await listening(hub)
         with hub.subscribe() as mailbox:
             async with asyncio.timeout(events.CATCH_UP_INTERVAL - 1):
@@ -86,13 +74,13 @@ async def test_subscriber_sees_submission_and_cancellation(
                 assert [event.job.id for event in await mailbox.take()] == [job.id]
                 await jobs.cancel(job.id)
                 assert [event.job.status for event in await mailbox.take()] == [JobStatus.CANCELLED]
-        assert hub.subscriber_count == 0
+        assert not hub._subscriptions
 
 
 async def test_losing_every_notification_costs_only_latency(database: Database, jobs: Jobs) -> None:
     """Rule 7: with nobody sending notifications the hub still brings every change, by version."""
     hub = EventHub(database)
-    async with running(hub.run()):
+    async with hub:
         await listening(hub)
         with hub.subscribe() as mailbox:
             job = await jobs.submit(REQUEST)
@@ -108,7 +96,7 @@ async def test_version_that_becomes_visible_late_is_not_missed(
     hub = EventHub(database)
     connection = await asyncpg.connect(database_url)
     try:
-        async with running(hub.run()):
+        async with hub:
             await listening(hub)
             with hub.subscribe() as mailbox:
                 transaction = connection.transaction()
@@ -138,7 +126,7 @@ async def test_hub_hears_again_after_its_connection_was_killed(
     hub = EventHub(database)
     connection = await asyncpg.connect(database_url)
     try:
-        async with running(notifier.run(), hub.run()):
+        async with notifier, hub:
             await listening(hub)
             with hub.subscribe() as mailbox:
                 await connection.execute(
@@ -156,7 +144,7 @@ async def test_hub_hears_again_after_its_connection_was_killed(
 async def test_slow_reader_gets_the_latest_state_only(database: Database, notifier: JobNotifier, jobs: Jobs) -> None:
     """A mailbox holds one event a job, however many changes there were."""
     hub = EventHub(database)
-    async with running(notifier.run(), hub.run()):
+    async with notifier, hub:
         await listening(hub)
         with hub.subscribe() as slow, hub.subscribe() as quick:
             job = await jobs.submit(REQUEST)
@@ -170,7 +158,7 @@ async def test_slow_reader_gets_the_latest_state_only(database: Database, notifi
 async def test_garbage_on_the_channel_is_ignored(database: Database, notifier: JobNotifier, jobs: Jobs) -> None:
     """Anybody may send anything on the channel without harm."""
     hub = EventHub(database)
-    async with running(notifier.run(), hub.run()):
+    async with notifier, hub:
         await listening(hub)
         async with database.acquire() as connection:
             for payload in ("", "nonsense", "probe:", "x" * 7000, "{}"):
@@ -184,7 +172,7 @@ async def test_garbage_on_the_channel_is_ignored(database: Database, notifier: J
 async def test_notification_lag_is_measured(database: Database) -> None:
     """The hub knows how long a notification takes."""
     hub = EventHub(database)
-    async with running(hub.run()):
+    async with hub:
         async with asyncio.timeout(10):
             while hub.notification_lag is None:
                 await asyncio.sleep(0.01)
@@ -208,7 +196,7 @@ async def test_a_long_loss_is_caught_up_by_portions(database: Database, monkeypa
 
     monkeypatch.setattr(store, "get_many", noting)
     hub = EventHub(database)
-    async with running(hub.run()):
+    async with hub:
         await listening(hub)
         with hub.subscribe() as quick, hub.subscribe(changes.MOST_CHANGES) as slow:
             async with database.acquire() as connection:

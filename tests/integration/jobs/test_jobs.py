@@ -16,8 +16,8 @@ from daemon.jobs.context import WAIT_TOLD_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
-from daemon.jobs.queue import Lane
 from daemon.jobs.service import Admission, Jobs
+from tests.support.one_lane import OneLane, steps_of
 
 STORE = StoreName("main")
 CUSTOMERS = JobRequest(JobType.PULL_NHANH_CUSTOMERS, STORE, JobTrigger.API)
@@ -32,7 +32,7 @@ def notifier(database: Database) -> JobNotifier:
 @pytest.fixture
 def jobs(database: Database, notifier: JobNotifier) -> Jobs:
     """The service without workers."""
-    return Jobs(database, notifier, lambda request: Admission(Lane("main/test"), request.params), max_attempts=3)
+    return Jobs(database, notifier, OneLane(), max_attempts=3)
 
 
 async def begin(database: Database, notifier: JobNotifier, job_id: JobId) -> JobContext:
@@ -41,7 +41,7 @@ async def begin(database: Database, notifier: JobNotifier, job_id: JobId) -> Job
     async with database.acquire() as connection:
         job = await store.claim(connection, job_id, token, WorkerName("test"))
     assert job is not None
-    return JobContext(job, token, database, notifier)
+    return JobContext(job, token, database, notifier, steps_of(database, notifier))
 
 
 class Queueing:
@@ -347,10 +347,11 @@ async def test_dead_letter_with_nul_and_a_megabyte_is_kept(jobs: Jobs) -> None:
 async def test_refused_request_leaves_nothing_behind(database: Database, notifier: JobNotifier) -> None:
     """A request that is not admitted makes no job."""
 
-    def refuse(request: JobRequest) -> Admission:
-        raise InvalidJobRequest("no")
+    class Refusal(OneLane):
+        def admit(self, request: JobRequest) -> Admission:
+            raise InvalidJobRequest("no")
 
-    jobs = Jobs(database, notifier, refuse, max_attempts=3)
+    jobs = Jobs(database, notifier, Refusal(), max_attempts=3)
     with pytest.raises(InvalidJobRequest):
         await jobs.submit(CUSTOMERS)
     assert await jobs.list_jobs() == []

@@ -12,18 +12,21 @@ import asyncpg
 import pytest
 
 from daemon.database.pool import Connection, Database
-from daemon.ids import JobId, RunToken, StoreName, WorkerName
+from daemon.ids import JobId, Lane, RunToken, StoreName, WorkerName
 from daemon.jobs import store
+from daemon.jobs.context import StopReason
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
-from daemon.jobs.queue import RETRY_DELAYS, JobQueue, Lane, QueueDriver, Requeue, claim_worker_name
-from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.queue.driver import RETRY_DELAYS, QueueDriver
+from daemon.jobs.queue.recovery import claim_worker_name, restore_places
+from daemon.jobs.queue.worker import JobQueue
+from daemon.jobs.runner import JobRunner, Requeue
+from daemon.jobs.service import Jobs
+from tests.support.one_lane import TEST_LANE, OneLane
 
-LANE = Lane("main/test")
 
-
-class Recorder:
-    """Stands for the runner: notes which jobs it was given, and by whom."""
+class Recorder(JobRunner):
+    """Notes which jobs it was given, and by whom, and runs none of them."""
 
     def __init__(self, answer: Requeue | None = None) -> None:
         self.given: list[tuple[JobId, WorkerName]] = []
@@ -37,24 +40,24 @@ class Recorder:
         answer, self.answer = self.answer, None
         return answer
 
+    def stop_all(self, reason: StopReason) -> None:
+        """There is nothing to stop."""
+
 
 @asynccontextmanager
 async def running_queue(
     database: Database, recorder: Recorder, base: str = "worker", limit: int = 1
 ) -> AsyncIterator[JobQueue]:
     """A queue with one lane."""
-    queue = JobQueue(database, recorder.run, lambda: None, base, {LANE: limit})
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(queue.run(), name="queue")
-        assert await queue.wait_running(20)
+    async with JobQueue(database, recorder, base, {TEST_LANE: limit}) as queue:
+        assert await queue.wait_taking(20)
         yield queue
-        queue.stop()
 
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs:
     """The service."""
-    return Jobs(database, JobNotifier(database, 1), lambda request: Admission(LANE, request.params), max_attempts=3)
+    return Jobs(database, JobNotifier(database, 1), OneLane(), max_attempts=3)
 
 
 def request(name: str = "main") -> JobRequest:
@@ -125,13 +128,13 @@ async def test_jobs_of_a_lane_run_one_after_the_other_in_the_order_of_their_aski
 async def test_job_of_an_unknown_lane_is_left_to_others(database: Database, jobs: Jobs) -> None:
     """A worker takes only jobs of stores that it has; a reload that brings the store brings its jobs."""
     recorder = Recorder()
-    elsewhere = Jobs(database, JobNotifier(database, 1), lambda r: Admission(Lane("elsewhere/test"), r.params), 3)
+    elsewhere = Jobs(database, JobNotifier(database, 1), OneLane(Lane("elsewhere/test")), 3)
     async with running_queue(database, recorder) as queue:
         foreign = await elsewhere.submit(request("elsewhere"))
         own = await jobs.submit(request())
         await arrived(recorder)
         assert [job for job, _ in recorder.given] == [own.id]
-        queue.set_lanes({LANE: 1, Lane("elsewhere/test"): 1})
+        queue.set_lanes({TEST_LANE: 1, Lane("elsewhere/test"): 1})
         await arrived(recorder, 2)
         assert recorder.given[1][0] == foreign.id
 
@@ -152,9 +155,9 @@ async def test_live_job_without_a_place_gets_one_again(database: Database, jobs:
         await connection.execute("DELETE FROM dongbo.pgqueuer")
         await connection.execute("UPDATE dongbo.background_jobs SET updated_at = now() - interval '1 minute'")
     recorder = Recorder()
-    queue = JobQueue(database, recorder.run, lambda: None, "sweeper", {LANE: 1})
-    assert await queue.restore_places() == [job.id]
-    assert await queue.restore_places() == []
+    for restored in ([job.id], []):
+        async with database.acquire() as connection, connection.transaction():
+            assert await restore_places(connection) == restored
     async with running_queue(database, recorder):
         await arrived(recorder)
 
@@ -259,16 +262,18 @@ async def test_failing_statement_of_the_queue_does_not_stall_the_others(
     release = asyncio.Event()
     given: list[JobId] = []
 
-    async def run(job_id: JobId, worker: WorkerName) -> Requeue | None:
-        given.append(job_id)
-        if len(given) == 1:
-            await release.wait()
-        return None
+    class Waiting(Recorder):
+        async def run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
+            given.append(job_id)
+            if len(given) == 1:
+                await release.wait()
+            return None
 
-    queue = JobQueue(database, run, release.set, "worker", {LANE: 0})
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(queue.run(), name="queue")
-        assert await queue.wait_running(20)
+        def stop_all(self, reason: StopReason) -> None:
+            assert reason is StopReason.DATABASE_LOST or release.is_set()
+            release.set()
+
+    async with running_queue(database, Waiting(), limit=0):
         await jobs.submit(request("first"))
         async with asyncio.timeout(10):
             while not given:
@@ -283,4 +288,3 @@ async def test_failing_statement_of_the_queue_does_not_stall_the_others(
         async with asyncio.timeout(20):
             while second.id not in given:
                 await asyncio.sleep(0.05)
-        queue.stop()

@@ -15,14 +15,15 @@ from structlog.testing import capture_logs
 from daemon.clock import boot_time
 from daemon.jobs import context
 from daemon.jobs.model import JobType
-from daemon.jobs.queue import HEARTBEAT_TIMEOUT
-from daemon.sales.model import Campaign, CampaignState, Decision, ItemState, Prices
+from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
+from daemon.sales.model import Campaign, CampaignState, Decision, ItemState
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import price_watch
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.endpoint import SMALL_COST
+from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.writes import PriceOutcome, WriteError
 from tests.support.sale_shop import SaleShop, on_sale, shop
 from tests.support.shop_memory import Journal
@@ -30,7 +31,7 @@ from tests.support.workshop import STORE
 
 __all__ = ["shop"]
 
-PERSONS = Prices(Decimal(77_000), None)
+PERSONS = PricePair(Decimal(77_000), None)
 TAKE_OVER = "UPDATE dongbo.background_jobs SET run_token = gen_random_uuid() WHERE status = 'RUNNING' RETURNING id"
 GIVE_UP = """
 UPDATE dongbo.background_jobs SET status = 'FAILED', run_token = NULL, completed_at = now() - interval '1 hour'
@@ -148,10 +149,10 @@ async def test_prices_are_read_again_after_a_pause_of_the_process(
     sale = on_sale(active.definition, before | {changed: PERSONS})
     assert {number: shop.prices()[number] for number in numbers} == {number: sale[number] for number in numbers}
     assert (await shop.items(active))[changed].base == PERSONS
-    theirs = iter([Prices(Decimal(66_000), None)])
+    theirs = iter([PricePair(Decimal(66_000), None)])
     await shop.sales.end_now(active)
     asking = await shop.until(active, CampaignState.NEEDS_ATTENTION)
-    assert shop.prices() == before | {changed: Prices(Decimal(66_000), None)}
+    assert shop.prices() == before | {changed: PricePair(Decimal(66_000), None)}
     assert set(await shop.items(asking, ItemState.DRIFTED)) == {changed}
 
 
@@ -266,7 +267,7 @@ async def test_a_sale_price_that_came_back_is_told_where_another_sale_has_the_na
     await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     told = await shop.get(done)
     assert told.state is CampaignState.COMPLETED
-    assert "set them right in Shopify" in (told.notice or "")
+    assert "correct them in Shopify" in (told.notice or "")
 
 
 async def test_a_price_that_somebody_changes_during_the_sale_is_told_by_the_next_pull(shop: SaleShop) -> None:
@@ -311,7 +312,7 @@ async def test_refused_sale_prices_are_told_at_once(shop: SaleShop, monkeypatch:
         if told.is_set():
             return await set_prices(self, product_id, changes, **keywords)
         told.set()
-        return PriceOutcome(errors=[WriteError(place, "INVALID", "not today") for place in range(len(changes))])
+        return PriceOutcome(refused={one.variant_id: WriteError(None, "INVALID", "not today") for one in changes})
 
     monkeypatch.setattr(ShopifyClient, "set_prices", refusing)
     active = await is_active(shop)

@@ -11,7 +11,8 @@ from daemon.errors import InvalidSale, SaleConflict
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
-from daemon.sales.model import Campaign, CampaignState, Decision, ItemState, Prices
+from daemon.sales.model import Campaign, CampaignState, Decision, ItemState
+from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.workshop import STORE
 
@@ -49,13 +50,13 @@ async def test_prices_of_others_are_kept_until_a_person_decides(shop: SaleShop) 
     assert "2 prices were changed" in (asking.notice or "")
     drifted = await shop.items(asking, ItemState.DRIFTED)
     assert {number: item.found for number, item in drifted.items()} == {
-        number: Prices(Decimal(77_000), None) for number in (kept, restored)
+        number: PricePair(Decimal(77_000), None) for number in (kept, restored)
     }
     await shop.sales.resume(asking, Decision.KEEP, [kept])
     asking = await shop.until(asking, CampaignState.NEEDS_ATTENTION)
     await shop.sales.resume(asking, Decision.RESTORE)
     await shop.until(asking, CampaignState.COMPLETED)
-    assert shop.prices() == before | {kept: Prices(Decimal(77_000), None)}
+    assert shop.prices() == before | {kept: PricePair(Decimal(77_000), None)}
 
 
 async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> None:
@@ -66,7 +67,7 @@ async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> N
     await shop.sales.end_now(active)
     done = await shop.until(active, CampaignState.COMPLETED)
     item = (await shop.items(done))[gone]
-    assert (item.state, item.note) == (ItemState.GONE, "Shopify has the variant no more")
+    assert (item.state, item.note) == (ItemState.GONE, "the variant no longer exists in Shopify")
 
 
 async def test_two_campaigns_never_hold_a_variant_at_the_same_time(shop: SaleShop) -> None:
@@ -141,7 +142,7 @@ async def test_the_end_moves_by_the_file_whatever_else_it_says(shop: SaleShop) -
     changed = await reload(percent=40, ends=later.isoformat())
     assert (changed.ends_at, changed.definition.percent) == (later, 20)
     assert changed.notice is not None
-    assert "otherwise by now (percent)" in changed.notice
+    assert "has changed (percent)" in changed.notice
     assert await reload(percent=40, ends=later.isoformat()) == changed
     async with shop.workshop.database.acquire() as connection:
         events = [event.detail for event in await campaigns.list_events(connection, changed.id)]
@@ -172,7 +173,7 @@ async def test_a_sale_that_is_over_is_not_repeated_and_says_so_once(shop: SaleSh
 
 async def test_an_end_that_has_passed_is_refused_before_the_preview(shop: SaleShop) -> None:
     """Nobody is shown what can't be."""
-    with pytest.raises(InvalidSale, match="which has passed"):
+    with pytest.raises(InvalidSale, match="has passed"):
         await shop.sales.preview(shop.define(ends="2020-01-01 20:00"))
 
 
@@ -190,7 +191,7 @@ async def test_gift_cards_and_their_like_are_on_sale_only_where_they_are_named(s
     preview = await shop.sales.preview(shop.define(percent=30))
     skipped = {item.variant_id: item.reason for item in preview.items if item.sale is None}
     assert {card.id, named.id, by_product.id, bundle.id, subscription.id, parent.id} <= skipped.keys()
-    assert "it is a gift card, which is worth what is written on it: name it" in str(skipped[card.id])
+    assert "it is a gift card, which is worth its face value: name it" in str(skipped[card.id])
     targets = {"skus": [named.sku], "products": [by_product.product_id]}
     preview = await shop.sales.preview(shop.define(percent=30, targets=targets))
     on_sale_now = {item.variant_id for item in preview.items if item.sale is not None}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from daemon.sandbox.catalogue import Catalogue, generate
 from daemon.sandbox.faults import BadRow, Fault, Faults
 from daemon.sandbox.nhanh import Change, NhanhSandbox, customer_id, product_id
+from daemon.sandbox.nhanh.application import make_application
 from daemon.sandbox.nhanh.cursor import Cursors, InvalidCursorError, Position
 from daemon.sandbox.nhanh.limits import RateLimit
 
@@ -73,7 +74,7 @@ class Caller:
 @asynccontextmanager
 async def calling(sandbox: NhanhSandbox) -> AsyncIterator[Caller]:
     async with (
-        TestServer(sandbox.application()) as server,
+        TestServer(make_application(sandbox)) as server,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
     ):
         yield Caller(session, str(server.make_url("")).rstrip("/"), sandbox)

@@ -151,7 +151,7 @@ async def test_a_locked_client_is_let_in_at_its_first_retry() -> None:
     async with running_sandbox(SandboxSettings(products=1, customers=5)) as sandbox, open_session() as session:
         nhanh = sandbox.nhanh
         for _ in range(RATE_LIMIT):
-            nhanh._rate_limit.admit((nhanh.app_id, nhanh.business_id, "customer/list"), time.time())
+            nhanh.rate_limit.admit((nhanh.app_id, nhanh.business_id, "customer/list"), time.time())
         client = NhanhClient(
             session,
             app_id=nhanh.app_id,

@@ -1,6 +1,7 @@
 """The tables behind the schedules: one claim per fire, memory of pauses and of what need not be made up."""
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from daemon.database.pool import Database
 from daemon.ids import ScheduleName, StoreName, WorkerName, new_job_id
 from daemon.schedules import fires
 from daemon.schedules.model import FireResult, ScheduleSpec
+from tests.support.fires import last_fires
 
 ALICE, BOB = WorkerName("alice"), WorkerName("bob")
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -68,13 +70,14 @@ async def test_the_outcome_is_read_back_as_written(database: Database):
         await fires.record_outcome(
             connection, spec(), NOON + 2 * HOUR, FireResult.ALREADY_LIVE, job_id, "runs since noon"
         )
-        newest, older = await fires.last_fires(connection, spec().store, spec().name, limit=2)
-    assert (newest.fire_time, newest.outcome, newest.job_id) == (NOON + 2 * HOUR, FireResult.ALREADY_LIVE, job_id)
-    assert (newest.detail, newest.worker) == ("runs since noon", ALICE)
-    assert (older.fire_time, older.outcome) == (NOON + HOUR, FireResult.SUBMITTED)
+        newest, older = await last_fires(connection, spec().store, spec().name, limit=2)
+    assert (newest["fire_time"], newest["outcome"], newest["job_id"]) == (NOON + 2 * HOUR, "already_live", job_id)
+    assert (newest["detail"], newest["worker"]) == ("runs since noon", ALICE)
+    assert (older["fire_time"], older["outcome"]) == (NOON + HOUR, "submitted")
     found = await situation(database, spec(), NOON)
     assert found.recorded
-    assert found.last == newest
+    assert found.last is not None
+    assert asdict(found.last) == dict(newest)
 
 
 async def test_a_schedule_is_remembered_from_its_first_day(database: Database):
@@ -137,9 +140,9 @@ async def test_pruning_keeps_the_last_fire_of_each_schedule(database: Database):
         assert await fires.prune_fires(connection, NOON) == 0
         assert await fires.prune_fires(connection, datetime.now(UTC) + HOUR) == 2
         for name, kept in (("often", NOON + 2 * HOUR), ("yearly", NOON)):
-            assert [
-                fire.fire_time for fire in await fires.last_fires(connection, spec().store, ScheduleName(name))
-            ] == [kept]
+            assert [fire["fire_time"] for fire in await last_fires(connection, spec().store, ScheduleName(name))] == [
+                kept
+            ]
 
 
 @pytest.mark.parametrize("due", [None, NOON])

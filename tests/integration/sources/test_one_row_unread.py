@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from daemon.jobs.model import Job, JobStatus, JobType
-from daemon.sales.model import CampaignState, ItemState, Prices
+from daemon.sales.model import CampaignState, ItemState
 from daemon.sandbox.shopify.records import Variant
 from daemon.schedules import pauses
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sources.shopify.models import gid
+from daemon.sources.shopify.models import PricePair, gid
 from tests.support.sale_shop import SaleShop
 from tests.support.synced_shop import SyncedShop, after_each_call, before_each_call, sandbox_settings, shop
 from tests.support.workshop import Workshop
@@ -119,7 +119,7 @@ async def test_price_that_can_not_be_read(shop: SyncedShop, how: str) -> None:
     spoil(shop, how, "ProductVariant", lost.id, "price")
     job = await shop.sync()
     assert job.failed == 1
-    assert "its price was not set: Shopify could not give the row" in (await letters(shop, job))[str(lost.id)]
+    assert "so no new one was set: Shopify could not give the row" in (await letters(shop, job))[str(lost.id)]
     assert lost.price == before
     for variant, nhanh_id in [*pairs[1:], shop.pairs[-1]]:
         assert variant.price == shop.nhanh.products[nhanh_id].price
@@ -144,7 +144,7 @@ async def test_price_that_can_not_be_read_right_before_its_call(
     after_each_call(monkeypatch, "variant_prices", lambda _: spoil(shop, how, "ProductVariant", lost.id, "price"))
     job = await shop.sync()
     assert (job.updated, job.failed, lost.price) == (len(pairs) - 1, 1, before)
-    assert "its price was not set" in (await letters(shop, job))[str(lost.id)]
+    assert "so no new one was set" in (await letters(shop, job))[str(lost.id)]
     results = {push["owner_id"]: push["result"] for push in await shop.pushes() if push["job_id"] == job.id}
     assert results == {variant.id: "applied" for variant, _ in pairs} | {lost.id: "stale"}
 
@@ -225,7 +225,7 @@ async def named(shop: SaleShop, job_type: JobType, variant: Variant) -> None:
     """The last job of a type has failed over a variant, and over nothing else."""
     job = await shop.last_job(job_type)
     assert job.status is JobStatus.FAILED
-    assert f"Shopify can't tell what 1 variants cost now ({variant.id})" in str(job.error)
+    assert f"could not be read from Shopify (variants such as {variant.id})" in str(job.error)
     assert list(await letters(shop, job)) == [str(variant.id)]
 
 
@@ -233,7 +233,7 @@ async def test_proof_of_a_variant_that_can_not_be_read(sale_shop: SaleShop, how:
     """All are restored; the campaign is over when the last one has been seen."""
     shop, before = sale_shop, sale_shop.prices()
     campaign = await shop.until(await shop.create(), CampaignState.ACTIVE)
-    lost = next(variant for variant in shop.variants if Prices(variant.price, None) < before[variant.id])
+    lost = next(variant for variant in shop.variants if PricePair(variant.price, None) < before[variant.id])
 
     def spoil_when_restored(_: int) -> None:
         if shop.prices() == before:
@@ -243,7 +243,7 @@ async def test_proof_of_a_variant_that_can_not_be_read(sale_shop: SaleShop, how:
         before_each_call(patch, "present_prices", spoil_when_restored)
         await shop.sales.end_now(await shop.get(campaign))
         job = await shop.last_job(JobType.REVERT_SALE)
-    assert f"can't tell what 1 variants cost now ({lost.id})" in str(job.error)
+    assert f"could not be read from Shopify (variants such as {lost.id})" in str(job.error)
     assert shop.prices() == before
     assert (await shop.get(campaign)).state is CampaignState.REVERTING
     mend(shop)

@@ -23,7 +23,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import IdempotencyLost
-from daemon.sources.shopify.models import Reading, VariantPrice
+from daemon.sources.shopify.models import PricePair, Reading
 from daemon.sources.shopify.writer import _plain
 from daemon.sources.shopify.writes import (
     ANY,
@@ -31,9 +31,9 @@ from daemon.sources.shopify.writes import (
     METAFIELD_STALE_CODES,
     PRICE_GONE_CODES,
     STALE_CODES,
-    UNCONFIRMED,
     MetafieldChange,
     PriceChange,
+    PriceOutcome,
     StockChange,
     WriteError,
 )
@@ -268,20 +268,20 @@ async def test_prices_are_set_and_told_as_they_are_now() -> None:
         variant = product.variants[0]
         sandbox.shopify.change_price(variant.id, Decimal(100), Decimal(150))
         for change, expected in (
-            (PriceChange(variant.id, Decimal("1.2E+5")), VariantPrice(product.id, Decimal(120000), Decimal(150))),
+            (PriceChange(variant.id, Decimal("1.2E+5")), PricePair(Decimal(120000), Decimal(150))),
             (
                 PriceChange(variant.id, compare_at_price=Decimal("99.5")),
-                VariantPrice(product.id, Decimal(120000), Decimal("99.5")),
+                PricePair(Decimal(120000), Decimal("99.5")),
             ),
-            (PriceChange(variant.id, Decimal(7), None), VariantPrice(product.id, Decimal(7), None)),
+            (PriceChange(variant.id, Decimal(7), None), PricePair(Decimal(7), None)),
         ):
             outcome = await client.set_prices(product.id, [change], meter=CallMeter())
-            assert (outcome.applied, outcome.errors) == ({variant.id: expected}, [])
-            assert await client.variant_prices([variant.id], meter=CallMeter()) == Reading({variant.id: expected})
+            assert outcome == PriceOutcome(applied={variant.id: expected})
+            assert await client.present_prices([variant.id], meter=CallMeter()) == Reading({variant.id: expected})
 
 
 async def test_prices_that_do_not_fit_keep_no_others_back() -> None:
-    """Each change is either applied or has an error with its index."""
+    """Each change is either applied or refused with an error of its own."""
     settings = SandboxSettings(products=20, customers=5, big_product_variants=100, limits=False)
     async with opened(settings) as (sandbox, client):
         product = max(sandbox.shopify.products.values(), key=lambda each: len(each.variants))
@@ -294,17 +294,16 @@ async def test_prices_that_do_not_fit_keep_no_others_back() -> None:
         ]
         outcome = await client.set_prices(product.id, changes, meter=CallMeter())
         assert {number: price.price for number, price in outcome.applied.items()} == {first.id: 1000, third.id: 3000}
-        assert [error.index for error in outcome.errors] == [1, 2]
-        assert outcome.errors[1].code in PRICE_GONE_CODES
+        assert outcome.refused.keys() == {second.id, 999}
+        assert outcome.refused[999].code in PRICE_GONE_CODES
 
 
 async def test_prices_of_a_product_that_is_gone() -> None:
-    """Nothing is applied, and the error concerns the whole call."""
+    """Nothing is applied, and the error of the whole call is that of each change."""
     async with opened() as (_, client):
         outcome = await client.set_prices(1, [PriceChange(2, Decimal(1))], meter=CallMeter())
-        (error,) = outcome.errors
-        assert (outcome.applied, error.index) == ({}, None)
-        assert error.code in PRICE_GONE_CODES
+        assert (outcome.applied, list(outcome.refused)) == ({}, [2])
+        assert outcome.refused[2].code in PRICE_GONE_CODES
 
 
 async def test_a_price_that_the_answer_does_not_mention_is_an_error() -> None:
@@ -317,7 +316,8 @@ async def test_a_price_that_the_answer_does_not_mention_is_an_error() -> None:
     changes = [PriceChange(number, Decimal(1)) for number in (1, 2, 3)]
     outcome, _ = await call([answer], lambda client: client.set_prices(5, changes, meter=CallMeter()))
     assert list(outcome.applied) == [1]
-    assert [(error.index, error.code) for error in outcome.errors] == [(1, "INVALID_INPUT"), (2, UNCONFIRMED)]
+    assert {number: error.code for number, error in outcome.refused.items()} == {2: "INVALID_INPUT"}
+    assert outcome.unconfirmed == {3}
 
 
 @given(st.decimals(min_value=0, max_value=10**16))
@@ -442,10 +442,10 @@ async def test_an_unreadable_answer_is_asked_for_again(field: str, payload: Any)
 
 @pytest.mark.parametrize("field", sorted(DONE))
 async def test_a_success_without_its_result_is_no_success(field: str) -> None:
-    """Where Shopify tells neither errors nor what is there now, the write is repeated; prices have an error of ours."""
+    """Where Shopify tells neither errors nor what is there now, the write is repeated; prices are unconfirmed."""
     if field == "productVariantsBulkUpdate":
         outcome, _ = await call([{field: {"productVariants": None, "userErrors": []}}], WRITES[field])
-        assert [error.code for error in outcome.errors] == [UNCONFIRMED]
+        assert outcome == PriceOutcome(unconfirmed={2})
         return
     with pytest.raises(SourceUnavailable, match="can't be read"):
         await call([{field: {"userErrors": [], "inventoryLevel": None, "metafields": []}}] * 4, WRITES[field])

@@ -12,7 +12,6 @@ from daemon.sandbox.server import SandboxSettings
 from daemon.sources.clock import SourceClock
 from daemon.sources.shopify.endpoint import GraphqlEndpoint
 from daemon.sources.shopify.operations import PRODUCTS, Operation
-from daemon.tasks import TaskRegistry
 from tests.support.workshop import STORE, Workshop
 
 HOUR = 3600.0
@@ -197,7 +196,7 @@ def name_another_shop(workshop: Workshop) -> None:
     shop.duplicate_product(kept[0])
     shop.profile = replace(shop.profile, domain="other.myshopify.com")
     store.shopify._identity = None
-    workshop.parts.use_registry(TaskRegistry({STORE: store}, workshop.parts.registry.policy))
+    workshop.parts.use_stores({STORE: store}, workshop.parts.registry.policy)
 
 
 async def test_the_configuration_names_another_shop(workshop: Workshop) -> None:
@@ -235,7 +234,7 @@ async def test_syncs_wait_for_the_pull_of_another_shop(workshop: Workshop, job_t
     store = replace(
         parts.registry.stores[STORE], product_sync_settings=pushed, customer_sync_settings=CustomerSyncSettings()
     )
-    parts.use_registry(TaskRegistry({STORE: store}, parts.registry.policy))
+    parts.use_stores({STORE: store}, parts.registry.policy)
     for pull in PULLS:
         await workshop.completed(pull)
     if side == "nhanh":

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.database.pool import open_database
 from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.lifecycle import Health
 from daemon.status.metrics import METRICS
 from daemon.status.routes import OPERATIONS
 
@@ -34,21 +35,22 @@ async def test_a_working_daemon_is_ready(endpoint: Any) -> None:
 
 async def test_each_part_that_fails_is_named(endpoint: Any) -> None:
     """/readyz is 503 with the reason while a part does not work, and well again afterwards."""
-    endpoint.worker.is_running = False
+    endpoint.worker.health = Health(False, "takes no jobs")
     status, text = await _readyz(endpoint)
     assert status == 503
     assert text.startswith("[-] worker: ")
     assert "database" not in text
-    endpoint.worker.is_running = True
+    endpoint.worker.health = Health(True, "takes jobs")
     endpoint.parts.hub._listening.clear()
     assert (await _readyz(endpoint))[1].startswith("[-] listener: ")
     endpoint.parts.hub._listening.set()
-    endpoint.sale_clock.problem = "it stands still"
+    endpoint.sale_clock.health = Health(False, "it stands still")
     assert (await _readyz(endpoint))[1] == "[-] sale_clock: it stands still\nnot ready\n"
-    endpoint.sale_clock.problem = None
-    await endpoint.parts.scheduler.stop()
+    endpoint.sale_clock.health = Health(True, "starts and ends sales")
+    endpoint.parts.scheduler.stop()
+    await endpoint.parts.scheduler.wait()
     assert (await _readyz(endpoint))[1].startswith("[-] scheduler: ")
-    await endpoint.parts.scheduler.start()
+    endpoint.parts.scheduler.start()
     assert await _readyz(endpoint) == (200, "ok\n")
 
 

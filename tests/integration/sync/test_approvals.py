@@ -10,9 +10,8 @@ from daemon.ids import StoreName, WorkerName, new_job_id
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger, JobType
-from daemon.jobs.queue import Lane
-from daemon.jobs.runner import JobRunner, RetryPolicy
-from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.service import Jobs
+from tests.support.one_lane import OneLane, OneTask, runner_of
 
 STORE = StoreName("main")
 SYNC = JobRequest(JobType.SYNC_PRODUCTS, STORE, JobTrigger.API)
@@ -25,11 +24,11 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.notifier = JobNotifier(database, 0.25)
-        self.jobs = Jobs(database, self.notifier, lambda asked: Admission(Lane("main/x"), asked.params), max_attempts=3)
+        self.jobs = Jobs(database, self.notifier, OneLane(), max_attempts=3)
 
     async def run(self, job: Job, task: Callable[[JobContext], Awaitable[None]]) -> Job:
         """Run a job's task once."""
-        runner = JobRunner(self.database, self.notifier, task, RetryPolicy())
+        runner = runner_of(self.database, self.notifier, OneTask(task))
         await runner.run(job.id, WORKER)
         return await self.jobs.get(job.id)
 

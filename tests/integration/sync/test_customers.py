@@ -18,7 +18,7 @@ from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.writes import MetafieldOutcome, WriteError
 from daemon.sync.customers.rules import CustomerRules
-from daemon.tasks import TaskRegistry, sync_customers
+from daemon.tasks import sync_customers
 from tests.support.synced_shop import after_each_call, before_each_call, check_counters
 from tests.support.workshop import STORE, Workshop
 
@@ -49,7 +49,7 @@ class CustomerShop:
         self.settings = CustomerSyncSettings.model_validate(settings)
         registry = self.workshop.parts.registry
         stores = {name: replace(store, customer_sync_settings=self.settings) for name, store in registry.stores.items()}
-        self.workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+        self.workshop.parts.use_stores(stores, registry.policy)
 
     async def map(self) -> None:
         """Map the pairs."""
@@ -620,7 +620,7 @@ async def test_requests_are_checked(shop: CustomerShop) -> None:
             await shop.workshop.submit(JobType.SYNC_CUSTOMERS, **params)
     registry = shop.workshop.parts.registry
     stores = {name: replace(store, customer_sync_settings=None) for name, store in registry.stores.items()}
-    shop.workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+    shop.workshop.parts.use_stores(stores, registry.policy)
     with pytest.raises(InvalidJobRequest, match=r"stores\.main\.customer_sync"):
         await shop.workshop.submit(JobType.SYNC_CUSTOMERS)
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from daemon.jobs import queue as queue_module
 from daemon.jobs import runner
 from daemon.jobs.model import JobType
+from daemon.jobs.queue import worker as queue_worker
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sync.products import stock_push
 from tests.support.sync_history import Ambush, History, Step, begun_history, make_history
@@ -25,7 +25,7 @@ from tests.support.sync_ledger import PUSHES, check_quiet
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue that is looked at often, for jobs that are put back; no patience with a database that is gone for good;
     small batches, so that a sync has many pages."""
-    monkeypatch.setattr(queue_module, "POLL_INTERVAL", queue_module.BUSY_POLL_INTERVAL / 10)
+    monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(stock_push, "BATCH", 9)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())
 

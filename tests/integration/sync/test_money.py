@@ -12,7 +12,7 @@ from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.mirror import shops
 from daemon.money import Currency
 from daemon.sandbox.shopify.records import Variant
-from daemon.tasks import TaskRegistry, product_facts
+from daemon.tasks import product_facts
 from tests.integration.sync.test_products_prices import BASE, prepare
 from tests.support.synced_shop import SyncedShop, sandbox_settings, shop
 from tests.support.workshop import STORE
@@ -74,7 +74,7 @@ async def use_currency(shop: SyncedShop, code: str) -> None:
     """Configure the currency of Nhanh.vn's amounts."""
     registry = shop.workshop.parts.registry
     stores = {name: replace(store, nhanh_currency=Currency(code)) for name, store in registry.stores.items()}
-    shop.workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+    shop.workshop.parts.use_stores(stores, registry.policy)
 
 
 async def test_currency_that_has_changed_holds_prices_back_until_all_are_read(shop: SyncedShop) -> None:

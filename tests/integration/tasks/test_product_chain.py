@@ -10,10 +10,9 @@ import pytest
 
 from daemon.database.pool import Database
 from daemon.ids import JobId
-from daemon.jobs import queue as queue_module
 from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.queue import worker as queue_worker
 from daemon.sandbox.server import SandboxSettings, running_sandbox
-from daemon.tasks import TaskRegistry
 from tests.support.shop_memory import product_sync
 from tests.support.workshop import ProductSyncOf, Workshop, running_parts
 
@@ -64,7 +63,7 @@ def configure(workshop: Workshop, **settings: object) -> None:
     made = product_sync(workshop.sandbox, **settings)
     registry = workshop.parts.registry
     stores = {name: replace(store, product_sync_settings=made) for name, store in registry.stores.items()}
-    workshop.parts.use_registry(TaskRegistry(stores, registry.policy))
+    workshop.parts.use_stores(stores, registry.policy)
 
 
 async def steps_of(workshop: Workshop, chain: Job) -> list[Job]:
@@ -290,7 +289,7 @@ async def test_chain_goes_on_after_a_restart(database: Database, sandbox_setting
 @pytest.fixture
 async def failing_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first transaction that makes a step fails at its very end; the queue is looked at often for the retry."""
-    monkeypatch.setattr(queue_module, "POLL_INTERVAL", queue_module.BUSY_POLL_INTERVAL / 10)
+    monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     async with database.acquire() as connection:
         await connection.execute(FAIL_FIRST_COMMIT)
 

@@ -15,6 +15,7 @@ from daemon.ids import JobId, RunToken, StoreName
 from daemon.jobs.context import PAGES_AHEAD, JobContext, RunStopped, StopReason
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import Job, JobStatus, JobTrigger, JobType
+from daemon.jobs.steps import Steps
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def context() -> JobContext:
         updated_at=now,
         completed_at=None,
     )
-    return JobContext(job, RunToken(uuid4()), cast("Database", None), cast("JobNotifier", None))
+    return JobContext(job, RunToken(uuid4()), cast("Database", None), cast("JobNotifier", None), cast("Steps", None))
 
 
 class Source:

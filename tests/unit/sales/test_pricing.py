@@ -8,13 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.config import SaleSettings
-from daemon.sales.model import Prices
 from daemon.sales.pricing import NotOnSale, sale_prices
+from daemon.sources.shopify.models import PricePair
 
 CENT = Decimal("0.01")
 LEAVES_NOTHING = "the discount would leave nothing of its price: set a floor"
-NO_CHEAPER = "the discount from its compare-at price would not make it cheaper than it is"
-NO_CHEAPER_BY_FLOOR = "it costs no more than the floor as it is"
+NO_CHEAPER = "the discount from its compare-at price would not make it cheaper"
+NO_CHEAPER_BY_FLOOR = "it already costs no more than the floor"
 DEAREST = Decimal(10) ** 9
 
 
@@ -23,9 +23,9 @@ def rule(**keys: Any) -> SaleSettings:
     return SaleSettings.model_validate({"name": "tet", "store": "main", "targets": {"all": True}, **keys})
 
 
-def prices(price: object, compare_at: object = None) -> Prices:
+def prices(price: object, compare_at: object = None) -> PricePair:
     """As the journal has them."""
-    return Prices(Decimal(str(price)), None if compare_at is None else Decimal(str(compare_at)))
+    return PricePair(Decimal(str(price)), None if compare_at is None else Decimal(str(compare_at)))
 
 
 def at_most(most: Decimal, least: Decimal = CENT) -> st.SearchStrategy[Decimal]:
@@ -51,21 +51,21 @@ def rules(draw: st.DrawFn) -> SaleSettings:
 
 
 @st.composite
-def any_prices(draw: st.DrawFn) -> Prices:
+def any_prices(draw: st.DrawFn) -> PricePair:
     """Any price, mostly with a compare-at price above, at or below it."""
     price = draw(at_most(DEAREST))
     amounts = st.none() | st.just(price) | at_most(DEAREST) | at_most(2 * DEAREST, price)
-    return Prices(price, draw(amounts))
+    return PricePair(price, draw(amounts))
 
 
-def reference(campaign: SaleSettings, base: Prices) -> Decimal:
+def reference(campaign: SaleSettings, base: PricePair) -> Decimal:
     """The price that the discount is taken from."""
     if campaign.discount_from == "compare_at_price" and base.compare_at is not None:
         return max(base.price, base.compare_at)
     return base.price
 
 
-def promised(campaign: SaleSettings, base: Prices) -> Decimal:
+def promised(campaign: SaleSettings, base: PricePair) -> Decimal:
     """What is left of the reference by the discount alone."""
     whole = reference(campaign, base)
     return whole - campaign.amount if campaign.amount is not None else whole * (100 - (campaign.percent or 0)) / 100
@@ -77,7 +77,7 @@ class TestProperties:
     @given(rules(), any_prices())
     @example(rule(percent=20, round_to=1000, ending=900, floor=90_000), prices(90_450))
     @example(rule(amount="0.01", round_to=CENT), prices("0.02"))
-    def test_a_sale_price_keeps_every_promise(self, campaign: SaleSettings, base: Prices) -> None:
+    def test_a_sale_price_keeps_every_promise(self, campaign: SaleSettings, base: PricePair) -> None:
         """It lies below the price of before, above zero and not below the floor; and it gives at least the discount and
         ends as the rule says, unless the floor decides."""
         sale = sale_prices(campaign, base)
@@ -92,7 +92,7 @@ class TestProperties:
             assert (sale.price - (campaign.ending or 0)) % campaign.round_to == 0
 
     @given(rules(), any_prices())
-    def test_what_is_crossed_out_lies_above(self, campaign: SaleSettings, base: Prices) -> None:
+    def test_what_is_crossed_out_lies_above(self, campaign: SaleSettings, base: PricePair) -> None:
         """The compare-at price of before stays where it was one; else it is the price of before."""
         sale = sale_prices(campaign, base)
         if isinstance(sale, NotOnSale):
@@ -103,10 +103,10 @@ class TestProperties:
         assert sale.compare_at > sale.price
 
     @given(rules(), any_prices())
-    def test_only_where_no_price_would_do(self, campaign: SaleSettings, base: Prices) -> None:
+    def test_only_where_no_price_would_do(self, campaign: SaleSettings, base: PricePair) -> None:
         """A variant is left out only if it would get no cheaper, or nothing would be left of its price; and says so."""
         outcome = sale_prices(campaign, base)
-        if isinstance(outcome, Prices):
+        if isinstance(outcome, PricePair):
             return
         below = promised(campaign, base)
         if outcome.reason == LEAVES_NOTHING:
@@ -122,7 +122,7 @@ class TestProperties:
             assert reference(campaign, base) == base.compare_at
 
     @given(rules(), any_prices())
-    def test_money_is_decimal(self, campaign: SaleSettings, base: Prices) -> None:
+    def test_money_is_decimal(self, campaign: SaleSettings, base: PricePair) -> None:
         """No binary fraction comes near a price, and its text is what Shopify takes: digits, at most two decimals."""
         sale = sale_prices(campaign, base)
         if isinstance(sale, NotOnSale):
@@ -134,28 +134,28 @@ class TestProperties:
 
     @given(rules(), any_prices())
     def test_the_compare_at_price_is_no_matter_to_a_discount_from_the_price(
-        self, campaign: SaleSettings, base: Prices
+        self, campaign: SaleSettings, base: PricePair
     ) -> None:
         """With discount_from = "price" only the price decides; with none above it both rules are the same."""
         from_price = campaign.model_copy(update={"discount_from": "price"})
-        alone = sale_prices(from_price, Prices(base.price, None))
+        alone = sale_prices(from_price, PricePair(base.price, None))
         assert _price(sale_prices(from_price, base)) == _price(alone)
         if base.compare_at is None or base.compare_at <= base.price:
             assert sale_prices(campaign, base) == sale_prices(from_price, base) == alone
 
     @given(rules(), any_prices(), at_most(DEAREST))
-    def test_a_floor_never_makes_cheaper(self, campaign: SaleSettings, base: Prices, floor: Decimal) -> None:
+    def test_a_floor_never_makes_cheaper(self, campaign: SaleSettings, base: PricePair, floor: Decimal) -> None:
         """With a floor a variant costs what it would cost without, or more."""
         without = sale_prices(campaign.model_copy(update={"floor": None}), base)
         with_one = sale_prices(campaign.model_copy(update={"floor": floor}), base)
-        if isinstance(without, Prices) and isinstance(with_one, Prices):
+        if isinstance(without, PricePair) and isinstance(with_one, PricePair):
             assert with_one.price == max(without.price, floor)
 
     @given(any_prices(), st.integers(1, 98), st.sampled_from([CENT, Decimal(1), Decimal(1000)]))
-    def test_a_greater_discount_is_never_dearer(self, base: Prices, percent: int, round_to: Decimal) -> None:
+    def test_a_greater_discount_is_never_dearer(self, base: PricePair, percent: int, round_to: Decimal) -> None:
         """Rounding does not turn the order of two discounts round."""
         less, more = (sale_prices(rule(percent=p, round_to=round_to), base) for p in (percent, percent + 1))
-        if isinstance(less, Prices) and isinstance(more, Prices):
+        if isinstance(less, PricePair) and isinstance(more, PricePair):
             assert more.price <= less.price
 
 
@@ -215,9 +215,9 @@ class TestExamples:
             ({"percent": 20, "floor": 75_000}, (70_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (80_000, 100_000), NO_CHEAPER),
             ({"percent": 20}, (70_000, 100_000), NO_CHEAPER),
-            ({"percent": 20}, (0,), "it costs nothing as it is"),
-            ({"percent": 20}, (0, 100_000), "it costs nothing as it is"),
-            ({"amount": 5, "floor": 10}, (0,), "it costs nothing as it is"),
+            ({"percent": 20}, (0,), "it is already free"),
+            ({"percent": 20}, (0, 100_000), "it is already free"),
+            ({"amount": 5, "floor": 10}, (0,), "it is already free"),
         ],
     )
     def test_left_out(self, keys: dict[str, Any], base: tuple[object, ...], reason: str) -> None:
@@ -225,5 +225,5 @@ class TestExamples:
         assert sale_prices(rule(**keys), prices(*base)) == NotOnSale(reason)
 
 
-def _price(outcome: Prices | NotOnSale) -> Decimal | None:
-    return outcome.price if isinstance(outcome, Prices) else None
+def _price(outcome: PricePair | NotOnSale) -> Decimal | None:
+    return outcome.price if isinstance(outcome, PricePair) else None

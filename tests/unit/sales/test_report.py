@@ -19,8 +19,9 @@ from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales import report
 from daemon.sales.campaigns import SaleEvent
 from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, Prices
-from daemon.sales.report import Edge, Lateness, ReportCounts, SaleItem, SaleReport, Tally, Times
+from daemon.sales.model import Campaign, CampaignState, Item, ItemState
+from daemon.sales.report import Edge, ItemTally, Lateness, ReportCounts, SaleItem, SaleReport, Times
+from daemon.sources.shopify.models import PricePair
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -61,9 +62,9 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
         "sku": f"AO-{number}",
         "title": "Áo",
         "state": state,
-        "before": Prices(Decimal("100000.0000"), None),
-        "base": Prices(Decimal("100000.5000"), Decimal("0.0000")),
-        "sale": Prices(Decimal("80000.0000"), Decimal("100000.0000")),
+        "before": PricePair(Decimal("100000.0000"), None),
+        "base": PricePair(Decimal("100000.5000"), Decimal("0.0000")),
+        "sale": PricePair(Decimal("80000.0000"), Decimal("100000.0000")),
         "found": None,
         "decision": None,
         "note": None,
@@ -75,7 +76,7 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
 
 
 def count(items: Sequence[SaleItem]) -> ReportCounts:
-    tally = Tally()
+    tally = ItemTally()
     for one in items:
         tally.add([one])
     return tally.counts()
@@ -130,7 +131,7 @@ def test_each_variant_is_counted_once_by_its_state() -> None:
         item(50, ItemState.REVERTED, verified_at=END),
         item(51, ItemState.KEPT, verified_at=END),
         item(52, ItemState.SKIPPED, applied_at=None),
-        item(53, ItemState.REVERTED, found=Prices(Decimal(77_000), None)),
+        item(53, ItemState.REVERTED, found=PricePair(Decimal(77_000), None)),
     ]
     counts = count(items)
     parts = ("planned", "on_sale", "restored", "kept", "drifted", "gone", "skipped", "refused", "stuck")

@@ -38,6 +38,15 @@ WALKS = [
 ]
 
 
+def next_fires(expression: str, after: datetime, zone: ZoneInfo, count: int) -> list[datetime]:
+    """The first `count` fires later than `after`, in order."""
+    fires: list[datetime] = []
+    for _ in range(count):
+        after = cron.next_fire(expression, after, zone)
+        fires.append(after)
+    return fires
+
+
 # -- the oracle: knows no calendar arithmetic, looks at the clock on the wall once a minute
 
 
@@ -166,7 +175,7 @@ def test_fires_are_strictly_increasing_whole_minutes_in_utc(expression, moment):
     assume(valid(expression))
     (zone, start), seconds = moment
     now = start + timedelta(seconds=seconds)
-    fires = cron.next_fires(expression, now, zone, 5)
+    fires = next_fires(expression, now, zone, 5)
     assert all(earlier < later for earlier, later in pairwise([now, *fires]))
     assert all(fire.tzinfo is UTC and fire.second == fire.microsecond == 0 for fire in fires)
 
@@ -201,7 +210,7 @@ def test_rubbish_is_refused_in_one_plain_line(text):
 
 def local_fires(expression: str, after: str, zone: ZoneInfo, count: int) -> list[str]:
     start = datetime.fromisoformat(after).replace(tzinfo=zone)
-    fires = cron.next_fires(expression, start, zone, count)
+    fires = next_fires(expression, start, zone, count)
     return [fire.astimezone(zone).strftime("%a %d %b %H:%M %z") for fire in fires]
 
 
@@ -235,7 +244,7 @@ def test_macros(macro):
     """The usual macros mean what crontab(5) says."""
     spelt_out = cron.MACROS[macro.lower()]
     now = datetime(2026, 10, 1, 3, 4, 5, tzinfo=UTC)
-    assert cron.next_fires(macro, now, BERLIN, 3) == cron.next_fires(spelt_out, now, BERLIN, 3)
+    assert next_fires(macro, now, BERLIN, 3) == next_fires(spelt_out, now, BERLIN, 3)
 
 
 def test_a_fixed_time_in_the_gap_fires_once_right_after_it():
@@ -262,8 +271,8 @@ def test_a_fixed_time_in_the_fold_fires_once():
 
 def test_every_quarter_of_an_hour_follows_real_time():
     """`*/15 * * * *` fires four times in every real hour, whatever the clocks show."""
-    spring = cron.next_fires("*/15 * * * *", datetime(2026, 3, 28, 23, tzinfo=UTC), BERLIN, 24)
-    autumn = cron.next_fires("*/15 * * * *", datetime(2026, 10, 24, 23, tzinfo=UTC), BERLIN, 24)
+    spring = next_fires("*/15 * * * *", datetime(2026, 3, 28, 23, tzinfo=UTC), BERLIN, 24)
+    autumn = next_fires("*/15 * * * *", datetime(2026, 10, 24, 23, tzinfo=UTC), BERLIN, 24)
     for fires in (spring, autumn):
         assert {later - earlier for earlier, later in pairwise(fires)} == {timedelta(minutes=15)}
 

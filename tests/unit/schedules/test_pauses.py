@@ -11,7 +11,7 @@ from daemon.jobs.model import Job, JobStatus, JobTrigger, JobType
 from daemon.schedules.pauses import LONGEST_PAUSE, PAUSE_AFTER_FAILURE, pause_after
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
-ERROR = "Shopify can't tell what 1 variants cost now (17)."
+ERROR = "1 price of the sale tet could not be read from Shopify (variants such as 17)."
 
 
 def failed(age: float, **different: Any) -> Job:
