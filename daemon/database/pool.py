@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import asyncpg
@@ -13,9 +12,10 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from daemon.database.connection_errors import SCHEMES, describe, is_connection_error, next_step, reason
+from daemon.database.usage import PoolUsage
 from daemon.errors import ConfigError, DatabaseUnavailable, DatabaseUnsuitable
 
-__all__ = ["Connection", "Database", "PoolUsage", "is_connection_error", "open_database"]
+__all__ = ["Connection", "Database", "is_connection_error", "open_database"]
 
 log = structlog.get_logger()
 
@@ -47,16 +47,6 @@ LISTENERS = 2  # the event hub and the queue, each for the life of the process
 CONTROL = 4  # endpoint, scheduler, heartbeats, the queue's own statements: short, and they must not wait behind pages
 # The rest is for the page transactions of jobs.
 FEWEST_CONNECTIONS = LISTENERS + 2
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUsage:
-    """How many connections there are: open, idle, at most, lent out."""
-
-    size: int
-    idle: int
-    max: int
-    in_use: int
 
 
 class Database:

@@ -298,7 +298,7 @@ class EventHub(Part):
             if job.version > self._versions.get(job.id, 0):
                 self._versions[job.id] = job.version
                 self._latest_version = max(self._latest_version, job.version)
-                event = JobEvent(job, orjson.dumps(job.to_json()))
+                event = JobEvent(job, orjson.dumps(job))
                 self.recent.put(event)
                 for subscription in self._subscriptions:
                     subscription.put(event)

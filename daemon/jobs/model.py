@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 
 
 class JobType(StrEnum):
@@ -111,7 +111,6 @@ class Job:
     attempt: int  # consecutive runs without a page of progress, the present one included
     max_attempts: int
     not_before: datetime | None  # when a job that waits for a retry runs again
-    run_token: RunToken | None = field(repr=False)
     worker: WorkerName | None
     cancel_requested: bool
     error: str | None
@@ -121,19 +120,7 @@ class Job:
     updated_at: datetime
     completed_at: datetime | None
     parent_id: JobId | None = None  # of a step: the job that it is a step of
-
-    def to_json(self) -> dict[str, Any]:
-        """The job as the endpoint shows it: the table's column names, without the run token, plus `eta_seconds`."""
-        names = (name for name in self.__slots__ if name != "run_token")
-        return {name: getattr(self, name) for name in names} | {"eta_seconds": self.eta_seconds}
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Seconds until a running job ends at its present rate; None where `total` or the rate is unknown."""
-        rate: float | None = self.metadata.get("rows_per_second")
-        if self.status is not JobStatus.RUNNING or self.total is None or not rate:
-            return None
-        return round(max(self.total - self.processed, 0) / rate, 1)
+    eta_seconds: float | None = None  # until a running job ends at its present rate; None where it is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType, PruningPlan
 
-COLUMNS = ", ".join(Job.__slots__)
+COLUMNS = ", ".join(name for name in Job.__slots__ if name != "eta_seconds")
 AT_ONCE = 100  # rows that are decoded between two turns of the loop: some two milliseconds
 TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
 # Parameters of jobs that have not done the whole of what their type is for.
@@ -656,4 +656,12 @@ def _job(row: Record) -> Job:
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])
-    return Job(**columns)
+    return Job(**columns, eta_seconds=_eta(columns))
+
+
+def _eta(columns: Mapping[str, Any]) -> float | None:
+    rate: float | None = columns["metadata"].get("rows_per_second")
+    if columns["status"] is not JobStatus.RUNNING or columns["total"] is None or not rate:
+        return None
+    remaining: int = max(columns["total"] - columns["processed"], 0)
+    return round(remaining / rate, 1)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import DongboError, SourceUnavailable
 from daemon.ids import CampaignId, StoreName
@@ -19,7 +20,7 @@ from daemon.sales import campaigns, drift, items, journal
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Candidate, Move
 from daemon.sales.journal import Write
-from daemon.sales.model import HELD, Campaign, CampaignState, Item, ItemState, WriteAction, WriteResult
+from daemon.sales.model import HELD, Campaign, Item
 from daemon.sales.preparation import Preparation, is_fresh
 from daemon.sales.pricing import NotOnSale, sale_prices
 from daemon.sales.rounds import GONE, READ_AT_ONCE, CampaignProgress, Portion, Rounds

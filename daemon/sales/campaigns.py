@@ -9,10 +9,11 @@ from uuid import UUID
 import orjson
 from asyncpg import Record
 
+from daemon.api.sales import CampaignState, SaleEvent
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName, new_job_id
-from daemon.sales.model import REOPENINGS, TRANSITIONS, Campaign, CampaignState
+from daemon.sales.model import REOPENINGS, TRANSITIONS, Campaign
 
 COLUMNS = ", ".join(Campaign.__slots__).replace(
     "notice,", "nullif(concat_ws(' ', notice, price_notice), '') AS notice,"
@@ -185,15 +186,6 @@ PRUNE = f"""
 DELETE FROM dongbo.sale_campaigns
 WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SaleEvent:
-    """Something that happened to a campaign; the time is aware UTC."""
-
-    state: CampaignState
-    detail: str | None
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import structlog
 from asyncpg import UniqueViolationError
 
+from daemon.api.sales import RUNNING, CampaignState, ItemState
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Move
-from daemon.sales.model import RUNNING, Campaign, CampaignState, ItemState
+from daemon.sales.model import Campaign
 from daemon.sources.shopify.models import PricePair
 
 log = structlog.get_logger()

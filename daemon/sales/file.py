@@ -10,12 +10,13 @@ from datetime import timedelta
 import structlog
 from asyncpg import ExclusionViolationError, PostgresError
 
+from daemon.api.sales import CampaignState
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError
 from daemon.ids import CampaignId, StoreName
 from daemon.sales import campaigns, items
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.planning import period
 from daemon.sales.service import Sales
 

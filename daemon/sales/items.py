@@ -9,9 +9,10 @@ from uuid import UUID
 
 from asyncpg import Range, Record
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import HELD_SQL, CampaignState, Decision, Item, ItemState
+from daemon.sales.model import HELD_SQL, Item
 from daemon.sales.planning import PlannedItem
 from daemon.sources.shopify.models import PricePair
 

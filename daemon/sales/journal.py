@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from daemon.api.sales import WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, JobId, RunToken, SaleName, StoreName
-from daemon.sales.model import WriteAction, WriteResult
 from daemon.sources.shopify.models import PricePair
 
 RECORD = """

@@ -3,40 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sources.shopify.models import PricePair
-
-
-class CampaignState(StrEnum):
-    """Where a campaign stands."""
-
-    DRAFT = "DRAFT"  # not planned yet: a person has to start it, or what its notice says has to change
-    SCHEDULED = "SCHEDULED"
-    APPLYING = "APPLYING"
-    ACTIVE = "ACTIVE"
-    REVERTING = "REVERTING"
-    COMPLETED = "COMPLETED"
-    CANCELLED = "CANCELLED"
-    FAILED = "FAILED"  # it never put anything on sale
-    NEEDS_ATTENTION = "NEEDS_ATTENTION"  # it is over, but a person must decide about some variants
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more happens to it, unless one of its calls comes late."""
-        return self in ENDED
-
-    @property
-    def is_running(self) -> bool:
-        """Whether prices of the shop are or will at once be its own."""
-        return self in RUNNING
-
-
-ENDED: Final = frozenset({CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.FAILED})
-RUNNING: Final = frozenset({CampaignState.APPLYING, CampaignState.ACTIVE, CampaignState.REVERTING})
 
 TRANSITIONS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
     CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.CANCELLED, CampaignState.FAILED}),
@@ -61,48 +33,9 @@ REOPENINGS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = dict.fromk
 )
 
 
-class ItemState(StrEnum):
-    """Where a variant of a campaign stands."""
-
-    PLANNED = "PLANNED"
-    APPLYING = "APPLYING"  # the sale price may be on its way
-    APPLIED = "APPLIED"
-    REVERTING = "REVERTING"  # the price to go back to may be on its way
-    REVERTED = "REVERTED"
-    DRIFTED = "DRIFTED"  # somebody else has set another price: a person decides
-    KEPT = "KEPT"  # and has decided to leave it so
-    GONE = "GONE"  # the variant no longer exists in Shopify
-    SKIPPED = "SKIPPED"  # never put on sale; the note says why
-    REFUSED = "REFUSED"  # Shopify did not take the sale price
-    STUCK = "STUCK"  # Shopify did not take the price to go back to
-
-
 # The shop's price of such a variant is, or may be, the campaign's.
 HELD: Final = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING, ItemState.DRIFTED, ItemState.STUCK)
 HELD_SQL: Final = "('APPLYING', 'APPLIED', 'REVERTING', 'DRIFTED', 'STUCK')"
-
-
-class WriteAction(StrEnum):
-    """What a write is for."""
-
-    APPLY = "apply"
-    REVERT = "revert"
-
-
-class WriteResult(StrEnum):
-    """What became of a write. All but the first are final."""
-
-    INTENDED = "intended"  # the call may be under way, or its answer was lost
-    APPLIED = "applied"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"  # interrupted, and Shopify did not have the new price when it was asked
-
-
-class Decision(StrEnum):
-    """What a person decides about a variant whose price somebody else has changed."""
-
-    KEEP = "keep"
-    RESTORE = "restore"
 
 
 # One point for each variant that is read and ten for each call, by Shopify's standard limits of 100 points a second; at

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from asyncpg import ExclusionViolationError
 
+from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database
 from daemon.errors import SourceUnavailable
 from daemon.ids import StoreName
@@ -15,7 +16,7 @@ from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, items
 from daemon.sales.items import Replanned
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.planning import PlannedItem, period, plan, stores_collections
 from daemon.sales.reading import Wait, read_prices
 from daemon.sources.meter import CallMeter

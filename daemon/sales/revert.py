@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from asyncpg import UniqueViolationError
 
+from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import RowsUnread
 from daemon.mirror import shopify as mirror
@@ -19,7 +20,7 @@ from daemon.sales import campaigns, drift, items, journal
 from daemon.sales.drift import BY_OTHERS_OR_LATE
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState, WriteAction, WriteResult
+from daemon.sales.model import Campaign, Item
 from daemon.sales.reading import FreshPrices
 from daemon.sales.rounds import GONE, READ_AT_ONCE, WAS_THERE, CampaignProgress, Portion, Rounds, unread_error
 from daemon.sources import http

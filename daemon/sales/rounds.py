@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import orjson
 
+from daemon.api.sales import ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import DongboError, RowsUnread, SourceError
 from daemon.ids import CampaignId, StoreName
@@ -25,7 +26,7 @@ from daemon.mirror import shopify as mirror
 from daemon.sales import items, journal
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
-from daemon.sales.model import Campaign, ItemState, WriteAction, WriteResult
+from daemon.sales.model import Campaign
 from daemon.sales.reading import FreshPrices, read_prices
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from asyncpg import ExclusionViolationError
 
+from daemon.api.sales import CampaignState, Decision
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
@@ -26,7 +27,7 @@ from daemon.mirror import shops, watermarks
 from daemon.money import Currency
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import Clocks
-from daemon.sales.model import Campaign, CampaignState, Decision
+from daemon.sales.model import Campaign
 from daemon.sales.planning import PlannedItem, Unmatched, list_unmatched, period, plan, stores_collections
 from daemon.sales.preparation import refresh_collections
 from daemon.sales.pricing import currency_doubt

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from daemon.api.sales import CampaignState
 from daemon.sales.clocks import MOST_APART
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.preparation import lead
 
 NEWCOMERS_INTERVAL = timedelta(minutes=10)  # between two looks for variants that join a running campaign

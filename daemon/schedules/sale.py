@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError, JobError
 from daemon.ids import CampaignId, ScheduleName, StoreName
@@ -28,7 +29,7 @@ from daemon.jobs.service import Submission
 from daemon.lifecycle import Health, Part
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.service import Sales
 from daemon.sales.timing import edges, has_been_missed, has_begun_early, is_to_begin, is_to_end, is_to_prepare
 from daemon.schedules.pauses import JOBS_COMPARED, pause_after

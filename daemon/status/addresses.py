@@ -16,7 +16,7 @@ LOOPBACK = Address("127.0.0.1")
 
 
 def address_of(peer: object) -> Address:
-    """The address behind a socket's `peername`; of a Unix socket that is no tuple."""
+    """The address behind a socket's `peername`; of a Unix socket that is not a tuple."""
     if not isinstance(peer, tuple) or not peer:
         return UNIX
     host = plain_ip(str(peer[0]).partition("%")[0])

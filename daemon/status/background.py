@@ -47,7 +47,7 @@ class Background:
 class SharedReading(Generic[T]):
     """A reading that never runs twice at once: whoever asks meanwhile gets the result of the one under way.
 
-    So probes of a database that hangs do not pile up on the pool. A reading that takes too long goes on by itself,
+    So probes of a database that hangs do not pile up on the pool. A reading that takes too long continues by itself,
     for to cancel a statement needs the very server that does not answer.
     """
 

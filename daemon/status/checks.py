@@ -6,23 +6,16 @@ from dataclasses import dataclass
 
 from asyncpg import PostgresError
 
+from daemon.api.status import Check
 from daemon.database.connection_errors import reason
 from daemon.database.migrate import schema_version
 from daemon.database.pool import is_connection_error
 from daemon.errors import DongboError
+from daemon.lifecycle import Part
 from daemon.status.background import Background, SharedReading
-from daemon.status.parts import Checked, StatusParts
+from daemon.status.parts import StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One condition of being ready, with the reason where it fails."""
-
-    name: str
-    ok: bool
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +29,7 @@ class Checks:
 
     def __init__(self, parts: StatusParts, background: Background) -> None:
         self._parts = parts
-        self._checked: Mapping[str, Checked] = {
+        self._checked: Mapping[str, Part] = {
             "listener": parts.hub,
             "scheduler": parts.scheduler,
             "sale_clock": parts.sale_clock,

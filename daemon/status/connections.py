@@ -85,7 +85,7 @@ class Connections:
         self._closing: dict[Connection, None] = {}  # that wait for their peers; others are gone in a moment
         told = (cut for cut in Cut if cut is not Cut.IDLE)  # which is how connections end in quiet times
         self._tallies: dict[Cut, Tally] = {cut: Tally("connections_cut", reason=str(cut)) for cut in told}
-        self.tallies = list(self._tallies.values())  # told with every sweep
+        self.tallies = list(self._tallies.values())  # reported with every sweep
         self._files_looked_at = 0.0
 
     def __len__(self) -> int:
@@ -306,7 +306,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - holds what came
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP, and to a bug in what lies before the handlers."""
+        """The answer to what is not HTTP, and to a bug in what lies before the handlers."""
         if status == 500:
             self.logger.error("a request failed before its handler", exc_info=exc)
         else:

@@ -1,4 +1,4 @@
-"""Wrong tokens: counted by address, answered ever more slowly, and told in the log without the token.
+"""Wrong tokens: counted by address, answered ever more slowly, and logged without the token.
 
 Only the answer to a wrong token waits: the right one is looked at first and passes whatever has been tried before it
 from the same address, which on one machine, or behind a proxy, is everybody's.

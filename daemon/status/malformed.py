@@ -27,7 +27,7 @@ def problem_of(
         methods_at: the methods that a path answers to; None where there is nothing.
     """
     if status >= 500:
-        return Problem(500, "A bug in dongbo: its log says more")
+        return Problem(500, "A bug in dongbo: the log says more")
     if beginning.startswith(TLS):
         return _malformed("This is plain HTTP: use http:// instead of https://, or a proxy in front that speaks TLS")
     if beginning.startswith(HTTP2):
@@ -37,7 +37,7 @@ def problem_of(
             allowed = methods_at(found[1].decode("ascii").partition("?")[0])
             return not_found() if allowed is None else wrong_method(allowed)
         case BadHttpMethod():
-            return _malformed("What came is no HTTP request: it must begin with a method, such as GET")
+            return _malformed("This is not an HTTP request: it must begin with a method, such as GET")
         case LineTooLong():
             return Problem(
                 431, f"The address or a header is longer than the {MOST_BYTES:,} bytes that are taken: shorten it"
@@ -46,7 +46,7 @@ def problem_of(
             return _malformed("The address can't be read: it must begin with / and be percent-encoded (RFC 3986)")
         case _:
             return _malformed(
-                "The request is no well-formed HTTP/1.1 (RFC 9112): check its first line, that it has one Host and"
+                "The request is not well-formed HTTP/1.1 (RFC 9112): check its first line, that it has one Host and"
                 " at most 128 headers, and that either Content-Length or Transfer-Encoding says how long its body is"
             )
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
+from daemon.api.fields import LARGEST_ID
+from daemon.api.jobs import SubmitBody
 from daemon.config.fields import NAME_PATTERN
 from daemon.jobs.model import JobType
 from daemon.status.openapi_answers import describe_answers, describe_headers, describe_problems
-from daemon.status.openapi_schemas import Schema, Schemas, reference
+from daemon.status.openapi_schemas import Schema, Schemas, reference, required_in
 from daemon.status.operations import Operation
-from daemon.status.reading import JSON_TYPE, SubmitBody
-from daemon.status.reading_sync import LARGEST_ID
+from daemon.status.reading import JSON_TYPE
 
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string", "format": "uuid"}},
@@ -92,7 +92,7 @@ def _operation(operation: Operation, schemas: Schemas, *, needs_token: bool) -> 
         described["parameters"] = parameters
     if operation.body:
         described["requestBody"] = {
-            "required": _is_required(operation.body),
+            "required": bool(required_in(operation.body)),
             "content": {JSON_TYPE: {"schema": reference(operation.body.__name__)}},
         }
     if needs_token and operation.is_open:
@@ -105,8 +105,7 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
-    queried = schemas.add_query(operation.query).items() if operation.query else ()
-    in_query = [_query_parameter(name, dict(schema), operation) for name, schema in queried]
+    in_query = _query_parameters(operation.query, schemas) if operation.query else []
     in_header = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         for name, text in operation.headers.items()
@@ -116,7 +115,7 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 
 def _mark(operation: Operation) -> list[dict[str, Any]]:
     """The header that marks a change without a JSON body as none of a foreign page's."""
-    if operation.method != "POST" or (operation.body and _is_required(operation.body)):
+    if operation.method != "POST" or (operation.body and required_in(operation.body)):
         return []
     text = f"Any value: a page of another origin can't send it. {'Not needed with a body.' if operation.body else ''}"
     return [
@@ -131,12 +130,15 @@ def _mark(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _is_required(body: type[BaseModel]) -> bool:
-    return any(field.is_required() for field in body.model_fields.values())
+def _query_parameters(query: type, schemas: Schemas) -> list[dict[str, Any]]:
+    required = required_in(query)
+    return [
+        _query_parameter(name, dict(schema), is_required=name in required)
+        for name, schema in schemas.add_query(query).items()
+    ]
 
 
-def _query_parameter(name: str, schema: dict[str, Any], operation: Operation) -> dict[str, Any]:
-    is_required = operation.query is not None and operation.query.model_fields[name].is_required()
+def _query_parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[str, Any]:
     text = schema.pop("description", None)
     described = {"name": name, "in": "query", "required": is_required, "schema": schema}
     return described | ({"description": text} if text else {})

@@ -22,7 +22,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Content-Disposition": {
         "description": "The name under which the answer is saved.",
-        "required": False,  # a preview in JSON is no file
+        "required": False,  # a preview in JSON is not a file
         "schema": {"type": "string"},
         "example": 'attachment; filename="tet-report.csv"',
     },
@@ -48,7 +48,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 ALWAYS = ("Cache-Control",)
-# What is no HTTP, another method, what comes too slowly, expects too much, names a foreign Host or is too long; a bug;
+# What is not HTTP, another method, what comes too slowly, expects too much, names a foreign Host or is too long; a bug;
 # too many connections.
 EVERYWHERE = (400, 405, 408, 417, 421, 431, 500, 503)
 PROBLEMS = {

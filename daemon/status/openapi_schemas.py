@@ -1,14 +1,14 @@
 """The schemas of the description, each under a name of its own: of our types, of events, and of what jobs take."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
+from daemon.api.jobs import SubmitBody
 from daemon.jobs.model import Job, JobType
 from daemon.status.examples import EXAMPLES
-from daemon.status.reading import SubmitBody
 
 Schema = Mapping[str, Any]
 
@@ -69,16 +69,16 @@ class Schemas:
             shown = _as_shown(schema) if name == Job.__name__ else schema
             self.add(name, {**shown, **EXAMPLES.get(name, {})})
 
-    def add_query(self, query: type[BaseModel]) -> dict[str, Schema]:
+    def add_query(self, query: type) -> dict[str, Schema]:
         """Keep the schemas that query parameters refer to; the schemas of the parameters themselves by name."""
-        described = query.model_json_schema(ref_template=REF)
+        described = schema_of(query)
         for name, schema in described.get("$defs", {}).items():
             self.add(name, schema)
         return {name: _without_null(schema) for name, schema in described["properties"].items()}
 
     def add_submissions(self, job_types: Mapping[JobType, Schema]) -> None:
         """Keep what may be submitted: for each type of job a schema of the request, and one of its `params`."""
-        body = SubmitBody.model_json_schema(ref_template=REF)
+        body = schema_of(SubmitBody)
         named: dict[JobType, Schema] = {}
         for job_type, params in sorted(job_types.items()):
             name = job_type.title().replace("_", "")
@@ -115,6 +115,17 @@ def reference(name: str) -> dict[str, str]:
     return {"$ref": REF.format(model=name)}
 
 
+def schema_of(request: type) -> dict[str, Any]:
+    """The schema of what a request brings, with those that it refers to."""
+    return TypeAdapter(request).json_schema(ref_template=REF)
+
+
+def required_in(request: type) -> Collection[str]:
+    """The members that a request must have."""
+    required: list[str] = schema_of(request).get("required", [])
+    return required
+
+
 def event_schema(events: Mapping[str, type]) -> Schema:
     """An event of a stream as OpenAPI 3.2 describes it (`itemSchema`): `data` is JSON of the type of its name."""
     return {
@@ -141,8 +152,8 @@ def _object(properties: Mapping[str, Schema], required: list[str]) -> dict[str, 
 
 
 def _as_shown(job: Schema) -> Schema:
-    """A job's schema as `Job.to_json` shows it."""
-    properties = {name: schema for name, schema in job["properties"].items() if name != "run_token"}
+    """A job's schema: what its row may lack is shown as null."""
+    properties = dict(job["properties"])
     properties["eta_seconds"] = {"type": ["number", "null"], "description": "Until it ends, at its present rate."}
     return {**job, "properties": properties, "required": list(properties)}
 

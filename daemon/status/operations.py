@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel
 
+from daemon.ids import StoreName
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
 from daemon.status.parts import StatusParts
+from daemon.status.problems import Problem
 from daemon.status.reading import JSON_TYPE
 from daemon.status.sse import EventStreams
 from daemon.status.survey import Surveyor
@@ -26,7 +27,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no problem.
+    """An answer that is not a problem.
 
     Args:
         schema: the type of the JSON, if it is JSON.
@@ -59,8 +60,8 @@ class Operation:
     summary: str
     answers: Mapping[int, Answer]
     own_problems: tuple[int, ...] = ()
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
+    query: type | None = None
+    body: type | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # request headers with a meaning
     is_open: bool = False
 
@@ -75,7 +76,13 @@ class Operation:
         of_path = (404,) if "{" in self.path else ()
         of_method = (415,) if self.method == "POST" else ()
         of_body = (413, 422) if self.body else ()
-        return frozenset((*self.own_problems, *of_path, *of_method, *of_body))
+        return frozenset((*self.own_problems, *of_path, *of_method, *of_body, *self._conflicts))
+
+    @property
+    def _conflicts(self) -> tuple[int, ...]:
+        is_ambiguous = "{ref}" in self.path  # sales of two stores may share a name
+        is_change_of_job = "{id}" in self.path and self.method == "POST"  # which may have gone on meanwhile
+        return (409,) if is_ambiguous or is_change_of_job else ()
 
 
 def json_response(
@@ -84,3 +91,12 @@ def json_response(
     """An answer in JSON."""
     headers = {"Location": location} if location else None
     return web.Response(status=status, body=orjson.dumps(data), content_type=content_type, headers=headers)
+
+
+def known_store(request: web.Request, name: str, status: int) -> StoreName:
+    """The store of the configuration. Raises Problem of this status where there is none of this name."""
+    store = StoreName(name)
+    stores = request.app[PARTS].stores()
+    if store not in stores:
+        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
+    return store

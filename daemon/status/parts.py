@@ -1,107 +1,23 @@
-"""What the endpoint needs of the rest of the daemon, as interfaces: schedules and queue are known by shape only."""
+"""What the endpoint needs of the rest of the daemon."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
-from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
+from daemon.ids import StoreName
 from daemon.jobs.events import EventHub
 from daemon.jobs.model import JobType
+from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.service import Jobs
-from daemon.lifecycle import Health
 from daemon.sales.service import Sales
+from daemon.schedules.sale import SaleClock
+from daemon.schedules.scheduler import Scheduler
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
-
-
-class ScheduleSpec(Protocol):
-    """What a schedule is configured to do; see `daemon.schedules.model.ScheduleSpec`."""
-
-    @property
-    def name(self) -> ScheduleName: ...
-    @property
-    def store(self) -> StoreName: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def expression(self) -> str: ...
-    @property
-    def zone(self) -> ZoneInfo: ...
-    @property
-    def misfire(self) -> str: ...
-    @property
-    def job_type(self) -> str: ...
-    @property
-    def params(self) -> Mapping[str, Any]: ...
-
-
-class ScheduleState(Protocol):
-    """Where a schedule stands; times are aware UTC."""
-
-    @property
-    def spec(self) -> ScheduleSpec: ...
-    @property
-    def next_fire(self) -> datetime | None: ...
-    @property
-    def last_fire(self) -> datetime | None: ...
-    @property
-    def last_outcome(self) -> str | None: ...
-    @property
-    def last_job_id(self) -> JobId | None: ...
-    @property
-    def last_detail(self) -> str | None: ...
-    @property
-    def paused(self) -> bool: ...
-
-
-class FireOutcome(Protocol):
-    """What became of a manual run; `result` is "submitted", "already_live", or a reason why there is no job."""
-
-    @property
-    def result(self) -> str: ...
-    @property
-    def job_id(self) -> JobId | None: ...
-    @property
-    def detail(self) -> str | None: ...
-
-
-class Checked(Protocol):
-    """A part that `/readyz` asks; see `daemon.lifecycle.Part`."""
-
-    @property
-    def health(self) -> Health: ...
-
-
-class Scheduler(Checked, Protocol):
-    """The schedules of this process; a name that is not there raises ScheduleNotFound."""
-
-    def states(self) -> Sequence[ScheduleState]: ...
-    async def pause(self, name: ScheduleName) -> None: ...
-    async def resume(self, name: ScheduleName) -> None: ...
-    async def run_now(self, name: ScheduleName) -> FireOutcome: ...
-
-
-class Queue(Checked, Protocol):
-    """The worker of this process."""
-
-    @property
-    def worker(self) -> WorkerName | None: ...
-
-
-class SaleClock(Checked, Protocol):
-    """What starts and ends campaigns on time."""
-
-    @property
-    def clock_problem(self) -> str | None:
-        """Why campaigns of all stores, or of some, do not start or end now, for a person; None if all is well."""
-
-    def look(self) -> None:
-        """Look at the campaigns now: one has been made or changed."""
-
 
 MOST_CONNECTIONS = 2_000  # of which the event streams may take half
 
@@ -129,7 +45,7 @@ class StatusParts:
     jobs: Jobs
     hub: EventHub
     scheduler: Scheduler
-    queue: Queue
+    queue: JobQueue
     sales: Sales
     sale_clock: SaleClock
     version: str

@@ -1,6 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457); a bug is logged once and shows nothing of itself."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,6 +12,7 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
+from daemon.api.problems import Mistake, ProblemDetails
 from daemon.database.pool import is_connection_error
 from daemon.errors import (
     DatabaseError,
@@ -26,6 +28,7 @@ from daemon.errors import (
     ScheduleNotFound,
     SourceError,
 )
+from daemon.ids import JobId
 from daemon.logging import redact
 
 log = structlog.get_logger()
@@ -57,7 +60,8 @@ class Problem(Exception):
 
     Args:
         kind: a short name for what programs may want to tell apart beyond the status; becomes the problem's type.
-        members: extension members of the problem.
+        job_id: the live job that stands in the way.
+        errors: each thing that is wrong with the request.
     """
 
     def __init__(
@@ -67,14 +71,16 @@ class Problem(Exception):
         *,
         kind: str | None = None,
         headers: Mapping[str, str] | None = None,
-        members: Mapping[str, Any] | None = None,
+        job_id: JobId | None = None,
+        errors: Sequence[Mistake] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.kind = kind
         self.headers = dict(headers or {})
-        self.members = dict(members or {})
+        self.job_id = job_id
+        self.errors = errors
         self.instance = uuid4().urn
 
     def to_response(self) -> web.Response:
@@ -99,15 +105,17 @@ class Problem(Exception):
         return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
     def _body(self) -> bytes:
-        body = {
-            "type": f"urn:dongbo:problem:{self.kind}" if self.kind else "about:blank",
-            "title": self.kind.replace("-", " ").capitalize() if self.kind else HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.detail,
-            # This occurrence (RFC 9457, 3.1.5), and nothing of the request.
-            "instance": self.instance,
-        }
-        return orjson.dumps(_masked(body | self.members), option=orjson.OPT_NON_STR_KEYS)
+        details = ProblemDetails(
+            type=f"urn:dongbo:problem:{self.kind}" if self.kind else "about:blank",
+            title=self.kind.replace("-", " ").capitalize() if self.kind else HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            instance=self.instance,  # of this occurrence (RFC 9457, 3.1.5), and nothing of the request
+            job_id=self.job_id,
+            errors=self.errors,
+        )
+        members = {name: value for name, value in asdict(details).items() if value not in (None, (), [])}
+        return orjson.dumps(_masked(members))
 
 
 def _masked(value: Any) -> Any:
@@ -155,7 +163,7 @@ def _problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case LiveJobExists():
-            return Problem(409, str(error), kind="live-job-exists", members={"job_id": error.job_id})
+            return Problem(409, str(error), kind="live-job-exists", job_id=error.job_id)
         case JobNotFound() | ScheduleNotFound() | SaleNotFound():
             return Problem(404, str(error))
         case InvalidTransition():
@@ -163,18 +171,18 @@ def _problem_of(error: Exception) -> Problem:
         case InvalidJobRequest() | InvalidFilter():
             return Problem(422, str(error), kind="invalid-request")
         case InvalidMapping():
-            errors = [{"at": "mappings", "detail": problem} for problem in error.problems]
-            return Problem(422, str(error), kind="invalid-mapping", members={"errors": errors})
+            errors = [Mistake("mappings", problem) for problem in error.problems]
+            return Problem(422, str(error), kind="invalid-mapping", errors=errors)
         case InvalidSale():
             return Problem(422, str(error), kind="invalid-sale")
         case SaleConflict():
             return Problem(409, str(error), kind="sale-conflict")
-        case SourceError():  # behind InvalidFilter, which is one
+        case SourceError():  # after InvalidFilter, which is one
             return Problem(502, str(error), kind="source-failed")
         case web.HTTPNotFound():
             return not_found()
         case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "The body is larger than the 64 KiB that are taken")
+            return Problem(413, "The body is larger than the limit of 64 KiB")
         case web.HTTPException():
             return Problem(error.status, error.reason)
         case DatabaseError():
@@ -184,4 +192,4 @@ def _problem_of(error: Exception) -> Problem:
         case _ if is_connection_error(error):
             return database_away("The connection to the database was lost")
         case _:
-            return Problem(500, "A bug in dongbo: its log says more")
+            return Problem(500, "A bug in dongbo: the log says more")

@@ -1,22 +1,34 @@
 """All that the endpoint answers, in one table."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.jobs import JOB_OPERATIONS
+from daemon.status.handlers.mappings import MAPPING_OPERATIONS
+from daemon.status.handlers.page import PAGE_OPERATIONS
+from daemon.status.handlers.probes import PROBE_OPERATIONS
+from daemon.status.handlers.sales import SALE_OPERATIONS
+from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
 from daemon.status.problems import Handler, wrong_method
 from daemon.status.reading import JSON_TYPE
-from daemon.status.routes_jobs import JOB_OPERATIONS
-from daemon.status.routes_page import PAGE_OPERATIONS
-from daemon.status.routes_probes import PROBE_OPERATIONS
-from daemon.status.routes_sales import SALE_OPERATIONS
-from daemon.status.routes_schedules import SCHEDULE_OPERATIONS
-from daemon.status.routes_sync import SYNC_OPERATIONS
-from daemon.status.views import Description
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An OpenAPI document."""
+
+    openapi: str
+    info: Mapping[str, Any]
+    paths: Mapping[str, Any]
+    components: Mapping[str, Any]
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -37,7 +49,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
     *SCHEDULE_OPERATIONS,
-    *SYNC_OPERATIONS,
+    *MAPPING_OPERATIONS,
+    *EXPLANATION_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

@@ -64,7 +64,7 @@ class Guard:
         if place is None or not (is_loopback(place[0]) or place[0] == local or place[0] in self._own_hosts):
             raise Problem(
                 421,
-                "The Host of this request is none of this daemon's: add it to [status] allowed_hosts if it should be",
+                "Host not allowed: add it to [status] allowed_hosts if it is this daemon's",
                 kind="unknown-host",
             )
 

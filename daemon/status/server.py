@@ -136,13 +136,13 @@ def _bind(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a daemon that is gone. Raises ListenError where one answers, or the file is no socket."""
+    """Remove the socket of a daemon that is gone. Raises ListenError where one answers, or the file is not a socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ListenError(f"{path} is there already and no socket: remove it, or set another [status] listen")
+        raise ListenError(f"{path} exists already and is not a socket: remove it, or set another [status] listen")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         result = probe.connect_ex(os.fspath(path))

@@ -81,6 +81,6 @@ async def _encode(version: int, jobs: Sequence[Job]) -> list[bytes]:
             pieces.append(b",")
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
-        pieces.append(orjson.dumps(job.to_json()))
+        pieces.append(orjson.dumps(job))
     pieces.append(b"]}")
     return pieces

@@ -8,17 +8,19 @@ from datetime import datetime
 import structlog
 from asyncpg import PostgresError
 
+from daemon.api.pushes import PushKind, PushResult
+from daemon.api.sales import CampaignState, ItemState
+from daemon.api.status import LeftOut
 from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store
 from daemon.jobs.model import Job, JobStatus, JobType
 from daemon.sales import campaigns, items
-from daemon.sales.model import Campaign, CampaignState, ItemState
+from daemon.sales.model import Campaign
 from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 from daemon.sync import pushes
-from daemon.sync.pushes import PushKind, PushResult
 
 log = structlog.get_logger()
 
@@ -28,18 +30,10 @@ MOST_SALES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """The places of the configuration that the last product sync of a store had to leave out."""
-
-    store: StoreName
-    locations: Sequence[int]  # of Shopify, which can get no stock
-    depots: Sequence[int]  # of Nhanh.vn, whose stock can't be read
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
-    """Small queries on one connection."""
+    """Small queries on one connection. `now` is the time by which a sale may be overdue."""
 
+    now: datetime
     running: Sequence[Job]
     waiting: Sequence[Job]  # for a person's approval
     last_completed: Sequence[tuple[StoreName, str, datetime]]  # store, type, when
@@ -79,6 +73,7 @@ class Surveyor:
             self._settled.update(settled)
             open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
             return Survey(
+                now=self._parts.sales.clock(),
                 running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
                 waiting=await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING),
                 last_completed=await store.last_completed(connection),

@@ -3,35 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
-
-
-class PushKind(StrEnum):
-    """What is pushed."""
-
-    STOCK = "stock"
-    ACTIVATION = "activation"  # an item becomes stocked at a location
-    PRICE = "price"
-    COMPARE_AT_PRICE = "compare_at_price"
-    METAFIELD = "metafield"
-    TAGS = "tags"
-
-
-class PushResult(StrEnum):
-    """The outcome of a push. All but the first are final."""
-
-    INTENDED = "intended"  # the call may be under way, or its answer was lost
-    APPLIED = "applied"
-    STALE = "stale"  # Shopify had another value than expected, and changed nothing
-    REFUSED = "refused"  # Shopify refused it, and changed nothing
-    UNKNOWN = "unknown"  # interrupted, and Shopify does not have the new value: it may have had it, or get it yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
+from daemon.api.sales import CampaignState
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, JobType
 from daemon.sales import campaigns
-from daemon.sales.model import CampaignState
 from daemon.sales.preparation import Preparation
 from daemon.sales.timing import is_to_prepare
 from daemon.tasks import params

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from daemon.api.sales import CampaignState
 from daemon.errors import DongboError
 from daemon.ids import CampaignId
 from daemon.jobs.context import JobContext
@@ -9,7 +10,6 @@ from daemon.mirror import shops
 from daemon.mirror.shops import Shop
 from daemon.money import Currency, CurrencyMismatch
 from daemon.sales import campaigns
-from daemon.sales.model import CampaignState
 from daemon.sales.pricing import currency_doubt
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import ShopInfo

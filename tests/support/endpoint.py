@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.bootstrap import Daemon
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
@@ -32,7 +33,7 @@ from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
 from daemon.sync import pushes
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
 
 STORE = StoreName("main")

@@ -6,11 +6,12 @@ from uuid import uuid4
 
 from asyncpg import Range
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName, new_job_id
 from daemon.mirror.keys import match_key
 from daemon.sync import pushes
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 STORE = StoreName("main")
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)  # 12:00 in the shop

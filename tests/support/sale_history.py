@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 import structlog
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.bootstrap import Daemon
 from daemon.config import SaleSelection, SaleSettings
 from daemon.errors import DongboError, LiveJobExists
@@ -27,7 +28,7 @@ from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
 from daemon.jobs.queue import worker as queue_worker
 from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
-from daemon.sales.model import TRANSITIONS, Campaign, CampaignState, Decision, Item, ItemState
+from daemon.sales.model import TRANSITIONS, Campaign, Item
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sandbox.shopify.state import KEEP

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from daemon.api.sales import CampaignState, ItemState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId
 from daemon.jobs.model import Job, JobType
 from daemon.sales import campaigns, items
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState
+from daemon.sales.model import Campaign, Item
 from daemon.sales.pricing import sale_prices
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Variant

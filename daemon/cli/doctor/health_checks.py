@@ -51,7 +51,7 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[JobDocument]:
     if not await connection.fetchval(HAS_JOBS):
         return []
     jobs = await store.list_jobs(cast("Connection", connection), limit=JOBS_LOOKED_AT)
-    return cast("list[JobDocument]", orjson.loads(orjson.dumps([job.to_json() for job in jobs])))
+    return cast("list[JobDocument]", orjson.loads(orjson.dumps(jobs)))
 
 
 def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from daemon.api.sales import CampaignState, ItemState
 from daemon.cli.client.documents_sales import ItemDocument
 from daemon.cli.client.sales import SalesClient
 from daemon.cli.context import CommandContext
@@ -15,7 +16,6 @@ from daemon.cli.render import output
 from daemon.cli.sales import previews, reports, tables
 from daemon.cli.sales.definition import define
 from daemon.cli.sales.options import CsvOption, NameArgument, OfStoreOption, given_options
-from daemon.sales.model import CampaignState, ItemState
 
 STATES = sorted(CampaignState, key=lambda state: state.has_ended)
 EVERY = "ALL"

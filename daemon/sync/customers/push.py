@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.errors import SourceError
 from daemon.mirror import customer_values
 from daemon.sources.shopify.models import Metafield
@@ -23,7 +24,7 @@ from daemon.sources.shopify.writes import (
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
 from daemon.sync.customers.run import TAGS, Customer, CustomerReading, CustomerRun
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 MAX_CUSTOMERS = 25  # to push in a batch
 MAX_ATTEMPTS = 5  # calls for one customer's metafields, each after reading what had changed meanwhile

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import structlog
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
 from daemon.sync.customers.run import CustomerReading, CustomerRun
-from daemon.sync.pushes import Push, PushKind, PushResult, RecordedPush
+from daemon.sync.pushes import Push, RecordedPush
 
 log = structlog.get_logger()
 

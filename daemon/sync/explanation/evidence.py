@@ -7,6 +7,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
@@ -21,7 +22,7 @@ from daemon.sync.matching.mapping_list import TITLE
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 from daemon.sync.products.planned_values import PlannedValues, planned_values
 from daemon.sync.products.rules import DEFAULT_SHOP
-from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 SHOWN_PUSHES = 5  # of each value
 KINDS = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE)

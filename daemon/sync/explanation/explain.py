@@ -5,11 +5,11 @@ from datetime import datetime, tzinfo
 
 from asyncpg import Record
 
+from daemon.api.explanation import ExplainedFreshness, Explanation
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sync.explanation import evidence, search_words
-from daemon.sync.explanation.explained import ExplainedFreshness, Explanation
 from daemon.sync.explanation.search_terms import NotExplained, SearchTerms, read_search_terms
 from daemon.sync.explanation.variant_explainer import VariantExplainer
 

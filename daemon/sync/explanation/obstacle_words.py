@@ -5,9 +5,9 @@ from datetime import tzinfo
 
 from asyncpg import Record
 
+from daemon.api.sales import CampaignState
 from daemon.config import ProductSyncSettings
 from daemon.sales.items import Holder
-from daemon.sales.model import CampaignState
 from daemon.sources.shopify.models import PricePair
 from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching.variant_mappings import VariantMapping, describe

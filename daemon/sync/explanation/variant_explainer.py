@@ -7,10 +7,7 @@ from decimal import Decimal
 
 from asyncpg import Record
 
-from daemon.config import ProductSyncSettings
-from daemon.sales.model import WriteAction
-from daemon.sync.explanation.evidence import Evidence
-from daemon.sync.explanation.explained import (
+from daemon.api.explanation import (
     ExplainedDepot,
     ExplainedMapping,
     ExplainedProduct,
@@ -18,14 +15,18 @@ from daemon.sync.explanation.explained import (
     ExplainedValue,
     ExplainedVariant,
 )
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind
+from daemon.api.sales import WriteAction
+from daemon.config import ProductSyncSettings
+from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.obstacle_words import ObstacleWords
 from daemon.sync.explanation.verdicts import NOTHING, Facts, Present, SetBySale, Wanted, verdict
-from daemon.sync.matching.mappings import MappingState
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import Obstacle
 from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, PlannedStock
 from daemon.sync.products.rows import optional, plain
-from daemon.sync.pushes import PushKind, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import JobId
-from daemon.sync.pushes import PushKind, PushResult, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 NOTHING = "nothing"  # in place of a value that does not exist
 

@@ -2,12 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import assert_never
 
 from asyncpg import Record
 
+from daemon.api.mappings import Mapping, MappingState, ProductChoice
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
@@ -20,46 +19,6 @@ _ID = re.compile(r"[1-9][0-9]{0,17}")
 _GLOBAL_ID = re.compile(r"^gid://shopify/\w+/(?=[0-9]+$)")
 
 
-class MappingState(StrEnum):
-    """What is known about a variant's product at Nhanh.vn."""
-
-    MAPPED = "mapped"
-    EXCLUDED = "excluded"  # a person decided that it has none
-    AMBIGUOUS = "ambiguous"  # a person must choose among candidates
-    UNMATCHED = "unmatched"  # no product has its SKU or barcode
-    RETIRED = "retired"  # it had one, and has none now
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A variant and its product. Times are aware UTC.
-
-    Args:
-        variant_title: of the product and the variant, "Áo thun / Đỏ".
-        source: sku, barcode or manual; None where there is no mapping.
-        candidates: ids of the products at Nhanh.vn that an ambiguous variant may be.
-        changed_at: when the mapping was made or changed; of a retired one, when it was retired.
-        reason: why there is no mapping, in words; None for one that holds.
-    """
-
-    store: StoreName
-    state: MappingState
-    variant_id: int
-    product_id: int | None
-    inventory_item_id: int | None
-    sku: str | None
-    barcode: str | None
-    variant_title: str | None
-    nhanh_id: int | None
-    nhanh_code: str | None
-    nhanh_name: str | None
-    source: str | None
-    note: str | None
-    candidates: list[int]
-    changed_at: datetime | None
-    reason: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class VariantChoice:
     """A variant that somebody may mean."""
@@ -69,16 +28,6 @@ class VariantChoice:
     sku: str | None
     barcode: str | None
     title: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProductChoice:
-    """A product of Nhanh.vn that somebody may mean."""
-
-    nhanh_id: int
-    code: str | None
-    barcode: str | None
-    name: str | None
 
 
 # Shopify gives a product without options one variant with this title.

@@ -6,39 +6,13 @@ What is read for people is in `daemon.sync.matching.mapping_list`.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 
 import asyncpg
 
+from daemon.api.mappings import ManualOutcome, Overruled
 from daemon.database.pool import Connection
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import StoreName
-from daemon.sync.matching.mapping_list import (
-    Mapping,
-    MappingState,
-    ProductChoice,
-    VariantChoice,
-    list_mappings,
-    resolve_product,
-    resolve_variant,
-)
-
-__all__ = [
-    "ManualOutcome",
-    "Mapping",
-    "MappingState",
-    "Overruled",
-    "ProductChoice",
-    "VariantChoice",
-    "copy",
-    "list_mappings",
-    "lock",
-    "remove_manual",
-    "resolve_product",
-    "resolve_variant",
-    "set_manual",
-    "write_changes",
-]
 
 LARGEST_ID = 2**63 - 1  # bigint
 
@@ -139,31 +113,6 @@ SET retired_at = now(), changed_at = now(), retired_reason = 'a person has taken
 WHERE store = $1 AND variant_id = ANY ($2) AND source = 'manual' AND retired_at IS NULL
 RETURNING variant_id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Overruled:
-    """An automatic mapping that gave way, because a person gave its product to another variant."""
-
-    variant_id: int
-    nhanh_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class ManualOutcome:
-    """The outcome of the entries of one request.
-
-    Args:
-        written: entries that hold now and did not before.
-        replaced: how many of these took the place of another mapping of the same variant.
-        unchanged: entries that a person had decided just so before.
-        overruled: automatic mappings of other variants that gave way; these variants have no product now.
-    """
-
-    written: int
-    replaced: int
-    unchanged: int
-    overruled: list[Overruled]
 
 
 async def lock(connection: Connection, store: StoreName) -> None:

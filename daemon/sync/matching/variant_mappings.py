@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import assert_never
 
+from daemon.api.mappings import MappingState
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching import common_keys
 from daemon.sync.matching.common_keys import WORDS
-from daemon.sync.matching.mappings import MappingState
 
 # The one that holds comes first, else the last one that was.
 LATEST = """

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from daemon.api.pushes import PushKind
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
-from daemon.sync.pushes import PushKind
 
 # What was carried out stays noted as approved: it does not count among what nobody was asked about.
 CLEAR = """

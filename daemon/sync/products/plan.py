@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from asyncpg import Record
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
@@ -30,7 +31,6 @@ from daemon.sync.products.queries import (
 )
 from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window, plain
 from daemon.sync.products.rules import DEFAULT_SHOP
-from daemon.sync.pushes import PushKind
 
 WINDOW_VARIANTS = 1_000
 ROWS_AT_ONCE = 250  # between two turns of the loop

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
@@ -30,7 +31,7 @@ from daemon.sync import pushes
 from daemon.sync.products.plan import ProductPlan, still_ours
 from daemon.sync.products.rows import Batch, PriceRow, optional, plain
 from daemon.sync.products.run import SyncRun
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 BATCH = MAX_PRICE_CHANGES
 

@@ -18,6 +18,7 @@ from decimal import Decimal
 
 import structlog
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.mirror import levels
@@ -26,7 +27,7 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sync import pushes
-from daemon.sync.pushes import PushKind, PushResult, RecordedPush
+from daemon.sync.pushes import RecordedPush
 
 log = structlog.get_logger()
 

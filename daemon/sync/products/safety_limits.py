@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.sync.products.approvals import ApprovalItem, RiskyChange, Unasked
 from daemon.sync.products.rows import REASON, PriceRow, StockRow, optional, plain
-from daemon.sync.pushes import PushKind
 
 SAMPLE = 50  # changes shown with a job
 SAMPLE_ASKED_ABOUT = 200  # of the changes that a person is asked about

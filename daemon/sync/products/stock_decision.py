@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from daemon.api.pushes import PushResult
 from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
-from daemon.sync.pushes import PushResult
 
 GONE = "The item no longer exists in Shopify: pull Shopify's products, then sync again."
 UNREAD = "It has changed at Shopify, and its new value is unknown: {reason} The next sync tries again."

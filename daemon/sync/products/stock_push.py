@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import orjson
 import structlog
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.errors import DepotsChanged, SourceRefused
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
@@ -29,7 +30,7 @@ from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.safety_limits import PlanOverturned
 from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 log = structlog.get_logger()
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.api.sales import CampaignState
 from daemon.clock import boot_time
 from daemon.errors import InvalidJobRequest, SaleConflict
 from daemon.ids import StoreName
-from daemon.sales.model import Campaign, CampaignState
+from daemon.sales.model import Campaign
 from daemon.sales.service import Sales
 from daemon.schedules.sale import SaleClock
 from daemon.sources.clock import SourceClock

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from daemon.api.sales import CampaignState, Decision
 from daemon.jobs.model import JobType
-from daemon.sales.model import CampaignState, Decision
 from daemon.sandbox.faults import Fault
 from tests.support.postgres import TestServer
 from tests.support.sale_history import Ambush, Stage, World, hook

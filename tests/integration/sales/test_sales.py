@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.errors import InvalidSale, SaleConflict
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
-from daemon.sales.model import Campaign, CampaignState, Decision, ItemState
+from daemon.sales.model import Campaign
 from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.workshop import STORE

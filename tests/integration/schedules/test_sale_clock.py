@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.api.sales import CampaignState, ItemState, Lateness
 from daemon.database.pool import open_database
 from daemon.errors import DatabaseError, InvalidSale
 from daemon.jobs.model import JobStatus, JobType
 from daemon.sales import apply, campaigns, report
-from daemon.sales.model import Campaign, CampaignState, ItemState
+from daemon.sales.model import Campaign
 from daemon.sales.preparation import lead
-from daemon.sales.report import Lateness
+from daemon.sales.records import lateness_of
 from daemon.schedules.sale import MISSED, SaleClock
 from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
@@ -84,7 +85,7 @@ async def states(shop: SaleShop, campaign: Campaign) -> list[str]:
 async def lateness(shop: SaleShop, campaign: Campaign) -> Lateness:
     """How late a campaign was, as the report says."""
     async with shop.workshop.database.acquire() as connection:
-        return Lateness.of(campaign, await report.read_times(connection, campaign.id))
+        return lateness_of(campaign, await report.read_times(connection, campaign.id))
 
 
 def changes(shop: SaleShop) -> dict[int, list[Any]]:

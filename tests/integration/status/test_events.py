@@ -240,7 +240,7 @@ async def test_a_reader_that_is_too_slow_begins_anew(endpoint: Any, monkeypatch:
             await reader.until(job.id, "COMPLETED")
         for number in range(4):  # without a turn of the loop, as if the reader had been writing meanwhile
             job = replace(jobs[0], id=new_job_id(), version=jobs[-1].version + number)
-            mailbox.put(changes.JobEvent(job, orjson.dumps(job.to_json())))
+            mailbox.put(changes.JobEvent(job, orjson.dumps(job)))
         event = await reader.next()
         assert event.name == "snapshot"
         assert [job["id"] for job in event.data["jobs"]] == [str(job.id) for job in reversed(jobs)]

@@ -210,7 +210,7 @@ async def test_what_is_no_json_is_told_without_words_of_python(endpoint: Any, bo
     async with endpoint.client.post("/api/jobs", data=body, headers=headers) as response:
         detail = (await response.json(content_type=None))["detail"]
         assert response.status == 400
-        assert detail.startswith("The body is no valid JSON: ")
+        assert detail.startswith("The body is not valid JSON: ")
         assert not any(word in detail for word in ("sys.", "codec", "0x")), detail
 
 

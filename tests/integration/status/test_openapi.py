@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from daemon.api.problems import ProblemDetails
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.failures import insert as insert_failures
 from daemon.jobs.model import Counters, Job, JobStatus, JobType
@@ -95,6 +96,15 @@ class Second:
         """Of the same name."""
 
         text: str
+
+
+def test_problems_have_the_members_of_their_record() -> None:
+    """Their schema is written by hand, for it says more of each member."""
+    described = _describe()["components"]["schemas"]["Problem"]
+    members = fields(ProblemDetails)
+    assert set(described["properties"]) == {member.name for member in members}
+    required = {member.name for member in members if member.default is MISSING}
+    assert set(described["required"]) == required
 
 
 def test_two_types_of_one_name_end_the_start() -> None:
@@ -204,7 +214,7 @@ async def test_the_answers_are_what_the_description_says(endpoint: Any) -> None:
         "post", "/api/jobs/prune", 200, await endpoint.call("POST", "/api/jobs/prune", 200, json={"older_than_days": 1})
     )
     assert set(description["components"]["schemas"]["Job"]["required"]) == set(shown)
-    assert set(shown) == {*Job.__slots__, "eta_seconds"} - {"run_token"}
+    assert set(shown) == {*Job.__slots__}
 
 
 async def test_events_are_what_the_description_says(endpoint: Any) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from daemon.database.pool import open_database
 from daemon.jobs.model import Counters, JobStatus, JobType
 from daemon.lifecycle import Health
-from daemon.status.metrics import METRICS
+from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS
 
 
@@ -158,7 +158,7 @@ async def test_metrics_follow_the_jobs(endpoint: Any) -> None:
     assert families["dongbo_schedule_next_fire_timestamp_seconds"][("other", "main")] > 1.7e9
     assert families["dongbo_build_info"].popitem()[0][1] == "9.9.9"
     ours = {name for name in families if name.startswith("dongbo_")}
-    assert ours <= {name.removesuffix("_total") for name in METRICS}
+    assert ours <= {metric.name.removesuffix("_total") for metric in METRICS}
 
 
 async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:

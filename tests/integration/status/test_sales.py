@@ -9,7 +9,7 @@ import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from daemon.status.reading_sales import SaleBody
+from daemon.status.handlers.sale_requests import SaleBody
 
 JSON = {"Content-Type": "application/json"}
 

@@ -17,10 +17,10 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.api.sales import CampaignState
 from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.model import JobType
-from daemon.sales.model import CampaignState
 from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.tasks import params_schemas

@@ -252,7 +252,7 @@ async def test_a_stale_socket_is_replaced_and_other_files_are_not(open_endpoint:
     async with open_endpoint(listen=f"unix:{path}") as endpoint:
         await endpoint.get("/status")
     path.write_text("precious")
-    with pytest.raises(ListenError, match="no socket"):
+    with pytest.raises(ListenError, match="is not a socket"):
         async with open_endpoint(listen=f"unix:{path}"):
             pass
     assert path.read_text() == "precious"

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.api.pushes import PushResult
 from daemon.jobs.model import Counters, JobStatus, JobType
 from daemon.sync import pushes
-from daemon.sync.pushes import PushResult
 
 VARIANTS = {1001: "AO-01", 1002: "AO-02", 1003: "AO-02", 1004: None}
 PRODUCTS = {77: "AO-01", 78: "AO-02"}

@@ -70,7 +70,9 @@ async def test_a_job_that_asks_waits_with_its_reason(desk: Desk) -> None:
     assert not job.status.is_live
     assert not job.status.has_ended
     assert (job.error, job.metadata["zeroed"]) == ("It would set 40 items to zero.", 40)
-    assert (job.run_token, job.worker, job.completed_at) == (None, None, None)
+    assert (job.worker, job.completed_at) == (None, None)
+    async with desk.database.acquire() as connection:
+        assert await connection.fetchval("SELECT run_token FROM dongbo.background_jobs WHERE id = $1", job.id) is None
 
 
 async def test_an_approved_job_goes_on(desk: Desk) -> None:

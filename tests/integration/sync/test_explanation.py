@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.explanation import ExplainedValue, Explanation
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind, PushResult
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.sync.explanation.explain import explain
-from daemon.sync.explanation.explained import ExplainedValue, Explanation
 from daemon.sync.explanation.search_terms import NotExplained, read_search_terms
-from daemon.sync.matching.mappings import MappingState
-from daemon.sync.pushes import PushKind, PushResult
 from tests.support.mirror_tables import ITEM, NHANH, NOON, STORE, VARIANT, Tables
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -13,17 +13,17 @@ from asyncpg import Range
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from daemon.api.explanation import ExplainedValue
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.mirror import shops
 from daemon.money import VND
 from daemon.sync.explanation.explain import explain
-from daemon.sync.explanation.explained import ExplainedValue
 from daemon.sync.products.obstacles import OF_STOCK
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.planned_values import planned_values
 from daemon.sync.products.rows import START
-from daemon.sync.pushes import PushKind
 from tests.support.mirror_tables import NOON, STORE, Tables
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

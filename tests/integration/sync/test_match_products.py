@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from daemon.api.mappings import ManualOutcome, Mapping, MappingState
 from daemon.database.pool import Connection, Database
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import WorkerName
@@ -18,14 +19,8 @@ from daemon.jobs.context import StopReason
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
 from daemon.mirror.keys import RULES
 from daemon.sync.matching import mappings
-from daemon.sync.matching.mappings import (
-    MappingState,
-    list_mappings,
-    remove_manual,
-    resolve_product,
-    resolve_variant,
-    set_manual,
-)
+from daemon.sync.matching.mapping_list import list_mappings, resolve_product, resolve_variant
+from daemon.sync.matching.mappings import remove_manual, set_manual
 from daemon.sync.matching.products import MatchOutcome, match_products
 from daemon.texts import INVISIBLE
 from tests.support.match_jobs import (
@@ -59,7 +54,7 @@ class Shop:
         async with self.database.acquire() as connection, connection.transaction():
             return await match_products(connection, STORE, with_sample=False)
 
-    async def decide(self, *entries: tuple[int, int | None], note: str | None = None) -> mappings.ManualOutcome:
+    async def decide(self, *entries: tuple[int, int | None], note: str | None = None) -> ManualOutcome:
         """A person's word."""
         async with self.database.acquire() as connection:
             return await set_manual(connection, STORE, entries, note)
@@ -87,7 +82,7 @@ class Shop:
             )
         return [row["retired_reason"] for row in rows]
 
-    async def listed(self, state: MappingState | None = None, search: str | None = None) -> list[mappings.Mapping]:
+    async def listed(self, state: MappingState | None = None, search: str | None = None) -> list[Mapping]:
         """What a person sees."""
         async with self.database.acquire() as connection:
             return await list_mappings(connection, STORE, state=state, search=search, after=0, limit=100)

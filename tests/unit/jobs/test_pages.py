@@ -38,7 +38,6 @@ def context() -> JobContext:
         attempt=1,
         max_attempts=1,
         not_before=None,
-        run_token=None,
         worker=None,
         cancel_requested=False,
         error=None,

@@ -14,13 +14,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.sales import (
+    CampaignState,
+    Edge,
+    ItemState,
+    Lateness,
+    ReportCounts,
+    SaleEvent,
+    SaleItem,
+    SaleReport,
+    Times,
+)
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales import report
-from daemon.sales.campaigns import SaleEvent
 from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
-from daemon.sales.model import Campaign, CampaignState, Item, ItemState
-from daemon.sales.report import Edge, ItemTally, Lateness, ReportCounts, SaleItem, SaleReport, Times
+from daemon.sales.model import Campaign, Item
+from daemon.sales.records import item_of, lateness_of
+from daemon.sales.report import ItemTally
 from daemon.sources.shopify.models import PricePair
 
 START = datetime(2027, 1, 28, 13, tzinfo=UTC)
@@ -72,7 +83,7 @@ def item(number: int, state: ItemState = ItemState.REVERTED, **changes: Any) -> 
         "closed_at": moment(number, END),
         "verified_at": None,
     }
-    return SaleItem.of(Item(**values | changes))
+    return item_of(Item(**values | changes))
 
 
 def count(items: Sequence[SaleItem]) -> ReportCounts:
@@ -114,14 +125,14 @@ def a_report(items: Sequence[SaleItem]) -> SaleReport:
 def test_lateness_is_actual_minus_planned() -> None:
     """Of the first and the last variant, at both ends; what a person did earlier is negative."""
     times = Times(moment(0.75), moment(90), moment(-3600, END), moment(1.5, END), None)
-    assert Lateness.of(campaign(), times) == Lateness(0.75, 90.0, -3600.0, 1.5)
+    assert lateness_of(campaign(), times) == Lateness(0.75, 90.0, -3600.0, 1.5)
 
 
 def test_lateness_is_unknown_where_nothing_was_planned_or_done() -> None:
     """Not 0, which would say that all was well."""
     done = Times(moment(1), moment(2), moment(1, END), moment(2, END), None)
-    assert Lateness.of(campaign(ends_at=None), done) == Lateness(1.0, 2.0, None, None)
-    assert Lateness.of(campaign(), Times(None, None, None, None, None)) == Lateness(None, None, None, None)
+    assert lateness_of(campaign(ends_at=None), done) == Lateness(1.0, 2.0, None, None)
+    assert lateness_of(campaign(), Times(None, None, None, None, None)) == Lateness(None, None, None, None)
 
 
 def test_each_variant_is_counted_once_by_its_state() -> None:

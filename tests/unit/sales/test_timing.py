@@ -10,9 +10,10 @@ from asyncpg import Range
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.sales import ENDED, RUNNING, CampaignState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.sales.model import ENDED, RUNNING, TRANSITIONS, Campaign, CampaignState
+from daemon.sales.model import TRANSITIONS, Campaign
 from daemon.sales.planning import period
 from daemon.sales.preparation import LEAD, LEAD_PER_VARIANT, lead
 from daemon.sales.timing import NEWCOMERS_INTERVAL, edges, has_been_missed, is_to_begin, is_to_end, is_to_prepare

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.sync.products.approvals import RiskyChange
 from daemon.sync.products.price_push import is_other_product
 from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, in_batches, plain
 from daemon.sync.products.run import Phase, PlanPosition
 from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
-from daemon.sync.pushes import PushKind
 
 SETTINGS = ProductSyncSettings.model_validate(
     {"locations": {"1": (2,)}, "price": "retail", "max_zeroed": 2, "max_large_price_changes": 1}

@@ -4,12 +4,13 @@ from decimal import Decimal
 
 import pytest
 
+from daemon.api.pushes import PushKind, PushResult
 from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sources.shopify.writes import WriteError
 from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
 from daemon.sync.products.stock_decision import StockDecision, decide, moved
-from daemon.sync.pushes import Push, PushKind, PushResult
+from daemon.sync.pushes import Push
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
 ROWS = [StockRow(Key(number, number, 1), number, number, None, 1, 3, 9, "because") for number in range(4)]

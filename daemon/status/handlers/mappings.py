@@ -1,19 +1,26 @@
-"""What belongs together on both sides, and why Shopify says what it says: list, decide, explain."""
+"""Which products of Nhanh.vn the variants of Shopify are: list, decide, take back, look up."""
 
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from daemon.ids import StoreName
-from daemon.status.operations import PARTS, Answer, Operation, json_response
-from daemon.status.problems import Problem
-from daemon.status.reading import number_cursor, read_body, read_number_cursor, read_query
-from daemon.status.reading_sync import ExplainQuery, MappingsQuery, RemoveBody, ResolveBody, SetBody
-from daemon.status.views_sync import MappingList, ProductMeanings, Removed, Resolved, VariantMeaning, VariantMeanings
-from daemon.sync.explanation.explain import explain
-from daemon.sync.explanation.explained import Explanation
-from daemon.sync.matching import mappings
-from daemon.sync.matching.mappings import ManualOutcome, VariantChoice
+from daemon.api.mappings import (
+    ManualOutcome,
+    MappingList,
+    MappingsQuery,
+    ProductMeanings,
+    RemoveBody,
+    Removed,
+    ResolveBody,
+    Resolved,
+    SetBody,
+    VariantMeaning,
+    VariantMeanings,
+)
+from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
+from daemon.status.reading import number_cursor, paged, read_body, read_number_cursor, read_query
+from daemon.sync.matching import mapping_list, mappings
+from daemon.sync.matching.mapping_list import VariantChoice
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 
 
@@ -21,23 +28,22 @@ async def list_mappings(request: web.Request) -> web.Response:
     """Variants and the products of Nhanh.vn that they are."""
     query = read_query(request, MappingsQuery)
     async with request.app[PARTS].database.acquire() as connection:
-        found = await mappings.list_mappings(
+        found = await mapping_list.list_mappings(
             connection,
-            _known_store(request, query.store, 404),
+            known_store(request, query.store, 404),
             state=query.state,
             search=query.search,
             after=read_number_cursor(query.cursor),
             limit=query.limit + 1,
         )
-    page = found[: query.limit]
-    cursor = number_cursor(page[-1].variant_id) if len(found) > len(page) else None
+    page, cursor = paged(found, query.limit, lambda mapping: number_cursor(mapping.variant_id))
     return json_response(MappingList(page, cursor))
 
 
 async def set_mappings(request: web.Request) -> web.Response:
     """Decide what variants are."""
     body = await read_body(request, SetBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     entries = [(entry.variant_id, entry.nhanh_id) for entry in body.mappings]
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(await mappings.set_manual(connection, store, entries, body.note))
@@ -46,7 +52,7 @@ async def set_mappings(request: web.Request) -> web.Response:
 async def remove_mappings(request: web.Request) -> web.Response:
     """Take decisions back."""
     body = await read_body(request, RemoveBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(Removed(await mappings.remove_manual(connection, store, body.variant_ids)))
 
@@ -54,10 +60,10 @@ async def remove_mappings(request: web.Request) -> web.Response:
 async def resolve_mappings(request: web.Request) -> web.Response:
     """What people may mean by ids and SKUs."""
     body = await read_body(request, ResolveBody)
-    store = _known_store(request, body.store, 422)
+    store = known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
-        variants = {text: await mappings.resolve_variant(connection, store, text) for text in body.variants}
-        products = {text: await mappings.resolve_product(connection, store, text) for text in body.products}
+        variants = {text: await mapping_list.resolve_variant(connection, store, text) for text in body.variants}
+        products = {text: await mapping_list.resolve_product(connection, store, text) for text in body.products}
         meant = [choice.variant_id for choices in variants.values() for choice in choices]
         known = await mappings_of(connection, store, meant)
     return json_response(
@@ -68,38 +74,23 @@ async def resolve_mappings(request: web.Request) -> web.Response:
     )
 
 
-async def explain_values(request: web.Request) -> web.Response:
-    """Why Shopify has the values that it has."""
-    query, parts = read_query(request, ExplainQuery), request.app[PARTS]
-    store = _known_store(request, query.store, 404)
-    if (query.sku is None) == (query.variant_id is None):
-        raise Problem(400, "Give either sku (an SKU, a barcode, an id, an address) or variant_id")
-    async with parts.database.acquire() as connection:
-        explanation = await explain(
-            connection,
-            store,
-            parts.product_sync(store),
-            parts.zone,
-            text=query.sku or "",
-            variant_id=query.variant_id,
-            shop=parts.shop_of(store),
-        )
-    return json_response(explanation)
-
-
 def _meanings(choices: Sequence[VariantChoice], known: Mapping[int, VariantMapping]) -> list[VariantMeaning]:
-    return [VariantMeaning.of(choice, known[choice.variant_id]) for choice in choices]
+    return [_meaning(choice, known[choice.variant_id]) for choice in choices]
 
 
-def _known_store(request: web.Request, name: str, status: int) -> StoreName:
-    store = StoreName(name)
-    stores = request.app[PARTS].stores()
-    if store not in stores:
-        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
-    return store
+def _meaning(choice: VariantChoice, mapping: VariantMapping) -> VariantMeaning:
+    return VariantMeaning(
+        variant_id=choice.variant_id,
+        product_id=choice.product_id,
+        sku=choice.sku,
+        barcode=choice.barcode,
+        title=choice.title,
+        state=mapping.state,
+        nhanh_id=mapping.nhanh_id,
+    )
 
 
-SYNC_OPERATIONS = (
+MAPPING_OPERATIONS = (
     Operation(
         "GET",
         "/api/mappings",
@@ -132,14 +123,5 @@ SYNC_OPERATIONS = (
         "Find the variants and products that ids and SKUs stand for; changes nothing",
         {200: Answer("What each text may mean, in the order of the request", Resolved)},
         body=ResolveBody,
-    ),
-    Operation(
-        "GET",
-        "/api/explain",
-        explain_values,
-        "Why Shopify has the stock and prices that it has for an SKU",
-        {200: Answer("All that is known of it on both sides, with a verdict on each value", Explanation)},
-        own_problems=(404,),
-        query=ExplainQuery,
     ),
 )

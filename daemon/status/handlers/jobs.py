@@ -4,20 +4,29 @@ from datetime import timedelta
 
 from aiohttp import hdrs, web
 
+from daemon.api.jobs import (
+    EventsQuery,
+    FailureList,
+    JobList,
+    JobSnapshot,
+    JobsPruned,
+    JobsQuery,
+    PruneBody,
+    Pruned,
+    PruneQuery,
+    RetryBody,
+    RowsQuery,
+    SubmitBody,
+)
+from daemon.api.pushes import Push, PushList
 from daemon.ids import JobId, StoreName
 from daemon.jobs.model import Job, JobRequest, JobTrigger, PruningPlan
 from daemon.status import examples
 from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
-    EventsQuery,
-    JobsQuery,
-    PruneBody,
-    PruneQuery,
-    RetryBody,
-    RowsQuery,
-    SubmitBody,
     job_cursor,
     number_cursor,
+    paged,
     read_body,
     read_job_cursor,
     read_job_id,
@@ -25,8 +34,8 @@ from daemon.status.reading import (
     read_query,
 )
 from daemon.status.security import CLIENT_HEADER
-from daemon.status.views import FailureList, JobList, JobSnapshot, JobsPruned, Pruned, Push, PushList
 from daemon.sync import pushes
+from daemon.sync.pushes import RecordedPush
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -40,15 +49,13 @@ async def list_jobs(request: web.Request) -> web.Response:
         before=read_job_cursor(query.cursor),
         limit=query.limit + 1,
     )
-    page = jobs[: query.limit]
-    cursor = job_cursor(page[-1].id) if len(jobs) > len(page) else None
-    return json_response({"jobs": [job.to_json() for job in page], "next_cursor": cursor})
+    page, cursor = paged(jobs, query.limit, lambda job: job_cursor(job.id))
+    return json_response(JobList(page, cursor))
 
 
 async def get_job(request: web.Request) -> web.Response:
     """One job."""
-    job = await request.app[PARTS].jobs.get(read_job_id(request))
-    return json_response(job.to_json())
+    return json_response(await request.app[PARTS].jobs.get(read_job_id(request)))
 
 
 async def list_failures(request: web.Request) -> web.Response:
@@ -57,8 +64,7 @@ async def list_failures(request: web.Request) -> web.Response:
     failures = await request.app[PARTS].jobs.list_failures(
         read_job_id(request), after=read_number_cursor(query.cursor), limit=query.limit + 1
     )
-    page = failures[: query.limit]
-    cursor = number_cursor(page[-1].id) if len(failures) > len(page) else None
+    page, cursor = paged(failures, query.limit, lambda failure: number_cursor(failure.id))
     return json_response(FailureList(page, cursor))
 
 
@@ -70,9 +76,8 @@ async def list_pushes(request: web.Request) -> web.Response:
         found = await pushes.list_of_job(
             connection, job_id, after=read_number_cursor(query.cursor), limit=query.limit + 1
         )
-    page = found[: query.limit]
-    cursor = number_cursor(page[-1].id) if len(found) > len(page) else None
-    return json_response(PushList([Push.of(push) for push in page], cursor))
+    page, cursor = paged(found, query.limit, lambda push: number_cursor(push.id))
+    return json_response(PushList([_push(push) for push in page], cursor))
 
 
 async def submit_job(request: web.Request) -> web.Response:
@@ -95,8 +100,7 @@ async def approve_job(request: web.Request) -> web.Response:
 
 async def reject_job(request: web.Request) -> web.Response:
     """End a job that has asked."""
-    job = await request.app[PARTS].jobs.reject(read_job_id(request))
-    return json_response(job.to_json())
+    return json_response(await request.app[PARTS].jobs.reject(read_job_id(request)))
 
 
 async def retry_job(request: web.Request) -> web.Response:
@@ -128,7 +132,27 @@ async def follow_jobs(request: web.Request) -> web.StreamResponse:
 
 def accepted(job: Job) -> web.Response:
     """202 with the job and where to find it."""
-    return json_response(job.to_json(), 202, location=f"/api/jobs/{job.id}")
+    return json_response(job, 202, location=f"/api/jobs/{job.id}")
+
+
+def _push(recorded: RecordedPush) -> Push:
+    push = recorded.push
+    return Push(
+        id=recorded.id,
+        job_id=recorded.job_id,
+        kind=push.kind,
+        owner_id=push.owner_id,
+        item_id=push.item_id,
+        location_id=push.location_id,
+        name=push.name,
+        old_value=push.old_value,
+        new_value=push.new_value,
+        reason=push.reason,
+        result=recorded.result,
+        detail=recorded.detail,
+        intended_at=recorded.intended_at,
+        settled_at=recorded.settled_at,
+    )
 
 
 EVENTS = {"snapshot": JobSnapshot, "job": Job, "pruned": JobsPruned}
@@ -196,7 +220,6 @@ JOB_OPERATIONS = (
         approve_job,
         "Let a job that waits for approval do what it has asked about",
         {202: Answer("The job, which runs again", Job, headers=("Location",))},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -204,7 +227,6 @@ JOB_OPERATIONS = (
         reject_job,
         "End a job that waits for approval; nothing of what it has asked about is done",
         {200: Answer("The job, which has ended", Job)},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -212,7 +234,6 @@ JOB_OPERATIONS = (
         cancel_job,
         "Cancel a pending job or one that waits for approval at once, a running one at its next checkpoint",
         {202: Answer("The job", Job, headers=("Location",))},
-        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -220,7 +241,6 @@ JOB_OPERATIONS = (
         retry_job,
         "Run a failed or cancelled job again, or make a job of just its failed rows",
         {202: Answer("The job", Job, headers=("Location",))},
-        own_problems=(409,),
         body=RetryBody,
     ),
     Operation(

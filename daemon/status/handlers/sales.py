@@ -6,40 +6,38 @@ from typing import IO
 
 from aiohttp import hdrs, web
 
-from daemon.ids import StoreName
-from daemon.sales import campaigns, items, journal, report
-from daemon.sales.model import Campaign, CampaignState
-from daemon.sales.report import Lateness, SaleItem
-from daemon.sales.service import Preview
-from daemon.status.operations import PARTS, Answer, Operation, json_response
-from daemon.status.problems import Problem
-from daemon.status.reading import JSON_TYPE, read_body, read_query
-from daemon.status.reading_sales import (
-    BODY_LIMIT,
+from daemon.api.sales import (
+    CampaignState,
+    Format,
     FormatQuery,
     ResumeBody,
-    SaleBody,
+    SaleDetail,
     SaleFormatQuery,
+    SaleItemDetail,
+    SaleItemList,
     SaleItemsQuery,
+    SaleList,
+    SalePreview,
     SaleQuery,
+    SaleReport,
     SalesQuery,
+)
+from daemon.ids import StoreName
+from daemon.sales import campaigns, items, journal, preview, records, report
+from daemon.sales.model import Campaign
+from daemon.sales.service import Preview
+from daemon.status.handlers.sale_requests import (
+    BODY_LIMIT,
+    SaleBody,
     item_cursor,
     read_item_cursor,
     read_reference,
     read_sale,
     read_variant_id,
 )
-from daemon.status.views_sales import (
-    PREVIEW_COLUMNS,
-    Sale,
-    SaleDetail,
-    SaleItemDetail,
-    SaleItemList,
-    SaleList,
-    SalePreview,
-    preview_csv,
-    preview_json,
-)
+from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.problems import Problem
+from daemon.status.reading import JSON_TYPE, paged, read_body, read_query
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -58,7 +56,7 @@ async def list_sales(request: web.Request) -> web.Response:
         )
         counts = await items.count_each_by_state(connection, [campaign.id for campaign in found])
     now = parts.sales.clock()
-    return json_response(SaleList([Sale.of(campaign, counts[campaign.id], now) for campaign in found]))
+    return json_response(SaleList([records.sale_of(campaign, counts[campaign.id], now) for campaign in found]))
 
 
 async def create_sale(request: web.Request) -> web.Response:
@@ -74,7 +72,7 @@ async def preview_new_sale(request: web.Request) -> web.Response:
     """What a campaign would do that is not there yet."""
     query, body = read_query(request, FormatQuery), await read_sale(request)
     sales = request.app[PARTS].sales
-    return await _shown(await sales.preview(sales.read(body.definition)), query)
+    return await _shown(await sales.preview(sales.read(body.definition)), query.format)
 
 
 async def get_sale(request: web.Request) -> web.Response:
@@ -87,10 +85,10 @@ async def preview_sale(request: web.Request) -> web.Response:
     query, parts = read_query(request, SaleFormatQuery), request.app[PARTS]
     campaign = await _campaign(request, query)
     if campaign.state in NOT_BEGUN:
-        return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query)
+        return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query.format)
     async with parts.database.acquire() as connection:
         planned = await report.read_plan(connection, campaign.id)
-    return await _shown(Preview(campaign.definition, planned), query)
+    return await _shown(Preview(campaign.definition, planned), query.format)
 
 
 async def list_items(request: web.Request) -> web.Response:
@@ -100,9 +98,8 @@ async def list_items(request: web.Request) -> web.Response:
     states = [query.state] if query.state is not None else None
     async with request.app[PARTS].database.acquire() as connection:
         found = await items.list_items(connection, campaign.id, states, after=after, limit=query.limit + 1)
-    page = found[: query.limit]
-    cursor = item_cursor(page[-1].product_id, page[-1].variant_id) if len(found) > len(page) else None
-    return json_response(SaleItemList([SaleItem.of(item) for item in page], cursor))
+    page, cursor = paged(found, query.limit, lambda item: item_cursor(item.product_id, item.variant_id))
+    return json_response(SaleItemList([records.item_of(item) for item in page], cursor))
 
 
 async def get_item(request: web.Request) -> web.Response:
@@ -114,7 +111,7 @@ async def get_item(request: web.Request) -> web.Response:
         if item is None:
             raise Problem(404, "The sale has no such variant: GET …/items lists those that it has")
         writes = await journal.list_of_variant(connection, campaign.id, variant_id)
-    return json_response(SaleItemDetail.with_writes(item, writes))
+    return json_response(records.item_detail_of(item, writes))
 
 
 async def apply_sale(request: web.Request) -> web.Response:
@@ -157,7 +154,7 @@ async def get_report(request: web.Request) -> web.Response:
         file.close()
         raise
     file.seek(0)
-    return _file(file, f"{campaign.name}-report", query)
+    return _file(file, f"{campaign.name}-report", query.format)
 
 
 async def _campaign(request: web.Request, query: SaleQuery) -> Campaign:
@@ -179,20 +176,19 @@ async def _detail(request: web.Request, campaign: Campaign) -> SaleDetail:
         drifting = await items.count_drifting(connection, campaign.id)
         times = await report.read_times(connection, campaign.id)
         events = await campaigns.list_events(connection, campaign.id)
-    sale = Sale.of(present, counts, parts.sales.clock())
-    return SaleDetail.with_history(sale, drifting, times, Lateness.of(present, times), events)
+    return records.detail_of(present, counts, parts.sales.clock(), drifting=drifting, times=times, events=events)
 
 
-async def _shown(preview: Preview, query: FormatQuery) -> web.Response:
-    if query.format == "csv":
-        return _file(await preview_csv(preview), f"{preview.definition.name}-preview", query)
-    return web.Response(body=await preview_json(preview), content_type=JSON_TYPE)
+async def _shown(planned: Preview, form: Format) -> web.Response:
+    if form == "csv":
+        return _file(await preview.as_csv(planned), f"{planned.definition.name}-preview", form)
+    return web.Response(body=await preview.as_json(planned), content_type=JSON_TYPE)
 
 
-def _file(body: bytes | IO[bytes], name: str, query: FormatQuery) -> web.Response:
+def _file(body: bytes | IO[bytes], name: str, form: Format) -> web.Response:
     """Something to download; `name` is without what a header would have to quote."""
-    headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{query.format}"'}
-    if query.format == "csv":
+    headers: Mapping[str, str] = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.{form}"'}
+    if form == "csv":
         return web.Response(body=body, content_type=CSV_TYPE, charset="utf-8", headers=headers)
     return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
 
@@ -202,7 +198,7 @@ PREVIEW = {
     200: Answer(
         "Every variant with its old and new prices; with `format=csv` as CSV, to be saved",
         SalePreview,
-        {CSV_TYPE: ",".join(PREVIEW_COLUMNS) + "\r\n"},
+        {CSV_TYPE: ",".join(preview.COLUMNS) + "\r\n"},
         headers=("Content-Disposition",),
     )
 }
@@ -240,7 +236,6 @@ SALE_OPERATIONS = (
         get_sale,
         "One campaign, with what happened to it",
         {200: Answer("The campaign", SaleDetail)},
-        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -249,7 +244,7 @@ SALE_OPERATIONS = (
         preview_sale,
         "What a campaign would do if it began now; of one that has begun, what it was to do",
         PREVIEW,
-        own_problems=(409, 422, 502),
+        own_problems=(422, 502),
         query=SaleFormatQuery,
     ),
     Operation(
@@ -258,7 +253,6 @@ SALE_OPERATIONS = (
         list_items,
         "A campaign's variants with their prices before, during and after, by product and id",
         {200: Answer("A page of variants", SaleItemList)},
-        own_problems=(409,),
         query=SaleItemsQuery,
     ),
     Operation(
@@ -267,7 +261,6 @@ SALE_OPERATIONS = (
         get_item,
         "One variant of a campaign, with every write of its prices",
         {200: Answer("The variant", SaleItemDetail)},
-        own_problems=(409,),
         query=SaleQuery,
     ),
     Operation(
@@ -276,7 +269,7 @@ SALE_OPERATIONS = (
         apply_sale,
         "Start a campaign now that has not begun",
         DETAIL,
-        own_problems=(409, 422, 502),
+        own_problems=(422, 502),
         query=SaleQuery,
     ),
     Operation(
@@ -285,7 +278,7 @@ SALE_OPERATIONS = (
         revert_sale,
         "End a running campaign now: every price goes back",
         DETAIL,
-        own_problems=(409, 422),
+        own_problems=(422,),
         query=SaleQuery,
     ),
     Operation(
@@ -294,7 +287,7 @@ SALE_OPERATIONS = (
         cancel_sale,
         "Call a campaign off; the prices of a running one go back",
         DETAIL,
-        own_problems=(409, 422),
+        own_problems=(422,),
         query=SaleQuery,
     ),
     Operation(
@@ -303,7 +296,7 @@ SALE_OPERATIONS = (
         resume_sale,
         "Go on with a campaign that waits for a person, after deciding about prices that somebody else has set",
         DETAIL,
-        own_problems=(409, 502),
+        own_problems=(502,),
         query=SaleQuery,
         body=ResumeBody,
     ),
@@ -315,12 +308,11 @@ SALE_OPERATIONS = (
         {
             200: Answer(
                 "The report; with `format=csv` its variants as CSV",
-                report.SaleReport,
+                SaleReport,
                 {CSV_TYPE: ",".join(report.COLUMNS) + "\r\n"},
                 headers=("Content-Disposition",),
             )
         },
-        own_problems=(409,),
         query=SaleFormatQuery,
     ),
 )

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
+from daemon.api.status import Check, Freshness, Readiness, ReadyQuery, RunningJob, Status, WaitingJob
+from daemon.sales.records import open_sale_of
 from daemon.status import examples
-from daemon.status.checks import Check
+from daemon.status.handlers.schedules import describe
 from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
-from daemon.status.reading import JSON_TYPE, ReadyQuery, read_query
+from daemon.status.reading import JSON_TYPE, read_query
 from daemon.status.survey import Survey
-from daemon.status.views import Freshness, Readiness, RunningJob, Schedule, Status, WaitingJob
-from daemon.status.views_sales import OpenSale
 
 
 async def get_livez(_request: web.Request) -> web.Response:
@@ -55,10 +55,10 @@ async def get_status(request: web.Request) -> web.Response:
         checks=checks,
         running=[RunningJob.of(job) for job in survey.running] if survey else None,
         awaiting_approval=[WaitingJob.of(job) for job in survey.waiting] if survey else None,
-        schedules=[Schedule.of(state) for state in parts.scheduler.states()],
+        schedules=[describe(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
         left_out=[places for places in survey.left_out if places.locations or places.depots] if survey else None,
-        sales=[OpenSale.of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
+        sales=[open_sale_of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
         sale_clock_problem=parts.sale_clock.clock_problem,
         credentials=parts.credentials(),
         pool=parts.database.usage(),

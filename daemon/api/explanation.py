@@ -1,13 +1,17 @@
 """The answer to "why does Shopify say that?" as a tree of plain values: JSON for programs, words for people."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from annotated_types import Len
+
+from daemon.api.fields import LENIENT, STORABLE, STORE_PATTERN, Id
+from daemon.api.mappings import MappingState
+from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import StoreName
-from daemon.sync.matching.mappings import MappingState
-from daemon.sync.pushes import PushKind, PushResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +121,22 @@ class Explanation:
     freshness: Sequence[ExplainedFreshness]
     variants: Sequence[ExplainedVariant]
     verdict: str  # on the whole: what was found
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """What to explain."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    store: str = field(metadata={"pattern": STORE_PATTERN})
+    sku: Annotated[str | None, Len(1, 1000), STORABLE] = field(
+        default=None,
+        metadata={
+            "description": "An SKU, a barcode, an id (of a variant, product or inventory item of Shopify, also as"
+            " gid://…, or of a product of Nhanh.vn), an address of a product or variant in Shopify's admin or shop, or"
+            " a code at Nhanh.vn; `sku:` or `id:` before it says which.",
+            "examples": ["AO-01", "gid://shopify/Product/632910392"],
+        },
+    )
+    variant_id: Id | None = field(default=None, metadata={"description": "Instead: this variant alone."})

@@ -1,0 +1,65 @@
+"""What members of requests may be, said once for the server, which checks them, and for whoever sends them.
+
+The limits are those of `annotated_types`, and `field(metadata=…)` holds what further there is to say: pydantic reads
+both, and nobody else has to. A class that is sent as a body has `__pydantic_config__`, how strictly it is read.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+from annotated_types import Ge, Le, Len, MaxLen
+
+J = TypeVar("J")  # JSON
+
+DEEPEST: Final = 32  # levels of nesting in a body
+LARGEST_ID: Final = 2**63 - 1  # bigint
+INT64: Final = range(-(2**63), 2**63)  # what orjson and PostgreSQL take
+STORE_PATTERN: Final = r"^[A-Za-z0-9_-]{1,63}$"
+NUMBER_CURSOR_PATTERN: Final = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, of a number not negative
+
+STRICT: Final[Mapping[str, Any]] = {"extra": "forbid", "strict": True}
+LENIENT: Final[Mapping[str, Any]] = {"extra": "forbid"}  # text may stand for a number, as in a query
+
+
+def require_storable(value: J, depth: int = 0) -> J:
+    """The JSON value; raises ValueError for what PostgreSQL or orjson could not hold."""
+    match value:
+        case _ if depth > DEEPEST:
+            raise ValueError(f"is nested more than {DEEPEST} levels deep")
+        case str() if "\0" in value:
+            raise ValueError("holds a NUL character")
+        case bool():
+            pass
+        case int() if value not in INT64:
+            raise ValueError("holds a number that is too large")
+        case float() if not math.isfinite(value):
+            raise ValueError("holds a number that is not finite")
+        case list():
+            for item in value:
+                require_storable(item, depth + 1)
+        case dict():
+            for key, item in value.items():
+                require_storable(key)
+                require_storable(item, depth + 1)
+        case _:
+            pass
+    return value
+
+
+class Storable:
+    """Marks a member that must be storable, as `pydantic.AfterValidator(require_storable)` would."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Mapping[str, Any]:
+        """How pydantic checks it: its own schema, by the form of https://docs.pydantic.dev/latest/api/pydantic_core_schema/"""
+        checked = {"type": "no-info", "function": require_storable}
+        return {"type": "function-after", "schema": handler(source), "function": checked}
+
+
+STORABLE: Final = Storable()
+
+Id: TypeAlias = Annotated[int, Ge(1), Le(LARGEST_ID)]
+Limit: TypeAlias = Annotated[int, Ge(1), Le(500)]
+Days: TypeAlias = Annotated[float, Ge(0), Le(36_500)]
+StoreText: TypeAlias = Annotated[str, MaxLen(63), STORABLE]
+Text: TypeAlias = Annotated[str, Len(1, 300), STORABLE]

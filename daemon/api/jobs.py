@@ -1,0 +1,139 @@
+"""Jobs, their dead letters, the events that tell of their changes, and what is asked of jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+from daemon.api.fields import (
+    LENIENT,
+    NUMBER_CURSOR_PATTERN,
+    STORABLE,
+    STORE_PATTERN,
+    STRICT,
+    Days,
+    Limit,
+    StoreText,
+)
+from daemon.jobs.model import Job, JobFailure, JobStatus, JobType
+
+JOB_CURSOR_PATTERN: Final = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Jobs, newest first."""
+
+    jobs: Sequence[Job]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """The newest jobs and those that have not ended, newest first, at a version or later."""
+
+    version: int
+    jobs: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPruned:
+    """Of the jobs that completed at `ended_until` or before, only those in `kept` are still there."""
+
+    version: int
+    ended_until: datetime
+    kept: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureList:
+    """Dead letters of a job, oldest first."""
+
+    failures: Sequence[JobFailure]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What pruning did."""
+
+    deleted: int  # jobs
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitBody:
+    """A job that is asked for."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    type: JobType
+    store: StoreText = field(metadata={"description": "A store of the configuration."})
+    params: Annotated[dict[str, Any], STORABLE] = field(
+        default_factory=dict,
+        metadata={"description": "Of a pull: full, restart, filters (Nhanh.vn) or query (Shopify)."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBody:
+    """How to retry a job."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    failed: bool = field(default=False, metadata={"description": "Make a job of just the rows that failed."})
+
+
+@dataclass(frozen=True, slots=True)
+class PruneBody:
+    """What to delete."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    older_than_days: Days = field(metadata={"description": "Delete jobs that ended longer ago."})
+
+
+@dataclass(frozen=True, slots=True)
+class JobsQuery:
+    """Which jobs to list."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    store: str | None = field(default=None, metadata={"pattern": STORE_PATTERN})
+    type: JobType | None = None
+    status: JobStatus | None = None
+    parent: UUID | None = field(default=None, metadata={"description": "Only the steps of this job."})
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": JOB_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PruneQuery:
+    """What would be deleted."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    older_than_days: Days = field(metadata={"description": "As for the deletion."})
+
+
+@dataclass(frozen=True, slots=True)
+class RowsQuery:
+    """Which of a job's rows to list, such as its dead letters."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsQuery:
+    """Where to go on."""
+
+    last_event_id: str | None = field(
+        default=None, metadata={"description": "For clients that can't send Last-Event-ID."}
+    )

@@ -1,0 +1,140 @@
+"""The daemon at a glance, and whether it can do its work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from daemon.api.sales import OpenSale
+from daemon.api.schedules import Schedule
+from daemon.database.usage import PoolUsage
+from daemon.ids import StoreName
+from daemon.jobs.model import Job, JobType
+from daemon.sources.clock import ClockReport
+from daemon.sources.credential import CredentialReport
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A running job in short. `waits_for`: what keeps it from going on, such as the rate limit; null while it does."""
+
+    id: UUID
+    store: str
+    type: JobType
+    processed: int
+    total: int | None
+    failed: int
+    eta_seconds: float | None
+    started_at: datetime | None
+    waits_for: str | None
+    waiting_since: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The job in short."""
+        waiting = job.metadata.get("waiting")
+        return cls(
+            job.id,
+            job.store,
+            job.type,
+            job.processed,
+            job.total,
+            job.failed,
+            job.eta_seconds,
+            job.started_at,
+            waiting["for"] if waiting else None,
+            datetime.fromisoformat(waiting["since"]) if waiting else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits for a person's approval."""
+
+    id: UUID
+    store: str
+    type: JobType
+    reason: str
+    since: datetime
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The job in short."""
+        return cls(job.id, job.store, job.type, job.error or "", job.updated_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the data of a stream is."""
+
+    store: str
+    type: str
+    last_completed: datetime
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The places of the configuration that the last product sync of a store had to leave out."""
+
+    store: StoreName
+    locations: Sequence[int]  # of Shopify, which can get no stock
+    depots: Sequence[int]  # of Nhanh.vn, whose stock can't be read
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of being ready, with the reason where it fails."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the daemon can do its work."""
+
+    ready: bool
+    checks: Sequence[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The daemon at a glance. `credentials` is how each store signs in at its sources, and `clocks` how the sources'
+    clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
+    (those that have not ended) are null while the database is away; so is `left_out`, the places that the last product
+    sync of a store had to leave out, of stores where there are any. `sale_clock_problem` says why no sale starts or
+    ends by itself, where the clocks differ."""
+
+    version: str
+    pid: int
+    worker: str | None
+    started_at: datetime
+    now: datetime
+    uptime_seconds: float
+    timezone: str
+    ready: bool
+    checks: Sequence[Check]
+    running: Sequence[RunningJob] | None
+    awaiting_approval: Sequence[WaitingJob] | None
+    schedules: Sequence[Schedule]
+    freshness: Sequence[Freshness] | None
+    left_out: Sequence[LeftOut] | None
+    sales: Sequence[OpenSale] | None
+    sale_clock_problem: str | None
+    credentials: Sequence[CredentialReport]
+    pool: PoolUsage
+    notification_lag_seconds: float | None
+    subscribers: int
+    stores: Sequence[str]
+    job_types: Sequence[JobType]
+    clocks: Sequence[ClockReport]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyQuery:
+    """How to answer a probe."""
+
+    verbose: str | None = field(default=None, metadata={"description": "List each check; any value will do."})
