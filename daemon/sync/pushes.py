@@ -106,8 +106,8 @@ COUNT_APPLIED_OF_JOB = "SELECT count(*) FROM dongbo.pushes WHERE job_id = $1 AND
 
 COUNT_OPEN = "SELECT store, count(*) AS pushes FROM dongbo.pushes WHERE result = 'intended' GROUP BY store"
 
-# The last push of each value stays, the last that was applied, and what is still open: they tell why Shopify says what
-# it says.
+# The last push of each value stays, the last that was applied, and what is still open: they explain why Shopify says
+# what it says.
 PRUNE = """
 DELETE FROM dongbo.pushes WHERE id IN (
     SELECT id FROM dongbo.pushes AS push
@@ -144,7 +144,7 @@ async def record(
 
 
 async def settle(connection: Connection, outcomes: Mapping[int, tuple[PushResult, str | None]]) -> None:
-    """Note what became of pushes, {id: (result, detail)}; those that are settled already stay as they are."""
+    """Record the outcome of pushes, {id: (result, detail)}; those already settled stay as they are."""
     if outcomes:
         results, details = [result for result, _ in outcomes.values()], [detail for _, detail in outcomes.values()]
         await connection.execute(SETTLE, list(outcomes), results, details)
@@ -159,7 +159,7 @@ async def note_made(connection: Connection, made: Mapping[int, str | None]) -> N
 async def list_open(
     connection: Connection, store: StoreName, kinds: Sequence[PushKind], *, after: int = 0, limit: int = 250
 ) -> list[RecordedPush]:
-    """Pushes of which nobody knows what became of them, oldest first; `after` is the last id of the previous page."""
+    """Pushes whose outcome nobody knows, oldest first; `after` is the last id of the previous page."""
     return [_recorded(row) for row in await connection.fetch(LIST_OPEN, store, kinds, after, limit)]
 
 
@@ -178,7 +178,7 @@ async def list_of_job(connection: Connection, job_id: JobId, *, after: int = 0, 
 async def count_settled(
     connection: Connection, since: datetime
 ) -> tuple[datetime, dict[tuple[StoreName, PushKind, PushResult], int]]:
-    """How many pushes were settled after `since`, and until when they are counted, which is a little ago."""
+    """How many pushes were settled after `since`, and the time up to which they are counted, a little ago."""
     rows = await connection.fetch(COUNT_SETTLED, since, SETTLING)
     counts = {
         (StoreName(row["store"]), PushKind(row["kind"]), PushResult(row["result"])): row["pushes"]

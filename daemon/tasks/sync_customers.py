@@ -7,10 +7,10 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters, JobType
 from daemon.sync.customers.plan import CustomerPlan
 from daemon.sync.customers.push import CustomerPush, batches
+from daemon.sync.customers.reconciliation import reconcile_interrupted
 from daemon.sync.customers.rules import CustomerRules
 from daemon.sync.customers.run import Customer, CustomerRun
-from daemon.sync.customers.settlement import settle_interrupted
-from daemon.sync.customers.survey import Survey
+from daemon.sync.customers.survey import CustomerSurvey
 from daemon.tasks import params
 from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
@@ -44,7 +44,7 @@ class _Sync:
 
     async def push(self) -> None:
         run, plan, job = self._run, self._plan, self._run.job
-        await settle_interrupted(run)
+        await reconcile_interrupted(run)
         run.pushed_before = await plan.pushed_behind(job.job.id, run.after)
         await job.describe(total=job.processed + await plan.count(run.after))
         push = CustomerPush(run)
@@ -62,7 +62,7 @@ class _Sync:
         if job.job.checkpoint is not None:  # interrupted after its only page
             return
         await job.describe(total=await self._plan.count(0))
-        survey, last = Survey(run.rules), 0
+        survey, last = CustomerSurvey(run.rules), 0
         async with aclosing(self._scan()) as scanned:
             async for customers in scanned:
                 await run.know_formats(customers)

@@ -19,13 +19,14 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
 from daemon.sync import pushes
 from daemon.sync.products import approvals, price_push, stock_push
-from daemon.sync.products.caution import Caution, PlanOverturned, Survey
+from daemon.sync.products.obstacles import COMMON
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.price_push import PricePush
+from daemon.sync.products.reconciliation import Reconciliation
 from daemon.sync.products.rows import START, Batch, R, in_batches, is_large_change
-from daemon.sync.products.rules import DEFAULT_SHOP, TEXTS
-from daemon.sync.products.run import Phase, Position, SyncRun
-from daemon.sync.products.settlement import Settlement
+from daemon.sync.products.rules import DEFAULT_SHOP
+from daemon.sync.products.run import Phase, PlanPosition, SyncRun
+from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
 from daemon.sync.products.stock_push import StockPush
 from daemon.tasks import params
 from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
@@ -39,7 +40,7 @@ log = structlog.get_logger()
 
 MAX_PLANS = 5  # of one run: each time, what a used-up key left open is settled, and the rest is planned anew
 SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
-DONE = Position(Phase.DONE)
+DONE = PlanPosition(Phase.DONE)
 
 KEYS_LOST = (
     f"Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {MAX_PLANS} times. "
@@ -79,7 +80,7 @@ class _Sync:
         await self._check_currency()
         self._plan = ProductPlan(self._job.database, self._store.name, self._settings, self._shop)
         await ProductFacts(self._job, self._store, self._run, self._meter).learn(self._plan)
-        self._run.caution = await self._caution()
+        self._run.limits = await self._safety_limits()
         if is_dry:
             await self._describe_only()
         else:
@@ -124,8 +125,8 @@ class _Sync:
         raise SourceUnavailable(reason)
 
     async def _settle(self) -> None:
-        settlement = Settlement(self._job, self._store.name, self._store.shopify, self._meter)
-        await settlement.run(self._run.position.to_json())
+        reconciliation = Reconciliation(self._job, self._store.name, self._store.shopify, self._meter)
+        await reconciliation.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
         """Leave out locations that can get no stock, or whose stock can't be known, and say so.
@@ -181,7 +182,7 @@ class _Sync:
             self._mismatch = mismatch
             self._settings = settings.model_copy(update={"price": None, "compare_at_price": None})
 
-    async def _caution(self) -> Caution:
+    async def _safety_limits(self) -> SafetyLimits:
         job, settings = self._job, self._settings
         async with job.database.acquire_for_work() as connection:
             approved = await approvals.list_changes(connection, job.job.id) if job.is_approved else frozenset()
@@ -189,9 +190,9 @@ class _Sync:
             if job.is_approved and job.job.metadata.get("price_changes_by_vat"):
                 await shops.agree_to_vat(connection, self._store.name)
                 self._shop = replace(self._shop, vat_agreed=True)
-        return Caution(settings, approved, unasked, is_vat_agreed=self._shop.vat_agreed)
+        return SafetyLimits(settings, approved, unasked, is_vat_agreed=self._shop.vat_agreed)
 
-    async def _survey(self) -> Survey:
+    async def _survey(self) -> PlanSurvey:
         """Look at all that is left of the plan, say how much it is, and stop where a person has to be asked first."""
         survey = await self._look()
         await self._job.describe(
@@ -209,11 +210,11 @@ class _Sync:
         found = await self._plan.left_alone()
         return {
             "left_alone": {reason: left.variants for reason, left in found.items()},
-            "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason in TEXTS},
+            "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason not in COMMON},
         }
 
-    async def _look(self) -> Survey:
-        survey, position = Survey(self._run.caution), self._run.position
+    async def _look(self) -> PlanSurvey:
+        survey, position = PlanSurvey(self._run.limits), self._run.position
         if position.phase is Phase.STOCK:
             async with aclosing(self._plan.stock_windows(position.after)) as stock:
                 async for window in stock:

@@ -1,50 +1,57 @@
 """A client of the running daemon's HTTP endpoint: what `dongbo` knows of jobs, it knows from there."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 
-from daemon.cli.client.documents import (
-    FailureDocument,
-    JobDocument,
-    PruningPlanDocument,
-    PushDocument,
-    ScheduleDocument,
-    StatusDocument,
+from daemon.api.decoding import UnexpectedShape, decode
+from daemon.api.explanation import Explanation
+from daemon.api.jobs import FailureList, JobList, PruneBody, Pruned, RetryBody, SubmitBody
+from daemon.api.mappings import (
+    Entry,
+    ManualOutcome,
+    MappingList,
+    RemoveBody,
+    Removed,
+    ResolveBody,
+    Resolved,
+    SetBody,
 )
-from daemon.cli.client.documents_sync import (
-    ExplanationDocument,
-    ManualOutcomeDocument,
-    MappingDocument,
-    ResolvedDocument,
-)
+from daemon.api.mappings import Mapping as ProductMapping
+from daemon.api.problems import ProblemDetails
+from daemon.api.pushes import Push, PushList
+from daemon.api.schedules import Schedule, ScheduleList
+from daemon.api.status import Status
 from daemon.cli.client.sse import ServerEvent, read_events
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
 from daemon.ids import JobId
+from daemon.jobs.model import Job, JobFailure, JobType, PruningPlan
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon says something at least every 15 s, be it only that it is there.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
 PAGE = 200  # rows asked for at once
 
+T = TypeVar("T")
+
 
 class DaemonRefused(DongboError):
     """The daemon did not do what it was asked for; the text is its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorAnswer:
-    """An answer other than a success: the members of RFC 9457, and whatever else came with them."""
+class Page(Protocol):
+    """A page of a list."""
 
-    status: int
-    detail: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=Page)
 
 
 @asynccontextmanager
@@ -69,114 +76,105 @@ class DaemonClient:
         self._session = session
         self.target = target
 
-    async def status(self) -> StatusDocument:
+    async def status(self) -> Status:
         """The daemon at a glance."""
-        return cast("StatusDocument", await self.call("GET", "/status"))
+        return await self.ask(Status, "GET", "/status")
 
     async def jobs(
         self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50
-    ) -> list[JobDocument]:
+    ) -> list[Job]:
         """At most `limit` jobs, newest first."""
-        wanted = {"store": store, "type": job_type, "status": status}
-        query = {name: str(value) for name, value in wanted.items() if value is not None}
-        return cast("list[JobDocument]", await self._list("/api/jobs", "jobs", query, limit))
+        query = given(store=store, type=job_type, status=status)
+        return await self._list(JobList, "/api/jobs", query, limit, lambda page: page.jobs)
 
-    async def job(self, job_id: JobId) -> JobDocument:
+    async def job(self, job_id: JobId) -> Job:
         """One job. Raises JobNotFound."""
-        return cast("JobDocument", await self.call("GET", f"/api/jobs/{job_id}"))
+        return await self.ask(Job, "GET", f"/api/jobs/{job_id}")
 
-    async def failures(self, job_id: JobId, *, limit: int = 100) -> list[FailureDocument]:
+    async def failures(self, job_id: JobId, *, limit: int = 100) -> list[JobFailure]:
         """At most `limit` rows that a job could not store, oldest first. Raises JobNotFound."""
-        found = await self._list(f"/api/jobs/{job_id}/failures", "failures", {}, limit)
-        return cast("list[FailureDocument]", found)
+        return await self._list(FailureList, f"/api/jobs/{job_id}/failures", {}, limit, lambda page: page.failures)
 
-    async def steps(self, job_id: JobId) -> list[JobDocument]:
+    async def steps(self, job_id: JobId) -> list[Job]:
         """The jobs that are steps of this one, oldest first."""
-        found = await self._list("/api/jobs", "jobs", {"parent": str(job_id)}, PAGE)
-        return cast("list[JobDocument]", found[::-1])
+        found = await self._list(JobList, "/api/jobs", {"parent": str(job_id)}, PAGE, lambda page: page.jobs)
+        return found[::-1]
 
-    async def pushes(self, job_id: JobId, *, limit: int = 100) -> list[PushDocument]:
+    async def pushes(self, job_id: JobId, *, limit: int = 100) -> list[Push]:
         """At most `limit` values that a job has pushed to Shopify, oldest first. Raises JobNotFound."""
-        return cast("list[PushDocument]", await self._list(f"/api/jobs/{job_id}/pushes", "pushes", {}, limit))
+        return await self._list(PushList, f"/api/jobs/{job_id}/pushes", {}, limit, lambda page: page.pushes)
 
-    async def submit(self, job_type: str, store: str, params: Mapping[str, Any]) -> JobDocument:
+    async def submit(self, job_type: JobType, store: str, params: Mapping[str, Any]) -> Job:
         """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
-        body = {"type": job_type, "store": store, "params": params}
-        return cast("JobDocument", await self.call("POST", "/api/jobs", body=body))
+        return await self.ask(Job, "POST", "/api/jobs", body=SubmitBody(job_type, store, dict(params)))
 
-    async def cancel(self, job_id: JobId) -> JobDocument:
+    async def cancel(self, job_id: JobId) -> Job:
         """Cancel a job. Raises JobNotFound."""
-        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/cancel"))
+        return await self.ask(Job, "POST", f"/api/jobs/{job_id}/cancel")
 
-    async def approve(self, job_id: JobId) -> JobDocument:
+    async def approve(self, job_id: JobId) -> Job:
         """Let a job do what it has asked about. Raises JobNotFound, LiveJobExists."""
-        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/approve"))
+        return await self.ask(Job, "POST", f"/api/jobs/{job_id}/approve")
 
-    async def reject(self, job_id: JobId) -> JobDocument:
+    async def reject(self, job_id: JobId) -> Job:
         """End a job that has asked. Raises JobNotFound."""
-        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/reject"))
+        return await self.ask(Job, "POST", f"/api/jobs/{job_id}/reject")
 
-    async def retry(self, job_id: JobId, *, failed_rows: bool) -> JobDocument:
+    async def retry(self, job_id: JobId, *, failed_rows: bool) -> Job:
         """Run a job again, or just its failed rows. Raises JobNotFound, LiveJobExists."""
-        return cast("JobDocument", await self.call("POST", f"/api/jobs/{job_id}/retry", body={"failed": failed_rows}))
+        return await self.ask(Job, "POST", f"/api/jobs/{job_id}/retry", body=RetryBody(failed=failed_rows))
 
-    async def plan_pruning(self, older_than_days: float) -> PruningPlanDocument:
+    async def plan_pruning(self, older_than_days: float) -> PruningPlan:
         """How many jobs `prune` would delete, and how many it would keep for what reason."""
-        query = {"older_than_days": str(older_than_days)}
-        return cast("PruningPlanDocument", await self.call("GET", "/api/jobs/prune", query=query))
+        return await self.ask(PruningPlan, "GET", "/api/jobs/prune", query={"older_than_days": str(older_than_days)})
 
     async def prune(self, older_than_days: float) -> int:
         """Delete jobs that ended longer ago; how many."""
-        answer = await self.call("POST", "/api/jobs/prune", body={"older_than_days": older_than_days})
-        return int(answer["deleted"])
+        return (await self.ask(Pruned, "POST", "/api/jobs/prune", body=PruneBody(older_than_days))).deleted
 
-    async def schedules(self) -> list[ScheduleDocument]:
+    async def schedules(self) -> Sequence[Schedule]:
         """All schedules with their last and next fires."""
-        answer = await self.call("GET", "/api/schedules")
-        return cast("list[ScheduleDocument]", answer["schedules"])
+        return (await self.ask(ScheduleList, "GET", "/api/schedules")).schedules
 
-    async def run_schedule(self, name: str) -> JobDocument:
+    async def run_schedule(self, name: str) -> Job:
         """Submit a schedule's job now. Raises ScheduleNotFound, LiveJobExists."""
-        return cast("JobDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/run"))
+        return await self.ask(Job, "POST", f"/api/schedules/{quote(name, safe='')}/run")
 
-    async def pause_schedule(self, name: str) -> ScheduleDocument:
+    async def pause_schedule(self, name: str) -> Schedule:
         """Keep a schedule from firing. Raises ScheduleNotFound."""
-        return cast("ScheduleDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/pause"))
+        return await self.ask(Schedule, "POST", f"/api/schedules/{quote(name, safe='')}/pause")
 
-    async def resume_schedule(self, name: str) -> ScheduleDocument:
+    async def resume_schedule(self, name: str) -> Schedule:
         """Let a paused schedule fire again. Raises ScheduleNotFound."""
-        return cast("ScheduleDocument", await self.call("POST", f"/api/schedules/{quote(name, safe='')}/resume"))
+        return await self.ask(Schedule, "POST", f"/api/schedules/{quote(name, safe='')}/resume")
 
     async def mappings(
         self, store: str, *, state: str | None = None, search: str | None = None, limit: int
-    ) -> list[MappingDocument]:
+    ) -> list[ProductMapping]:
         """At most `limit` variants with the products that they are, in the order of their ids."""
-        query = {"store": store, "state": state, "search": search}
-        given = {name: value for name, value in query.items() if value is not None}
-        return cast("list[MappingDocument]", await self._list("/api/mappings", "mappings", given, limit))
+        query = given(store=store, state=state, search=search)
+        return await self._list(MappingList, "/api/mappings", query, limit, lambda page: page.mappings)
 
     async def set_mappings(
         self, store: str, decisions: Mapping[int, int | None], note: str | None = None
-    ) -> ManualOutcomeDocument:
+    ) -> ManualOutcome:
         """Decide which product each variant is, {variant: product or None}; at most 500, all or none."""
-        entries = [{"variant_id": variant, "nhanh_id": product} for variant, product in decisions.items()]
-        body = {"store": store, "mappings": entries, "note": note}
-        return cast("ManualOutcomeDocument", await self.call("POST", "/api/mappings", body=body))
+        body = SetBody(store, [Entry(variant, product) for variant, product in decisions.items()], note)
+        return await self.ask(ManualOutcome, "POST", "/api/mappings", body=body)
 
     async def remove_mappings(self, store: str, variant_ids: Sequence[int]) -> int:
         """Take decisions about at most 500 variants back; how many there were."""
-        body = {"store": store, "variant_ids": list(variant_ids)}
-        return int((await self.call("POST", "/api/mappings/remove", body=body))["removed"])
+        body = RemoveBody(store, list(variant_ids))
+        return (await self.ask(Removed, "POST", "/api/mappings/remove", body=body)).removed
 
-    async def resolve(self, store: str, variants: Sequence[str], products: Sequence[str]) -> ResolvedDocument:
+    async def resolve(self, store: str, variants: Sequence[str], products: Sequence[str]) -> Resolved:
         """What at most 500 texts for variants and as many for products may mean."""
-        body = {"store": store, "variants": list(variants), "products": list(products)}
-        return cast("ResolvedDocument", await self.call("POST", "/api/mappings/resolve", body=body))
+        body = ResolveBody(store, list(variants), list(products))
+        return await self.ask(Resolved, "POST", "/api/mappings/resolve", body=body)
 
-    async def explain(self, store: str, text: str) -> ExplanationDocument:
+    async def explain(self, store: str, text: str) -> Explanation:
         """Why Shopify has the values that it has for an SKU."""
-        query = {"store": store, "sku": text}
-        return cast("ExplanationDocument", await self.call("GET", "/api/explain", query=query))
+        return await self.ask(Explanation, "GET", "/api/explain", query={"store": store, "sku": text})
 
     @asynccontextmanager
     async def events(self, last_event_id: str | None = None) -> AsyncIterator[AsyncIterator[ServerEvent]]:
@@ -192,25 +190,42 @@ class DaemonClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
-    async def _list(self, path: str, name: str, query: dict[str, str], limit: int) -> list[Any]:
-        """The rows called `name`, page after page."""
-        rows: list[Any] = []
-        while len(rows) < limit:
-            page = await self.call("GET", path, query=query | {"limit": str(min(limit - len(rows), PAGE))})
-            rows += page[name]
-            if page["next_cursor"] is None:
+    async def _list(
+        self, record: type[P], path: str, query: Mapping[str, str], limit: int, rows: Callable[[P], Sequence[T]]
+    ) -> list[T]:
+        """The rows of a list, page after page."""
+        found: list[T] = []
+        while len(found) < limit:
+            size = {"limit": str(min(limit - len(found), PAGE))}
+            page = await self.ask(record, "GET", path, query={**query, **size})
+            found += rows(page)
+            if page.next_cursor is None:
                 break
-            query = query | {"cursor": page["next_cursor"]}
-        return rows
+            query = {**query, "cursor": page.next_cursor}
+        return found
 
-    async def call(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object | None = None
-    ) -> Any:
-        """Any other route; its JSON."""
-        content = await self.fetch(method, path, query=query, body=body)
+    async def ask(
+        self,
+        record: type[T],
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object | None = None,
+    ) -> T:
+        """The answer of a route, which is a record of this type."""
+        return self.read(record, await self.fetch(method, path, query=query, body=body))
+
+    def read(self, record: type[T], content: bytes | str) -> T:
+        """What the daemon has sent, as a record of this type."""
         try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
+            return decode(record, content)
+        except UnexpectedShape as error:
+            raise DaemonRefused(
+                f"the daemon at {self.target.name} is of another version, for its answer does not fit: {error}. "
+                "Restart it if dongbo was updated"
+            ) from None
+        except ValueError:
             raise DaemonUnreachable(
                 f"what answers at {self.target.name} is not dongbo: correct [status] listen, or --url"
             ) from None
@@ -241,7 +256,7 @@ class DaemonClient:
             f"no daemon answers at {self.target.name}: start it with `dongbo run{self.target.config_option}`"
         )
 
-    def _failure(self, path: str, problem: ErrorAnswer) -> DongboError:
+    def _failure(self, path: str, problem: ProblemDetails) -> DongboError:
         match problem.status:
             case 401:
                 return DaemonUnreachable(self.target.refused_token())
@@ -253,16 +268,20 @@ class DaemonClient:
                 return SaleNotFound(problem.detail)
             case 503:
                 return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self.target.name})")
-            case 409 if "job_id" in problem.extra:
-                return LiveJobExists(problem.detail, JobId(problem.extra["job_id"]))
+            case 409 if problem.job_id is not None:
+                return LiveJobExists(problem.detail, JobId(problem.job_id))
             case _:
                 return DaemonRefused(problem.detail)
 
 
-def _problem(response: aiohttp.ClientResponse, content: bytes) -> ErrorAnswer:
+def given(**query: str | None) -> dict[str, str]:
+    """The parameters of a query that have a value."""
+    return {name: str(value) for name, value in query.items() if value is not None}
+
+
+def _problem(response: aiohttp.ClientResponse, content: bytes) -> ProblemDetails:
     try:
-        document = orjson.loads(content)
-        detail = document.get("detail") or document["title"]
-    except (orjson.JSONDecodeError, AttributeError, KeyError):
-        return ErrorAnswer(response.status, f"the daemon answered with HTTP {response.status} {response.reason}")
-    return ErrorAnswer(response.status, str(detail), document)
+        return decode(ProblemDetails, content)
+    except ValueError:  # a proxy's, such as a page in HTML
+        title = f"HTTP {response.status} {response.reason}"
+        return ProblemDetails("about:blank", title, response.status, f"the daemon answered with {title}", "")

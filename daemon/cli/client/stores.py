@@ -18,7 +18,7 @@ async def only_store(client: DaemonClient, *job_types: JobType) -> str:
         spec = JOB_TYPES[job_type]
         parts = [*spec.sources, *filter(None, [spec.section])]
         if settings is None:
-            names: list[str] = list((await client.status())["stores"])
+            names: list[str] = list((await client.status()).stores)
         else:
             names = [name for name, store in settings.stores.items() if _has(store, parts)]
         if names:

@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from daemon.cli.client.documents import PushDocument
-from daemon.cli.client.documents_sync import ExplainedVariantDocument, ExplanationDocument, ValueDocument
+from daemon.api.explanation import ExplainedPush, ExplainedValue, ExplainedVariant, Explanation
 from daemon.cli.client.stores import only_store
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.options import StoreOption
@@ -45,54 +44,52 @@ async def explain(
         output.write_json(found)
     else:
         write_explanation(found, context.zone)
-    if not found["variants"]:
+    if not found.variants:
         raise typer.Exit(1)
 
 
-def write_explanation(explanation: ExplanationDocument, zone: tzinfo) -> None:
+def write_explanation(explanation: Explanation, zone: tzinfo) -> None:
     """Write it; times in the pushes are in `zone`."""
     console = output.data_console()
-    if explanation["verdict"]:
-        console.print(plain(explanation["verdict"]), soft_wrap=True)
-    for variant in explanation["variants"]:
+    if explanation.verdict:
+        console.print(plain(explanation.verdict), soft_wrap=True)
+    for variant in explanation.variants:
         _write_variant(console, variant, zone)
     complete = [
-        f"{stream['stream']} {values.ago(stream['complete_to']) if stream['complete_to'] else 'never'}"
-        for stream in explanation["freshness"]
+        f"{stream.stream} {values.ago(stream.complete_to) if stream.complete_to else 'never'}"
+        for stream in explanation.freshness
     ]
     output.say(f"Pulled completely: {', '.join(complete)}.")
 
 
-def _write_variant(console: Console, variant: ExplainedVariantDocument, zone: tzinfo) -> None:
-    names = [f"SKU {plain(variant['sku'])}" if variant["sku"] else "no SKU"]
-    names += [f"barcode {plain(variant['barcode'])}"] if variant["barcode"] else []
+def _write_variant(console: Console, variant: ExplainedVariant, zone: tzinfo) -> None:
+    names = [f"SKU {plain(variant.sku)}" if variant.sku else "no SKU"]
+    names += [f"barcode {plain(variant.barcode)}"] if variant.barcode else []
     console.print(
-        Text.assemble((plain(variant["title"]) or "A variant", "bold"), f"  ({', '.join(names)})"), soft_wrap=True
+        Text.assemble((plain(variant.title) or "A variant", "bold"), f"  ({', '.join(names)})"), soft_wrap=True
     )
-    console.print(f"  Shopify variant {variant['variant_id']} of product {variant['product_id']}", soft_wrap=True)
-    product = variant["product"]
+    console.print(f"  Shopify variant {variant.variant_id} of product {variant.product_id}", soft_wrap=True)
+    product = variant.product
     if product is not None:
-        named = " ".join(
-            filter(None, [product["code"] and f"({plain(product['code'])})", plain(product["name"] or "")])
-        )
-        console.print(f"  Nhanh.vn product {product['id']} {named}".rstrip(), soft_wrap=True)
-    console.print(f"  {plain(variant['mapping']['text'])}", soft_wrap=True)
-    for value in variant["values"]:
+        named = " ".join(filter(None, [product.code and f"({plain(product.code)})", plain(product.name or "")]))
+        console.print(f"  Nhanh.vn product {product.id} {named}".rstrip(), soft_wrap=True)
+    console.print(f"  {plain(variant.mapping.text)}", soft_wrap=True)
+    for value in variant.values:
         _write_value(console, value, zone)
 
 
-def _write_value(console: Console, value: ValueDocument, zone: tzinfo) -> None:
-    is_right = value["obstacle"] is None and (value["shopify"] or "0") == (value["desired"] or "0")
-    console.print(Text.assemble(("  • ", "green" if is_right else "yellow"), plain(value["verdict"])), soft_wrap=True)
-    for push in value["pushes"][:SHOWN_PUSHES]:
+def _write_value(console: Console, value: ExplainedValue, zone: tzinfo) -> None:
+    is_right = value.obstacle is None and (value.shopify or "0") == (value.desired or "0")
+    console.print(Text.assemble(("  • ", "green" if is_right else "yellow"), plain(value.verdict)), soft_wrap=True)
+    for push in value.pushes[:SHOWN_PUSHES]:
         console.print(_push(push, zone), soft_wrap=True)
 
 
-def _push(push: PushDocument, zone: tzinfo) -> Text:
-    when = values.moment(push["settled_at"] or push["intended_at"], zone)
-    change = f"{values.value(push['old_value'])} → {values.value(push['new_value'])}"
+def _push(push: ExplainedPush, zone: tzinfo) -> Text:
+    when = values.moment(push.settled_at or push.intended_at, zone)
+    change = f"{values.value(push.old_value)} → {values.value(push.new_value)}"
     return Text.assemble(
         (f"      {when}  {change}  ", "dim"),
-        (push["result"], values.RESULT_STYLES.get(push["result"], "")),
-        (f"  job {push['job_id']}", "dim"),
+        (push.result, values.RESULT_STYLES.get(push.result, "")),
+        (f"  job {push.job_id}", "dim"),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from daemon.cli.client.documents import ScheduleDocument
+from daemon.api.schedules import Schedule
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
@@ -63,10 +63,10 @@ async def resume(context: CommandContext, name: NameArgument) -> None:
     if context.as_json:
         output.write_json(schedule)
     else:
-        output.write_text(f"{name} fires next at {values.moment(schedule['next_fire'], context.zone)}")
+        output.write_text(f"{name} fires next at {values.moment(schedule.next_fire, context.zone)}")
 
 
-def write_schedules(schedules: Sequence[ScheduleDocument], zone: tzinfo) -> None:
+def write_schedules(schedules: Sequence[Schedule], zone: tzinfo) -> None:
     """Schedules as a table, or where that has no room as two lines each; times in the shop's zone."""
     if output.is_narrow():
         for schedule in schedules:
@@ -76,33 +76,33 @@ def write_schedules(schedules: Sequence[ScheduleDocument], zone: tzinfo) -> None
     output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
 
 
-def _lines(schedule: ScheduleDocument, zone: tzinfo) -> Text:
+def _lines(schedule: Schedule, zone: tzinfo) -> Text:
     return Text.assemble(
-        (schedule["name"], "bold"),
+        (schedule.name, "bold"),
         ": ",
         _next_fire(schedule, zone, "next "),
-        f"\n  {schedule['type']} of {schedule['store']}, {schedule['cron']}; ",
-        f"last {values.moment(schedule['last_fire'], zone)}, {_outcome(schedule)}",
+        f"\n  {schedule.type} of {schedule.store}, {schedule.cron}; ",
+        f"last {values.moment(schedule.last_fire, zone)}, {_outcome(schedule)}",
     )
 
 
-def _next_fire(schedule: ScheduleDocument, zone: tzinfo, prefix: str = "") -> Text:
-    if schedule["paused"]:
+def _next_fire(schedule: Schedule, zone: tzinfo, prefix: str = "") -> Text:
+    if schedule.paused:
         return Text("paused", style="yellow")
-    return Text(f"{prefix}{values.moment(schedule['next_fire'], zone)}")
+    return Text(f"{prefix}{values.moment(schedule.next_fire, zone)}")
 
 
-def _outcome(schedule: ScheduleDocument) -> str:
-    return " ".join(filter(None, [schedule["last_outcome"], output.plain(schedule["last_detail"] or "")])) or "-"
+def _outcome(schedule: Schedule) -> str:
+    return " ".join(filter(None, [schedule.last_outcome, output.plain(schedule.last_detail or "")])) or "-"
 
 
-def _row(schedule: ScheduleDocument, zone: tzinfo) -> list[Text]:
+def _row(schedule: Schedule, zone: tzinfo) -> list[Text]:
     return [
-        Text(schedule["name"]),
-        Text(schedule["type"]),
-        Text(schedule["store"]),
-        Text(schedule["cron"]),
+        Text(schedule.name),
+        Text(schedule.type),
+        Text(schedule.store),
+        Text(schedule.cron),
         _next_fire(schedule, zone),
-        Text(values.moment(schedule["last_fire"], zone)),
-        Text(_outcome(schedule), style="red" if schedule["last_outcome"] == "failed" else ""),
+        Text(values.moment(schedule.last_fire, zone)),
+        Text(_outcome(schedule), style="red" if schedule.last_outcome == "failed" else ""),
     ]

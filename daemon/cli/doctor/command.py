@@ -8,11 +8,11 @@ from typing import Annotated
 import asyncpg
 import typer
 
+from daemon.api.status import Status
 from daemon.cli.checks.credentials import check_stores
 from daemon.cli.checks.database import check_database, database_directory
 from daemon.cli.checks.findings import Finding, any_failed, failed, ok, to_json, warning, write_findings
 from daemon.cli.client.daemon import DaemonClient, connect
-from daemon.cli.client.documents import StatusDocument
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.doctor import health_checks
@@ -77,7 +77,7 @@ async def diagnose(target: DaemonTarget, *, tries_credentials: bool) -> list[Fin
     return findings
 
 
-async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> StatusDocument | None:
+async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> Status | None:
     try:
         status = await client.status()
     except DaemonUnreachable as error:
@@ -87,14 +87,12 @@ async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> StatusDo
     except DongboError as error:
         findings.append(failed("daemon", str(error), LOOK_AT_LOG))
         return None
-    up = duration(status["uptime_seconds"])
-    findings.append(ok("daemon", f"dongbo {status['version']}, process {status['pid']}, up {up}"))
+    up = duration(status.uptime_seconds)
+    findings.append(ok("daemon", f"dongbo {status.version}, process {status.pid}, up {up}"))
     return status
 
 
-async def _examine_daemon(
-    client: DaemonClient, status: StatusDocument, connection: asyncpg.Connection | None
-) -> list[Finding]:
+async def _examine_daemon(client: DaemonClient, status: Status, connection: asyncpg.Connection | None) -> list[Finding]:
     findings = _judge_readiness(status)
     try:
         findings += await _follow(client, status, connection)
@@ -109,12 +107,12 @@ async def _examine_daemon(
     return findings
 
 
-def _judge_readiness(status: StatusDocument) -> list[Finding]:
+def _judge_readiness(status: Status) -> list[Finding]:
     findings = [
-        ok(check["name"], check["detail"]) if check["ok"] else failed(check["name"], check["detail"], LOOK_AT_LOG)
-        for check in status["checks"]
+        ok(check.name, check.detail) if check.ok else failed(check.name, check.detail, LOOK_AT_LOG)
+        for check in status.checks
     ]
-    lag = status["notification_lag_seconds"]
+    lag = status.notification_lag_seconds
     if lag is None:
         detail = "not measured in the last seconds: a notification was lost, or the daemon has just started"
         findings.append(warning("notification lag", detail, "run the doctor again; if it stays, look at the listener"))
@@ -127,11 +125,11 @@ def _judge_readiness(status: StatusDocument) -> list[Finding]:
     return findings
 
 
-async def _follow(client: DaemonClient, status: StatusDocument, connection: asyncpg.Connection | None) -> list[Finding]:
-    if not status["stores"]:
+async def _follow(client: DaemonClient, status: Status, connection: asyncpg.Connection | None) -> list[Finding]:
+    if not status.stores:
         advice = "add a table [stores.main.nhanh] or [stores.main.shopify]"
         return [warning("job submitted", "no store is configured, so no job can run", advice)]
-    return await follow_a_job(client, status["stores"][0], connection)
+    return await follow_a_job(client, status.stores[0], connection)
 
 
 @asynccontextmanager

@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import asyncpg
-import orjson
 
+from daemon.api.schedules import Schedule
+from daemon.api.status import Status
 from daemon.cli.checks.clocks import judge_offset
 from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents import JobDocument, ScheduleDocument, StatusDocument
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
 from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
+from daemon.ids import JobId, StoreName
 from daemon.jobs import store
-from daemon.jobs.model import JobStatus
+from daemon.jobs.model import Job, JobStatus, JobType
 
 STUCK_AFTER = timedelta(minutes=10)
 FAILURES_SINCE = timedelta(days=1)
@@ -35,7 +36,7 @@ CLOCK = "SELECT clock_timestamp()"
 HAS_JOBS = "SELECT to_regclass('dongbo.background_jobs') IS NOT NULL"
 
 
-async def jobs_of_daemon(client: DaemonClient) -> list[JobDocument]:
+async def jobs_of_daemon(client: DaemonClient) -> list[Job]:
     """The newest jobs, and those that are live or wait for approval."""
     found = [
         *await client.jobs(limit=JOBS_LOOKED_AT),
@@ -43,49 +44,48 @@ async def jobs_of_daemon(client: DaemonClient) -> list[JobDocument]:
         *await client.jobs(status=JobStatus.PENDING, limit=JOBS_LOOKED_AT),
         *await client.jobs(status=JobStatus.AWAITING_APPROVAL, limit=JOBS_LOOKED_AT),
     ]
-    return list({job["id"]: job for job in found}.values())
+    return list({job.id: job for job in found}.values())
 
 
-async def jobs_in_database(connection: asyncpg.Connection) -> list[JobDocument]:
+async def jobs_in_database(connection: asyncpg.Connection) -> list[Job]:
     """The newest jobs as the database has them, where no daemon runs."""
     if not await connection.fetchval(HAS_JOBS):
         return []
-    jobs = await store.list_jobs(cast("Connection", connection), limit=JOBS_LOOKED_AT)
-    return cast("list[JobDocument]", orjson.loads(orjson.dumps(jobs)))
+    return await store.list_jobs(cast("Connection", connection), limit=JOBS_LOOKED_AT)
 
 
-def judge_jobs(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
+def judge_jobs(jobs: Sequence[Job], now: datetime) -> list[Finding]:
     """Jobs that don't get on, jobs that wait for a person, and jobs that failed lately."""
-    running = {(job["store"], job["type"]): job["id"] for job in jobs if job["status"] == JobStatus.RUNNING}
+    running = {(job.store, job.type): job.id for job in jobs if job.status == JobStatus.RUNNING}
     live = [job for job in jobs if is_live(job)]
     stuck = [finding for job in live if (finding := _stuck(job, running, now)) is not None]
     waiting = [_waiting(job) for job in jobs if waits_for_approval(job)]
     return [*(stuck or [ok("stuck jobs", "none")]), *waiting, *_failed_lately(jobs, now)]
 
 
-def _waiting(job: JobDocument) -> Finding:
-    since = f"since {moment(job['updated_at'], UTC)} UTC"
-    detail = f"{job['type']} of {job['store']} waits for a person {since}: {job['error']}"
-    return warning("approvals", detail, how_to_decide(job["id"]))
+def _waiting(job: Job) -> Finding:
+    since = f"since {moment(job.updated_at, UTC)} UTC"
+    detail = f"{job.type} of {job.store} waits for a person {since}: {job.error}"
+    return warning("approvals", detail, how_to_decide(job.id))
 
 
-def _stuck(job: JobDocument, running: Mapping[tuple[str, str], str], now: datetime) -> Finding | None:
-    waiting = job["metadata"].get("waiting") or {}  # reported again and again, which is no progress
-    still_for = now - datetime.fromisoformat(waiting.get("since") or job["updated_at"])
+def _stuck(job: Job, running: Mapping[tuple[StoreName, JobType], JobId], now: datetime) -> Finding | None:
+    waiting = job.metadata.get("waiting") or {}  # reported again and again, which is no progress
+    still_for = now - (datetime.fromisoformat(waiting["since"]) if "since" in waiting else job.updated_at)
     if still_for < STUCK_AFTER:
         return None
-    name = f"{job['type']} of {job['store']}, job {job['id']}"
+    name = f"{job.type} of {job.store}, job {job.id}"
     since = duration(still_for.total_seconds())
-    if job["status"] == JobStatus.PENDING:
-        if job["not_before"] and datetime.fromisoformat(job["not_before"]) > now:
+    if job.status == JobStatus.PENDING:
+        if job.not_before and job.not_before > now:
             return None  # it waits for its next attempt, as it should
-        if (first := running.get((job["store"], job["type"]))) is not None:
+        if (first := running.get((job.store, job.type))) is not None:
             detail = f"{name}: PENDING for {since}, behind other work of its type, job {first}"
             return warning("stuck jobs", detail, f"it begins when that has ended: dongbo jobs show {first}")
         advice = "no worker takes it: is a daemon running whose configuration has this store?"
         return failed("stuck jobs", f"{name}: PENDING for {since}", advice)
-    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
-    if waiting.get("for") == "the rate limit" or waited * 2 > job["metadata"].get("active_seconds", 0) > 0:
+    waited = job.metadata.get("rate_limit_wait_seconds", 0)
+    if waiting.get("for") == "the rate limit" or waited * 2 > job.metadata.get("active_seconds", 0) > 0:
         return warning(
             "stuck jobs",
             f"{name}: RUNNING, no page for {since}, and mostly waiting for the rate limit",
@@ -93,27 +93,27 @@ def _stuck(job: JobDocument, running: Mapping[tuple[str, str], str], now: dateti
         )
     return failed(
         "stuck jobs",
-        f"{name}: RUNNING on {job['worker']} without a page for {since}",
-        f"look for its id in the daemon's log; dongbo jobs cancel {job['id']} ends it",
+        f"{name}: RUNNING on {job.worker} without a page for {since}",
+        f"look for its id in the daemon's log; dongbo jobs cancel {job.id} ends it",
     )
 
 
-def _failed_lately(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
+def _failed_lately(jobs: Sequence[Job], now: datetime) -> list[Finding]:
     """One finding per failed job; bad only if no later job of the same kind went well."""
     recovered = {}
     findings: list[Finding] = []
-    for job in sorted(jobs, key=lambda job: job["id"], reverse=True):
-        kind = (job["store"], job["type"])
-        if job["status"] == JobStatus.COMPLETED:
+    for job in sorted(jobs, key=lambda job: job.id, reverse=True):
+        kind = (job.store, job.type)
+        if job.status == JobStatus.COMPLETED:
             recovered[kind] = True
-        ended = job["completed_at"]
-        if job["status"] != JobStatus.FAILED or ended is None or now - datetime.fromisoformat(ended) > FAILURES_SINCE:
+        ended = job.completed_at
+        if job.status != JobStatus.FAILED or ended is None or now - ended > FAILURES_SINCE:
             continue
-        detail = f"{job['type']} of {job['store']}, {moment(ended, UTC)} UTC: {job['error']}"
+        detail = f"{job.type} of {job.store}, {moment(ended, UTC)} UTC: {job.error}"
         if kind in recovered:
             findings.append(warning("failed jobs", detail, "a later one went well; look only if it comes again"))
         else:
-            advice = f"fix the cause, then: dongbo jobs retry {job['id']}"
+            advice = f"fix the cause, then: dongbo jobs retry {job.id}"
             findings.append(failed("failed jobs", detail, advice))
     if not findings:
         return [ok("failed jobs", "none in the last day")]
@@ -124,60 +124,57 @@ def _failed_lately(jobs: Sequence[JobDocument], now: datetime) -> list[Finding]:
     return findings
 
 
-def judge_schedules(status: StatusDocument) -> list[Finding]:
+def judge_schedules(status: Status) -> list[Finding]:
     """Schedules that are overdue, paused, or failed to submit their last job."""
-    if not status["schedules"]:
+    if not status.schedules:
         advice = "add a table [[schedules]] if jobs should run by themselves"
         return [warning("schedules", "none is configured", advice)]
-    now = datetime.fromisoformat(status["now"])
-    findings = [finding for schedule in status["schedules"] if (finding := _judge_schedule(schedule, now)) is not None]
-    return findings or [ok("schedules", f"{len(status['schedules'])}, none overdue")]
+    findings = [one for schedule in status.schedules if (one := _judge_schedule(schedule, status.now)) is not None]
+    return findings or [ok("schedules", f"{len(status.schedules)}, none overdue")]
 
 
-def _judge_schedule(schedule: ScheduleDocument, now: datetime) -> Finding | None:
-    name, next_fire = schedule["name"], schedule["next_fire"]
-    if schedule["paused"]:
+def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
+    name, next_fire = schedule.name, schedule.next_fire
+    if schedule.paused:
         return warning("schedules", f"{name} is paused", f"dongbo schedules resume {name}")
-    if next_fire is not None and now - datetime.fromisoformat(next_fire) > OVERDUE_AFTER:
-        late = duration((now - datetime.fromisoformat(next_fire)).total_seconds())
+    if next_fire is not None and now - next_fire > OVERDUE_AFTER:
+        late = duration((now - next_fire).total_seconds())
         advice = "look for schedule entries in the daemon's log; a restart makes the fire up"
         return failed("schedules", f"{name} should have fired {late} ago", advice)
-    if schedule["last_outcome"] == "failed":
-        detail = f"{name}: its last fire submitted no job: {schedule['last_detail']}"
+    if schedule.last_outcome == "failed":
+        detail = f"{name}: its last fire submitted no job: {schedule.last_detail}"
         return failed("schedules", detail, f"fix the cause, then: dongbo schedules run {name}")
     return None
 
 
-def judge_credentials(status: StatusDocument) -> list[Finding]:
+def judge_credentials(status: Status) -> list[Finding]:
     """What the daemon has noticed of the credentials that it works with."""
-    reports = status.get("credentials", [])  # an older daemon does not report them
     findings = []
-    for report in reports:
-        for problem in report["problems"]:
-            subject = f"{report['store']} {report['source']}"
-            since = f" (since {moment(report['refused_since'], UTC)} UTC)" if report["refused_since"] else ""
-            is_refused = report["refused_since"] is not None
+    for report in status.credentials:
+        for problem in report.problems:
+            subject = f"{report.store} {report.source}"
+            since = f" (since {moment(report.refused_since, UTC)} UTC)" if report.refused_since else ""
+            is_refused = report.refused_since is not None
             findings.append(Finding(Severity.FAILED if is_refused else Severity.WARNING, subject, f"{problem}{since}"))
-    if findings or not reports:
+    if findings or not status.credentials:
         return findings
     return [ok("credentials", "none needs attention, as far as the daemon has used them")]
 
 
-def judge_clocks(status: StatusDocument) -> list[Finding]:
+def judge_clocks(status: Status) -> list[Finding]:
     """Whether the clocks of the sources agree with the one of the daemon's machine."""
-    reports = status.get("clocks", [])  # an older daemon does not report them
-    findings = [judge_offset(f"{each['store']} {each['source']}", each["offset_seconds"]) for each in reports]
+    findings = [judge_offset(f"{clock.store} {clock.source}", clock.offset_seconds) for clock in status.clocks]
     found = [finding for finding in findings if finding.level is not Severity.OK]
-    if found or not reports:
+    if found or not status.clocks:
         return found
     return [ok("source clocks", "agree with this machine's, as far as the sources have answered")]
 
 
-async def check_pool(connection: asyncpg.Connection, status: StatusDocument | None) -> list[Finding]:
+async def check_pool(connection: asyncpg.Connection, status: Status | None) -> list[Finding]:
     """Whether the daemon has no more connections than its one pool may have."""
     if status is None:
         return []
-    count, most = await connection.fetchval(CONNECTIONS), status["pool"]["max"]
+    count, most = await connection.fetchval(CONNECTIONS), status.pool.max
     detail = f"{count} connections of dongbo from this machine, at most {most} are allowed to one daemon"
     if count > most:
         advice = "is a second daemon running on this machine? Else please report it as a fault"

@@ -2,20 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
-import orjson
 
+from daemon.api.jobs import JobSnapshot
 from daemon.cli.checks.findings import Finding, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents import JobDocument
+from daemon.cli.client.sse import ServerEvent
 from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs.events import CHANNEL
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus, JobType
 
 EVENT_TIMEOUT = 8.0  # seconds: twice the interval at which the hub catches up by itself
 COMPLETION_TIMEOUT = 30.0  # seconds
@@ -28,13 +28,13 @@ class Sightings:
     """When a job was first seen somewhere, and when it was seen to have ended; on the monotonic clock."""
 
     first: dict[str, float] = field(default_factory=dict)
-    ended: dict[str, JobDocument] = field(default_factory=dict)
+    ended: dict[str, Job] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def see(self, job_id: str, job: JobDocument | None = None) -> None:
+    def see(self, job_id: str, job: Job | None = None) -> None:
         """Note that a job was seen, in this state if it is known."""
         self.first.setdefault(job_id, time.monotonic())
-        if job is not None and not JobStatus(job["status"]).is_live:
+        if job is not None and not job.status.is_live:
             self.ended[job_id] = job
         self.changed.set()
 
@@ -60,7 +60,7 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
         began = time.monotonic()
         findings: list[Finding] = []
         try:
-            job_id = JobId((await client.submit(JobType.NOOP, store, {}))["id"])  # type: ignore[arg-type]
+            job_id = (await client.submit(JobType.NOOP, store, {})).id
             findings.append(ok("job submitted", f"{job_id}, of store {store}", milliseconds=_since(began)))
         except LiveJobExists as live:
             job_id = live.job_id
@@ -93,7 +93,7 @@ async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -
         job = await client.job(job_id)
     except DongboError as error:
         return failed("seen in endpoint", str(error), "look into the daemon's log for request_failed")
-    return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job['status']}", milliseconds=_since(began))
+    return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job.status}", milliseconds=_since(began))
 
 
 async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Finding:
@@ -127,9 +127,9 @@ async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, b
         job = streamed.ended[str(job_id)] if has_ended else await client.job(job_id)
     except DongboError as error:
         return failed("completed", str(error))
-    match job["status"]:
+    match job.status:
         case JobStatus.COMPLETED:
-            return ok("completed", f"by {job['worker']}", milliseconds=took)
+            return ok("completed", f"by {job.worker}", milliseconds=took)
         case JobStatus.PENDING:
             return failed(
                 "completed",
@@ -139,11 +139,11 @@ async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, b
         case JobStatus.RUNNING:
             return failed(
                 "completed",
-                f"{job['worker']} has not finished it in {took / 1000:.0f} s",
+                f"{job.worker} has not finished it in {took / 1000:.0f} s",
                 "the machine is overloaded or the database slow: look at the load of both",
             )
         case _:
-            return failed("completed", f"it ended {job['status']}: {job['error'] or 'somebody cancelled it'}")
+            return failed("completed", f"it ended {job.status}: {job.error or 'somebody cancelled it'}")
 
 
 @asynccontextmanager
@@ -171,9 +171,8 @@ async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterato
         try:
             async with client.events() as events:
                 async for event in events:
-                    document = orjson.loads(event.data)
-                    for job in document["jobs"] if event.name == "snapshot" else [document]:
-                        sightings.see(job["id"], job)
+                    for job in _jobs(client, event):
+                        sightings.see(str(job.id), job)
                     is_open.set()
         except DongboError:
             is_open.set()
@@ -191,6 +190,16 @@ async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterato
         await asyncio.wait([reader])
         if not reader.cancelled():
             reader.result()
+
+
+def _jobs(client: DaemonClient, event: ServerEvent) -> Sequence[Job]:
+    match event.name:
+        case "snapshot":
+            return client.read(JobSnapshot, event.data).jobs
+        case "job":
+            return [client.read(Job, event.data)]
+        case _:
+            return []
 
 
 def _since(began: float) -> float:

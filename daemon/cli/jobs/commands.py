@@ -15,6 +15,7 @@ from daemon.cli.jobs.progress import JsonView, open_view
 from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
 from daemon.cli.render import output
+from daemon.cli.render.output import members
 from daemon.ids import JobId
 from daemon.jobs.model import JobStatus, JobType
 
@@ -52,10 +53,10 @@ async def show(
     wanted = _read_id(job_id)
     async with context.daemon() as client:
         job = await client.job(wanted)
-        steps = await client.steps(wanted) if job["type"] == JobType.PRODUCT_CHAIN else []
-        letters = await client.failures(wanted, limit=failures) if failures and job["failed"] else []
+        steps = await client.steps(wanted) if job.type == JobType.PRODUCT_CHAIN else []
+        letters = await client.failures(wanted, limit=failures) if failures and job.failed else []
     if context.as_json:
-        output.write_json({**job, "failures": letters, **({"steps": steps} if steps else {})})
+        output.write_json({**members(job), "failures": letters, **({"steps": steps} if steps else {})})
     else:
         tables.write_one(job, letters, steps, context.zone)
 
@@ -80,7 +81,7 @@ async def watch(
             ended = await following.follow_until_ended(client, wanted, view)
     for job in ended:
         tables.say_what_is_asked(job)
-    if not all(job["status"] == JobStatus.COMPLETED for job in ended):
+    if not all(job.status == JobStatus.COMPLETED for job in ended):
         raise typer.Exit(1)
 
 
@@ -90,7 +91,7 @@ async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
     wanted = _read_id(job_id)
     async with context.daemon() as client:
         job = await client.cancel(wanted)
-    done = "is cancelled" if job["completed_at"] else "will stop at its next page"
+    done = "is cancelled" if job.completed_at else "will stop at its next page"
     tables.write_outcome(job, context.as_json, done)
 
 
@@ -172,7 +173,7 @@ def prune(
             output.write_json(pruning.to_json(planned, deleted=0))
         return
     # A script must say yes whatever there is to delete: it fails on the first day, and not on the thirtieth.
-    if planned.plan["prunable"] or not sys.stdin.isatty():
+    if planned.plan.prunable or not sys.stdin.isatty():
         confirm(pruning.question(planned), yes=yes, why="this deletes jobs for good")
     deleted = context.talk(lambda client: client.prune(planned.days))
     if context.as_json:

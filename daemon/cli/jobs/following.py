@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
-import orjson
-
+from daemon.api.jobs import JobSnapshot, JobsPruned
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents import JobDocument
 from daemon.cli.client.sse import ServerEvent
 from daemon.cli.jobs.wording import is_live
 from daemon.errors import DaemonUnreachable, JobNotFound
 from daemon.ids import JobId
+from daemon.jobs.model import Job
 
 RECONNECT_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one repeats
 
@@ -24,30 +23,18 @@ class _Known:
     """What is remembered of a job that was shown."""
 
     version: int
-    completed_at: str | None
+    completed_at: datetime | None
     is_live: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Pruning:
-    """Of the jobs that ended at `ended_until` or before, only those in `kept` are still there."""
-
-    ended_until: str  # as the daemon writes all times: in UTC, so that texts compare as the times do
-    kept: frozenset[str]
-
-    def takes(self, job_id: str, job: _Known) -> bool:
-        """Whether the job is gone."""
-        return job.completed_at is not None and job.completed_at <= self.ended_until and job_id not in self.kept
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What came at once."""
 
-    jobs: Sequence[JobDocument] = ()
+    jobs: Sequence[Job] = ()
     is_snapshot: bool = False  # or the beginning of a connection
     is_whole: bool = False  # all live jobs are in it, up to a hundred of a status
-    pruning: _Pruning | None = None
+    pruning: JobsPruned | None = None
 
 
 class View(Protocol):
@@ -55,10 +42,10 @@ class View(Protocol):
 
     interval: float  # seconds between ticks
 
-    def update(self, job: JobDocument) -> None:
+    def update(self, job: Job) -> None:
         """A job has changed."""
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job_id: JobId) -> None:
         """A job is gone that was last seen live."""
 
     def tick(self) -> None:
@@ -74,14 +61,14 @@ async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], Non
     `remark` takes what is to be said of the stream itself; the view by default. Raises DaemonUnreachable at the start
     only.
     """
-    known: dict[str, _Known] = {}
+    known: dict[JobId, _Known] = {}
 
-    def take(job: JobDocument, *, is_snapshot: bool) -> None:
-        before = known.get(job["id"])
+    def take(job: Job, *, is_snapshot: bool) -> None:
+        before = known.get(job.id)
         # What ended before anybody looked is history, for `jobs list`.
-        is_news = is_live(job) if is_snapshot and before is None else job["version"] > (before.version if before else 0)
-        if before is None or job["version"] > before.version:
-            known[job["id"]] = _Known(job["version"], job.get("completed_at"), is_live(job))
+        is_news = is_live(job) if is_snapshot and before is None else job.version > (before.version if before else 0)
+        if before is None or job.version > before.version:
+            known[job.id] = _Known(job.version, job.completed_at, is_live(job))
         if is_news:
             view.update(job)
 
@@ -90,31 +77,31 @@ async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], Non
             for job in batch.jobs:
                 take(job, is_snapshot=batch.is_snapshot)
             if batch.is_whole:
-                reported = {job["id"] for job in batch.jobs}
+                reported = {job.id for job in batch.jobs}
                 for job_id in [job_id for job_id, one in known.items() if one.is_live and job_id not in reported]:
                     try:  # it has ended unseen, so long ago that it is not among the newest
-                        take(await client.job(JobId(UUID(job_id))), is_snapshot=False)
+                        take(await client.job(job_id), is_snapshot=False)
                     except DaemonUnreachable:  # it has gone again, and will send another snapshot
                         break
                     except JobNotFound:
                         del known[job_id]
                         view.forget(job_id)
             if batch.pruning is not None:
-                for job_id in [job_id for job_id, one in known.items() if batch.pruning.takes(job_id, one)]:
+                for job_id in [job_id for job_id, one in known.items() if _is_gone(job_id, one, batch.pruning)]:
                     del known[job_id]
 
 
-async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], view: View) -> list[JobDocument]:
+async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], view: View) -> list[Job]:
     """Show these jobs until all have ended; their last states.
 
     Raises JobNotFound, and DaemonUnreachable at the start only.
     """
-    states: dict[str, JobDocument] = {}
+    states: dict[JobId, Job] = {}
 
-    def take(job: JobDocument) -> None:
-        known = states.get(job["id"])
-        if known is None or job["version"] > known["version"]:
-            states[job["id"]] = job
+    def take(job: Job) -> None:
+        known = states.get(job.id)
+        if known is None or job.version > known.version:
+            states[job.id] = job
             view.update(job)
 
     for job_id in job_ids:
@@ -123,14 +110,14 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
         while any(is_live(job) for job in states.values()):
             batch = await anext(batches)
             for job in batch.jobs:
-                if job["id"] in states:
+                if job.id in states:
                     take(job)
             # A snapshot has the latest jobs only, and a job may have ended while nobody listened.
             if batch.is_snapshot or batch.pruning is not None:
                 with suppress(DaemonUnreachable):  # it has gone again: the stream says so, too
                     for job_id in job_ids:
                         take(await client.job(job_id))
-    return [states[str(job_id)] for job_id in job_ids]
+    return [states[job_id] for job_id in job_ids]
 
 
 async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> AsyncGenerator[_Batch, None]:
@@ -150,7 +137,7 @@ async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> Async
                 yield _Batch(is_snapshot=True)
                 async for event in events:
                     last_id = event.id or last_id
-                    yield _batch(event)
+                    yield _batch(client, event)
         except DaemonUnreachable:
             if not has_connected:
                 raise
@@ -160,17 +147,21 @@ async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> Async
         failures += 1
 
 
-def _batch(event: ServerEvent) -> _Batch:
+def _batch(client: DaemonClient, event: ServerEvent) -> _Batch:
     match event.name:
         case "snapshot":
-            return _Batch(orjson.loads(event.data)["jobs"], is_snapshot=True, is_whole=True)
+            return _Batch(client.read(JobSnapshot, event.data).jobs, is_snapshot=True, is_whole=True)
         case "job":
-            return _Batch([orjson.loads(event.data)])
+            return _Batch([client.read(Job, event.data)])
         case "pruned":
-            found = orjson.loads(event.data)
-            return _Batch(pruning=_Pruning(found["ended_until"], frozenset(found["kept"])))
+            return _Batch(pruning=client.read(JobsPruned, event.data))
         case _:  # of a newer daemon
             return _Batch()
+
+
+def _is_gone(job_id: JobId, job: _Known, pruning: JobsPruned) -> bool:
+    has_ended = job.completed_at is not None and job.completed_at <= pruning.ended_until
+    return has_ended and job_id not in pruning.kept
 
 
 @asynccontextmanager

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.text import Text
 
-from daemon.cli.client.documents import JobDocument
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
+from daemon.jobs.model import Job
 
 # As the tasks put them into a job's metadata; the order in which they are shown.
 FIGURES = (
@@ -55,21 +55,21 @@ COLUMNS = (
 )
 
 
-def figures(job: JobDocument) -> str:
+def figures(job: Job) -> str:
     """The figures in one line: `120 stock changes, 3 zeroed, left alone: 4 unmapped`; nothing for other jobs."""
-    return ", ".join(_figures(job["metadata"]))
+    return ", ".join(_figures(job.metadata))
 
 
-def write_plan(job: JobDocument) -> None:
+def write_plan(job: Job) -> None:
     """What a job would do, or asks to do: figures and sample; nothing for jobs that have no such thing."""
     said = figures(job)
     if said:
         output.write_text(said)
-    for reason, names in (job["metadata"].get("left_alone_examples") or {}).items():
+    for reason, names in (job.metadata.get("left_alone_examples") or {}).items():
         output.write_text(f"Left alone ({plain(reason.replace('_', ' '))}): {plain(', '.join(names))}")
-    if question := job["metadata"].get("would_ask"):
+    if question := job.metadata.get("would_ask"):
         output.write_text(f"It would ask first: {plain(question)}")
-    sample = job["metadata"].get("sample") or []
+    sample = job.metadata.get("sample") or []
     groups: Mapping[str, Sequence[Mapping[str, Any]]] = sample if isinstance(sample, dict) else {"": sample}
     for kind, rows in groups.items():
         if not rows:

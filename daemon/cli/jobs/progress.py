@@ -12,11 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from daemon.cli.client.documents import JobDocument
 from daemon.cli.jobs import wording
 from daemon.cli.jobs.following import View
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
+from daemon.ids import JobId
+from daemon.jobs.model import Job
 
 FRAMES_PER_SECOND = 8
 BAR_WIDTH = 24  # columns
@@ -44,11 +45,11 @@ class JsonView:
 
     interval = 60.0
 
-    def update(self, job: JobDocument) -> None:
+    def update(self, job: Job) -> None:
         """Write the state."""
         output.write_json_line(job)
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job_id: JobId) -> None:
         """It has no state left to write."""
 
     def tick(self) -> None:
@@ -67,19 +68,19 @@ class LineView:
     def __init__(self, stream: TextIO, zone: tzinfo) -> None:
         self._stream = stream
         self._zone = zone
-        self._shown: dict[str, JobDocument] = {}
-        self._pending: dict[str, JobDocument] = {}
+        self._shown: dict[JobId, Job] = {}
+        self._pending: dict[JobId, Job] = {}
 
-    def update(self, job: JobDocument) -> None:
+    def update(self, job: Job) -> None:
         """Show a change of status now, and everything else at the next tick."""
-        shown = self._shown.get(job["id"])
-        if shown is None or shown["status"] != job["status"]:
-            self._pending.pop(job["id"], None)
+        shown = self._shown.get(job.id)
+        if shown is None or shown.status != job.status:
+            self._pending.pop(job.id, None)
             self._write(job)
         else:
-            self._pending[job["id"]] = job
+            self._pending[job.id] = job
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job_id: JobId) -> None:
         """Say so."""
         self._pending.pop(job_id, None)
         if self._shown.pop(job_id, None) is not None:
@@ -95,18 +96,18 @@ class LineView:
         """Say it on standard error."""
         output.say(f"dongbo: {text}")
 
-    def _write(self, job: JobDocument) -> None:
+    def _write(self, job: Job) -> None:
         time = datetime.now(self._zone).strftime("%H:%M:%S")
-        note = wording.note(job, self._shown.get(job["id"]))
-        parts = [job["type"], job["store"], job["status"], wording.percent(job), wording.rows(job), wording.rate(job)]
-        line = "  ".join(filter(None, [time, job["id"], " ".join(filter(None, parts)), wording.counters(job), note]))
-        known = wording.notices(self._shown[job["id"]]) if job["id"] in self._shown else []
-        new = [f"{time}  {job['id']}  {notice}" for notice in wording.notices(job) if notice not in known]
+        note = wording.note(job, self._shown.get(job.id))
+        parts = [job.type, job.store, job.status, wording.percent(job), wording.rows(job), wording.rate(job)]
+        line = "  ".join(filter(None, [time, str(job.id), " ".join(filter(None, parts)), wording.counters(job), note]))
+        known = wording.notices(self._shown[job.id]) if job.id in self._shown else []
+        new = [f"{time}  {job.id}  {notice}" for notice in wording.notices(job) if notice not in known]
         self._stream.writelines(f"{output.plain(each)}\n" for each in (line, *new))
         self._stream.flush()
-        self._shown[job["id"]] = job
+        self._shown[job.id] = job
         if not is_live(job):
-            del self._shown[job["id"]]
+            del self._shown[job.id]
 
 
 class LiveView:
@@ -118,23 +119,23 @@ class LiveView:
         self._live = live
         self._console = console
         self._summarise = summarise
-        self._jobs: dict[str, JobDocument] = {}
-        self._notes: dict[str, str] = {}
+        self._jobs: dict[JobId, Job] = {}
+        self._notes: dict[JobId, str] = {}
         self._remark = ""
 
-    def update(self, job: JobDocument) -> None:
+    def update(self, job: Job) -> None:
         """Draw the job from now on, or take leave of it when it has ended."""
-        before = self._jobs.get(job["id"])
+        before = self._jobs.get(job.id)
         if is_live(job):
-            self._jobs[job["id"]] = job
-            self._notes[job["id"]] = wording.note(job, before)
+            self._jobs[job.id] = job
+            self._notes[job.id] = wording.note(job, before)
             return
-        self._jobs.pop(job["id"], None)
-        self._notes.pop(job["id"], None)
+        self._jobs.pop(job.id, None)
+        self._notes.pop(job.id, None)
         if self._summarise:
             self._console.print(ended(job))
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job_id: JobId) -> None:
         """Draw the job no longer."""
         self._jobs.pop(job_id, None)
         self._notes.pop(job_id, None)
@@ -158,26 +159,26 @@ class LiveView:
         return Group(*lines)
 
 
-def ended(job: JobDocument) -> Text:
+def ended(job: Job) -> Text:
     """An ended job in one line, with its error and its notices where it has any."""
-    sign = {"COMPLETED": "✓", "AWAITING_APPROVAL": "?"}.get(job["status"], "✗")
-    text = Text.assemble((f"{sign} ", wording.STATUS_STYLES[job["status"]]), wording.summary(job))
-    if job["error"]:
-        text.append(f"\n  {output.plain(job['error'])}", style=wording.STATUS_STYLES[job["status"]])
+    sign = {"COMPLETED": "✓", "AWAITING_APPROVAL": "?"}.get(job.status, "✗")
+    text = Text.assemble((f"{sign} ", wording.STATUS_STYLES[job.status]), wording.summary(job))
+    if job.error:
+        text.append(f"\n  {output.plain(job.error)}", style=wording.STATUS_STYLES[job.status])
     for notice in wording.notices(job):
         text.append(f"\n  {notice}", style="bold yellow")
     return text
 
 
-def _bar(job: JobDocument) -> Table:
+def _bar(job: Job) -> Table:
     done = wording.share(job)
     bar = ProgressBar(
         total=None if done is None else 1.0,
         completed=done or 0.0,
-        pulse=done is None and job["status"] == "RUNNING",
+        pulse=done is None and job.status == "RUNNING",
         width=BAR_WIDTH,
     )
-    eta = job["eta_seconds"]
+    eta = job.eta_seconds
     grid = Table.grid(padding=(0, 1))
     grid.add_column(min_width=22, no_wrap=True)
     grid.add_column(no_wrap=True)
@@ -185,17 +186,17 @@ def _bar(job: JobDocument) -> Table:
     grid.add_column(justify="right", width=5)
     grid.add_column(no_wrap=True)
     grid.add_row(
-        Text(job["type"], style="bold"),
-        Text(job["store"]),
-        bar if job["status"] == "RUNNING" else Text(job["status"], style=wording.STATUS_STYLES[job["status"]]),
-        Text(wording.percent(job) if job["status"] == "RUNNING" else ""),
+        Text(job.type, style="bold"),
+        Text(job.store),
+        bar if job.status == "RUNNING" else Text(job.status, style=wording.STATUS_STYLES[job.status]),
+        Text(wording.percent(job) if job.status == "RUNNING" else ""),
         Text(f"ETA {values.duration(eta)}" if eta is not None else ""),
     )
     return grid
 
 
-def _details(job: JobDocument, note: str) -> Text:
-    parts = [wording.rows(job), wording.rate(job), wording.counters(job)] if job["status"] == "RUNNING" else []
+def _details(job: Job, note: str) -> Text:
+    parts = [wording.rows(job), wording.rate(job), wording.counters(job)] if job.status == "RUNNING" else []
     text = Text("  " + " · ".join(filter(None, parts)), style="dim")
     if note:
         text.append(f"{' · ' if parts else ''}{note}", style="yellow not dim")

@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from daemon.cli.client.documents import PruningPlanDocument
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.render import values
+from daemon.jobs.model import PruningPlan
 
 KEPT = {
     "unended": "not ended yet",
@@ -23,7 +23,7 @@ class PlannedPruning:
     """A pruning that is asked for, in days, and what it comes to."""
 
     days: float
-    plan: PruningPlanDocument
+    plan: PruningPlan
 
 
 def configured_days(target: DaemonTarget) -> float:
@@ -40,7 +40,7 @@ def jobs(count: int) -> str:
 
 def sentences(pruning: PlannedPruning) -> Iterator[str]:
     """What goes, and what stays for which reason."""
-    yield f"To be deleted, ended more than {pruning.days:g} days ago: {jobs(pruning.plan['prunable'])}"
+    yield f"To be deleted, ended more than {pruning.days:g} days ago: {jobs(pruning.plan.prunable)}"
     for name, why in KEPT.items():
         if count := _kept(pruning)[name]:
             yield f"Kept, {why}: {values.number(count)}"
@@ -48,19 +48,18 @@ def sentences(pruning: PlannedPruning) -> Iterator[str]:
 
 def question(pruning: PlannedPruning) -> str:
     """What to ask before it is done."""
-    return f"Delete {jobs(pruning.plan['prunable'])} with their failed rows for good?"
+    return f"Delete {jobs(pruning.plan.prunable)} with their failed rows for good?"
 
 
 def to_json(pruning: PlannedPruning, *, deleted: int) -> dict[str, Any]:
     """The outcome for programs."""
     return {
         "deleted": deleted,
-        "prunable": pruning.plan["prunable"],
+        "prunable": pruning.plan.prunable,
         "kept": _kept(pruning),
         "older_than_days": pruning.days,
     }
 
 
 def _kept(pruning: PlannedPruning) -> dict[str, int]:
-    plan = pruning.plan
-    return {name: plan[name] for name in ("unended", "recent", "newest", "needed")}
+    return {name: getattr(pruning.plan, name) for name in KEPT}

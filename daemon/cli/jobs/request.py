@@ -7,7 +7,6 @@ from typing import Any
 import typer
 
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents import JobDocument
 from daemon.cli.client.stores import only_store
 from daemon.cli.context import CommandContext
 from daemon.cli.jobs import plans, wording
@@ -16,8 +15,7 @@ from daemon.cli.jobs.progress import ended, open_view
 from daemon.cli.jobs.tables import say_what_is_asked, write_outcome
 from daemon.cli.render import output
 from daemon.errors import LiveJobExists
-from daemon.ids import JobId
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus, JobType
 
 
 async def request_job(
@@ -32,7 +30,7 @@ async def request_job(
 async def show_requested(
     context: CommandContext,
     client: DaemonClient,
-    ask: Callable[[], Awaitable[JobDocument]],
+    ask: Callable[[], Awaitable[Job]],
     *,
     wait: bool,
     what: str = "is submitted",
@@ -56,18 +54,18 @@ async def show_requested(
     if not wait:
         write_outcome(job, context.as_json, what)
         if not context.as_json:
-            output.say(f"Follow it: dongbo jobs watch {job['id']}")
+            output.say(f"Follow it: dongbo jobs watch {job.id}")
         return
     with open_view(sys.stderr, zone=context.zone, summarise=False) as view:
-        (job,) = await follow_until_ended(client, [JobId(job["id"])], view)  # type: ignore[arg-type]
+        (job,) = await follow_until_ended(client, [job.id], view)
     if context.as_json:
         output.write_json(job)
     else:
         output.data_console().print(ended(job), soft_wrap=True)
-        if wording.waits_for_approval(job) or job["params"].get("dry_run"):
+        if wording.waits_for_approval(job) or job.params.get("dry_run"):
             plans.write_plan(job)
     say_what_is_asked(job)
-    if job["status"] != JobStatus.COMPLETED:
+    if job.status != JobStatus.COMPLETED:
         raise typer.Exit(1)
 
 

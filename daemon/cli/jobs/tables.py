@@ -5,10 +5,11 @@ from datetime import tzinfo
 
 from rich.text import Text
 
-from daemon.cli.client.documents import FailureDocument, JobDocument, PushDocument
+from daemon.api.pushes import Push
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
+from daemon.jobs.model import Job, JobFailure
 
 LONGEST_ERROR = 60  # characters in a list
 COSTS = {
@@ -22,7 +23,7 @@ COSTS = {
 }
 
 
-def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
+def write_list(jobs: Sequence[Job], zone: tzinfo) -> None:
     """Jobs as a table, or where that has no room as two lines each."""
     if output.is_narrow():
         for job in jobs:
@@ -35,35 +36,31 @@ def write_list(jobs: Sequence[JobDocument], zone: tzinfo) -> None:
     )
 
 
-def write_one(
-    job: JobDocument, failures: Sequence[FailureDocument], steps: Sequence[JobDocument], zone: tzinfo
-) -> None:
+def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zone: tzinfo) -> None:
     """All that there is to know of one job; `steps` are the jobs that are steps of it."""
     took = wording.job_duration(job)
     output.write_fields(
         {
-            "job": job["id"],
-            "type": job["type"],
-            "store": job["store"],
-            "status": " ".join(filter(None, [job["status"], wording.percent(job) if is_live(job) else ""])),
-            "asked by": f"schedule {job['schedule']}" if job["schedule"] else job["trigger"],
-            "step of": job["parent_id"] or "-",
-            "params": ", ".join(
-                f"{output.plain(name)} = {output.plain(value)}" for name, value in job["params"].items()
-            )
+            "job": str(job.id),
+            "type": job.type,
+            "store": job.store,
+            "status": " ".join(filter(None, [job.status, wording.percent(job) if is_live(job) else ""])),
+            "asked by": f"schedule {job.schedule}" if job.schedule else job.trigger,
+            "step of": str(job.parent_id or "-"),
+            "params": ", ".join(f"{output.plain(name)} = {output.plain(value)}" for name, value in job.params.items())
             or "-",
             "rows": f"{wording.rows(job)}: {wording.counters(job)}",
             "figures": plans.figures(job) or "-",
             "cost": ", ".join(
-                f"{job['metadata'][name]:,} {word}" for name, word in COSTS.items() if job["metadata"].get(name)
+                f"{job.metadata[name]:,} {word}" for name, word in COSTS.items() if job.metadata.get(name)
             )
             or "-",
             "rate": wording.rate(job) or "-",
-            "attempt": f"{job['attempt']} of {job['max_attempts']}",
-            "worker": job["worker"] or "-",
-            "created": values.moment(job["created_at"], zone),
-            "started": values.moment(job["started_at"], zone),
-            "ended": values.moment(job["completed_at"], zone),
+            "attempt": f"{job.attempt} of {job.max_attempts}",
+            "worker": job.worker or "-",
+            "created": values.moment(job.created_at, zone),
+            "started": values.moment(job.started_at, zone),
+            "ended": values.moment(job.completed_at, zone),
             "took": values.duration(took) if took is not None else "-",
             "note": wording.note(job) or "-",
         }
@@ -72,27 +69,27 @@ def write_one(
     for notice in wording.notices(job):
         console.print(Text(notice, style="bold yellow"), soft_wrap=True)
     for step in steps:
-        error = f": {output.plain(step['error'])}" if step["error"] else ""
-        console.print(Text.assemble(f"  step {step['id']}  {step['type']}  ", _status(step), error), soft_wrap=True)
+        error = f": {output.plain(step.error)}" if step.error else ""
+        console.print(Text.assemble(f"  step {step.id}  {step.type}  ", _status(step), error), soft_wrap=True)
         for notice in wording.notices(step):
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
-        state = "taken up by a retry" if failure["resolved_at"] else "not stored"
-        text = f"  row {output.plain(failure['source_id'] or '(no id)')}, {state}: {output.plain(failure['reason'])}"
+        state = "taken up by a retry" if failure.resolved_at else "not stored"
+        text = f"  row {output.plain(failure.source_id or '(no id)')}, {state}: {output.plain(failure.reason)}"
         console.print(Text(text), soft_wrap=True)
-    if job["failed"] and any(failure["resolved_at"] is None for failure in failures):
-        output.say(f"{job['failed']} rows failed. Try just these again: dongbo jobs retry {job['id']} --failed")
+    if job.failed and any(failure.resolved_at is None for failure in failures):
+        output.say(f"{job.failed} rows failed. Try just these again: dongbo jobs retry {job.id} --failed")
 
     say_what_is_asked(job)
 
 
-def say_what_is_asked(job: JobDocument) -> None:
+def say_what_is_asked(job: Job) -> None:
     """How to decide about a job that waits for approval."""
     if wording.waits_for_approval(job):
-        output.say(wording.how_to_decide(job["id"]))
+        output.say(wording.how_to_decide(job.id))
 
 
-def write_pushes(pushes: Sequence[PushDocument], zone: tzinfo) -> None:
+def write_pushes(pushes: Sequence[Push], zone: tzinfo) -> None:
     """Pushes as a table."""
     output.write_table(
         ("push", "time", "what", "of", "where", "old", "new", "result", "reason"),
@@ -100,42 +97,42 @@ def write_pushes(pushes: Sequence[PushDocument], zone: tzinfo) -> None:
     )
 
 
-def write_outcome(job: JobDocument, as_json: bool, what: str) -> None:
+def write_outcome(job: Job, as_json: bool, what: str) -> None:
     """What a request has done to a job."""
     if as_json:
         output.write_json(job)
     else:
-        output.write_text(f"{job['type']} of {job['store']}, job {job['id']}, {what}")
+        output.write_text(f"{job.type} of {job.store}, job {job.id}, {what}")
 
 
-def _lines(job: JobDocument, zone: tzinfo) -> Text:
+def _lines(job: Job, zone: tzinfo) -> Text:
     took = wording.job_duration(job)
-    result = [wording.rows(job), f"{values.number(job['failed'])} failed" if job["failed"] else ""]
+    result = [wording.rows(job), f"{values.number(job.failed)} failed" if job.failed else ""]
     result.append(f"in {values.duration(took)}" if took is not None else "")
     text = Text.assemble(
-        f"{job['id']}  ",
+        f"{job.id}  ",
         _status(job),
-        f"  {values.moment(job['created_at'], zone)}\n",
-        f"  {job['type']} of {job['store']}: {', '.join(filter(None, result))}",
+        f"  {values.moment(job.created_at, zone)}\n",
+        f"  {job.type} of {job.store}: {', '.join(filter(None, result))}",
     )
-    if job["error"]:
-        text.append(f"\n  {_short(job['error'])}", style="red")
+    if job.error:
+        text.append(f"\n  {_short(job.error)}", style="red")
     for notice in wording.notices(job):
         text.append(f"\n  {_short(notice)}", style="yellow")
     return text
 
 
-def _status(job: JobDocument) -> Text:
-    status = Text(job["status"], style=wording.STATUS_STYLES[job["status"]])
+def _status(job: Job) -> Text:
+    status = Text(job.status, style=wording.STATUS_STYLES[job.status])
     if is_live(job) and (done := wording.percent(job)):
         status.append(f" {done}")
     return status
 
 
-def _error(job: JobDocument) -> Text:
+def _error(job: Job) -> Text:
     """Why it failed, or else what a person must know of it."""
-    if job["error"]:
-        return Text(_short(job["error"]))
+    if job.error:
+        return Text(_short(job.error))
     return Text("\n").join(Text(_short(notice), style="yellow") for notice in wording.notices(job))
 
 
@@ -144,32 +141,32 @@ def _short(said: str) -> str:
     return said if len(said) <= LONGEST_ERROR else f"{said[: LONGEST_ERROR - 1]}…"
 
 
-def _push(push: PushDocument, zone: tzinfo) -> list[Text]:
-    what = push["kind"] if push["name"] is None else f"{push['kind']} {push['name']}"
-    result = push["result"] if push["detail"] is None else f"{push['result']}: {push['detail']}"
+def _push(push: Push, zone: tzinfo) -> list[Text]:
+    what = push.kind if push.name is None else f"{push.kind} {push.name}"
+    result = push.result if push.detail is None else f"{push.result}: {push.detail}"
     return [
-        Text(str(push["id"])),
-        Text(values.moment(push["settled_at"] or push["intended_at"], zone)),
+        Text(str(push.id)),
+        Text(values.moment(push.settled_at or push.intended_at, zone)),
         Text(output.plain(what)),
-        Text(str(push["owner_id"])),
-        Text(str(push["location_id"] or "–")),
-        Text(values.value(push["old_value"])),
-        Text(values.value(push["new_value"])),
-        Text(output.plain(result), style=values.RESULT_STYLES.get(push["result"], "")),
-        Text(output.plain(push["reason"])),
+        Text(str(push.owner_id)),
+        Text(str(push.location_id or "–")),
+        Text(values.value(push.old_value)),
+        Text(values.value(push.new_value)),
+        Text(output.plain(result), style=values.RESULT_STYLES.get(push.result, "")),
+        Text(output.plain(push.reason)),
     ]
 
 
-def _row(job: JobDocument, zone: tzinfo) -> list[Text]:
+def _row(job: Job, zone: tzinfo) -> list[Text]:
     took = wording.job_duration(job)
     return [
-        Text(job["id"]),
-        Text(job["type"]),
-        Text(job["store"]),
+        Text(str(job.id)),
+        Text(job.type),
+        Text(job.store),
         _status(job),
-        Text(values.number(job["processed"])),
-        Text(values.number(job["failed"]), style="red" if job["failed"] else ""),
-        Text(values.moment(job["created_at"], zone)),
+        Text(values.number(job.processed)),
+        Text(values.number(job.failed), style="red" if job.failed else ""),
+        Text(values.moment(job.created_at, zone)),
         Text(values.duration(took) if took is not None else "-"),
         _error(job),
     ]

@@ -1,10 +1,11 @@
 """Jobs in words for people."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
-from daemon.cli.client.documents import JobDocument
 from daemon.cli.render import values
 from daemon.cli.render.output import plain
+from daemon.jobs.model import Job
 
 WORTH_SAYING = 0.1  # seconds of waiting
 STATUS_STYLES = {
@@ -17,47 +18,46 @@ STATUS_STYLES = {
 }
 
 
-def is_live(job: JobDocument) -> bool:
+def is_live(job: Job) -> bool:
     """Whether the job has still to run or runs."""
-    return job["status"] in ("PENDING", "RUNNING")
+    return job.status.is_live
 
 
-def waits_for_approval(job: JobDocument) -> bool:
+def waits_for_approval(job: Job) -> bool:
     """Whether a person must decide before anything more happens."""
-    return job["status"] == "AWAITING_APPROVAL"
+    return job.status == "AWAITING_APPROVAL"
 
 
-def how_to_decide(job_id: str) -> str:
+def how_to_decide(job_id: UUID) -> str:
     """The two commands that end the waiting."""
     return f"let it continue: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
 
 
-def job_duration(job: JobDocument) -> float | None:
+def job_duration(job: Job) -> float | None:
     """Seconds from a job's start to its end, to its question, or to now; None before its start."""
-    if job["started_at"] is None:
+    if job.started_at is None:
         return None
-    ended = job["updated_at"] if waits_for_approval(job) else job["completed_at"]
-    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
-    return max((end - datetime.fromisoformat(job["started_at"])).total_seconds(), 0.0)
+    ended = job.updated_at if waits_for_approval(job) else job.completed_at
+    return max(((ended or datetime.now(UTC)) - job.started_at).total_seconds(), 0.0)
 
 
-def is_estimate(job: JobDocument) -> bool:
+def is_estimate(job: Job) -> bool:
     """Whether the job's total is a guess, such as the count of the last full pull."""
-    return bool(job["metadata"].get("total_is_estimate"))
+    return bool(job.metadata.get("total_is_estimate"))
 
 
-def share(job: JobDocument) -> float | None:
+def share(job: Job) -> float | None:
     """How much of the job is done, 0 to 1; None where the total is unknown. An estimate never makes 1."""
-    total = job["total"]
-    if job["status"] == "COMPLETED":
+    total = job.total
+    if job.status == "COMPLETED":
         return 1.0
     if total is None:
         return None
-    done = job["processed"] / total if total else 0.0
+    done = job.processed / total if total else 0.0
     return min(done, 0.99 if is_estimate(job) else 1.0)
 
 
-def percent(job: JobDocument) -> str:
+def percent(job: Job) -> str:
     """`42%`, `~42%` where the total is an estimate, nothing where it is unknown."""
     done = share(job)
     if done is None:
@@ -65,58 +65,60 @@ def percent(job: JobDocument) -> str:
     return f"{'~' if is_estimate(job) and is_live(job) else ''}{int(done * 100)}%"
 
 
-def rows(job: JobDocument) -> str:
+def rows(job: Job) -> str:
     """`1,200 of ~3,000 rows`"""
-    if job["total"] is None or job["status"] == "COMPLETED":
-        return f"{values.number(job['processed'])} rows"
-    return f"{values.number(job['processed'])} of {'~' if is_estimate(job) else ''}{values.number(job['total'])} rows"
+    if job.total is None or job.status == "COMPLETED":
+        return f"{values.number(job.processed)} rows"
+    return f"{values.number(job.processed)} of {'~' if is_estimate(job) else ''}{values.number(job.total)} rows"
 
 
-def rate(job: JobDocument) -> str:
+def rate(job: Job) -> str:
     """`480 rows/s`, or nothing."""
-    per_second = job["metadata"].get("rows_per_second")
+    per_second = job.metadata.get("rows_per_second")
     return f"{values.number(per_second)} rows/s" if per_second else ""
 
 
-def counters(job: JobDocument) -> str:
+def counters(job: Job) -> str:
     """The outcome of the rows."""
-    return ", ".join(f"{values.number(job[name])} {name}" for name in ("created", "updated", "skipped", "failed"))
+    return ", ".join(
+        f"{values.number(getattr(job, name))} {name}" for name in ("created", "updated", "skipped", "failed")
+    )
 
 
-def note(job: JobDocument, before: JobDocument | None = None) -> str:
+def note(job: Job, before: Job | None = None) -> str:
     """What a person should know besides: why it waits, why it failed.
 
     `before` is an earlier state of the same job: the wait for a rate limit shows in the difference.
     """
-    if job["error"] and job["status"] == "PENDING":
-        return f"tries again {values.ago(job['not_before'])}: {plain(job['error'])}"
-    if job["error"]:
-        return plain(job["error"])
-    if job["status"] == "PENDING":
+    if job.error and job.status == "PENDING":
+        return f"tries again {values.ago(job.not_before)}: {plain(job.error)}"
+    if job.error:
+        return plain(job.error)
+    if job.status == "PENDING":
         return "waiting for its turn"
-    if job["status"] == "RUNNING" and job["cancel_requested"]:
+    if job.status == "RUNNING" and job.cancel_requested:
         return "cancelling"
-    if job["status"] == "RUNNING" and (waiting := job["metadata"].get("waiting")):
+    if job.status == "RUNNING" and (waiting := job.metadata.get("waiting")):
         return f"waiting for {plain(waiting['for'])} since {values.ago(waiting['since'])}"
-    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
-    earlier = before["metadata"].get("rate_limit_wait_seconds", 0) if before else waited
-    if job["status"] == "RUNNING" and waited - earlier >= WORTH_SAYING:
+    waited = job.metadata.get("rate_limit_wait_seconds", 0)
+    earlier = before.metadata.get("rate_limit_wait_seconds", 0) if before else waited
+    if job.status == "RUNNING" and waited - earlier >= WORTH_SAYING:
         return f"waiting for rate limit ({values.duration(waited)} so far)"
     return ""
 
 
-def notices(job: JobDocument) -> list[str]:
+def notices(job: Job) -> list[str]:
     """What a person must know though the job continues: a closed location, protected data, half of a shop."""
-    return [f"! {plain(notice)}" for notice in job["metadata"].get("notices") or []]
+    return [f"! {plain(notice)}" for notice in job.metadata.get("notices") or []]
 
 
-def summary(job: JobDocument) -> str:
+def summary(job: Job) -> str:
     """An ended job in one line."""
     took = job_duration(job)
-    parts = [f"{job['type']} of {job['store']}: {job['status']}", f"{rows(job)}: {counters(job)}"]
+    parts = [f"{job.type} of {job.store}: {job.status}", f"{rows(job)}: {counters(job)}"]
     if took is not None:
         parts.append(f"in {values.duration(took)}")
-    waited = job["metadata"].get("rate_limit_wait_seconds", 0)
+    waited = job.metadata.get("rate_limit_wait_seconds", 0)
     if waited >= WORTH_SAYING:
         parts.append(f"of which {values.duration(waited)} waiting for the rate limit")
     return ", ".join(parts)

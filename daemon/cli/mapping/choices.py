@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from daemon.cli.client.documents_sync import ProductDocument, VariantDocument
+from daemon.api.mappings import ProductChoice, VariantMeaning
 from daemon.cli.render.output import plain
 from daemon.mirror.keys import why_no_key
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 SHOWN_CHOICES = 5
 
 
-def only_variant(text: str, choices: Sequence[VariantDocument]) -> VariantDocument:
+def only_variant(text: str, choices: Sequence[VariantMeaning]) -> VariantMeaning:
     """The one variant that a text means; raises ValueError with what it may mean instead."""
     return _only(text, "variant of Shopify", choices, [_describe_variant(choice) for choice in choices])
 
 
-def only_product(text: str, choices: Sequence[ProductDocument]) -> ProductDocument:
+def only_product(text: str, choices: Sequence[ProductChoice]) -> ProductChoice:
     """The one product that a text means; raises ValueError with what it may mean instead."""
     return _only(text, "product of Nhanh.vn", choices, [_describe_product(choice) for choice in choices])
 
@@ -34,12 +34,12 @@ def _only(text: str, what: str, choices: Sequence[T], descriptions: Sequence[str
     raise ValueError(f"more than one {what} {_said(text)}: name one by its id: {listed}{more}")
 
 
-def _describe_variant(variant: VariantDocument) -> str:
-    return f"{variant['variant_id']} ({plain(variant['title'] or variant['sku'] or '')})"
+def _describe_variant(variant: VariantMeaning) -> str:
+    return f"{variant.variant_id} ({plain(variant.title or variant.sku or '')})"
 
 
-def _describe_product(product: ProductDocument) -> str:
-    return f"{product['nhanh_id']} ({plain(product['name'] or product['code'] or '')})"
+def _describe_product(product: ProductChoice) -> str:
+    return f"{product.nhanh_id} ({plain(product.name or product.code or '')})"
 
 
 def _said(text: str) -> str:

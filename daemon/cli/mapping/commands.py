@@ -143,14 +143,14 @@ async def _resolve(
     """The ids that texts stand for. Raises MappingFileError with all that stand for none or for several."""
     answer = await client.resolve(store, variants, products)
     variant_ids, product_ids, problems = list[int](), list[int](), list[str]()
-    for variant in answer["variants"]:
+    for variant in answer.variants:
         try:
-            variant_ids.append(only_variant(variant["text"], variant["choices"])["variant_id"])
+            variant_ids.append(only_variant(variant.text, variant.choices).variant_id)
         except ValueError as error:
             problems.append(str(error))
-    for product in answer["products"]:
+    for product in answer.products:
         try:
-            product_ids.append(only_product(product["text"], product["choices"])["nhanh_id"])
+            product_ids.append(only_product(product.text, product.choices).nhanh_id)
         except ValueError as error:
             problems.append(str(error))
     if problems:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.cli.client.documents_sync import MappingDocument
+from daemon.api.mappings import Mapping
 from daemon.cli.render.output import EXCEL_MARK
 from daemon.errors import DongboError, ExitCode
 from daemon.texts import visible
@@ -47,7 +47,7 @@ class CsvDecision:
     product: str | None
 
 
-def write_mappings(mappings: Iterable[MappingDocument]) -> str:
+def write_mappings(mappings: Iterable[Mapping]) -> str:
     """The mappings as CSV, with the mark that lets Excel read Vietnamese."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -80,19 +80,19 @@ def read_decisions(path: Path) -> tuple[list[CsvDecision], int]:
     return decisions, empty
 
 
-def _cells(mapping: MappingDocument) -> list[str]:
+def _cells(mapping: Mapping) -> list[str]:
     # A retired mapping holds no more: read again, its line must decide nothing.
-    product = mapping["nhanh_id"] if mapping["state"] == "mapped" else None
+    product = mapping.nhanh_id if mapping.state == "mapped" else None
     return [
-        str(mapping["variant_id"]),
-        mapping["sku"] or "",
-        mapping["variant_title"] or "",
-        EXCLUDE if mapping["state"] == "excluded" else str(product or ""),
-        (mapping["nhanh_code"] or "") if product else "",
-        (mapping["nhanh_name"] or "") if product else "",
-        mapping["source"] or "",
-        mapping["state"],
-        " ".join(map(str, mapping["candidates"])),
+        str(mapping.variant_id),
+        mapping.sku or "",
+        mapping.variant_title or "",
+        EXCLUDE if mapping.state == "excluded" else str(product or ""),
+        (mapping.nhanh_code or "") if product else "",
+        (mapping.nhanh_name or "") if product else "",
+        mapping.source or "",
+        mapping.state,
+        " ".join(map(str, mapping.candidates)),
     ]
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from daemon.api.mappings import VariantMeaning
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents_sync import VariantDocument
 from daemon.cli.mapping.choices import only_product, only_variant
 from daemon.cli.mapping.csv_file import CsvDecision, MappingFileError, read_decisions
 
@@ -48,23 +48,23 @@ async def plan_import(client: DaemonClient, store: str, path: Path) -> ImportPla
     for batch in _portions(decisions):
         products = [decision.product for decision in batch if decision.product is not None]
         answer = await client.resolve(store, [decision.variant for decision in batch], products)
-        product_choices = {meanings["text"]: meanings["choices"] for meanings in answer["products"]}
-        for decision, meanings in zip(batch, answer["variants"], strict=True):
+        product_choices = {meanings.text: meanings.choices for meanings in answer.products}
+        for decision, meanings in zip(batch, answer.variants, strict=True):
             try:
-                variant = only_variant(decision.variant, meanings["choices"])
+                variant = only_variant(decision.variant, meanings.choices)
                 product = None
                 if decision.product is not None:
-                    product = only_product(decision.product, product_choices[decision.product])["nhanh_id"]
-                earlier = first_lines.setdefault(variant["variant_id"], decision.line)
+                    product = only_product(decision.product, product_choices[decision.product]).nhanh_id
+                earlier = first_lines.setdefault(variant.variant_id, decision.line)
                 if earlier != decision.line:
-                    raise ValueError(f"variant {variant['variant_id']} stands in line {earlier} already")
+                    raise ValueError(f"variant {variant.variant_id} stands in line {earlier} already")
             except ValueError as error:
                 problems.append(f"{path}:{decision.line}: {error}")
                 continue
             if _holds_already(variant, product):
                 plan.unchanged += 1
             else:
-                plan.decisions[variant["variant_id"]] = product
+                plan.decisions[variant.variant_id] = product
     if problems:
         raise MappingFileError("\n".join(problems))
     return plan
@@ -75,7 +75,7 @@ async def carry_out(client: DaemonClient, store: str, plan: ImportPlan, note: st
     overruled = 0
     remaining = iter(plan.decisions.items())
     while batch := dict(islice(remaining, BATCH)):
-        overruled += len((await client.set_mappings(store, batch, note))["overruled"])
+        overruled += len((await client.set_mappings(store, batch, note)).overruled)
     return overruled
 
 
@@ -94,7 +94,7 @@ def _portions(decisions: Sequence[CsvDecision]) -> Iterator[list[CsvDecision]]:
         yield portion
 
 
-def _holds_already(variant: VariantDocument, product: int | None) -> bool:
+def _holds_already(variant: VariantMeaning, product: int | None) -> bool:
     if product is None:
-        return variant["state"] == "excluded"
-    return variant["state"] == "mapped" and variant["nhanh_id"] == product
+        return variant.state == "excluded"
+    return variant.state == "mapped" and variant.nhanh_id == product

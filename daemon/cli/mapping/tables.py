@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.text import Text
 
+from daemon.api.mappings import Mapping as ProductMapping
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents_sync import MappingDocument
 from daemon.cli.mapping.csv_file import MappingFileError, write_mappings
 from daemon.cli.mapping.csv_import import ImportPlan
 from daemon.cli.render import output
@@ -15,7 +15,7 @@ from daemon.cli.render.output import plain
 STATE_STYLES = {"mapped": "green", "excluded": "dim", "ambiguous": "magenta", "unmatched": "yellow", "retired": "red"}
 
 
-def write_list(mappings: Sequence[MappingDocument]) -> None:
+def write_list(mappings: Sequence[ProductMapping]) -> None:
     """Mappings as a table."""
     output.write_table(
         ("variant", "sku", "title", "state", "product", "code", "name", "by", "note"),
@@ -33,11 +33,11 @@ async def decide(
         return
     for variant, product in decisions.items():
         output.write_text(f"variant {variant} {'is excluded' if product is None else f'is product {product}'}")
-    for gone in outcome["overruled"]:
-        output.say(f"variant {gone['variant_id']}, which was matched to product {gone['nhanh_id']}, has none now")
+    for gone in outcome.overruled:
+        output.say(f"variant {gone.variant_id}, which was matched to product {gone.nhanh_id}, has none now")
 
 
-def export(mappings: Sequence[MappingDocument], file: Path | None, *, as_json: bool) -> None:
+def export(mappings: Sequence[ProductMapping], file: Path | None, *, as_json: bool) -> None:
     """Write the mappings into a file or to standard output, and say how many there are."""
     if as_json and file is None:
         output.write_json({"mappings": mappings})
@@ -74,16 +74,16 @@ def write_import(plan: ImportPlan, overruled: int, *, is_dry: bool, as_json: boo
         output.say(f"{overruled:,} automatic mappings of other variants gave way to these decisions")
 
 
-def _row(mapping: MappingDocument) -> list[Text]:
-    note = mapping["note"] or mapping["reason"] or ""
-    if mapping["candidates"]:
-        note = f"candidates {', '.join(map(str, mapping['candidates']))}: {note}"
-    cells = [mapping["sku"], mapping["variant_title"]]
-    product = [mapping["nhanh_code"], mapping["nhanh_name"], mapping["source"], note]
+def _row(mapping: ProductMapping) -> list[Text]:
+    note = mapping.note or mapping.reason or ""
+    if mapping.candidates:
+        note = f"candidates {', '.join(map(str, mapping.candidates))}: {note}"
+    cells = [mapping.sku, mapping.variant_title]
+    product = [mapping.nhanh_code, mapping.nhanh_name, mapping.source, note]
     return [
-        Text(str(mapping["variant_id"])),
+        Text(str(mapping.variant_id)),
         *(Text(plain(cell or "")) for cell in cells),
-        Text(mapping["state"], style=STATE_STYLES.get(mapping["state"], "")),
-        Text(str(mapping["nhanh_id"] or "")),
+        Text(mapping.state, style=STATE_STYLES.get(mapping.state, "")),
+        Text(str(mapping.nhanh_id or "")),
         *(Text(plain(cell or "")) for cell in product),
     ]

@@ -9,8 +9,9 @@ need to be, so that `grep` and `cut` find whole values.
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from io import TextIOBase
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from rich.console import Console, RenderableType
@@ -20,6 +21,9 @@ from rich.text import Text
 from daemon.cli.render.console import TextConsole
 from daemon.terminal import LAYOUT, drawable
 from daemon.texts import escaped, escaped_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ENDLESS = 10_000  # columns
 WIDE = 130  # columns
@@ -63,6 +67,11 @@ def write_csv(text: str) -> None:
 def write_json(document: object) -> None:
     """The one JSON document of a command, indented."""
     _write_bytes(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2))
+
+
+def members(record: "DataclassInstance") -> dict[str, Any]:
+    """The members of a record, for a document that has others besides."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def write_json_line(document: object) -> None:

@@ -30,18 +30,22 @@ def moment(text: str | datetime | None, zone: tzinfo) -> str:
     """A time in the given zone, to the second; a dash for none."""
     if text is None:
         return "-"
-    value = datetime.fromisoformat(text) if isinstance(text, str) else text
-    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return _time(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def ago(text: str | None) -> str:
+def ago(text: str | datetime | None) -> str:
     """How long ago, or in how long: `3:05 ago`, `in 12 s`."""
     if text is None:
         return "-"
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    seconds = (datetime.now(UTC) - _time(text)).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
 def value(text: str | None) -> str:
     """A pushed value; a dash where there is none."""
     return "–" if text is None else plain(text)
+
+
+def _time(text: str | datetime) -> datetime:
+    """What a record has as a time, and JSON within it as text."""
+    return datetime.fromisoformat(text) if isinstance(text, str) else text

@@ -1,12 +1,12 @@
 """What changes a campaign: `dongbo sale create`, `apply`, `revert`, `cancel` and `resume`."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from daemon.api.sales import Decision, SaleDetail, SalePreview
 from daemon.cli.client.daemon import DaemonClient
-from daemon.cli.client.documents_sales import CampaignDetailDocument, PreviewDocument
 from daemon.cli.client.sales import SalesClient
 from daemon.cli.context import CommandContext
 from daemon.cli.options import StoreOption
@@ -31,7 +31,7 @@ def create(
     needs a yes: at the terminal, or as --yes.
     """
 
-    async def look(client: DaemonClient) -> tuple[dict[str, object], PreviewDocument]:
+    async def look(client: DaemonClient) -> tuple[dict[str, object], SalePreview]:
         definition = await define(client, name, store, given_options(context))
         return definition, await SalesClient(client).preview_definition(definition)
 
@@ -43,23 +43,23 @@ def create(
     if not draft:
         prompts.require_no_conflict(name, preview)
         question = prompts.creation(name, str(definition["store"]), preview, context.zone)
-        prompts.confirm_change(question, yes=yes, is_at_once=wording.starts_at_once(preview["definition"]))
+        prompts.confirm_change(question, yes=yes, is_at_once=wording.starts_at_once(preview.definition))
     _act(context, lambda sales: sales.create(definition, is_draft=draft))
 
 
 def apply(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
     """Start a campaign now, before its time or without one."""
 
-    async def look(client: DaemonClient) -> tuple[CampaignDetailDocument, PreviewDocument]:
+    async def look(client: DaemonClient) -> tuple[SaleDetail, SalePreview]:
         sales = SalesClient(client)
         campaign = await sales.get(name, store)
         prompts.require_state(campaign, prompts.STARTABLE, "it can't be started")
-        return campaign, await sales.preview(campaign["id"])
+        return campaign, await sales.preview(str(campaign.id))
 
     campaign, preview = context.talk(look)
     previews.say(preview, context.zone)
     prompts.confirm_change(prompts.start(campaign, preview), yes=yes, is_at_once=True)
-    _act(context, lambda sales: sales.act(campaign["id"], "apply"))
+    _act(context, lambda sales: sales.act(str(campaign.id), "apply"))
 
 
 def revert(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
@@ -67,17 +67,17 @@ def revert(context: CommandContext, name: NameArgument, yes: YesOption = False, 
     campaign = _look_up(context, name, store)
     prompts.require_state(campaign, prompts.ENDABLE, "there is nothing to take back")
     prompts.confirm_change(prompts.end(campaign, "End"), yes=yes, is_at_once=True)
-    _act(context, lambda sales: sales.act(campaign["id"], "revert"))
+    _act(context, lambda sales: sales.act(str(campaign.id), "revert"))
 
 
 def cancel(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
     """Call a campaign off; a running one is taken back."""
     campaign = _look_up(context, name, store)
     prompts.require_state(campaign, prompts.STARTABLE + prompts.ENDABLE, "it can't be cancelled")
-    is_running = campaign["state"] in prompts.ENDABLE
-    question = prompts.end(campaign, "Call off") if is_running else f"Call off {name} of {campaign['store']}?"
+    is_running = campaign.state in prompts.ENDABLE
+    question = prompts.end(campaign, "Call off") if is_running else f"Call off {name} of {campaign.store}?"
     prompts.confirm_change(question, yes=yes, is_at_once=is_running)
-    _act(context, lambda sales: sales.act(campaign["id"], "cancel"))
+    _act(context, lambda sales: sales.act(str(campaign.id), "cancel"))
 
 
 def resume(
@@ -100,13 +100,13 @@ def resume(
     """
     if keep and restore:
         raise typer.BadParameter("either --keep or --restore: decide about the others after that", param_hint="--keep")
-    decision: Literal["keep", "restore"] | None = "keep" if keep else "restore" if restore else None
+    decision = Decision.KEEP if keep else Decision.RESTORE if restore else None
     variants = read_variants("--keep" if keep else "--restore", [*(keep or ()), *(restore or ())])
     campaign = _look_up(context, name, store)
-    if campaign["state"] == "DRAFT" and wording.starts_at_once({"starts": campaign["starts_at"]}):
-        question = f"Start {campaign['name']} of {campaign['store']} now? Its time has come."
+    if campaign.state == "DRAFT" and wording.has_come(campaign.starts_at):
+        question = f"Start {campaign.name} of {campaign.store} now? Its time has come."
         prompts.confirm_change(question, yes=yes, is_at_once=True)
-    _act(context, lambda sales: sales.resume(campaign["id"], decision, variants))
+    _act(context, lambda sales: sales.resume(str(campaign.id), decision, variants))
 
 
 def read_variants(option: str, texts: list[str]) -> list[int] | None:
@@ -120,11 +120,11 @@ def read_variants(option: str, texts: list[str]) -> list[int] | None:
     return [int(text) for text in named]
 
 
-def _look_up(context: CommandContext, name: str, store: str | None) -> CampaignDetailDocument:
+def _look_up(context: CommandContext, name: str, store: str | None) -> SaleDetail:
     return context.talk(lambda client: SalesClient(client).get(name, store))
 
 
-def _act(context: CommandContext, action: Callable[[SalesClient], Awaitable[CampaignDetailDocument]]) -> None:
+def _act(context: CommandContext, action: Callable[[SalesClient], Awaitable[SaleDetail]]) -> None:
     """Do something with a campaign and show how it stands then."""
     campaign = context.talk(lambda client: action(SalesClient(client)))
     if context.as_json:

@@ -3,7 +3,7 @@
 import sys
 from datetime import tzinfo
 
-from daemon.cli.client.documents_sales import CampaignDocument, PreviewDocument
+from daemon.api.sales import Sale, SalePreview
 from daemon.cli.confirmation import confirm
 from daemon.cli.sales.wording import amount, counted, period
 from daemon.errors import SaleConflict
@@ -27,43 +27,43 @@ def confirm_change(question: str, *, yes: bool, is_at_once: bool) -> None:
         confirm(question, yes=yes, why="this changes prices of the shop at once")
 
 
-def require_state(campaign: CampaignDocument, states: tuple[str, ...], what: str) -> None:
+def require_state(campaign: Sale, states: tuple[str, ...], what: str) -> None:
     """Refuse what can't be asked of a campaign in its state, before anybody is asked about it. Raises SaleConflict."""
-    if campaign["state"] not in states:
-        raise SaleConflict(f"The sale {campaign['name']} is {campaign['state']}: {what}.")
+    if campaign.state not in states:
+        raise SaleConflict(f"The sale {campaign.name} is {campaign.state}: {what}.")
 
 
-def require_no_conflict(name: str, preview: PreviewDocument) -> None:
+def require_no_conflict(name: str, preview: SalePreview) -> None:
     """Refuse a campaign that the daemon would refuse, before anybody is asked about it. Raises SaleConflict."""
-    if preview["conflicts"]:
+    if preview.conflicts:
         raise SaleConflict(
             f"The sale {name} can't hold variants that another campaign holds at an overlapping time "
-            f"({counted(preview['conflicts'])}): change the times, exclude these variants, keep it with --draft, or, "
+            f"({counted(preview.conflicts)}): change the times, exclude these variants, keep it with --draft, or, "
             "where that one is over, decide about its prices first (dongbo sale resume)."
         )
-    if not preview["totals"]["on_sale"]:
-        reasons = f" ({counted(preview['skipped'])})" if preview["skipped"] else ""
+    if not preview.totals.on_sale:
+        reasons = f" ({counted(preview.skipped)})" if preview.skipped else ""
         raise SaleConflict(
             f"No variant would be on sale{reasons}: look at the targets and the discount, and pull Shopify's products "
             "if they are new."
         )
 
 
-def creation(name: str, store: str, preview: PreviewDocument, zone: tzinfo) -> str:
+def creation(name: str, store: str, preview: SalePreview, zone: tzinfo) -> str:
     """The question before a campaign is made."""
-    definition, totals = preview["definition"], preview["totals"]
+    definition, totals = preview.definition, preview.totals
     when = period(definition.get("starts"), definition.get("ends"), zone)
-    return f"Put {totals['on_sale']:,} variants of {store} on sale as {name}, {when}?"
+    return f"Put {totals.on_sale:,} variants of {store} on sale as {name}, {when}?"
 
 
-def start(campaign: CampaignDocument, preview: PreviewDocument) -> str:
+def start(campaign: Sale, preview: SalePreview) -> str:
     """The question before a campaign is started by hand."""
-    totals = preview["totals"]
-    figures = f"{amount(totals['old_total'])} → {amount(totals['new_total'])}"
-    return f"Start {campaign['name']} of {campaign['store']} now, for {totals['on_sale']:,} variants ({figures})?"
+    totals = preview.totals
+    figures = f"{amount(totals.old_total)} → {amount(totals.new_total)}"
+    return f"Start {campaign.name} of {campaign.store} now, for {totals.on_sale:,} variants ({figures})?"
 
 
-def end(campaign: CampaignDocument, what: str) -> str:
+def end(campaign: Sale, what: str) -> str:
     """The question before a running campaign is taken back."""
-    held = sum(campaign["counts"].get(state, 0) for state in ("APPLYING", "APPLIED"))
-    return f"{what} {campaign['name']} of {campaign['store']}: give {held:,} variants their prices back now?"
+    held = sum(campaign.counts.get(state, 0) for state in ("APPLYING", "APPLIED"))
+    return f"{what} {campaign.name} of {campaign.store}: give {held:,} variants their prices back now?"

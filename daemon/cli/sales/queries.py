@@ -7,8 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from daemon.api.sales import CampaignState, ItemState
-from daemon.cli.client.documents_sales import ItemDocument
+from daemon.api.sales import CampaignState, ItemState, SaleItem
 from daemon.cli.client.sales import SalesClient
 from daemon.cli.context import CommandContext
 from daemon.cli.options import StoreOption, one_of
@@ -69,16 +68,16 @@ async def show(
         sales = SalesClient(client)
         campaign = await sales.get(name, store)
         if variant is not None:
-            item = await sales.item(campaign["id"], variant)
+            item = await sales.item(str(campaign.id), variant)
             output.write_json(item) if context.as_json else tables.write_item(item, context.zone)
         elif items is not None:
-            found = await sales.items(campaign["id"], state=None if items == EVERY else items)
+            found = await sales.items(str(campaign.id), state=None if items == EVERY else items)
             _show_items(context, found)
         else:
-            waits = campaign["counts"].get("DRIFTED", 0)
-            drifted = await sales.items(campaign["id"], state="DRIFTED", limit=DRIFTED_SHOWN) if waits else []
+            waits = campaign.counts.get("DRIFTED", 0)
+            drifted = await sales.items(str(campaign.id), state="DRIFTED", limit=DRIFTED_SHOWN) if waits else []
             if context.as_json:
-                output.write_json({**campaign, "drifted": drifted})
+                output.write_json({**output.members(campaign), "drifted": drifted})
             else:
                 tables.write_one(campaign, drifted, context.zone)
 
@@ -137,7 +136,7 @@ async def report(
     output.say(f"The report of {name} is in {file}.")
 
 
-def _show_items(context: CommandContext, items: Sequence[ItemDocument]) -> None:
+def _show_items(context: CommandContext, items: Sequence[SaleItem]) -> None:
     if context.as_json:
         output.write_json({"items": items})
     elif items:

@@ -1,9 +1,10 @@
 """What a campaign did, as proof: for people in short, for all else as a file."""
 
+from dataclasses import asdict
 from datetime import tzinfo
 from pathlib import Path
 
-from daemon.cli.client.documents_sales import EdgeDocument, ReportDocument
+from daemon.api.sales import Edge, SaleReport
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
 from daemon.cli.sales import wording
@@ -17,21 +18,21 @@ class ReportFileError(DongboError):
     """A report can't be written where it is wanted."""
 
 
-def write_report(report: ReportDocument, zone: tzinfo) -> None:
+def write_report(report: SaleReport, zone: tzinfo) -> None:
     """The head of a report; its variants are in the file."""
-    counts = {name.replace("_", " "): number for name, number in report["counts"].items()}
+    counts = {name.replace("_", " "): number for name, number in asdict(report.counts).items()}
     output.write_fields(
         {
-            "sale": report["name"],
-            "store": report["store"],
-            "state": state_text(report["state"], is_cancelled=report["is_cancelled"]),
-            "discount": wording.discount(report["definition"]),
-            **_edge("start", "on sale", report["start"], zone),
-            **_edge("end", "restored", report["end"], zone),
-            "verified": values.moment(report["last_verified"], zone),
-            "closed": values.moment(report["closed_at"], zone),
+            "sale": report.name,
+            "store": report.store,
+            "state": state_text(report.state, is_cancelled=report.is_cancelled),
+            "discount": wording.discount(report.definition),
+            **_edge("start", "on sale", report.start, zone),
+            **_edge("end", "restored", report.end, zone),
+            "verified": values.moment(report.last_verified, zone),
+            "closed": values.moment(report.closed_at, zone),
             "outcome": wording.counted(counts) or "-",
-            "notice": plain(report["notice"] or "-"),
+            "notice": plain(report.notice or "-"),
         }
     )
     output.say("Every variant: --csv or --json, and -o FILE.")
@@ -45,10 +46,10 @@ def save(content: bytes, file: Path, *, is_table: bool) -> None:
         raise ReportFileError(f"{file}: can't be written: {error.strerror}") from None
 
 
-def _edge(name: str, what: str, edge: EdgeDocument, zone: tzinfo) -> dict[str, str]:
-    first, last = (edge["first"], edge["first_late_seconds"]), (edge["last"], edge["last_late_seconds"])
+def _edge(name: str, what: str, edge: Edge, zone: tzinfo) -> dict[str, str]:
+    first, last = (edge.first, edge.first_late_seconds), (edge.last, edge.last_late_seconds)
     return {
-        f"{name} planned": values.moment(edge["planned"], zone),
-        f"{name} begun": values.moment(edge["begun"], zone),
+        f"{name} planned": values.moment(edge.planned, zone),
+        f"{name} begun": values.moment(edge.begun, zone),
         what: span(first, last, zone),
     }

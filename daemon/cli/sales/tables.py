@@ -1,16 +1,11 @@
 """Campaigns as a table and as one, and their variants."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from rich.text import Text
 
-from daemon.cli.client.documents_sales import (
-    CampaignDetailDocument,
-    CampaignDocument,
-    ItemDetailDocument,
-    ItemDocument,
-)
+from daemon.api.sales import Sale, SaleDetail, SaleItem, SaleItemDetail
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
 from daemon.cli.sales import wording
@@ -19,7 +14,7 @@ from daemon.cli.sales.wording import prices
 SHOWN_EVENTS = 10
 
 
-def write_list(campaigns: Sequence[CampaignDocument], zone: tzinfo) -> None:
+def write_list(campaigns: Sequence[Sale], zone: tzinfo) -> None:
     """Campaigns as a table, or where that has no room as two lines each."""
     if output.is_narrow():
         for campaign in campaigns:
@@ -32,81 +27,81 @@ def write_list(campaigns: Sequence[CampaignDocument], zone: tzinfo) -> None:
     )
 
 
-def write_one(campaign: CampaignDetailDocument, drifted: Sequence[ItemDocument], zone: tzinfo) -> None:
+def write_one(campaign: SaleDetail, drifted: Sequence[SaleItem], zone: tzinfo) -> None:
     """All that there is to know of one campaign; `drifted` are variants about which a person must decide."""
-    times, late = campaign["times"], campaign["late"]
-    definition = campaign["definition"]
+    times, late = campaign.times, campaign.late
+    definition = campaign.definition
     output.write_fields(
         {
-            "sale": campaign["name"],
-            "id": campaign["id"],
-            "store": campaign["store"],
-            "state": state_text(campaign["state"], is_cancelled=campaign["is_cancelled"]),
+            "sale": campaign.name,
+            "id": str(campaign.id),
+            "store": campaign.store,
+            "state": state_text(campaign.state, is_cancelled=campaign.is_cancelled),
             "from": {"file": "the configuration file", "api": "the API", "cli": "a command"}.get(
-                campaign["origin"], plain(campaign["origin"])
+                campaign.origin, plain(campaign.origin)
             ),
             "discount": wording.discount(definition),
             "for": wording.selection(definition.get("targets", {})),
             "but for": wording.selection(definition.get("excludes", {})),
             "newcomers": definition.get("newcomers", "join"),
             "variants": _variants(campaign),
-            "starts": values.moment(campaign["starts_at"], zone),
+            "starts": values.moment(campaign.starts_at, zone),
             "on sale": span(
-                (times["first_applied"], late["first_on_sale_seconds"]),
-                (times["last_applied"], late["last_on_sale_seconds"]),
+                (times.first_applied, late.first_on_sale_seconds),
+                (times.last_applied, late.last_on_sale_seconds),
                 zone,
             ),
-            "ends": values.moment(campaign["ends_at"], zone),
+            "ends": values.moment(campaign.ends_at, zone),
             "restored": span(
-                (times["first_reverted"], late["first_restored_seconds"]),
-                (times["last_reverted"], late["last_restored_seconds"]),
+                (times.first_reverted, late.first_restored_seconds),
+                (times.last_reverted, late.last_restored_seconds),
                 zone,
             ),
-            "verified": values.moment(times["last_verified"], zone),
+            "verified": values.moment(times.last_verified, zone),
             "overdue": Text(wording.overdue(campaign) or "-", style="red" if wording.overdue(campaign) else ""),
-            "notice": plain(campaign["notice"] or "-"),
+            "notice": plain(campaign.notice or "-"),
         }
     )
-    for event in campaign["events"][-SHOWN_EVENTS:]:
-        detail = f": {plain(event['detail'])}" if event["detail"] else ""
-        output.write_text(f"  {values.moment(event['at'], zone)}  {event['state']}{detail}")
+    for event in campaign.events[-SHOWN_EVENTS:]:
+        detail = f": {plain(event.detail)}" if event.detail else ""
+        output.write_text(f"  {values.moment(event.at, zone)}  {event.state}{detail}")
     if drifted:
         output.write_text("")
         write_drifted(drifted)
-        waiting = campaign["counts"].get("DRIFTED", 0)
+        waiting = campaign.counts.get("DRIFTED", 0)
         if len(drifted) < waiting:
             output.say(
                 f"These are the first {len(drifted)} of {waiting:,}: "
-                f"dongbo sale show {campaign['name']} --store {campaign['store']} --items DRIFTED"
+                f"dongbo sale show {campaign.name} --store {campaign.store} --items DRIFTED"
             )
     say_next_steps(campaign)
 
 
-def say_next_steps(campaign: CampaignDocument) -> None:
+def say_next_steps(campaign: Sale) -> None:
     """What a person may do now."""
     for step in wording.next_steps(campaign):
         output.say(step)
 
 
-def write_drifted(items: Sequence[ItemDocument]) -> None:
+def write_drifted(items: Sequence[SaleItem]) -> None:
     """Variants whose price somebody else has changed, with both values; compare-at prices are in parentheses."""
     output.write_table(
         ("variant", "sku", "title", "without the sale", "during it", "found"),
         [
             [
-                Text(str(item["variant_id"])),
-                Text(plain(item["sku"] or "")),
-                Text(plain(item["title"] or "")),
-                Text(prices(item["base_price"], item["base_compare_at_price"])),
-                Text(prices(item["sale_price"], item["sale_compare_at_price"])),
-                Text(prices(item["found_price"], item["found_compare_at_price"]), style="magenta"),
+                Text(str(item.variant_id)),
+                Text(plain(item.sku or "")),
+                Text(plain(item.title or "")),
+                Text(prices(item.base_price, item.base_compare_at_price)),
+                Text(prices(item.sale_price, item.sale_compare_at_price)),
+                Text(prices(item.found_price, item.found_compare_at_price), style="magenta"),
             ]
             for item in items
         ],
     )
 
 
-def write_items(items: Sequence[ItemDocument], zone: tzinfo) -> None:
+def write_items(items: Sequence[SaleItem], zone: tzinfo) -> None:
     """Variants of a campaign as a table; compare-at prices are in parentheses."""
     output.write_table(
         ("variant", "sku", "title", "state", "without the sale", "during it", "found", "on sale", "closed", "note"),
@@ -114,35 +109,35 @@ def write_items(items: Sequence[ItemDocument], zone: tzinfo) -> None:
     )
 
 
-def write_item(item: ItemDetailDocument, zone: tzinfo) -> None:
+def write_item(item: SaleItemDetail, zone: tzinfo) -> None:
     """A variant of a campaign with every write of its prices."""
     output.write_fields(
         {
-            "variant": str(item["variant_id"]),
-            "product": str(item["product_id"]),
-            "sku": plain(item["sku"] or "-"),
-            "title": plain(item["title"] or "-"),
-            "state": Text(item["state"], style=wording.ITEM_STYLES.get(item["state"], "")),
-            "before": prices(item["before_price"], item["before_compare_at_price"]),
-            "without the sale": prices(item["base_price"], item["base_compare_at_price"]),
-            "during it": prices(item["sale_price"], item["sale_compare_at_price"]),
-            "found": prices(item["found_price"], item["found_compare_at_price"]),
-            "decision": item["decision"] or "-",
-            "on sale": values.moment(item["applied_at"], zone),
-            "closed": values.moment(item["closed_at"], zone),
-            "verified": values.moment(item["verified_at"], zone),
-            "note": plain(item["note"] or "-"),
+            "variant": str(item.variant_id),
+            "product": str(item.product_id),
+            "sku": plain(item.sku or "-"),
+            "title": plain(item.title or "-"),
+            "state": Text(item.state, style=wording.ITEM_STYLES.get(item.state, "")),
+            "before": prices(item.before_price, item.before_compare_at_price),
+            "without the sale": prices(item.base_price, item.base_compare_at_price),
+            "during it": prices(item.sale_price, item.sale_compare_at_price),
+            "found": prices(item.found_price, item.found_compare_at_price),
+            "decision": item.decision or "-",
+            "on sale": values.moment(item.applied_at, zone),
+            "closed": values.moment(item.closed_at, zone),
+            "verified": values.moment(item.verified_at, zone),
+            "note": plain(item.note or "-"),
         }
     )
-    for write in item["writes"]:
-        old = prices(write["old_price"], write["old_compare_at_price"])
-        new = prices(write["new_price"], write["new_compare_at_price"])
-        detail = f": {plain(write['detail'])}" if write["detail"] else ""
+    for write in item.writes:
+        old = prices(write.old_price, write.old_compare_at_price)
+        new = prices(write.new_price, write.new_compare_at_price)
+        detail = f": {plain(write.detail)}" if write.detail else ""
         output.write_renderable(
             Text.assemble(
-                f"  {values.moment(write['intended_at'], zone)}  {write['action']}  {old} → {new}  ",
-                (write["result"], values.RESULT_STYLES.get(write["result"], "")),
-                f"{detail}  job {write['job_id']}",
+                f"  {values.moment(write.intended_at, zone)}  {write.action}  {old} → {new}  ",
+                (write.result, values.RESULT_STYLES.get(write.result, "")),
+                f"{detail}  job {write.job_id}",
             )
         )
 
@@ -153,7 +148,7 @@ def state_text(state: str, *, is_cancelled: bool) -> Text:
     return Text(f"{state}{called_off}", style=wording.STATE_STYLES.get(state, ""))
 
 
-def span(first: tuple[str | None, float | None], last: tuple[str | None, float | None], zone: tzinfo) -> str:
+def span(first: tuple[datetime | None, float | None], last: tuple[datetime | None, float | None], zone: tzinfo) -> str:
     """When something happened to the first and to the last variant, and how many seconds late; a dash for never."""
     if first[0] is None:
         return "-"
@@ -161,51 +156,51 @@ def span(first: tuple[str | None, float | None], last: tuple[str | None, float |
     return f"first {shown[0]}, last {shown[1]}"
 
 
-def _variants(campaign: CampaignDetailDocument) -> str:
-    counted = wording.counted(campaign["counts"])
-    drifting = f"; {campaign['drifting']:,} with another price than theirs" if campaign["drifting"] else ""
-    return f"{campaign['variants']:,}{f': {counted}' if counted else ''}{drifting}"
+def _variants(campaign: SaleDetail) -> str:
+    counted = wording.counted(campaign.counts)
+    drifting = f"; {campaign.drifting:,} with another price than theirs" if campaign.drifting else ""
+    return f"{campaign.variants:,}{f': {counted}' if counted else ''}{drifting}"
 
 
-def _note(campaign: CampaignDocument) -> Text:
-    text = "; ".join(filter(None, [wording.overdue(campaign), plain(campaign["notice"] or "")]))
+def _note(campaign: Sale) -> Text:
+    text = "; ".join(filter(None, [wording.overdue(campaign), plain(campaign.notice or "")]))
     return Text(text, style="red" if wording.overdue(campaign) else "")
 
 
-def _row(campaign: CampaignDocument, zone: tzinfo) -> list[Text]:
+def _row(campaign: Sale, zone: tzinfo) -> list[Text]:
     return [
-        Text(campaign["name"]),
-        Text(campaign["store"]),
-        state_text(campaign["state"], is_cancelled=campaign["is_cancelled"]),
-        Text(values.moment(campaign["starts_at"], zone)),
-        Text(values.moment(campaign["ends_at"], zone)),
-        Text(f"{campaign['variants']:,}"),
+        Text(campaign.name),
+        Text(campaign.store),
+        state_text(campaign.state, is_cancelled=campaign.is_cancelled),
+        Text(values.moment(campaign.starts_at, zone)),
+        Text(values.moment(campaign.ends_at, zone)),
+        Text(f"{campaign.variants:,}"),
         _note(campaign),
     ]
 
 
-def _lines(campaign: CampaignDocument, zone: tzinfo) -> Text:
+def _lines(campaign: Sale, zone: tzinfo) -> Text:
     text = Text.assemble(
-        (campaign["name"], "bold"),
-        f" of {campaign['store']}: ",
-        state_text(campaign["state"], is_cancelled=campaign["is_cancelled"]),
-        f", {campaign['variants']:,} variants",
-        f"\n  {values.moment(campaign['starts_at'], zone)} to {values.moment(campaign['ends_at'], zone)}",
+        (campaign.name, "bold"),
+        f" of {campaign.store}: ",
+        state_text(campaign.state, is_cancelled=campaign.is_cancelled),
+        f", {campaign.variants:,} variants",
+        f"\n  {values.moment(campaign.starts_at, zone)} to {values.moment(campaign.ends_at, zone)}",
     )
     note = _note(campaign)
     return text.append("; ").append_text(note) if note.plain else text
 
 
-def _item(item: ItemDocument, zone: tzinfo) -> list[Text]:
+def _item(item: SaleItem, zone: tzinfo) -> list[Text]:
     return [
-        Text(str(item["variant_id"])),
-        Text(plain(item["sku"] or "")),
-        Text(plain(item["title"] or "")),
-        Text(item["state"], style=wording.ITEM_STYLES.get(item["state"], "")),
-        Text(prices(item["base_price"], item["base_compare_at_price"])),
-        Text(prices(item["sale_price"], item["sale_compare_at_price"])),
-        Text(prices(item["found_price"], item["found_compare_at_price"])),
-        Text(values.moment(item["applied_at"], zone)),
-        Text(values.moment(item["closed_at"], zone)),
-        Text(plain(item["note"] or "")),
+        Text(str(item.variant_id)),
+        Text(plain(item.sku or "")),
+        Text(plain(item.title or "")),
+        Text(item.state, style=wording.ITEM_STYLES.get(item.state, "")),
+        Text(prices(item.base_price, item.base_compare_at_price)),
+        Text(prices(item.sale_price, item.sale_compare_at_price)),
+        Text(prices(item.found_price, item.found_compare_at_price)),
+        Text(values.moment(item.applied_at, zone)),
+        Text(values.moment(item.closed_at, zone)),
+        Text(plain(item.note or "")),
     ]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from daemon.cli.client.documents_sales import CampaignDocument
+from daemon.api.sales import Sale
 from daemon.cli.render import values
 from daemon.cli.render.output import plain
 
@@ -72,7 +72,7 @@ def selection(chosen: Mapping[str, Any]) -> str:
     return "; ".join(f"{word} {_some(chosen[key])}" for key, word in KINDS.items() if chosen.get(key)) or "-"
 
 
-def period(starts: str | None, ends: str | None, zone: tzinfo) -> str:
+def period(starts: str | datetime | None, ends: str | datetime | None, zone: tzinfo) -> str:
     """`from … until …`"""
     first = "from now" if starts is None else f"from {values.moment(starts, zone)}"
     return f"{first} until {'a person ends it' if ends is None else values.moment(ends, zone)}"
@@ -88,7 +88,12 @@ def lateness(seconds: float | None) -> str:
 def starts_at_once(definition: Mapping[str, Any]) -> bool:
     """Whether a campaign of this definition, whose times are in UTC, would begin as soon as it is made."""
     starts = definition.get("starts")
-    return starts is None or datetime.fromisoformat(starts) <= datetime.now(UTC)
+    return has_come(datetime.fromisoformat(starts) if starts is not None else None)
+
+
+def has_come(start: datetime | None) -> bool:
+    """Whether it is time for a start; None is at once."""
+    return start is None or start <= datetime.now(UTC)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -96,31 +101,29 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {plain(name)}" for name, number in counts.items() if number)
 
 
-def overdue(campaign: CampaignDocument) -> str:
+def overdue(campaign: Sale) -> str:
     """What is late at present; nothing where nothing is."""
-    edges = (("start", campaign["overdue"]["start_seconds"]), ("end", campaign["overdue"]["end_seconds"]))
+    edges = (("start", campaign.overdue.start_seconds), ("end", campaign.overdue.end_seconds))
     return ", ".join(f"{edge} overdue by {values.duration(seconds)}" for edge, seconds in edges if seconds > 0)
 
 
-def outcome(campaign: CampaignDocument, zone: tzinfo) -> str:
+def outcome(campaign: Sale, zone: tzinfo) -> str:
     """A campaign after something was asked of it, in one line."""
-    head = f"sale {campaign['name']} of {campaign['store']} is {campaign['state']}"
-    match campaign["state"]:
+    head = f"sale {campaign.name} of {campaign.store} is {campaign.state}"
+    match campaign.state:
         case "DRAFT" | "SCHEDULED":
-            return (
-                f"{head}: {campaign['variants']:,} variants, {period(campaign['starts_at'], campaign['ends_at'], zone)}"
-            )
+            return f"{head}: {campaign.variants:,} variants, {period(campaign.starts_at, campaign.ends_at, zone)}"
         case "APPLYING" | "REVERTING":
-            return f"{head}: {campaign['variants']:,} variants"
+            return f"{head}: {campaign.variants:,} variants"
         case _:
             return head
 
 
-def next_steps(campaign: CampaignDocument) -> Iterator[str]:
+def next_steps(campaign: Sale) -> Iterator[str]:
     """The commands that fit the state of a campaign, for whoever has to act."""
-    named = f"{campaign['name']} --store {campaign['store']}"
-    counts = campaign["counts"]
-    match campaign["state"]:
+    named = f"{campaign.name} --store {campaign.store}"
+    counts = campaign.counts
+    match campaign.state:
         case "DRAFT":
             yield f"plan it for its time: dongbo sale resume {named}"
             yield f"start it now: dongbo sale apply {named}"

@@ -1,4 +1,4 @@
-"""How total and tier are written into metafields, by the types that the shop has laid down for them.
+"""How total and tier are written into metafields, by the types that the shop defines for them.
 
 Source: Shopify documentation, "Metafield types" and "List of validation options". A metafield that the shop has not
 defined takes any type; one that it has defined refuses every other.
@@ -17,7 +17,7 @@ from daemon.errors import SourceRefused
 from daemon.money import VND
 from daemon.sources.shopify.models import Metafield, MetafieldDefinition
 
-TOTAL_TYPE = "number_integer"  # where the shop has laid down none
+TOTAL_TYPE = "number_integer"  # where the shop defines none
 TIER_TYPE = "single_line_text_field"
 LARGEST_TOTAL = 10**15  # beyond what anybody spends
 
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 class Format:
     """A type of metafields, with how a value is written in it; reading what was written gives the value again.
 
-    `read` raises ValueError for what is no value of it.
+    `read` raises ValueError for what is not a value of it.
     """
 
     type: str
@@ -43,7 +43,7 @@ class Format:
             return None
 
     def is_same(self, present: str | None, value: str) -> bool:
-        """Whether a metafield says this value already, however it is spelt: Shopify writes 7 as 7.0 where it may."""
+        """Whether a metafield says this value already, however it is spelled: Shopify writes 7 as 7.0 where it may."""
         if present is None:
             return False
         try:
@@ -165,8 +165,8 @@ def choose_formats(
     definition = definitions.get(settings.total_spent)
     if definition is not None and not any(_takes(definition, each) for each in _ordinary_totals(definition)):
         raise SourceRefused(
-            f"The shop takes no total in the customers' metafield {settings.total_spent}: the rules in the shop's"
-            " settings under Metafields leave no whole number over. Mend them there, or name another metafield as"
+            f"The shop accepts no total in the customers' metafield {settings.total_spent}: the rules in the shop's"
+            " settings under Metafields allow no whole number. Fix them there, or name another metafield as"
             " total_spent of the store's customer_sync."
         )
     if settings.tier is None:
@@ -178,14 +178,14 @@ def choose_formats(
     missing = [name for name in names if choices is not None and name not in choices]
     if missing:
         raise SourceRefused(
-            f"The shop takes only {', '.join(choices or ())} in the customers' metafield {settings.tier}, and not"
+            f"The shop accepts only {', '.join(choices or ())} in the customers' metafield {settings.tier}, and not"
             f" {', '.join(missing)}: add {'it' if len(missing) == 1 else 'them'} to the choices in the shop's settings"
             " under Metafields, or rename the tiers in the configuration."
         )
     unfit = [name for name in names if definition is not None and not _takes(definition, name)]
     if unfit:
         raise SourceRefused(
-            f"The shop does not take {', '.join(unfit)} in the customers' metafield {settings.tier}: mend its rules in"
+            f"The shop does not accept {', '.join(unfit)} in the customers' metafield {settings.tier}: fix its rules in"
             " the shop's settings under Metafields, or rename the tiers in the configuration."
         )
     return Formats(total, tier)
@@ -207,7 +207,7 @@ def _takes(definition: MetafieldDefinition, value: str) -> bool:
 
 
 def _ordinary_totals(definition: MetafieldDefinition) -> Iterator[str]:
-    """Totals of which one at least can be held, unless none of a customer who has bought anything can."""
+    """Totals of which at least one must be accepted if that of any buying customer is."""
     yield from ("1", "7", "10", "99", "123", "1000", "12345", "50000", "123456", "1000000", "12345678", "100000000")
     for bound in (definition.minimum, definition.maximum):
         if bound is not None and 1 <= bound < LARGEST_TOTAL:
@@ -227,7 +227,7 @@ def _chosen(
     if definition.type not in formats:
         raise SourceRefused(
             f"The shop defines the customers' metafield {name} as {definition.type}, which can't hold the value: name"
-            f" another one as {key} of the store's customer_sync, or define it anew in the shop's settings under"
+            f" another one as {key} of the store's customer_sync, or redefine it in the shop's settings under"
             f" Metafields; {', '.join(formats)} can be written."
         )
     return formats[definition.type]

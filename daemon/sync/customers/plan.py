@@ -27,7 +27,7 @@ ORDER BY mapping.shopify_id LIMIT $3
 
 COUNT = f"SELECT count(*) {LIVE}"
 
-# What a job has pushed already behind the place where it goes on: an interrupted batch, settled later.
+# What a job has pushed already after the place where it resumes: an interrupted batch, settled later.
 PUSHED_BEHIND = """
 SELECT DISTINCT owner_id FROM dongbo.pushes
 WHERE store = $1 AND job_id = $2 AND owner_id > $3 AND result = 'applied'
@@ -41,7 +41,7 @@ class CustomerRow:
     """A mapped customer.
 
     Args:
-        total_amount: what was spent at Nhanh.vn; None where it has not told.
+        total_amount: what was spent at Nhanh.vn; None where it does not say.
         metafields: at Shopify, by "namespace.key", None where not set; None altogether, or without a name: not read.
     """
 
@@ -60,18 +60,18 @@ class CustomerPlan:
         self._store = store
 
     async def count(self, after: int) -> int:
-        """How many live mappings there are behind a customer of Shopify."""
+        """How many live mappings there are after a customer of Shopify."""
         async with self._database.acquire_for_work() as connection:
             number: int = await connection.fetchval(COUNT, self._store, after)
         return number
 
     async def scan(self, after: int, limit: int) -> list[CustomerRow]:
-        """The next live mappings behind a customer of Shopify."""
+        """The next live mappings after a customer of Shopify."""
         async with self._database.acquire_for_work() as connection:
             return [_row(row) for row in await connection.fetch(SCAN, self._store, after, limit)]
 
     async def pushed_behind(self, job_id: JobId, after: int) -> frozenset[int]:
-        """Customers behind this one for whom the job has pushed something."""
+        """Customers after this one for whom the job has pushed something."""
         async with self._database.acquire_for_work() as connection:
             rows = await connection.fetch(PUSHED_BEHIND, self._store, job_id, after)
         return frozenset(row["owner_id"] for row in rows)

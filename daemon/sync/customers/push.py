@@ -1,8 +1,8 @@
-"""Pushing metafields and tags of customers: intents first, then the call, then what became of it.
+"""Pushing metafields and tags of customers: intents first, then the call, then its outcome.
 
 Metafields are compared and set, some customers in a call, which Shopify carries out whole or not at all. One that is
 stale is read and decided again; one that is refused stays away from the next call. Tags are added and removed, customer
-by customer: doing that twice comes to the same.
+by customer: doing that twice changes nothing.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from daemon.sources.shopify.writes import (
 )
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
-from daemon.sync.customers.run import TAGS, Customer, CustomerRun, Reading
+from daemon.sync.customers.run import TAGS, Customer, CustomerReading, CustomerRun
 from daemon.sync.pushes import Push
 
 MAX_CUSTOMERS = 25  # to push in a batch
@@ -32,15 +32,15 @@ MOST_UNNAMED = 20  # values of a run that are looked for by halves; then it is n
 CALLS_AT_ONCE = 5  # of tags: what fills Shopify's limits without standing in the way of others for long
 
 LOST_ANSWER = "Shopify has it; the answer to the first attempt was lost"
-NOT_ALONE = "not written, for another value of the same call was not taken; it is sent again"
-RESTLESS = f"its value was changed by somebody else before each of {MAX_ATTEMPTS} attempts; it is left to the next sync"
+NOT_ALONE = "not written, because another value of the same call was refused; it is sent again"
+RESTLESS = f"somebody else changed its value before each of {MAX_ATTEMPTS} attempts; the next sync tries again"
 
 Verdict = tuple[PushResult, str | None]
 Change = tuple[Customer, MetafieldDifference]
 
 
 def batches(customers: Sequence[Customer]) -> Iterator[Sequence[Customer]]:
-    """Cut into pieces of which what differs goes into one call for metafields; what needs nothing goes along."""
+    """Split into pieces whose differences fit into one call for metafields; what needs nothing goes along."""
     begin = metafields = differing = 0
     for place, customer in enumerate(customers):
         needed, differs = len(customer.differences.metafields), bool(customer.differences)
@@ -157,7 +157,7 @@ class CustomerPush:
         answers, failure = await self._change_tags_of_all(customers)
         done = [customer for customer in customers if answers.get(customer.id) == []]
         refused = {customer.id: customer for customer in customers if answers.get(customer.id)}
-        reading = await run.read(refused) if refused else Reading({}, {}, frozenset())
+        reading = await run.read(refused) if refused else CustomerReading({}, {}, frozenset())
         settled: dict[int, Verdict] = {
             push_id: _tag_verdict(answers[customer.id])
             for push_id, customer in zip(ids, customers, strict=True)
@@ -254,21 +254,21 @@ def _tags_after(customer: Customer) -> list[str]:
     return sorted([*kept, *difference.added], key=str.casefold)
 
 
-def _has(rules: CustomerRules, reading: Reading, customer: Customer, difference: MetafieldDifference) -> bool:
+def _has(rules: CustomerRules, reading: CustomerReading, customer: Customer, difference: MetafieldDifference) -> bool:
     """Whether Shopify says already what it should say."""
     return rules.says(difference.name, reading.value(customer.id, difference.name), difference.desired)
 
 
 def _verdict(
     rules: CustomerRules,
-    reading: Reading,
+    reading: CustomerReading,
     customer: Customer,
     difference: MetafieldDifference,
     errors: Sequence[WriteError],
     *,
     was_repeated: bool,
 ) -> Verdict:
-    """What became of one metafield of a call that was not taken; `errors` are those that concern it."""
+    """The outcome of one metafield of a call that was refused; `errors` are those that concern it."""
     present = reading.value(customer.id, difference.name)
     if was_repeated and _has(rules, reading, customer, difference):
         return PushResult.APPLIED, LOST_ANSWER

@@ -29,7 +29,7 @@ class MetafieldDifference:
 
 @dataclass(frozen=True, slots=True)
 class TagDifference:
-    """Tier tags that should be others. Both sides are spelt as they are, or will be, at Shopify."""
+    """Tier tags that should change. Both sides are spelled as they are, or will be, at Shopify."""
 
     present: tuple[str, ...]
     desired: tuple[str, ...]
@@ -46,8 +46,8 @@ class TagDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a customer has come to."""
+class Standing:
+    """The total and the tier that a customer has reached."""
 
     total: int
     tier: str | None
@@ -101,17 +101,17 @@ class CustomerRules:
         self._tier_tags = {_folded(tier.name) for tier in settings.tiers}
         self.metafields = (settings.total_spent, *([settings.tier] if settings.tier is not None else []))
 
-    def target(self, amount: Decimal) -> Target:
+    def standing(self, amount: Decimal) -> Standing:
         """Total and tier of a customer who has spent so much."""
         total = spent_total(amount)
-        return Target(total, tier_of(total, self.settings.tiers))
+        return Standing(total, tier_of(total, self.settings.tiers))
 
     def are_known(self, metafields: Metafields | None) -> bool:
         """Whether all metafields that may be pushed have been read."""
         return metafields is not None and all(name in metafields for name in self.metafields)
 
     def says(self, name: str | None, present: str | None, value: str | None) -> bool:
-        """Whether a metafield says this value, however it is spelt; None for none."""
+        """Whether a metafield says this value, however it is spelled; None for none."""
         if value is None:
             return present is None
         form = self.formats.total if name == self.settings.total_spent else self.formats.tier
@@ -122,52 +122,52 @@ class CustomerRules:
         known = self._tier_tags | set(map(_folded, besides))
         return tuple(tag for tag in tags if _folded(tag) in known)
 
-    def differences(self, target: Target, metafields: Metafields, tags: Sequence[str]) -> Differences:
+    def differences(self, standing: Standing, metafields: Metafields, tags: Sequence[str]) -> Differences:
         """What is to be pushed, given what Shopify says now.
 
         A change of the total below `minimum_change` is left alone, unless the tier changes with it. The metafield of
         the tier is left alone where a customer has no tier: Shopify takes no blank values.
         """
-        tier_tags = self._tag_difference(target, tags)
-        tier = self._tier_difference(target, metafields)
-        total = self._total_difference(target, metafields, changes_tier=tier_tags is not None or tier is not None)
+        tier_tags = self._tag_difference(standing, tags)
+        tier = self._tier_difference(standing, metafields)
+        total = self._total_difference(standing, metafields, changes_tier=tier_tags is not None or tier is not None)
         return Differences(tuple(each for each in (total, tier) if each is not None), tier_tags)
 
     def _total_difference(
-        self, target: Target, metafields: Metafields, *, changes_tier: bool
+        self, standing: Standing, metafields: Metafields, *, changes_tier: bool
     ) -> MetafieldDifference | None:
         name = self.settings.total_spent
         present = metafields.get(name)
         form = self.formats.total
-        desired = form.write(str(target.total))
+        desired = form.write(str(standing.total))
         if present is not None:
             known = total_format(present, form).amount(present.value)
-            change = None if known is None else abs(target.total - known)
+            change = None if known is None else abs(standing.total - known)
             if change is not None and (change == 0 or (change < self.settings.minimum_change and not changes_tier)):
                 return None
         return MetafieldDifference(name, form.type, present, desired)
 
-    def _tier_difference(self, target: Target, metafields: Metafields) -> MetafieldDifference | None:
+    def _tier_difference(self, standing: Standing, metafields: Metafields) -> MetafieldDifference | None:
         name = self.settings.tier
-        if name is None or target.tier is None:
+        if name is None or standing.tier is None:
             return None
         present = metafields.get(name)
         form = self.formats.tier
-        desired = form.write(target.tier)
+        desired = form.write(standing.tier)
         if present is not None:
             known = tier_format(present, form)
-            if known.is_same(present.value, known.write(target.tier)):
+            if known.is_same(present.value, known.write(standing.tier)):
                 return None
         return MetafieldDifference(name, form.type, present, desired)
 
-    def _tag_difference(self, target: Target, tags: Sequence[str]) -> TagDifference | None:
+    def _tag_difference(self, standing: Standing, tags: Sequence[str]) -> TagDifference | None:
         if not self.settings.tier_tags:
             return None
         present = self.tier_tags(tags)
         desired: tuple[str, ...] = ()
-        if target.tier is not None:
-            wanted = _folded(target.tier)
-            desired = tuple(tag for tag in present if _folded(tag) == wanted) or (target.tier,)
+        if standing.tier is not None:
+            wanted = _folded(standing.tier)
+            desired = tuple(tag for tag in present if _folded(tag) == wanted) or (standing.tier,)
         return None if present == desired else TagDifference(present, desired)
 
 

@@ -1,4 +1,4 @@
-"""A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read anew."""
+"""A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read since."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.models import ShopifyCustomer
 from daemon.sync.customers.formats import Formats, choose_formats, needs_currency
 from daemon.sync.customers.plan import CustomerRow
-from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Target
+from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Standing
 from daemon.sync.products.rows import plain
 
 TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
@@ -33,7 +33,7 @@ class Customer:
     """A mapped customer on the way through the run."""
 
     row: CustomerRow
-    target: Target | None  # None: Nhanh.vn has not told what was spent, so the customer is left alone
+    standing: Standing | None  # None: Nhanh.vn does not say what was spent, so the customer is left alone
     differences: Differences = NOTHING
     attempts: int = 0  # calls in which a metafield was not taken
     was_pushed: bool = False
@@ -49,15 +49,15 @@ class Customer:
     def reason(self) -> str:
         """Why the customer's values should be what they should be."""
         amount = "nothing" if self.row.total_amount is None else plain(self.row.total_amount)
-        tier = self.target.tier if self.target is not None else None
+        tier = self.standing.tier if self.standing is not None else None
         return f"customer {self.row.nhanh_id} of Nhanh.vn has spent {amount}: {tier or 'no tier'}"
 
     def decide(self, rules: CustomerRules) -> None:
         """Find out what is to be pushed, by what is known now."""
-        if self.target is None or self.is_gone or WHOLE in self.refusals or self.row.metafields is None:
+        if self.standing is None or self.is_gone or WHOLE in self.refusals or self.row.metafields is None:
             self.differences = NOTHING
             return
-        found = rules.differences(self.target, self.row.metafields, self.row.tags)
+        found = rules.differences(self.standing, self.row.metafields, self.row.tags)
         metafields = tuple(each for each in found.metafields if each.name not in self.refusals)
         self.differences = Differences(metafields, None if TAGS in self.refusals else found.tags)
 
@@ -67,14 +67,14 @@ class Customer:
         payload = {
             "shopify_id": self.id,
             "nhanh_id": self.row.nhanh_id,
-            "total": self.target and self.target.total,
-            "tier": self.target and self.target.tier,
+            "total": self.standing and self.standing.total,
+            "tier": self.standing and self.standing.tier,
         }
         return DeadLetter(str(self.id), f"Shopify did not take all of it: {reason}.", orjson.dumps(payload))
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CustomerReading:
     """What Shopify says of some customers at this moment."""
 
     rows: dict[int, SourceRow[ShopifyCustomer]]
@@ -82,8 +82,8 @@ class Reading:
     gone: frozenset[int]
 
     @classmethod
-    def of(cls, asked: Collection[int], page: Page[ShopifyCustomer]) -> "Reading":
-        """Sort an answer. A row that can't even be told whose it is may be that of any customer that is missing."""
+    def of(cls, asked: Collection[int], page: Page[ShopifyCustomer]) -> "CustomerReading":
+        """Sort an answer. A row without an id may be that of any customer that is missing."""
         rows: dict[int, SourceRow[ShopifyCustomer]] = {row.value.id: row for row in page.rows}
         unreadable = {int(bad.source_id): bad.reason for bad in page.bad if bad.source_id is not None}
         missing = {number for number in asked if number not in rows and number not in unreadable}
@@ -103,7 +103,7 @@ class Reading:
         return None if found is None else found.value
 
     def inform(self, customers: Iterable[Customer], rules: CustomerRules) -> None:
-        """Let customers be what was read, and decide anew what is to be pushed for them."""
+        """Update customers with what was read, and decide again what to push for them."""
         for customer in customers:
             row = self.rows.get(customer.id)
             if row is not None:
@@ -133,27 +133,27 @@ class CustomerRun:
         self.meter = meter
         self.after: int = job.job.checkpoint["after"] if job.job.checkpoint else 0
         self._knows_formats = False
-        self.pushed_before: frozenset[int] = frozenset()  # behind `after`, by this job
+        self.pushed_before: frozenset[int] = frozenset()  # after `after`, by this job
 
     def consider(self, row: CustomerRow) -> Customer:
         """A customer, with what is to be pushed for it as far as that is known."""
-        target = None if row.total_amount is None else self.rules.target(row.total_amount)
-        customer = Customer(row, target)
+        standing = None if row.total_amount is None else self.rules.standing(row.total_amount)
+        customer = Customer(row, standing)
         if self.rules.are_known(row.metafields):
             customer.decide(self.rules)
         return customer
 
-    async def read(self, customer_ids: Collection[int]) -> Reading:
+    async def read(self, customer_ids: Collection[int]) -> CustomerReading:
         """Read customers at Shopify. Raises SourceRefused, RateLimited, SourceUnavailable."""
         asked = list(customer_ids)
-        return Reading.of(asked, await self.shopify.customers_by_ids(asked, meter=self.meter))
+        return CustomerReading.of(asked, await self.shopify.customers_by_ids(asked, meter=self.meter))
 
     async def learn(self, customers: Sequence[Customer]) -> None:
         """Read those customers whose metafields have not been read yet, into the mirror, too. Raises RunStopped."""
         unknown = {
             customer.id: customer
             for customer in customers
-            if customer.target is not None and not self.rules.are_known(customer.row.metafields)
+            if customer.standing is not None and not self.rules.are_known(customer.row.metafields)
         }
         if not unknown:
             return
@@ -163,7 +163,7 @@ class CustomerRun:
         reading.inform(unknown.values(), self.rules)
 
     async def know_formats(self, customers: Sequence[Customer]) -> None:
-        """Learn how metafields are to be written before anything is, and decide anew about these customers.
+        """Learn how to write metafields before anything is written, and decide again about these customers.
 
         Before a tag as well: a sync that can't say all of it says nothing. Raises RunStopped, and SourceRefused where a
         metafield can't hold its value.
@@ -175,7 +175,7 @@ class CustomerRun:
             customer.decide(self.rules)
 
     async def read_formats(self) -> None:
-        """Ask what the shop has laid down for the metafields, once in a run. Raises as `know_formats`."""
+        """Ask how the shop defines the metafields, once in a run. Raises as `know_formats`."""
         if not self._knows_formats:
             self.rules.formats = await self.job.unless_stopped(self._formats())
             self._knows_formats = True
@@ -193,7 +193,7 @@ class CustomerRun:
             yield page
 
     async def close(self, batch: Sequence[Customer]) -> None:
-        """Count a batch that is done with, and move the checkpoint behind it. Raises RunStopped after that."""
+        """Count a finished batch, and move the checkpoint past it. Raises RunStopped after that."""
         failed = [customer for customer in batch if customer.refusals and not customer.is_gone]
         sound = [customer for customer in batch if not customer.refusals or customer.is_gone]
         updated = sum(customer.was_pushed or customer.id in self.pushed_before for customer in sound)

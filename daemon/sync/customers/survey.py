@@ -11,7 +11,7 @@ SAMPLE = 50  # customers
 NO_TIER = "no tier"
 
 
-class Survey:
+class CustomerSurvey:
     """Adds customers up."""
 
     def __init__(self, rules: CustomerRules) -> None:
@@ -25,10 +25,10 @@ class Survey:
     def add(self, customer: Customer) -> None:
         """Take a customer into account."""
         self.customers += 1
-        if customer.target is None:
+        if customer.standing is None:
             self._without_total += 1
             return
-        self._tiers[customer.target.tier or NO_TIER] += 1
+        self._tiers[customer.standing.tier or NO_TIER] += 1
         if not self._rules.are_known(customer.row.metafields):
             self._not_read += 1
             return
@@ -53,7 +53,7 @@ def _example(customer: Customer) -> dict[str, Any]:
     return {
         "shopify_id": customer.id,
         "nhanh_id": customer.row.nhanh_id,
-        "tier": customer.target and customer.target.tier,
+        "tier": customer.standing and customer.standing.tier,
         "metafields": {each.name: [each.present_value, each.desired] for each in customer.differences.metafields},
         "tags": tags and [list(tags.present), list(tags.desired)],
     }

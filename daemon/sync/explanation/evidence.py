@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
@@ -13,27 +12,16 @@ from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 from daemon.mirror import shops
-from daemon.mirror.shops import Shop
 from daemon.sales import items, journal
 from daemon.sales.items import Holder
 from daemon.sales.journal import LastWrite
 from daemon.sync import pushes
-from daemon.sync.explanation.asked import Asked
+from daemon.sync.explanation.search_terms import SearchTerms
 from daemon.sync.explanation.verdicts import Approval, LastSync
 from daemon.sync.matching.mapping_list import TITLE
 from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
-from daemon.sync.products.plan import HELD_STOCK
-from daemon.sync.products.rules import (
-    COMBO,
-    COMBO_SETS,
-    DEFAULT_SHOP,
-    PRODUCT_COLUMNS,
-    RELATED,
-    STOCK_REASON,
-    VAT,
-    PriceRule,
-    does_not_stick,
-)
+from daemon.sync.products.planned_values import PlannedValues, planned_values
+from daemon.sync.products.rules import DEFAULT_SHOP
 from daemon.sync.pushes import RecordedPush
 
 SHOWN_PUSHES = 5  # of each value
@@ -49,7 +37,7 @@ FROM dongbo.shopify_variants AS variant
 LEFT JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
 """
 
-# What is gone is found, too, and comes last.
+# Deleted variants are found as well, and come last.
 FIND_VARIANTS = f"""
 SELECT {VARIANT_COLUMNS}
 WHERE variant.store = $1 AND variant.id IN (
@@ -87,38 +75,12 @@ WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3) ORDER BY dele
 GET_SHOPIFY_PRODUCT = "SELECT id, title, deleted_at FROM dongbo.shopify_products WHERE store = $1 AND id = $2"
 
 LIST_PRODUCTS = """
-SELECT id, code, barcode, name, type, retail_price, wholesale_price, old_price, stock_known, changed_at, deleted_at
+SELECT id, code, barcode, name, retail_price, wholesale_price, old_price, changed_at, deleted_at
 FROM dongbo.nhanh_products WHERE store = $1 AND id = ANY ($2)
 """
 
-# What the plan says of mapped variants, by its own rules.
-LIST_RULINGS = f"""
-SELECT variant_id, product_id, stock_reason, price_reason, desired_price, desired_old_price,
-    coalesce({{price_slips}}, false) AS price_slips, coalesce({{compare_at_slips}}, false) AS compare_at_slips
-FROM (
-    SELECT variant.id AS variant_id, product.id AS product_id, variant.price, variant.compare_at_price,
-        {STOCK_REASON} AS stock_reason, {{reason}} AS price_reason,
-        {{price}} AS desired_price, {{old_price}} AS desired_old_price
-    FROM dongbo.shopify_variants AS variant
-    JOIN dongbo.product_mappings AS mapping
-        ON mapping.store = variant.store AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
-    JOIN LATERAL (
-        SELECT {PRODUCT_COLUMNS} FROM dongbo.nhanh_products WHERE store = $1 AND id = mapping.nhanh_id
-    ) AS product ON true
-    {RELATED} {VAT}
-    WHERE variant.store = $1 AND variant.id = ANY ($2)
-) AS ruled
-"""
-
-# How many sets of mapped combos the depots of each location make.
-LIST_SETS = """
-WITH depot AS MATERIALIZED (SELECT * FROM unnest($3::bigint[], $4::bigint[]) AS depot (location_id, id))
-SELECT combo.id AS product_id, location.id AS location_id, ({sets}) AS sets
-FROM unnest($2::bigint[]) AS combo (id) CROSS JOIN (SELECT DISTINCT location_id AS id FROM depot) AS location
-"""
-
 LIST_STOCK = """
-SELECT product_id, depot_id, available, remain, changed_at FROM dongbo.nhanh_inventory
+SELECT product_id, depot_id, changed_at FROM dongbo.nhanh_inventory
 WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL
 """
 
@@ -167,7 +129,7 @@ class Evidence:
     last_sync: LastSync | None
     waiting_sync: Approval | None  # it pushes nothing before a person has decided
     products: dict[int, Record] = field(default_factory=dict)  # of Nhanh.vn
-    stock: dict[tuple[int, int], Record] = field(default_factory=dict)  # by product and depot
+    stock_changed_at: dict[tuple[int, int], datetime] = field(default_factory=dict)  # by product and depot
     depots: dict[int, Record] = field(default_factory=dict)
     levels: dict[int, dict[int, Record]] = field(default_factory=dict)  # by variant, then location
     locations: dict[int, Record] = field(default_factory=dict)
@@ -175,12 +137,10 @@ class Evidence:
     pushes: dict[ValueKey, list[RecordedPush]] = field(default_factory=dict)  # newest first
     holders: dict[int, Holder] = field(default_factory=dict)  # the sales that have variants, by variant
     sale_writes: dict[int, LastWrite] = field(default_factory=dict)  # the last of any sale, by variant
-    rulings: dict[int, Record] = field(default_factory=dict)  # what the plan says, by variant
-    sets: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # of combos, by product and location
-    shop: Shop | None = None  # what its prices mean
+    planned: PlannedValues = field(default_factory=PlannedValues)  # what the plan says
 
 
-async def find_variants(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+async def find_variants(connection: Connection, store: StoreName, asked: SearchTerms, limit: int) -> list[Record]:
     """Variants that may be meant: by a code or an id of their own, of their product, of their product at Nhanh.vn or of
     the one there that stands for it."""
     ids = asked.variant_id, asked.product_id, asked.item_id, asked.nhanh_id
@@ -192,12 +152,12 @@ async def find_related(connection: Connection, store: StoreName, nhanh_ids: Sequ
     return list(await connection.fetch(FIND_RELATED, store, nhanh_ids, limit))
 
 
-async def find_products(connection: Connection, store: StoreName, asked: Asked, limit: int) -> list[Record]:
+async def find_products(connection: Connection, store: StoreName, asked: SearchTerms, limit: int) -> list[Record]:
     """Products of Nhanh.vn of this code, barcode or id; those that are gone come last."""
     return list(await connection.fetch(FIND_PRODUCTS, store, asked.key, asked.nhanh_id, limit))
 
 
-async def get_shopify_product(connection: Connection, store: StoreName, asked: Asked) -> Record | None:
+async def get_shopify_product(connection: Connection, store: StoreName, asked: SearchTerms) -> Record | None:
     """The product of Shopify, with or without variants."""
     return await connection.fetchrow(GET_SHOPIFY_PRODUCT, store, asked.product_id)
 
@@ -223,7 +183,7 @@ async def gather(
     for row in await connection.fetch(LIST_PRODUCTS, store, nhanh_ids):
         found.products[row["id"]] = row
     for row in await connection.fetch(LIST_STOCK, store, nhanh_ids):
-        found.stock[row["product_id"], row["depot_id"]] = row
+        found.stock_changed_at[row["product_id"], row["depot_id"]] = row["changed_at"]
     for row in await connection.fetch(LIST_DEPOTS, store):
         found.depots[row["id"]] = row
     for row in await connection.fetch(LIST_LEVELS, store, variant_ids):
@@ -231,7 +191,8 @@ async def gather(
     for row in await connection.fetch(LIST_LOCATIONS, store):
         found.locations[row["id"]] = row
     if settings is not None:
-        await _add_rulings(connection, store, settings, found, variant_ids)
+        shop = await shops.get(connection, store) or DEFAULT_SHOP
+        found.planned = await planned_values(connection, store, settings, shop, variant_ids)
     found.holders = await items.holders(connection, store, variant_ids)
     found.sale_writes = await journal.last_applied(connection, store, variant_ids)
     if found.waiting_sync is not None:
@@ -241,36 +202,6 @@ async def gather(
         value = push.push
         found.pushes.setdefault((_kind(value.kind), value.owner_id, value.location_id or 0), []).append(push)
     return found
-
-
-async def _add_rulings(
-    connection: Connection,
-    store: StoreName,
-    settings: ProductSyncSettings,
-    found: Evidence,
-    variant_ids: Sequence[int],
-) -> None:
-    found.shop = await shops.get(connection, store)
-    rule = PriceRule(settings, found.shop or DEFAULT_SHOP)
-    query = LIST_RULINGS.format(
-        reason=rule.reason,
-        price=rule.amount(f"{settings.price}_price") if settings.price is not None else "variant.price",
-        old_price=rule.amount("old_price"),
-        price_slips=does_not_stick("price", "desired_price", "price"),
-        compare_at_slips=does_not_stick("compare_at_price", "desired_old_price", "compare_at_price"),
-    )
-    for row in await connection.fetch(query, store, variant_ids):
-        found.rulings[row["variant_id"]] = row
-    combos = [row["id"] for row in found.products.values() if row["type"] == COMBO]
-    if not combos:
-        return
-    places = [(location, depot) for location, depots in settings.depots_of.items() for depot in depots]
-    held = HELD_STOCK.format(figure=settings.stock_figure, product="part.item_id")
-    sets = LIST_SETS.format(sets=COMBO_SETS.format(held=held, combo="combo.id"))
-    columns = list(map(list, zip(*places, strict=True))) if places else [[], []]
-    for row in await connection.fetch(sets, store, combos, *columns):
-        if row["sets"] is not None:
-            found.sets[row["product_id"], row["location_id"]] = row["sets"]
 
 
 async def _last_sync(connection: Connection, store: StoreName) -> LastSync | None:

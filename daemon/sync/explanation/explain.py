@@ -10,7 +10,7 @@ from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.sync.explanation import evidence, search_words
-from daemon.sync.explanation.asked import Asked, NotExplained, read_asked
+from daemon.sync.explanation.search_terms import NotExplained, SearchTerms, read_search_terms
 from daemon.sync.explanation.variant_explainer import VariantExplainer
 
 MOST_VARIANTS = 20
@@ -31,25 +31,27 @@ async def explain(
     Args:
         settings: what of the products is synced; None where nothing is.
         zone: of the times in the sentences.
-        text: an SKU, a barcode, an id or an address of a product or variant; see `daemon.sync.explanation.asked`.
+        text: an SKU, a barcode, an id or an address of a product or variant; see `read_search_terms`.
         variant_id: one variant, whatever `text` is.
         shop: the handle of the store's shop, to tell addresses of others; None where it is not known.
     """
-    complete = await evidence.list_watermarks(connection, store)
-    said = [] if settings is not None else [search_words.nothing_is_pushed(store)]
-    variants: Sequence[Record] = ()
-    try:
-        asked = Asked(variant_id=variant_id) if variant_id is not None else read_asked(text, shop)
-    except NotExplained as error:
-        said.append(str(error))
-    else:
+    # One snapshot: what the plan decides and what is shown of it belong together, whatever is pulled meanwhile.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        complete = await evidence.list_watermarks(connection, store)
+        said = [] if settings is not None else [search_words.nothing_is_pushed(store)]
         named = text if variant_id is None else str(variant_id)
-        variants, verdict = await _look_for(connection, store, asked, named, complete, zone)
-        said += verdict
-    found = await evidence.gather(connection, store, settings, variants)
+        variants: Sequence[Record] = ()
+        try:
+            terms = SearchTerms(variant_id=variant_id) if variant_id is not None else read_search_terms(text, shop)
+        except NotExplained as error:
+            said.append(str(error))
+        else:
+            variants, verdict = await _look_for(connection, store, terms, named, complete, zone)
+            said += verdict
+        found = await evidence.gather(connection, store, settings, variants)
     return Explanation(
         store=store,
-        asked=text if variant_id is None else str(variant_id),
+        asked=named,
         verdict=" ".join(said),
         variants=[VariantExplainer(found, settings, zone, variant).explain() for variant in variants],
         freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
@@ -59,27 +61,27 @@ async def explain(
 async def _look_for(
     connection: Connection,
     store: StoreName,
-    asked: Asked,
+    terms: SearchTerms,
     named: str,
     complete: Mapping[str, datetime],
     zone: tzinfo,
 ) -> tuple[Sequence[Record], list[str]]:
     """The variants to explain, and what to say of the search."""
-    variants = await evidence.find_variants(connection, store, asked, MOST_VARIANTS + 1)
+    variants = await evidence.find_variants(connection, store, terms, MOST_VARIANTS + 1)
     if variants:
-        return variants[:MOST_VARIANTS], search_words.found(named, asked, variants, MOST_VARIANTS)
-    if asked.no_key_reason is not None and not asked.has_id:
-        return (), [search_words.no_key(named, asked.no_key_reason)]
-    products = await evidence.find_products(connection, store, asked, MOST_VARIANTS)
+        return variants[:MOST_VARIANTS], search_words.found(named, terms, variants, MOST_VARIANTS)
+    if terms.no_key_reason is not None and not terms.has_id:
+        return (), [search_words.no_key(named, terms.no_key_reason)]
+    products = await evidence.find_products(connection, store, terms, MOST_VARIANTS)
     related = await evidence.find_related(connection, store, [row["id"] for row in products], MOST_VARIANTS)
     said = search_words.not_found(
         named,
-        asked,
-        await evidence.get_shopify_product(connection, store, asked),
+        terms,
+        await evidence.get_shopify_product(connection, store, terms),
         products,
         has_related=bool(related),
         zone=zone,
     )
-    if asked.no_key_reason is not None:
-        said.append(f"As an SKU or barcode it {asked.no_key_reason}, and stands for no variant in particular.")
+    if terms.no_key_reason is not None:
+        said.append(f"As an SKU or barcode it {terms.no_key_reason}, and identifies no variant.")
     return related, [*said, search_words.looked_at(complete, zone)]

@@ -1,4 +1,4 @@
-"""Why Shopify has the value that it has, in plain sentences: what set it, what has become of it, what comes next."""
+"""Why Shopify has the value that it has, in plain sentences: what set it, what happened to it, what comes next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import JobId
 from daemon.sync.pushes import RecordedPush
 
-NOTHING = "nothing"  # in the place of a value that is not there
+NOTHING = "nothing"  # in place of a value that does not exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +40,53 @@ class SetBySale:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of one value at Shopify.
+class Present:
+    """A value at Shopify by the mirror.
 
     Args:
         subject: the value in words, such as "at Kho Hà Nội" or "as price".
         absence: what to say where there is none, such as "It is not stocked at Kho Hà Nội".
-        present, present_since: what Shopify has by the mirror, and since when the mirror has it; None where there is
-            none.
-        desired, desired_since, basis: what Nhanh.vn asks for, since when at the earliest, and out of what, in words.
-        is_right: whether Shopify has what it should have.
-        is_asked: whether the approval is about this very value.
-        obstacle: why it is not pushed, in words; None where nothing is in the way.
-        sale: what a sale has set last, if any has.
-        pushes: of this value, newest first.
+        value: None where there is none.
+        since: since when the mirror has it.
     """
 
     subject: str
     absence: str
-    present: str | None
-    present_since: datetime | None
-    desired: str | None
-    desired_since: datetime | None
-    is_right: bool
+    value: str | None
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What Nhanh.vn asks for.
+
+    Args:
+        value: None for none.
+        since: since when at the earliest.
+        basis: what it is made of, in words.
+        is_right: whether Shopify has it.
+    """
+
+    value: str | None
+    since: datetime | None
     basis: str
+    is_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one value at Shopify.
+
+    Args:
+        obstacle: why it is not pushed, in words; None where nothing is in the way.
+        sale: what a sale has set last, if any has.
+        approval: a sync that holds the change back.
+        is_asked: whether the approval is about this very value.
+        pushes: of this value, newest first.
+    """
+
+    present: Present
+    wanted: Wanted
     obstacle: str | None
     sale: SetBySale | None
     approval: Approval | None
@@ -95,25 +118,29 @@ def moment(time: datetime, zone: tzinfo) -> str:
 
 def _origin(facts: Facts, zone: tzinfo) -> str:
     """What Shopify has, and who has set it."""
-    has = facts.absence if facts.present is None else f"Shopify has {facts.present} {facts.subject}"
+    has = (
+        facts.present.absence
+        if facts.present.value is None
+        else f"Shopify has {facts.present.value} {facts.present.subject}"
+    )
     applied = next((push for push in facts.pushes if _sets_value(push)), None)
-    seen = f"seen {moment(facts.present_since, zone)}" if facts.present_since else "when is not known"
+    seen = f"seen {moment(facts.present.since, zone)}" if facts.present.since else "when is not known"
     sale = facts.sale
     if sale is not None and (applied is None or sale.at > (applied.settled_at or applied.intended_at)):
         act = "set it back to" if sale.is_restored else "set it to"
         cause = f"the sale {sale.sale} {act} {sale.value or NOTHING} on {moment(sale.at, zone)}"
-        if same(sale.value, facts.present):
+        if same(sale.value, facts.present.value):
             return f"{has}: {cause}."
-        changed = f"{sale.value or NOTHING} → {facts.present or NOTHING}, {seen}"
+        changed = f"{sale.value or NOTHING} → {facts.present.value or NOTHING}, {seen}"
         return f"{has}; {cause}, but it has been changed at Shopify since ({changed})."
     if applied is None:
-        return f"{has}." if facts.present is None else f"{has} ({seen}); dongbo has never set it."
+        return f"{has}." if facts.present.value is None else f"{has} ({seen}); dongbo has never set it."
     push, when = applied.push, moment(applied.settled_at or applied.intended_at, zone)
     new = push.new_value or NOTHING
-    if same(push.new_value, facts.present):
+    if same(push.new_value, facts.present.value):
         cause = f"job {applied.job_id} set it from {push.old_value or NOTHING} to {new} on {when}"
         return f"{has}: {cause}, because “{_clause(push.reason)}”."
-    changed = f"{new} → {facts.present or NOTHING}, {seen}"
+    changed = f"{new} → {facts.present.value or NOTHING}, {seen}"
     return (
         f"{has}. Job {applied.job_id} set it to {new} on {when}, but it has been changed at Shopify since ({changed})."
     )
@@ -125,7 +152,7 @@ def _sets_value(recorded: RecordedPush) -> bool:
 
 
 def _last_attempt(facts: Facts, zone: tzinfo) -> str:
-    """What became of the last push, where it was not applied."""
+    """The outcome of the last push, where it was not applied."""
     if not facts.pushes:
         return ""
     last = facts.pushes[0]
@@ -140,24 +167,24 @@ def _last_attempt(facts: Facts, zone: tzinfo) -> str:
         case PushResult.STALE:
             return f"The last push ({change}) changed nothing, because Shopify had another value by then{detail}."
         case PushResult.UNKNOWN:
-            return f"The last push ({change}) was interrupted, and what became of it is not known{detail}."
+            return f"The last push ({change}) was interrupted, and its outcome is unknown{detail}."
         case PushResult.INTENDED:
-            return f"A push ({change}) is under way, or its answer was lost: the next sync finds out."
+            return f"A push ({change}) is under way, or its answer was lost: the next sync will find out."
 
 
 def _outlook(facts: Facts, zone: tzinfo) -> str:
     """What a sync would do, and why it has not."""
     if facts.obstacle is not None:
         return f"Not pushed: {_clause(facts.obstacle)}."
-    if facts.is_right:
-        return f"That is what Nhanh.vn says: {facts.basis}."
+    if facts.wanted.is_right:
+        return f"That is what Nhanh.vn says: {facts.wanted.basis}."
     if facts.approval is not None:
-        change = f"The change to {facts.desired or NOTHING} ({facts.basis}) waits"
+        change = f"The change to {facts.wanted.value or NOTHING} ({facts.wanted.basis}) waits"
         if not facts.is_asked:
             return f"{change} for the approval of other changes, asked by job {facts.approval.job_id}."
         return f"{change} for approval, asked by job {facts.approval.job_id}: “{_clause(facts.approval.reason)}”."
-    would = f"A sync would set it to {facts.desired or NOTHING} now: {facts.basis}"
-    since = max(filter(None, [facts.desired_since, facts.present_since]), default=None)
+    would = f"A sync would set it to {facts.wanted.value or NOTHING} now: {facts.wanted.basis}"
+    since = max(filter(None, [facts.wanted.since, facts.present.since]), default=None)
     last = facts.last_sync
     if last is None:
         return f"{would}; no SYNC_PRODUCTS has completed yet."
@@ -165,7 +192,7 @@ def _outlook(facts: Facts, zone: tzinfo) -> str:
         return f"{would}; no SYNC_PRODUCTS has completed since that change."
     return (
         f"{would}; the last SYNC_PRODUCTS, job {last.job_id}, which completed {moment(last.completed_at, zone)}, has "
-        f"not done so: dongbo jobs show {last.job_id} tells of the rows that failed."
+        f"not done so: dongbo jobs show {last.job_id} lists the rows that failed."
     )
 
 

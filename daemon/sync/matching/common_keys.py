@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.common_keys`: keys that stand on more than a few rows of one side, so that they match nothing.
+"""All SQL on `dongbo.common_keys`: keys that more than a few rows of one side share, so that they match nothing.
 
 Those of a run are gathered in the temporary table `found_common`; only what differs is written. Why a single text is
 no key says `daemon.mirror.keys`; both reasons are put into words for people here.
@@ -42,7 +42,7 @@ WITH retired AS (
 )
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, variant_id, nhanh_id, source, format(
-    'the {word} %s stands on %s products of Nhanh.vn and %s variants of Shopify, so it tells none of them apart',
+    'the {word} %s is on %s products of Nhanh.vn and %s variants of Shopify, so it identifies none of them',
     key, nhanh_rows, shopify_rows
 )
 FROM retired
@@ -114,7 +114,7 @@ async def count(connection: Connection) -> dict[str, int]:
 
 
 async def sample(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """The gathered keys that stand on the most rows."""
+    """The gathered keys that the most rows share."""
     return [dict(row) for row in await connection.fetch(TAKE_SAMPLE, limit)]
 
 
@@ -142,5 +142,5 @@ def _obstacle(text: str | None, common: Record | None) -> str | None:
     if common is None:
         return why_no_key(text)
     if common["shopify_rows"] >= common["nhanh_rows"]:
-        return f"stands on {common['shopify_rows']:,} variants of Shopify"
-    return f"stands on {common['nhanh_rows']:,} products of Nhanh.vn"
+        return f"is on {common['shopify_rows']:,} variants of Shopify"
+    return f"is on {common['nhanh_rows']:,} products of Nhanh.vn"

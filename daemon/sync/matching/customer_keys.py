@@ -29,7 +29,7 @@ class Side(StrEnum):
     SHOPIFY = "shopify"
 
 
-class Origin(StrEnum):
+class PhoneOrigin(StrEnum):
     """In which field of a customer a number stands; the most trustworthy comes first."""
 
     PHONE = "phone"
@@ -43,10 +43,10 @@ class CustomerPhones:
 
     customer_id: int
     state: bytes
-    phones: dict[str, Origin]
+    phones: dict[str, PhoneOrigin]
 
 
-# A subquery, not a join: a page must read a page's rows, and not hash all states anew.
+# A subquery, not a join: a page must read a page's rows, not hash all states again.
 LIST_NHANH = """
 SELECT id, digest || $3 AS state, mobile AS phone, NULL AS address_phone, NULL AS note
 FROM dongbo.nhanh_customers AS customer
@@ -171,9 +171,9 @@ def _rules(side: Side, *, with_notes: bool) -> bytes:
             assert_never(side)
 
 
-def _phones(customer: Record, *, with_notes: bool) -> dict[str, Origin]:
-    found = dict.fromkeys(phone_numbers(customer["phone"]), Origin.PHONE)
-    found = dict.fromkeys(phone_numbers(customer["address_phone"]), Origin.ADDRESS) | found
+def _phones(customer: Record, *, with_notes: bool) -> dict[str, PhoneOrigin]:
+    found = dict.fromkeys(phone_numbers(customer["phone"]), PhoneOrigin.PHONE)
+    found = dict.fromkeys(phone_numbers(customer["address_phone"]), PhoneOrigin.ADDRESS) | found
     if with_notes:
-        found = dict.fromkeys(phones_in_note(customer["note"]), Origin.NOTE) | found
+        found = dict.fromkeys(phones_in_note(customer["note"]), PhoneOrigin.NOTE) | found
     return found

@@ -11,7 +11,7 @@ from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 from daemon.mirror.keys import MOST_ROWS
 from daemon.sync.matching import common_keys, conflicts
-from daemon.sync.matching.customer_keys import Origin, Side
+from daemon.sync.matching.customer_keys import PhoneOrigin, Side
 from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('dongbo.customer_mappings/' || $1, 0))"
@@ -79,12 +79,12 @@ WITH agreeing AS (
 )
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone,
-    'the two customers do not share the phone number any more by which they were matched'
+    'the two customers no longer share the phone number by which they were matched'
 FROM retired
 """
 
 # The same number in one field of more than a few customers is the shop's own, or a default of somebody's form: neither
-# there nor in a lesser field does it tell who somebody is. It may stand in many notes and still be one person's phone.
+# there nor in a lesser field does it identify anybody. It may stand in many notes and still be one person's phone.
 FIND_COMMON = """
 INSERT INTO pg_temp.found_common
 SELECT 'phone', phone, nhanh.amount, shopify.amount
@@ -118,7 +118,7 @@ WITH retired AS (
 )
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone, format(
-    '%s customers of Nhanh.vn and %s of Shopify have the phone number, so it tells none of them apart',
+    '%s customers of Nhanh.vn and %s of Shopify have the phone number, so it identifies none of them',
     nhanh_rows, shopify_rows
 )
 FROM retired
@@ -248,7 +248,7 @@ async def count_customers(connection: Connection, store: StoreName) -> int:
 
 async def match_by_phones(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
     """Match the customers of a store by the numbers that were read, in the caller's transaction."""
-    origins = list(Origin)
+    origins = list(PhoneOrigin)
     await connection.execute(LOCK, store)
     await connection.execute(ONLY_HASH_JOINS)
     await connection.execute(CREATE_TABLES)
@@ -272,7 +272,7 @@ async def match_by_phones(connection: Connection, store: StoreName, *, with_samp
 
 
 async def _set_common_aside(connection: Connection) -> None:
-    """Forget numbers that tell nobody apart, and retire what rests on them."""
+    """Forget numbers that identify nobody, and retire what rests on them."""
     await common_keys.create_table(connection)
     await connection.execute(FIND_COMMON, MOST_ROWS)
     if (await common_keys.count(connection))["common_keys"]:

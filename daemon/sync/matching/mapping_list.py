@@ -13,7 +13,7 @@ from daemon.mirror.keys import match_key
 from daemon.sync.matching import common_keys
 from daemon.texts import visible
 
-CANDIDATES = 100  # at most so many are listed for one variant
+CANDIDATES = 100  # the most that are listed for one variant
 
 _ID = re.compile(r"[1-9][0-9]{0,17}")
 _GLOBAL_ID = re.compile(r"^gid://shopify/\w+/(?=[0-9]+$)")
@@ -132,7 +132,7 @@ async def list_mappings(
 
     Args:
         state: only these; None: all variants that are there. RETIRED lists the last mapping of variants that have none
-            any more, whether they are there or gone.
+            now, whether they still exist or not.
         search: a part of a SKU, a barcode, a title or a name, whatever its case and accents; or an id of either side.
         after: the last variant id of the previous page; 0 for the first.
         limit: rows.

@@ -215,7 +215,7 @@ async def _problems(
             yield f"variant {variant}: it is named {times} times; name it once."
     for number in (*variants, *products):
         if not _is_id(number):
-            yield f"{number}: this is no id; ids are positive numbers below 2^63."
+            yield f"{number}: this is not an id; ids are positive numbers below 2^63."
     for row in await connection.fetch(EXAMINE_VARIANTS, store, [number for number in variants if _is_id(number)]):
         if row["is_unknown"]:
             yield f"variant {row['id']}: no such variant is known of Shopify; check the id, or pull the products."

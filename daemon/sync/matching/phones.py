@@ -8,7 +8,7 @@ import phonenumbers
 
 from daemon.texts import visible
 
-RULES = f"3/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read anew
+RULES = f"3/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read again
 REGION = "VN"
 COUNTRY_CODE = 84
 
@@ -70,7 +70,7 @@ def phones_in_note(text: str | None) -> list[str]:
     if not text:
         return []
     plain = _plain(text)[:NOTE_LIMIT]
-    # Numbers of before 2018 are not valid any more: the matcher looks for possible ones, and `_read` judges them. What
+    # Numbers of before 2018 are no longer valid: the matcher looks for possible ones, and `_read` judges them. What
     # it does not know are two numbers with no more than a blank or a dash between them.
     matches = phonenumbers.PhoneNumberMatcher(plain, REGION, leniency=phonenumbers.Leniency.POSSIBLE)
     candidates = {(match.start, match.end) for match in matches} | {match.span() for match in _RUN.finditer(plain)}
@@ -104,7 +104,7 @@ def _read_run(run: str, *, is_strict: bool) -> Sequence[str]:
 
 
 def _divide(run: str, groups: Sequence[tuple[int, int]], *, is_strict: bool) -> list[list[str]]:
-    """The ways to read groups of digits as numbers, one after the other, with extensions behind them; two at most."""
+    """The ways to read groups of digits as numbers, one after the other, followed by extensions; two at most."""
     ways: list[list[list[str]]] = [[] for _ in groups] + [[[]]]  # from a group on
     for first in reversed(range(len(groups))):
         start = groups[first][0]
@@ -123,11 +123,11 @@ def _divide(run: str, groups: Sequence[tuple[int, int]], *, is_strict: bool) -> 
 
 
 def _is_extension(run: str, start: int, groups: Sequence[tuple[int, int]]) -> bool:
-    """Whether the last of the groups stands behind a number as in 02838251234-12: by a dash, and the number has none.
+    """Whether the last of the groups follows a number as in 02838251234-12: by a dash, and the number has none.
 
     Args:
         start: of the number.
-        groups: the last one of the number, and those behind it.
+        groups: the last one of the number, and those after it.
     """
     first, last = groups[-1]
     if last - first > _LONGEST_EXTENSION or _DASH.search(run[start : groups[0][1]]):

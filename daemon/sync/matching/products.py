@@ -11,8 +11,8 @@ from typing import Any
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.sync.matching import common_keys, conflicts, incumbents, mappings
-from daemon.sync.matching.incumbents import COLUMNS
+from daemon.sync.matching import common_keys, conflicts, existing_mappings, mappings
+from daemon.sync.matching.existing_mappings import COLUMNS
 
 SAMPLE = 20  # rows of each kind that a dry run shows
 
@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE match_returning (LIKE match_mappings) ON COMMIT DROP;
 CREATE TEMPORARY TABLE match_set_aside (LIKE match_mappings) ON COMMIT DROP;
 -- Products that a variant which is on sale shares a key with and did not get: they wait for a person.
 CREATE TEMPORARY TABLE match_contested (nhanh_id bigint) ON COMMIT DROP;
--- What the steps did: retired, restored, moved (from another variant), matched (anew).
+-- What the steps did: retired, restored, moved (from another variant), matched (newly).
 CREATE TEMPORARY TABLE match_changes (
     kind text, mapping_id bigint, variant_id bigint, nhanh_id bigint, source text, reason text, from_variant_id bigint
 ) ON COMMIT DROP;
@@ -162,7 +162,7 @@ async def match_products(connection: Connection, store: StoreName, *, with_sampl
     await mappings.lock(connection, store)
     await _copy(connection, store)
     total: int = await connection.fetchval("SELECT count(*) FROM pg_temp.match_variants")
-    await incumbents.settle(connection, store)
+    await existing_mappings.settle(connection, store)
     await _match_by_keys(connection)
     await conflicts.find_shared_keys(connection, COLUMNS)
     await conflicts.write(connection, store, list(COLUMNS))
@@ -191,7 +191,7 @@ async def _match_by_keys(connection: Connection) -> None:
     await connection.execute("ANALYZE match_keys")
     for on_sale in (True, False):
         if not on_sale:
-            await incumbents.take_back(connection)
+            await existing_mappings.take_back(connection)
         for kind in COLUMNS:
             await connection.execute(MATCH.format(kind=kind), on_sale)
             await connection.execute("ANALYZE match_mappings")

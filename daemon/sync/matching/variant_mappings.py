@@ -1,4 +1,4 @@
-"""How single variants are mapped, whatever has become of them: the one that holds, else why there is none."""
+"""How single variants are mapped: the mapping that holds, or why there is none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -82,18 +82,18 @@ def describe(mapping: VariantMapping, zone: tzinfo) -> str:
             how = "by a person" if mapping.source == "manual" else f"by its {WORDS[mapping.source or 'sku']}"
             return f"mapped to product {mapping.nhanh_id} of Nhanh.vn {how}{since}{note}"
         case MappingState.EXCLUDED:
-            return f"a person has said{since} that it has no counterpart at Nhanh.vn{note}"
+            return f"a person decided{since} that it has no counterpart at Nhanh.vn{note}"
         case MappingState.AMBIGUOUS:
             products = ", ".join(map(str, mapping.candidates))
             why = f"{mapping.reason} is not unique on both sides"
-            return f"ambiguous, for {why} (candidates at Nhanh.vn: {products}): choose with dongbo map set"
+            return f"ambiguous: {why} (candidates at Nhanh.vn: {products}): choose with dongbo map set"
         case MappingState.UNMATCHED:
             if mapping.reason is not None:
-                return f"unmatched, for {mapping.reason}: choose with dongbo map set"
-            return "unmatched, for no product of Nhanh.vn has its SKU or barcode, or it was not matched yet"
+                return f"unmatched: {mapping.reason}; choose with dongbo map set"
+            return "unmatched: no product of Nhanh.vn has its SKU or barcode, or matching has not run yet"
         case MappingState.RETIRED:
             what = "its exclusion" if mapping.nhanh_id is None else f"its mapping to product {mapping.nhanh_id}"
-            return f"{what} was retired{since}, because {mapping.reason or 'of a reason that was not kept'}"
+            return f"{what} was retired{since}: {mapping.reason or 'the reason was not kept'}"
         case _:
             assert_never(mapping.state)
 

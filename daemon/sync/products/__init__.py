@@ -1,1 +1,1 @@
-"""Stock and prices of mapped products: the plan, the pushes, and what became of them."""
+"""Stock and prices of mapped products: the plan, the pushes, and their outcome."""

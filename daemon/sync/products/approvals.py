@@ -31,7 +31,7 @@ WHERE job_id = $1 AND (kind, owner_id, location_id) > ($2, $3, $4)
 ORDER BY kind, owner_id, location_id LIMIT $5
 """
 
-# What was pushed of late that a person would be asked about in large numbers, and nobody was.
+# What was pushed recently that a person would be asked about in large numbers, and nobody was.
 LIST_UNASKED = """
 SELECT DISTINCT push.kind = 'stock' AS is_stock, CASE push.kind WHEN 'stock' THEN item_id ELSE owner_id END AS id
 FROM dongbo.pushes AS push
@@ -52,7 +52,7 @@ WHERE push.store = $1 AND push.settled_at > clock_timestamp() - $2::interval AND
   )
 """
 
-LOOKED_BACK = timedelta(hours=24)  # many small runs come to as much as a large one
+LOOKED_BACK = timedelta(hours=24)  # many small runs add up to a large one
 ROWS_AT_ONCE = 1_000  # some milliseconds
 
 
@@ -60,7 +60,7 @@ ROWS_AT_ONCE = 1_000  # some milliseconds
 class RiskyChange:
     """A change that is not made in large numbers without a person's approval; `location_id` is 0 where there is none.
 
-    What was there before is no part of its identity: approving it approves the new value.
+    What was there before is not part of its identity: approving it approves the new value.
     """
 
     kind: PushKind
@@ -113,7 +113,7 @@ async def list_changes(connection: Connection, job_id: JobId) -> Collection[Risk
 
 
 async def list_unasked(connection: Connection, store: StoreName, large_price_change: float) -> Unasked:
-    """What all runs have pushed of late without anybody being asked; `large_price_change` is a share of the price."""
+    """What all runs have pushed recently without anybody being asked; `large_price_change` is a share of the price."""
     rows = await connection.fetch(LIST_UNASKED, store, LOOKED_BACK, Decimal(str(large_price_change)))
     return Unasked(
         frozenset(row["id"] for row in rows if row["is_stock"]),

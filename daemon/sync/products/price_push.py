@@ -100,7 +100,7 @@ class PricePush:
     ) -> tuple[list[int], list[PriceRow], PriceOutcome]:
         """The ids of the pushes, the rows that were sent, and what came of it."""
         run = self._run
-        run.caution.admit_prices(planned)
+        run.limits.admit_prices(planned)
         async with run.step() as page:
             rows = await still_ours(page.connection, run.store, planned)
             intents = [intent for row in rows for intent in _intents(row)]

@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from daemon.sources.shopify.models import PricePair
 
 LAST_ID = 2**63 - 1
-REASON = 5  # from so many times the price on, either way, a change is large whatever the settings say
+REASON = 5  # a change by this factor, either way, is large whatever the settings say
 ZERO = Decimal(0)
 
 
@@ -62,7 +62,7 @@ class PriceRow:
 
     @property
     def is_beyond_reason(self) -> bool:
-        """Whether a price becomes `REASON` times as much or as little: rather another currency than another price."""
+        """Whether a price becomes `REASON` times as much or as little: another currency, more likely."""
         return _is_beyond_reason(self.price, self.desired_price) or _is_beyond_reason(
             self.compare_at_price or ZERO, self.desired_compare_at_price or ZERO
         )
@@ -82,7 +82,7 @@ class PriceRow:
         return _is_large(self.price, self.desired_price, share)
 
     def is_large_of_compare_at(self, share: float) -> bool:
-        """Whether the compare-at price does, or goes; where there was none, there is no share of it."""
+        """Whether the compare-at price does, or is removed; where there was none, it has no share."""
         if not self.compare_at_price:
             return False
         new = self.desired_compare_at_price
@@ -103,7 +103,7 @@ def _is_large(old: Decimal, new: Decimal, share: float) -> bool:
 
 
 def _is_beyond_reason(old: Decimal, new: Decimal) -> bool:
-    """Of what was nothing, or becomes nothing, there is no such factor."""
+    """What was nothing, or becomes nothing, has no such factor."""
     return old > 0 and new > 0 and (new >= old * REASON or old >= new * REASON)
 
 
@@ -137,7 +137,7 @@ class Batch(Generic[R]):
 
     rows: list[R]
     unchanged: int
-    through: Key  # the next batch begins behind it
+    through: Key  # the next batch begins after it
 
     @property
     def is_empty(self) -> bool:
@@ -150,10 +150,10 @@ async def in_batches(
 ) -> AsyncGenerator[Batch[R], None]:
     """The rows in batches of at most `size`, and a new one where `begins_new` says so of a row and the next.
 
-    The last batch, perhaps an empty one, takes all rows behind it along.
+    The last batch, perhaps an empty one, includes all rows after it.
     """
     rows: list[R] = []
-    unchanged = gap = 0  # rows that need nothing: between the rows of the batch, and behind the last of them
+    unchanged = gap = 0  # rows that need nothing: between the rows of the batch, and after the last of them
     async with aclosing(windows):
         async for window in windows:
             seen = 0

@@ -1,7 +1,7 @@
 """A run of the product sync in progress: how far it is, and how its counters stay exact whatever happens to it.
 
 The rows of the plan stand in one order. A checkpoint says up to which of them everything has been counted, and a batch
-is counted when it is closed: its own rows by what became of them, those between it and the batch before as skipped. A
+is counted when it is closed: its own rows by their outcome, those between it and the batch before as skipped. A
 row that this job has pushed already in a batch whose outcome was lost looks unchanged now; it counts as updated.
 """
 
@@ -20,10 +20,10 @@ from daemon.mirror import places
 from daemon.mirror.places import Sight
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sync.products.caution import Caution
 from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.reconciliation import PRICE_KINDS, STOCK_KINDS
 from daemon.sync.products.rows import END, START, Batch, Key, R
-from daemon.sync.products.settlement import PRICE_KINDS, STOCK_KINDS
+from daemon.sync.products.safety_limits import SafetyLimits
 
 
 class Phase(StrEnum):
@@ -40,14 +40,14 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PlanPosition:
     """Up to where the plan has been dealt with."""
 
     phase: Phase = Phase.STOCK
     after: Key = START
 
     @classmethod
-    def from_json(cls, checkpoint: Any) -> "Position":
+    def from_json(cls, checkpoint: Any) -> "PlanPosition":
         """Out of a job's checkpoint; the start for a job without one."""
         if checkpoint is None:
             return cls()
@@ -57,9 +57,9 @@ class Position:
         """As a checkpoint."""
         return {"phase": str(self.phase), "after": list(self.after)}
 
-    def behind(self, through: Key) -> "Position":
-        """The position behind a batch."""
-        return Position(self.phase.following, START) if through == END else Position(self.phase, through)
+    def behind(self, through: Key) -> "PlanPosition":
+        """The position after a batch."""
+        return PlanPosition(self.phase.following, START) if through == END else PlanPosition(self.phase, through)
 
 
 KINDS = {Phase.STOCK: STOCK_KINDS, Phase.PRICES: PRICE_KINDS, Phase.DONE: ()}
@@ -73,11 +73,11 @@ class SyncRun:
         self.store = store
         self.shopify = shopify
         self.meter = meter
-        self.position = Position.from_json(job.job.checkpoint)
-        self.caution: Caution
+        self.position = PlanPosition.from_json(job.job.checkpoint)
+        self.limits: SafetyLimits
         self._depots: Collection[int] = ()
         self._sight: Sight
-        self.pushed_before: frozenset[Key] = frozenset()  # behind the position, by this job
+        self.pushed_before: frozenset[Key] = frozenset()  # after the position, by this job
 
     @property
     def reference(self) -> str:
@@ -85,12 +85,12 @@ class SyncRun:
         return f"dongbo://jobs/{self.job.job.id}"
 
     async def remember(self, plan: ProductPlan) -> None:
-        """Look up what this job has pushed already of the position's phase behind it."""
+        """Look up what this job has already pushed after the position in its phase."""
         kinds = KINDS[self.position.phase]
         self.pushed_before = await plan.pushed_behind(self.job.job.id, kinds, self.position.after)
 
     async def close_unchanged(self, plan: ProductPlan, rows: int) -> None:
-        """End a run that has nothing left to push: so many rows behind the position are as they should be."""
+        """End a run that has nothing left to push: `rows` after the position are as they should be."""
         updated = 0
         while self.position.phase is not Phase.DONE:
             await self.remember(plan)
@@ -101,7 +101,7 @@ class SyncRun:
                 page.count(Counters(updated=min(updated, rows), skipped=max(rows - updated, 0)))
 
     async def rely_on(self, depots: Collection[int]) -> None:
-        """Let the run stand on what the access token can see of these depots now."""
+        """Let the run rely on what the access token can see of these depots now."""
         self._depots = depots
         async with self.job.database.acquire_for_work() as connection:
             self._sight = await places.sight(connection, self.store, depots)
@@ -116,11 +116,10 @@ class SyncRun:
         if now == self._sight and now.are_visible:
             return
         raise DepotsChanged(
-            "While this sync ran, a depot of [stores."
-            f"{self.store}.product_sync.locations] went out of the access token's sight at Nhanh.vn, or came back into "
-            "it, which looks like less stock than there is. What was not pushed by then was not pushed. Give the token "
-            f"access to all depots, pull their stock, `dongbo pull nhanh-inventory --full --store {self.store}`, and "
-            "sync again."
+            "While this sync ran, the access token of Nhanh.vn lost or regained sight of a depot of "
+            f"[stores.{self.store}.product_sync.locations], which looks like less stock than there is. The rest was "
+            "not pushed. Give the token access to all depots, pull their stock with "
+            f"`dongbo pull nhanh-inventory --full --store {self.store}`, and sync again."
         )
 
     @asynccontextmanager
@@ -131,7 +130,7 @@ class SyncRun:
 
     @asynccontextmanager
     async def closing(self, batch: Batch[R]) -> AsyncIterator[PageTransaction]:
-        """The transaction that ends a batch: counts the rows that needed nothing and moves the position behind it."""
+        """The transaction that ends a batch: counts the rows that needed nothing and moves the position past it."""
         behind = self.position.behind(batch.through)
         async with self.job.page(checkpoint=behind.to_json()) as page:
             page.count(self._unchanged(batch))
@@ -139,7 +138,7 @@ class SyncRun:
         self.position = behind
 
     def pass_over(self, batch: Batch[R]) -> None:
-        """Go on behind an empty batch."""
+        """Continue after an empty batch."""
         self.position = self.position.behind(batch.through)
 
     def _unchanged(self, batch: Batch[R]) -> Counters:

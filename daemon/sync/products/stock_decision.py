@@ -8,25 +8,25 @@ from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
 
-GONE = "Shopify does not have the item any more: pull Shopify's products, then sync again."
-UNREAD = "It has changed at Shopify, and what it is now can't be told: {reason} The next sync tries again."
-SENT_AGAIN = "another row of the same call was not taken; sent again"
+GONE = "The item no longer exists in Shopify: pull Shopify's products, then sync again."
+UNREAD = "It has changed at Shopify, and its new value is unknown: {reason} The next sync tries again."
+SENT_AGAIN = "another row of the same call was refused; sent again"
 LOST_ANSWER = "an answer was lost; Shopify has the new value"
 
 
 @dataclass
-class Decision:
-    """What became of the rows of a call, or of several."""
+class StockDecision:
+    """The outcome of the rows of a call, or of several."""
 
     outcomes: list[tuple[PushResult, str | None]] = field(default_factory=list)  # in the order of the rows
     sound: list[StockRow] = field(default_factory=list)  # to be sent again as they are
     moved: list[StockRow] = field(default_factory=list)  # to be sent again, with what Shopify has now
     set_by_us: list[StockRow] = field(default_factory=list)
-    untracked: list[StockRow] = field(default_factory=list)  # nothing is counted of them any more
+    untracked: list[StockRow] = field(default_factory=list)  # Shopify no longer tracks them
     refused: list[tuple[StockRow, str]] = field(default_factory=list)  # with the reason
 
-    def __add__(self, other: "Decision") -> "Decision":
-        return Decision(
+    def __add__(self, other: "StockDecision") -> "StockDecision":
+        return StockDecision(
             self.outcomes + other.outcomes,
             self.sound + other.sound,
             self.moved + other.moved,
@@ -43,7 +43,7 @@ def moved(rows: Sequence[StockRow], errors: Sequence[WriteError]) -> list[StockR
 
 def decide(
     rows: Sequence[StockRow], errors: Sequence[WriteError], stock: Reading[ItemStock], *, was_repeated: bool
-) -> Decision:
+) -> StockDecision:
     """Decide about each row again.
 
     Args:
@@ -53,7 +53,7 @@ def decide(
         was_repeated: whether the call was sent more than once. Then its first attempt may have come through, and what
             is stale with the wanted value may be so by our own doing.
     """
-    decision = Decision()
+    decision = StockDecision()
     failed = {error.index: error for error in errors}
     for index, row in enumerate(rows):
         error = failed.get(index)
@@ -70,7 +70,7 @@ def decide(
 
 
 def _decide_moved(
-    row: StockRow, stock: Reading[ItemStock], decision: Decision, *, was_repeated: bool
+    row: StockRow, stock: Reading[ItemStock], decision: StockDecision, *, was_repeated: bool
 ) -> tuple[PushResult, str | None]:
     item = stock.found.get(row.item_id)
     if item is None and row.item_id in stock.unread:

@@ -1,7 +1,7 @@
-"""Pushing a batch of stock: intents first, then one call by compare-and-set, then what became of it.
+"""Pushing a batch of stock: intents first, then one call by compare-and-set, then its outcome.
 
 A call sets all of its rows or none. Where Shopify refuses it, the rows that were stale are read again and decided
-again, those that it does not take for another reason are failed, and the others go once more, with a new key. An item
+again, those that it refuses for another reason fail, and the others are sent once more, with a new key. An item
 that is not stocked at a location is activated there first, which may bring back a quantity that it had before: a call
 may well set it without that, and then it is neither sold nor seen there. What was activated is read again at the end.
 """
@@ -24,12 +24,12 @@ from daemon.mirror.levels import Level
 from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
-from daemon.sync.products.caution import PlanOverturned
 from daemon.sync.products.plan import still_mapped
+from daemon.sync.products.reconciliation import STOCKED
 from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
-from daemon.sync.products.settlement import STOCKED
-from daemon.sync.products.stock_decision import SENT_AGAIN, Decision, decide, moved
+from daemon.sync.products.safety_limits import PlanOverturned
+from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
 from daemon.sync.pushes import Push
 
 log = structlog.get_logger()
@@ -40,18 +40,18 @@ ATTEMPTS_TOGETHER = 2  # what has changed so often is sent by itself, for it kee
 MOST_UNNAMED = 20  # rows of a run that Shopify refuses without naming them; then the app is wrong and not the rows
 ACTIVATIONS_AT_ONCE = 25  # between two chances to stop: each is a call of its own
 
-RESTLESS = f"It changed at Shopify each of the {MAX_ATTEMPTS} times that it was to be set: the next sync tries again."
+RESTLESS = f"It changed at Shopify before each of {MAX_ATTEMPTS} attempts to set it: the next sync tries again."
 
 NOT_KEPT = (
-    "Shopify took its stock, and does not keep it at the location all the same: look at the variant in Shopify, under "
-    "Inventory. The next pull and sync try again."
+    "Shopify accepted its stock but did not keep it at the location: look at the variant in Shopify, under Inventory. "
+    "The next pull and sync try again."
 )
 
-NOT_SEEN = "Shopify took its stock, and can't tell whether it keeps it: {reason} The next pull and sync look again."
+NOT_SEEN = "Shopify accepted its stock but can't say whether it kept it: {reason} The next pull and sync check again."
 
 
 @dataclass
-class Progress:
+class BatchProgress:
     """What is known of a batch until it is closed."""
 
     outcomes: dict[int, tuple[PushResult, str | None]] = field(default_factory=dict)  # by push
@@ -86,13 +86,13 @@ class StockPush:
         """Push a batch and close it.
 
         Raises:
-            IdempotencyLost: a call's key is used up; its pushes are to be settled.
+            IdempotencyLost: a call's key is used up; its pushes must be settled.
             PlanOverturned: too much of what is left is risky; what was sent before is noted.
-            DepotsChanged: stock can't be relied on any more; what was sent before is noted.
+            DepotsChanged: stock can no longer be relied on; what was sent before is noted.
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        progress = Progress()
+        progress = BatchProgress()
         try:
             await self._push_rows(batch.rows, progress)
             await self._read_back(batch.rows, progress)
@@ -105,13 +105,13 @@ class StockPush:
             page.count(Counters(updated=progress.updated, skipped=progress.skipped))
             page.reject(progress.refused)
 
-    async def _keep(self, progress: Progress) -> None:
-        """Note what is known of a batch that is given up. It is counted when the position moves behind it."""
+    async def _keep(self, progress: BatchProgress) -> None:
+        """Note what is known of a batch that is given up. It is counted when the position moves past it."""
         async with self._run.step() as page:
             await levels.set_levels(page.connection, self._run.store, progress.levels)
             await pushes.settle(page.connection, progress.outcomes)
 
-    async def _push_rows(self, rows: Sequence[StockRow], progress: Progress) -> None:
+    async def _push_rows(self, rows: Sequence[StockRow], progress: BatchProgress) -> None:
         together, restless = list(rows), []
         moves: Counter[Key] = Counter()
         while together:
@@ -122,7 +122,7 @@ class StockPush:
         for row in restless:
             await self._push_alone(row, progress)
 
-    async def _push_alone(self, row: StockRow, progress: Progress) -> None:
+    async def _push_alone(self, row: StockRow, progress: BatchProgress) -> None:
         left = [row]
         for _ in range(MAX_ATTEMPTS - ATTEMPTS_TOGETHER):
             _, left = await self._push_once(left, progress)
@@ -130,16 +130,16 @@ class StockPush:
                 return
         progress.refuse(row, RESTLESS)
 
-    async def _push_once(self, rows: list[StockRow], progress: Progress) -> tuple[list[StockRow], list[StockRow]]:
+    async def _push_once(self, rows: list[StockRow], progress: BatchProgress) -> tuple[list[StockRow], list[StockRow]]:
         """Push these rows; those that are to be sent again: as they are, and changed meanwhile."""
-        self._run.caution.admit_stock(rows)
+        self._run.limits.admit_stock(rows)
         different = _without_equal(await self._activate(rows, progress), progress)
         if not different:
             return [], []
         decision = await self._set(different, progress)
         return decision.sound, decision.moved
 
-    async def _set(self, rows: list[StockRow], progress: Progress) -> Decision:
+    async def _set(self, rows: list[StockRow], progress: BatchProgress) -> StockDecision:
         """Set these rows in one call."""
         run, key, planned = self._run, uuid4(), rows
         async with run.step() as page:
@@ -148,7 +148,7 @@ class StockPush:
             ids = await pushes.record(page.connection, run.store, run.job.job.id, key, [_intent(row) for row in rows])
         _pass_over(planned, rows, progress)
         if not rows:
-            return Decision()
+            return StockDecision()
         retries = run.meter.retries
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         errors = await run.shopify.set_stock(
@@ -159,7 +159,7 @@ class StockPush:
             for row in rows:
                 progress.levels.append(_level(replace(row, present=row.desired)))
                 progress.done(row, pushed=True)
-            return Decision()
+            return StockDecision()
         was_repeated = run.meter.retries > retries
         return await self._decide_again(rows, ids, errors, progress, was_repeated=was_repeated)
 
@@ -168,10 +168,10 @@ class StockPush:
         rows: list[StockRow],
         ids: list[int],
         errors: Sequence[WriteError],
-        progress: Progress,
+        progress: BatchProgress,
         *,
         was_repeated: bool,
-    ) -> Decision:
+    ) -> StockDecision:
         run = self._run
         unnamed = next((error for error in errors if error.index is None), None)
         if unnamed is not None:
@@ -194,22 +194,24 @@ class StockPush:
         log.info("stock_decided_again", rows=len(rows), stale=len(stale), sound=len(decision.sound))
         return decision
 
-    async def _split(self, rows: list[StockRow], ids: list[int], error: WriteError, progress: Progress) -> Decision:
-        """Find the row that Shopify does not take and does not name, by sending each half of the others anew."""
+    async def _split(
+        self, rows: list[StockRow], ids: list[int], error: WriteError, progress: BatchProgress
+    ) -> StockDecision:
+        """Find the row that Shopify refuses without naming it, by sending each half of the rows again."""
         run, is_found = self._run, len(rows) == 1
         detail = error.message if is_found else f"{SENT_AGAIN}: {error.message}"
         async with run.step() as page:
             await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, detail)))
         self._unnamed += is_found
         if error.code in CALL_CODES or self._unnamed > MOST_UNNAMED:
-            raise SourceRefused(f"Shopify does not take stock from this app: {error.message}")
+            raise SourceRefused(f"Shopify accepts no stock from this app: {error.message}")
         if is_found:
             progress.refuse(rows[0], f"Shopify refused to set its stock: {error.message}")
-            return Decision()
+            return StockDecision()
         middle = len(rows) // 2
         return await self._set(rows[:middle], progress) + await self._set(rows[middle:], progress)
 
-    async def _read_back(self, rows: Sequence[StockRow], progress: Progress) -> None:
+    async def _read_back(self, rows: Sequence[StockRow], progress: BatchProgress) -> None:
         """See whether what was activated is stocked now, and with how much."""
         activated = [row for row in rows if row.key in progress.activated - progress.given_up]
         if not activated:
@@ -229,7 +231,7 @@ class StockPush:
                 progress.updated -= 1
                 progress.refuse(row, NOT_KEPT)
 
-    async def _activate(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+    async def _activate(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
         missing = [row for row in rows if row.present is None and row.desired > 0]
         ready = [row for row in rows if row.present is not None or row.desired == 0]
@@ -238,7 +240,7 @@ class StockPush:
             ready += await self._activate_some(missing[start : start + ACTIVATIONS_AT_ONCE], progress)
         return sorted(ready, key=lambda row: row.key)
 
-    async def _activate_some(self, rows: list[StockRow], progress: Progress) -> list[StockRow]:
+    async def _activate_some(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         run, planned = self._run, rows
         ids: list[int] = []
         async with run.step() as page:
@@ -293,15 +295,15 @@ def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tupl
     }
 
 
-def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: Progress) -> None:
-    """The rows that are not pushed any more, because their mapping has changed."""
+def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: BatchProgress) -> None:
+    """Count the rows that are no longer pushed because their mapping has changed."""
     keys = {row.key for row in rows}
     for row in planned:
         if row.key not in keys:
             progress.done(row, pushed=False)
 
 
-def _without_equal(rows: Sequence[StockRow], progress: Progress) -> list[StockRow]:
+def _without_equal(rows: Sequence[StockRow], progress: BatchProgress) -> list[StockRow]:
     different = []
     for row in rows:
         if (row.present or 0) == row.desired:

@@ -4,14 +4,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from daemon.api.jobs import JobList
+from daemon.api.status import Status
 from daemon.cli.client.daemon import DaemonRefused, connect
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, JobNotFound, LiveJobExists, ScheduleNotFound
 from daemon.ids import JobId, new_job_id
+from daemon.jobs.model import Job, JobType
+from tests.support.records import record_of
 
 Handler = Callable[[web.Request], web.StreamResponse]
 
@@ -40,8 +45,19 @@ async def serving(handler: Handler, socket: Path | None = None) -> AsyncIterator
 
 
 def problem(status: int, **members: str) -> Handler:
-    body = {"type": "about:blank", "title": "T", "status": status, "detail": "said by the daemon", **members}
+    body = {
+        "type": "about:blank",
+        "title": "T",
+        "status": status,
+        "detail": "said by the daemon",
+        "instance": "",
+        **members,
+    }
     return lambda _request: web.json_response(body, status=status, content_type="application/problem+json")
+
+
+def answer(record: object) -> web.Response:
+    return web.Response(body=orjson.dumps(record), content_type="application/json")
 
 
 async def test_it_says_who_it_is() -> None:
@@ -50,12 +66,12 @@ async def test_it_says_who_it_is() -> None:
 
     def remember(request: web.Request) -> web.Response:
         seen.update(request.headers)
-        return web.json_response({"id": "x"})
+        return answer(record_of(Job, {}))
 
     async with serving(remember) as target:
         authorised = DaemonTarget(target.base_url, token=SecretStr("status-token-of-a-length"))
         async with connect(authorised) as client:
-            await client.submit("NOOP", "main", {})
+            await client.submit(JobType.NOOP, "main", {})
     assert seen["X-Dongbo-Client"] == "cli"
     assert seen["Authorization"] == "Bearer status-token-of-a-length"
     assert seen["Content-Type"] == "application/json"
@@ -64,10 +80,10 @@ async def test_it_says_who_it_is() -> None:
 async def test_a_unix_socket_works_like_a_port(tmp_path: Path) -> None:
     """A daemon on a socket is reached by the socket."""
     async with (
-        serving(lambda request: web.json_response({"path": request.path}), tmp_path / "s.sock") as target,
+        serving(lambda request: answer(record_of(Status, {"version": request.path})), tmp_path / "s.sock") as target,
         connect(target) as client,
     ):
-        assert await client.status() == {"path": "/status"}
+        assert (await client.status()).version == "/status"
 
 
 async def test_nobody_there_says_how_to_start_the_daemon(tmp_path: Path) -> None:
@@ -106,7 +122,7 @@ async def test_a_live_job_comes_with_its_id() -> None:
     live = new_job_id()
     async with serving(problem(409, job_id=str(live))) as target, connect(target) as client:
         with pytest.raises(LiveJobExists, match="said by the daemon") as caught:
-            await client.submit("NOOP", "main", {})
+            await client.submit(JobType.NOOP, "main", {})
     assert str(caught.value.job_id) == str(live)
 
 
@@ -115,7 +131,7 @@ async def test_other_problems_are_told_in_the_daemon_s_words(status: int) -> Non
     """What the daemon says is what a person reads."""
     async with serving(problem(status)) as target, connect(target) as client:
         with pytest.raises(DaemonRefused, match="said by the daemon"):
-            await client.submit("NOOP", "main", {})
+            await client.submit(JobType.NOOP, "main", {})
 
 
 async def test_what_is_not_there_is_told_apart() -> None:
@@ -146,6 +162,15 @@ async def test_something_else_at_the_address_is_no_stack_trace(body: str) -> Non
                 await client.status()
 
 
+async def test_a_daemon_of_another_version_is_told_by_the_member_that_does_not_fit() -> None:
+    """A member that is missing, or is something else, is no crash where it is used."""
+    older = orjson.loads(orjson.dumps(record_of(Status, {})))
+    del older["clocks"]
+    async with serving(lambda _request: web.json_response(older)) as target, connect(target) as client:
+        with pytest.raises(DaemonRefused, match=r"is of another version, .* `clocks`.*Restart it"):
+            await client.status()
+
+
 async def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
     """A long list takes several requests, and no more than are needed."""
     asked = []
@@ -153,11 +178,11 @@ async def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
     def page(request: web.Request) -> web.Response:
         start, size = int(request.query.get("cursor", 0)), int(request.query["limit"])
         asked.append(size)
-        rows = [{"id": number} for number in range(start, min(start + size, 450))]
+        rows = [record_of(Job, {"version": number}) for number in range(start, min(start + size, 450))]
         following = str(start + size) if start + size < 450 else None
-        return web.json_response({"jobs": rows, "next_cursor": following})
+        return answer(JobList(rows, following))
 
     async with serving(page) as target, connect(target) as client:
         assert len(await client.jobs(limit=300)) == 300
         assert asked == [200, 100]
-        assert [job["id"] for job in await client.jobs(limit=1000)] == list(range(450))
+        assert [job.version for job in await client.jobs(limit=1000)] == list(range(450))

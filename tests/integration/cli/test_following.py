@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -15,6 +16,8 @@ from daemon.cli.jobs import following
 from daemon.cli.jobs.following import follow_until_ended, watch
 from daemon.errors import DaemonUnreachable, JobNotFound
 from daemon.ids import JobId, new_job_id
+from daemon.jobs.model import Job
+from tests.support.records import record_of
 
 DEADLINE = 20.0
 
@@ -52,7 +55,7 @@ class FakeDaemon:
         self.connected.clear()
 
     def put(self, job_id: JobId, *, tell: bool = True, **changes: Any) -> None:
-        known = self.jobs.get(str(job_id), {"id": str(job_id), "version": 0, "status": "PENDING"})
+        known = self.jobs.get(str(job_id), orjson.loads(orjson.dumps(record_of(Job, {"id": str(job_id)}))))
         version = max((job["version"] for job in self.jobs.values()), default=0) + 1
         self.jobs[str(job_id)] = job = known | changes | {"version": version}
         frame = f"id: {version}\nevent: job\ndata: {json.dumps(job)}\n\n".encode()
@@ -93,12 +96,12 @@ class Recorder:
         self.ticks = 0
         self.changed = asyncio.Event()
 
-    def update(self, job: Any) -> None:
-        self.seen.append((job["id"], job["status"]))
+    def update(self, job: Job) -> None:
+        self.seen.append((str(job.id), job.status))
         self.changed.set()
 
-    def forget(self, job_id: str) -> None:
-        self.seen.append((job_id, "gone"))
+    def forget(self, job_id: JobId) -> None:
+        self.seen.append((str(job_id), "gone"))
         self.changed.set()
 
     def tick(self) -> None:
@@ -148,7 +151,7 @@ async def test_a_job_is_followed_to_its_end(daemon: FakeDaemon) -> None:
         await view.wait_for((str(job_id), "RUNNING"))
         daemon.put(job_id, status="COMPLETED")
         (last,) = await followed
-    assert last["status"] == "COMPLETED"
+    assert last.status == "COMPLETED"
     assert view.seen == [(str(job_id), status) for status in ("PENDING", "RUNNING", "COMPLETED")]
     assert view.ticks > 0
 
@@ -159,7 +162,7 @@ async def test_a_job_that_has_ended_before_is_not_waited_for(daemon: FakeDaemon)
     daemon.put(job_id, status="FAILED")
     async with connect(daemon.target) as client, asyncio.timeout(DEADLINE):
         (last,) = await follow_until_ended(client, [job_id], Recorder())
-    assert last["status"] == "FAILED"
+    assert last.status == "FAILED"
 
 
 async def test_a_restart_of_the_daemon_loses_nothing(daemon: FakeDaemon) -> None:
@@ -176,7 +179,7 @@ async def test_a_restart_of_the_daemon_loses_nothing(daemon: FakeDaemon) -> None
         daemon.snapshots_whole = False
         await daemon.start()
         (last,) = await followed
-    assert last["status"] == "COMPLETED"
+    assert last.status == "COMPLETED"
     assert daemon.last_event_ids[0] is None
     assert daemon.last_event_ids[-1] is not None
     assert [remark.split(";")[0] for remark in view.remarks] == ["the daemon has gone", "the daemon answers again"]

@@ -445,9 +445,7 @@ def test_a_store_without_product_sync_is_explained(dongbo: Callable[..., Screen]
     """The command finds the store, and says first that nothing is pushed, and why."""
     screen = dongbo("explain", str(ids["product"]))
     assert screen.code == 0
-    assert screen.out.startswith(
-        "Nothing of the products of main is pushed, for the configuration has no [stores.main.pr"
-    )
+    assert screen.out.startswith("No products of main are synced: the configuration has no [stores.main.pr")
     other = dongbo("explain", f"https://admin.shopify.com/store/other/products/{ids['product']}")
     assert other.code == 1
-    assert "is of the shop other, and this store's shop is sandbox" in other.out
+    assert "belongs to the shop other, and this store's shop is sandbox" in other.out

@@ -70,7 +70,7 @@ async def test_stale_item_that_can_not_be_read_again(shop: SyncedShop, how: str)
     assert set(shop.differences()) == {(lost.id, shop.location)}
     ((number, reason),) = (await letters(shop, job)).items()
     assert number == str(lost.id)
-    assert "what it is now can't be told: Shopify could not give the row" in reason
+    assert "its new value is unknown: Shopify could not give the row" in reason
     mend(shop)
     await shop.sync()
     assert shop.differences() == {}
@@ -86,7 +86,7 @@ async def test_activated_item_that_can_not_be_read_back(shop: SyncedShop, how: s
     spoil(shop, how, "InventoryItem", lost.inventory_item_id, "inventoryLevels")
     job = await shop.sync()
     assert job.failed == 1
-    assert "can't tell whether it keeps it" in (await letters(shop, job))[str(lost.id)]
+    assert "can't say whether it kept it" in (await letters(shop, job))[str(lost.id)]
     assert (other.id, shop.location) not in shop.differences()
 
 
@@ -160,7 +160,7 @@ async def test_open_push_of_what_can_not_be_read_is_settled(shop: SyncedShop, ho
     await shop.sync()
     pushes = {push["owner_id"]: push for push in await shop.pushes()}
     assert (pushes[lost.id]["result"], pushes[other.id]["result"]) == ("unknown", "applied")
-    assert "can't be told" in pushes[lost.id]["detail"]
+    assert "is unknown" in pushes[lost.id]["detail"]
 
 
 # ── Sales ───────────────────────────────────────────────────────────────────────────────────────────────────────────

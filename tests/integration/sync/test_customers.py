@@ -84,9 +84,9 @@ class CustomerShop:
         rules = CustomerRules(self.settings)
         for customer, nhanh_id in self.pairs:
             if customer.id in self.shopify.customers:
-                target = rules.target(self.nhanh.customers[nhanh_id].total_amount)
-                assert self.total(customer) == str(target.total)
-                assert [tag.casefold() for tag in rules.tier_tags(customer.tags)] == [str(target.tier).casefold()]
+                standing = rules.standing(self.nhanh.customers[nhanh_id].total_amount)
+                assert self.total(customer) == str(standing.total)
+                assert [tag.casefold() for tag in rules.tier_tags(customer.tags)] == [str(standing.tier).casefold()]
 
     @staticmethod
     def total(customer: Customer) -> str | None:
@@ -324,7 +324,7 @@ async def test_restless_value_is_a_failed_row(shop: CustomerShop, monkeypatch: p
     assert (job.updated, job.failed) == (4, 1)
     reasons = await shop.reasons(job)
     assert list(reasons) == [str(restless.id)]
-    assert "changed by somebody else before each of 5 attempts" in reasons[str(restless.id)]
+    assert "somebody else changed its value before each of 5 attempts" in reasons[str(restless.id)]
     assert await shop.results(restless) == ["stale"] * 5
 
 
@@ -690,19 +690,19 @@ async def test_a_type_that_can_not_hold_the_value_is_told_before_anything_is_tri
 @pytest.mark.parametrize(
     ("name", "type_", "rules", "says"),
     [
-        (TOTAL, "number_integer", {"max": "0"}, "takes no total in the customers' metafield custom.total_spent"),
-        (TOTAL, "number_decimal", {"max": "-1.5"}, "takes no total"),
-        (TOTAL, "number_integer", {"min": "9007199254740000"}, "takes no total"),
-        (TOTAL, "single_line_text_field", {"regex": "^[A-Z]+$"}, "takes no total"),
-        (TOTAL, "single_line_text_field", {"min": "30"}, "takes no total"),
+        (TOTAL, "number_integer", {"max": "0"}, "accepts no total in the customers' metafield custom.total_spent"),
+        (TOTAL, "number_decimal", {"max": "-1.5"}, "accepts no total"),
+        (TOTAL, "number_integer", {"min": "9007199254740000"}, "accepts no total"),
+        (TOTAL, "single_line_text_field", {"regex": "^[A-Z]+$"}, "accepts no total"),
+        (TOTAL, "single_line_text_field", {"min": "30"}, "accepts no total"),
         (
             "custom.tier",
             "single_line_text_field",
             {"max": "4"},
-            "does not take MEMBER, SILVER, PLATINUM, DIAMOND, BLACK_DIAMOND",
+            "does not accept MEMBER, SILVER, PLATINUM, DIAMOND, BLACK_DIAMOND",
         ),
-        ("custom.tier", "multi_line_text_field", {"min": "5"}, "does not take GOLD in"),
-        ("custom.tier", "list.single_line_text_field", {"regex": "^[MSG]"}, "not take PLATINUM, DIAMOND, BLACK"),
+        ("custom.tier", "multi_line_text_field", {"min": "5"}, "does not accept GOLD in"),
+        ("custom.tier", "list.single_line_text_field", {"regex": "^[MSG]"}, "not accept PLATINUM, DIAMOND, BLACK"),
     ],
     ids=str,
 )

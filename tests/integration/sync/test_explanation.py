@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from asyncpg import Range
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,135 +16,14 @@ from daemon.api.mappings import MappingState
 from daemon.api.pushes import PushKind, PushResult
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
-from daemon.ids import JobId, StoreName, new_job_id
-from daemon.mirror.keys import match_key
-from daemon.sync import pushes
-from daemon.sync.explanation.asked import NotExplained, read_asked
 from daemon.sync.explanation.explain import explain
-from daemon.sync.pushes import Push
+from daemon.sync.explanation.search_terms import NotExplained, read_search_terms
+from tests.support.mirror_tables import ITEM, NHANH, NOON, STORE, VARIANT, Tables
 
-STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SETTINGS = ProductSyncSettings.model_validate(
     {"locations": {"31": [1, 2]}, "price": "retail", "compare_at_price": "old"}
 )
-NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)  # 12:00 in the shop
-
-VARIANT, PRODUCT, ITEM, NHANH = 1001, 500, 2001, 77
-
-
-class Tables:
-    """Writes what pulls, matching and syncs would have left behind."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def execute(self, sql: str, *arguments: Any) -> None:
-        async with self._database.acquire() as connection:
-            await connection.execute(sql, *arguments)
-
-    async def variant(self, number: int = VARIANT, sku: str | None = "AO-01", **columns: Any) -> None:
-        values = {
-            "store": STORE, "id": number, "product_id": PRODUCT, "inventory_item_id": number + 1000, "sku": sku,
-            "sku_key": match_key(sku), "barcode": None, "title": "Đỏ", "price": 199_000, "compare_at_price": None,
-            "tracked": True, "document": "{}", "digest": b"", "changed_at": NOON, **columns,
-        }  # fmt: skip
-        values["barcode_key"] = match_key(values["barcode"])
-        await self._insert("shopify_variants", values)
-
-    async def nhanh(self, number: int = NHANH, code: str = "AO-01", **columns: Any) -> None:
-        values = {
-            "store": STORE, "id": number, "code": code, "sku_key": match_key(code), "name": "Áo thun", "parent_id": -1,
-            "retail_price": 199_000, "old_price": None, "stock_known": True, "document": '{"priceVatMode": 1}',
-            "digest": b"", "changed_at": NOON, **columns,
-        }  # fmt: skip
-        await self._insert("nhanh_products", values)
-
-    async def stock(self, depot: int, available: float, *, at: datetime = NOON) -> None:
-        figures = dict.fromkeys(("holding", "shipping", "damaged", "transferring"), 0)
-        await self._insert(
-            "nhanh_inventory",
-            {"store": STORE, "product_id": NHANH, "depot_id": depot, "available": available, "remain": available + 1,
-             "changed_at": at, **figures},
-        )  # fmt: skip
-
-    async def level(self, available: int, location: int = 31, *, at: datetime = NOON) -> None:
-        await self._insert(
-            "shopify_inventory_levels",
-            {"store": STORE, "inventory_item_id": ITEM, "location_id": location, "variant_id": VARIANT,
-             "available": available, "changed_at": at},
-        )  # fmt: skip
-
-    async def places(self) -> None:
-        await self._insert("shopify_locations", {"store": STORE, "id": 31, "name": "Kho Hà Nội", "is_active": True})
-        await self._insert("nhanh_depots", {"store": STORE, "id": 1, "name": "Kho A"})
-        await self._insert("nhanh_depots", {"store": STORE, "id": 2, "name": None})
-
-    async def mapping(self, nhanh_id: int | None = NHANH, source: str = "sku", **columns: Any) -> None:
-        values = {"store": STORE, "variant_id": VARIANT, "nhanh_id": nhanh_id, "source": source, "changed_at": NOON}
-        await self._insert("product_mappings", values | columns)
-
-    async def push(
-        self, kind: PushKind, old: str | None, new: str | None, result: PushResult, detail: str | None = None
-    ) -> JobId:
-        job_id = new_job_id()
-        location = 31 if kind in (PushKind.STOCK, PushKind.ACTIVATION) else None
-        push = Push(kind, VARIANT, old, new, "Nhanh.vn 77 (AO-01) has 4 + 3 available in depots 1, 2", ITEM, location)
-        async with self._database.acquire() as connection:
-            (number,) = await pushes.record(connection, STORE, job_id, uuid4(), [push])
-            if result is not PushResult.INTENDED:
-                await pushes.settle(connection, {number: (result, detail)})
-                await connection.execute("UPDATE dongbo.pushes SET settled_at = $2 WHERE id = $1", number, NOON)
-        return job_id
-
-    async def sync(self, status: str, started_at: datetime, error: str | None = None) -> JobId:
-        job_id = new_job_id()
-        ended = started_at + timedelta(seconds=5) if status == "COMPLETED" else None
-        values = {
-            "id": job_id, "store": STORE, "type": "SYNC_PRODUCTS", "status": status, "trigger": "api", "lane": "x",
-            "started_at": started_at, "completed_at": ended, "error": error, "max_attempts": 5,
-        }  # fmt: skip
-        await self._insert("background_jobs", values)
-        return job_id
-
-    async def sale(self, state: str, item_state: str, action: str, price: int, compare_at: int | None = None) -> None:
-        """A sale that has last set these prices of the variant, from 199,000."""
-        campaign_id = uuid4()
-        await self._insert(
-            "sale_campaigns",
-            {"id": campaign_id, "store": STORE, "name": "tet", "origin": "api", "state": state, "definition": "{}"},
-        )
-        await self._insert(
-            "sale_items",
-            {"campaign_id": campaign_id, "variant_id": VARIANT, "product_id": PRODUCT, "store": STORE,
-             "state": item_state, "held": Range(empty=True), "before_price": 199_000, "base_price": 199_000,
-             "sale_price": 149_000},
-        )  # fmt: skip
-        await self._insert(
-            "sale_writes",
-            {"campaign_id": campaign_id, "store": STORE, "variant_id": VARIANT, "action": action, "old_price": 1,
-             "new_price": price, "new_compare_at": compare_at, "job_id": uuid4(), "run_token": uuid4(),
-             "result": "applied", "settled_at": NOON + timedelta(minutes=1)},
-        )  # fmt: skip
-
-    async def pair(self, *, nhanh: tuple[float, float] = (4, 3), shopify: int | None = 7) -> None:
-        """A variant that is mapped to a product, with stock on both sides."""
-        await self.places()
-        await self._insert(
-            "shopify_products",
-            {"store": STORE, "id": PRODUCT, "title": "Áo thun", "tags": [], "document": "{}", "digest": b""},
-        )
-        await self.variant()
-        await self.nhanh()
-        await self.mapping()
-        await self.stock(1, nhanh[0])
-        await self.stock(2, nhanh[1])
-        if shopify is not None:
-            await self.level(shopify)
-
-    async def _insert(self, table: str, values: dict[str, Any]) -> None:
-        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-        await self.execute(f"INSERT INTO dongbo.{table} ({', '.join(values)}) VALUES ({places})", *values.values())
 
 
 @pytest.fixture
@@ -275,8 +152,8 @@ async def test_what_a_sync_has_not_seen_yet_is_told_apart_from_what_it_left(tabl
             PushResult.STALE,
             "changed nothing, because Shopify had another value by then: the item is not stocked there.",
         ),
-        (PushResult.UNKNOWN, "was interrupted, and what became of it is not known: the item is not stocked there."),
-        (PushResult.INTENDED, "is under way, or its answer was lost: the next sync finds out."),
+        (PushResult.UNKNOWN, "was interrupted, and its outcome is unknown: the item is not stocked there."),
+        (PushResult.INTENDED, "is under way, or its answer was lost: the next sync will find out."),
     ],
 )
 async def test_a_push_that_was_not_applied_says_why(tables: Tables, ask: Ask, result: PushResult, said: str) -> None:
@@ -322,9 +199,9 @@ async def test_what_waits_for_approval_is_told_with_the_job(tables: Tables, ask:
     [
         ("UPDATE dongbo.shopify_variants SET tracked = NULL", "been pulled yet: dongbo pull shopify-products --full"),
         ("UPDATE dongbo.shopify_variants SET tracked = false", "Shopify does not track the stock of this variant"),
-        ("UPDATE dongbo.shopify_variants SET deleted_at = now()", "the variant is gone from Shopify, noticed "),
-        ("UPDATE dongbo.nhanh_products SET stock_known = false", "Nhanh.vn has not told its stock yet"),
-        ("UPDATE dongbo.nhanh_products SET deleted_at = now()", "its product is gone from Nhanh.vn, noticed "),
+        ("UPDATE dongbo.shopify_variants SET deleted_at = now()", "the variant no longer exists in Shopify, noticed "),
+        ("UPDATE dongbo.nhanh_products SET stock_known = false", "Nhanh.vn has not reported its stock yet"),
+        ("UPDATE dongbo.nhanh_products SET deleted_at = now()", "its product no longer exists at Nhanh.vn, noticed "),
         ("DELETE FROM dongbo.nhanh_products", "its product at Nhanh.vn has not been pulled"),
         ("UPDATE dongbo.nhanh_depots SET hidden_at = now() WHERE id = 2", "can't see depot 2, or was not asked yet"),
         ("UPDATE dongbo.shopify_locations SET is_active = false", "the location is not active at Shopify"),
@@ -355,7 +232,7 @@ async def test_a_variant_that_is_not_mapped_says_why(tables: Tables, ask: Ask) -
     )
     retired, text = await state()
     assert retired is MappingState.RETIRED
-    assert text.endswith("because the SKU has changed")
+    assert text.endswith(": the SKU has changed")
     await tables.execute("DELETE FROM dongbo.product_mappings")
     assert (await state())[0] is MappingState.UNMATCHED
     await tables.execute(
@@ -364,7 +241,7 @@ async def test_a_variant_that_is_not_mapped_says_why(tables: Tables, ask: Ask) -
     )
     unmatched, text = await state()
     assert unmatched is MappingState.UNMATCHED
-    assert text == "unmatched, for its SKU AO-01 stands on 57 variants of Shopify: choose with dongbo map set"
+    assert text == "unmatched: its SKU AO-01 is on 57 variants of Shopify; choose with dongbo map set"
     await tables.execute("DELETE FROM dongbo.common_keys")
     await tables.execute(
         "INSERT INTO dongbo.match_conflicts (store, kind, key, nhanh_ids, shopify_ids) VALUES "
@@ -376,7 +253,7 @@ async def test_a_variant_that_is_not_mapped_says_why(tables: Tables, ask: Ask) -
     await tables.mapping(None, "manual", note="chỉ bán online")
     assert await state() == (
         MappingState.EXCLUDED,
-        "a person has said on 23 Nov 2026 12:00:00 that it has no counterpart at Nhanh.vn (chỉ bán online)",
+        "a person decided on 23 Nov 2026 12:00:00 that it has no counterpart at Nhanh.vn (chỉ bán online)",
     )
 
 
@@ -451,11 +328,11 @@ async def test_placeholder_stands_for_no_variant_in_particular(tables: Tables, a
     asked = await ask("N/A")
     assert asked.variants == []
     assert asked.verdict == (
-        "N/A is a placeholder, so it stands for no variant in particular: give another code or the variant's id, "
-        "which dongbo map list --search finds."
+        "N/A is a placeholder, so it identifies no variant: give another code or the variant's id, which "
+        "dongbo map list --search finds."
     )
     (variant,) = (await ask(variant_id=VARIANT)).variants
-    assert variant.mapping.text == "unmatched, for its SKU N/A is a placeholder: choose with dongbo map set"
+    assert variant.mapping.text == "unmatched: its SKU N/A is a placeholder; choose with dongbo map set"
 
 
 async def test_several_variants_of_one_sku_are_all_explained(tables: Tables, ask: Ask) -> None:
@@ -464,7 +341,7 @@ async def test_several_variants_of_one_sku_are_all_explained(tables: Tables, ask
         await tables.variant(number)
     explanation = await ask()
     assert len(explanation.variants) == 3
-    assert explanation.verdict == "AO-01 stands for 3 variants of Shopify."
+    assert explanation.verdict == "AO-01 matches 3 variants of Shopify."
 
 
 async def test_what_is_not_there_is_told_for_both_sides(tables: Tables, ask: Ask) -> None:
@@ -517,20 +394,20 @@ async def test_a_variant_is_found_by_ids_and_addresses_of_both_sides(tables: Tab
     [
         (
             "gid://shopify/Customer/1001",
-            "is a customer, and what is explained is the stock and prices",
+            "is a customer, and only the stock and prices of variants are explained",
         ),
         ("https://admin.shopify.com/store/my-shop/orders/1001", "is an order"),
         ("https://my-shop.myshopify.com/admin/customers/1001", "is a customer"),
         ("gid://shopify/Metafield/1001", "is of the kind Metafield"),
-        ("gid://shopify/ProductVariant/x", "no id of Shopify's that can be read"),
-        ("https://admin.shopify.com/store/my-shop/products/new", "holds no id"),
-        ("https://admin.shopify.com/store/my-shop/settings", "not known here"),
+        ("gid://shopify/ProductVariant/x", "not a valid id of Shopify's"),
+        ("https://admin.shopify.com/store/my-shop/products/new", "without an id"),
+        ("https://admin.shopify.com/store/my-shop/settings", "unknown here"),
         (
             "https://admin.shopify.com/store/other/products/500",
-            "is of the shop other, and this store's shop is my-shop",
+            "belongs to the shop other, and this store's shop is my-shop",
         ),
-        ("https://other.myshopify.com/admin/products/500", "is of the shop other"),
-        ("https://[", "no address that can be read"),
+        ("https://other.myshopify.com/admin/products/500", "belongs to the shop other"),
+        ("https://[", "not a valid address"),
     ],
 )
 async def test_what_has_no_stock_and_no_price_is_told_as_what_it_is(
@@ -549,11 +426,11 @@ async def test_all_variants_of_a_product_are_explained_in_bounds(tables: Tables,
         await tables.variant(number, sku=f"AO-{number}")
     whole = await ask("gid://shopify/Product/500")
     assert len(whole.variants) == 20
-    assert whole.verdict == "gid://shopify/Product/500 stands for 20 variants of Shopify."
+    assert whole.verdict == "gid://shopify/Product/500 matches 20 variants of Shopify."
     await tables.variant(1021, sku="AO-1021")
     cut = await ask("500")
     assert len(cut.variants) == 20
-    assert "500 stands for more than 20 variants of Shopify: these are the first 20" in cut.verdict
+    assert "500 matches more than 20 variants of Shopify: these are the first 20" in cut.verdict
 
 
 async def test_digits_that_mean_several_things_are_told_apart(tables: Tables, ask: Ask) -> None:
@@ -562,7 +439,7 @@ async def test_digits_that_mean_several_things_are_told_apart(tables: Tables, as
     await tables.variant(1002, sku="77")
     explanation = await ask("77")
     assert [variant.variant_id for variant in explanation.variants] == [1001, 1002]
-    assert explanation.verdict == ("77 stands for 2 variants of Shopify: 1 by the product at Nhanh.vn, 1 by SKU.")
+    assert explanation.verdict == ("77 matches 2 variants of Shopify: 1 by the product at Nhanh.vn, 1 by SKU.")
     assert [variant.variant_id for variant in (await ask("sku:77")).variants] == [1002]
     assert [variant.variant_id for variant in (await ask("id:77")).variants] == [1001]
 
@@ -579,7 +456,7 @@ async def test_what_is_at_nhanh_only_is_told_with_what_it_may_belong_to(tables: 
     await tables.variant()
     related = await ask("77")
     assert [variant.mapping.state for variant in related.variants] == [MappingState.UNMATCHED]
-    assert "What follows has its SKU or barcode" in related.verdict
+    assert "The variants below have its SKU or barcode" in related.verdict
     await tables.execute("UPDATE dongbo.shopify_variants SET sku = 'NEU', sku_key = 'neu'")
     assert (await ask("77")).variants == []
     await tables.mapping(retired_at=NOON, retired_reason="the SKU has changed")
@@ -591,21 +468,23 @@ async def test_what_is_gone_is_told_as_gone(tables: Tables, ask: Ask) -> None:
     """A variant that was deleted is shown with that; so are products of either side."""
     await tables.pair()
     await tables.execute("UPDATE dongbo.shopify_variants SET deleted_at = $1", NOON)
-    assert "the variant is gone from Shopify, noticed 23 Nov 2026 12:00:00" in only(await ask("500")).verdict
+    assert "the variant no longer exists in Shopify, noticed 23 Nov 2026 12:00:00" in only(await ask("500")).verdict
     await tables.execute("DELETE FROM dongbo.shopify_variants")
     await tables.execute("UPDATE dongbo.product_mappings SET retired_at = $1", NOON)
     await tables.execute("UPDATE dongbo.nhanh_products SET deleted_at = $1", NOON)
-    assert "77 (Áo thun), which is gone from Nhanh.vn, noticed 23 Nov 2026 12:00:00" in (await ask()).verdict
+    assert "77 (Áo thun), which no longer exists at Nhanh.vn, noticed 23 Nov 2026 12:00:00" in (await ask()).verdict
     assert "product 500 (Áo thun) is in the mirror without a variant" in (await ask("500")).verdict
     await tables.execute("UPDATE dongbo.shopify_products SET deleted_at = $1", NOON)
-    assert "product 500 (Áo thun) is gone from Shopify, noticed" in (await ask("gid://shopify/Product/500")).verdict
+    assert (
+        "product 500 (Áo thun) no longer exists in Shopify, noticed" in (await ask("gid://shopify/Product/500")).verdict
+    )
 
 
 async def test_several_products_of_nhanh_are_a_choice_for_a_person(tables: Tables, ask: Ask) -> None:
     """And one that stands for its variants is told as such."""
     await tables.nhanh()
     await tables.nhanh(78)
-    assert "They are several, among which only a person can choose." in (await ask()).verdict
+    assert "There are several, and only a person can choose among them." in (await ask()).verdict
     await tables.execute("UPDATE dongbo.nhanh_products SET parent_id = -2 WHERE id = 78")
     assert "78 (Áo thun), which stands for its variants" in (await ask()).verdict
 
@@ -630,7 +509,7 @@ async def test_a_stock_level_is_of_an_item(tables: Tables, ask: Ask) -> None:
 async def test_a_text_of_blanks_is_told_as_empty(ask: Ask) -> None:
     """So is one of what nobody sees."""
     for text in ("   ", "\t", "\u200b\u202e"):
-        assert (await ask(text)).verdict.startswith("There is nothing by which an empty text could be looked for")
+        assert (await ask(text)).verdict.startswith("There is nothing to look for in an empty text")
 
 
 async def test_a_search_without_result_says_where_it_looked(tables: Tables, ask: Ask) -> None:
@@ -648,7 +527,7 @@ async def test_a_search_without_result_says_where_it_looked(tables: Tables, ask:
     assert "--full" not in known
     for text in ("KHONG-CO-DAU", "4711", "gid://shopify/Product/4711", "123456"):
         verdict = (await ask(text)).verdict
-        assert "Looked for in the mirrors" in verdict
+        assert "Searched the mirrors" in verdict
         assert "exist" not in verdict
     assert "As an SKU or barcode it is a placeholder" in verdict
 
@@ -658,7 +537,7 @@ async def test_nothing_is_pushed_without_product_sync_and_it_says_so(tables: Tab
     await tables.variant()
     (variant,) = (explanation := await ask(settings=None)).variants
     assert variant.values == []
-    said = "Nothing of the products of main is pushed, for the configuration has no [stores.main.product_sync]."
+    said = "No products of main are synced: the configuration has no [stores.main.product_sync]."
     assert explanation.verdict == said
     assert (await ask("KHONG-CO-DAU", settings=None)).verdict.startswith(said)
     assert said not in (await ask()).verdict
@@ -670,7 +549,7 @@ async def test_nothing_is_pushed_without_product_sync_and_it_says_so(tables: Tab
 def test_whatever_is_asked_can_be_looked_for(text: str) -> None:
     """Rubbish is either something to look for or a sentence, and never a crash."""
     try:
-        asked = read_asked(text, "my-shop")
+        asked = read_search_terms(text, "my-shop")
     except NotExplained as refusal:
         said = str(refusal)
     else:

@@ -263,7 +263,7 @@ async def test_number_of_more_than_a_few_customers_matches_nobody(shop: Shop) ->
     assert await shop.rows(CONFLICTS) == []
     assert (job.metadata["common_keys"], job.metadata["ambiguous"]) == (1, 0)
     assert await shop.rows("SELECT retired_reason FROM dongbo.customer_mappings WHERE retired_at IS NOT NULL") == [
-        ("1 customers of Nhanh.vn and 4 of Shopify have the phone number, so it tells none of them apart",)
+        ("1 customers of Nhanh.vn and 4 of Shopify have the phone number, so it identifies none of them",)
     ]
     dry = await shop.match(dry_run=True)
     assert dry.metadata["sample"]["common_keys"] == [
@@ -286,7 +286,7 @@ async def test_number_in_many_notes_is_still_one_person_s_phone(shop: Shop) -> N
     assert await shop.rows(LIVE) == [(11, 1, "phone")]
 
 
-async def test_incumbents_stay_while_they_share_their_number(shop: Shop) -> None:
+async def test_existing_mappings_stay_while_they_share_their_number(shop: Shop) -> None:
     """A newcomer with the same number changes nothing for a pair that is matched; a changed number ends it."""
     await shop.put([Buyer(1, number(1))], [Customer(11, number(1))])
     await shop.match()

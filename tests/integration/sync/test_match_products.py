@@ -177,7 +177,7 @@ async def test_second_run_changes_nothing(shop: Shop) -> None:
     assert await fetch_all(shop.database, ["product_mappings", "match_conflicts"]) == before
 
 
-async def test_incumbent_stays_when_a_newcomer_has_its_key(shop: Shop) -> None:
+async def test_existing_mapping_stays_when_a_newcomer_has_its_key(shop: Shop) -> None:
     """A product duplicated at Shopify leaves the stock where it was, and the doubt is listed until it is gone."""
     await shop.put([Product(1, "a")], [Variant(11, "a")])
     await shop.match()
@@ -290,10 +290,10 @@ async def test_key_on_more_than_a_few_rows_matches_nothing_and_is_listed(shop: S
     assert await shop.mapped() == [(12, 2, "sku")]
     assert (outcome.figures["common_keys"], outcome.figures["ambiguous"]) == (1, 0)
     assert await shop.reasons() == [
-        "the SKU a stands on 1 products of Nhanh.vn and 4 variants of Shopify, so it tells none of them apart"
+        "the SKU a is on 1 products of Nhanh.vn and 4 variants of Shopify, so it identifies none of them"
     ]
     assert {row.reason for row in await shop.listed() if row.variant_id > 20} == {
-        "no product at Nhanh.vn matches: its SKU a stands on 4 variants of Shopify"
+        "no product at Nhanh.vn matches: its SKU a is on 4 variants of Shopify"
     }
     before = await fetch_all(shop.database, ["product_mappings", "common_keys"])
     await shop.match()
@@ -317,7 +317,7 @@ async def test_barcode_of_many_products_at_nhanh_matches_nothing(shop: Shop) -> 
     outcome = await shop.match()
     assert (await shop.conflicts(), outcome.figures["common_keys"]) == ([], 1)
     (row,) = await shop.listed()
-    assert row.reason == "no product at Nhanh.vn matches: its barcode 893A stands on 4 products of Nhanh.vn"
+    assert row.reason == "no product at Nhanh.vn matches: its barcode 893A is on 4 products of Nhanh.vn"
 
 
 async def test_keys_of_before_an_upgrade_are_computed_anew(shop: Shop, match_jobs: MatchJobs) -> None:
@@ -340,7 +340,7 @@ async def test_keys_of_before_an_upgrade_are_computed_anew(shop: Shop, match_job
     assert [row["variant_id"] for row in dry.metadata["sample"]["matched"]] == [12]
     await match_jobs.run(JobType.MATCH_PRODUCTS)
     assert await shop.mapped() == [(12, 2, "sku")]
-    assert await shop.reasons() == ["the SKU N/A tells nothing apart, so it matches nothing by itself"]
+    assert await shop.reasons() == ["the SKU N/A identifies nothing, so it matches nothing by itself"]
     async with shop.database.acquire() as connection:
         assert await connection.fetchval("SELECT array_agg(DISTINCT rules) FROM dongbo.key_rules") == [RULES]
 
@@ -354,7 +354,7 @@ async def test_mapping_whose_key_changed_is_matched_anew(shop: Shop) -> None:
     assert await shop.mapped() == [(11, 2, "sku")]
     assert outcome.counters == Counters(updated=1)
     assert outcome.figures["retired"] == 1
-    assert await shop.reasons() == ["the SKUs of variant 11 and of product 1 do not agree any more"]
+    assert await shop.reasons() == ["the SKUs of variant 11 and of product 1 no longer agree"]
     await shop.put(variants=[Variant(11, None)])
     assert (await shop.match()).counters == Counters(updated=1)
     assert await shop.mapped() == []

@@ -167,7 +167,7 @@ async def test_restless_value_is_a_failed_row(shop: SyncedShop, monkeypatch: pyt
     assert job.failed == 1
     failures = await shop.workshop.parts.jobs.list_failures(job.id)
     assert [failure.source_id for failure in failures] == [str(restless.id)]
-    assert "changed at Shopify each of the 5 times" in failures[0].reason
+    assert "changed at Shopify before each of 5 attempts" in failures[0].reason
 
 
 async def test_item_is_activated_where_it_is_not_stocked(shop: SyncedShop) -> None:
@@ -484,7 +484,7 @@ async def test_depot_that_is_hidden_while_stock_is_pushed_ends_the_run(
     before_each_call(monkeypatch, "set_stock", hide)
     job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
     assert job.status is JobStatus.FAILED
-    assert "out of the access token's sight" in str(job.error)
+    assert "lost or regained sight of a depot" in str(job.error)
     assert {write.after for write in shop.shopify.writes} == {21}
     assert {push["result"] for push in await shop.pushes()} == {"applied"}
     assert len(shop.shopify.writes) == len(await shop.pushes()) == 10

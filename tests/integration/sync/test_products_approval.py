@@ -213,7 +213,7 @@ async def test_many_small_runs_count_together(shop: SyncedShop) -> None:
     job = await asked(shop)
     assert "set 2 items to zero" in str(job.error)
     assert "besides 5 that were zeroed unasked in the last 24 hours" in str(job.error)
-    assert "Nothing of that was pushed. " in str(job.error)
+    assert "None of that was pushed. " in str(job.error)
     assert (await approved(shop, job)).status is JobStatus.COMPLETED
     await shop.execute(
         "UPDATE dongbo.pushes SET settled_at = settled_at - interval '25 hours' WHERE job_id <> $1", job.id
@@ -240,7 +240,7 @@ async def test_what_an_overturned_batch_has_pushed_is_noted(shop: SyncedShop, mo
     )
     job = await asked(shop)
     assert "set 1 item to zero" in str(job.error)
-    assert "this job has pushed 9 other values already" in str(job.error)
+    assert "this job has already pushed 9 other values" in str(job.error)
     results = {push["owner_id"]: push["result"] for push in await shop.pushes()}
     assert [results[variant.id] for variant, _ in shop.pairs[1:10]] == ["applied"] * 9
     job = await approved(shop, job)

@@ -220,7 +220,7 @@ async def test_known_bundle_is_left_out_and_named(shop: SyncedShop) -> None:
     assert (job.updated, job.failed) == (4, 0)
     assert job.metadata["left_alone_examples"]["bundle"] == [bundle.sku]
     assert len(await shop.pushes()) == 4
-    assert "it is a bundle at Shopify" in (await explained(shop, bundle))[0]
+    assert "it is a bundle in Shopify" in (await explained(shop, bundle))[0]
 
 
 @pytest.mark.parametrize("is_named", [True, False])
@@ -252,7 +252,7 @@ async def test_app_that_may_set_nothing_is_told_from_rows(shop: SyncedShop, monk
         variant.requires_components = True
     job = await shop.workshop.run(JobType.SYNC_PRODUCTS)
     assert job.status is JobStatus.FAILED
-    assert "does not take stock from this app" in str(job.error)
+    assert "accepts no stock from this app" in str(job.error)
 
 
 def share(shop: SyncedShop) -> tuple[tuple[Variant, int], tuple[Variant, int]]:
@@ -334,7 +334,7 @@ async def test_item_that_does_not_stay_active_is_a_failed_row(
     job = await shop.sync()
     assert (job.updated, job.failed) == (0, 1)
     (failure,) = await shop.workshop.parts.jobs.list_failures(job.id)
-    assert "does not keep it at the location" in failure.reason
+    assert "did not keep it at the location" in failure.reason
 
 
 async def test_stock_of_a_fulfilment_service_is_not_moved(shop: SyncedShop) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.sync.products.approvals import RiskyChange
-from daemon.sync.products.caution import Caution, PlanOverturned, Survey
 from daemon.sync.products.price_push import is_other_product
 from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, in_batches, plain
-from daemon.sync.products.run import Phase, Position
+from daemon.sync.products.run import Phase, PlanPosition
+from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
 
 SETTINGS = ProductSyncSettings.model_validate(
     {"locations": {"1": (2,)}, "price": "retail", "max_zeroed": 2, "max_large_price_changes": 1}
@@ -74,15 +74,15 @@ def test_batches_count_every_row_once(windows: list[list[bool]], size: int, per_
 @given(st.sampled_from(Phase), st.integers(0, 2**60), st.integers(0, 2**60), st.integers(0, 2**60))
 def test_position_survives_its_checkpoint(phase: Phase, product: int, variant: int, location: int) -> None:
     """A checkpoint brings back the position that it was made of."""
-    position = Position(phase, Key(product, variant, location))
-    assert Position.from_json(position.to_json()) == position
+    position = PlanPosition(phase, Key(product, variant, location))
+    assert PlanPosition.from_json(position.to_json()) == position
 
 
 def test_phases_follow_each_other() -> None:
     """Behind the last batch of the stock come the prices from their start, and behind those nothing."""
-    assert Position().behind(END) == Position(Phase.PRICES)
-    assert Position().behind(END).behind(END).phase is Phase.DONE
-    assert Position().behind(Key(4, 5, 6)) == Position(Phase.STOCK, Key(4, 5, 6))
+    assert PlanPosition().behind(END) == PlanPosition(Phase.PRICES)
+    assert PlanPosition().behind(END).behind(END).phase is Phase.DONE
+    assert PlanPosition().behind(Key(4, 5, 6)) == PlanPosition(Phase.STOCK, Key(4, 5, 6))
 
 
 @pytest.mark.parametrize(
@@ -100,27 +100,27 @@ def test_only_what_can_be_bought_is_zeroed(present: int, desired: int, zeroes: b
     assert stock_row(1, present=present, desired=desired).zeroes is zeroes
 
 
-def test_caution_counts_items_over_the_whole_run() -> None:
+def test_safety_limits_count_items_over_the_whole_run() -> None:
     """An item counts once, however often and wherever it is zeroed; one too many overturns the plan."""
-    caution = Caution(SETTINGS, frozenset())
-    caution.admit_stock([stock_row(1), stock_row(1), stock_row(2), stock_row(3, desired=1)])
-    caution.admit_stock([stock_row(2)])
+    limits = SafetyLimits(SETTINGS, frozenset())
+    limits.admit_stock([stock_row(1), stock_row(1), stock_row(2), stock_row(3, desired=1)])
+    limits.admit_stock([stock_row(2)])
     with pytest.raises(PlanOverturned):
-        caution.admit_stock([stock_row(3)])
+        limits.admit_stock([stock_row(3)])
 
 
 def test_approved_changes_don_t_count() -> None:
     """What a person has approved passes; the same item with another value does not."""
     approved = RiskyChange(PushKind.PRICE, 7, 0, "50")
-    caution = Caution(SETTINGS, frozenset({approved}))
-    caution.admit_prices([price_row(7, "100", "50"), price_row(8, "100", "50")])
+    limits = SafetyLimits(SETTINGS, frozenset({approved}))
+    limits.admit_prices([price_row(7, "100", "50"), price_row(8, "100", "50")])
     with pytest.raises(PlanOverturned):
-        caution.admit_prices([price_row(7, "100", "40")])
+        limits.admit_prices([price_row(7, "100", "40")])
 
 
 def test_question_names_what_is_new() -> None:
     """The question has figures, examples and what to look at; what was approved is not asked about again."""
-    survey = Survey(Caution(SETTINGS, frozenset({RiskyChange(PushKind.STOCK, 9, 1, "0")})))
+    survey = PlanSurvey(SafetyLimits(SETTINGS, frozenset({RiskyChange(PushKind.STOCK, 9, 1, "0")})))
     for number in (1, 2, 3, 9):
         survey.add_stock(stock_row(number))
     assert survey.needs_approval

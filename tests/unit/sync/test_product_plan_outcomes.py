@@ -7,9 +7,9 @@ import pytest
 from daemon.api.pushes import PushKind, PushResult
 from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
 from daemon.sources.shopify.writes import WriteError
+from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
-from daemon.sync.products.settlement import STOCKED, verdict
-from daemon.sync.products.stock_decision import Decision, decide, moved
+from daemon.sync.products.stock_decision import StockDecision, decide, moved
 from daemon.sync.pushes import Push
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
@@ -18,7 +18,7 @@ ROWS = [StockRow(Key(number, number, 1), number, number, None, 1, 3, 9, "because
 
 def decided(
     error: WriteError, levels: dict[int, int] | None, *, tracked: bool = True, was_repeated: bool = False
-) -> Decision:
+) -> StockDecision:
     """What is decided of the rows where the third is refused, and read again as these levels."""
     stock = {} if levels is None else {2: ItemStock(tracked, levels)}
     return decide(ROWS, [error], Reading(stock), was_repeated=was_repeated)
@@ -60,7 +60,7 @@ def test_item_that_can_not_be_had_is_refused_alone(was_repeated: bool, result: P
     decision = decide(ROWS, [WriteError(2, STALE, "stale")], stock, was_repeated=was_repeated)
     ((row, reason),) = decision.refused
     assert (row, decision.outcomes[2][0], decision.sound) == (ROWS[2], result, [ROWS[0], ROWS[1], ROWS[3]])
-    assert "can't be told: Oops." in reason
+    assert "is unknown: Oops." in reason
 
 
 def test_item_that_is_gone_is_refused() -> None:
@@ -125,4 +125,4 @@ def test_verdict_on_what_can_not_be_had(kind: PushKind) -> None:
     """Nobody knows what became of it, and it is not said to be gone."""
     push = Push(kind, 7, "1", "5", "because", item_id=70, location_id=1)
     result, detail = verdict(push, Reading(unread={70: "Oops."}), Reading(unread={7: "Oops."}))
-    assert (result, str(detail).endswith("can't be told: Oops.")) == (PushResult.UNKNOWN, True)
+    assert (result, str(detail).endswith("is unknown: Oops.")) == (PushResult.UNKNOWN, True)

@@ -97,16 +97,16 @@ def test_who_spends_more_is_never_in_a_lower_tier(one: int, other: int, threshol
 def test_what_was_pushed_is_not_pushed_again(amount: Decimal, tags: list[str], value: str | None, tier: bool) -> None:
     """After a push there is nothing left to push, other tags are untouched, and there is just one tier tag."""
     known = rules(tier=TIER if tier else None)
-    target = known.target(amount)
+    standing = known.standing(amount)
     metafields: Metafields = {TOTAL: None if value is None else metafield(value), TIER: None}
-    found = known.differences(target, metafields, tags)
+    found = known.differences(standing, metafields, tags)
     after = {**metafields, **{each.name: metafield(each.desired) for each in found.metafields}}
     tags_after = tags
     if found.tags is not None:
         tags_after = [tag for tag in tags if tag not in found.tags.removed] + list(found.tags.added)
-    assert not known.differences(target, after, tags_after)
-    assert target.tier is not None
-    assert [tag.casefold() for tag in known.tier_tags(tags_after)] == [target.tier.casefold()]
+    assert not known.differences(standing, after, tags_after)
+    assert standing.tier is not None
+    assert [tag.casefold() for tag in known.tier_tags(tags_after)] == [standing.tier.casefold()]
     others = {"VIP", "member since 2019", "đại lý"}
     assert others.intersection(tags_after) == others.intersection(tags)
 
@@ -116,7 +116,7 @@ def test_small_changes_of_the_total_are_left_alone(total: int, change: int, mini
     """Without a change of the tier, a total is pushed from the minimum change on."""
     known = rules(minimum_change=minimum, tier_tags=False)
     present: Metafields = {TOTAL: metafield(str(total + change))}
-    pushed = bool(known.differences(known.target(Decimal(total)), present, []).metafields)
+    pushed = bool(known.differences(known.standing(Decimal(total)), present, []).metafields)
     assert pushed == (change != 0 and abs(change) >= minimum)
 
 
@@ -124,28 +124,28 @@ def test_small_changes_of_the_total_are_left_alone(total: int, change: int, mini
 def test_what_is_no_integer_is_replaced(value: str) -> None:
     """A value that nobody can calculate with is written over, however near it is."""
     known = rules()
-    (difference,) = known.differences(known.target(Decimal(12)), {TOTAL: metafield(value)}, ["MEMBER"]).metafields
+    (difference,) = known.differences(known.standing(Decimal(12)), {TOTAL: metafield(value)}, ["MEMBER"]).metafields
     assert (difference.desired, difference.present_value) == ("12", value)
 
 
 def test_total_goes_along_with_the_tier() -> None:
     """A change of one dong is pushed where it changes the tier, by tag or by metafield."""
-    target = rules().target(Decimal(3_000_000))
+    standing = rules().standing(Decimal(3_000_000))
     present: Metafields = {TOTAL: metafield("2999999"), TIER: metafield("MEMBER")}
-    by_tag = rules().differences(target, present, ["MEMBER"])
+    by_tag = rules().differences(standing, present, ["MEMBER"])
     assert [each.name for each in by_tag.metafields] == [TOTAL]
-    by_metafield = rules(tier=TIER, tier_tags=False).differences(target, present, [])
+    by_metafield = rules(tier=TIER, tier_tags=False).differences(standing, present, [])
     assert [(each.name, each.desired) for each in by_metafield.metafields] == [(TOTAL, "3000000"), (TIER, "SILVER")]
-    assert not rules(tier_tags=False).differences(target, present, ["MEMBER"])
+    assert not rules(tier_tags=False).differences(standing, present, ["MEMBER"])
 
 
 def test_tags_know_no_case() -> None:
     """A tier tag that differs in case only is the right one, and is left as it is spelt."""
     known = rules()
-    target = known.target(Decimal(6_000_000))
+    standing = known.standing(Decimal(6_000_000))
     present: Metafields = {TOTAL: metafield("6000000")}
-    assert not known.differences(target, present, ["gold", "Vip"])
-    changed = known.differences(target, present, ["gold", "Silver", "Vip"]).tags
+    assert not known.differences(standing, present, ["gold", "Vip"])
+    changed = known.differences(standing, present, ["gold", "Silver", "Vip"]).tags
     assert changed is not None
     assert (changed.added, changed.removed) == ((), ("Silver",))
 
@@ -153,7 +153,9 @@ def test_tags_know_no_case() -> None:
 def test_without_a_tier_the_tag_goes_and_the_metafield_stays() -> None:
     """Who has fallen below the lowest tier loses its tag; Shopify takes no blank metafield."""
     known = rules(tier=TIER, tiers=[{"name": "SILVER", "from": 3_000_000}])
-    found = known.differences(known.target(Decimal(5)), {TOTAL: metafield("5"), TIER: metafield("SILVER")}, ["Silver"])
+    found = known.differences(
+        known.standing(Decimal(5)), {TOTAL: metafield("5"), TIER: metafield("SILVER")}, ["Silver"]
+    )
     assert found.metafields == ()
     assert found.tags is not None
     assert (found.tags.added, found.tags.removed) == ((), ("Silver",))

@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from daemon.api.schedules import Schedule
+from daemon.api.status import Status
 from daemon.cli.checks.findings import Severity
 from daemon.cli.doctor import health_checks
 from daemon.cli.doctor.health_checks import judge_schedules
+from daemon.jobs.model import Job
+from tests.support.records import record_of
 
 NOW = datetime.now(UTC)
 
@@ -19,30 +23,36 @@ def judge_jobs(jobs: Any) -> Any:
 
 
 def job(number: int = 1, **changes: Any) -> Any:
-    return {
-        "id": f"01a20971-aaad-752d-bd81-{number:012}",
-        "type": "PULL_NHANH_PRODUCTS",
-        "store": "main",
-        "status": "RUNNING",
-        "metadata": {},
-        "error": None,
-        "not_before": None,
-        "worker": "vm",
-        "updated_at": ago(seconds=1),
-        "completed_at": None,
-        **changes,
-    }
+    return record_of(
+        Job,
+        {
+            "id": f"01a20971-aaad-752d-bd81-{number:012}",
+            "type": "PULL_NHANH_PRODUCTS",
+            "store": "main",
+            "status": "RUNNING",
+            "metadata": {},
+            "error": None,
+            "not_before": None,
+            "worker": "vm",
+            "updated_at": ago(seconds=1),
+            "completed_at": None,
+            **changes,
+        },
+    )
 
 
 def schedule(**changes: Any) -> Any:
-    return {
-        "name": "nightly",
-        "next_fire": (NOW + timedelta(hours=1)).isoformat(),
-        "last_outcome": "submitted",
-        "last_detail": None,
-        "paused": False,
-        **changes,
-    }
+    return record_of(
+        Schedule,
+        {
+            "name": "nightly",
+            "next_fire": (NOW + timedelta(hours=1)).isoformat(),
+            "last_outcome": "submitted",
+            "last_detail": None,
+            "paused": False,
+            **changes,
+        },
+    )
 
 
 def levels(findings: Any) -> list[tuple[str, Severity]]:
@@ -76,7 +86,7 @@ def test_a_job_behind_other_work_of_its_type_is_not_stuck() -> None:
     second = job(2, status="PENDING", updated_at=ago(hours=1))
     (finding,) = [one for one in judge_jobs([second, first]) if one.subject == "stuck jobs"]
     assert finding.level is Severity.WARNING
-    assert first["id"] in finding.detail
+    assert str(first.id) in finding.detail
 
 
 def test_waiting_as_it_should_is_not_stuck() -> None:
@@ -113,7 +123,7 @@ def test_schedules() -> None:
     """Overdue, paused, failed to submit; each says what to do."""
 
     def judge(*schedules: Any) -> list[Severity]:
-        return [finding.level for finding in judge_schedules({"now": NOW.isoformat(), "schedules": list(schedules)})]  # type: ignore[typeddict-item]
+        return [finding.level for finding in judge_schedules(record_of(Status, {"now": NOW, "schedules": schedules}))]
 
     assert judge(schedule(), schedule(next_fire=ago(seconds=5))) == [Severity.OK]
     assert judge(schedule(next_fire=ago(minutes=5))) == [Severity.FAILED]
@@ -132,18 +142,17 @@ def test_a_waiting_approval_is_a_warning_with_both_commands() -> None:
         ("failed jobs", Severity.OK),
     ]
     assert "It would zero 30 items." in findings[1].detail
-    assert f"dongbo jobs approve {waiting['id']}" in (findings[1].advice or "")
+    assert f"dongbo jobs approve {waiting.id}" in (findings[1].advice or "")
 
 
 def test_a_source_whose_clock_differs_is_a_finding() -> None:
     """Case 2: a difference beyond some seconds is told with its side; one within them is well."""
     report = {"store": "main", "source": "shopify", "measured_at": ago(seconds=1)}
-    well: Any = {"clocks": [report | {"offset_seconds": -2.0}]}
+    well = record_of(Status, {"clocks": [report | {"offset_seconds": -2.0}]})
     assert levels(health_checks.judge_clocks(well)) == [("source clocks", Severity.OK)]
-    behind: Any = {"clocks": [report | {"offset_seconds": -1200.0}]}
+    behind = record_of(Status, {"clocks": [report | {"offset_seconds": -1200.0}]})
     (finding,) = health_checks.judge_clocks(behind)
     assert (finding.subject, finding.level) == ("main shopify", Severity.WARNING)
     assert "20:00" in finding.detail
     assert "behind" in finding.detail
-    older: Any = {}
-    assert health_checks.judge_clocks(older) == []
+    assert health_checks.judge_clocks(record_of(Status, {})) == []

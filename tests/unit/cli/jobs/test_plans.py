@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from daemon.cli.jobs import plans
+from daemon.jobs.model import Job
+from tests.support.records import record_of
 
 
 def job(**metadata: Any) -> Any:
-    return {"metadata": metadata, "params": {}, "status": "COMPLETED"}
+    return record_of(Job, {"metadata": metadata, "status": "COMPLETED"})
 
 
 def test_figures_come_in_one_line_in_a_fixed_order() -> None:

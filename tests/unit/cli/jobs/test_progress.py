@@ -1,6 +1,7 @@
 """How followed jobs look: lines off a terminal, bars on one."""
 
 import io
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,32 +12,37 @@ from rich.live import Live
 from daemon.cli.jobs import tables
 from daemon.cli.jobs.progress import LineView, LiveView, ended
 from daemon.cli.render import output
+from daemon.jobs.model import Job
+from tests.support.records import record_of
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def job(**changes: Any) -> Any:
-    return {
-        "id": "01a20971-aaad-752d-bd81-172a061e849c",
-        "type": "PULL_NHANH_PRODUCTS",
-        "store": "main",
-        "status": "RUNNING",
-        "total": 100,
-        "processed": 0,
-        "created": 0,
-        "updated": 0,
-        "skipped": 0,
-        "failed": 0,
-        "metadata": {},
-        "error": None,
-        "not_before": None,
-        "cancel_requested": False,
-        "started_at": None,
-        "completed_at": None,
-        "version": 1,
-        "eta_seconds": None,
-        **changes,
-    }
+    return record_of(
+        Job,
+        {
+            "id": "01a20971-aaad-752d-bd81-172a061e849c",
+            "type": "PULL_NHANH_PRODUCTS",
+            "store": "main",
+            "status": "RUNNING",
+            "total": 100,
+            "processed": 0,
+            "created": 0,
+            "updated": 0,
+            "skipped": 0,
+            "failed": 0,
+            "metadata": {},
+            "error": None,
+            "not_before": None,
+            "cancel_requested": False,
+            "started_at": None,
+            "completed_at": None,
+            "version": 1,
+            "eta_seconds": None,
+            **changes,
+        },
+    )
 
 
 def test_lines_come_at_a_change_of_status_and_else_once_a_tick() -> None:
@@ -154,7 +160,6 @@ def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.Mon
     console = Console(file=stream, width=width, force_terminal=True, color_system=None, highlight=False)
     monkeypatch.setattr(output, "data_console", lambda: console)
     done = job(
-        **dict.fromkeys(("schedule", "parent_id", "worker", "created_at")),
         status="COMPLETED",
         trigger="cli",
         params={},
@@ -167,7 +172,7 @@ def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.Mon
     assert f"! {NOTICE}" in stream.getvalue()
     stream.truncate(0)
     tables.write_one(done, [], [], ZONE)
-    tables.write_one(done | {"metadata": {}}, [], [done], ZONE)
+    tables.write_one(replace(done, metadata={}), [], [done], ZONE)
     lines = stream.getvalue().splitlines()
     assert f"! {NOTICE}" in lines
     assert f"    ! {NOTICE}" in lines

@@ -10,30 +10,35 @@ from hypothesis import strategies as st
 
 from daemon.cli.jobs import wording
 from daemon.cli.render import output, values
+from daemon.jobs.model import Job
+from tests.support.records import record_of
 
 
 def job(**changes: Any) -> Any:
-    return {
-        "id": "01a20971-aaad-752d-bd81-172a061e849c",
-        "type": "PULL_NHANH_PRODUCTS",
-        "store": "main",
-        "status": "RUNNING",
-        "total": None,
-        "processed": 0,
-        "created": 0,
-        "updated": 0,
-        "skipped": 0,
-        "failed": 0,
-        "metadata": {},
-        "error": None,
-        "not_before": None,
-        "cancel_requested": False,
-        "started_at": None,
-        "completed_at": None,
-        "version": 1,
-        "eta_seconds": None,
-        **changes,
-    }
+    return record_of(
+        Job,
+        {
+            "id": "01a20971-aaad-752d-bd81-172a061e849c",
+            "type": "PULL_NHANH_PRODUCTS",
+            "store": "main",
+            "status": "RUNNING",
+            "total": None,
+            "processed": 0,
+            "created": 0,
+            "updated": 0,
+            "skipped": 0,
+            "failed": 0,
+            "metadata": {},
+            "error": None,
+            "not_before": None,
+            "cancel_requested": False,
+            "started_at": None,
+            "completed_at": None,
+            "version": 1,
+            "eta_seconds": None,
+            **changes,
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_a_job_that_waits_for_approval_is_not_live_and_takes_no_more_time() -> N
     assert wording.waits_for_approval(waiting)
     assert wording.job_duration(waiting) == 9
     assert wording.note(waiting) == "It would zero 30 items."
-    assert wording.how_to_decide("x").splitlines() == [
-        "let it continue: dongbo jobs approve x",
-        "end it: dongbo jobs reject x",
+    assert wording.how_to_decide(waiting.id).splitlines() == [
+        f"let it continue: dongbo jobs approve {waiting.id}",
+        f"end it: dongbo jobs reject {waiting.id}",
     ]

@@ -8,24 +8,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from daemon.api.mappings import Mapping
 from daemon.cli.mapping.csv_file import EXCLUDE, CsvDecision, MappingFileError, read_decisions, write_mappings
+from tests.support.records import record_of
 
 
 def mapping(**changes: Any) -> Any:
-    return {
-        "state": "mapped",
-        "variant_id": 44123456789012,
-        "sku": "ÁO-01",
-        "variant_title": "Áo thun / Đỏ",
-        "nhanh_id": 77,
-        "nhanh_code": "ao-01",
-        "nhanh_name": "Áo thun đỏ",
-        "source": "sku",
-        "note": None,
-        "candidates": [],
-        "reason": None,
-        **changes,
-    }
+    return record_of(
+        Mapping,
+        {
+            "state": "mapped",
+            "variant_id": 44123456789012,
+            "sku": "ÁO-01",
+            "variant_title": "Áo thun / Đỏ",
+            "nhanh_id": 77,
+            "nhanh_code": "ao-01",
+            "nhanh_name": "Áo thun đỏ",
+            "source": "sku",
+            "note": None,
+            "candidates": [],
+            "reason": None,
+            **changes,
+        },
+    )
 
 
 def read(directory: Path, content: str | bytes) -> tuple[list[CsvDecision], int]:

@@ -6,64 +6,72 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from daemon.api.sales import SaleDetail, SaleItem, SalePreview
 from daemon.cli.render import output
 from daemon.cli.sales import previews, reports, tables, wording
 from daemon.errors import ExitCode
+from tests.support.records import record_of
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def campaign(**changes: Any) -> Any:
-    return {
-        "id": "01a20aea-7fc6-7935-acf5-a9a11e77aca5",
-        "store": "main",
-        "name": "tet",
-        "origin": "file",
-        "state": "ACTIVE",
-        "definition": {"name": "tet", "store": "main", "percent": "20", "targets": {"tags": ["a"]}},
-        "starts_at": "2027-01-28T13:00:00Z",
-        "ends_at": None,
-        "is_cancelled": False,
-        "notice": None,
-        "variants": 1200,
-        "overdue": {"start_seconds": 0.0, "end_seconds": 0.0},
-        "counts": {"APPLIED": 1180, "SKIPPED": 20, "REFUSED": 0},
-        "drifting": 0,
-        "times": {
-            "first_applied": "2027-01-28T13:00:01Z",
-            "last_applied": "2027-01-28T13:02:05Z",
-            "first_reverted": None,
-            "last_reverted": None,
-            "last_verified": None,
+    return record_of(
+        SaleDetail,
+        {
+            "id": "01a20aea-7fc6-7935-acf5-a9a11e77aca5",
+            "store": "main",
+            "name": "tet",
+            "origin": "file",
+            "state": "ACTIVE",
+            "definition": {"name": "tet", "store": "main", "percent": "20", "targets": {"tags": ["a"]}},
+            "starts_at": "2027-01-28T13:00:00Z",
+            "ends_at": None,
+            "is_cancelled": False,
+            "notice": None,
+            "variants": 1200,
+            "overdue": {"start_seconds": 0.0, "end_seconds": 0.0},
+            "counts": {"APPLIED": 1180, "SKIPPED": 20, "REFUSED": 0},
+            "drifting": 0,
+            "times": {
+                "first_applied": "2027-01-28T13:00:01Z",
+                "last_applied": "2027-01-28T13:02:05Z",
+                "first_reverted": None,
+                "last_reverted": None,
+                "last_verified": None,
+            },
+            "late": {
+                "first_on_sale_seconds": 1.0,
+                "last_on_sale_seconds": 125.0,
+                "first_restored_seconds": None,
+                "last_restored_seconds": None,
+            },
+            "events": [{"state": "ACTIVE", "detail": "on sale\x1b[2J", "at": "2027-01-28T13:02:05Z"}],
+            **changes,
         },
-        "late": {
-            "first_on_sale_seconds": 1.0,
-            "last_on_sale_seconds": 125.0,
-            "first_restored_seconds": None,
-            "last_restored_seconds": None,
-        },
-        "events": [{"state": "ACTIVE", "detail": "on sale\x1b[2J", "at": "2027-01-28T13:02:05Z"}],
-        **changes,
-    }
+    )
 
 
 def item(**changes: Any) -> Any:
-    return {
-        "variant_id": 42,
-        "sku": "A\x1b[2J",
-        "title": "Áo",
-        "state": "DRIFTED",
-        "base_price": "100000",
-        "base_compare_at_price": None,
-        "sale_price": "80000",
-        "sale_compare_at_price": "100000",
-        "found_price": "70000.5",
-        "found_compare_at_price": None,
-        "note": None,
-        "applied_at": "2027-01-28T13:00:01Z",
-        "closed_at": None,
-        **changes,
-    }
+    return record_of(
+        SaleItem,
+        {
+            "variant_id": 42,
+            "sku": "A\x1b[2J",
+            "title": "Áo",
+            "state": "DRIFTED",
+            "base_price": "100000",
+            "base_compare_at_price": None,
+            "sale_price": "80000",
+            "sale_compare_at_price": "100000",
+            "found_price": "70000.5",
+            "found_compare_at_price": None,
+            "note": None,
+            "applied_at": "2027-01-28T13:00:01Z",
+            "closed_at": None,
+            **changes,
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,6 +195,7 @@ def test_an_outcome_in_one_line(state: str, line: str) -> None:
 def preview(rows: int) -> Any:
     row = {
         "variant_id": 42,
+        "product_id": 7,
         "sku": None,
         "title": "Áo",
         "price": "100000",
@@ -197,22 +206,25 @@ def preview(rows: int) -> Any:
         "conflict": None,
         "is_held": False,
     }
-    return {
-        "definition": {"percent": "20", "targets": {"all": True}, "excludes": {"tags": ["x"]}},
-        "totals": {
-            "variants": rows,
-            "on_sale": 0,
-            "skipped": rows,
-            "conflicts": 0,
-            "old_total": "0",
-            "new_total": "0",
-            "average_discount_percent": None,
+    return record_of(
+        SalePreview,
+        {
+            "definition": {"percent": "20", "targets": {"all": True}, "excludes": {"tags": ["x"]}},
+            "totals": {
+                "variants": rows,
+                "on_sale": 0,
+                "skipped": rows,
+                "conflicts": 0,
+                "old_total": "0",
+                "new_total": "0",
+                "average_discount_percent": None,
+            },
+            "skipped": {"its price is 0": rows},
+            "conflicts": {},
+            "unmatched": {"targets": {"skus": ["AO-9"]}, "excludes": {"tags": ["x"]}},
+            "items": [row | {"variant_id": number} for number in range(rows)],
         },
-        "skipped": {"its price is 0": rows},
-        "conflicts": {},
-        "unmatched": {"targets": {"skus": ["AO-9"]}, "excludes": {"tags": ["x"]}},
-        "items": [row | {"variant_id": number} for number in range(rows)],
-    }
+    )
 
 
 def test_a_preview_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
-"""What became of pushes whose outcome is not known: read Shopify again, believe nothing else.
+"""Finds the outcome of interrupted pushes: reads Shopify again and believes nothing else.
 
 A run may end between the call and its outcome: a kill, a lost answer, a used-up idempotency key. Every run therefore
-begins here, with every push that is still open, before it plans anew from what it has just read. So nothing is ever
+begins here, with every push that is still open, before it plans again from what it has just read. So nothing is ever
 written on an assumption, not even on that of a call which is still on its way:
 
 - Stock is compared and set, and each new call expects a value that was read after the old call. If the old call arrives
@@ -39,14 +39,14 @@ STOCKED = "stocked"  # what an activation makes of an item at a location
 SEEN = "interrupted; Shopify has the new value"
 NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
-GONE = "interrupted; Shopify does not have it any more"
-UNREAD = "interrupted, and what Shopify has now can't be told: {reason}"
+GONE = "interrupted; it no longer exists in Shopify"
+UNREAD = "interrupted, and what Shopify has now is unknown: {reason}"
 
 Verdict = tuple[PushResult, str | None]
 
 
 @dataclass(frozen=True)
-class Settlement:
+class Reconciliation:
     """Settles the open pushes of a store on behalf of a run."""
 
     job: JobContext
@@ -91,7 +91,7 @@ class Settlement:
 
 
 def verdict(push: pushes.Push, stock: Reading[ItemStock], prices: Reading[VariantPrice]) -> Verdict:
-    """What became of a push, by what Shopify has now of its item or variant."""
+    """The outcome of a push, judged by what Shopify has now."""
     match push.kind:
         case PushKind.STOCK | PushKind.ACTIVATION:
             if push.item_id in stock.unread:

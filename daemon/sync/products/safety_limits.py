@@ -15,10 +15,10 @@ EXAMPLES = 3  # changes named in a sentence
 
 
 class PlanOverturned(Exception):
-    """While it was carried out, the plan became too risky to go on unasked: it has to be looked at anew, whole."""
+    """While it was carried out, the plan became too risky to continue unasked: all of it must be looked at again."""
 
 
-class Caution:
+class SafetyLimits:
     """Counts the risky changes of a run that nobody has approved, over everything that it pushes.
 
     The whole plan is surveyed before the first push. This holds the same line afterwards: the plan is read again batch
@@ -33,13 +33,13 @@ class Caution:
         *,
         is_vat_agreed: bool = True,
     ) -> None:
-        """`is_vat_agreed`: whether a person has approved before that prices hold VAT, or have lost it."""
+        """`is_vat_agreed`: whether a person has approved that prices now include VAT, or no longer do."""
         self.settings = settings
         self._approved = approved
         self._is_vat_agreed = is_vat_agreed
-        # What it and other runs of late have done unasked: many small runs must not come to more than a large one may.
+        # What this and other recent runs did unasked: many small runs must not add up to more than a large one may.
         self.zeroed = set(unasked.zeroed if unasked else ())  # items set to zero
-        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices were changed by much
+        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices changed a lot
 
     def risk_of_stock(self, row: StockRow) -> RiskyChange | None:
         """The row as a risky change, if it is one."""
@@ -60,7 +60,7 @@ class Caution:
         return risks
 
     def is_large(self, row: PriceRow) -> bool:
-        """Whether a price changes by much: some of these are pushed unasked."""
+        """Whether a price changes a lot: a few of these are pushed unasked."""
         share = self.settings.large_price_change
         return row.is_large(share) or row.is_large_of_compare_at(share)
 
@@ -106,10 +106,10 @@ class Caution:
 
 
 @dataclass
-class Survey:
-    """What the plan comes to as a whole, before anything of it is carried out."""
+class PlanSurvey:
+    """What the whole plan amounts to, before any of it is carried out."""
 
-    caution: Caution
+    limits: SafetyLimits
     rows: int = 0
     stock_changes: int = 0
     price_changes: int = 0
@@ -142,20 +142,20 @@ class Survey:
         """Whether a person has to be asked first."""
         if self.beyond_reason or self.by_new_rule:
             return True
-        return not self.caution.allows(self.unapproved_zeroed, self.unapproved_repriced)
+        return not self.limits.allows(self.unapproved_zeroed, self.unapproved_repriced)
 
     def add_stock(self, row: StockRow) -> None:
         """Count a row that differs."""
         self.stock_changes += 1
         old = None if row.present is None else str(row.present)
-        risk = self.caution.risk_of_stock(row)
+        risk = self.limits.risk_of_stock(row)
         shown = _shown(PushKind.STOCK, row, old, str(row.desired), row.reason) | {"location_id": row.key.location_id}
-        self._show(shown, is_asked_about=risk is not None and not self.caution.is_approved(risk))
+        self._show(shown, is_asked_about=risk is not None and not self.limits.is_approved(risk))
         if risk is None:
             return
         self.items.append(ApprovalItem(risk, str(row.present)))
         self.zeroed.add(row.item_id)
-        if not self.caution.is_approved(risk):
+        if not self.limits.is_approved(risk):
             self.unapproved_zeroed.add(row.item_id)
             if len(self._zero_examples) < EXAMPLES:
                 self._zero_examples.append(f"{_name(row)} ({row.present} → 0 at {row.key.location_id})")
@@ -165,20 +165,20 @@ class Survey:
         self.price_changes += 1
         variant_id = row.key.variant_id
         old, new = plain(row.price), plain(row.desired_price)
-        risks = self.caution.risks_of_price(row)
-        is_asked_about = any(not self.caution.is_approved(item.change) for item in risks)
+        risks = self.limits.risks_of_price(row)
+        is_asked_about = any(not self.limits.is_approved(item.change) for item in risks)
         if row.changes_price:
             self._show(_shown(PushKind.PRICE, row, old, new, row.price_reason), is_asked_about=is_asked_about)
         if row.changes_compare_at_price:
             before, after = optional(row.compare_at_price), optional(row.desired_compare_at_price)
             shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
             self._show(shown, is_asked_about=is_asked_about)
-        is_large = self.caution.is_large(row)
+        is_large = self.limits.is_large(row)
         for item in risks:
             self.items.append(item)
             if is_large:
                 self.repriced.add(variant_id)
-            if not self.caution.is_approved(item.change):
+            if not self.limits.is_approved(item.change):
                 self._ask_about(row, item, is_large=is_large)
 
     def _ask_about(self, row: PriceRow, item: ApprovalItem, *, is_large: bool) -> None:
@@ -186,7 +186,7 @@ class Survey:
         places = [
             (self.unapproved_repriced, self._price_examples, is_large),
             (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
-            (self.by_new_rule, self._rule_examples, self.caution.is_by_new_rule(row)),
+            (self.by_new_rule, self._rule_examples, self.limits.is_by_new_rule(row)),
         ]
         for found, examples, concerned in places:
             if concerned:
@@ -209,14 +209,14 @@ class Survey:
 
         `pushed` is how many values this job has pushed before.
         """
-        settings, said, look = self.caution.settings, [], []
+        settings, said, look = self.limits.settings, [], []
         if self.unapproved_zeroed:
             examples = ", ".join(self._zero_examples)
             depots = sorted(depot for depots in settings.depots_of.values() for depot in depots)
             said.append(
                 f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
-                f"{_besides(self.caution.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
-                f"within 24 hours are not zeroed unasked), such as {examples}"
+                f"{_besides(self.limits.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
+                f"within 24 hours are not set to zero unasked), such as {examples}"
             )
             look.append(
                 "whether its stock there is right, and whether the access token can still see all depots "
@@ -224,38 +224,38 @@ class Survey:
             )
         if self.by_new_rule:
             said.append(
-                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices at "
-                "one side hold it and at the other they do not (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
+                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices "
+                "include it on one side and not on the other (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
                 f"such as {', '.join(self._rule_examples)}"
             )
             look.append("whether the VAT of these products is right, and whether Shopify adds tax at the checkout")
         if self.beyond_reason:
             said.append(
-                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which is always asked "
-                f"about, such as {', '.join(self._beyond_examples)}"
+                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which always needs "
+                f"approval, such as {', '.join(self._beyond_examples)}"
             )
         if self.unapproved_repriced - self.beyond_reason:
             said.append(
                 f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
-                f"{_besides(self.caution.repriced - self.unapproved_repriced, 'changed so much')} (more than "
-                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; to take a "
-                f"compare-at price away counts, too), such as {', '.join(self._price_examples)}"
+                f"{_besides(self.limits.repriced - self.unapproved_repriced, 'changed so much')} (more than "
+                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; removing a "
+                f"compare-at price counts as well), such as {', '.join(self._price_examples)}"
             )
         if self.unapproved_repriced or self.beyond_reason:
             prices = filter(None, (settings.price, settings.compare_at_price))
             look.append(f"whether the {' and '.join(prices)} prices there are right")
         again = " The rest was approved before." if self._was_asked else ""
         before = (
-            f", but this job has pushed {pushed:,} other value{'s' if pushed != 1 else ''} already" if pushed else ""
+            f", but this job has already pushed {pushed:,} other value{'s' if pushed != 1 else ''}" if pushed else ""
         )
         return (
-            f"This sync would {', and '.join(said)}.{again} Nothing of that was pushed{before}. Look at "
+            f"This sync would {', and '.join(said)}.{again} None of that was pushed{before}. Check at "
             f"Nhanh.vn first: {'; '.join(look)}. Then approve these changes, or reject them."
         )
 
     @property
     def _was_asked(self) -> bool:
-        return any(self.caution.is_approved(item.change) for item in self.items)
+        return any(self.limits.is_approved(item.change) for item in self.items)
 
     def _show(self, shown: dict[str, Any], *, is_asked_about: bool) -> None:
         if is_asked_about and len(self._asked_about) < SAMPLE_ASKED_ABOUT:

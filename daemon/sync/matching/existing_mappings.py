@@ -1,4 +1,4 @@
-"""What becomes of the mappings that are there, before anything is matched: retired, restored, moved, or kept.
+"""What happens to existing mappings before anything is matched: retired, restored, moved, or kept.
 
 Works on the temporary tables of `daemon.sync.matching.products`. What a person has decided is retired only while a row
 of it is gone; an automatic mapping holds as long as both rows are there and share the key by which they were matched,
@@ -46,9 +46,9 @@ WITH retired AS (
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, variant_id, nhanh_id, source, CASE
     WHEN product_key IS NULL AND variant_key IS NULL AND text <> ''
-    THEN format('the %s %s tells nothing apart, so it matches nothing by itself',
+    THEN format('the %s %s identifies nothing, so it matches nothing by itself',
         CASE source WHEN 'sku' THEN 'SKU' ELSE 'barcode' END, text)
-    ELSE format('the %s of variant %s and of product %s do not agree any more',
+    ELSE format('the %s of variant %s and of product %s no longer agree',
         CASE source WHEN 'sku' THEN 'SKUs' ELSE 'barcodes' END, variant_id, nhanh_id)
 END
 FROM told
@@ -91,7 +91,7 @@ END
 FROM retired
 """
 
-# A product that is deleted at Shopify and made anew gets other variant ids; what is left of the old variant are its
+# A product that is deleted at Shopify and created again gets other variant ids; what is left of the old variant are its
 # keys. Of an automatic mapping they must still be those of the product at Nhanh.vn. An heir that is on sale comes
 # before any that is not.
 MOVE_TO_HEIR = """

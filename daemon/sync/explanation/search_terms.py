@@ -42,7 +42,7 @@ class NotExplained(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchTerms:
     """What to look for, each on its own; None where the text can't be that.
 
     Args:
@@ -64,12 +64,12 @@ class Asked:
 
     @property
     def key(self) -> str | None:
-        """The code as codes are compared; None where it tells nothing apart."""
+        """The code as codes are compared; None where it identifies nothing."""
         return match_key(self.code)
 
     @property
     def no_key_reason(self) -> str | None:
-        """Why the code tells nothing apart, to follow its mention; None where it does, or there is none."""
+        """Why the code identifies nothing, to follow its mention; None where it does, or there is none."""
         return why_no_key(self.code)
 
     @property
@@ -78,7 +78,7 @@ class Asked:
         return any(number is not None for number in (self.variant_id, self.product_id, self.item_id, self.nhanh_id))
 
 
-def read_asked(text: str, shop: str | None) -> Asked:
+def read_search_terms(text: str, shop: str | None) -> SearchTerms:
     """What the text may mean. Digits may be all of it at once; `sku:` or `id:` before them says which.
 
     Args:
@@ -96,11 +96,11 @@ def read_asked(text: str, shop: str | None) -> Asked:
     kind, colon, rest = bare.partition(":")
     match kind.lower() if colon else "":
         case "sku":
-            return Asked(rest)
+            return SearchTerms(rest)
         case "id":
-            return Asked.of_number(_id(rest.strip()))
+            return SearchTerms.of_number(_id(rest.strip()))
         case _:
-            return Asked.of_number(_id(bare), bare)
+            return SearchTerms.of_number(_id(bare), bare)
 
 
 def shown(text: str) -> str:
@@ -109,48 +109,48 @@ def shown(text: str) -> str:
     return text if len(text) <= LONGEST_MENTION else f"{text[: LONGEST_MENTION - 1]}…"
 
 
-def _of_global_id(text: str) -> Asked:
+def _of_global_id(text: str) -> SearchTerms:
     found = _GLOBAL_ID.fullmatch(text)
     if found is None:
-        raise NotExplained(f"{shown(text)} is no id of Shopify's that can be read: {KNOWN}.")
+        raise NotExplained(f"{shown(text)} is not a valid id of Shopify's: {KNOWN}.")
     number = _id(found["number"])
     match found["kind"]:
         case "ProductVariant":
-            return Asked(variant_id=number)
+            return SearchTerms(variant_id=number)
         case "Product":
-            return Asked(product_id=number)
+            return SearchTerms(product_id=number)
         case "InventoryItem":
-            return Asked(item_id=number)
+            return SearchTerms(item_id=number)
         case "InventoryLevel" if (item := _queried(found["query"], "inventory_item_id")) is not None:
-            return Asked(item_id=item)
+            return SearchTerms(item_id=item)
         case other:
             raise _other(text, other)
 
 
-def _of_address(text: str, shop: str | None) -> Asked:
+def _of_address(text: str, shop: str | None) -> SearchTerms:
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
     except ValueError:  # such as of a bracket that does not close
-        raise NotExplained(f"{shown(text)} is no address that can be read: {KNOWN}.") from None
+        raise NotExplained(f"{shown(text)} is not a valid address: {KNOWN}.") from None
     handle, path = _shop_and_path(parts)
     if handle is not None and shop is not None and handle != shop:
         raise NotExplained(
-            f"{shown(text)} is of the shop {handle}, and this store's shop is {shop}: ask for it in the store that has "
-            "that shop."
+            f"{shown(text)} belongs to the shop {handle}, and this store's shop is {shop}: ask in the store of that "
+            "shop."
         )
     match path:
         case ["products", _, "variants", number, *_] if _id(number) is not None:
-            return Asked(variant_id=_id(number))
+            return SearchTerms(variant_id=_id(number))
         case ["products", *_] if (queried := _queried(parts.query, "variant")) is not None:  # what a customer sees
-            return Asked(variant_id=queried)
+            return SearchTerms(variant_id=queried)
         case ["products", number, *_] if _id(number) is not None:
-            return Asked(product_id=_id(number))
+            return SearchTerms(product_id=_id(number))
         case ["products", *_]:
-            raise NotExplained(f"{shown(text)} is an address of products that holds no id: {KNOWN}.")
+            raise NotExplained(f"{shown(text)} is an address of products without an id: {KNOWN}.")
         case [kind, *_] if kind in _OTHERS:
             raise _other(text, kind)
         case _:
-            raise NotExplained(f"{shown(text)} is an address of something that is not known here: {KNOWN}.")
+            raise NotExplained(f"{shown(text)} is the address of something unknown here: {KNOWN}.")
 
 
 def _shop_and_path(parts: SplitResult) -> tuple[str | None, list[str]]:
@@ -175,7 +175,7 @@ def _queried(query: str | None, name: str) -> int | None:
 
 def _other(text: str, kind: str) -> NotExplained:
     what = _OTHERS.get(kind.lower(), f"of the kind {kind}")
-    return NotExplained(f"{shown(text)} is {what}, and what is explained is the stock and prices of variants: {KNOWN}.")
+    return NotExplained(f"{shown(text)} is {what}, and only the stock and prices of variants are explained: {KNOWN}.")
 
 
 def _id(text: str) -> int | None:

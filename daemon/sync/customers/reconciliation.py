@@ -1,4 +1,4 @@
-"""What became of pushes to customers whose outcome is not known: read Shopify again, believe nothing else."""
+"""Finds the outcome of interrupted pushes to customers: reads Shopify again and believes nothing else."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import structlog
 from daemon.api.pushes import PushKind, PushResult
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
-from daemon.sync.customers.run import CustomerRun, Reading
+from daemon.sync.customers.run import CustomerReading, CustomerRun
 from daemon.sync.pushes import Push, RecordedPush
 
 log = structlog.get_logger()
@@ -18,14 +18,14 @@ PUSHES_AT_ONCE = 250
 SEEN = "interrupted; Shopify has the new value"
 NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
 FOREIGN = "interrupted; Shopify has another value by now"
-GONE = "interrupted; Shopify does not have the customer any more"
-UNREAD = "interrupted; Shopify's answer can't be read"
-RENAMED = "interrupted; the configuration does not name this metafield any more"
+GONE = "interrupted; the customer no longer exists in Shopify"
+UNREAD = "interrupted; Shopify's answer is unreadable"
+RENAMED = "interrupted; the configuration no longer names this metafield"
 
 Verdict = tuple[PushResult, str | None]
 
 
-async def settle_interrupted(run: CustomerRun) -> int:
+async def reconcile_interrupted(run: CustomerRun) -> int:
     """Settle all open pushes of metafields and tags, and put what Shopify says into the mirror; how many there were.
 
     Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable.
@@ -44,15 +44,15 @@ async def settle_interrupted(run: CustomerRun) -> int:
 
 async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
     if any(entry.push.kind is PushKind.METAFIELD for entry in found):
-        await run.read_formats()  # what is there may be spelt otherwise than it was sent
+        await run.read_formats()  # what is there may be spelled differently from what was sent
     reading = await run.job.unless_stopped(run.read({entry.push.owner_id for entry in found}))
     async with run.step() as page:
         await pushes.settle(page.connection, {entry.id: verdict(entry.push, reading, run.rules) for entry in found})
         await reading.store(page.connection, run.store)
 
 
-def verdict(push: Push, reading: Reading, rules: CustomerRules) -> Verdict:
-    """What became of a push, by what Shopify says of its customer now."""
+def verdict(push: Push, reading: CustomerReading, rules: CustomerRules) -> Verdict:
+    """The outcome of a push, judged by what Shopify says of its customer now."""
     row = reading.rows.get(push.owner_id)
     if row is None:
         return PushResult.UNKNOWN, GONE if push.owner_id in reading.gone else UNREAD
