@@ -10,11 +10,11 @@ from daemon.database.pool import Database
 from daemon.errors import ConfigError, JobError
 from daemon.ids import StoreName, WorkerName
 from daemon.jobs.events import EventHub, JobNotifier
-from daemon.jobs.model import JobType
 from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.runner import CancellationWatch, JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
+from daemon.jobs.types import JobType
 from daemon.money import Currency
 from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing

@@ -16,7 +16,8 @@ from daemon.api.fields import (
     Limit,
     StoreText,
 )
-from daemon.jobs.model import Job, JobFailure, JobStatus, JobType
+from daemon.jobs.model import Job, JobFailure, JobStatus
+from daemon.jobs.types import JobType
 
 JOB_CURSOR_PATTERN: Final = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
 

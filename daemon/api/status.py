@@ -10,7 +10,8 @@ from daemon.api.sales import OpenSale
 from daemon.api.schedules import Schedule
 from daemon.database.usage import PoolUsage
 from daemon.ids import StoreName
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 

@@ -14,8 +14,7 @@ from daemon.config.sales import SaleSettings
 from daemon.config.settings import Settings
 from daemon.config.toml_lines import KeyPath
 from daemon.config.zones import to_zone
-from daemon.jobs.model import JobType
-from daemon.jobs.types import JOB_TYPES, Source
+from daemon.jobs.types import JOB_TYPES, JobType, Source
 
 DEFAULT_ZONE = Settings().timezone
 SOURCE_NAMES = {Source.NHANH: "Nhanh.vn", Source.SHOPIFY: "Shopify"}

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from daemon.config.settings import Settings, StoreSettings
 from daemon.ids import StoreName
-from daemon.jobs.model import JobType
-from daemon.jobs.types import JOB_TYPES
+from daemon.jobs.types import JOB_TYPES, JobType
 
 PULLS = (JobType.PULL_SHOPIFY_PRODUCTS, JobType.PULL_SHOPIFY_CUSTOMERS)
 STOCK = ("read_products", "write_inventory", "read_locations")

@@ -7,25 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
-
-
-class JobType(StrEnum):
-    """Every operation that the daemon can carry out. The values are stored and shown to people."""
-
-    PULL_NHANH_PRODUCTS = "PULL_NHANH_PRODUCTS"
-    PULL_NHANH_INVENTORY = "PULL_NHANH_INVENTORY"
-    PULL_NHANH_CUSTOMERS = "PULL_NHANH_CUSTOMERS"
-    PULL_SHOPIFY_PRODUCTS = "PULL_SHOPIFY_PRODUCTS"
-    PULL_SHOPIFY_CUSTOMERS = "PULL_SHOPIFY_CUSTOMERS"
-    MATCH_PRODUCTS = "MATCH_PRODUCTS"
-    MATCH_CUSTOMERS = "MATCH_CUSTOMERS"
-    SYNC_PRODUCTS = "SYNC_PRODUCTS"
-    SYNC_CUSTOMERS = "SYNC_CUSTOMERS"
-    PRODUCT_CHAIN = "PRODUCT_CHAIN"  # the steps of a product schedule, each a job of its own
-    PREPARE_SALE = "PREPARE_SALE"  # reads and notes the prices of campaigns that will start soon
-    APPLY_SALE = "APPLY_SALE"
-    REVERT_SALE = "REVERT_SALE"
-    NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
+from daemon.jobs.types import JobType
 
 
 class JobStatus(StrEnum):

@@ -63,7 +63,7 @@ class Requeue:
 class Tasks(Protocol):
     """What carries out jobs: `daemon.tasks.registry.TaskRegistry`."""
 
-    async def run(self, job: JobContext) -> None:
+    async def run(self, context: JobContext) -> None:
         """Carry out a job. Raises what ends the run early (see `JobRunner`)."""
 
 

@@ -14,8 +14,9 @@ from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
 from daemon.ids import JobId, Lane, ScheduleName, StoreName, new_job_id
 from daemon.jobs import failures, store
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
+from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.queue import places
+from daemon.jobs.types import JobType
 
 log = structlog.get_logger()
 

@@ -9,8 +9,9 @@ from daemon.errors import JobNotFound
 from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.events import EventHub
-from daemon.jobs.model import Job, JobRequest, JobType
+from daemon.jobs.model import Job, JobRequest
 from daemon.jobs.service import Jobs, Submission
+from daemon.jobs.types import JobType
 
 LOOK_INTERVAL = 5.0  # seconds after which a step is looked at whether there was news or not
 

@@ -16,7 +16,8 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, JobType, PruningPlan
+from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, PruningPlan
+from daemon.jobs.types import JobType
 
 COLUMNS = ", ".join(name for name in Job.__slots__ if name != "eta_seconds")
 AT_ONCE = 100  # rows that are decoded between two turns of the loop: some two milliseconds

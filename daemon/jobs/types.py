@@ -8,9 +8,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from daemon.jobs.model import JobType
+
+class JobType(StrEnum):
+    """Every operation that the daemon can carry out. The values are stored and shown to people."""
+
+    PULL_NHANH_PRODUCTS = "PULL_NHANH_PRODUCTS"
+    PULL_NHANH_INVENTORY = "PULL_NHANH_INVENTORY"
+    PULL_NHANH_CUSTOMERS = "PULL_NHANH_CUSTOMERS"
+    PULL_SHOPIFY_PRODUCTS = "PULL_SHOPIFY_PRODUCTS"
+    PULL_SHOPIFY_CUSTOMERS = "PULL_SHOPIFY_CUSTOMERS"
+    MATCH_PRODUCTS = "MATCH_PRODUCTS"
+    MATCH_CUSTOMERS = "MATCH_CUSTOMERS"
+    SYNC_PRODUCTS = "SYNC_PRODUCTS"
+    SYNC_CUSTOMERS = "SYNC_CUSTOMERS"
+    PRODUCT_CHAIN = "PRODUCT_CHAIN"  # the steps of a product schedule, each a job of its own
+    PREPARE_SALE = "PREPARE_SALE"  # reads and notes the prices of campaigns that will start soon
+    APPLY_SALE = "APPLY_SALE"
+    REVERT_SALE = "REVERT_SALE"
+    NOOP = "NOOP"  # what `dongbo doctor` follows through all stations
+
 
 SyncSection = Literal["product_sync", "customer_sync"]
+Narrowing = Literal["filters", "query"]
 
 SALES_FIRST = 10  # a sale never waits behind a pull
 
@@ -38,6 +57,7 @@ class JobSpec:
         is_urgent: late as soon as it waits, so a failed run is tried again within seconds.
         scopes: access scopes that it needs at Shopify. Those of SYNC_PRODUCTS depend on what is pushed
             (`daemon.config.scopes`).
+        narrowed_by: the parameters of a pull that say which rows it is about.
     """
 
     lane: str
@@ -47,18 +67,24 @@ class JobSpec:
     priority: int = 0
     is_urgent: bool = False
     scopes: tuple[str, ...] = ()
+    narrowed_by: tuple[Narrowing, ...] = ()
 
 
 # Source of the scopes: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may
 # read it. To read a thing in bulk takes the scopes of reading it, and no others.
 JOB_TYPES: Mapping[JobType, JobSpec] = {
-    JobType.PULL_NHANH_PRODUCTS: JobSpec("nhanh-products", (Source.NHANH,)),
-    JobType.PULL_NHANH_INVENTORY: JobSpec("nhanh-inventory", (Source.NHANH,)),
-    JobType.PULL_NHANH_CUSTOMERS: JobSpec("nhanh-customers", (Source.NHANH,)),
+    JobType.PULL_NHANH_PRODUCTS: JobSpec("nhanh-products", (Source.NHANH,), narrowed_by=("filters",)),
+    JobType.PULL_NHANH_INVENTORY: JobSpec("nhanh-inventory", (Source.NHANH,), narrowed_by=("filters",)),
+    JobType.PULL_NHANH_CUSTOMERS: JobSpec("nhanh-customers", (Source.NHANH,), narrowed_by=("filters",)),
     JobType.PULL_SHOPIFY_PRODUCTS: JobSpec(
-        "shopify-products", (Source.SHOPIFY,), scopes=("read_products", "read_inventory")
+        "shopify-products",
+        (Source.SHOPIFY,),
+        scopes=("read_products", "read_inventory"),
+        narrowed_by=("filters", "query"),
     ),
-    JobType.PULL_SHOPIFY_CUSTOMERS: JobSpec("shopify-customers", (Source.SHOPIFY,), scopes=("read_customers",)),
+    JobType.PULL_SHOPIFY_CUSTOMERS: JobSpec(
+        "shopify-customers", (Source.SHOPIFY,), scopes=("read_customers",), narrowed_by=("query",)
+    ),
     JobType.MATCH_PRODUCTS: JobSpec("match-products", BOTH),
     JobType.MATCH_CUSTOMERS: JobSpec("match-customers", BOTH),
     JobType.SYNC_PRODUCTS: JobSpec("sync-products", BOTH, "product_sync"),

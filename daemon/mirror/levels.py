@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
-from daemon.mirror.asked import Asked
+from daemon.mirror.snapshot_time import SnapshotTime
 
 ITEMS_AT_ONCE = 250  # whose levels are encoded for one statement
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class KnownLevel:
     """What is available of a variant's item at one location."""
 
     variant_id: int
@@ -61,7 +61,7 @@ RETURNING variant_id
 
 
 async def set_levels(
-    connection: Connection, store: StoreName, levels: Sequence[Level], asked: Asked | None = None
+    connection: Connection, store: StoreName, levels: Sequence[KnownLevel], asked: SnapshotTime | None = None
 ) -> frozenset[int]:
     """Note single levels; the variants whose levels have changed by it.
 
@@ -84,7 +84,7 @@ async def replace_levels(
     connection: Connection,
     store: StoreName,
     items: Mapping[int, tuple[int, Mapping[int, int]]],
-    asked: Asked | None = None,
+    asked: SnapshotTime | None = None,
 ) -> frozenset[int]:
     """Note all levels of items, {item: (variant, {location: available})}; the variants whose levels have changed.
 
@@ -96,7 +96,7 @@ async def replace_levels(
     for start in range(0, len(ordered), ITEMS_AT_ONCE):
         portion = ordered[start : start + ITEMS_AT_ONCE]
         levels = [
-            Level(variant_id, item_id, location_id, available)
+            KnownLevel(variant_id, item_id, location_id, available)
             for item_id, (variant_id, by_location) in portion
             for location_id, available in by_location.items()
         ]

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.mirror.asked import Asked
 from daemon.mirror.document import without
 from daemon.mirror.keys import match_key
 from daemon.mirror.places import sight
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.nhanh.models import Inventory, NhanhCustomer, NhanhInventory, NhanhProduct
 from daemon.sources.page import SourceRow
@@ -104,7 +104,10 @@ KNOW_STOCK = (
 
 
 async def upsert_customers(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhCustomer]], _asked: Asked | None = None
+    connection: Connection,
+    store: StoreName,
+    rows: Sequence[SourceRow[NhanhCustomer]],
+    _asked: SnapshotTime | None = None,
 ) -> Counters:
     """Store a page of customers."""
     outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
@@ -112,7 +115,7 @@ async def upsert_customers(
 
 
 async def upsert_products(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]], asked: Asked | None = None
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhProduct]], asked: SnapshotTime | None = None
 ) -> Counters:
     """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
     sees_all = await _sees_all(connection, store, asked)
@@ -130,7 +133,10 @@ async def upsert_products(
 
 
 async def upsert_inventory(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked: Asked | None = None
+    connection: Connection,
+    store: StoreName,
+    rows: Sequence[SourceRow[NhanhInventory]],
+    asked: SnapshotTime | None = None,
 ) -> Counters:
     """Store a page of stock; a row counts by product: created where nothing was known of its stock before."""
     product_ids = {row.value.product_id for row in rows}
@@ -160,7 +166,7 @@ def _is_told(inventory: Inventory | None) -> bool:
     return inventory is not None and inventory.is_told
 
 
-async def _sees_all(connection: Connection, store: StoreName, asked: Asked | None) -> bool:
+async def _sees_all(connection: Connection, store: StoreName, asked: SnapshotTime | None) -> bool:
     """Whether no depot has come into sight since the page was asked for, of which it could not tell."""
     return asked is None or (await sight(connection, store)).since == asked.sight
 

@@ -58,7 +58,7 @@ class Depot:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class DepotVisibility:
     """What the access token could see at a moment: the same again means that no depot has come into sight since."""
 
     since: datetime | None  # compared for equality only, so that no two clocks are
@@ -90,7 +90,7 @@ async def store_locations(
     await connection.execute(CLOSE_LOCATIONS, store, location_ids)
 
 
-async def sight(connection: Connection, store: StoreName, depot_ids: Collection[int] = ()) -> Sight:
+async def sight(connection: Connection, store: StoreName, depot_ids: Collection[int] = ()) -> DepotVisibility:
     """What the access token can see now, as it was last noted."""
     row = await connection.fetchrow(SIGHT, store, list(depot_ids))
-    return Sight(row["since"], row["visible"] == len(set(depot_ids)))
+    return DepotVisibility(row["since"], row["visible"] == len(set(depot_ids)))

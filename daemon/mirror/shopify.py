@@ -11,9 +11,9 @@ import orjson
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.mirror.asked import Asked
 from daemon.mirror.keys import match_key
 from daemon.mirror.levels import replace_levels
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import SourceRow
@@ -138,7 +138,10 @@ SELECT id, source_updated_at FROM dongbo.shopify_products WHERE store = $1 AND i
 
 
 async def upsert_customers(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyCustomer]], asked: Asked | None = None
+    connection: Connection,
+    store: StoreName,
+    rows: Sequence[SourceRow[ShopifyCustomer]],
+    asked: SnapshotTime | None = None,
 ) -> Counters:
     """Store a page of customers. What Shopify keeps from the app stays as it is known."""
     versions = _versions([row.value for row in rows], asked)
@@ -177,7 +180,10 @@ def _copy(path: Sequence[str], source: Any, target: Any) -> None:
 
 
 async def upsert_products(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: Asked | None = None
+    connection: Connection,
+    store: StoreName,
+    rows: Sequence[SourceRow[ShopifyProduct]],
+    asked: SnapshotTime | None = None,
 ) -> Counters:
     """Store a page of products with their variants and stock levels.
 
@@ -244,7 +250,7 @@ async def set_prices(
     await connection.execute(SET_PRICES, store, list(prices), *columns, asked_at)
 
 
-def _versions(rows: Sequence[ShopifyProduct | ShopifyCustomer], asked: Asked | None) -> dict[int, datetime]:
+def _versions(rows: Sequence[ShopifyProduct | ShopifyCustomer], asked: SnapshotTime | None) -> dict[int, datetime]:
     """Give each row the time of change at which it is known whole, if it is; {id: time} of those that are."""
     source_time = asked.source_time if asked is not None else None
     for row in rows:

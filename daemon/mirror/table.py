@@ -17,7 +17,7 @@ import msgspec
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
-from daemon.mirror.asked import Asked
+from daemon.mirror.snapshot_time import SnapshotTime
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class MirrorTable(Generic[T]):
         connection: Connection,
         store: StoreName,
         rows: Mapping[int, tuple[T, bytes]],
-        asked: Asked | None = None,
+        asked: SnapshotTime | None = None,
     ) -> Outcome:
         """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
 
@@ -138,7 +138,7 @@ class MirrorTable(Generic[T]):
         store: StoreName,
         rows: Mapping[int, tuple[T, bytes]],
         digests: Mapping[int, bytes],
-        asked: Asked | None,
+        asked: SnapshotTime | None,
     ) -> Outcome:
         stored = await connection.fetch(
             self._insert_or_update,

@@ -56,14 +56,14 @@ class Apply(Rounds):
 
     def __init__(
         self,
-        job: JobContext,
+        context: JobContext,
         store: StoreName,
         shopify: ShopifyClient,
         meter: CallMeter,
         left_alone: Mapping[CampaignId, DongboError] | None = None,
     ) -> None:
-        super().__init__(job, store, shopify, meter, left_alone)
-        self._preparation = Preparation(job.database, store, shopify, meter, job.unless_stopped)
+        super().__init__(context, store, shopify, meter, left_alone)
+        self._preparation = Preparation(context.database, store, shopify, meter, context.unless_stopped)
 
     async def list_due(self, connection: Connection) -> list[Campaign]:
         """Those that are put on sale, and those on sale that variants join."""
@@ -83,14 +83,14 @@ class Apply(Rounds):
         await self.settle_unknown(progress)
         if campaign.prepared_at is None:
             await self._preparation.prepare(campaign)
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             counts = await items.count_by_state(connection, campaign.id)
         return counts.get(ItemState.PLANNED, 0)
 
     async def next_portion(self, progress: CampaignProgress) -> Portion | None:
         """The next products, as many as the limits let through."""
         campaign = progress.campaign
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             sizes = await items.list_next_products(connection, campaign.id, progress.after[0], PRODUCTS_AT_ONCE)
         if not sizes:
             return None
@@ -108,7 +108,7 @@ class Apply(Rounds):
         if are_read:
             products, read_at = await self._preparation.list_changed(products)
         if products:
-            async with self._job.database.acquire_for_work() as connection:
+            async with self._context.database.acquire_for_work() as connection:
                 known = await items.list_planned(connection, progress.campaign.id, products)
             asked_at, unread = await self._preparation.refresh(known)
             read_at = min(read_at, asked_at)
@@ -118,7 +118,7 @@ class Apply(Rounds):
     async def _intend(self, progress: CampaignProgress, products: Sequence[int]) -> list[Write]:
         """Record what is about to be written of these products; what must not be is closed or left for later."""
         campaign = progress.campaign
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             connection = page.connection
             present = await campaigns.lock(connection, campaign.id)
             if present is None or present.state not in STATES:
@@ -175,14 +175,14 @@ class Apply(Rounds):
         """Ask Shopify about the variants whose sale price was sent and whose result nobody knows."""
         campaign, after = progress.campaign, 0
         while True:
-            async with self._job.database.acquire_for_work() as connection:
+            async with self._context.database.acquire_for_work() as connection:
                 orphans = await items.list_orphans(connection, campaign.id, after, READ_AT_ONCE)
             if not orphans:
                 return
             after = orphans[-1]
             fresh = await self.read(orphans)
             await self.leave_out(progress, fresh.unread)
-            async with self._job.page(checkpoint=None, pages=0) as page:
+            async with self._context.page(checkpoint=None, pages=0) as page:
                 present = await campaigns.lock(page.connection, campaign.id)
                 if present is None or present.state not in STATES:
                     return  # it is being taken back, and what is open with it
@@ -211,7 +211,7 @@ class Apply(Rounds):
         if campaign.state is not CampaignState.APPLYING:
             return
         now = datetime.now(UTC)
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             await campaigns.lock(page.connection, campaign.id)
             counts = await items.count_by_state(page.connection, campaign.id)
             if counts.get(ItemState.APPLYING):

@@ -54,7 +54,7 @@ class Revert(Rounds):
 
     async def begin(self, progress: CampaignProgress) -> int:
         """Give back what was never put on sale."""
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             await items.close_planned(page.connection, progress.campaign.id, NOT_BEGUN)
             counts = await items.count_by_state(page.connection, progress.campaign.id)
         return sum(counts.get(state, 0) for state in FIRST_PASS)
@@ -62,9 +62,9 @@ class Revert(Rounds):
     async def next_portion(self, progress: CampaignProgress) -> Portion | None:
         """The next variants, as many as the limits let through, with what Shopify has of them right before."""
         states = FIRST_PASS if progress.is_first_pass else OPEN
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             listed = await items.list_to_revert(
-                connection, progress.campaign.id, progress.after, states, self._job.run_token, READ_AT_ONCE
+                connection, progress.campaign.id, progress.after, states, self._context.run_token, READ_AT_ONCE
             )
         if not listed:
             return None
@@ -78,7 +78,7 @@ class Revert(Rounds):
     async def _intend(self, campaign: Campaign, numbers: Sequence[int], fresh: FreshPrices) -> list[Write]:
         """Close what needs no write, and record what is about to be written."""
         seen = fresh.found
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             connection = page.connection
             await items.lock_prices(connection, self._store)
             locked = await items.lock_some(connection, campaign.id, numbers)
@@ -124,12 +124,12 @@ class Revert(Rounds):
 
     async def reopen(self) -> bool:
         """Look once more at campaigns that are over and for which a call may have come late; what did is taken back."""
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             due = await campaigns.list_to_verify(connection, self._store)
         for campaign in due:
             if campaign.id in self._failed:
                 continue
-            async with self._job.page(checkpoint=None, pages=0) as page:
+            async with self._context.page(checkpoint=None, pages=0) as page:
                 await items.verify_again(page.connection, campaign.id)
             try:
                 await self._verify(campaign)
@@ -144,7 +144,7 @@ class Revert(Rounds):
         return bool(due)
 
     async def _take_up_again(self, campaign: Campaign) -> None:
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             await campaigns.lock(page.connection, campaign.id)
             counts = await items.count_by_state(page.connection, campaign.id)
             came_back = sum(counts.get(state, 0) for state in OPEN)
@@ -159,7 +159,7 @@ class Revert(Rounds):
         log.warning("sale_call_came_late", sale=campaign.name, store=self._store, variants=came_back)
 
     async def _verify_later(self, campaign: Campaign) -> None:
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             await campaigns.set_verify(page.connection, campaign.id, latest_arrival())
 
     async def _verify(self, campaign: Campaign) -> bool:
@@ -169,7 +169,7 @@ class Revert(Rounds):
         """
         came_back = 0
         while True:
-            async with self._job.database.acquire_for_work() as connection:
+            async with self._context.database.acquire_for_work() as connection:
                 numbers = await items.list_unverified(connection, campaign.id, READ_AT_ONCE)
             if not numbers:
                 return came_back == 0
@@ -178,7 +178,7 @@ class Revert(Rounds):
                 raise unread_error(campaign, fresh.unread)
             seen = fresh.found
             numbers = [number for number in numbers if number not in fresh.unread]
-            async with self._job.page(checkpoint=None, pages=0) as page:
+            async with self._context.page(checkpoint=None, pages=0) as page:
                 await items.lock_prices(page.connection, self._store)
                 locked = await items.lock_some(page.connection, campaign.id, numbers)
                 others = await items.list_held(page.connection, self._store, numbers)
@@ -195,7 +195,7 @@ class Revert(Rounds):
 
     async def _close(self, campaign: Campaign) -> None:
         now = datetime.now(UTC)
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             # Decided now, not before: a person may have decided something at this very moment.
             present = await campaigns.lock(page.connection, campaign.id)
             await items.close_planned(page.connection, campaign.id, NOT_BEGUN)

@@ -90,19 +90,19 @@ class Rounds(ABC):
 
     def __init__(
         self,
-        job: JobContext,
+        context: JobContext,
         store: StoreName,
         shopify: ShopifyClient,
         meter: CallMeter,
         left_alone: Mapping[CampaignId, DongboError] | None = None,
     ) -> None:
-        self._job = job
+        self._context = context
         self._store = store
         self._shopify = shopify
         self._meter = meter
         self._progress: dict[CampaignId, CampaignProgress] = {}
         self._failed: dict[CampaignId, DongboError] = dict(left_alone or {})
-        self._expected = job.processed
+        self._expected = context.processed
 
     async def run(self) -> None:
         """Go on until no campaign of the store has anything left to do.
@@ -116,14 +116,14 @@ class Rounds(ABC):
                 except SourceError as error:
                     self._failed[progress.campaign.id] = error
             if all(progress.waits for progress in due):
-                await self._job.unless_stopped(asyncio.sleep(self.pause))
-        await self._job.describe(total=self._job.processed)
+                await self._context.unless_stopped(asyncio.sleep(self.pause))
+        await self._context.describe(total=self._context.processed)
         for failure in self._failed.values():
             raise failure
 
     async def _due(self) -> list[CampaignProgress]:
         """The campaigns with something to do, by their start."""
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             due = [campaign for campaign in await self.list_due(connection) if campaign.id not in self._failed]
         for campaign in due:
             self._progress.setdefault(campaign.id, CampaignProgress(campaign)).campaign = campaign
@@ -136,7 +136,7 @@ class Rounds(ABC):
         if not progress.has_begun:
             self._expected += await self.begin(progress)
             names = [each.campaign.name for each in self._progress.values()]
-            await self._job.describe(total=max(self._expected, self._job.processed), campaigns=names)
+            await self._context.describe(total=max(self._expected, self._context.processed), campaigns=names)
             progress.has_begun = True
         progress.waits = False
         portion = await self.next_portion(progress)
@@ -154,7 +154,7 @@ class Rounds(ABC):
         put_off = self.put_off(outcome)
         moves = [move for write in writes if (move := self._moved(write, outcome, put_off)) is not None]
         refused = {move.variant_id for move in moves if move.state is self.refused}
-        async with self._job.page(checkpoint=None) as page:
+        async with self._context.page(checkpoint=None) as page:
             await items.move(page.connection, campaign.id, moves)
             await journal.settle(page.connection, campaign.id, _results(outcome, put_off), outcome.in_doubt)
             await mirror.set_prices(page.connection, self._store, outcome.applied)
@@ -202,14 +202,16 @@ class Rounds(ABC):
         progress.after, progress.is_first_pass = (0, 0), False
         if progress.error is not None:  # all others were served; those whose call failed are the next run's
             raise progress.error
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             progress.waits = await self.is_waiting(connection, progress.campaign)
         if not progress.waits:
             await self.finish(progress)
 
     async def read(self, variant_ids: Sequence[int]) -> FreshPrices:
         """Ask Shopify for the present prices of variants."""
-        return await read_prices(self._job.database, self._shopify, variant_ids, self._meter, self._job.unless_stopped)
+        return await read_prices(
+            self._context.database, self._shopify, variant_ids, self._meter, self._context.unless_stopped
+        )
 
     async def leave_out(self, progress: CampaignProgress, unread: Mapping[int, str]) -> None:
         """Leave variants whose prices can't be read to the next run, and report each once."""
@@ -218,13 +220,13 @@ class Rounds(ABC):
             return
         progress.unread |= news
         progress.error = unread_error(progress.campaign, progress.unread)
-        async with self._job.page(checkpoint=None, pages=0) as page:
+        async with self._context.page(checkpoint=None, pages=0) as page:
             page.reject([_unread(progress.campaign, number, reason) for number, reason in news.items()])
 
     async def record(self, connection: Connection, campaign: Campaign, writes: Sequence[Write]) -> None:
         """Note what is about to be written, to be committed before it."""
-        job = self._job
-        await journal.record(connection, campaign.id, self._store, self.action, job.job.id, job.run_token, writes)
+        job_id, run_token = self._context.job.id, self._context.run_token
+        await journal.record(connection, campaign.id, self._store, self.action, job_id, run_token, writes)
 
     def fit(self, points_by_product: Iterable[tuple[int, int]]) -> Iterator[int]:
         """The first of {product: points for reading it} that are read and written in one round, at least one."""

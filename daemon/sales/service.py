@@ -19,8 +19,9 @@ from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
 from daemon.ids import CampaignId, SaleName, StoreName
-from daemon.jobs.model import JobRequest, JobTrigger, JobType
+from daemon.jobs.model import JobRequest, JobTrigger
 from daemon.jobs.service import Jobs, Submission
+from daemon.jobs.types import JobType
 from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as shopify_mirror
 from daemon.mirror import shops, watermarks

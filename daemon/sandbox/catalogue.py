@@ -23,7 +23,7 @@ SNAPSHOT = datetime(2025, 6, 30, 17, 0, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Depot:
+class CatalogueDepot:
     """A place that holds stock: a Nhanh depot, a Shopify location."""
 
     id: int
@@ -85,7 +85,7 @@ class Catalogue:
 
     goods: list[Good]
     people: Sequence[Person]
-    depots: list[Depot] = field(default_factory=list)
+    depots: list[CatalogueDepot] = field(default_factory=list)
 
 
 class Draws:
@@ -264,14 +264,14 @@ def ascii_slug(text: str) -> str:
     return "-".join(kept.lower().split())
 
 
-def _depot(number: int) -> Depot:
+def _depot(number: int) -> CatalogueDepot:
     city = words.CITIES[(number - 1) % len(words.CITIES)]
     round_ = (number - 1) // len(words.CITIES)
-    return Depot(1000 + number, f"KHO{number:02d}", f"Kho {city}" + (f" {round_ + 1}" if round_ else ""))
+    return CatalogueDepot(1000 + number, f"KHO{number:02d}", f"Kho {city}" + (f" {round_ + 1}" if round_ else ""))
 
 
 def _product_goods(
-    seed: int, product_number: int, count: int, depots: Sequence[Depot], *, first_number: int
+    seed: int, product_number: int, count: int, depots: Sequence[CatalogueDepot], *, first_number: int
 ) -> list[Good]:
     draws = Draws(seed, "product", product_number)
     kind = draws.choice(words.KINDS)

@@ -41,7 +41,7 @@ class Fault(StrEnum):
     STATUS = "status"  # the HTTP status of `next_status`, with a web page for a body; nothing was done
 
 
-class BadRow(StrEnum):
+class RowFault(StrEnum):
     """What can be wrong with a row."""
 
     MISSING_ID = "missing_id"
@@ -95,7 +95,7 @@ class Faults:
 
     Args:
         error_500: and the other rates: see `Fault`.
-        bad_rows: share of rows that are bad, see `BadRow`.
+        bad_rows: share of rows that are bad, see `RowFault`.
         slow_seconds: how long a slow answer takes.
         seed: the same seed commits the same faults in the same order of requests.
     """
@@ -138,7 +138,7 @@ class Faults:
         finally:
             self._lasting.remove(lasting)
 
-    def bad_row(self, kind: str, row_id: int | str) -> BadRow | None:
+    def bad_row(self, kind: str, row_id: int | str) -> RowFault | None:
         """What is wrong with this row, the same at every call; None for a good row.
 
         Args:
@@ -148,7 +148,7 @@ class Faults:
         if not self.bad_rows:
             return None
         draws = Draws(self.seed, f"bad/{kind}/{row_id}", 0)
-        return draws.choice(tuple(BadRow)) if draws.below(1_000_000) < self.bad_rows * 1_000_000 else None
+        return draws.choice(tuple(RowFault)) if draws.below(1_000_000) < self.bad_rows * 1_000_000 else None
 
     def middleware(
         self, rate_limited: Callable[[], web.Response], on_fault: Callable[[Fault], None] | None = None
@@ -248,7 +248,7 @@ def _half(response: web.StreamResponse) -> bytes:
 
 
 def spoil(
-    row: dict[str, Any], bad: BadRow, *, id_field: str, text_field: str, number_fields: tuple[str, ...]
+    row: dict[str, Any], bad: RowFault, *, id_field: str, text_field: str, number_fields: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """A copy of `row` that is bad in the given way; None is a null in place of the row.
 
@@ -260,17 +260,17 @@ def spoil(
         number_fields: numbers and times (may be absent from the row).
     """
     match bad:
-        case BadRow.MISSING_ID:
+        case RowFault.MISSING_ID:
             return {name: value for name, value in row.items() if name != id_field}
-        case BadRow.WRONG_TYPES:
+        case RowFault.WRONG_TYPES:
             return row | {text_field: {"unexpected": ["object"]}} | dict.fromkeys(number_fields, "không phải số")
-        case BadRow.HUGE_NUMBER:
+        case RowFault.HUGE_NUMBER:
             return row | dict.fromkeys(number_fields, _HUGE_NUMBER)
-        case BadRow.NEGATIVE_NUMBER:
+        case RowFault.NEGATIVE_NUMBER:
             return row | {id_field: -1} | dict.fromkeys(number_fields, -5)
-        case BadRow.NUL_CHARACTER:
+        case RowFault.NUL_CHARACTER:
             return row | {text_field: f"{row.get(text_field)}\0"}
-        case BadRow.LONG_TEXT:
+        case RowFault.LONG_TEXT:
             return row | {text_field: _LONG_TEXT}
-        case BadRow.NULL_ROW:
+        case RowFault.NULL_ROW:
             return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.ids import WorkerName
-from daemon.schedules.fires import Situation
+from daemon.schedules.fires import ScheduleRecord
 from daemon.schedules.model import FireOutcome, FireRecord, FireResult, ScheduleSpec, ScheduleState, Timetable
 
 RETRY_PAUSE = 15.0  # seconds after the second failure in a row; the first is tried again by the next sweep
@@ -13,7 +13,7 @@ LONGEST_PAUSE = 300.0
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class ScheduleEntry:
     """A schedule, where the clock stands in its timetable, and what is known of its fires.
 
     Args:
@@ -54,7 +54,7 @@ class Entry:
             return None
         return self.due
 
-    def learn(self, situation: Situation, asked: datetime | None) -> None:
+    def learn(self, situation: ScheduleRecord, asked: datetime | None) -> None:
         """Take over what the database knew of the fire at the time `asked`, which need not be the due one by now."""
         self.paused = situation.paused
         if situation.since is not None:

@@ -91,7 +91,7 @@ WHERE fired_at < $1 AND EXISTS (
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ScheduleRecord:
     """What the database knows of a schedule.
 
     Args:
@@ -143,7 +143,7 @@ async def forget(connection: Connection, specs: Sequence[ScheduleSpec]) -> None:
 
 async def read_situations(
     connection: Connection, specs: Sequence[ScheduleSpec], due: Sequence[datetime | None]
-) -> list[Situation]:
+) -> list[ScheduleRecord]:
     """What is known of each schedule and of its fire at the time `due`, in the order of `specs`, by one statement."""
     return [_situation(row) for row in await connection.fetch(READ_SITUATIONS, *_names(specs), due)]
 
@@ -167,9 +167,9 @@ def _names(specs: Sequence[ScheduleSpec]) -> tuple[list[StoreName], list[Schedul
     return [spec.store for spec in specs], [spec.name for spec in specs]
 
 
-def _situation(row: Record) -> Situation:
+def _situation(row: Record) -> ScheduleRecord:
     last = None if row["fire_time"] is None else _fire_record(row)
-    return Situation(row["paused"], row["since"], row["recorded"], last)
+    return ScheduleRecord(row["paused"], row["since"], row["recorded"], last)
 
 
 def _fire_record(row: Record) -> FireRecord:

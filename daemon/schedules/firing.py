@@ -5,8 +5,9 @@ from datetime import datetime
 from daemon.database.pool import Database
 from daemon.errors import JobError, LiveJobExists
 from daemon.ids import WorkerName
-from daemon.jobs.model import JobRequest, JobTrigger, JobType
+from daemon.jobs.model import JobRequest, JobTrigger
 from daemon.jobs.service import Jobs
+from daemon.jobs.types import JobType
 from daemon.schedules import fires
 from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec
 

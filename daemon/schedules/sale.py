@@ -24,8 +24,9 @@ from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError, JobError
 from daemon.ids import CampaignId, ScheduleName, StoreName
 from daemon.jobs import store as job_store
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
 from daemon.jobs.service import Submission
+from daemon.jobs.types import JobType
 from daemon.lifecycle import Health, Part
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART

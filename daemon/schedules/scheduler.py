@@ -17,7 +17,7 @@ from daemon.errors import ScheduleNotFound
 from daemon.ids import JobId, ScheduleName
 from daemon.lifecycle import Health, Part
 from daemon.schedules import fires
-from daemon.schedules.entry import Entry
+from daemon.schedules.entry import ScheduleEntry
 from daemon.schedules.firing import Firing
 from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import AppliedChanges, FireOutcome, FireResult, ScheduleSpec, ScheduleState, Timetable
@@ -68,7 +68,7 @@ class Scheduler(Part):
         self._firing = firing
         self._clock = clock
         self._sweep_interval = sweep_interval
-        self._entries: dict[ScheduleName, Entry] = {}
+        self._entries: dict[ScheduleName, ScheduleEntry] = {}
         self._to_remember: dict[ScheduleName, ScheduleSpec] = {}
         self._to_forget: list[ScheduleSpec] = []
         self._lock = asyncio.Lock()  # held by whatever reads the database's picture into the entries, or changes both
@@ -224,14 +224,14 @@ class Scheduler(Part):
             entry.advance(self._clock())
             self._begin_if_due(entry)
 
-    def _begin_if_due(self, entry: Entry) -> None:
+    def _begin_if_due(self, entry: ScheduleEntry) -> None:
         fire_time = entry.unsettled(asyncio.get_running_loop().time())
         if fire_time is None or self._stopping.is_set():
             return
         name = f"fire {entry.spec.name} {fire_time:%Y-%m-%dT%H:%MZ}"
         entry.task = self._group.create_task(self._settle(entry, fire_time), name=name)
 
-    async def _settle(self, entry: Entry, fire_time: datetime) -> None:
+    async def _settle(self, entry: ScheduleEntry, fire_time: datetime) -> None:
         spec = entry.spec
         about = {"schedule": spec.name, "store": spec.store, "fire_time": fire_time.isoformat()}
         try:
@@ -262,7 +262,7 @@ class Scheduler(Part):
             return await self._firing.skip(spec, fire_time, reason)
         return await self._firing.fire(spec, fire_time)
 
-    def _entry(self, name: ScheduleName) -> Entry:
+    def _entry(self, name: ScheduleName) -> ScheduleEntry:
         try:
             return self._entries[name]
         except KeyError:
@@ -271,7 +271,7 @@ class Scheduler(Part):
 
     def _add(self, spec: ScheduleSpec) -> None:
         timetable = TIMETABLES[spec.kind](spec)
-        self._entries[spec.name] = Entry(spec, timetable, self._clock())
+        self._entries[spec.name] = ScheduleEntry(spec, timetable, self._clock())
         self._to_remember[spec.name] = spec
         self._timer.set(spec.name, timetable)
 

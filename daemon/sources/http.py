@@ -49,7 +49,7 @@ BACKOFF = Backoff()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back: the status, and the whole body, decompressed."""
 
     status: int
@@ -82,7 +82,7 @@ async def post(
     source: str,
     meter: CallMeter,
     timeout: aiohttp.ClientTimeout | None = None,
-) -> Answer:
+) -> HttpAnswer:
     """POST a body once, JSON unless `headers` say otherwise, and read the whole answer, whatever its status.
 
     `source` names the other end in errors, such as `Nhanh.vn (app 1, business 2)`; `timeout` is the session's, unless
@@ -107,7 +107,7 @@ async def post(
         ) as response:
             content = await _read(response, source)
             meter.bytes_received += len(content)
-            answer = Answer(response.status, content, _retry_after(response), _date(response), response.headers)
+            answer = HttpAnswer(response.status, content, _retry_after(response), _date(response), response.headers)
     if 300 <= answer.status < 400:
         raise SourceRefused(
             f"{source} answered with a redirect (HTTP {answer.status}); correct the address in the configuration."

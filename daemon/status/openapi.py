@@ -12,7 +12,7 @@ import orjson
 from daemon.api.fields import LARGEST_ID
 from daemon.api.jobs import SubmitBody
 from daemon.config.fields import NAME_PATTERN
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.status.openapi_answers import describe_answers, describe_headers, describe_problems
 from daemon.status.openapi_schemas import Schema, Schemas, reference, required_in
 from daemon.status.operations import Operation

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from daemon.api.jobs import SubmitBody
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from daemon.status.examples import EXAMPLES
 
 Schema = Mapping[str, Any]

@@ -10,9 +10,9 @@ from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import StoreName
 from daemon.jobs.events import EventHub
-from daemon.jobs.model import JobType
 from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.service import Jobs
+from daemon.jobs.types import JobType
 from daemon.sales.service import Sales
 from daemon.schedules.sale import SaleClock
 from daemon.schedules.scheduler import Scheduler

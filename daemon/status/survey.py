@@ -15,7 +15,8 @@ from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign
 from daemon.status.background import Background, SharedReading

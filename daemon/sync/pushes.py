@@ -14,7 +14,7 @@ from daemon.ids import JobId, StoreName
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
+class IntendedPush:
     """A value that is to be pushed.
 
     Args:
@@ -41,7 +41,7 @@ class RecordedPush:
 
     id: int
     job_id: JobId
-    push: Push
+    push: IntendedPush
     call_key: UUID
     result: PushResult
     detail: str | None
@@ -123,7 +123,7 @@ DELETE FROM dongbo.pushes WHERE id IN (
 
 
 async def record(
-    connection: Connection, store: StoreName, job_id: JobId, call_key: UUID, pushes: Sequence[Push]
+    connection: Connection, store: StoreName, job_id: JobId, call_key: UUID, pushes: Sequence[IntendedPush]
 ) -> list[int]:
     """Note what the call of this key is about to push, to be committed before it; the ids, in the same order."""
     rows = await connection.fetch(
@@ -208,7 +208,7 @@ async def prune(connection: Connection, older_than: timedelta, limit: int = 5_00
 def _recorded(row: Record) -> RecordedPush:
     columns: dict[str, Any] = dict(row)
     columns["kind"] = PushKind(columns["kind"])
-    push = Push(**{name: columns[name] for name in Push.__slots__})
+    push = IntendedPush(**{name: columns[name] for name in IntendedPush.__slots__})
     return RecordedPush(
         id=columns["id"],
         job_id=JobId(UUID(int=columns["job_id"].int)),

@@ -1,7 +1,7 @@
 """Puts a store's campaigns on sale when their start has come."""
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sales.apply import Apply
 from daemon.tasks import params
 from daemon.tasks.identity import SALE_STREAMS, check_identities
@@ -11,9 +11,9 @@ from daemon.tasks.shop_terms import sales_in_another_currency
 
 
 @task(JobType.APPLY_SALE, params.none)
-async def apply_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def apply_sale(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is on sale, skipped, or failed where Shopify refused it."""
-    meter = counted_calls(job, is_urgent=True)
-    await check_identities(job, store, meter, SALE_STREAMS)
-    refused = await sales_in_another_currency(job, store, meter)
-    await Apply(job, store.name, store.shopify, meter, refused).run()
+    meter = counted_calls(context, is_urgent=True)
+    await check_identities(context, store, meter, SALE_STREAMS)
+    refused = await sales_in_another_currency(context, store, meter)
+    await Apply(context, store.name, store.shopify, meter, refused).run()

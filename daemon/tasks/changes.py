@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def all_or_changed(
-    job: JobContext,
+    context: JobContext,
     table: MirrorTable[Any],
     query: Callable[[datetime | None], str | None],
     read_all: Callable[..., AsyncGenerator[Page[T], None]],
@@ -26,8 +26,8 @@ def all_or_changed(
     """
 
     async def known(ids: Sequence[int]) -> Mapping[int, datetime | None]:
-        async with job.database.acquire_for_work() as connection:
-            return await list_whole(connection, table, job.job.store, ids)
+        async with context.database.acquire_for_work() as connection:
+            return await list_whole(connection, table, context.job.store, ids)
 
     def fetch(after: object | None, since: datetime | None, meter: CallMeter) -> AsyncGenerator[Page[T], None]:
         if since is None:

@@ -20,40 +20,42 @@ class PlacesMissing(DongboError):
     """No configured depot or location can be relied on: pushing stock would push wrong figures."""
 
 
-async def refresh_depots(job: JobContext, store: Store, meter: CallMeter) -> None:
+async def refresh_depots(context: JobContext, store: Store, meter: CallMeter) -> None:
     """Note which depots the access token may see.
 
     Nhanh documentation: a token that is limited to some depots silently returns lower stock. Its own list of depots is
     in the answer to app/checkaccesstoken, for which the app's secret key is needed.
     """
-    depots = await job.unless_stopped(store.nhanh.depots(meter=meter))
+    depots = await context.unless_stopped(store.nhanh.depots(meter=meter))
     visible = {depot.id: depot.name for depot in depots}
     if store.nhanh.can_check_access:
-        access = await job.unless_stopped(store.nhanh.check_access_token(meter=meter))
+        access = await context.unless_stopped(store.nhanh.check_access_token(meter=meter))
         if access.depot_ids:
             visible = {depot_id: name for depot_id, name in visible.items() if depot_id in access.depot_ids}
-    async with job.database.acquire_for_work() as connection, connection.transaction():
+    async with context.database.acquire_for_work() as connection, connection.transaction():
         await places.store_depots(connection, store.name, list(visible.items()))
 
 
-async def try_to_refresh_depots(job: JobContext, store: Store, meter: CallMeter) -> None:
+async def try_to_refresh_depots(context: JobContext, store: Store, meter: CallMeter) -> None:
     """As `refresh_depots`, for pulls, which need no permission to list depots: pushing stock does, and will say so."""
     try:
-        await refresh_depots(job, store, meter)
+        await refresh_depots(context, store, meter)
     except SourceRefused as error:
         log.warning("depots_unknown", reason=str(error), next_step="stock can be pulled, but will not be pushed")
 
 
-async def stock_is_partial(job: JobContext, store: Store) -> bool:
+async def stock_is_partial(context: JobContext, store: Store) -> bool:
     """Whether a depot came into sight after the last full pull of stock: its stock is known in part only."""
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         known = await watermarks.get(connection, store.name, INVENTORY_STREAM)
         depots = await places.list_depots(connection, store.name)
     pulled_at = known.full_pull_at if known is not None else None
     return pulled_at is None or any(depot.visible_since > pulled_at for depot in depots if depot.hidden_at is None)
 
 
-async def hidden_depots(job: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter) -> dict[int, str]:
+async def hidden_depots(
+    context: JobContext, store: Store, depot_ids: Collection[int], meter: CallMeter
+) -> dict[int, str]:
     """Those of these depots that the access token can't see, with the reason: what is in them would look like nothing.
 
     Raises PlacesMissing where that can't be found out.
@@ -67,12 +69,12 @@ async def hidden_depots(job: JobContext, store: Store, depot_ids: Collection[int
             f" Add secret_key to [stores.{store.name}.nhanh]."
         )
     try:
-        await refresh_depots(job, store, meter)
+        await refresh_depots(context, store, meter)
     except CredentialRefused:
         raise
     except SourceRefused as error:
         return dict.fromkeys(depot_ids, str(error).rstrip("."))
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         known = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
     return {
         number: f"{_named(number, depot.name if depot else None)} is closed, or the access token may not see it"
@@ -82,19 +84,19 @@ async def hidden_depots(job: JobContext, store: Store, depot_ids: Collection[int
 
 
 async def closed_locations(
-    job: JobContext, store: Store, location_ids: Collection[int], meter: CallMeter
+    context: JobContext, store: Store, location_ids: Collection[int], meter: CallMeter
 ) -> dict[int, str]:
     """Those of these locations that can't get any stock, with the reason: closed, deleted, or of somebody else."""
     if not location_ids:
         return {}
     try:
-        locations = await job.unless_stopped(store.shopify.locations(meter=meter))
+        locations = await context.unless_stopped(store.shopify.locations(meter=meter))
     except CredentialRefused:
         raise
     except SourceRefused as error:
         return dict.fromkeys(location_ids, str(error).rstrip("."))
     found = {location.id: location for location in locations}
-    async with job.database.acquire_for_work() as connection, connection.transaction():
+    async with context.database.acquire_for_work() as connection, connection.transaction():
         known = [(location.id, location.name, location.is_active) for location in found.values()]
         await places.store_locations(connection, store.name, known)
     return {

@@ -15,7 +15,7 @@ class OtherShop(DongboError):
     """The configuration names another shop or business than the one that was pulled."""
 
 
-async def check_identities(job: JobContext, store: Store, meter: CallMeter, streams: tuple[str, ...]) -> None:
+async def check_identities(context: JobContext, store: Store, meter: CallMeter, streams: tuple[str, ...]) -> None:
     """Raise OtherShop where the mirrored rows of one of these streams are of another shop or business.
 
     A stream that was never pulled, or last by a daemon that did not keep whose it is, passes.
@@ -27,8 +27,8 @@ async def check_identities(job: JobContext, store: Store, meter: CallMeter, stre
     if store.nhanh_client is not None:
         present["nhanh"] = store.nhanh.identity
     if store.shopify_client is not None:
-        present["shopify"] = await job.unless_stopped(store.shopify.identity(meter=meter))
-    async with job.database.acquire_for_work() as connection:
+        present["shopify"] = await context.unless_stopped(store.shopify.identity(meter=meter))
+    async with context.database.acquire_for_work() as connection:
         known = await watermarks.identities(connection, store.name, streams)
     for source, identity in present.items():
         others = {stream: of for stream, of in known.items() if stream.startswith(source) and of != identity}

@@ -5,7 +5,7 @@ from contextlib import aclosing, nullcontext
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sync.matching import customer_keys
 from daemon.sync.matching.customers import count_customers, match_by_phones
 from daemon.sync.matching.products import MatchOutcome
@@ -15,36 +15,36 @@ from daemon.tasks.registry import JobPolicy, Store, task
 
 
 @task(JobType.MATCH_CUSTOMERS, params.dry_run)
-async def match_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def match_customers(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """By phone numbers: those of changed customers are read page by page, then all customers are matched at once."""
-    if await is_matched(job):
+    if await is_matched(context):
         return
     settings = store.customer_sync_settings
     with_notes = settings is not None and settings.phones_in_notes
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         total = await count_customers(connection, store.name)
         to_read = await customer_keys.count_changed(connection, store.name, with_notes=with_notes)
-    read_before: int = job.job.metadata.get("customers_read", 0)
-    await job.describe(total=total, customers_to_read=read_before + to_read)
-    if job.params.get("dry_run"):
-        async with rolled_back(job) as connection:
-            outcome = await job.unless_stopped(_try_out(connection, store.name, with_notes=with_notes))
-        await report_match(job, outcome)
+    read_before: int = context.job.metadata.get("customers_read", 0)
+    await context.describe(total=total, customers_to_read=read_before + to_read)
+    if context.params.get("dry_run"):
+        async with rolled_back(context) as connection:
+            outcome = await context.unless_stopped(_try_out(connection, store.name, with_notes=with_notes))
+        await report_match(context, outcome)
     else:
-        await _read_phones(job, store.name, read_before, with_notes=with_notes)
-        await commit_match(job, lambda connection: match_by_phones(connection, store.name, with_sample=False))
+        await _read_phones(context, store.name, read_before, with_notes=with_notes)
+        await commit_match(context, lambda connection: match_by_phones(connection, store.name, with_sample=False))
 
 
-async def _read_phones(job: JobContext, store: StoreName, read_before: int, *, with_notes: bool) -> None:
+async def _read_phones(context: JobContext, store: StoreName, read_before: int, *, with_notes: bool) -> None:
     """Bring the numbers up to date; what is committed is not read again by the next run."""
-    async with job.page(checkpoint=job.job.checkpoint, pages=0) as transaction:
+    async with context.page(checkpoint=context.job.checkpoint, pages=0) as transaction:
         await customer_keys.forget_deleted(transaction.connection, store)
-    borrow = job.database.acquire_for_work
+    borrow = context.database.acquire_for_work
     read = read_before
     async with aclosing(customer_keys.changed_pages(borrow, store, with_notes=with_notes)) as pages:
         async for side, page in pages:
             read += len(page)
-            async with job.page(checkpoint={"side": side, "after": page[-1].customer_id}) as transaction:
+            async with context.page(checkpoint={"side": side, "after": page[-1].customer_id}) as transaction:
                 await customer_keys.store_phones(transaction.connection, store, side, page)
                 transaction.metadata["customers_read"] = read
 

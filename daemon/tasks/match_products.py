@@ -7,7 +7,7 @@ from daemon.database.pool import Connection
 from daemon.errors import DongboError
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import watermarks
 from daemon.mirror.rekeying import rekey
 from daemon.sync.matching import products as matching
@@ -24,9 +24,9 @@ class NotPulledYet(DongboError):
 
 
 @task(JobType.MATCH_PRODUCTS, params.dry_run)
-async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def match_products(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """By SKU, then by barcode; what people have decided holds."""
-    is_dry = bool(job.params.get("dry_run"))
+    is_dry = bool(context.params.get("dry_run"))
 
     def match(connection: Connection) -> Awaitable[MatchOutcome]:
         return matching.match_products(connection, store.name, with_sample=is_dry)
@@ -35,19 +35,19 @@ async def match_products(job: JobContext, store: Store, _policy: JobPolicy) -> N
         await rekey(lambda: nullcontext(connection), store.name)
         return await match(connection)
 
-    if await is_matched(job):
+    if await is_matched(context):
         return
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         await _check_pulled(connection, store.name)
         total = await matching.count_variants(connection, store.name)
-    await job.describe(total=total)
+    await context.describe(total=total)
     if is_dry:
-        async with rolled_back(job) as connection:
-            outcome = await job.unless_stopped(try_out(connection))
-        await report_match(job, outcome)
+        async with rolled_back(context) as connection:
+            outcome = await context.unless_stopped(try_out(connection))
+        await report_match(context, outcome)
     else:
-        await job.unless_stopped(rekey(job.database.acquire_for_work, store.name))
-        await commit_match(job, match)
+        await context.unless_stopped(rekey(context.database.acquire_for_work, store.name))
+        await commit_match(context, match)
 
 
 async def _check_pulled(connection: Connection, store: StoreName) -> None:

@@ -11,9 +11,9 @@ MATCHED = "matched"  # the checkpoint after the one page that counts
 
 
 @asynccontextmanager
-async def rolled_back(job: JobContext) -> AsyncIterator[Connection]:
+async def rolled_back(context: JobContext) -> AsyncIterator[Connection]:
     """A connection in a transaction of which nothing stays."""
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -22,26 +22,28 @@ async def rolled_back(job: JobContext) -> AsyncIterator[Connection]:
             await transaction.rollback()
 
 
-async def commit_match(job: JobContext, match: Callable[[Connection], Awaitable[MatchOutcome]]) -> None:
+async def commit_match(context: JobContext, match: Callable[[Connection], Awaitable[MatchOutcome]]) -> None:
     """Match and commit the mappings together with the job's counters; cancelling takes all of it back."""
-    async with job.page(checkpoint=MATCHED) as page:
-        outcome = await job.unless_stopped(match(page.connection))
+    async with context.page(checkpoint=MATCHED) as page:
+        outcome = await context.unless_stopped(match(page.connection))
         page.count(outcome.counters)
         page.metadata |= outcome.figures
-    await job.describe(total=job.processed)
+    await context.describe(total=context.processed)
 
 
-async def report_match(job: JobContext, outcome: MatchOutcome) -> None:
+async def report_match(context: JobContext, outcome: MatchOutcome) -> None:
     """Commit the counters of a dry run, with what it would have done."""
-    async with job.page(checkpoint=MATCHED) as page:
+    async with context.page(checkpoint=MATCHED) as page:
         page.count(outcome.counters)
         page.metadata |= {**outcome.figures, "sample": outcome.sample}
-    await job.describe(total=job.processed)
+    await context.describe(total=context.processed)
 
 
-async def is_matched(job: JobContext) -> bool:
+async def is_matched(context: JobContext) -> bool:
     """Whether an earlier run of this job has committed the match; then only the total may be left to say."""
-    if job.job.checkpoint != MATCHED:
+    if context.job.checkpoint != MATCHED:
         return False
-    await job.describe(total=job.processed)  # more or fewer rows than there were at the start may have been matched
+    await context.describe(
+        total=context.processed
+    )  # more or fewer rows than there were at the start may have been matched
     return True

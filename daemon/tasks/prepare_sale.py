@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from daemon.api.sales import CampaignState
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import Counters, JobType
+from daemon.jobs.model import Counters
+from daemon.jobs.types import JobType
 from daemon.sales import campaigns
 from daemon.sales.preparation import Preparation
 from daemon.sales.timing import is_to_prepare
@@ -15,18 +16,18 @@ from daemon.tasks.registry import JobPolicy, Store, task
 
 
 @task(JobType.PREPARE_SALE, params.none)
-async def prepare_sale(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def prepare_sale(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant of a campaign whose journal was written, or written anew."""
-    meter = counted_calls(job)
-    await check_identities(job, store, meter, SALE_STREAMS)
-    preparation = Preparation(job.database, store.name, store.shopify, meter, job.unless_stopped)
+    meter = counted_calls(context)
+    await check_identities(context, store, meter, SALE_STREAMS)
+    preparation = Preparation(context.database, store.name, store.shopify, meter, context.unless_stopped)
     states = (CampaignState.SCHEDULED, CampaignState.ACTIVE)
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         waiting = await campaigns.list_in_states(connection, store.name, states)
     due = [campaign for campaign in waiting if is_to_prepare(campaign, datetime.now(UTC))]
-    await job.describe(total=None, campaigns=[campaign.name for campaign in due])
+    await context.describe(total=None, campaigns=[campaign.name for campaign in due])
     for campaign in due:
         replanned = await preparation.prepare(campaign)
-        async with job.page(checkpoint=None) as page:
+        async with context.page(checkpoint=None) as page:
             page.count(Counters(created=replanned.created, updated=replanned.updated))
-    await job.describe(total=job.processed)
+    await context.describe(total=context.processed)

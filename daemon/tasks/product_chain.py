@@ -9,8 +9,9 @@ from uuid import UUID
 from daemon.errors import DongboError, InvalidJobRequest
 from daemon.ids import JobId
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import Counters, Job, JobStatus, JobType
+from daemon.jobs.model import Counters, Job, JobStatus
 from daemon.jobs.service import Submission
+from daemon.jobs.types import JobType
 from daemon.tasks.params import ReadParams, object_schema, refuse_unknown
 from daemon.tasks.registry import JobPolicy, Store, task
 
@@ -74,36 +75,36 @@ PARAMS = ReadParams(
 
 
 @task(JobType.PRODUCT_CHAIN, PARAMS)
-async def product_chain(job: JobContext, _store: Store, _policy: JobPolicy) -> None:
+async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) -> None:
     """One row of the counters is one step: updated where it has written something, else skipped.
 
     A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew.
     """
-    types = (*STOCK, *(PRODUCTS if job.params["pull_products"] else ()), *PUSH)
-    chain = _Chain(job, types)
-    progress = Progress(**job.job.checkpoint) if job.job.checkpoint else Progress()
+    types = (*STOCK, *(PRODUCTS if context.params["pull_products"] else ()), *PUSH)
+    chain = _Chain(context, types)
+    progress = Progress(**context.job.checkpoint) if context.job.checkpoint else Progress()
     progress = replace(progress, job_ids=tuple(progress.job_ids))
     if progress.is_stale:
         progress = Progress()
-    await job.describe(total=job.processed + len(types) - progress.ended, steps=chain.shown(progress))
+    await context.describe(total=context.processed + len(types) - progress.ended, steps=chain.shown(progress))
     while progress.ended < len(types):
         progress = await chain.run_step(progress)
 
 
 class _Chain:
-    def __init__(self, job: JobContext, types: tuple[JobType, ...]) -> None:
-        self._job = job
+    def __init__(self, context: JobContext, types: tuple[JobType, ...]) -> None:
+        self._context = context
         self._types = types
 
     async def run_step(self, progress: Progress) -> Progress:
         """Run the next step, or continue waiting for it; the progress after it."""
         progress, step_id = await self._submitted(progress)
-        step = await self._job.unless_stopped(self._job.steps.wait(step_id))
+        step = await self._context.unless_stopped(self._context.steps.wait(step_id))
         if step.status is not JobStatus.COMPLETED:
-            await self._job.describe(total=self._job.total, steps=self.shown(progress, step))
+            await self._context.describe(total=self._context.total, steps=self.shown(progress, step))
             raise StepFailed(_explain(step, progress.ended + 1, len(self._types)))
         following = progress.completed(step)
-        async with self._job.page(checkpoint=asdict(following)) as page:
+        async with self._context.page(checkpoint=asdict(following)) as page:
             page.metadata["steps"] = self.shown(following)
             page.count(Counters(updated=1) if step.successful else Counters(skipped=1))
         return following
@@ -112,7 +113,7 @@ class _Chain:
         """The step under way: the one that the progress names, if that can still complete, else a new one."""
         if progress.step_id is not None:
             step_id = JobId(UUID(progress.step_id))
-            step = await self._job.steps.get(step_id)
+            step = await self._context.steps.get(step_id)
             if step is not None and (step.status.is_live or step.status is JobStatus.COMPLETED):
                 return progress, step_id
         while True:
@@ -120,19 +121,19 @@ class _Chain:
             if submission.is_new:
                 return progress.submitted(submission.job), submission.job.id
             # It may have begun before the change that this chain is there for: its own step comes after it.
-            await self._job.unless_stopped(self._job.steps.wait(submission.job.id))
+            await self._context.unless_stopped(self._context.steps.wait(submission.job.id))
 
     async def _submit(self, progress: Progress) -> Submission:
         """Make the next step and note it, in one transaction; or find another live job for the same work in the way."""
         job_type = self._types[progress.ended]
-        async with self._job.page(checkpoint=asdict(progress), pages=0) as page:
-            submission = await self._job.steps.submit_in(page.connection, self._job.job, job_type, {})
+        async with self._context.page(checkpoint=asdict(progress), pages=0) as page:
+            submission = await self._context.steps.submit_in(page.connection, self._context.job, job_type, {})
             if submission.is_new:
                 under_way = progress.submitted(submission.job)
                 page.checkpoint = asdict(under_way)
                 page.metadata["steps"] = self.shown(under_way, submission.job)
         if submission.is_new:
-            self._job.steps.announce(submission.job)
+            self._context.steps.announce(submission.job)
         return submission
 
     def shown(self, progress: Progress, step: Job | None = None) -> list[dict[str, str | None]]:

@@ -32,8 +32,8 @@ REFUSALS = 3  # one after the other, after which the others are not asked for
 class ProductFacts:
     """Learns for a run, each time from the mirror as it is."""
 
-    def __init__(self, job: JobContext, store: Store, run: SyncRun, meter: CallMeter) -> None:
-        self._job = job
+    def __init__(self, context: JobContext, store: Store, run: SyncRun, meter: CallMeter) -> None:
+        self._context = context
         self._store = store
         self._run = run
         self._meter = meter
@@ -50,7 +50,7 @@ class ProductFacts:
         silent = [number for number, components in reported.items() if not components]
         if silent:
             try:
-                found = await self._job.unless_stopped(self._store.nhanh.combos(silent, meter=self._meter))
+                found = await self._context.unless_stopped(self._store.nhanh.combos(silent, meter=self._meter))
                 reported.update(found)
             except CredentialRefused:
                 raise
@@ -66,7 +66,7 @@ class ProductFacts:
         exactly these were asked for."""
         for start in range(0, len(unknown), ASKED_AT_ONCE):
             asked = unknown[start : start + ASKED_AT_ONCE]
-            answer = await self._job.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
+            answer = await self._context.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
             unreadable = {bad.source_id for bad in answer.bad}
             reported = {row.value.product_id for row in answer.rows}
             # A row of which it is not even clear whose it is may be that of any product that seems to be missing.
@@ -81,7 +81,7 @@ class ProductFacts:
         sell out. The next full pull finds it gone, and matching retires its mapping."""
         if not numbers:
             return []
-        found = await self._job.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
+        found = await self._context.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
         return [row.value.id for row in found.rows]
 
     async def _learn_vat(self, unknown: Mapping[int, datetime | None]) -> None:
@@ -91,7 +91,7 @@ class ProductFacts:
             asked = numbers[start : start + DETAILS_AT_ONCE]
             clock = self._store.nhanh.clock
             begun = clock.start()
-            answers = await self._job.unless_stopped(asyncio.gather(*map(self._detail, asked)))
+            answers = await self._context.unless_stopped(asyncio.gather(*map(self._detail, asked)))
             time = clock.at(begun)
             reported = {
                 number: ToldVat(answer.vat_rate, unknown[number], _is_final(unknown[number], time))

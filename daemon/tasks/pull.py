@@ -24,7 +24,7 @@ from daemon.tasks.circumstances import Circumstances
 from daemon.tasks.params import scope
 from daemon.tasks.registry import JobPolicy
 from daemon.tasks.retry_rows import retry_rows
-from daemon.tasks.stream import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
+from daemon.tasks.stream import UNSTORABLE, SnapshotClock, Stream, dead_letter, store_one_by_one
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class ImplausibleDeletions(DongboError):
     """A full pull found so much gone that a person must decide."""
 
 
-async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> bool:
+async def run_pull(context: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter | None = None) -> bool:
     """Pull a stream's pages into its table, from where the job, or the interrupted one before it, stopped.
 
     `meter` is given by a task that has made calls before; see `counted_calls`. Returns whether all rows that the source
@@ -54,11 +54,11 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
 
     Raises ImplausibleDeletions, RunStopped, and what the source raises.
     """
-    meter = meter or counted_calls(job)
-    if "retry_of" in job.params:
-        await retry_rows(job, stream, meter)
+    meter = meter or counted_calls(context)
+    if "retry_of" in context.params:
+        await retry_rows(context, stream, meter)
         return False
-    pull = _Pull(job, policy, stream, meter)
+    pull = _Pull(context, policy, stream, meter)
     checkpoint = await pull.start()
     try:
         checkpoint = await pull.read_pages(checkpoint)
@@ -68,41 +68,41 @@ async def run_pull(job: JobContext, policy: JobPolicy, stream: Stream[T], meter:
     return pull.reads_all(checkpoint)
 
 
-def counted_calls(job: JobContext, *, is_urgent: bool = False) -> CallMeter:
+def counted_calls(context: JobContext, *, is_urgent: bool = False) -> CallMeter:
     """A meter for the job's calls, whose figures are shown with the job; urgent calls go before all others.
 
     None that changes anything is sent once another run has taken the job over.
     """
-    meter = CallMeter(is_urgent=is_urgent, before_write=job.prove_ownership)
-    job.count_costs(meter)
+    meter = CallMeter(is_urgent=is_urgent, before_write=context.prove_ownership)
+    context.count_costs(meter)
     return meter
 
 
 class _Pull(Generic[T]):
-    def __init__(self, job: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter) -> None:
-        self._job = job
+    def __init__(self, context: JobContext, policy: JobPolicy, stream: Stream[T], meter: CallMeter) -> None:
+        self._context = context
         self._policy = policy
         self._stream = stream
         self._meter = meter
-        self._store = job.job.store
-        self._stream_key = stream_key(stream.name, scope(job.params))
+        self._store = context.job.store
+        self._stream_key = stream_key(stream.name, scope(context.params))
         self._reported: frozenset[str] = frozenset()
-        self._is_filtered = bool(job.params.get("filters") or job.params.get("query"))
+        self._is_filtered = bool(context.params.get("filters") or context.params.get("query"))
         self._circumstances = Circumstances()
         self._why_full: str | None = None
 
     async def start(self) -> Checkpoint:
         """Where to begin, said in the job's metadata along with the number of rows to expect."""
-        horizon = await self._job.unless_stopped(self._stream.horizon(self._meter))
-        async with self._job.database.acquire_for_work() as connection:
-            newest = await job_store.newest_other(connection, self._job.job)
-            earlier = await job_store.latest_before(connection, self._job.job)
+        horizon = await self._context.unless_stopped(self._stream.horizon(self._meter))
+        async with self._context.database.acquire_for_work() as connection:
+            newest = await job_store.newest_other(connection, self._context.job)
+            earlier = await job_store.latest_before(connection, self._context.job)
             known = await watermarks.get(connection, self._store, self._stream_key)
-            self._questions = await Questions.begin(connection, self._store, self._stream.clock)
-        own = resumed(self._job.job, newest, self._policy.checkpoint_max_age)
-        if own is not None and self._go_on(self._job.job, horizon):
+            self._questions = await SnapshotClock.begin(connection, self._store, self._stream.clock)
+        own = resumed(self._context.job, newest, self._policy.checkpoint_max_age)
+        if own is not None and self._go_on(self._context.job, horizon):
             return own
-        checkpoint = continued(self._job.job, earlier, newest, self._policy.checkpoint_max_age)
+        checkpoint = continued(self._context.job, earlier, newest, self._policy.checkpoint_max_age)
         if checkpoint is None or earlier is None or not self._go_on(earlier, horizon):
             checkpoint = await self._start_over(known, horizon)
         await self._describe(checkpoint, known)
@@ -110,8 +110,8 @@ class _Pull(Generic[T]):
 
     async def start_afresh(self, refusal: CursorRefused) -> Checkpoint:
         """Start again where the source no longer accepts the cursor: what is lost is the cursor, not the pull."""
-        horizon = await self._job.unless_stopped(self._stream.horizon(self._meter))
-        async with self._job.database.acquire_for_work() as connection:
+        horizon = await self._context.unless_stopped(self._stream.horizon(self._meter))
+        async with self._context.database.acquire_for_work() as connection:
             known = await watermarks.get(connection, self._store, self._stream_key)
         log.warning("pull_begun_afresh", reason=str(refusal))
         checkpoint = await self._start_over(known, horizon)
@@ -147,9 +147,9 @@ class _Pull(Generic[T]):
         if known.identity not in (None, horizon.identity):
             return None, OTHER_SHOP.format(known.identity, horizon.identity)
         if (
-            self._job.params.get("full")
+            self._context.params.get("full")
             or self._stream.must_be_full
-            or "updated_to" in self._job.params.get("filters", {})  # nothing new ever comes into a bounded time
+            or "updated_to" in self._context.params.get("filters", {})  # nothing new ever comes into a bounded time
         ):
             return None, None
         if known.source_complete_to is None:
@@ -164,24 +164,24 @@ class _Pull(Generic[T]):
         """Forget what an earlier pull noted as gone."""
         if not checkpoint.finds_deletions or self._stream.table is None:
             return checkpoint
-        async with self._job.database.acquire_for_work() as connection:
+        async with self._context.database.acquire_for_work() as connection:
             present = await self._stream.table.count_present(connection, self._store)
         # Into an empty table a pull brings nothing but new rows: nothing can be gone.
         checkpoint = replace(checkpoint, finds_deletions=present > 0)
-        async with self._job.page(checkpoint=asdict(checkpoint), pages=0) as transaction:
+        async with self._context.page(checkpoint=asdict(checkpoint), pages=0) as transaction:
             await deletions.clear(transaction.connection, self._store, self._stream.table)
         return checkpoint
 
     async def _describe(self, checkpoint: Checkpoint, known: watermarks.Watermark | None, **besides: str) -> None:
-        total = await self._job.unless_stopped(self._stream.count(checkpoint.since_time, self._meter))
+        total = await self._context.unless_stopped(self._stream.count(checkpoint.since_time, self._meter))
         is_estimate = total is None and checkpoint.since is None and known is not None
         if is_estimate and known is not None:
             total = known.rows_at_last_full_pull
         if total is not None:
             # What this job has read before it began afresh is read, and counted, once more.
-            total = max(total - checkpoint.rows, 0) + (self._job.processed if checkpoint.rows == 0 else 0)
-        chosen = {name: self._job.params[name] for name in ("filters", "query") if name in self._job.params}
-        await self._job.describe(
+            total = max(total - checkpoint.rows, 0) + (self._context.processed if checkpoint.rows == 0 else 0)
+        chosen = {name: self._context.params[name] for name in ("filters", "query") if name in self._context.params}
+        await self._context.describe(
             total=total,
             checkpoint=asdict(checkpoint),
             mode="full" if checkpoint.since is None else "incremental",
@@ -200,7 +200,7 @@ class _Pull(Generic[T]):
         if checkpoint.at_end:
             return checkpoint
         source = self._stream.fetch(checkpoint.after, checkpoint.since_time, self._meter)
-        async with aclosing(self._job.pages(source)) as groups:
+        async with aclosing(self._context.pages(source)) as groups:
             async for group in groups:
                 page = _joined(group)
                 following = checkpoint.past(page)
@@ -210,7 +210,7 @@ class _Pull(Generic[T]):
 
     async def _store_page(self, checkpoint: Checkpoint, following: Checkpoint, page: Page[T], pages: int) -> None:
         try:
-            async with self._job.page(checkpoint=asdict(following), pages=pages) as transaction:
+            async with self._context.page(checkpoint=asdict(following), pages=pages) as transaction:
                 counted = await self._stream.store(
                     transaction.connection, self._store, page.rows, self._questions.asked(page)
                 )
@@ -218,7 +218,7 @@ class _Pull(Generic[T]):
                 await self._finish_page(transaction, checkpoint, following, page)
         except UNSTORABLE as error:
             log.warning("page_refused", error=str(error)[:300], next_step="storing its rows one by one")
-            async with self._job.page(checkpoint=asdict(following), pages=pages) as transaction:
+            async with self._context.page(checkpoint=asdict(following), pages=pages) as transaction:
                 await store_one_by_one(transaction, self._stream, self._store, page.rows, self._questions.asked(page))
                 await self._finish_page(transaction, checkpoint, following, page)
 
@@ -262,13 +262,13 @@ class _Pull(Generic[T]):
             await self._close(checkpoint)
         except ImplausibleDeletions:
             # Whoever tries again shall look again: what was missing may be back.
-            await self._job.describe(total=self._job.total, checkpoint=asdict(checkpoint.from_the_start()))
+            await self._context.describe(total=self._context.total, checkpoint=asdict(checkpoint.from_the_start()))
             raise
-        await self._job.describe(total=self._job.processed, total_is_estimate=False)
+        await self._context.describe(total=self._context.processed, total_is_estimate=False)
 
     async def _close(self, checkpoint: Checkpoint) -> None:
         is_full = checkpoint.since is None
-        async with self._job.page(
+        async with self._context.page(
             checkpoint=asdict(replace(checkpoint, finds_deletions=False)), pages=0
         ) as transaction:
             connection = transaction.connection
@@ -293,7 +293,7 @@ class _Pull(Generic[T]):
         gone = await deletions.count(connection, self._store, table)
         present = await table.count_present(connection, self._store)
         few = gone < min(self._policy.implausible_deletion_minimum, present)  # an emptied table is never a trifle
-        if few or self._job.params.get("allow_deletions"):
+        if few or self._context.params.get("allow_deletions"):
             return
         if gone > present * self._policy.implausible_deletion_share:
             raise ImplausibleDeletions(

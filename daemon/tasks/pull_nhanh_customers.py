@@ -1,7 +1,7 @@
 """Customers of Nhanh.vn into `nhanh_customers`."""
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
 from daemon.tasks import params
@@ -14,10 +14,11 @@ from daemon.tasks.stream import Stream
 @task(
     JobType.PULL_NHANH_CUSTOMERS,
     params.filtered(CUSTOMER_FILTERS, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
+    first_row=lambda nhanh, meter: nhanh.customers({}, after=None, meter=meter, page_size=1),
 )
-async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
+async def pull_nhanh_customers(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""
-    nhanh, filters = store.nhanh, job.params.get("filters", {})
+    nhanh, filters = store.nhanh, context.params.get("filters", {})
     stream = Stream(
         name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
@@ -31,4 +32,4 @@ async def pull_nhanh_customers(job: JobContext, store: Store, policy: JobPolicy)
         overlap=OVERLAP,
         doubt=DOUBT,
     )
-    await run_pull(job, policy, stream)
+    await run_pull(context, policy, stream)

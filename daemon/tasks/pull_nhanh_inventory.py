@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import INVENTORY_FILTERS
 from daemon.tasks import depots, params
@@ -19,12 +19,13 @@ OVERLAP = timedelta(hours=1)
 @task(
     JobType.PULL_NHANH_INVENTORY,
     params.filtered(INVENTORY_FILTERS, {"filters": {"ids": [1001, 1002]}}),
+    first_row=lambda nhanh, meter: nhanh.inventory({}, after=None, meter=meter, page_size=1),
 )
-async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy) -> None:
+async def pull_nhanh_inventory(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product that is missing has no stock record, which says nothing of it: only a product pull finds deletions."""
-    nhanh, filters = store.nhanh, job.params.get("filters", {})
-    meter = counted_calls(job)
-    await depots.try_to_refresh_depots(job, store, meter)
+    nhanh, filters = store.nhanh, context.params.get("filters", {})
+    meter = counted_calls(context)
+    await depots.try_to_refresh_depots(context, store, meter)
     stream = Stream(
         name=depots.INVENTORY_STREAM,
         table=None,
@@ -37,7 +38,7 @@ async def pull_nhanh_inventory(job: JobContext, store: Store, policy: JobPolicy)
         clock=nhanh.clock,
         overlap=OVERLAP,
         doubt=timedelta(0),  # its rows tell no time
-        must_be_full=not filters and await depots.stock_is_partial(job, store),
+        must_be_full=not filters and await depots.stock_is_partial(context, store),
     )
-    await run_pull(job, policy, stream, meter)
-    await depots.try_to_refresh_depots(job, store, meter)  # a depot that was lost meanwhile is noticed
+    await run_pull(context, policy, stream, meter)
+    await depots.try_to_refresh_depots(context, store, meter)  # a depot that was lost meanwhile is noticed

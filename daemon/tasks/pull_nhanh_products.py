@@ -1,7 +1,7 @@
 """Products of Nhanh.vn, with their stock per depot, into `nhanh_products` and `nhanh_inventory`."""
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.sources.nhanh.filters import PRODUCT_FILTERS
 from daemon.tasks import params
@@ -15,12 +15,13 @@ from daemon.tasks.stream import Stream
 @task(
     JobType.PULL_NHANH_PRODUCTS,
     params.filtered(PRODUCT_FILTERS, {"filters": {"updated_from": "2026-10-01T00:00:00+07:00"}}),
+    first_row=lambda nhanh, meter: nhanh.products({}, after=None, meter=meter, page_size=1),
 )
-async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
+async def pull_nhanh_products(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product's time of change does not move with its stock: only a full pull is sure to see every stock."""
-    nhanh, filters = store.nhanh, job.params.get("filters", {})
-    meter = counted_calls(job)
-    await try_to_refresh_depots(job, store, meter)
+    nhanh, filters = store.nhanh, context.params.get("filters", {})
+    meter = counted_calls(context)
+    await try_to_refresh_depots(context, store, meter)
     stream = Stream(
         name=mirror.PRODUCTS.name,
         table=mirror.PRODUCTS,
@@ -34,4 +35,4 @@ async def pull_nhanh_products(job: JobContext, store: Store, policy: JobPolicy) 
         overlap=OVERLAP,
         doubt=DOUBT,
     )
-    await run_pull(job, policy, stream, meter)
+    await run_pull(context, policy, stream, meter)

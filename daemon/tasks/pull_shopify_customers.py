@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import shopify as mirror
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.filters import search_query
@@ -16,12 +16,12 @@ from daemon.tasks.stream import Stream
 
 
 @task(JobType.PULL_SHOPIFY_CUSTOMERS, params.queried({"full": True, "query": "tag:vip"}))
-async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolicy) -> None:
+async def pull_shopify_customers(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """`query` is any search query of Shopify's."""
     shopify = store.shopify
 
     def query(since: datetime | None) -> str | None:
-        return search_query(job.params.get("query"), updated_from=since)
+        return search_query(context.params.get("query"), updated_from=since)
 
     async def count(since: datetime | None, meter: CallMeter) -> int | None:
         return exact_total(await shopify.customers_count(query(since), meter=meter))
@@ -30,7 +30,7 @@ async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolic
         name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
         details=(),
-        fetch=all_or_changed(job, mirror.CUSTOMERS, query, shopify.customers, shopify.customer_changes),
+        fetch=all_or_changed(context, mirror.CUSTOMERS, query, shopify.customers, shopify.customer_changes),
         fetch_by_ids=lambda ids, meter: shopify.customers_by_ids(ids, meter=meter),
         count=count,
         store=mirror.upsert_customers,
@@ -38,4 +38,4 @@ async def pull_shopify_customers(job: JobContext, store: Store, policy: JobPolic
         clock=shopify.clock,
         overlap=SEARCH_LAG,
     )
-    await run_pull(job, policy, stream)
+    await run_pull(context, policy, stream)

@@ -6,9 +6,10 @@ from datetime import datetime
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import Counters, JobType
+from daemon.jobs.model import Counters
+from daemon.jobs.types import JobType
 from daemon.mirror import shopify as mirror
-from daemon.mirror.asked import Asked
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.sales import drift
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import SourceRow
@@ -27,12 +28,12 @@ from daemon.tasks.stream import Stream
     JobType.PULL_SHOPIFY_PRODUCTS,
     params.queried({"query": "vendor:acme", "filters": {"status": ["active"]}}, PRODUCT_FILTERS),
 )
-async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy) -> None:
+async def pull_shopify_products(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """`filters.status` names some of active, draft, archived; `query` is any search query of Shopify's."""
     shopify = store.shopify
 
     def query(since: datetime | None) -> str | None:
-        return search_query(job.params.get("query"), filters=job.params.get("filters"), updated_from=since)
+        return search_query(context.params.get("query"), filters=context.params.get("filters"), updated_from=since)
 
     async def count(since: datetime | None, meter: CallMeter) -> int | None:
         return exact_total(await shopify.products_count(query(since), meter=meter))
@@ -41,7 +42,7 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         name=mirror.PRODUCTS.name,
         table=mirror.PRODUCTS,
         details=(("shopify_variants", "product_id"),),
-        fetch=all_or_changed(job, mirror.PRODUCTS, query, shopify.products, shopify.product_changes),
+        fetch=all_or_changed(context, mirror.PRODUCTS, query, shopify.products, shopify.product_changes),
         fetch_by_ids=lambda ids, meter: shopify.products_by_ids(ids, meter=meter),
         count=count,
         store=_store_products,
@@ -49,14 +50,14 @@ async def pull_shopify_products(job: JobContext, store: Store, policy: JobPolicy
         clock=shopify.clock,
         overlap=SEARCH_LAG,
     )
-    meter = counted_calls(job)
-    said = await note_shop(job, store, meter)
-    if await run_pull(job, policy, stream, meter):
-        await note_all_prices_read(job, store, said)
+    meter = counted_calls(context)
+    said = await note_shop(context, store, meter)
+    if await run_pull(context, policy, stream, meter):
+        await note_all_prices_read(context, store, said)
 
 
 async def _store_products(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: Asked
+    connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: SnapshotTime
 ) -> Counters:
     """Store a page of products; what it shows of the prices of sales is reported at once."""
     counters = await mirror.upsert_products(connection, store, rows, asked)

@@ -1,6 +1,6 @@
 """The tasks that jobs run, and what each needs: one registry, filled by the `@task` decorator."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -8,15 +8,17 @@ from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
 from daemon.ids import Lane, StoreName
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobRequest, JobType
+from daemon.jobs.model import JobRequest
 from daemon.jobs.runner import Tasks
 from daemon.jobs.service import Admission, Admissions
-from daemon.jobs.types import JOB_TYPES, JobSpec, Source, SyncSection
+from daemon.jobs.types import JOB_TYPES, JobSpec, JobType, Source, SyncSection
 from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
 from daemon.sources.filters import Schema
+from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.tasks.params import ReadParams
 
@@ -113,27 +115,38 @@ class JobPolicy:
 
 
 TaskFunction = Callable[[JobContext, Store, JobPolicy], Awaitable[None]]
+FirstRow = Callable[[NhanhClient, CallMeter], AsyncGenerator[Page[Any], None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What carries out the jobs of a type, and how their parameters are read."""
+    """What carries out the jobs of a type, and how their parameters are read.
+
+    `first_row` asks for as little as the job could ask for: that shows whether the credential suffices. None where
+    that can be told otherwise, as at Shopify by the granted scopes, or where the job asks for nothing.
+    """
 
     run: TaskFunction
     params: ReadParams
+    first_row: FirstRow | None
 
 
 _TASKS: dict[JobType, Task] = {}
 
 
-def task(job_type: JobType, params: ReadParams) -> Callable[[TaskFunction], TaskFunction]:
-    """Register the coroutine that runs jobs of a type.
+def task(
+    job_type: JobType, params: ReadParams, first_row: FirstRow | None = None
+) -> Callable[[TaskFunction], TaskFunction]:
+    """Register the coroutine that runs jobs of a type, with the rest of its `Task`.
 
-    `params` describes parameters, and makes them canonical or refuses them.
+    Raises RuntimeError where `JOB_TYPES` says of its parameters what they don't take, or the other way round.
     """
 
     def register(run: TaskFunction) -> TaskFunction:
-        _TASKS[job_type] = Task(run, params)
+        narrowing = {"filters", "query"} & params.schema["properties"].keys()
+        if narrowing != set(JOB_TYPES[job_type].narrowed_by):
+            raise RuntimeError(f"{job_type} takes {sorted(narrowing)}, and JOB_TYPES says otherwise")
+        _TASKS[job_type] = Task(run, params, first_row)
         return run
 
     return register
@@ -153,6 +166,15 @@ def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:
 def params_schemas() -> dict[JobType, Schema]:
     """What may be said in the params of each type of job, as a JSON Schema."""
     return {job_type: task.params.schema for job_type, task in _TASKS.items()}
+
+
+def first_rows(client: NhanhClient, meter: CallMeter) -> dict[JobType, AsyncGenerator[Page[Any], None]]:
+    """For each job that reads from Nhanh.vn, the page that shows whether it may; close them."""
+    return {
+        job_type: first_row(client, meter)
+        for job_type in JobType
+        if (first_row := _TASKS[job_type].first_row) is not None
+    }
 
 
 def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
@@ -194,10 +216,10 @@ class TaskRegistry(Admissions, Tasks):
         """All lanes of the configured stores with their limits."""
         return {_lane(store, spec): spec.concurrency for store in self.stores.values() for spec in JOB_TYPES.values()}
 
-    async def run(self, job: JobContext) -> None:
+    async def run(self, context: JobContext) -> None:
         """Run a job's task."""
-        store = self.store(job.job.store)
-        await _TASKS[job.job.type].run(job, store, self.policy)
+        store = self.store(context.job.store)
+        await _TASKS[context.job.type].run(context, store, self.policy)
 
     def store(self, name: StoreName) -> Store:
         """The store of this name. Raises InvalidJobRequest where there is none."""

@@ -13,59 +13,61 @@ from daemon.jobs.model import Counters, JobFailure
 from daemon.mirror import deletions
 from daemon.sources.meter import CallMeter
 from daemon.tasks.checkpoint import is_id, known_ids
-from daemon.tasks.stream import UNSTORABLE, Questions, Stream, dead_letter, store_one_by_one
+from daemon.tasks.stream import UNSTORABLE, SnapshotClock, Stream, dead_letter, store_one_by_one
 
 T = TypeVar("T")
 
 BATCH = 100  # rows: what Nhanh takes in one call
 
 
-async def retry_rows(job: JobContext, stream: Stream[T], meter: CallMeter) -> None:
+async def retry_rows(context: JobContext, stream: Stream[T], meter: CallMeter) -> None:
     """Move the dead letters of the job named by `retry_of` to this one, and store the rows that fit now.
 
     A row that is gone at the source counts as skipped. A row without an id can't be asked for: it fails again.
     """
-    origin = JobId(UUID(job.params["retry_of"]))
-    after: int = job.job.checkpoint or 0
-    if job.job.checkpoint is None:
-        async with job.database.acquire_for_work() as connection:
-            await _check_origin(connection, job, origin)
+    origin = JobId(UUID(context.params["retry_of"]))
+    after: int = context.job.checkpoint or 0
+    if context.job.checkpoint is None:
+        async with context.database.acquire_for_work() as connection:
+            await _check_origin(connection, context, origin)
             total = await failures.count_unresolved(connection, origin)
-        await job.describe(total=total, mode="retry", retry_of=str(origin))
+        await context.describe(total=total, mode="retry", retry_of=str(origin))
     while True:
-        async with job.database.acquire_for_work() as connection:
+        async with context.database.acquire_for_work() as connection:
             letters = await failures.list_unresolved(connection, origin, after, BATCH)
         if not letters:
             return
-        await _retry_batch(job, stream, meter, origin, letters)
+        await _retry_batch(context, stream, meter, origin, letters)
         after = letters[-1].id
 
 
-async def _check_origin(connection: Connection, job: JobContext, origin: JobId) -> None:
+async def _check_origin(connection: Connection, context: JobContext, origin: JobId) -> None:
     """The ids in dead letters mean nothing to another source."""
     asked = await store.get(connection, origin)
-    if asked is None or (asked.store, asked.type) != (job.job.store, job.job.type):
-        raise InvalidJobRequest(f"params.retry_of: {origin} is no {job.job.type} job of store {job.job.store}.")
+    if asked is None or (asked.store, asked.type) != (context.job.store, context.job.type):
+        raise InvalidJobRequest(f"params.retry_of: {origin} is no {context.job.type} job of store {context.job.store}.")
 
 
 async def _retry_batch(
-    job: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
+    context: JobContext, stream: Stream[T], meter: CallMeter, origin: JobId, letters: list[JobFailure]
 ) -> None:
     wanted = {letter.source_id for letter in letters if letter.source_id and is_id(letter.source_id)}
-    async with job.database.acquire_for_work() as connection:
-        questions = await Questions.begin(connection, job.job.store, stream.clock)
-    page = await job.unless_stopped(stream.fetch_by_ids(sorted(int(number) for number in wanted), meter))
+    async with context.database.acquire_for_work() as connection:
+        questions = await SnapshotClock.begin(connection, context.job.store, stream.clock)
+    page = await context.unless_stopped(stream.fetch_by_ids(sorted(int(number) for number in wanted), meter))
     nameless = [letter for letter in letters if letter.source_id not in wanted]
     repeated = len(letters) - len(nameless) - len(wanted)
-    async with job.page(checkpoint=letters[-1].id) as transaction:
+    async with context.page(checkpoint=letters[-1].id) as transaction:
         try:
             async with transaction.connection.transaction():
-                counted = await stream.store(transaction.connection, job.job.store, page.rows, questions.asked(page))
+                counted = await stream.store(
+                    transaction.connection, context.job.store, page.rows, questions.asked(page)
+                )
             transaction.count(counted)
         except UNSTORABLE:
-            await store_one_by_one(transaction, stream, job.job.store, page.rows, questions.asked(page))
+            await store_one_by_one(transaction, stream, context.job.store, page.rows, questions.asked(page))
         if stream.table is not None:
-            await deletions.take_back(transaction.connection, job.job.store, stream.table, known_ids(page))
+            await deletions.take_back(transaction.connection, context.job.store, stream.table, known_ids(page))
         transaction.reject([dead_letter(bad) for bad in page.bad])
         if page.notices:
             transaction.metadata["notices"] = sorted(page.notices)

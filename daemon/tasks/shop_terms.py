@@ -16,17 +16,17 @@ from daemon.sources.shopify.models import ShopInfo
 from daemon.tasks.registry import Store
 
 
-async def note_shop(job: JobContext, store: Store, meter: CallMeter) -> ShopInfo:
+async def note_shop(context: JobContext, store: Store, meter: CallMeter) -> ShopInfo:
     """Ask the shop what it says of itself, and note it; the currency of what is mirrored stays what it was."""
-    said = await job.unless_stopped(store.shopify.shop(meter=meter))
-    async with job.database.acquire_for_work() as connection:
+    said = await context.unless_stopped(store.shopify.shop(meter=meter))
+    async with context.database.acquire_for_work() as connection:
         await shops.note(connection, store.name, Currency(said.currency), taxes_included=said.taxes_included)
     return said
 
 
-async def note_all_prices_read(job: JobContext, store: Store, said: ShopInfo) -> None:
+async def note_all_prices_read(context: JobContext, store: Store, said: ShopInfo) -> None:
     """Note that all mirrored prices are in the currency that the shop has said."""
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         await shops.note(
             connection,
             store.name,
@@ -36,14 +36,14 @@ async def note_all_prices_read(job: JobContext, store: Store, said: ShopInfo) ->
         )
 
 
-async def read_shop(job: JobContext, store: Store, meter: CallMeter) -> Shop:
+async def read_shop(context: JobContext, store: Store, meter: CallMeter) -> Shop:
     """What the shop says of itself now, noted for whoever plans from the mirror.
 
     Raises:
         CurrencyMismatch: the mirrored prices are in another currency than the shop has now.
     """
-    said = await note_shop(job, store, meter)
-    async with job.database.acquire_for_work() as connection:
+    said = await note_shop(context, store, meter)
+    async with context.database.acquire_for_work() as connection:
         known = await shops.get(connection, store.name)
     if known is None:  # it was noted a moment ago
         raise CurrencyMismatch(f"What is known of the shop of {store.name} is gone: sync again.")
@@ -67,20 +67,20 @@ def check_currency(store: Store, shop: Currency, what: str) -> None:
 
 
 async def sales_in_another_currency(
-    job: JobContext, store: Store, meter: CallMeter
+    context: JobContext, store: Store, meter: CallMeter
 ) -> Mapping[CampaignId, DongboError]:
     """The running campaigns that must not be put on sale, for their sums may be meant in another currency than the
     shop has now; those in percent continue."""
     if store.nhanh_client is None:
         return {}
     states = (CampaignState.APPLYING, CampaignState.ACTIVE)
-    async with job.database.acquire_for_work() as connection:
+    async with context.database.acquire_for_work() as connection:
         running = await campaigns.list_in_states(connection, store.name, states)
     with_sums = [campaign for campaign in running if campaign.definition.sums or campaign.definition.rounding]
     if not with_sums:
         return {}
     try:
-        shop = await read_shop(job, store, meter)
+        shop = await read_shop(context, store, meter)
     except CurrencyMismatch as mismatch:
         return dict.fromkeys((campaign.id for campaign in with_sums), mismatch)
     return {

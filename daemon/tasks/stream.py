@@ -14,7 +14,7 @@ from daemon.jobs.context import PageTransaction
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import places
-from daemon.mirror.asked import Asked
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.mirror.table import MirrorTable
 from daemon.sources.clock import SourceClock
 from daemon.sources.horizon import Horizon
@@ -56,7 +56,7 @@ class Stream(Generic[T]):
     fetch: Callable[[object | None, datetime | None, CallMeter], AsyncGenerator[Page[T], None]]
     fetch_by_ids: Callable[[Sequence[int], CallMeter], Awaitable[Page[T]]]
     count: Callable[[datetime | None, CallMeter], Awaitable[int | None]]
-    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], Asked], Awaitable[Counters]]
+    store: Callable[[Connection, StoreName, Sequence[SourceRow[T]], SnapshotTime], Awaitable[Counters]]
     horizon: Callable[[CallMeter], Awaitable[Horizon]]
     clock: SourceClock
     overlap: timedelta
@@ -64,7 +64,7 @@ class Stream(Generic[T]):
     must_be_full: bool = False  # what is mirrored can't be corrected by what has changed since
 
 
-class Questions:
+class SnapshotClock:
     """Tells of each page that a run asks for when that was, by the database's clock and by the source's, and what could
     be seen then."""
 
@@ -75,15 +75,15 @@ class Questions:
         self._clock = clock
 
     @classmethod
-    async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "Questions":
+    async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "SnapshotClock":
         """At the beginning of a run, before its first question."""
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return cls(now, boot_time(), (await places.sight(connection, store)).since, clock)
 
-    def asked(self, page: Page[Any]) -> Asked:
+    def asked(self, page: Page[Any]) -> SnapshotTime:
         """The circumstances of a page."""
         database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
-        return Asked(database_time, self._sight, self._clock.at(page.asked))
+        return SnapshotTime(database_time, self._sight, self._clock.at(page.asked))
 
 
 def dead_letter(bad: BadRow) -> DeadLetter:
@@ -92,7 +92,7 @@ def dead_letter(bad: BadRow) -> DeadLetter:
 
 
 async def store_one_by_one(
-    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: Asked
+    transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: SnapshotTime
 ) -> None:
     """Store rows singly: those that the database refuses become dead letters."""
     for row in rows:

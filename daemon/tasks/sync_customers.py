@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import Counters, JobType
+from daemon.jobs.model import Counters
+from daemon.jobs.types import JobType
 from daemon.sync.customers.plan import CustomerPlan
 from daemon.sync.customers.push import CustomerPush, batches
 from daemon.sync.customers.reconciliation import reconcile_interrupted
@@ -21,20 +22,20 @@ SCANNED_AT_ONCE = 500  # mappings: some milliseconds of deciding
 
 
 @task(JobType.SYNC_CUSTOMERS, params.dry_run)
-async def sync_customers(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def sync_customers(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a mapped customer.
 
     In another currency than Nhanh.vn's no total is pushed, and no tier that follows from it (CurrencyMismatch).
 
     A customer who no longer reaches a tier loses its tag; the tier's metafield stays, for Shopify takes no blank ones.
     """
-    rules, meter = CustomerRules(store.customer_sync), counted_calls(job)
-    await check_identities(job, store, meter, CUSTOMER_STREAMS)
-    shop = await read_shop(job, store, meter)
+    rules, meter = CustomerRules(store.customer_sync), counted_calls(context)
+    await check_identities(context, store, meter, CUSTOMER_STREAMS)
+    shop = await read_shop(context, store, meter)
     check_currency(store, shop.currency, "totals")
-    run = CustomerRun(job, store.name, store.shopify, rules, meter)
-    sync = _Sync(run, CustomerPlan(job.database, store.name))
-    await (sync.describe_only() if job.params.get("dry_run") else sync.push())
+    run = CustomerRun(context, store.name, store.shopify, rules, meter)
+    sync = _Sync(run, CustomerPlan(context.database, store.name))
+    await (sync.describe_only() if context.params.get("dry_run") else sync.push())
 
 
 class _Sync:
@@ -43,10 +44,10 @@ class _Sync:
         self._plan = plan
 
     async def push(self) -> None:
-        run, plan, job = self._run, self._plan, self._run.job
+        run, plan, context = self._run, self._plan, self._run.context
         await reconcile_interrupted(run)
-        run.pushed_before = await plan.pushed_behind(job.job.id, run.after)
-        await job.describe(total=job.processed + await plan.count(run.after))
+        run.pushed_before = await plan.pushed_behind(context.job.id, run.after)
+        await context.describe(total=context.processed + await plan.count(run.after))
         push = CustomerPush(run)
         async with aclosing(self._scan()) as scanned:
             async for customers in scanned:
@@ -54,14 +55,14 @@ class _Sync:
                 await run.know_formats(customers)
                 for batch in batches(customers):
                     await push.push(batch)
-        if job.processed != job.total:  # the mappings have changed meanwhile
-            await job.describe(total=job.processed)
+        if context.processed != context.total:  # the mappings have changed meanwhile
+            await context.describe(total=context.processed)
 
     async def describe_only(self) -> None:
-        run, job = self._run, self._run.job
-        if job.job.checkpoint is not None:  # interrupted after its only page
+        run, context = self._run, self._run.context
+        if context.job.checkpoint is not None:  # interrupted after its only page
             return
-        await job.describe(total=await self._plan.count(0))
+        await context.describe(total=await self._plan.count(0))
         survey, last = CustomerSurvey(run.rules), 0
         async with aclosing(self._scan()) as scanned:
             async for customers in scanned:
@@ -69,13 +70,13 @@ class _Sync:
                 for customer in customers:
                     survey.add(customer)
                 last = customers[-1].id
-        async with job.page(checkpoint={"after": last}) as page:
+        async with context.page(checkpoint={"after": last}) as page:
             page.count(Counters(skipped=survey.customers))
             page.metadata.update(survey.figures())
 
     async def _scan(self) -> AsyncGenerator[list[Customer], None]:
         """The mapped customers after the checkpoint, some at a time."""
         after = self._run.after
-        while rows := await self._run.job.unless_stopped(self._plan.scan(after, SCANNED_AT_ONCE)):
+        while rows := await self._run.context.unless_stopped(self._plan.scan(after, SCANNED_AT_ONCE)):
             yield [self._run.consider(row) for row in rows]
             after = rows[-1].shopify_id

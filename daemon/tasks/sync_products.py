@@ -11,7 +11,8 @@ import structlog
 
 from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded, JobContext
-from daemon.jobs.model import Counters, JobType
+from daemon.jobs.model import Counters
+from daemon.jobs.types import JobType
 from daemon.mirror import shops
 from daemon.money import CurrencyMismatch
 from daemon.sales import items
@@ -53,33 +54,33 @@ OVERTURNED = (
 
 
 @task(JobType.SYNC_PRODUCTS, params.dry_run)
-async def sync_products(job: JobContext, store: Store, _policy: JobPolicy) -> None:
+async def sync_products(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a mapped variant at a location, or the price of a mapped variant."""
-    await _Sync(job, store, counted_calls(job)).run()
+    await _Sync(context, store, counted_calls(context)).run()
 
 
 class _Sync:
-    def __init__(self, job: JobContext, store: Store, meter: CallMeter) -> None:
-        self._job = job
+    def __init__(self, context: JobContext, store: Store, meter: CallMeter) -> None:
+        self._context = context
         self._store = store
         self._meter = meter
         self._settings = store.product_sync
         self._plan: ProductPlan
-        self._run = SyncRun(job, store.name, store.shopify, meter)
+        self._run = SyncRun(context, store.name, store.shopify, meter)
         self._shop = DEFAULT_SHOP
         self._notices: list[str] = []  # what is wrong and keeps only a part of the sync from being done
         self._mismatch: CurrencyMismatch | None = None
 
     async def run(self) -> None:
         """Push what can be pushed; what is wrong with the rest is raised or reported at the end."""
-        is_dry = bool(self._job.params.get("dry_run"))
-        await check_identities(self._job, self._store, self._meter, PRODUCT_STREAMS)
+        is_dry = bool(self._context.params.get("dry_run"))
+        await check_identities(self._context, self._store, self._meter, PRODUCT_STREAMS)
         if not is_dry:
             await self._settle()
         await self._check_places()
         await self._check_currency()
-        self._plan = ProductPlan(self._job.database, self._store.name, self._settings, self._shop)
-        await ProductFacts(self._job, self._store, self._run, self._meter).learn(self._plan)
+        self._plan = ProductPlan(self._context.database, self._store.name, self._settings, self._shop)
+        await ProductFacts(self._context, self._store, self._run, self._meter).learn(self._plan)
         self._run.limits = await self._safety_limits()
         if is_dry:
             await self._describe_only()
@@ -125,7 +126,7 @@ class _Sync:
         raise SourceUnavailable(reason)
 
     async def _settle(self) -> None:
-        reconciliation = Reconciliation(self._job, self._store.name, self._store.shopify, self._meter)
+        reconciliation = Reconciliation(self._context, self._store.name, self._store.shopify, self._meter)
         await reconciliation.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
@@ -134,9 +135,9 @@ class _Sync:
         Raises PlacesMissing where nothing is left to sync.
         """
         locations = self._settings.locations
-        closed = await closed_locations(self._job, self._store, list(self._settings.depots_of), self._meter)
+        closed = await closed_locations(self._context, self._store, list(self._settings.depots_of), self._meter)
         open_ones = {name: depots for name, depots in locations.items() if int(name) not in closed}
-        hidden = await hidden_depots(self._job, self._store, set(chain(*open_ones.values())), self._meter)
+        hidden = await hidden_depots(self._context, self._store, set(chain(*open_ones.values())), self._meter)
         kept = {name: depots for name, depots in open_ones.items() if hidden.keys().isdisjoint(depots)}
         table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
@@ -153,7 +154,7 @@ class _Sync:
             )
         self._settings = self._settings.model_copy(update={"locations": kept})
         found = {"closed_locations": list(closed), "hidden_depots": list(hidden)}
-        await self._job.describe(total=self._job.total, notices=self._notices, **found)
+        await self._context.describe(total=self._context.total, notices=self._notices, **found)
         for notice in self._notices:
             log.warning("places_left_out", store=self._store.name, **found, reason=notice)
         if not kept and not self._has_prices:
@@ -174,7 +175,7 @@ class _Sync:
         if not self._has_prices:
             return
         try:
-            self._shop = await read_shop(self._job, self._store, self._meter)
+            self._shop = await read_shop(self._context, self._store, self._meter)
             check_currency(self._store, self._shop.currency, "prices")
         except CurrencyMismatch as mismatch:
             if not settings.locations:
@@ -183,11 +184,11 @@ class _Sync:
             self._settings = settings.model_copy(update={"price": None, "compare_at_price": None})
 
     async def _safety_limits(self) -> SafetyLimits:
-        job, settings = self._job, self._settings
-        async with job.database.acquire_for_work() as connection:
-            approved = await approvals.list_changes(connection, job.job.id) if job.is_approved else frozenset()
+        context, settings = self._context, self._settings
+        async with context.database.acquire_for_work() as connection:
+            approved = await approvals.list_changes(connection, context.job.id) if context.is_approved else frozenset()
             unasked = await approvals.list_unasked(connection, self._store.name, settings.large_price_change)
-            if job.is_approved and job.job.metadata.get("price_changes_by_vat"):
+            if context.is_approved and context.job.metadata.get("price_changes_by_vat"):
                 await shops.agree_to_vat(connection, self._store.name)
                 self._shop = replace(self._shop, vat_agreed=True)
         return SafetyLimits(settings, approved, unasked, is_vat_agreed=self._shop.vat_agreed)
@@ -195,15 +196,15 @@ class _Sync:
     async def _survey(self) -> PlanSurvey:
         """Look at all that is left of the plan, say how much it is, and stop where a person has to be asked first."""
         survey = await self._look()
-        await self._job.describe(
-            total=self._job.processed + survey.rows, **await self._left_alone(), **survey.figures()
+        await self._context.describe(
+            total=self._context.processed + survey.rows, **await self._left_alone(), **survey.figures()
         )
         if not survey.needs_approval:
             return survey
         async with self._run.step() as page:
-            await approvals.replace(page.connection, self._job.job.id, survey.items)
+            await approvals.replace(page.connection, self._context.job.id, survey.items)
             page.metadata["approved_at"] = None  # an earlier approval is not an answer to this question
-            pushed = await pushes.count_applied(page.connection, self._job.job.id)
+            pushed = await pushes.count_applied(page.connection, self._context.job.id)
         raise ApprovalNeeded(survey.question(pushed), **survey.figures(), sample=survey.sample)
 
     async def _left_alone(self) -> dict[str, Any]:
@@ -238,15 +239,15 @@ class _Sync:
         if self._run.position == DONE:  # interrupted after its only page
             return
         survey = await self._look()
-        await self._job.describe(
-            total=self._job.processed + survey.rows,
+        await self._context.describe(
+            total=self._context.processed + survey.rows,
             **await self._left_alone(),
             sample=survey.sample,
             would_ask=survey.question() if survey.needs_approval else None,
             **survey.figures(),
         )
         self._run.position = DONE
-        async with self._job.page(checkpoint=DONE.to_json()) as page:
+        async with self._context.page(checkpoint=DONE.to_json()) as page:
             page.count(Counters(skipped=survey.rows))
 
     async def _push(self) -> None:
@@ -259,8 +260,8 @@ class _Sync:
             await run.remember(plan)
             prices = in_batches(plan.price_windows(run.position.after), price_push.BATCH, price_push.is_other_product)
             await self._push_each(prices, PricePush(run, plan).push)
-        if self._job.processed != self._job.total:  # the mirror has changed meanwhile
-            await self._job.describe(total=self._job.processed)
+        if self._context.processed != self._context.total:  # the mirror has changed meanwhile
+            await self._context.describe(total=self._context.processed)
 
     async def _push_each(
         self, batches: AsyncGenerator[Batch[R], None], push: Callable[[Batch[R]], Awaitable[None]]

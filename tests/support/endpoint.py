@@ -20,7 +20,8 @@ from daemon.database.migrate import program_version
 from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs import store
-from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
 from daemon.schedules.model import ScheduleSpec
 from daemon.sources.http import open_session
@@ -33,7 +34,7 @@ from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
 from daemon.sync import pushes
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
 
 STORE = StoreName("main")
@@ -124,7 +125,7 @@ class Endpoint:
         self, job: Job, old: str | None, new: str, reason: str, result: PushResult = PushResult.APPLIED
     ) -> None:
         """A push of stock by a job."""
-        push = Push(PushKind.STOCK, 1001, old, new, reason, item_id=2001, location_id=31)
+        push = IntendedPush(PushKind.STOCK, 1001, old, new, reason, item_id=2001, location_id=31)
         async with self.parts.database.acquire() as connection:
             (number,) = await pushes.record(connection, STORE, job.id, uuid4(), [push])
             if result is not PushResult.INTENDED:

@@ -8,9 +8,10 @@ from daemon.config import CustomerSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import Lane, StoreName, WorkerName
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.runner import JobRunner
 from daemon.jobs.service import Admission, Admissions, Jobs
+from daemon.jobs.types import JobType
 from daemon.mirror.keys import match_key
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
 from tests.support.one_lane import runner_of

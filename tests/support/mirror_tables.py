@@ -11,7 +11,7 @@ from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName, new_job_id
 from daemon.mirror.keys import match_key
 from daemon.sync import pushes
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 
 STORE = StoreName("main")
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)  # 12:00 in the shop
@@ -75,7 +75,9 @@ class Tables:
     ) -> JobId:
         job_id = new_job_id()
         location = 31 if kind in (PushKind.STOCK, PushKind.ACTIVATION) else None
-        push = Push(kind, VARIANT, old, new, "Nhanh.vn 77 (AO-01) has 4 + 3 available in depots 1, 2", ITEM, location)
+        push = IntendedPush(
+            kind, VARIANT, old, new, "Nhanh.vn 77 (AO-01) has 4 + 3 available in depots 1, 2", ITEM, location
+        )
         async with self._database.acquire() as connection:
             (number,) = await pushes.record(connection, STORE, job_id, uuid4(), [push])
             if result is not PushResult.INTENDED:

@@ -24,8 +24,9 @@ from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs import runner
 from daemon.jobs.context import JobContext
-from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import JobRequest, JobStatus, JobTrigger
 from daemon.jobs.queue import worker as queue_worker
+from daemon.jobs.types import JobType
 from daemon.sales import apply, campaigns, items, preparation, revert
 from daemon.sales.file import reconcile
 from daemon.sales.model import TRANSITIONS, Campaign, Item

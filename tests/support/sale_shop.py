@@ -10,7 +10,8 @@ import pytest
 from daemon.api.sales import CampaignState, ItemState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign, Item
 from daemon.sales.pricing import sale_prices

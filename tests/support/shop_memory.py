@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from daemon.config import ProductSyncSettings
-from daemon.sandbox.nhanh.records import PARENT, NhanhProduct
-from daemon.sandbox.nhanh.shop import Change, ChangeKind
+from daemon.sandbox.nhanh.records import PARENT, NhanhProductRecord
+from daemon.sandbox.nhanh.shop import BusinessChange, ChangeKind
 from daemon.sandbox.server import Sandbox
 from daemon.sandbox.shopify.records import Variant
 from daemon.sandbox.shopify.writes import AppliedWrite, Subject
@@ -225,17 +225,17 @@ class ShopMemory:
         for kind in ("stock", "activate"):
             self.foreign[kind, variant.inventory_item_id, location_id] += 1
 
-    def _product(self, chance: random.Random) -> NhanhProduct:
+    def _product(self, chance: random.Random) -> NhanhProductRecord:
         return chance.choice(self.sold())
 
     def _variant(self, chance: random.Random) -> Variant:
         return chance.choice([self.shopify.variants[number] for number in sorted(self.shopify.variants)])
 
-    def sold(self) -> list[NhanhProduct]:
+    def sold(self) -> list[NhanhProductRecord]:
         products = [self.nhanh.products[number] for number in self.nhanh.products]
         return [product for product in products if product.parent_id != PARENT]
 
-    def _look(self, change: Change) -> None:
+    def _look(self, change: BusinessChange) -> None:
         match change.kind:
             case ChangeKind.PRODUCT_ADD | ChangeKind.PRODUCT_UPDATE | ChangeKind.INVENTORY_CHANGE:
                 self._remember(self.nhanh.products[change.row_id])
@@ -243,7 +243,7 @@ class ShopMemory:
                 for location in self.depots_of:
                     self.stock_ever[change.row_id, location].add(0)
 
-    def _remember(self, product: NhanhProduct) -> None:
+    def _remember(self, product: NhanhProductRecord) -> None:
         for location in self.depots_of:
             self.stock_ever[product.id, location].add(self.desired(product.id, location))
         self.prices_ever[product.id].add(self.desired_prices(product.id))

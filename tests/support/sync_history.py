@@ -17,7 +17,8 @@ import pytest
 from daemon.bootstrap import Daemon
 from daemon.errors import DongboError, InvalidTransition, LiveJobExists
 from daemon.ids import JobId
-from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.types import JobType
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.nhanh.sandbox import LoggedRequest
 from daemon.sandbox.server import SandboxSettings, running_sandbox

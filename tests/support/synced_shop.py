@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from daemon.config import ProductSyncSettings
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.records import Variant
 from daemon.sandbox.shopify.writes import AppliedWrite

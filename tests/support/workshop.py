@@ -12,7 +12,8 @@ from daemon.bootstrap import Daemon
 from daemon.config import JobSettings, ProductSyncSettings, Settings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName
-from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.cli.reference import EXIT_CODES, command_reference
 from daemon.config import json_schema
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sandbox.situations import SITUATIONS
 from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS

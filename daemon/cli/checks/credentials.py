@@ -10,7 +10,7 @@ from daemon.cli.checks.prices import check_currency, show_prices
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
 from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sources.clock import SourceClock
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
@@ -25,6 +25,7 @@ from daemon.sources.shopify.version import ApiVersion, supported_until
 from daemon.stores import StoreFactory
 from daemon.sync.customers.formats import choose_formats, needs_currency
 from daemon.tasks.depots import why_unusable
+from daemon.tasks.registry import first_rows
 
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
 # Points are back in a second; the daemon whose store this is may use them up at the same time.
@@ -150,14 +151,8 @@ def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> li
 
 async def try_pulls(client: NhanhClient) -> dict[JobType, SourceError | None]:
     """Why each pull from Nhanh.vn can't read its first row; None where it can."""
-    meter = CallMeter()
-    pulls = {
-        JobType.PULL_NHANH_PRODUCTS: client.products({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_INVENTORY: client.inventory({}, after=None, meter=meter, page_size=1),
-        JobType.PULL_NHANH_CUSTOMERS: client.customers({}, after=None, meter=meter, page_size=1),
-    }
     refusals: dict[JobType, SourceError | None] = {}
-    for job_type, pages in pulls.items():
+    for job_type, pages in first_rows(client, CallMeter()).items():
         async with aclosing(pages):
             try:
                 await anext(pages, None)

@@ -30,7 +30,8 @@ from daemon.cli.client.sse import ServerEvent, read_events
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
 from daemon.ids import JobId
-from daemon.jobs.model import Job, JobFailure, JobType, PruningPlan
+from daemon.jobs.model import Job, JobFailure, PruningPlan
+from daemon.jobs.types import JobType
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon says something at least every 15 s, be it only that it is there.
@@ -44,14 +45,14 @@ class DaemonRefused(DongboError):
     """The daemon did not do what it was asked for; the text is its own."""
 
 
-class Page(Protocol):
+class ListPage(Protocol):
     """A page of a list."""
 
     @property
     def next_cursor(self) -> str | None: ...
 
 
-P = TypeVar("P", bound=Page)
+P = TypeVar("P", bound=ListPage)
 
 
 @asynccontextmanager

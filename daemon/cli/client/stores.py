@@ -4,8 +4,7 @@ import typer
 
 from daemon.cli.client.daemon import DaemonClient
 from daemon.config.settings import StoreSettings
-from daemon.jobs.model import JobType
-from daemon.jobs.types import JOB_TYPES
+from daemon.jobs.types import JOB_TYPES, JobType
 
 
 async def only_store(client: DaemonClient, *job_types: JobType) -> str:

@@ -15,7 +15,7 @@ from daemon.cli.context import CommandContext, Commands, LocalCommand
 from daemon.cli.render import output
 from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets
 from daemon.errors import ConfigError
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.logging import configure_logging
 from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import ScheduleSpec, Timetable

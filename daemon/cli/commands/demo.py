@@ -26,7 +26,7 @@ from daemon.config import DEMO_CONFIG, Settings, load_settings, state_directory
 from daemon.database.state_lock import state_lock
 from daemon.errors import DongboError, ListenError, StateDirectoryError
 from daemon.ids import StoreName
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.logging import configure_logging
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 

@@ -13,7 +13,7 @@ from daemon.cli.context import CommandContext, Commands
 from daemon.cli.options import StoreOption
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 
 SHOWN_PUSHES = 3  # of each value; --json has more
 

@@ -7,7 +7,7 @@ import typer
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs.request import given, request_job
 from daemon.cli.options import StoreOption, WaitOption
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 
 match_app = Commands()
 sync_app = Commands()

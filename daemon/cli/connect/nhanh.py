@@ -25,7 +25,7 @@ from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
 from daemon.errors import ConfigError, DongboError, SourceError, SourceRefused
 from daemon.ids import StoreName
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.logging import register_secret
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry

@@ -18,8 +18,7 @@ from daemon.config.scopes import PRICES, PULLS, STOCK
 from daemon.config.shopify_names import check_client_id, check_client_secret, read_shop
 from daemon.errors import ConfigError, SourceRefused
 from daemon.ids import StoreName
-from daemon.jobs.model import JobType
-from daemon.jobs.types import JOB_TYPES
+from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.logging import register_secret
 from daemon.sources.http import open_session
 from daemon.sources.limits import LimiterRegistry

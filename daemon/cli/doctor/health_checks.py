@@ -17,7 +17,8 @@ from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 from daemon.jobs import store
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 
 STUCK_AFTER = timedelta(minutes=10)
 FAILURES_SINCE = timedelta(days=1)

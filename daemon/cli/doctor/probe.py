@@ -15,7 +15,8 @@ from daemon.cli.client.sse import ServerEvent
 from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs.events import CHANNEL
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 
 EVENT_TIMEOUT = 8.0  # seconds: twice the interval at which the hub catches up by itself
 COMPLETION_TIMEOUT = 30.0  # seconds

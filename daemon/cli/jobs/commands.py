@@ -17,7 +17,8 @@ from daemon.cli.options import FollowOption
 from daemon.cli.render import output
 from daemon.cli.render.output import members
 from daemon.ids import JobId
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 
 app = Commands()
 

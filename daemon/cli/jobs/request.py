@@ -15,7 +15,8 @@ from daemon.cli.jobs.progress import ended, open_view
 from daemon.cli.jobs.tables import say_what_is_asked, write_outcome
 from daemon.cli.render import output
 from daemon.errors import LiveJobExists
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 
 
 async def request_job(

@@ -15,7 +15,7 @@ from daemon.cli.mapping.choices import only_product, only_variant
 from daemon.cli.mapping.csv_file import MappingFileError
 from daemon.cli.options import StoreOption, one_of
 from daemon.cli.render import output
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 
 app = Commands()
 

@@ -12,7 +12,7 @@ from daemon.cli.sales.options import SaleOptions
 from daemon.config import SaleSettings, read_skus
 from daemon.config.problems import describe
 from daemon.errors import DongboError, ExitCode
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 
 # How the keys of a definition are called on the command line, where that is not their own name.
 SPELLINGS = {"name": "NAME", "discount_from": "--from"}

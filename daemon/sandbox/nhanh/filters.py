@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from daemon.sandbox.nhanh.records import PARENT, STANDALONE, NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.records import PARENT, STANDALONE, NhanhCustomerRecord, NhanhProductRecord
 
 Row = TypeVar("Row")
 Wanted = Callable[[Row], bool]
@@ -24,7 +24,7 @@ class InvalidFieldsError(Exception):
         self.messages = {field: f"{field} {problem}"}
 
 
-def product_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProduct]:
+def product_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProductRecord]:
     """What product/list was asked for.
 
     Raises:
@@ -33,7 +33,7 @@ def product_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProduct]:
     return _all(_hiding_stopped(filters, _tests(filters, _PRODUCT_FILTERS)))
 
 
-def inventory_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProduct]:
+def inventory_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProductRecord]:
     """What product/inventory was asked for. Its times see changes of the stock; parents, without stock, are not listed.
 
     Raises:
@@ -43,7 +43,7 @@ def inventory_filter(filters: Mapping[str, Any]) -> Wanted[NhanhProduct]:
     return _all([lambda product: product.parent_id != PARENT, *tests])
 
 
-def customer_filter(filters: Mapping[str, Any]) -> Wanted[NhanhCustomer] | None:
+def customer_filter(filters: Mapping[str, Any]) -> Wanted[NhanhCustomerRecord] | None:
     """What customer/list was asked for; None for everybody.
 
     Raises:
@@ -91,7 +91,9 @@ def _all(tests: list[Wanted[Row]]) -> Wanted[Row]:
     return lambda row: all(test(row) for test in tests)
 
 
-def _hiding_stopped(filters: Mapping[str, Any], tests: list[Wanted[NhanhProduct]]) -> list[Wanted[NhanhProduct]]:
+def _hiding_stopped(
+    filters: Mapping[str, Any], tests: list[Wanted[NhanhProductRecord]]
+) -> list[Wanted[NhanhProductRecord]]:
     if filters.get("status") or filters.get("ids"):
         return tests
     return [lambda product: product.status in _SHOWN_BY_DEFAULT, *tests]
@@ -139,14 +141,14 @@ def _at_most(get: Callable[[Row], int]) -> Maker[Row]:
     return make
 
 
-def _product_name(name: str, value: Any) -> Wanted[NhanhProduct]:
+def _product_name(name: str, value: Any) -> Wanted[NhanhProductRecord]:
     wanted = _text(name, value).casefold()
     return lambda product: (
         wanted in product.name.casefold() or wanted in (product.code.strip().casefold(), product.barcode)
     )
 
 
-def _family(name: str, value: Any) -> Wanted[NhanhProduct]:
+def _family(name: str, value: Any) -> Wanted[NhanhProductRecord]:
     match whole(f"filters.{name}", value):  # Nhanh documentation, product/list, `gpid`
         case -1:
             return lambda product: product.parent_id == STANDALONE
@@ -162,7 +164,7 @@ def _family(name: str, value: Any) -> Wanted[NhanhProduct]:
             raise InvalidFieldsError(f"filters.{name}", "must be one of -2, -1, 1, 2, 3")
 
 
-def _price(name: str, value: Any) -> Wanted[NhanhProduct]:
+def _price(name: str, value: Any) -> Wanted[NhanhProductRecord]:
     if not isinstance(value, dict) or not value.keys() <= {"from", "to"}:
         raise InvalidFieldsError(f"filters.{name}", 'must be {"from", "to"}')
     try:
@@ -174,29 +176,29 @@ def _price(name: str, value: Any) -> Wanted[NhanhProduct]:
     return lambda product: lowest <= product.price <= highest
 
 
-def _no_imei(name: str, value: Any) -> Wanted[NhanhProduct]:
+def _no_imei(name: str, value: Any) -> Wanted[NhanhProductRecord]:
     """The sandbox sells nothing that has an IMEI."""
     _text(name, value)
     return lambda _: False
 
 
-def _depots(name: str, value: Any) -> Wanted[NhanhProduct]:
+def _depots(name: str, value: Any) -> Wanted[NhanhProductRecord]:
     """`depotIds` chooses what is summed, not which products are listed."""
     _whole_numbers(name, value)
     return lambda _: True
 
 
-def _mobile(name: str, value: Any) -> Wanted[NhanhCustomer]:
+def _mobile(name: str, value: Any) -> Wanted[NhanhCustomerRecord]:
     wanted = _digits(_text(name, value))
     return lambda customer: _digits(customer.mobile) == wanted
 
 
-def _bought_from(name: str, value: Any) -> Wanted[NhanhCustomer]:
+def _bought_from(name: str, value: Any) -> Wanted[NhanhCustomerRecord]:
     first = _date(name, value)
     return lambda customer: customer.last_bought_date >= first
 
 
-def _bought_to(name: str, value: Any) -> Wanted[NhanhCustomer]:
+def _bought_to(name: str, value: Any) -> Wanted[NhanhCustomerRecord]:
     last = _date(name, value)
     return lambda customer: "" < customer.last_bought_date <= last
 
@@ -224,11 +226,11 @@ def _date(name: str, value: Any) -> str:
         raise InvalidFieldsError(f"filters.{name}", "must be yyyy-mm-dd") from error
 
 
-def _stock_changed_at(product: NhanhProduct) -> int:
+def _stock_changed_at(product: NhanhProductRecord) -> int:
     return max(product.updated_at, product.stock_updated_at)
 
 
-_PRODUCT_FILTERS: dict[str, Maker[NhanhProduct]] = {
+_PRODUCT_FILTERS: dict[str, Maker[NhanhProductRecord]] = {
     "ids": _ids(lambda product: product.id),
     "name": _product_name,
     "parentId": _equal(lambda product: product.parent_id),
@@ -241,7 +243,7 @@ _PRODUCT_FILTERS: dict[str, Maker[NhanhProduct]] = {
     "updatedAtFrom": _at_least(lambda product: product.updated_at),
     "updatedAtTo": _at_most(lambda product: product.updated_at),
 }
-_INVENTORY_FILTERS: dict[str, Maker[NhanhProduct]] = {
+_INVENTORY_FILTERS: dict[str, Maker[NhanhProductRecord]] = {
     "ids": _ids(lambda product: product.id),
     "name": _product_name,
     "depotIds": _depots,
@@ -251,7 +253,7 @@ _INVENTORY_FILTERS: dict[str, Maker[NhanhProduct]] = {
     "updatedAtFrom": _at_least(_stock_changed_at),
     "updatedAtTo": _at_most(_stock_changed_at),
 }
-_CUSTOMER_FILTERS: dict[str, Maker[NhanhCustomer]] = {
+_CUSTOMER_FILTERS: dict[str, Maker[NhanhCustomerRecord]] = {
     "ids": _ids(lambda customer: customer.id),
     "mobile": _mobile,
     "type": _equal(lambda customer: customer.type),

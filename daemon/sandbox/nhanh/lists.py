@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import orjson
 
-from daemon.sandbox.catalogue import Depot, Draws
+from daemon.sandbox.catalogue import CatalogueDepot, Draws
 from daemon.sandbox.faults import spoil
 from daemon.sandbox.nhanh import filters
 from daemon.sandbox.nhanh.access import ApiError, ErrorCode
 from daemon.sandbox.nhanh.cursor import InvalidCursorError, Position
 from daemon.sandbox.nhanh.filters import InvalidFieldsError
-from daemon.sandbox.nhanh.records import PARENT, NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhProductRecord
 from daemon.sandbox.nhanh.sandbox import NhanhSandbox
 from daemon.sandbox.nhanh.table import Table
 
@@ -91,7 +91,7 @@ def combos(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
 def customers(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
     """customer/list."""
     asked = _understand(sandbox, body, "customer/list", sort_by="id")
-    wanted: Callable[[NhanhCustomer], bool] | None = filters.customer_filter(asked.filters)
+    wanted: Callable[[NhanhCustomerRecord], bool] | None = filters.customer_filter(asked.filters)
     row_ids, following = _page(sandbox, sandbox.customers, asked, wanted)
     texts = sandbox.customers.rendered(row_ids, sandbox.customer_json)
     rows = _spoilt(sandbox, row_ids, texts, _BAD_CUSTOMER)
@@ -104,7 +104,7 @@ def product_detail(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
     product = sandbox.products.get(product_id)
     if product is None:
         raise InvalidFieldsError("filters.id", "does not exist")
-    children: list[NhanhProduct] = []
+    children: list[NhanhProductRecord] = []
     if product.parent_id == PARENT:
         children = [child for child in sandbox.products.values() if child.parent_id == product.id]
     return orjson.dumps({"code": 1, "data": sandbox.spelling.detail(product, children)})
@@ -119,7 +119,7 @@ def depots(sandbox: NhanhSandbox, body: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"code": 1, "paginator": {"next": None}, "data": rows})
 
 
-def _depot(depot: Depot) -> dict[str, Any]:
+def _depot(depot: CatalogueDepot) -> dict[str, Any]:
     city = {"cityId": 254, "cityName": depot.name.removeprefix("Kho "), "wardId": 0, "wardName": "", "address": ""}
     return {
         "id": depot.id,

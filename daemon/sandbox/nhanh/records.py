@@ -16,7 +16,7 @@ _STOPPED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class NhanhProduct:
+class NhanhProductRecord:
     """A product: sold by itself, a child, or the parent of children. Times are Unix seconds, prices are đồng."""
 
     id: int
@@ -42,7 +42,7 @@ class NhanhProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class NhanhCustomer:
+class NhanhCustomerRecord:
     """A customer. `updated_at` is Unix seconds, dates are ISO text."""
 
     id: int
@@ -77,7 +77,7 @@ def person_number(row_id: int) -> int:
     return (row_id - _CUSTOMER_IDS_FROM) // 3
 
 
-def products(catalogue: Catalogue) -> Iterator[NhanhProduct]:
+def products(catalogue: Catalogue) -> Iterator[NhanhProductRecord]:
     """All products by ascending id. A product of several goods is a parent, followed by its children."""
     categories = _numbered(sorted({good.category for good in catalogue.goods}), first=301)
     brands = _numbered(sorted({good.vendor for good in catalogue.goods}), first=701)
@@ -91,9 +91,9 @@ def products(catalogue: Catalogue) -> Iterator[NhanhProduct]:
         yield from family
 
 
-def _product(good: Good, parent_id: int, categories: dict[str, int], brands: dict[str, int]) -> NhanhProduct:
+def _product(good: Good, parent_id: int, categories: dict[str, int], brands: dict[str, int]) -> NhanhProductRecord:
     updated_at = int(good.updated_at.timestamp())
-    return NhanhProduct(
+    return NhanhProductRecord(
         id=product_id(good.number),
         parent_id=parent_id,
         code=good.code,
@@ -112,9 +112,9 @@ def _product(good: Good, parent_id: int, categories: dict[str, int], brands: dic
     )
 
 
-def _parent(good: Good, child: NhanhProduct) -> NhanhProduct:
+def _parent(good: Good, child: NhanhProductRecord) -> NhanhProductRecord:
     """The row that groups the children: it has a price but no stock of its own."""
-    return NhanhProduct(
+    return NhanhProductRecord(
         id=child.id - 5,
         parent_id=PARENT,
         code=f"SP{good.product_number:06d}",
@@ -141,10 +141,10 @@ def _status(good: Good) -> int:
     return 2 if any(available > 0 for available in good.stock.values()) else 4
 
 
-def customer(person: Person) -> NhanhCustomer:
+def customer(person: Person) -> NhanhCustomerRecord:
     """A person of the catalogue as Nhanh has them."""
     last_bought = person.last_bought.isoformat() if person.last_bought else ""
-    return NhanhCustomer(
+    return NhanhCustomerRecord(
         id=customer_id(person.number),
         type=person.type,
         name=person.name,

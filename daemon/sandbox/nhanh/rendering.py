@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from daemon.sandbox.catalogue import Draws
-from daemon.sandbox.nhanh.records import PARENT, NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhProductRecord
 
 Json = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Spelling:
     quirks: bool
     depot_ids: frozenset[int] = frozenset()
 
-    def product(self, product: NhanhProduct) -> Json:
+    def product(self, product: NhanhProductRecord) -> Json:
         """A row of product/list."""
         pen = _Pen(self, product.id)
         row: Json = {
@@ -59,7 +59,7 @@ class Spelling:
         pen.optional(row, "tagIds", [])
         return row
 
-    def inventory(self, product: NhanhProduct, only_depots: Collection[int] = ()) -> Json:
+    def inventory(self, product: NhanhProductRecord, only_depots: Collection[int] = ()) -> Json:
         """A row of product/inventory.
 
         Args:
@@ -76,7 +76,7 @@ class Spelling:
         pen.optional(row, "barcode", product.barcode)
         return row
 
-    def detail(self, product: NhanhProduct, children: Collection[NhanhProduct]) -> Json:
+    def detail(self, product: NhanhProductRecord, children: Collection[NhanhProductRecord]) -> Json:
         """The data of product/detail: category, brand and type are objects, and `inventory.warranty` is a number."""
         row = self.product(product)
         for name in ("categoryId", "internalCategoryId", "brandId"):
@@ -99,12 +99,12 @@ class Spelling:
             "childs": [self.product(child) for child in children],
         }
 
-    def combo(self, product: NhanhProduct) -> Json:
+    def combo(self, product: NhanhProductRecord) -> Json:
         """A row of product/combo."""
         items = [{"id": item_id, "qty": quantity} for item_id, quantity in product.combo]
         return {"productParentId": product.id, "comboItems": items}
 
-    def customer(self, customer: NhanhCustomer) -> Json:
+    def customer(self, customer: NhanhCustomerRecord) -> Json:
         """A row of customer/list."""
         pen = _Pen(self, customer.id)
         row: Json = {
@@ -131,7 +131,7 @@ class Spelling:
         pen.optional(row, "group", {"id": 1 + len(customer.group), "name": customer.group} if customer.group else None)
         return row
 
-    def _inventory(self, pen: "_Pen", product: NhanhProduct, only_depots: Collection[int] = ()) -> Json:
+    def _inventory(self, pen: "_Pen", product: NhanhProductRecord, only_depots: Collection[int] = ()) -> Json:
         visible = [
             (depot_id, _quantities(product, depot_id, available))
             for depot_id, available in product.stock.items()
@@ -173,7 +173,7 @@ class _Pen:
             row[name] = (None, "", [])[form]
 
 
-def _prices(pen: _Pen, product: NhanhProduct) -> Json:
+def _prices(pen: _Pen, product: NhanhProductRecord) -> Json:
     cost = product.price * 6 // 10
     return {
         "retail": pen.number(product.price),
@@ -183,24 +183,24 @@ def _prices(pen: _Pen, product: NhanhProduct) -> Json:
     }
 
 
-def _combos(product: NhanhProduct) -> list[Json]:
+def _combos(product: NhanhProductRecord) -> list[Json]:
     return [{"id": item_id, "quantity": quantity} for item_id, quantity in product.combo]
 
 
-def _images(product: NhanhProduct) -> Json | None:
+def _images(product: NhanhProductRecord) -> Json | None:
     if product.id % 5 == 0 and product.id % 3 == 0:
         return None
     return {"avatar": f"https://example.com/images/{product.id}.jpg", "others": []}
 
 
-def _attributes(product: NhanhProduct) -> list[Json]:
+def _attributes(product: NhanhProductRecord) -> list[Json]:
     return [
         {"id": 9000 + position, "name": name, "nameOther": "", "value": value, "code": "", "codeOther": None}
         for position, (name, value) in enumerate(product.attributes)
     ]
 
 
-def _quantities(product: NhanhProduct, depot_id: int, available: int | Decimal) -> dict[str, int | Decimal]:
+def _quantities(product: NhanhProductRecord, depot_id: int, available: int | Decimal) -> dict[str, int | Decimal]:
     """Some of what lies in a depot is on its way, broken or reserved: only the rest is available."""
     holding = (product.id // 10 + depot_id) % 3 if available > 0 else 0
     damaged = 1 if (product.id // 10) % 11 == 0 else 0

@@ -12,7 +12,7 @@ from daemon.sandbox.catalogue import Catalogue
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh.cursor import Cursors
 from daemon.sandbox.nhanh.limits import RateLimit
-from daemon.sandbox.nhanh.records import NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.records import NhanhCustomerRecord, NhanhProductRecord
 from daemon.sandbox.nhanh.rendering import Spelling
 from daemon.sandbox.nhanh.shop import NhanhShop
 
@@ -108,11 +108,11 @@ class NhanhSandbox(NhanhShop):
         self.products.rendered(self.products, self.product_json)
         self.customers.rendered(self.customers, self.customer_json)
 
-    def product_json(self, product: NhanhProduct) -> bytes:
+    def product_json(self, product: NhanhProductRecord) -> bytes:
         """A row of product/list. Not by orjson, whose results hold on to some 8 kB each when they are kept."""
         return msgspec.json.encode(self._spelling.product(product))
 
-    def customer_json(self, customer: NhanhCustomer) -> bytes:
+    def customer_json(self, customer: NhanhCustomerRecord) -> bytes:
         """A row of customer/list."""
         return msgspec.json.encode(self._spelling.customer(customer))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon.sandbox.catalogue import Catalogue
 from daemon.sandbox.nhanh import records
-from daemon.sandbox.nhanh.records import PARENT, NhanhCustomer, NhanhProduct
+from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhProductRecord
 from daemon.sandbox.nhanh.table import Table
 
 
@@ -28,7 +28,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BusinessChange:
     """Something that just changed in the shop."""
 
     kind: ChangeKind
@@ -48,15 +48,15 @@ class NhanhShop:
         self.clock = clock
         self.depots = catalogue.depots
         products = {product.id: product for product in records.products(catalogue)}
-        self.products: Table[NhanhProduct] = Table(products, products.__getitem__)
+        self.products: Table[NhanhProductRecord] = Table(products, products.__getitem__)
         customer_ids = (records.customer_id(number) for number in range(1, len(catalogue.people) + 1))
-        self.customers: Table[NhanhCustomer] = Table(
+        self.customers: Table[NhanhCustomerRecord] = Table(
             customer_ids, lambda row_id: records.customer(catalogue.people[records.person_number(row_id) - 1])
         )
-        self.listeners: list[Callable[[Change], None]] = []
+        self.listeners: list[Callable[[BusinessChange], None]] = []
         self._random = random.Random(f"{seed}/churn")
 
-    def add_product(self, product: NhanhProduct) -> None:
+    def add_product(self, product: NhanhProductRecord) -> None:
         """Put a new product on the shelves."""
         self.products[product.id] = product
         self._announce(ChangeKind.PRODUCT_ADD, product.id)
@@ -87,7 +87,7 @@ class NhanhShop:
         del self.products[product_id]
         self._announce(ChangeKind.PRODUCT_DELETE, product_id)
 
-    def add_customer(self, customer: NhanhCustomer) -> None:
+    def add_customer(self, customer: NhanhCustomerRecord) -> None:
         """Let a new customer in."""
         self.customers[customer.id] = customer
         self._announce(ChangeKind.CUSTOMER_ADD, customer.id)
@@ -146,16 +146,16 @@ class NhanhShop:
         if customer is not None:
             self.delete_customer(customer.id)
 
-    def _random_product(self) -> NhanhProduct | None:
+    def _random_product(self) -> NhanhProductRecord | None:
         count = len(self.products)
         return self.products[self.products.id_at(self._random.randrange(count))] if count else None
 
-    def _random_customer(self) -> NhanhCustomer | None:
+    def _random_customer(self) -> NhanhCustomerRecord | None:
         count = len(self.customers)
         return self.customers[self.customers.id_at(self._random.randrange(count))] if count else None
 
     def _announce(self, kind: ChangeKind, row_id: int) -> None:
-        change = Change(kind, row_id)
+        change = BusinessChange(kind, row_id)
         for listener in self.listeners:
             listener(change)
 

@@ -4,7 +4,7 @@ from daemon.sandbox.shopify.bulk import BulkTrouble
 from daemon.sandbox.shopify.idempotency import IdempotencyProblem
 from daemon.sandbox.shopify.product_csv import catalogue_from_csv
 from daemon.sandbox.shopify.sandbox import API_VERSION, AnsweredRequest, RequestLog, ShopifySandbox
-from daemon.sandbox.shopify.state import Change
+from daemon.sandbox.shopify.state import ShopChange
 from daemon.sandbox.shopify.writes import AppliedWrite
 
 __all__ = [
@@ -12,9 +12,9 @@ __all__ = [
     "AnsweredRequest",
     "AppliedWrite",
     "BulkTrouble",
-    "Change",
     "IdempotencyProblem",
     "RequestLog",
+    "ShopChange",
     "ShopifySandbox",
     "catalogue_from_csv",
 ]

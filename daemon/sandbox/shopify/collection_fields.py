@@ -6,7 +6,7 @@ from typing import Any
 from daemon.sandbox.shopify.common_fields import Resolver, count_of, page_of
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.listings import collection_sort_value, sorted_listing
-from daemon.sandbox.shopify.paging import Page, bad_request
+from daemon.sandbox.shopify.paging import ConnectionPage, bad_request
 from daemon.sandbox.shopify.records import Collection, Product
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
@@ -26,7 +26,7 @@ def collection_by_identifier(_: object, info: Info, identifier: Mapping[str, str
             raise bad_request("OneOf Input Object 'CollectionIdentifierInput' must specify exactly one key.")
 
 
-def _products(collection: Collection, info: Info, **arguments: Any) -> Page[Product]:
+def _products(collection: Collection, info: Info, **arguments: Any) -> ConnectionPage[Product]:
     sort_value = collection_sort_value(arguments.get("sortKey") or "COLLECTION_DEFAULT", collection.product_ids)
     products = [info.context.state.products[number] for number in collection.product_ids]
     return page_of(info, sorted_listing(products, sort_value, reverse=bool(arguments.get("reverse"))), arguments)

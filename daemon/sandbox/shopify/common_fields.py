@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from daemon.sandbox.shopify.context import Info
-from daemon.sandbox.shopify.paging import EVERYTHING, Listing, Page, PageRequest, take_page
+from daemon.sandbox.shopify.paging import EVERYTHING, ConnectionPage, Listing, PageRequest, take_page
 from daemon.sandbox.shopify.values import gid, written_decimal, written_time
 
 Resolver = Callable[..., Any]
@@ -35,7 +35,7 @@ def count_of(total: int, limit: int | None = None) -> dict[str, Any]:
     return {"count": total, "precision": "EXACT"}
 
 
-def page_of(info: Info, listing: Listing[Any], arguments: Mapping[str, Any]) -> Page[Any]:
+def page_of(info: Info, listing: Listing[Any], arguments: Mapping[str, Any]) -> ConnectionPage[Any]:
     """The page of `listing` that the arguments of a connection ask for."""
     return take_page(listing, page_request(info, arguments), info.context.cursor_shape)
 

@@ -6,29 +6,29 @@ from daemon.sandbox.shopify.common_fields import Resolver, identified, money_of,
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.listings import sorted_listing
 from daemon.sandbox.shopify.metafields import metafield_of, metafields_of
-from daemon.sandbox.shopify.paging import Page
-from daemon.sandbox.shopify.records import Address, Customer
+from daemon.sandbox.shopify.paging import ConnectionPage
+from daemon.sandbox.shopify.records import AddressRecord, CustomerRecord
 from daemon.sandbox.shopify.values import gid
 
 
-def _email(customer: Customer, _: Info) -> dict[str, Any] | None:
+def _email(customer: CustomerRecord, _: Info) -> dict[str, Any] | None:
     if customer.email is None:
         return None
     return {"emailAddress": customer.email, "validFormat": "@" in customer.email, "marketingState": "NOT_SUBSCRIBED"}
 
 
-def _phone(customer: Customer, _: Info) -> dict[str, Any] | None:
+def _phone(customer: CustomerRecord, _: Info) -> dict[str, Any] | None:
     if customer.phone is None:
         return None
     return {"phoneNumber": customer.phone, "marketingState": "NOT_SUBSCRIBED"}
 
 
-def _addresses(customer: Customer, info: Info, **arguments: Any) -> Page[Address]:
+def _addresses(customer: CustomerRecord, info: Info, **arguments: Any) -> ConnectionPage[AddressRecord]:
     reverse = bool(arguments.get("reverse"))
     return page_of(info, sorted_listing(customer.addresses, lambda a: a.id, reverse=reverse), arguments)
 
 
-def _written_address(address: Address, _: Info, **arguments: bool) -> list[str]:
+def _written_address(address: AddressRecord, _: Info, **arguments: bool) -> list[str]:
     lines = [
         _full_name(address) if arguments.get("withName") else None,
         address.company if arguments.get("withCompany") else None,
@@ -40,7 +40,7 @@ def _written_address(address: Address, _: Info, **arguments: bool) -> list[str]:
     return [line for line in lines if line]
 
 
-def _full_name(address: Address) -> str | None:
+def _full_name(address: AddressRecord) -> str | None:
     return " ".join(part for part in (address.first_name, address.last_name) if part) or None
 
 

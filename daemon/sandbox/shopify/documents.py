@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class BoundOperation:
     """An operation that is valid in the schema, with variables that fit."""
 
     document: DocumentNode
@@ -49,14 +49,14 @@ class Documents:
         self._schema = schema
         self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
 
-    def operation(self, text: str, name: str | None, variables: Mapping[str, Any]) -> Operation:
+    def operation(self, text: str, name: str | None, variables: Mapping[str, Any]) -> BoundOperation:
         """The operation called `name` (the only one, when None) of the document `text`; raises RefusedError."""
         document = self._document(text)
         definition = _operation(document, name)
         coerced = get_variable_values(self._schema, definition.variable_definitions or (), dict(variables))
         if isinstance(coerced, list):
             raise RefusedError(*(_variable_error(error, variables) for error in coerced))
-        return Operation(document, definition, variables)
+        return BoundOperation(document, definition, variables)
 
     def writes(self, text: str, name: str | None) -> bool:
         """Whether the operation called `name` is a mutation; one that would be refused is none."""

@@ -13,19 +13,19 @@ from daemon.sandbox.shopify.collection_fields import COLLECTION, collection_by_i
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.customer_fields import ADDRESS, CUSTOMER
-from daemon.sandbox.shopify.inventory_fields import INVENTORY_ITEM, LEVEL, LOCATION, InventoryItem, StockLevel
+from daemon.sandbox.shopify.inventory_fields import INVENTORY_ITEM, LEVEL, LOCATION, StockedItem, StockLevel
 from daemon.sandbox.shopify.inventory_writes import ADJUSTMENT_GROUP, INVENTORY_MUTATIONS
 from daemon.sandbox.shopify.listings import Found, Listings
 from daemon.sandbox.shopify.metafields import DEFINITION, METAFIELD, METAFIELD_MUTATIONS, definition_of, definitions_of
-from daemon.sandbox.shopify.paging import Page, bad_request, take_page
+from daemon.sandbox.shopify.paging import ConnectionPage, bad_request, take_page
 from daemon.sandbox.shopify.product_fields import MEDIA_IMAGE, PRODUCT, VARIANT, MediaImage
 from daemon.sandbox.shopify.product_writes import PRODUCT_MUTATIONS
 from daemon.sandbox.shopify.records import (
     Collection,
-    Customer,
-    Location,
-    Metafield,
-    MetafieldDefinition,
+    CustomerRecord,
+    LocationRecord,
+    MetafieldDefinitionRecord,
+    MetafieldRecord,
     Product,
     Variant,
 )
@@ -38,19 +38,19 @@ KINDS: Mapping[type, str] = {
     BulkOperation: "BulkOperation",
     Product: "Product",
     Variant: "ProductVariant",
-    InventoryItem: "InventoryItem",
+    StockedItem: "InventoryItem",
     StockLevel: "InventoryLevel",
     Collection: "Collection",
-    Customer: "Customer",
-    Location: "Location",
+    CustomerRecord: "Customer",
+    LocationRecord: "Location",
     MediaImage: "MediaImage",
-    Metafield: "Metafield",
-    MetafieldDefinition: "MetafieldDefinition",
+    MetafieldRecord: "Metafield",
+    MetafieldDefinitionRecord: "MetafieldDefinition",
 }
 
 
 def _lists(find: Callable[..., Found[Any]]) -> Resolver:
-    def resolve(_: object, info: Info, **arguments: Any) -> Page[Any]:
+    def resolve(_: object, info: Info, **arguments: Any) -> ConnectionPage[Any]:
         request = page_request(info, arguments)
         reverse = bool(arguments.get("reverse"))
         found = find(info.context.listings, arguments.get("query"), arguments.get("sortKey") or "ID", reverse=reverse)
@@ -120,7 +120,7 @@ def _find(info: Info, kind: str, number: int) -> object:
             return state.variants.get(number)
         case "InventoryItem":
             variant = state.inventory_items.get(number)
-            return None if variant is None else InventoryItem(variant)
+            return None if variant is None else StockedItem(variant)
         case "Collection":
             return state.collections.get(number)
         case "BulkOperation":

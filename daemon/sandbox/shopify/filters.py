@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from daemon.sandbox.shopify.records import Customer, Location, Product, Variant
-from daemon.sandbox.shopify.search import Comparator, Filters, InvalidValueError, Predicate
+from daemon.sandbox.shopify.records import CustomerRecord, LocationRecord, Product, Variant
+from daemon.sandbox.shopify.search import Comparator, InvalidValueError, Predicate, SearchFilters
 from daemon.sandbox.shopify.state import ShopState
 
 T = TypeVar("T")
@@ -16,9 +16,9 @@ MakePredicate = Callable[[Comparator, str], Predicate[T]]
 PRODUCT_STATUSES = frozenset({"ACTIVE", "ARCHIVED", "DRAFT", "UNLISTED"})
 
 
-def product_filters(zone: ZoneInfo) -> Filters[Product]:
+def product_filters(zone: ZoneInfo) -> SearchFilters[Product]:
     """The filters of `products`."""
-    return Filters(
+    return SearchFilters(
         named={
             "barcode": _text(lambda p: (v.barcode for v in p.variants)),
             "created_at": _moment(lambda p: p.created_at, zone),
@@ -41,14 +41,14 @@ def product_filters(zone: ZoneInfo) -> Filters[Product]:
     )
 
 
-def customer_filters(zone: ZoneInfo, *, whole_days: bool) -> Filters[Customer]:
+def customer_filters(zone: ZoneInfo, *, whole_days: bool) -> SearchFilters[CustomerRecord]:
     """The filters of `customers`.
 
     Args:
         zone: the shop's.
         whole_days: let `updated_at` match whole days and `>` act as `>=`, as has been seen with the real API.
     """
-    return Filters(
+    return SearchFilters(
         named={
             "country": _text(lambda c: (a.country for a in c.addresses)),
             "customer_date": _moment(lambda c: c.created_at, zone),
@@ -68,14 +68,14 @@ def customer_filters(zone: ZoneInfo, *, whole_days: bool) -> Filters[Customer]:
     )
 
 
-def variant_filters(zone: ZoneInfo, state: ShopState) -> Filters[Variant]:
+def variant_filters(zone: ZoneInfo, state: ShopState) -> SearchFilters[Variant]:
     """The filters of `productVariants`."""
     product = state.products
 
     def texts(variant: Variant) -> list[str | None]:
         return [product[variant.product_id].title, variant.title, variant.sku, variant.barcode]
 
-    return Filters(
+    return SearchFilters(
         named={
             "barcode": _text(lambda v: [v.barcode]),
             "id": _number(lambda v: v.id),
@@ -92,9 +92,9 @@ def variant_filters(zone: ZoneInfo, state: ShopState) -> Filters[Variant]:
     )
 
 
-def location_filters() -> Filters[Location]:
+def location_filters() -> SearchFilters[LocationRecord]:
     """The filters of `locations`."""
-    return Filters(
+    return SearchFilters(
         named={
             "active": _flag(lambda place: place.is_active),
             "city": _text(lambda place: [place.city]),
@@ -105,7 +105,7 @@ def location_filters() -> Filters[Location]:
     )
 
 
-def _location_texts(place: Location) -> list[str | None]:
+def _location_texts(place: LocationRecord) -> list[str | None]:
     return [place.name, place.city]
 
 
@@ -114,7 +114,7 @@ def _product_texts(product: Product) -> list[str | None]:
     return [product.title, product.vendor, product.product_type, *product.tags, *codes]
 
 
-def _customer_texts(customer: Customer) -> list[str | None]:
+def _customer_texts(customer: CustomerRecord) -> list[str | None]:
     return [customer.first_name, customer.last_name, customer.email, customer.phone, customer.note, *customer.tags]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from daemon.sandbox.shopify.common_fields import Resolver, count_of, identified, money_of, page_of
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.listings import sorted_listing
-from daemon.sandbox.shopify.paging import Page, bad_request
-from daemon.sandbox.shopify.records import Level, Location, Variant
+from daemon.sandbox.shopify.paging import ConnectionPage, bad_request
+from daemon.sandbox.shopify.records import LevelRecord, LocationRecord, Variant
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
 
 QUANTITY_NAMES = frozenset(
@@ -24,7 +24,7 @@ UNIT_GRAMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class InventoryItem:
+class StockedItem:
     """The stock side of a variant."""
 
     variant: Variant
@@ -35,7 +35,7 @@ class StockLevel:
     """A level together with the variant that it is a level of; its id is that of the location."""
 
     variant: Variant
-    level: Level
+    level: LevelRecord
     is_active: bool = True
 
     @property
@@ -44,19 +44,19 @@ class StockLevel:
         return self.level.location_id
 
 
-def _levels(item: InventoryItem, info: Info, **arguments: Any) -> Page[StockLevel]:
+def _levels(item: StockedItem, info: Info, **arguments: Any) -> ConnectionPage[StockLevel]:
     levels = _stock_levels(item, include_inactive=bool(arguments.get("includeInactive")))
     listing = sorted_listing(levels, lambda level: level.id, reverse=bool(arguments.get("reverse")))
     return page_of(info, listing, arguments)
 
 
-def _level(item: InventoryItem, _: Info, **arguments: Any) -> StockLevel | None:
+def _level(item: StockedItem, _: Info, **arguments: Any) -> StockLevel | None:
     _kind, number = parse_gid(arguments["locationId"])
     levels = _stock_levels(item, include_inactive=bool(arguments.get("includeInactive")))
     return next((stock for stock in levels if stock.id == number), None)
 
 
-def _stock_levels(item: InventoryItem, *, include_inactive: bool) -> list[StockLevel]:
+def _stock_levels(item: StockedItem, *, include_inactive: bool) -> list[StockLevel]:
     levels = [StockLevel(item.variant, level) for level in item.variant.levels]
     if include_inactive:
         levels += [StockLevel(item.variant, level, is_active=False) for level in item.variant.inactive_levels]
@@ -82,13 +82,13 @@ def _level_id(stock: StockLevel, kind: str) -> str:
     return f"{gid(kind, stock.level.location_id)}?inventory_item_id={stock.variant.inventory_item_id}"
 
 
-def _weight(item: InventoryItem, _: Info) -> dict[str, Any]:
+def _weight(item: StockedItem, _: Info) -> dict[str, Any]:
     unit = item.variant.weight_unit
     weight = {"unit": unit, "value": float(item.variant.grams / UNIT_GRAMS[unit])}
     return {"id": gid("InventoryItemMeasurement", item.variant.inventory_item_id), "weight": weight}
 
 
-def _same_sku(item: InventoryItem, info: Info) -> int:
+def _same_sku(item: StockedItem, info: Info) -> int:
     skus = [variant.sku for variant in info.context.state.variants.values()]
     return skus.count(item.variant.sku) - 1
 
@@ -114,14 +114,14 @@ LEVEL: dict[str, Resolver] = {
     "createdAt": lambda stock, _: written_time(stock.variant.created_at),
     "id": lambda stock, _: _level_id(stock, "InventoryLevel"),
     "isActive": lambda stock, _: stock.is_active,
-    "item": lambda stock, _: InventoryItem(stock.variant),
+    "item": lambda stock, _: StockedItem(stock.variant),
     "location": lambda stock, info: info.context.state.locations[stock.level.location_id],
     "quantities": _quantities,
     "updatedAt": lambda stock, _: written_time(stock.level.updated_at),
 }
 
 
-def _location_address(place: Location, _: Info) -> dict[str, Any]:
+def _location_address(place: LocationRecord, _: Info) -> dict[str, Any]:
     return {"city": place.city, "country": "Vietnam", "countryCode": "VN", "formatted": [place.city, "Vietnam"]}
 
 

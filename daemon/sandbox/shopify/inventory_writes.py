@@ -11,9 +11,9 @@ from graphql import GraphQLError
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
-from daemon.sandbox.shopify.inventory_fields import InventoryItem, StockLevel
+from daemon.sandbox.shopify.inventory_fields import StockedItem, StockLevel
 from daemon.sandbox.shopify.mutation import check_size, journal, with_key
-from daemon.sandbox.shopify.records import Level, Variant
+from daemon.sandbox.shopify.records import LevelRecord, Variant
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.values import Path, gid, parse_gid, user_error, written_time
 
@@ -53,7 +53,7 @@ class _Row:
     item_id: int
     location_id: int
     variant: Variant | None
-    level: Level | None  # None: not active there
+    level: LevelRecord | None  # None: not active there
     location_exists: bool  # and is open
     quantity: int
     expected: int | None  # None overwrites
@@ -175,7 +175,7 @@ def _apply(info: Info, key: str, row: _Row) -> Iterator[dict[str, Any]]:
             "name": name,
             "delta": after - before,
             "quantityAfterChange": None,  # null in the mutation's answer, as recorded from the real API
-            "item": InventoryItem(variant),
+            "item": StockedItem(variant),
             "location": info.context.state.locations[row.location_id],
         }
 
@@ -257,7 +257,7 @@ def _toggle(_: object, info: Info, **arguments: Any) -> Payload:
             errors.append(user_error(path, message, "GENERIC_ERROR"))
         else:
             levels.append(_stocked(info, None, variant, location_id))
-    return {"inventoryItem": InventoryItem(variant), "inventoryLevels": levels, "userErrors": errors}
+    return {"inventoryItem": StockedItem(variant), "inventoryLevels": levels, "userErrors": errors}
 
 
 def _stocked(

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.filters import customer_filters, location_filters, product_filters, variant_filters
 from daemon.sandbox.shopify.paging import Listing, Position
-from daemon.sandbox.shopify.records import Customer, Location, Product, Variant
-from daemon.sandbox.shopify.search import Filters, Search, compile_query
+from daemon.sandbox.shopify.records import CustomerRecord, LocationRecord, Product, Variant
+from daemon.sandbox.shopify.search import Search, SearchFilters, compile_query
 from daemon.sandbox.shopify.state import ShopState
 
 KEPT_LISTINGS = 16
@@ -37,7 +37,7 @@ class Found(Generic[R]):
 @dataclass(frozen=True, slots=True)
 class _List(Generic[R]):
     rows: Callable[[], Iterable[R]]
-    filters: Filters[R]
+    filters: SearchFilters[R]
     sort_values: Mapping[str, SortValue]
 
 
@@ -60,10 +60,10 @@ class Listings:
             variant_filters(zone, state),
             {**_VARIANT_ORDERS, "FULL_TITLE": lambda v: f"{state.products[v.product_id].title} {v.title}".casefold()},
         )
-        self._customers: _List[Customer] = _List(
+        self._customers: _List[CustomerRecord] = _List(
             state.customers.values, customer_filters(zone, whole_days=quirks), _CUSTOMER_ORDERS
         )
-        self._locations: _List[Location] = _List(state.locations.values, location_filters(), _LOCATION_ORDERS)
+        self._locations: _List[LocationRecord] = _List(state.locations.values, location_filters(), _LOCATION_ORDERS)
 
     def products(self, query: str | None, sort_key: str = "ID", *, reverse: bool = False) -> Found[Product]:
         """The products that match `query`."""
@@ -73,11 +73,11 @@ class Listings:
         """The variants of all products that match `query`."""
         return self._found("variants", self._variants, query, sort_key, reverse)
 
-    def customers(self, query: str | None, sort_key: str = "ID", *, reverse: bool = False) -> Found[Customer]:
+    def customers(self, query: str | None, sort_key: str = "ID", *, reverse: bool = False) -> Found[CustomerRecord]:
         """The customers that match `query`."""
         return self._found("customers", self._customers, query, sort_key, reverse)
 
-    def locations(self, query: str | None, sort_key: str = "NAME", *, reverse: bool = False) -> Found[Location]:
+    def locations(self, query: str | None, sort_key: str = "NAME", *, reverse: bool = False) -> Found[LocationRecord]:
         """The locations that match `query`."""
         return self._found("locations", self._locations, query, sort_key, reverse)
 

@@ -12,8 +12,8 @@ from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.listings import sorted_listing
 from daemon.sandbox.shopify.mutation import check_write_access, journal
-from daemon.sandbox.shopify.paging import Page
-from daemon.sandbox.shopify.records import Customer, Metafield, MetafieldDefinition
+from daemon.sandbox.shopify.paging import ConnectionPage
+from daemon.sandbox.shopify.records import CustomerRecord, MetafieldDefinitionRecord, MetafieldRecord
 from daemon.sandbox.shopify.values import Path, gid, parse_gid, user_error, written_decimal
 
 MAX_METAFIELDS = 25  # Shopify's schema, metafieldsSet: "Maximum of 25."
@@ -93,12 +93,12 @@ _TYPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
 # ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def metafield_of(customer: Customer, _: Info, key: str, namespace: str | None = None) -> Metafield | None:
+def metafield_of(customer: CustomerRecord, _: Info, key: str, namespace: str | None = None) -> MetafieldRecord | None:
     """One metafield of a customer."""
     return customer.metafields.get((_namespace(namespace), key))
 
 
-def metafields_of(customer: Customer, info: Info, **arguments: Any) -> Page[Metafield]:
+def metafields_of(customer: CustomerRecord, info: Info, **arguments: Any) -> ConnectionPage[MetafieldRecord]:
     """A page of a customer's metafields, all or those of a namespace or of some keys."""
     found = list(customer.metafields.values())
     if arguments.get("namespace") is not None:
@@ -117,13 +117,13 @@ METAFIELD: dict[str, Resolver] = {
 }
 
 
-def definition_of(_: object, info: Info, **arguments: Any) -> MetafieldDefinition | None:
+def definition_of(_: object, info: Info, **arguments: Any) -> MetafieldDefinitionRecord | None:
     """What the shop has laid down for a metafield."""
     named = arguments.get("identifier") or {}
     return info.context.state.definitions.get((_namespace(named.get("namespace")), named.get("key", "")))
 
 
-def definitions_of(_: object, info: Info, **arguments: Any) -> Page[MetafieldDefinition]:
+def definitions_of(_: object, info: Info, **arguments: Any) -> ConnectionPage[MetafieldDefinitionRecord]:
     """What the shop has laid down, for all metafields or those of a namespace or key."""
     found = list(info.context.state.definitions.values())
     if arguments.get("namespace") is not None:
@@ -145,12 +145,12 @@ DEFINITION: dict[str, Resolver] = {
 }
 
 
-def _rules(definition: MetafieldDefinition) -> dict[str, str]:
+def _rules(definition: MetafieldDefinitionRecord) -> dict[str, str]:
     choices = {"choices": json.dumps(definition.choices)} if definition.choices else {}
     return choices | dict(definition.rules)
 
 
-def _rule_broken(definition: MetafieldDefinition, value: str) -> str | None:
+def _rule_broken(definition: MetafieldDefinitionRecord, value: str) -> str | None:
     """What Shopify says of a value that one of a definition's rules does not leave room for."""
     is_number, rules = definition.type.startswith("number_"), definition.rules
     try:
@@ -191,7 +191,7 @@ def _set_metafields(_: object, info: Info, metafields: list[Mapping[str, Any]]) 
     return {"metafields": [_apply(info, row) for row in metafields], "userErrors": []}
 
 
-def _owner(info: Info, row: Mapping[str, Any]) -> Customer | None:
+def _owner(info: Info, row: Mapping[str, Any]) -> CustomerRecord | None:
     kind, number = parse_gid(row["ownerId"])
     return info.context.state.customers.get(number) if kind == "Customer" else None
 
@@ -221,7 +221,9 @@ def _name_error(path: Path, row: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _value_error(info: Info, path: Path, row: Mapping[str, Any], existing: Metafield | None) -> dict[str, Any] | None:
+def _value_error(
+    info: Info, path: Path, row: Mapping[str, Any], existing: MetafieldRecord | None
+) -> dict[str, Any] | None:
     definition = info.context.state.definitions.get((_namespace(row.get("namespace")), row["key"]))
     type_ = definition.type if definition and not row.get("type") else _type(row, existing)
     if definition is not None and type_ != definition.type:
@@ -242,7 +244,7 @@ def _value_error(info: Info, path: Path, row: Mapping[str, Any], existing: Metaf
     return None if fits(row["value"]) else user_error([*path, "value"], message, "INVALID_VALUE")
 
 
-def _digest_error(path: Path, row: Mapping[str, Any], existing: Metafield | None) -> dict[str, Any] | None:
+def _digest_error(path: Path, row: Mapping[str, Any], existing: MetafieldRecord | None) -> dict[str, Any] | None:
     """Shopify's schema: a digest must be that of the stored value, null demands that there is none."""
     if "compareDigest" not in row:
         return None
@@ -252,12 +254,12 @@ def _digest_error(path: Path, row: Mapping[str, Any], existing: Metafield | None
     return None if digest == (existing and existing.compare_digest) else user_error(path, STALE, "STALE_OBJECT")
 
 
-def _type(row: Mapping[str, Any], existing: Metafield | None) -> str | None:
+def _type(row: Mapping[str, Any], existing: MetafieldRecord | None) -> str | None:
     """A metafield keeps its type where none is sent, and no definition can tell."""
     return row.get("type") or (existing.type if existing else None)
 
 
-def _apply(info: Info, row: Mapping[str, Any]) -> Metafield:
+def _apply(info: Info, row: Mapping[str, Any]) -> MetafieldRecord:
     customer = info.context.state.customers[parse_gid(row["ownerId"])[1]]
     namespace, key, value = _namespace(row.get("namespace")), row["key"], row["value"]
     existing = customer.metafields.get((namespace, key))

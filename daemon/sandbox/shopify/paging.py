@@ -45,7 +45,7 @@ class Listing(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Edge(Generic[T]):
+class ConnectionEdge(Generic[T]):
     """A row with its cursor."""
 
     node: T
@@ -53,7 +53,7 @@ class Edge(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ConnectionPage(Generic[T]):
     """One page of a list, and its own page information."""
 
     nodes: Sequence[T]
@@ -62,12 +62,12 @@ class Page(Generic[T]):
     has_previous_page: bool
 
     @property
-    def edges(self) -> list[Edge[T]]:
+    def edges(self) -> list[ConnectionEdge[T]]:
         """The rows with their cursors."""
-        return [Edge(node, self.cursors(index)) for index, node in enumerate(self.nodes)]
+        return [ConnectionEdge(node, self.cursors(index)) for index, node in enumerate(self.nodes)]
 
     @property
-    def page_info(self) -> "Page[T]":
+    def page_info(self) -> "ConnectionPage[T]":
         """The page itself: it knows its bounds."""
         return self
 
@@ -112,7 +112,7 @@ class PageRequest:
 EVERYTHING = PageRequest(None, None, None, None)
 
 
-def take_page(listing: Listing[T], request: PageRequest, shape: int) -> Page[T]:
+def take_page(listing: Listing[T], request: PageRequest, shape: int) -> ConnectionPage[T]:
     """Cut a page out of `listing`; `shape` chooses how its cursors look."""
     low = 0 if request.after is None else listing.after(request.after)
     high = len(listing.rows) if request.before is None else max(low, listing.before(request.before))
@@ -120,7 +120,7 @@ def take_page(listing: Listing[T], request: PageRequest, shape: int) -> Page[T]:
         high = min(high, low + request.first)
     if request.last is not None:
         low = max(low, high - request.last)
-    return Page(
+    return ConnectionPage(
         nodes=listing.rows[low:high],
         cursors=lambda index: encode_cursor(listing.positions[low + index], shape),
         has_next_page=high < len(listing.rows),

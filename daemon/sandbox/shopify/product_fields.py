@@ -6,9 +6,9 @@ from typing import Any
 
 from daemon.sandbox.shopify.common_fields import Resolver, count_of, identified, money_of, page_of
 from daemon.sandbox.shopify.context import Info
-from daemon.sandbox.shopify.inventory_fields import InventoryItem
+from daemon.sandbox.shopify.inventory_fields import StockedItem
 from daemon.sandbox.shopify.listings import sorted_listing, variant_sort_value
-from daemon.sandbox.shopify.paging import Page
+from daemon.sandbox.shopify.paging import ConnectionPage
 from daemon.sandbox.shopify.records import Product, Variant
 from daemon.sandbox.shopify.values import gid, plain_text, written_money, written_time
 
@@ -34,7 +34,7 @@ def _options(product: Product, _: Info, first: int | None = None) -> list[dict[s
     return options
 
 
-def _variants(product: Product, info: Info, **arguments: Any) -> Page[Variant]:
+def _variants(product: Product, info: Info, **arguments: Any) -> ConnectionPage[Variant]:
     sort_value = variant_sort_value(arguments.get("sortKey") or "POSITION")
     return page_of(
         info, sorted_listing(product.variants, sort_value, reverse=bool(arguments.get("reverse"))), arguments
@@ -88,7 +88,7 @@ VARIANT: dict[str, Resolver] = {
     "availableForSale": lambda v, _: _for_sale(v),
     "compareAtPrice": lambda v, info: written_money(v.compare_at_price, info.context.profile.currency),
     "displayName": _display_name,
-    "inventoryItem": lambda v, _: InventoryItem(v),
+    "inventoryItem": lambda v, _: StockedItem(v),
     "price": lambda v, info: written_money(v.price, info.context.profile.currency),
     "product": lambda v, info: info.context.state.products[v.product_id],
     "selectedOptions": _selected_options,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 @dataclass(slots=True)
-class Level:
+class LevelRecord:
     """The stock of one item at one location."""
 
     location_id: int
@@ -33,8 +33,8 @@ class Variant:
     option_values: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
-    levels: list[Level] = field(default_factory=list)  # where the item is stocked, zero included
-    inactive_levels: list[Level] = field(default_factory=list)  # where it was stocked before
+    levels: list[LevelRecord] = field(default_factory=list)  # where the item is stocked, zero included
+    inactive_levels: list[LevelRecord] = field(default_factory=list)  # where it was stocked before
     tracked: bool = True
     requires_shipping: bool = True
     taxable: bool = True
@@ -49,11 +49,11 @@ class Variant:
         """What is available at all locations together."""
         return sum(level.available for level in self.levels)
 
-    def level_at(self, location_id: int) -> Level | None:
+    def level_at(self, location_id: int) -> LevelRecord | None:
         """The stock at a location; None where the item is not stocked."""
         return next((level for level in self.levels if level.location_id == location_id), None)
 
-    def inactive_level_at(self, location_id: int) -> Level | None:
+    def inactive_level_at(self, location_id: int) -> LevelRecord | None:
         """What it had at a location before it was no longer stocked there."""
         return next((level for level in self.inactive_levels if level.location_id == location_id), None)
 
@@ -101,7 +101,7 @@ class Collection:
 
 
 @dataclass(slots=True)
-class Metafield:
+class MetafieldRecord:
     """A custom field of a customer; the value is a text whatever its type."""
 
     id: int
@@ -120,7 +120,7 @@ class Metafield:
 
 
 @dataclass(frozen=True, slots=True)
-class MetafieldDefinition:
+class MetafieldDefinitionRecord:
     """What the shop has laid down for a metafield of customers: its type, and which values it takes (empty: any).
 
     `rules` are its other validations, {name: value}: `min` and `max` (of numbers; of texts, characters) and `regex`.
@@ -135,7 +135,7 @@ class MetafieldDefinition:
 
 
 @dataclass(slots=True)
-class Address:
+class AddressRecord:
     """A customer's postal address."""
 
     id: int
@@ -154,7 +154,7 @@ class Address:
 
 
 @dataclass(slots=True)
-class Customer:
+class CustomerRecord:
     """A customer; the first address is the default one. `phone` is E.164."""
 
     id: int
@@ -169,8 +169,8 @@ class Customer:
     number_of_orders: int
     created_at: datetime
     updated_at: datetime
-    addresses: list[Address] = field(default_factory=list)
-    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)  # by namespace and key
+    addresses: list[AddressRecord] = field(default_factory=list)
+    metafields: dict[tuple[str, str], MetafieldRecord] = field(default_factory=dict)  # by namespace and key
 
     @property
     def display_name(self) -> str:
@@ -180,7 +180,7 @@ class Customer:
 
 
 @dataclass(slots=True)
-class Location:
+class LocationRecord:
     """A place that holds stock; `depot_id` is the Nhanh depot that it stands for."""
 
     id: int

@@ -30,7 +30,7 @@ from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.churn import Churn
 from daemon.sandbox.shopify.context import Context, ShopProfile
 from daemon.sandbox.shopify.delivery import Deliveries
-from daemon.sandbox.shopify.documents import Documents, Operation, RefusedError
+from daemon.sandbox.shopify.documents import BoundOperation, Documents, RefusedError
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.oauth import DAY, App
@@ -257,7 +257,7 @@ class ShopifySandbox(ShopState):
             origin=self._origin,
         )
 
-    def _run(self, operation: Operation, context: Context) -> ExecutionResult:
+    def _run(self, operation: BoundOperation, context: Context) -> ExecutionResult:
         return execute_sync(
             self._schema,
             operation.document,

@@ -81,7 +81,7 @@ class InvalidValueError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Filters(Generic[T]):
+class SearchFilters(Generic[T]):
     """The filters of one list.
 
     `named` makes a predicate out of a comparator and a value, raising InvalidValueError where it makes no sense of the
@@ -101,7 +101,7 @@ class Search(Generic[T]):
     parsed: dict[str, Any]
 
 
-def compile_query(text: str, filters: Filters[T]) -> Search[T]:
+def compile_query(text: str, filters: SearchFilters[T]) -> Search[T]:
     """Understand `text` as far as `filters` allow. Never fails: what makes no sense is ignored, as Shopify does."""
     query = parse(text)
     warnings: list[dict[str, str]] = []
@@ -113,7 +113,7 @@ def parse(text: str) -> Query:
     return _Parser(text).query()
 
 
-def _predicate(query: Query, filters: Filters[T], warnings: list[dict[str, str]]) -> Predicate[T] | None:
+def _predicate(query: Query, filters: SearchFilters[T], warnings: list[dict[str, str]]) -> Predicate[T] | None:
     """None where nothing in `query` was understood: an ignored filter must not decide anything, negated or not."""
     match query:
         case Term():
@@ -134,7 +134,7 @@ def _combined(predicates: list[Predicate[T] | None], combine: Callable[[Iterable
     return lambda row: combine(predicate(row) for predicate in understood)
 
 
-def _term_predicate(term: Term, filters: Filters[T], warnings: list[dict[str, str]]) -> Predicate[T] | None:
+def _term_predicate(term: Term, filters: SearchFilters[T], warnings: list[dict[str, str]]) -> Predicate[T] | None:
     if term.field is None:
         return _combined([filters.anywhere(value) for value in term.values], any)
     named = filters.named.get(term.field.lower())

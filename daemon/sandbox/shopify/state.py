@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from daemon.sandbox.shopify.records import (
     Collection,
-    Customer,
-    Level,
-    Location,
-    Metafield,
-    MetafieldDefinition,
+    CustomerRecord,
+    LevelRecord,
+    LocationRecord,
+    MetafieldDefinitionRecord,
+    MetafieldRecord,
     Product,
     Variant,
 )
@@ -24,7 +24,7 @@ KEEP: Decimal = Decimal("NaN")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ShopChange:
     """Something that happened in the shop, under the topic of Shopify's webhook for it."""
 
     topic: str
@@ -37,8 +37,8 @@ class ShopState:
     Args:
         now: the time that changes are stamped with.
 
-    `revision` grows with every change. `observers` are called with each `Change` after it took effect. What else may be
-    changed at any time:
+    `revision` grows with every change. `observers` are called with each `ShopChange` after it took effect. What else
+    may be changed at any time:
 
     - `adds_unconnected`: setting a quantity where an item is not active adds to what is there, as has been reported.
     - `immutable`: inventory items whose stock can't be set, though nothing tells so before it is tried.
@@ -51,11 +51,11 @@ class ShopState:
         self.variants: dict[int, Variant] = {}
         self.inventory_items: dict[int, Variant] = {}
         self.collections: dict[int, Collection] = {}
-        self.customers: dict[int, Customer] = {}
-        self.locations: dict[int, Location] = {}
-        self.definitions: dict[tuple[str, str], MetafieldDefinition] = {}  # of customers' metafields
+        self.customers: dict[int, CustomerRecord] = {}
+        self.locations: dict[int, LocationRecord] = {}
+        self.definitions: dict[tuple[str, str], MetafieldDefinitionRecord] = {}  # of customers' metafields
         self.revision = 0
-        self.observers: list[Callable[[Change], None]] = []
+        self.observers: list[Callable[[ShopChange], None]] = []
         self.adds_unconnected = False
         self.immutable: set[int] = set()
         self.names_immutable = True
@@ -63,7 +63,7 @@ class ShopState:
         self._now = now
         self._metafield_ids = itertools.count(35_910_000_000_000, 32_768)
 
-    def add_location(self, location: Location) -> None:
+    def add_location(self, location: LocationRecord) -> None:
         """Open a location."""
         self.locations[location.id] = location
         self._changed("locations/create", location.id)
@@ -149,14 +149,16 @@ class ShopState:
         del self.collections[collection_id]
         self._changed("collections/delete", collection_id)
 
-    def add_customer(self, customer: Customer) -> None:
+    def add_customer(self, customer: CustomerRecord) -> None:
         """Put in a customer."""
         self.customers[customer.id] = customer
         self._changed("customers/create", customer.id)
 
-    def register_customer(self, first_name: str, last_name: str, *, email: str | None, phone: str | None) -> Customer:
+    def register_customer(
+        self, first_name: str, last_name: str, *, email: str | None, phone: str | None
+    ) -> CustomerRecord:
         """A new customer who gives their name, email address and phone number (E.164)."""
-        customer = Customer(
+        customer = CustomerRecord(
             id=_new_id(self.customers),
             first_name=first_name,
             last_name=last_name,
@@ -202,23 +204,23 @@ class ShopState:
         level.available = available
         self._update_level(variant, level)
 
-    def set_unconnected(self, variant_id: int, location_id: int, available: int) -> Level:
+    def set_unconnected(self, variant_id: int, location_id: int, available: int) -> LevelRecord:
         """Set what a variant has at a location that does not stock it; it stays so."""
         variant = self.variants[variant_id]
         level = variant.inactive_level_at(location_id)
         if level is None:
-            level = Level(location_id, 0, self._now())
+            level = LevelRecord(location_id, 0, self._now())
             for twin in self._of_item(variant):
                 twin.inactive_levels = [*twin.inactive_levels, level]
         level.available = available
         self._update_level(variant, level)
         return level
 
-    def start_stocking(self, variant_id: int, location_id: int, available: int | None = None) -> Level:
+    def start_stocking(self, variant_id: int, location_id: int, available: int | None = None) -> LevelRecord:
         """Stock a variant at a location where it is not; the quantity is by default what was there before, else 0."""
         variant = self.variants[variant_id]
         before = [level for level in variant.inactive_levels if level.location_id == location_id]
-        level = before[0] if before else Level(location_id, 0, self._now())
+        level = before[0] if before else LevelRecord(location_id, 0, self._now())
         for twin in self._of_item(variant):
             twin.inactive_levels = [other for other in twin.inactive_levels if other is not level]
             twin.levels = [*(other for other in twin.levels if other is not level), level]
@@ -246,7 +248,7 @@ class ShopState:
         variant.levels, variant.inactive_levels = owner.levels, owner.inactive_levels
         self._update_variant(variant)
 
-    def part_item(self, variant_id: int, item_id: int, levels: list[Level]) -> None:
+    def part_item(self, variant_id: int, item_id: int, levels: list[LevelRecord]) -> None:
         """Give a variant that shared its stock an inventory item of its own."""
         variant = self.variants[variant_id]
         variant.inventory_item_id, variant.levels, variant.inactive_levels = item_id, levels, []
@@ -310,13 +312,13 @@ class ShopState:
 
     def change_metafield(
         self, customer_id: int, namespace: str, key: str, value: str, type_: str = "single_line_text_field"
-    ) -> Metafield:
+    ) -> MetafieldRecord:
         """Set a customer's metafield, whether it exists or not; the value is not checked against the type."""
         customer = self.customers[customer_id]
         metafield = customer.metafields.get((namespace, key))
         if metafield is None:
             now = self._now()
-            metafield = Metafield(next(self._metafield_ids), customer_id, namespace, key, type_, value, now, now)
+            metafield = MetafieldRecord(next(self._metafield_ids), customer_id, namespace, key, type_, value, now, now)
             customer.metafields[namespace, key] = metafield
         metafield.type, metafield.value, metafield.updated_at = type_, value, self._now()
         self.touch_customer(customer_id)
@@ -329,7 +331,9 @@ class ShopState:
         """
         namespace, _, key = name.partition(".")
         number = _new_id(definition.id for definition in self.definitions.values())
-        self.definitions[namespace, key] = MetafieldDefinition(number, namespace, key, type_, tuple(choices), rules)
+        self.definitions[namespace, key] = MetafieldDefinitionRecord(
+            number, namespace, key, type_, tuple(choices), rules
+        )
 
     def delete_metafield(self, customer_id: int, namespace: str, key: str) -> None:
         """Remove a customer's metafield."""
@@ -388,7 +392,7 @@ class ShopState:
         twins = [other for other in self.products[variant.product_id].variants if other is not variant]
         return [variant, *(twin for twin in twins if twin.inventory_item_id == variant.inventory_item_id)]
 
-    def _update_level(self, variant: Variant, level: Level) -> None:
+    def _update_level(self, variant: Variant, level: LevelRecord) -> None:
         """Shopify's schema, Product.updatedAt: inventory adjustments count as updates of the product."""
         level.updated_at = self._now()
         self._changed("inventory_levels/update", variant.inventory_item_id)
@@ -405,7 +409,7 @@ class ShopState:
     def _changed(self, topic: str, record_id: int) -> None:
         self.revision += 1
         for observer in self.observers:
-            observer(Change(topic, record_id))
+            observer(ShopChange(topic, record_id))
 
 
 def _new_id(records: Iterable[int]) -> int:

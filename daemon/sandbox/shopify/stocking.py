@@ -9,7 +9,15 @@ from decimal import Decimal
 
 from daemon.sandbox.catalogue import OPENED, SNAPSHOT, Catalogue, Draws, Good, Person, ascii_slug
 from daemon.sandbox.shopify.product_csv import DEFAULT_OPTION, DEFAULT_VALUE, CsvProduct, CsvVariant
-from daemon.sandbox.shopify.records import Address, Collection, Customer, Level, Location, Product, Variant
+from daemon.sandbox.shopify.records import (
+    AddressRecord,
+    Collection,
+    CustomerRecord,
+    LevelRecord,
+    LocationRecord,
+    Product,
+    Variant,
+)
 from daemon.sandbox.shopify.state import ShopState
 
 MOST_TYPES = 6  # of products that have a collection each
@@ -58,7 +66,7 @@ class _Stocking:
             _ids(self._seed, "locations", 68_000_000_000), self._catalogue.depots, strict=False
         ):
             city = depot.name.removeprefix("Kho ")
-            self._state.add_location(Location(location_id, depot.name, depot.id, city, OPENED, OPENED))
+            self._state.add_location(LocationRecord(location_id, depot.name, depot.id, city, OPENED, OPENED))
         if products is None:
             for _, goods in itertools.groupby(self._catalogue.goods, lambda good: good.product_number):
                 self._state.add_product(self._product(list(goods)))
@@ -113,7 +121,7 @@ class _Stocking:
             created_at=good.created_at,
             updated_at=good.updated_at,
             levels=[
-                Level(place.id, good.stock.get(place.depot_id, 0), good.updated_at)
+                LevelRecord(place.id, good.stock.get(place.depot_id, 0), good.updated_at)
                 for place in self._stocking_places(good.number)
             ],
             tracked=draws.permille(970),
@@ -121,7 +129,7 @@ class _Stocking:
             grams=Decimal(draws.between(5, 120) * 10),
         )
 
-    def _stocking_places(self, number: int) -> list[Location]:
+    def _stocking_places(self, number: int) -> list[LocationRecord]:
         """The locations that stock a good: all, or all but one that is not the first."""
         places = list(self._state.locations.values())
         draws = Draws(self._seed, "unstocked", number)
@@ -197,7 +205,7 @@ class _Stocking:
             created_at=product.created_at,
             updated_at=product.updated_at,
             levels=[
-                Level(place.id, 0 if number else exported.quantity, product.updated_at)
+                LevelRecord(place.id, 0 if number else exported.quantity, product.updated_at)
                 for number, place in enumerate(self._stocking_places(variant_id))
             ],
             tracked=exported.tracked,
@@ -216,7 +224,7 @@ class _Stocking:
 
     # ── Customers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _customer(self, person: Person) -> Customer:
+    def _customer(self, person: Person) -> CustomerRecord:
         """A person as they are known online: the phone as E.164, or only where somebody happened to type it."""
         draws = Draws(self._seed, "shopify details", person.number)
         phone_place = "phone" if draws.permille(800) else draws.choice(("address", "note", "nowhere"))
@@ -224,7 +232,7 @@ class _Stocking:
         email = self._unique(person.email, self._emails)
         first_name, last_name = _names(draws, person.name, may_be_blank=bool(phone or email))
         spent = person.total_spent if draws.permille(700) else Decimal(0)
-        customer = Customer(
+        customer = CustomerRecord(
             id=next(self._customer_ids),
             first_name=first_name,
             last_name=last_name,
@@ -241,7 +249,7 @@ class _Stocking:
         if person.address:
             shown = person.phone_spelling if phone_place in {"address", "phone"} else None
             customer.addresses = [
-                Address(
+                AddressRecord(
                     id=next(self._address_ids),
                     first_name=first_name,
                     last_name=last_name,

@@ -7,7 +7,7 @@ from daemon.sandbox.shopify.common_fields import Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.mutation import check_size, check_write_access, journal
-from daemon.sandbox.shopify.records import Customer, Product
+from daemon.sandbox.shopify.records import CustomerRecord, Product
 from daemon.sandbox.shopify.values import parse_gid, user_error
 
 LONGEST_TAG = 255
@@ -36,7 +36,7 @@ def _changing(combine: _Combine) -> Resolver:
     return resolve
 
 
-def _record(info: Info, kind: str, number: int) -> Customer | Product | None:
+def _record(info: Info, kind: str, number: int) -> CustomerRecord | Product | None:
     match kind:
         case "Customer":
             return info.context.state.customers.get(number)
@@ -64,14 +64,14 @@ def _without(tags: list[str], removed: list[str]) -> list[str]:
     return [tag for tag in tags if tag.casefold() not in gone]
 
 
-def _apply(info: Info, record: Customer | Product, tags: list[str]) -> None:
+def _apply(info: Info, record: CustomerRecord | Product, tags: list[str]) -> None:
     """Shopify keeps tags in alphabetical order: another order alone is no change."""
     before, after = tuple(sorted(record.tags, key=str.casefold)), tuple(tags)
-    subject = "tags" if isinstance(record, Customer) else "product_tags"
+    subject = "tags" if isinstance(record, CustomerRecord) else "product_tags"
     journal(info, None, (subject, record.id), before, tuple(sorted(after, key=str.casefold)))
     if set(before) == set(after):
         return
-    if isinstance(record, Customer):
+    if isinstance(record, CustomerRecord):
         info.context.state.change_customer(record.id, tags=tags)
     else:
         info.context.state.change_tags(record.id, tags)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
-from daemon.sandbox.shopify.records import Level, Variant
+from daemon.sandbox.shopify.records import LevelRecord, Variant
 from daemon.sandbox.staging.stage import Pair, Stage
 
 ID_STEP = 32_768
@@ -172,7 +172,7 @@ def shared_stock(stage: Stage) -> Iterator[None]:
                 stage.shopify.part_item(other.id, item_id, _levels(stage, other))
 
 
-def _levels(stage: Stage, variant: Variant) -> list[Level]:
+def _levels(stage: Stage, variant: Variant) -> list[LevelRecord]:
     """What a variant has of its own where its stock is shared."""
     own = [(level, stage.usual_stock(variant.id, level.location_id)) for level in variant.levels]
     return [replace(level) if available is None else replace(level, available=available) for level, available in own]

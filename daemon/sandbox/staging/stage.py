@@ -11,7 +11,7 @@ from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import NhanhSandbox
 from daemon.sandbox.nhanh.records import PARENT
 from daemon.sandbox.shopify import ShopifySandbox
-from daemon.sandbox.shopify.records import Location, Product, Variant
+from daemon.sandbox.shopify.records import LocationRecord, Product, Variant
 
 _STOPPED = 3
 _PLAIN = 1
@@ -84,7 +84,7 @@ class Stage:
             yield found
 
     @contextmanager
-    def location(self) -> Iterator[Location]:
+    def location(self) -> Iterator[LocationRecord]:
         """The last open location that takes part in nothing else; never the first.
 
         Raises:

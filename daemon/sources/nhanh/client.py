@@ -18,7 +18,7 @@ from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceU
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.horizon import Horizon
-from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
+from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh import errors
@@ -336,7 +336,7 @@ class NhanhClient:
         self._warn_once(action, envelope)
         return envelope, sound
 
-    def _judged(self, answer: Answer, limiter: WindowLimiter, *, has_cursor: bool) -> tuple[Envelope, bool]:
+    def _judged(self, answer: HttpAnswer, limiter: WindowLimiter, *, has_cursor: bool) -> tuple[Envelope, bool]:
         envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
             if not bytes(envelope.data):  # an empty list is sent as one

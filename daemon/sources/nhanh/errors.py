@@ -10,7 +10,7 @@ import orjson
 
 from daemon.errors import CredentialRefused, CursorRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
 from daemon.sources import failures
-from daemon.sources.http import Answer
+from daemon.sources.http import HttpAnswer
 from daemon.sources.nhanh.envelope import Envelope
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
@@ -73,7 +73,7 @@ class _Lock(msgspec.Struct, rename="camel"):
 
 def failure(
     source: str,
-    answer: Answer,
+    answer: HttpAnswer,
     envelope: Envelope,
     secrets: Iterable[str],
     wall_time: float,
@@ -108,7 +108,9 @@ def failure(
     return refusal(f"{source} {advice} ({code}{': ' + said if said else ''}).")
 
 
-def lock_seconds(locked_seconds: float | None, unlocked_at: float | None, answer: Answer, wall_time: float) -> float:
+def lock_seconds(
+    locked_seconds: float | None, unlocked_at: float | None, answer: HttpAnswer, wall_time: float
+) -> float:
     """How long to call no more, from the answer's arrival on.
 
     `unlockedAt` is a time of the server's wall clock. Ours serves to read it only if it agrees with the server's Date
@@ -140,7 +142,7 @@ def plain_messages(envelope: Envelope, secrets: Iterable[str]) -> str:
     return said if len(said) <= MAX_MESSAGE else said[:MAX_MESSAGE] + "…"
 
 
-def _rate_limited(source: str, answer: Answer, data: bytes, wall_time: float) -> RateLimited:
+def _rate_limited(source: str, answer: HttpAnswer, data: bytes, wall_time: float) -> RateLimited:
     """The error for a locked account, with the seconds until it is unlocked."""
     try:
         lock = msgspec.json.decode(data or b"{}", type=_Lock, strict=False)
@@ -150,7 +152,7 @@ def _rate_limited(source: str, answer: Answer, data: bytes, wall_time: float) ->
     return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (rate limit).", seconds)
 
 
-def _unreadable(source: str, answer: Answer) -> SourceError:
+def _unreadable(source: str, answer: HttpAnswer) -> SourceError:
     """The error for an answer that is not the API's: a gateway's page, a cut-off body, or a server in trouble."""
     if answer.status >= 400:
         return failures.final(source, answer.status, failures.NHANH)

@@ -28,7 +28,7 @@ from daemon.sources.shopify.bulk_lines import Assembly, HalfReadError, lines_of
 from daemon.sources.shopify.changes import may_be_one_of
 from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint
 from daemon.sources.shopify.errors import said_of
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 
 log = structlog.get_logger()
 
@@ -109,7 +109,7 @@ class BulkReader:
         return frozenset({self._notice} if self.rests and self._notice is not None else ())
 
     async def read(
-        self, query: Operation, variables: Mapping[str, Any], ids: Sequence[int], meter: CallMeter
+        self, query: GraphqlOperation, variables: Mapping[str, Any], ids: Sequence[int], meter: CallMeter
     ) -> list[Any]:
         """The rows of these ids that a search for them finds, whole, in the shape in which pages have them.
 
@@ -254,7 +254,7 @@ class BulkReader:
         )
 
 
-def written(query: Operation, variables: Mapping[str, Any]) -> str:
+def written(query: GraphqlOperation, variables: Mapping[str, Any]) -> str:
     """A query with the values of its variables in it: in bulk there can't be any."""
     bare = _HEAD.sub(r"\1", query.document)
     return _VARIABLE.sub(lambda name: orjson.dumps(variables[name[1]]).decode(), bare)

@@ -35,7 +35,7 @@ from daemon.sources.shopify.models import (
     gid,
     gid_number,
 )
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.partial import Unreadable
 from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
@@ -57,7 +57,7 @@ LISTS_AT_ONCE = 20  # pages of ids, before what has changed among them is stored
 DEFAULT_METAFIELDS = CustomerMetafields()
 
 # By which a page is asked for of which Shopify does not give a single row.
-IDS_OF: Mapping[str, Operation] = MappingProxyType(
+IDS_OF: Mapping[str, GraphqlOperation] = MappingProxyType(
     {
         operations.PRODUCTS.name: operations.PRODUCT_IDS,
         operations.PRODUCT_CHANGES.name: operations.PRODUCT_IDS,
@@ -278,7 +278,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
         return await self._endpoint.query(operations.SHOP, {}, meter or CallMeter(), read=read, estimate=SMALL_COST)
 
-    async def _horizon(self, operation: Operation, field: str, meter: CallMeter) -> Horizon:
+    async def _horizon(self, operation: GraphqlOperation, field: str, meter: CallMeter) -> Horizon:
         asked = self.clock.start()
 
         def read(data: dict[str, Any]) -> Horizon:
@@ -298,7 +298,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def _changes(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         field: str,
         query: str | None,
         after: object | None,
@@ -350,7 +350,12 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         return _together(found, await self.customers_by_ids(_missing(ids, found), meter=meter))
 
     async def _in_bulk(
-        self, query: Operation, variables: Mapping[str, Any], ids: Sequence[int], read: Reader[T], meter: CallMeter
+        self,
+        query: GraphqlOperation,
+        variables: Mapping[str, Any],
+        ids: Sequence[int],
+        read: Reader[T],
+        meter: CallMeter,
     ) -> Page[T]:
         """Rows of these ids by bulk operations, as far as that is worth it and comes off."""
         rows: list[SourceRow[T]] = []
@@ -371,7 +376,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def _search(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         field: str,
         ids: Sequence[int],
         variables: dict[str, Any],
@@ -414,7 +419,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             left = left[asked:]
         return Page(rows, bad, None, self._notices(rows), began)
 
-    async def _count(self, operation: Operation, field: str, query: str | None, meter: CallMeter) -> Count:
+    async def _count(self, operation: GraphqlOperation, field: str, query: str | None, meter: CallMeter) -> Count:
         def read(data: dict[str, Any]) -> Count:
             return Count(int(data[field]["count"]), exact=data[field]["precision"] == "EXACT")
 
@@ -423,7 +428,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def _pages(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         field: str,
         variables: dict[str, Any],
         shape: PageShape,
@@ -461,7 +466,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def _unread(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         field: str,
         variables: dict[str, Any],
         cursor: str | None,
@@ -491,7 +496,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     async def _by_ids(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         gids: Sequence[str],
         variables: dict[str, Any],
         shape: PageShape,

@@ -12,13 +12,13 @@ import structlog
 from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import read_json
-from daemon.sources.http import BACKOFF, Answer, Backoff, post, retrying
+from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import errors
 from daemon.sources.shopify.credential import ShopifyCredential
 from daemon.sources.shopify.errors import PageTooLargeError
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.partial import Partial, Unreadable, mark_rows
 from daemon.sources.shopify.shape import PageShape
 from daemon.sources.shopify.version import API_VERSION, ApiVersion
@@ -69,7 +69,7 @@ class GraphqlEndpoint:
 
     async def call(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         variables: dict[str, Any],
         meter: CallMeter,
         *,
@@ -98,7 +98,7 @@ class GraphqlEndpoint:
         has_cursor = variables.get("after") is not None
         failed = partly_failed = 0
 
-        def judged(answer: Answer, payload: Any) -> SourceError | None:
+        def judged(answer: HttpAnswer, payload: Any) -> SourceError | None:
             nonlocal partly_failed
             error = errors.failure(self.source, answer, payload, self.credential.secrets, has_cursor=has_cursor)
             if error is None or not takes_partial or (partial := self._partial(answer, payload)) is None:
@@ -139,13 +139,13 @@ class GraphqlEndpoint:
 
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
 
-    def _partial(self, answer: Answer, payload: Any) -> Partial | None:
+    def _partial(self, answer: HttpAnswer, payload: Any) -> Partial | None:
         """What is good of an answer with errors; None if it is good for nothing."""
         if answer.status >= 400 or not isinstance(payload, dict):
             return None
         return mark_rows(payload, self.credential.secrets)
 
-    async def _send(self, body: bytes, meter: CallMeter, before_send: BeforeSend) -> Answer:
+    async def _send(self, body: bytes, meter: CallMeter, before_send: BeforeSend) -> HttpAnswer:
         """The answer to a call, after one more try if its token was refused: nothing had been done then.
 
         The token is taken at the last moment, since the wait for points may outlast one. Holding the points while a
@@ -170,7 +170,7 @@ class GraphqlEndpoint:
                     log.warning("api_version_noticed", source=self.source, said=said)
         return answer
 
-    async def _post(self, body: bytes, token: str, meter: CallMeter, before_send: BeforeSend) -> Answer:
+    async def _post(self, body: bytes, token: str, meter: CallMeter, before_send: BeforeSend) -> HttpAnswer:
         headers = {"X-Shopify-Access-Token": token}
         await before_send()
         sent = self.clock.start()
@@ -185,7 +185,7 @@ class GraphqlEndpoint:
 
     async def query(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         variables: dict[str, Any],
         meter: CallMeter,
         *,
@@ -203,7 +203,7 @@ class GraphqlEndpoint:
 
     async def shaped(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         variables: dict[str, Any],
         shape: PageShape,
         meter: CallMeter,
@@ -259,7 +259,7 @@ class GraphqlEndpoint:
 
     async def nodes(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         ids: Sequence[str],
         shape: PageShape,
         meter: CallMeter,
@@ -286,7 +286,7 @@ class GraphqlEndpoint:
 
     async def _nodes(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         ids: Sequence[str],
         shape: PageShape,
         meter: CallMeter,
@@ -323,7 +323,7 @@ class GraphqlEndpoint:
             left = left[asked:]
         return found, absent
 
-    def connection(self, operation: Operation, connection: Any) -> tuple[list[Any], str | None]:
+    def connection(self, operation: GraphqlOperation, connection: Any) -> tuple[list[Any], str | None]:
         """The nodes of a page of a connection, and the cursor of the next one; None: this was the last.
 
         Raises:
@@ -334,7 +334,9 @@ class GraphqlEndpoint:
         except ValueError:
             raise self.unreadable(operation) from None
 
-    def _reading(self, operation: Operation, read: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T]:
+    def _reading(
+        self, operation: GraphqlOperation, read: Callable[[dict[str, Any]], T]
+    ) -> Callable[[dict[str, Any]], T]:
         """`read`, with a failure of the call for what it finds unreadable."""
 
         def checked(data: dict[str, Any]) -> T:
@@ -345,7 +347,7 @@ class GraphqlEndpoint:
 
         return checked
 
-    def unreadable(self, operation: Operation) -> SourceUnavailable:
+    def unreadable(self, operation: GraphqlOperation) -> SourceUnavailable:
         """The error of an answer that holds something else than the operation asked for."""
         return SourceUnavailable(f"{self.source} sent an answer to {operation.name} that can't be read.")
 

@@ -16,7 +16,7 @@ from daemon.errors import (
 )
 from daemon.sources import failures
 from daemon.sources.credential import CredentialKind
-from daemon.sources.http import Answer
+from daemon.sources.http import HttpAnswer
 from daemon.sources.limits import ThrottleStatus
 
 DEFAULT_RETRY_SECONDS = 2.0  # after a 429 that does not say how long
@@ -88,7 +88,7 @@ def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceE
 
 
 def failure(
-    source: str, answer: Answer, payload: Any, secrets: Iterable[str], *, has_cursor: bool = False
+    source: str, answer: HttpAnswer, payload: Any, secrets: Iterable[str], *, has_cursor: bool = False
 ) -> SourceError | None:
     """What an answer means that carries errors or no data; None for a success.
 

@@ -17,7 +17,7 @@ import orjson
 from daemon.clock import boot_time
 from daemon.errors import CredentialRefused, SourceError, SourceUnavailable
 from daemon.sources import failures
-from daemon.sources.http import Answer, post
+from daemon.sources.http import HttpAnswer, post
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import DEFAULT_RETRY_SECONDS
 from daemon.sources.shopify.scopes import read_scopes
@@ -125,7 +125,7 @@ async def ask_for_token(
     return Grant(token, scopes, asked_at, asked_at + lifetime)
 
 
-def _refusal(source: str, answer: Answer, payload: Any, secret: str) -> SourceError:
+def _refusal(source: str, answer: HttpAnswer, payload: Any, secret: str) -> SourceError:
     if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
         return error
     code = _error_code(answer, payload)
@@ -137,7 +137,7 @@ def _refusal(source: str, answer: Answer, payload: Any, secret: str) -> SourceEr
     return CredentialRefused(f"{source} {advice} (HTTP {answer.status}{f', {code}' if code else ''}).")
 
 
-def _error_code(answer: Answer, payload: Any) -> str | None:
+def _error_code(answer: HttpAnswer, payload: Any) -> str | None:
     """RFC 6749's code of an error, out of its JSON or out of the page that Shopify shows to browsers."""
     if isinstance(payload, dict):
         code = payload.get("error")

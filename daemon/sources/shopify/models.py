@@ -159,7 +159,7 @@ class ShopifyProduct(msgspec.Struct, rename="camel", kw_only=True):
     variants: list[ShopifyVariant] = msgspec.field(default_factory=list, name="_variants")
 
 
-class Money(msgspec.Struct, rename="camel"):
+class MoneyV2(msgspec.Struct, rename="camel"):
     """An amount in a currency."""
 
     amount: Decimal
@@ -243,7 +243,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     tags: list[Text] = []
     state: Text | None = None  # DECLINED, DISABLED, ENABLED, INVITED
     number_of_orders: Reference | None = None
-    amount_spent: Money | None = None
+    amount_spent: MoneyV2 | None = None
     default_email_address: _Email | None = None
     default_phone_number: _Phone | None = None
     default_address: Address | None = None

@@ -17,25 +17,25 @@ _OPERATION = re.compile(r"^(?:query|mutation) (\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class GraphqlOperation:
     """A named query or mutation, ready to send."""
 
     name: str
     document: str
 
 
-def load_operations() -> dict[str, Operation]:
+def load_operations() -> dict[str, GraphqlOperation]:
     """All operations by the name of their file, without its ending."""
     files = _files(_FOLDER)
     fragments = _fragments(files)
     return {
-        name: Operation(match[1], _with_fragments(text, fragments))
+        name: GraphqlOperation(match[1], _with_fragments(text, fragments))
         for name, text in files.items()
         if (match := _OPERATION.search(text))
     }
 
 
-def load_bulk_queries() -> dict[str, Operation]:
+def load_bulk_queries() -> dict[str, GraphqlOperation]:
     """All queries to be run in bulk by the name of their file, without its ending.
 
     Whether such a query may have fragments is documented nowhere, so it has the fields of its fragments instead.
@@ -43,7 +43,7 @@ def load_bulk_queries() -> dict[str, Operation]:
     files = _files(_FOLDER.joinpath("bulk"))
     fragments = _fragments(_files(_FOLDER)) | _fragments(files)
     return {
-        name: Operation(match[1], _with_fields(text, fragments))
+        name: GraphqlOperation(match[1], _with_fields(text, fragments))
         for name, text in files.items()
         if (match := _OPERATION.search(text))
     }

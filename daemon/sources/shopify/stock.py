@@ -15,7 +15,7 @@ from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_pag
 from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
 from daemon.sources.shopify.models import ItemStock, Location, PricePair, Reading, VariantPrice, gid, gid_number
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.partial import FEW, Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 
@@ -138,7 +138,7 @@ class StockReader:
 
     async def _each(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         ids: Sequence[str],
         meter: CallMeter,
         *,
@@ -159,7 +159,7 @@ class StockReader:
                 reading.unread[self._asked_for(operation, node)] = _said(error)
         return self._plausible(operation, reading)
 
-    def _asked_for(self, operation: Operation, node: Any) -> int:
+    def _asked_for(self, operation: GraphqlOperation, node: Any) -> int:
         """The id of a row that can't be had.
 
         Raises:
@@ -171,7 +171,7 @@ class StockReader:
             raise self._endpoint.unreadable(operation)
         return number
 
-    def _plausible(self, operation: Operation, reading: Reading[T]) -> Reading[T]:
+    def _plausible(self, operation: GraphqlOperation, reading: Reading[T]) -> Reading[T]:
         """A reading, unless so much of it is missing that the answers can't be relied on: raises SourceUnavailable."""
         if len(reading.unread) > max(FEW, len(reading.found)):
             said = next(iter(reading.unread.values()))
@@ -207,7 +207,7 @@ class StockReader:
 
 async def behind(
     endpoint: GraphqlEndpoint,
-    operation: Operation,
+    operation: GraphqlOperation,
     owner: str,
     cursor: str,
     shape: PageShape,

@@ -12,7 +12,7 @@ from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
 from daemon.sources.shopify.levels import is_active, quantity_of
 from daemon.sources.shopify.models import PricePair, gid, gid_number, metafield_name
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.price_watch import LONG_AGO, LookFailed, PricesMoved, PriceWatch
 from daemon.sources.shopify.stock import StockReader, read_price_pair
 from daemon.sources.shopify.writes import (
@@ -189,7 +189,7 @@ class ShopifyWriter(StockReader):
         return await self._change_tags(operations.REMOVE_TAGS, "tagsRemove", customer_id, tags, meter)
 
     async def _change_tags(
-        self, operation: Operation, field: str, customer_id: int, tags: Sequence[str], meter: CallMeter
+        self, operation: GraphqlOperation, field: str, customer_id: int, tags: Sequence[str], meter: CallMeter
     ) -> list[WriteError]:
         if not tags:
             return []
@@ -198,7 +198,7 @@ class ShopifyWriter(StockReader):
 
     async def _mutate(
         self,
-        operation: Operation,
+        operation: GraphqlOperation,
         field: str,
         variables: dict[str, Any],
         read: Callable[[dict[str, Any]], T],

@@ -24,7 +24,7 @@ from daemon.sources.shopify.writes import (
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
 from daemon.sync.customers.run import TAGS, Customer, CustomerReading, CustomerRun
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 
 MAX_CUSTOMERS = 25  # to push in a batch
 MAX_ATTEMPTS = 5  # calls for one customer's metafields, each after reading what had changed meanwhile
@@ -81,7 +81,7 @@ class CustomerPush:
         run = self._run
         async with run.step() as page:
             intents = [_metafield_push(*change) for change in changes]
-            ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
+            ids = await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), intents)
         retries = run.meter.retries
         outcome = await run.shopify.set_metafields([_metafield_change(*change) for change in changes], meter=run.meter)
         if self._is_unnamed(outcome) and len(changes) > 1 and self._unnamed < MOST_UNNAMED:
@@ -151,7 +151,7 @@ class CustomerPush:
         run = self._run
         async with run.step() as page:
             ids = [
-                (await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), [_tag_push(customer)]))[0]
+                (await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), [_tag_push(customer)]))[0]
                 for customer in customers
             ]
         answers, failure = await self._change_tags_of_all(customers)
@@ -230,15 +230,15 @@ def _metafield_change(customer: Customer, difference: MetafieldDifference) -> Me
     return MetafieldChange(customer.id, difference.name, difference.type, difference.desired, digest)
 
 
-def _metafield_push(customer: Customer, difference: MetafieldDifference) -> Push:
+def _metafield_push(customer: Customer, difference: MetafieldDifference) -> IntendedPush:
     old, new = difference.present_value, difference.desired
-    return Push(PushKind.METAFIELD, customer.id, old, new, customer.reason, name=difference.name)
+    return IntendedPush(PushKind.METAFIELD, customer.id, old, new, customer.reason, name=difference.name)
 
 
-def _tag_push(customer: Customer) -> Push:
+def _tag_push(customer: Customer) -> IntendedPush:
     difference = _tags_of(customer)
     old, new = (tags_as_text(tags) for tags in (difference.present, difference.desired))
-    return Push(PushKind.TAGS, customer.id, old, new, customer.reason)
+    return IntendedPush(PushKind.TAGS, customer.id, old, new, customer.reason)
 
 
 def _tags_of(customer: Customer) -> TagDifference:

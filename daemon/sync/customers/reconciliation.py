@@ -8,7 +8,7 @@ from daemon.api.pushes import PushKind, PushResult
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
 from daemon.sync.customers.run import CustomerReading, CustomerRun
-from daemon.sync.pushes import Push, RecordedPush
+from daemon.sync.pushes import IntendedPush, RecordedPush
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ async def reconcile_interrupted(run: CustomerRun) -> int:
     """
     settled = 0
     while True:
-        async with run.job.database.acquire_for_work() as connection:
+        async with run.context.database.acquire_for_work() as connection:
             found = await pushes.list_open(connection, run.store, KINDS, limit=PUSHES_AT_ONCE)
         if not found:
             if settled:
@@ -45,13 +45,13 @@ async def reconcile_interrupted(run: CustomerRun) -> int:
 async def _settle(run: CustomerRun, found: Sequence[RecordedPush]) -> None:
     if any(entry.push.kind is PushKind.METAFIELD for entry in found):
         await run.read_formats()  # what is there may be spelled differently from what was sent
-    reading = await run.job.unless_stopped(run.read({entry.push.owner_id for entry in found}))
+    reading = await run.context.unless_stopped(run.read({entry.push.owner_id for entry in found}))
     async with run.step() as page:
         await pushes.settle(page.connection, {entry.id: verdict(entry.push, reading, run.rules) for entry in found})
         await reading.store(page.connection, run.store)
 
 
-def verdict(push: Push, reading: CustomerReading, rules: CustomerRules) -> Verdict:
+def verdict(push: IntendedPush, reading: CustomerReading, rules: CustomerRules) -> Verdict:
     """The outcome of a push, judged by what Shopify says of its customer now."""
     row = reading.rows.get(push.owner_id)
     if row is None:

@@ -124,14 +124,14 @@ class CustomerRun:
     """
 
     def __init__(
-        self, job: JobContext, store: StoreName, shopify: ShopifyClient, rules: CustomerRules, meter: CallMeter
+        self, context: JobContext, store: StoreName, shopify: ShopifyClient, rules: CustomerRules, meter: CallMeter
     ) -> None:
-        self.job = job
+        self.context = context
         self.store = store
         self.shopify = shopify
         self.rules = rules
         self.meter = meter
-        self.after: int = job.job.checkpoint["after"] if job.job.checkpoint else 0
+        self.after: int = context.job.checkpoint["after"] if context.job.checkpoint else 0
         self._knows_formats = False
         self.pushed_before: frozenset[int] = frozenset()  # after `after`, by this job
 
@@ -157,7 +157,7 @@ class CustomerRun:
         }
         if not unknown:
             return
-        reading = await self.job.unless_stopped(self.read(unknown))
+        reading = await self.context.unless_stopped(self.read(unknown))
         async with self.step() as page:
             await reading.store(page.connection, self.store)
         reading.inform(unknown.values(), self.rules)
@@ -177,7 +177,7 @@ class CustomerRun:
     async def read_formats(self) -> None:
         """Ask how the shop defines the metafields, once in a run. Raises as `know_formats`."""
         if not self._knows_formats:
-            self.rules.formats = await self.job.unless_stopped(self._formats())
+            self.rules.formats = await self.context.unless_stopped(self._formats())
             self._knows_formats = True
 
     async def _formats(self) -> Formats:
@@ -189,7 +189,7 @@ class CustomerRun:
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:
         """A transaction of the run in which nothing is counted."""
-        async with self.job.page(checkpoint=self._checkpoint(self.after), pages=0) as page:
+        async with self.context.page(checkpoint=self._checkpoint(self.after), pages=0) as page:
             yield page
 
     async def close(self, batch: Sequence[Customer]) -> None:
@@ -197,7 +197,7 @@ class CustomerRun:
         failed = [customer for customer in batch if customer.refusals and not customer.is_gone]
         sound = [customer for customer in batch if not customer.refusals or customer.is_gone]
         updated = sum(customer.was_pushed or customer.id in self.pushed_before for customer in sound)
-        async with self.job.page(checkpoint=self._checkpoint(batch[-1].id)) as page:
+        async with self.context.page(checkpoint=self._checkpoint(batch[-1].id)) as page:
             page.count(Counters(updated=updated, skipped=len(sound) - updated))
             page.reject([customer.dead_letter() for customer in failed])
         self.after = batch[-1].id

@@ -31,7 +31,7 @@ from daemon.sync import pushes
 from daemon.sync.products.plan import ProductPlan, still_ours
 from daemon.sync.products.rows import Batch, PriceRow, optional, plain
 from daemon.sync.products.run import SyncRun
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 
 BATCH = MAX_PRICE_CHANGES
 
@@ -81,7 +81,7 @@ class PricePush:
         Shopify was asked, by `boot_time`."""
         run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
         read = run.shopify.variant_prices(list(planned), meter=run.meter, before_send=watch.start)
-        reading = await run.job.unless_stopped(read)
+        reading = await run.context.unless_stopped(read)
         rows = [row for row in rows if row.key.variant_id not in reading.unread]
         moved = {
             number: (price.price, price.compare_at_price)
@@ -104,7 +104,7 @@ class PricePush:
         async with run.step() as page:
             rows = await still_ours(page.connection, run.store, planned)
             intents = [intent for row in rows for intent in _intents(row)]
-            ids = await pushes.record(page.connection, run.store, run.job.job.id, uuid4(), intents)
+            ids = await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), intents)
         if not rows:
             return [], [], PriceOutcome()
         changes = {rows[0].key.product_id: [_change(row) for row in rows]}
@@ -120,14 +120,14 @@ def is_other_product(row: PriceRow, following: PriceRow) -> bool:
     return row.key.product_id != following.key.product_id
 
 
-def _intents(row: PriceRow) -> list[Push]:
+def _intents(row: PriceRow) -> list[IntendedPush]:
     intents = []
     if row.changes_price:
         old, new = plain(row.price), plain(row.desired_price)
-        intents.append(Push(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
+        intents.append(IntendedPush(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
     if row.changes_compare_at_price:
         values = (optional(row.compare_at_price), optional(row.desired_compare_at_price))
-        intents.append(Push(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
+        intents.append(IntendedPush(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
     return intents
 
 
@@ -140,7 +140,7 @@ def _change(row: PriceRow) -> PriceChange:
     )
 
 
-def _settled(intent: Push, outcome: PriceOutcome) -> tuple[PushResult, str | None]:
+def _settled(intent: IntendedPush, outcome: PriceOutcome) -> tuple[PushResult, str | None]:
     if intent.owner_id in outcome.moved:
         # An attempt without an answer may have been carried out before, and may still be.
         return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), MOVED
@@ -155,7 +155,9 @@ def _settled(intent: Push, outcome: PriceOutcome) -> tuple[PushResult, str | Non
     return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {optional(present)}"
 
 
-def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, PricePair]) -> dict[int, str | None]:
+def _made(
+    ids: Sequence[int], intents: Sequence[IntendedPush], applied: Mapping[int, PricePair]
+) -> dict[int, str | None]:
     """What Shopify has made another value of: a push that comes to the same twice is not repeated."""
     return {
         push_id: optional(_present(intent, applied[intent.owner_id]))
@@ -164,11 +166,11 @@ def _made(ids: Sequence[int], intents: Sequence[Push], applied: Mapping[int, Pri
     }
 
 
-def _present(intent: Push, now: PricePair) -> Decimal | None:
+def _present(intent: IntendedPush, now: PricePair) -> Decimal | None:
     return now.price if intent.kind is PushKind.PRICE else now.compare_at
 
 
-def _wanted(intent: Push) -> Decimal | None:
+def _wanted(intent: IntendedPush) -> Decimal | None:
     return None if intent.new_value is None else Decimal(intent.new_value)
 
 

@@ -49,7 +49,7 @@ Verdict = tuple[PushResult, str | None]
 class Reconciliation:
     """Settles the open pushes of a store on behalf of a run."""
 
-    job: JobContext
+    context: JobContext
     store: StoreName
     shopify: ShopifyClient
     meter: CallMeter
@@ -58,7 +58,7 @@ class Reconciliation:
         """Settle all open pushes of stock and prices; how many there were. `checkpoint` is the job's present one."""
         settled = 0
         while True:
-            async with self.job.database.acquire_for_work() as connection:
+            async with self.context.database.acquire_for_work() as connection:
                 found = await pushes.list_open(
                     connection, self.store, (*STOCK_KINDS, *PRICE_KINDS), limit=PUSHES_AT_ONCE
                 )
@@ -76,10 +76,10 @@ class Reconciliation:
             if entry.push.kind in STOCK_KINDS and entry.push.item_id is not None
         }
         variant_ids = {entry.push.owner_id for entry in found if entry.push.kind in PRICE_KINDS}
-        read, shopify = self.job.unless_stopped, self.shopify
+        read, shopify = self.context.unless_stopped, self.shopify
         stock = await read(shopify.stock_levels(list(items), meter=self.meter))
         prices = await read(shopify.variant_prices(list(variant_ids), meter=self.meter))
-        async with self.job.page(checkpoint=checkpoint, pages=0) as page:
+        async with self.context.page(checkpoint=checkpoint, pages=0) as page:
             if stock.found:
                 seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.found.items()}
                 await levels.replace_levels(page.connection, self.store, seen)
@@ -90,7 +90,7 @@ class Reconciliation:
             await pushes.settle(page.connection, outcomes)
 
 
-def verdict(push: pushes.Push, stock: Reading[ItemStock], prices: Reading[VariantPrice]) -> Verdict:
+def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Reading[VariantPrice]) -> Verdict:
     """The outcome of a push, judged by what Shopify has now."""
     match push.kind:
         case PushKind.STOCK | PushKind.ACTIVATION:
@@ -115,13 +115,13 @@ def verdict(push: pushes.Push, stock: Reading[ItemStock], prices: Reading[Varian
             raise ValueError(f"{push.kind} is not settled here")
 
 
-def _compared(push: pushes.Push, present: str | None) -> Verdict:
+def _compared(push: pushes.IntendedPush, present: str | None) -> Verdict:
     if present == push.new_value:
         return PushResult.APPLIED, SEEN
     return PushResult.UNKNOWN, NOT_SEEN if present == push.old_value else FOREIGN
 
 
-def _compared_amounts(push: pushes.Push, present: Decimal | None) -> Verdict:
+def _compared_amounts(push: pushes.IntendedPush, present: Decimal | None) -> Verdict:
     old, new = (None if value is None else Decimal(value) for value in (push.old_value, push.new_value))
     if present == new:
         return PushResult.APPLIED, SEEN

@@ -17,7 +17,7 @@ from daemon.ids import StoreName
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters
 from daemon.mirror import places
-from daemon.mirror.places import Sight
+from daemon.mirror.places import DepotVisibility
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sync.products.plan import ProductPlan
@@ -68,26 +68,26 @@ KINDS = {Phase.STOCK: STOCK_KINDS, Phase.PRICES: PRICE_KINDS, Phase.DONE: ()}
 class SyncRun:
     """What pushing stock and prices have in common: the job, the clients, the position, the rows pushed before."""
 
-    def __init__(self, job: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
-        self.job = job
+    def __init__(self, context: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+        self.context = context
         self.store = store
         self.shopify = shopify
         self.meter = meter
-        self.position = PlanPosition.from_json(job.job.checkpoint)
+        self.position = PlanPosition.from_json(context.job.checkpoint)
         self.limits: SafetyLimits
         self._depots: Collection[int] = ()
-        self._sight: Sight
+        self._sight: DepotVisibility
         self.pushed_before: frozenset[Key] = frozenset()  # after the position, by this job
 
     @property
     def reference(self) -> str:
         """Names the job in Shopify's own history of the stock."""
-        return f"dongbo://jobs/{self.job.job.id}"
+        return f"dongbo://jobs/{self.context.job.id}"
 
     async def remember(self, plan: ProductPlan) -> None:
         """Look up what this job has already pushed after the position in its phase."""
         kinds = KINDS[self.position.phase]
-        self.pushed_before = await plan.pushed_behind(self.job.job.id, kinds, self.position.after)
+        self.pushed_before = await plan.pushed_behind(self.context.job.id, kinds, self.position.after)
 
     async def close_unchanged(self, plan: ProductPlan, rows: int) -> None:
         """End a run that has nothing left to push: `rows` after the position are as they should be."""
@@ -97,13 +97,13 @@ class SyncRun:
             updated += len(self.pushed_before)
             self.position = self.position.behind(END)
         if rows:
-            async with self.job.page(checkpoint=self.position.to_json()) as page:
+            async with self.context.page(checkpoint=self.position.to_json()) as page:
                 page.count(Counters(updated=min(updated, rows), skipped=max(rows - updated, 0)))
 
     async def rely_on(self, depots: Collection[int]) -> None:
         """Let the run rely on what the access token can see of these depots now."""
         self._depots = depots
-        async with self.job.database.acquire_for_work() as connection:
+        async with self.context.database.acquire_for_work() as connection:
             self._sight = await places.sight(connection, self.store, depots)
 
     async def check_sight(self, connection: Connection) -> None:
@@ -125,14 +125,14 @@ class SyncRun:
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:
         """A transaction of the run in which nothing is counted."""
-        async with self.job.page(checkpoint=self.position.to_json(), pages=0) as page:
+        async with self.context.page(checkpoint=self.position.to_json(), pages=0) as page:
             yield page
 
     @asynccontextmanager
     async def closing(self, batch: Batch[R]) -> AsyncIterator[PageTransaction]:
         """The transaction that ends a batch: counts the rows that needed nothing and moves the position past it."""
         behind = self.position.behind(batch.through)
-        async with self.job.page(checkpoint=behind.to_json()) as page:
+        async with self.context.page(checkpoint=behind.to_json()) as page:
             page.count(self._unchanged(batch))
             yield page
         self.position = behind

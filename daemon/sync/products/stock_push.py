@@ -20,7 +20,7 @@ from daemon.errors import DepotsChanged, SourceRefused
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
-from daemon.mirror.levels import Level
+from daemon.mirror.levels import KnownLevel
 from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
@@ -30,7 +30,7 @@ from daemon.sync.products.rows import Batch, Key, StockRow
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.safety_limits import PlanOverturned
 from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class BatchProgress:
     """What is known of a batch until it is closed."""
 
     outcomes: dict[int, tuple[PushResult, str | None]] = field(default_factory=dict)  # by push
-    levels: list[Level] = field(default_factory=list)  # as they are at Shopify now
+    levels: list[KnownLevel] = field(default_factory=list)  # as they are at Shopify now
     updated: int = 0
     skipped: int = 0
     refused: list[DeadLetter] = field(default_factory=list)
@@ -145,7 +145,9 @@ class StockPush:
         async with run.step() as page:
             await run.check_sight(page.connection)
             rows = await still_mapped(page.connection, run.store, planned)
-            ids = await pushes.record(page.connection, run.store, run.job.job.id, key, [_intent(row) for row in rows])
+            ids = await pushes.record(
+                page.connection, run.store, run.context.job.id, key, [_intent(row) for row in rows]
+            )
         _pass_over(planned, rows, progress)
         if not rows:
             return StockDecision()
@@ -178,7 +180,7 @@ class StockPush:
             return await self._split(rows, ids, unnamed, progress)
         stale = moved(rows, errors)
         read = run.shopify.stock_levels([row.item_id for row in stale], meter=run.meter)
-        stock = await run.job.unless_stopped(read)
+        stock = await run.context.unless_stopped(read)
         decision = decide(rows, errors, stock, was_repeated=was_repeated)
         seen = _seen(stale, stock)
         async with run.step() as page:
@@ -236,7 +238,7 @@ class StockPush:
         missing = [row for row in rows if row.present is None and row.desired > 0]
         ready = [row for row in rows if row.present is not None or row.desired == 0]
         for start in range(0, len(missing), ACTIVATIONS_AT_ONCE):
-            await self._run.job.unless_stopped(asyncio.sleep(0))
+            await self._run.context.unless_stopped(asyncio.sleep(0))
             ready += await self._activate_some(missing[start : start + ACTIVATIONS_AT_ONCE], progress)
         return sorted(ready, key=lambda row: row.key)
 
@@ -248,7 +250,7 @@ class StockPush:
             rows = await still_mapped(page.connection, run.store, planned)
             keys = [uuid4() for _ in rows]
             for row, key in zip(rows, keys, strict=True):
-                ids += await pushes.record(page.connection, run.store, run.job.job.id, key, [_activation(row)])
+                ids += await pushes.record(page.connection, run.store, run.context.job.id, key, [_activation(row)])
         _pass_over(planned, rows, progress)
         active: list[StockRow] = []
         outcomes: dict[int, tuple[PushResult, str | None]] = {}
@@ -313,8 +315,8 @@ def _without_equal(rows: Sequence[StockRow], progress: BatchProgress) -> list[St
     return different
 
 
-def _level(row: StockRow) -> Level:
-    return Level(row.key.variant_id, row.item_id, row.key.location_id, row.present or 0)
+def _level(row: StockRow) -> KnownLevel:
+    return KnownLevel(row.key.variant_id, row.item_id, row.key.location_id, row.present or 0)
 
 
 def _change(row: StockRow) -> StockChange:
@@ -322,17 +324,17 @@ def _change(row: StockRow) -> StockChange:
     return StockChange(row.item_id, row.key.location_id, expected=row.present or 0, quantity=row.desired)
 
 
-def _intent(row: StockRow) -> Push:
+def _intent(row: StockRow) -> IntendedPush:
     old, new = str(row.present), str(row.desired)
     return _push(row, PushKind.STOCK, old, new)
 
 
-def _activation(row: StockRow) -> Push:
+def _activation(row: StockRow) -> IntendedPush:
     return _push(row, PushKind.ACTIVATION, None, STOCKED)
 
 
-def _push(row: StockRow, kind: PushKind, old: str | None, new: str) -> Push:
-    return Push(
+def _push(row: StockRow, kind: PushKind, old: str | None, new: str) -> IntendedPush:
+    return IntendedPush(
         kind=kind,
         owner_id=row.key.variant_id,
         old_value=old,

@@ -15,7 +15,8 @@ from daemon.cli.client.daemon import DaemonRefused, connect
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, JobNotFound, LiveJobExists, ScheduleNotFound
 from daemon.ids import JobId, new_job_id
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from tests.support.records import record_of
 
 Handler = Callable[[web.Request], web.StreamResponse]

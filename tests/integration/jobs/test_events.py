@@ -10,8 +10,9 @@ from daemon.database.pool import Database
 from daemon.ids import StoreName
 from daemon.jobs import changes, events, store
 from daemon.jobs.events import CHANNEL, EventHub, JobNotifier
-from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import JobRequest, JobStatus, JobTrigger
 from daemon.jobs.service import Jobs
+from daemon.jobs.types import JobType
 from tests.support.one_lane import OneLane
 
 REQUEST = JobRequest(JobType.NOOP, StoreName("main"), JobTrigger.API)

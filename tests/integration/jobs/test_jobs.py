@@ -15,8 +15,9 @@ from daemon.jobs import failures, store
 from daemon.jobs.context import WAIT_REPORTED_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
-from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType, PruningPlan
+from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.service import Admission, Jobs
+from daemon.jobs.types import JobType
 from tests.support.one_lane import OneLane, steps_of
 
 STORE = StoreName("main")

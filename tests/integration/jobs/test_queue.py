@@ -16,12 +16,13 @@ from daemon.ids import JobId, Lane, RunToken, StoreName, WorkerName
 from daemon.jobs import store
 from daemon.jobs.context import StopReason
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import JobRequest, JobStatus, JobTrigger
 from daemon.jobs.queue.driver import RETRY_DELAYS, QueueDriver
 from daemon.jobs.queue.recovery import claim_worker_name, restore_places
 from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.runner import JobRunner, Requeue
 from daemon.jobs.service import Jobs
+from daemon.jobs.types import JobType
 from tests.support.one_lane import TEST_LANE, OneLane
 
 

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.clock import boot_time
 from daemon.jobs import context
-from daemon.jobs.model import JobType
 from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
+from daemon.jobs.types import JobType
 from daemon.sales.model import Campaign
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite

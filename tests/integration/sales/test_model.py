@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from daemon.api.sales import CampaignState, Decision
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sandbox.faults import Fault
 from tests.support.postgres import TestServer
 from tests.support.sale_history import Ambush, Stage, World, hook

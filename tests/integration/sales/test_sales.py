@@ -9,7 +9,8 @@ import pytest
 
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.errors import InvalidSale, SaleConflict
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sales import campaigns
 from daemon.sales.file import reconcile
 from daemon.sales.model import Campaign

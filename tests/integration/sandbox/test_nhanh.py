@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.sandbox.catalogue import Catalogue, generate
-from daemon.sandbox.faults import BadRow, Fault, Faults
-from daemon.sandbox.nhanh import Change, NhanhSandbox, customer_id, product_id
+from daemon.sandbox.faults import Fault, Faults, RowFault
+from daemon.sandbox.nhanh import BusinessChange, NhanhSandbox, customer_id, product_id
 from daemon.sandbox.nhanh.application import make_application
 from daemon.sandbox.nhanh.cursor import Cursors, InvalidCursorError, Position
 from daemon.sandbox.nhanh.limits import RateLimit
@@ -524,7 +524,7 @@ async def test_every_change_is_seen_by_the_next_call_and_announced(caller: Calle
     assert customer_id(3) not in rows
     assert ids(await caller.rows("product/list", {"ids": [product_id(1)]})) == []
     kinds = ["customerUpdate", "customerUpdate", "customerDelete", "productDelete"]
-    assert [change.kind for change in told if isinstance(change, Change)] == kinds
+    assert [change.kind for change in told if isinstance(change, BusinessChange)] == kinds
 
 
 async def test_churn_changes_the_shop_by_itself(sandbox: NhanhSandbox) -> None:
@@ -629,7 +629,7 @@ async def test_bad_rows_are_the_same_each_time_and_of_every_kind() -> None:
     faults = Faults(bad_rows=0.15, seed=5)
     sandbox = NhanhSandbox(generate(1, products=0, customers=150), faults=faults)
     expected = {row_id: faults.bad_row("customers", row_id) for row_id in sandbox.customers}
-    assert set(expected.values()) == {None, *BadRow}
+    assert set(expected.values()) == {None, *RowFault}
     async with calling(sandbox) as caller:
         first = await caller.rows("customer/list", {})
         assert first == await caller.rows("customer/list", {})
@@ -637,19 +637,19 @@ async def test_bad_rows_are_the_same_each_time_and_of_every_kind() -> None:
         match bad:
             case None:
                 assert int(row["id"]) == row_id
-            case BadRow.NULL_ROW:
+            case RowFault.NULL_ROW:
                 assert row is None
-            case BadRow.MISSING_ID:
+            case RowFault.MISSING_ID:
                 assert "id" not in row
-            case BadRow.WRONG_TYPES:
+            case RowFault.WRONG_TYPES:
                 assert isinstance(row["name"], dict)
-            case BadRow.HUGE_NUMBER:
+            case RowFault.HUGE_NUMBER:
                 assert row["totalAmount"] == 10**30
-            case BadRow.NEGATIVE_NUMBER:
+            case RowFault.NEGATIVE_NUMBER:
                 assert row["id"] == -1
-            case BadRow.NUL_CHARACTER:
+            case RowFault.NUL_CHARACTER:
                 assert "\0" in row["name"]
-            case BadRow.LONG_TEXT:
+            case RowFault.LONG_TEXT:
                 assert len(row["name"]) == 2**20
 
 

@@ -17,7 +17,7 @@ from daemon.sandbox.faults import Faults
 from daemon.sandbox.shopify import catalogue_from_csv
 from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.paging import encode_cursor
-from daemon.sandbox.shopify.state import Change
+from daemon.sandbox.shopify.state import ShopChange
 from tests.support.sandbox_client import CATALOGUE, Client, new_sandbox, serving
 
 EXPORTS = Path(__file__).parents[3].parent / "shared" / "data" / "shopify-products"
@@ -397,7 +397,7 @@ async def test_too_dear_a_query(client: Client) -> None:
 async def test_changes_are_seen_at_once(client: Client) -> None:
     """A change moves `updatedAt`, is in the next answer, and is told to observers under its webhook topic."""
     sandbox = client.sandbox
-    changes: list[Change] = []
+    changes: list[ShopChange] = []
     sandbox.observers.append(changes.append)
     product = list(sandbox.products.values())[5]
     variant = product.variants[0]

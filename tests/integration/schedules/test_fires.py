@@ -24,7 +24,7 @@ def spec(name: str = "nightly", expression: str = "0 2 * * *") -> ScheduleSpec:
     )
 
 
-async def situation(database: Database, wanted: ScheduleSpec, due: datetime | None = NOON) -> fires.Situation:
+async def situation(database: Database, wanted: ScheduleSpec, due: datetime | None = NOON) -> fires.ScheduleRecord:
     async with database.acquire() as connection:
         (found,) = await fires.read_situations(connection, [wanted], [due])
     return found

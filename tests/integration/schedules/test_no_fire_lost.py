@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from daemon.ids import ScheduleName, WorkerName
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import FireResult, ScheduleSpec

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from daemon.api.sales import CampaignState, ItemState, Lateness
 from daemon.database.pool import open_database
 from daemon.errors import DatabaseError, InvalidSale
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sales import apply, campaigns, report
 from daemon.sales.model import Campaign
 from daemon.sales.preparation import lead

@@ -7,9 +7,10 @@ import aiohttp
 import pytest
 
 from daemon.errors import SourceUnavailable
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings
-from daemon.sandbox.shopify.records import Location
+from daemon.sandbox.shopify.records import LocationRecord
 from daemon.sandbox.shopify.values import gid
 from daemon.sandbox.staging.answers import nothing
 from daemon.sources.http import Backoff, open_session
@@ -112,7 +113,7 @@ async def test_more_levels_that_answer_null(workshop: Workshop, session: aiohttp
     shop, sandbox = workshop.sandbox.shopify, workshop.sandbox
     variant, first = next(iter(shop.variants.values())), next(iter(shop.locations.values()))
     for number in range(90_001, 90_006):
-        shop.add_location(Location(number, f"Kho {number}", 0, "Huế", first.created_at, first.updated_at))
+        shop.add_location(LocationRecord(number, f"Kho {number}", 0, "Huế", first.created_at, first.updated_at))
         shop.start_stocking(variant.id, number, 3)
     client = client_of(session, sandbox)
     whole = await client.stock_levels([variant.inventory_item_id], meter=CallMeter())

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from daemon.api.sales import CampaignState, ItemState
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.records import Variant
 from daemon.schedules import pauses
 from daemon.sources.shopify.client import ShopifyClient

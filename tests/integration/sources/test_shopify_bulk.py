@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.mirror import levels as levels_module
 from daemon.mirror import table as table_module
 from daemon.sandbox.server import SandboxSettings

@@ -14,14 +14,22 @@ from aiohttp import web
 from daemon.errors import SourceUnavailable
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from daemon.sandbox.shopify.records import Location as ShopLocation
+from daemon.sandbox.shopify.records import LocationRecord as ShopLocation
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
-from daemon.sources.shopify.models import CustomerMetafields, ItemStock, Location, Metafield, Reading, VariantPrice, gid
+from daemon.sources.shopify.models import (
+    CustomerMetafields,
+    ItemStock,
+    LocationRecord,
+    Metafield,
+    Reading,
+    VariantPrice,
+    gid,
+)
 
 QUICK = Backoff(attempts=3, initial=0.01, maximum=0.02)
 SMALL = SandboxSettings(products=30, customers=20, limits=False, unstocked_share=0.3)
@@ -324,7 +332,7 @@ async def test_locations_include_the_deactivated_ones() -> None:
         next(iter(places.values())).is_active = False
         found = await shop.client.locations()
         assert found == [
-            Location(id=place.id, name=place.name, is_active=place.is_active)
+            LocationRecord(id=place.id, name=place.name, is_active=place.is_active)
             for place in sorted(places.values(), key=lambda place: place.id)
         ]
         assert not all(location.is_active for location in found)

@@ -7,11 +7,12 @@ import pytest
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import SourceRefused
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.sources.clock import SourceClock
 from daemon.sources.shopify.endpoint import GraphqlEndpoint
-from daemon.sources.shopify.operations import PRODUCTS, Operation
+from daemon.sources.shopify.operations import PRODUCTS, GraphqlOperation
 from tests.support.workshop import STORE, Workshop
 
 HOUR = 3600.0
@@ -164,7 +165,7 @@ async def test_a_search_for_ids_that_finds_nothing(workshop: Workshop, monkeypat
 
     original = GraphqlEndpoint.shaped
 
-    async def shaped(self: GraphqlEndpoint, operation: Operation, *arguments: Any, **more: Any) -> Any:
+    async def shaped(self: GraphqlEndpoint, operation: GraphqlOperation, *arguments: Any, **more: Any) -> Any:
         if operation is PRODUCTS:
             raise SourceRefused("The query is too long.")
         return await original(self, operation, *arguments, **more)

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from daemon.api.sales import CampaignState
-from daemon.jobs.model import Job, JobType
+from daemon.jobs.model import Job
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.sources.shopify.credential import RENEWED_AFTER
 from tests.support.sale_shop import SaleShop, on_sale

@@ -9,7 +9,8 @@ import pytest
 from daemon.database.pool import open_database
 from daemon.jobs import failures, store
 from daemon.jobs.failures import DeadLetter
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 
 JSON = {"Content-Type": "application/json"}
 JOB_REQUEST = {"type": "PULL_NHANH_CUSTOMERS", "store": "main", "params": {"full": True}}

@@ -14,7 +14,8 @@ import pytest
 
 from daemon.ids import new_job_id
 from daemon.jobs import changes, store
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 from daemon.status import snapshots, sse
 
 # Jobs as another daemon leaves them.

@@ -17,7 +17,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from daemon.api.problems import ProblemDetails
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.failures import insert as insert_failures
-from daemon.jobs.model import Counters, Job, JobStatus, JobType
+from daemon.jobs.model import Counters, Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.status import guessing
 from daemon.status.openapi import describe_api
 from daemon.status.openapi_schemas import Schemas

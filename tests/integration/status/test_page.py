@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sources.credential import CredentialKind, CredentialReport
 from tests.support.workshop import STORE
 

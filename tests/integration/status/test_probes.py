@@ -8,7 +8,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.database.pool import open_database
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
 from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS

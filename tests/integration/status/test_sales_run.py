@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from daemon.api.sales import CampaignState
 from daemon.credentials import report
 from daemon.database.migrate import program_version
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.status import StatusParts, serving
 from daemon.status.security import CLIENT_HEADER
 from daemon.tasks import params_schemas

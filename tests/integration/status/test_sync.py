@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.api.pushes import PushResult
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sync import pushes
 
 VARIANTS = {1001: "AO-01", 1002: "AO-02", 1003: "AO-02", 1004: None}

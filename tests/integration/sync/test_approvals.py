@@ -9,8 +9,9 @@ from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists, SourceR
 from daemon.ids import StoreName, WorkerName, new_job_id
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.service import Jobs
+from daemon.jobs.types import JobType
 from tests.support.one_lane import OneLane, OneTask, runner_of
 
 STORE = StoreName("main")

@@ -10,10 +10,11 @@ import pytest
 
 from daemon.config import CustomerSyncSettings
 from daemon.errors import InvalidJobRequest, SourceUnavailable
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import SandboxSettings
-from daemon.sandbox.shopify.records import Customer
+from daemon.sandbox.shopify.records import CustomerRecord
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.writes import MetafieldOutcome, WriteError
@@ -41,7 +42,9 @@ class CustomerShop:
         self.nhanh = workshop.sandbox.nhanh
         self.shopify = workshop.sandbox.shopify
         customers = [self.shopify.customers[number] for number in sorted(self.shopify.customers)[:PAIRS]]
-        self.pairs: list[tuple[Customer, int]] = list(zip(customers, sorted(self.nhanh.customers)[:PAIRS], strict=True))
+        self.pairs: list[tuple[CustomerRecord, int]] = list(
+            zip(customers, sorted(self.nhanh.customers)[:PAIRS], strict=True)
+        )
         self.settings = CustomerSyncSettings()
 
     def configure(self, **settings: object) -> None:
@@ -89,7 +92,7 @@ class CustomerShop:
                 assert [tag.casefold() for tag in rules.tier_tags(customer.tags)] == [str(standing.tier).casefold()]
 
     @staticmethod
-    def total(customer: Customer) -> str | None:
+    def total(customer: CustomerRecord) -> str | None:
         """What Shopify says that a customer has spent."""
         found = customer.metafields.get(("custom", "total_spent"))
         return None if found is None else found.value
@@ -99,19 +102,19 @@ class CustomerShop:
         """What the daemon has changed in Shopify."""
         return [write for write in self.shopify.writes if write.has_effect]
 
-    def check_once(self, besides: Customer | None = None) -> None:
+    def check_once(self, besides: CustomerRecord | None = None) -> None:
         """No value was written twice with effect, apart from a tag that is added before another is removed."""
         skipped = ("metafield", besides.id, TOTAL) if besides is not None else None
         effects = [write for write in self.effects if write.operation != "tagsRemove" and write.subject != skipped]
         written = Counter(write.subject for write in effects)
         assert not written or max(written.values()) == 1
 
-    async def pushes(self, customer: Customer | None = None) -> list[Any]:
+    async def pushes(self, customer: CustomerRecord | None = None) -> list[Any]:
         """The push log, oldest first; of one customer only, if one is given."""
         rows = await self.workshop.rows("SELECT * FROM dongbo.pushes ORDER BY id")
         return [row for row in rows if customer is None or row["owner_id"] == customer.id]
 
-    async def results(self, customer: Customer | None = None) -> list[str]:
+    async def results(self, customer: CustomerRecord | None = None) -> list[str]:
         """What became of the pushes."""
         return [row["result"] for row in await self.pushes(customer)]
 

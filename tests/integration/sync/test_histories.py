@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pytest
 
 from daemon.jobs import runner
-from daemon.jobs.model import JobType
 from daemon.jobs.queue import worker as queue_worker
+from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sync.products import stock_push
 from tests.support.sync_history import Ambush, History, Step, begun_history, make_history

@@ -16,7 +16,8 @@ from daemon.config import CustomerSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import Counters, JobStatus, JobType
+from daemon.jobs.model import Counters, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sync.matching import customer_keys
 from daemon.sync.matching.customers import match_by_phones
 from daemon.sync.matching.products import MatchOutcome

@@ -16,7 +16,8 @@ from daemon.database.pool import Connection, Database
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.ids import WorkerName
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.types import JobType
 from daemon.mirror.keys import RULES
 from daemon.sync.matching import mappings
 from daemon.sync.matching.mapping_list import list_mappings, resolve_product, resolve_variant

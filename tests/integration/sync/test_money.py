@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from daemon.ids import StoreName
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.mirror import shops
 from daemon.money import Currency
 from daemon.sandbox.shopify.records import Variant

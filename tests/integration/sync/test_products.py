@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import SourceUnavailable
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sync import pushes
 from daemon.sync.matching import mappings
 from daemon.sync.products import plan as product_plan

@@ -6,7 +6,8 @@ import pytest
 
 from daemon.errors import SourceUnavailable
 from daemon.jobs.context import ApprovalNeeded
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.types import JobType
 from daemon.sync.products import plan as product_plan
 from daemon.sync.products import stock_push
 from daemon.tasks import sync_products

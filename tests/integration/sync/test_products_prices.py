@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from daemon.errors import SourceUnavailable
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.records import Variant
 from daemon.sources.shopify import price_watch
 from tests.support.shop_memory import Journal

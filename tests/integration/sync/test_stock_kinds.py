@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.records import Variant
 from daemon.sync.explanation.explain import explain
 from daemon.sync.products import stock_push

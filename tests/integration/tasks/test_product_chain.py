@@ -10,8 +10,9 @@ import pytest
 
 from daemon.database.pool import Database
 from daemon.ids import JobId
-from daemon.jobs.model import Job, JobStatus, JobType
+from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.queue import worker as queue_worker
+from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings, running_sandbox
 from tests.support.shop_memory import product_sync
 from tests.support.workshop import ProductSyncOf, Workshop, running_parts

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from daemon.errors import InvalidTransition
-from daemon.jobs.model import JobStatus, JobType
+from daemon.jobs.model import JobStatus
+from daemon.jobs.types import JobType
 from daemon.sandbox.nhanh.cursor import Cursors
 from tests.support.workshop import Workshop
 

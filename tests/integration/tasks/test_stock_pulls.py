@@ -6,12 +6,12 @@ from decimal import Decimal
 import pytest
 
 from daemon.errors import InvalidJobRequest
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.mirror import places
 from daemon.mirror import shopify as shopify_mirror
-from daemon.mirror.asked import Asked
-from daemon.mirror.levels import Level, set_levels
+from daemon.mirror.levels import KnownLevel, set_levels
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.sandbox.nhanh.records import PARENT
 from daemon.sandbox.server import SandboxSettings
 from daemon.sources.meter import CallMeter
@@ -188,10 +188,10 @@ async def test_all_stock_is_doubted_when_a_depot_comes_into_sight(workshop: Work
     product = min(known)
     row = SourceRow(NhanhInventory(product_id=product, inventory=Inventory(depots=[])), b"{}")
     async with workshop.database.acquire() as connection:
-        await mirror.upsert_inventory(connection, STORE, [row], Asked(datetime.now(UTC), before))
+        await mirror.upsert_inventory(connection, STORE, [row], SnapshotTime(datetime.now(UTC), before))
         assert await known_stock(workshop) == set(), "the page was asked for while the depot was hidden"
         now = (await places.sight(connection, STORE)).since
-        await mirror.upsert_inventory(connection, STORE, [row], Asked(datetime.now(UTC), now))
+        await mirror.upsert_inventory(connection, STORE, [row], SnapshotTime(datetime.now(UTC), now))
     assert await known_stock(workshop) == {product}
     await workshop.completed(JobType.PULL_NHANH_PRODUCTS, full=True)
     assert await known_stock(workshop) == known
@@ -214,7 +214,7 @@ async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(wo
     await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     variant = next(iter(workshop.sandbox.shopify.variants.values()))
     place = variant.levels[0].location_id
-    level = Level(variant.id, variant.inventory_item_id, place, 4711)
+    level = KnownLevel(variant.id, variant.inventory_item_id, place, 4711)
 
     async def mirrored() -> tuple[int, Decimal]:
         return (
@@ -227,10 +227,10 @@ async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(wo
         )
 
     async with workshop.database.acquire() as connection:
-        before = Asked(await connection.fetchval("SELECT clock_timestamp()"), None)
+        before = SnapshotTime(await connection.fetchval("SELECT clock_timestamp()"), None)
         await set_levels(connection, STORE, [level])
         await shopify_mirror.set_prices(connection, STORE, {variant.id: (Decimal(99), None)})
-        after = Asked(await connection.fetchval("SELECT clock_timestamp()"), None)
+        after = SnapshotTime(await connection.fetchval("SELECT clock_timestamp()"), None)
         page = await workshop.parts.registry.stores[STORE].shopify.products_by_ids(
             [variant.product_id], meter=CallMeter()
         )

@@ -30,7 +30,7 @@ from daemon.config.settings import JobSettings, LogSettings
 from daemon.config.shopify_names import read_shop
 from daemon.errors import ConfigError, ExitCode
 from daemon.ids import StoreName
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 
 REPOSITORY = Path(__file__).parents[3]
 EXAMPLE = REPOSITORY / "config" / "dongbo.toml"

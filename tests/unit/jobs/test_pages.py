@@ -14,8 +14,9 @@ from daemon.errors import SourceUnavailable
 from daemon.ids import JobId, RunToken, StoreName
 from daemon.jobs.context import PAGES_AHEAD, JobContext, RunStopped, StopReason
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobStatus, JobTrigger
 from daemon.jobs.steps import Steps
+from daemon.jobs.types import JobType
 
 
 @pytest.fixture

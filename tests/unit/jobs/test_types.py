@@ -2,8 +2,7 @@
 
 import pytest
 
-from daemon.jobs.model import JobType
-from daemon.jobs.types import JOB_TYPES
+from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.tasks import registry
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.sandbox.shopify.filters import customer_filters, product_filters
-from daemon.sandbox.shopify.records import Customer, Product, Variant
+from daemon.sandbox.shopify.records import CustomerRecord, Product, Variant
 from daemon.sandbox.shopify.search import Search, compile_query
 
 SAIGON = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -36,9 +36,9 @@ def product() -> Product:
     )
 
 
-def customer() -> Customer:
+def customer() -> CustomerRecord:
     """A customer who has bought four times."""
-    return Customer(
+    return CustomerRecord(
         id=9,
         first_name="An",
         last_name="Nguyễn",

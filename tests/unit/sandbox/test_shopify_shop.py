@@ -5,7 +5,7 @@ from typing import Any
 
 from daemon.sandbox.catalogue import generate
 from daemon.sandbox.faults import Faults
-from daemon.sandbox.shopify import Change, ShopifySandbox
+from daemon.sandbox.shopify import ShopChange, ShopifySandbox
 
 CATALOGUE = generate(3, products=200, customers=0)
 
@@ -31,7 +31,7 @@ def test_random_changes() -> None:
     """Mostly sales, some price edits, the same for the same seed; none of them is in the journal of the API."""
     shop, same = new_shop(unstocked_share=0.1), new_shop(unstocked_share=0.1)
     stock = sum(variant.inventory_quantity for variant in shop.variants.values())
-    changes: list[Change] = []
+    changes: list[ShopChange] = []
     shop.observers.append(changes.append)
     for _ in range(300):
         shop.change_something()

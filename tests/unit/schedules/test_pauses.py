@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from daemon.ids import StoreName, new_job_id
-from daemon.jobs.model import Job, JobStatus, JobTrigger, JobType
+from daemon.jobs.model import Job, JobStatus, JobTrigger
+from daemon.jobs.types import JobType
 from daemon.schedules.pauses import LONGEST_PAUSE, PAUSE_AFTER_FAILURE, pause_after
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)

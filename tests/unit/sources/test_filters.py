@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import InvalidFilter
-from daemon.sources.http import Answer
+from daemon.sources.http import HttpAnswer
 from daemon.sources.nhanh.errors import lock_seconds
 from daemon.sources.nhanh.filters import CUSTOMER_FILTERS, PRODUCT_FILTERS, to_api
 from daemon.sources.shopify import filters as shopify
@@ -154,5 +154,5 @@ def test_how_long_a_lock_is_waited_for(
     locked: float | None, unlocked: float | None, date: float | None, retry_after: float | None, expected: float
 ) -> None:
     """`unlockedAt` counts by whichever clock can be trusted, and never less than `lockedSeconds`."""
-    answer = Answer(200, b"", retry_after, date)
+    answer = HttpAnswer(200, b"", retry_after, date)
     assert lock_seconds(locked, unlocked, answer, NOW) == pytest.approx(expected, abs=0.3)

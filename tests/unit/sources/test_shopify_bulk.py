@@ -17,7 +17,7 @@ from daemon.sources.shopify.bulk import read_state, written
 from daemon.sources.shopify.bulk_lines import PARENT, Assembly, HalfReadError, lines_of
 from daemon.sources.shopify.customers import CustomerReader
 from daemon.sources.shopify.models import CustomerMetafields
-from daemon.sources.shopify.operations import Operation
+from daemon.sources.shopify.operations import GraphqlOperation
 
 LIMIT = 10_000
 CUSTOMER_VARIABLES = CustomerReader(CustomerMetafields()).variables
@@ -192,7 +192,7 @@ async def test_memory_is_bounded(body: bytes) -> None:
 # ── The queries ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def asked_for(operation: Operation) -> set[str]:
+def asked_for(operation: GraphqlOperation) -> set[str]:
     """The paths of all fields, without what belongs to the form of a connection."""
     document = graphql.parse(operation.document)
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, graphql.FragmentDefinitionNode)}
@@ -221,7 +221,7 @@ def asked_for(operation: Operation) -> set[str]:
         (operations.CUSTOMERS_IN_BULK, operations.CUSTOMERS),
     ],
 )
-def test_the_same_is_asked_for_as_of_pages(bulk: Operation, pages: Operation) -> None:
+def test_the_same_is_asked_for_as_of_pages(bulk: GraphqlOperation, pages: GraphqlOperation) -> None:
     """A field that one of the two lacked would come and go in the mirror."""
     assert asked_for(bulk) == asked_for(pages)
 
@@ -230,7 +230,7 @@ def test_the_same_is_asked_for_as_of_pages(bulk: Operation, pages: Operation) ->
     ("query", "variables"),
     [(operations.PRODUCTS_IN_BULK, {}), (operations.CUSTOMERS_IN_BULK, CUSTOMER_VARIABLES)],
 )
-def test_a_query_is_written_for_bulk(query: Operation, variables: dict[str, Any]) -> None:
+def test_a_query_is_written_for_bulk(query: GraphqlOperation, variables: dict[str, Any]) -> None:
     """Without variables and fragments, with connections by edges, and valid."""
     text = written(query, variables | {"query": 'id:1 OR id:2 "x"'})
     assert bulk_rules.problems(executable_schema(), text) == []

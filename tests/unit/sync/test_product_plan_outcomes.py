@@ -10,7 +10,7 @@ from daemon.sources.shopify.writes import WriteError
 from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
 from daemon.sync.products.stock_decision import StockDecision, decide, moved
-from daemon.sync.pushes import Push
+from daemon.sync.pushes import IntendedPush
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
 ROWS = [StockRow(Key(number, number, 1), number, number, None, 1, 3, 9, "because") for number in range(4)]
@@ -92,7 +92,7 @@ def test_only_what_has_moved_is_read_again() -> None:
 )
 def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> None:
     """An interrupted push was applied where the new value is seen; else nobody knows: it may come through yet."""
-    push = Push(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1)
+    push = IntendedPush(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1)
     stock = {} if levels is None else {70: ItemStock(True, levels)}
     assert verdict(push, Reading(stock), Reading())[0] is result
 
@@ -100,7 +100,7 @@ def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> 
 @pytest.mark.parametrize(("levels", "result"), [({1: 4}, PushResult.APPLIED), ({2: 4}, PushResult.UNKNOWN)])
 def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) -> None:
     """An activation was applied where the item is stocked."""
-    push = Push(PushKind.ACTIVATION, 7, None, STOCKED, "because", item_id=70, location_id=1)
+    push = IntendedPush(PushKind.ACTIVATION, 7, None, STOCKED, "because", item_id=70, location_id=1)
     assert verdict(push, Reading({70: ItemStock(True, levels)}), Reading())[0] is result
 
 
@@ -116,13 +116,13 @@ def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) ->
 )
 def test_verdict_on_prices(kind: PushKind, old: str | None, new: str | None, result: PushResult) -> None:
     """Prices are compared as numbers."""
-    push = Push(kind, 7, old, new, "because")
+    push = IntendedPush(kind, 7, old, new, "because")
     assert verdict(push, Reading(), Reading({7: VariantPrice(1, Decimal("199000.0000"), None)}))[0] is result
 
 
 @pytest.mark.parametrize("kind", [PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE])
 def test_verdict_on_what_can_not_be_had(kind: PushKind) -> None:
     """Nobody knows what became of it, and it is not said to be gone."""
-    push = Push(kind, 7, "1", "5", "because", item_id=70, location_id=1)
+    push = IntendedPush(kind, 7, "1", "5", "because", item_id=70, location_id=1)
     result, detail = verdict(push, Reading(unread={70: "Oops."}), Reading(unread={7: "Oops."}))
     assert (result, str(detail).endswith("is unknown: Oops.")) == (PushResult.UNKNOWN, True)

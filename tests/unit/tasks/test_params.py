@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from daemon.errors import InvalidJobRequest
-from daemon.jobs.model import JobType
+from daemon.jobs.types import JobType
 from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
 from daemon.sources.shopify.filters import PRODUCT_FILTERS
 from daemon.tasks import params, params_schemas, read_params

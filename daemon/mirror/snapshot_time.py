@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SnapshotTime:
     """The circumstances of a page.
 
     Args:
