@@ -1,4 +1,4 @@
-"""Filters of Nhanh pulls: their canonical form, which travels with a job, and what they are called in the API."""
+"""Filters of Nhanh pulls: their canonical form, which travels with a job, and their names in the API."""
 
 from collections.abc import Mapping
 
@@ -21,8 +21,8 @@ CUSTOMER_FILTERS = Filters(
     "customers of Nhanh",
     {
         "type": read.choice("1 retail, 2 wholesale, 3 agent.", CUSTOMER_TYPES),
-        "last_bought_from": read.day("Bought last on this day or later."),
-        "last_bought_to": read.day("Bought last on this day or earlier."),
+        "last_bought_from": read.day("Last bought on this day or later."),
+        "last_bought_to": read.day("Last bought on this day or earlier."),
         **_UPDATED,
     },
     spans=(("last_bought_from", "last_bought_to"), ("updated_from", "updated_to")),
@@ -38,7 +38,7 @@ PRODUCT_FILTERS = Filters(
     },
     spans=(("updated_from", "updated_to"),),
 )
-# Not by depot: an answer of some depots only looks as if the others held nothing.
+# Not by depot: an answer for only some depots looks as if the others held nothing.
 INVENTORY_FILTERS = Filters(
     "stock of Nhanh",
     {**_UPDATED, "brand_ids": _BRANDS, "name": _NAME},

@@ -343,7 +343,7 @@ async def pull_products(shopify: ShopifyClient) -> list[Page[Any]]:
         ({"errors": [{"message": "No", "extensions": {"code": "NOT_KNOWN"}}]}, SourceRefused, "refused the request"),
         ({"data": None}, SourceUnavailable, "without data"),
         ({"data": {"products": None}}, SourceUnavailable, "can't be read"),
-        ([], SourceUnavailable, "something else than data"),
+        ([], SourceUnavailable, "something other than data"),
         (b'{"data":{"prod', SourceUnavailable, "only a part of it"),
     ],
 )

@@ -179,12 +179,15 @@ ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
     ("levels", "says"),
     [
         (None, "inventoryItem.inventoryLevels is missing"),
-        (LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which"),
+        (
+            LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]},
+            "does not name its location",
+        ),
         (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
         (LAST | {"nodes": [{"location": ACTIVE["location"], "quantities": []}]}, "whether it is active"),
         (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "no whole number: '7'"),
-        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not said whether there is more"),
-        ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are not all there"),
+        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not say whether there is more"),
+        ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are incomplete"),
     ],
 )
 async def test_a_product_with_an_unreadable_level_is_a_dead_letter(levels: Any, says: str) -> None:
@@ -375,7 +378,7 @@ async def test_customers_come_with_their_metafields() -> None:
         ),
         (
             {"totalSpentMetafield": {"value": "\0", "type": "x", "compareDigest": "d"}, "tierMetafield": None},
-            "Metafield custom.total_spent: The row holds a NUL",
+            "Metafield custom.total_spent: The row contains a NUL",
         ),
     ],
 )

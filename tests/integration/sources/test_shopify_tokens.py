@@ -137,7 +137,7 @@ async def test_a_second_refusal_is_final(session: aiohttp.ClientSession, sandbox
     app = sandbox.shopify.app
     app.token_lifetime = 1e-9
     credential = client.credential
-    with pytest.raises(CredentialRefused, match=r"the new one that it had just given .*Dev Dashboard"):
+    with pytest.raises(CredentialRefused, match=r"the new one that it had just issued .*Dev Dashboard"):
         await client.shop()
     assert app.granted == 2
     assert credential.problem is not None
