@@ -32,8 +32,9 @@ def test_the_pool_is_made_in_one_place() -> None:
     sources = {path: path.read_text() for path in Path(package.__file__).parent.rglob("*.py")}
     assert [path.name for path, text in sources.items() if "create_pool(" in text] == ["pool.py"]
     assert sum(text.count("create_pool(") for text in sources.values()) == 1
-    beside_it = {path.name for path, text in sources.items() if "asyncpg.connect(" in text}
-    assert beside_it <= {"embedded.py", "diagnosis.py"}
+    root = Path(package.__file__).parent
+    beside_it = {str(path.relative_to(root)) for path, text in sources.items() if "asyncpg.connect(" in text}
+    assert beside_it <= {"database/embedded.py", "cli/doctor/command.py"}
 
 
 async def test_no_more_connections_than_the_pool_has(site: Site, connection: asyncpg.Connection) -> None:

@@ -216,7 +216,7 @@ def test_what_has_ended_can_neither_be_cancelled_nor_retried(dongbo: Dongbo) -> 
     job = dongbo("pull", "nhanh-products", "--wait", "--json").document
     cancelled = dongbo("jobs", "cancel", job["id"])
     assert cancelled.code == 1
-    assert "COMPLETED already" in cancelled.err
+    assert "already COMPLETED" in cancelled.err
     retried = dongbo("jobs", "retry", job["id"], "--failed")
     assert retried.code == 1
     assert "no failed rows left" in retried.err
