@@ -59,7 +59,7 @@ class Application:
         self._stop = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._reload = asyncio.Event()
-        self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, as nothing runs yet
+        self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, since nothing runs yet
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises DongboError where something needed is missing."""
@@ -141,7 +141,7 @@ class Application:
             await self._stop.wait()
             self._service.stopping()
             log.info("stopping", running_jobs=len(daemon.runner.active))
-            daemon.queue.stop()  # first of all: its jobs come to their next checkpoint while others end
+            daemon.queue.stop()  # first of all: its jobs reach their next checkpoint while others end
             for part in reversed(parts):
                 part.stop()
                 if part is daemon.queue:
@@ -153,7 +153,7 @@ class Application:
         await self._wait_for_queue(daemon)
         if self._stop.is_set():
             return
-        # What is there by now stays: a full collection that walks all of it would hold the loop up for 100 ms and more.
+        # What exists by now stays: a full collection that walks all of it would hold up the loop for 100 ms and more.
         gc.freeze()
         self._service.ready()
         self._service.status(f"Job page: {address}")
@@ -173,7 +173,7 @@ class Application:
 
     @staticmethod
     async def _jobs_can_run(daemon: Daemon) -> None:
-        """Until jobs are taken and changes are heard of, but not for ever: /readyz says how both of them are."""
+        """Wait until jobs are taken and changes are heard, but not forever: /readyz shows the state of both."""
         with suppress(TimeoutError):
             async with asyncio.timeout(QUEUE_START_TIMEOUT):
                 await daemon.queue.wait_taking(QUEUE_START_TIMEOUT)

@@ -373,7 +373,9 @@ class NhanhClient:
         try:
             following = bytes(msgspec.json.decode(sent, type=_Paginator).next)
         except msgspec.DecodeError as error:
-            raise SourceUnavailable(f"{self._source} sent an unreadable position for the next page of {action}.") from error
+            raise SourceUnavailable(
+                f"{self._source} sent an unreadable position for the next page of {action}."
+            ) from error
         return None if following in _NO_MORE else following
 
     def _warn_once(self, action: str, envelope: Envelope) -> None:

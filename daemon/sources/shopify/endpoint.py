@@ -384,9 +384,9 @@ def whole_page(connection: Any) -> tuple[list[Any], str | None]:
         raise ValueError("this is not a page of a list")
     info = connection.get("pageInfo")
     if not isinstance(info, dict) or not isinstance(info.get("hasNextPage"), bool):
-        raise ValueError("it does not say whether there is more")
+        raise ValueError("the page does not say whether there is more")
     if not info["hasNextPage"]:
         return connection["nodes"], None
     if not isinstance(info.get("endCursor"), str):
-        raise ValueError("it is incomplete, and does not say where the rest is")
+        raise ValueError("the page is incomplete, and does not say where the rest is")
     return connection["nodes"], info["endCursor"]

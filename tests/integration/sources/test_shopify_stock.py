@@ -24,7 +24,7 @@ from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.models import (
     CustomerMetafields,
     ItemStock,
-    LocationRecord,
+    Location,
     Metafield,
     Reading,
     VariantPrice,
@@ -185,7 +185,7 @@ ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
         ),
         (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
         (LAST | {"nodes": [{"location": ACTIVE["location"], "quantities": []}]}, "whether it is active"),
-        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "no whole number: '7'"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "not a whole number: '7'"),
         ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not say whether there is more"),
         ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are incomplete"),
     ],
@@ -213,7 +213,7 @@ async def test_missing_pages_of_variants_are_noticed() -> None:
     answer = {"data": {"products": {"nodes": [product], "pageInfo": {"hasNextPage": False}}}}
     async with answering(lambda _: answer) as client:
         (page,) = await pages_of(client.products(None, after=None, meter=CallMeter()))
-        assert "variants are not all there" in page.bad[0].reason
+        assert "variants are incomplete" in page.bad[0].reason
 
 
 async def test_present_stock_and_prices_of_many() -> None:
@@ -335,7 +335,7 @@ async def test_locations_include_the_deactivated_ones() -> None:
         next(iter(places.values())).is_active = False
         found = await shop.client.locations()
         assert found == [
-            LocationRecord(id=place.id, name=place.name, is_active=place.is_active)
+            Location(id=place.id, name=place.name, is_active=place.is_active)
             for place in sorted(places.values(), key=lambda place: place.id)
         ]
         assert not all(location.is_active for location in found)

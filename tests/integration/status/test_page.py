@@ -510,7 +510,7 @@ async def test_foreign_prices_are_decided_about_on_the_page(endpoint: Any, shelf
 
 async def test_a_credential_that_needs_somebody_is_told_on_the_page(open_endpoint: Any, page: Page) -> None:
     """On top, in the sentence that says what to do; gone as soon as it has been done."""
-    problem = "The access token of Nhanh.vn ends on 2026-12-20: get a new one with `dongbo connect nhanh --store main`."
+    problem = "The access token of Nhanh.vn expires on 2026-12-20: get a new one with `dongbo connect nhanh --store main`."
     told = CredentialReport(
         STORE, "nhanh", CredentialKind.ACCESS_TOKEN, True, datetime.now(UTC), None, None, (problem,)
     )
