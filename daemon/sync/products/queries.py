@@ -202,7 +202,7 @@ WHERE store = $1 AND variant_id = ANY ($2) AND retired_at IS NULL
 """
 
 # What this very job has pushed after a place in the plan: a batch whose outcome was lost and settled later.
-PUSHED_BEHIND = """
+PUSHED_AFTER = """
 SELECT DISTINCT variant.product_id, variant.id AS variant_id, coalesce(push.location_id, 0) AS location_id
 FROM dongbo.pushes AS push
 CROSS JOIN LATERAL (

@@ -143,7 +143,7 @@ class StockPush:
         """Set these rows in one call."""
         run, key, planned = self._run, uuid4(), rows
         async with run.step() as page:
-            await run.check_sight(page.connection)
+            await run.check_visibility(page.connection)
             rows = await still_mapped(page.connection, run.store, planned)
             ids = await pushes.record(
                 page.connection, run.store, run.context.job.id, key, [_intent(row) for row in rows]
@@ -246,7 +246,7 @@ class StockPush:
         run, planned = self._run, rows
         ids: list[int] = []
         async with run.step() as page:
-            await run.check_sight(page.connection)
+            await run.check_visibility(page.connection)
             rows = await still_mapped(page.connection, run.store, planned)
             keys = [uuid4() for _ in rows]
             for row, key in zip(rows, keys, strict=True):

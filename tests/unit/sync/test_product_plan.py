@@ -80,9 +80,9 @@ def test_position_survives_its_checkpoint(phase: Phase, product: int, variant: i
 
 def test_phases_follow_each_other() -> None:
     """Behind the last batch of the stock come the prices from their start, and behind those nothing."""
-    assert PlanPosition().behind(END) == PlanPosition(Phase.PRICES)
-    assert PlanPosition().behind(END).behind(END).phase is Phase.DONE
-    assert PlanPosition().behind(Key(4, 5, 6)) == PlanPosition(Phase.STOCK, Key(4, 5, 6))
+    assert PlanPosition().past(END) == PlanPosition(Phase.PRICES)
+    assert PlanPosition().past(END).past(END).phase is Phase.DONE
+    assert PlanPosition().past(Key(4, 5, 6)) == PlanPosition(Phase.STOCK, Key(4, 5, 6))
 
 
 @pytest.mark.parametrize(
