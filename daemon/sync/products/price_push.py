@@ -76,13 +76,13 @@ class PricePush:
         """The rows that still differ from what Shopify has now, those that can't be had, with the reason, and when
         Shopify was asked, by `boot_time`."""
         run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
-        read = run.shopify.variant_prices(list(planned), meter=run.meter, before_send=watch.start)
+        read = run.shopify.present_prices(list(planned), meter=run.meter, before_send=watch.start)
         reading = await run.context.unless_stopped(read)
         rows = [row for row in rows if row.key.variant_id not in reading.unread]
         moved = {
-            number: (price.price, price.compare_at_price)
-            for number, price in reading.found.items()
-            if (price.price, price.compare_at_price) != (planned[number].price, planned[number].compare_at_price)
+            number: present
+            for number, present in reading.found.items()
+            if present != (planned[number].price, planned[number].compare_at_price)
         }
         if not moved:
             return rows, reading.unread, watch.sent_at
