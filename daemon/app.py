@@ -59,6 +59,7 @@ class Application:
         self._stop = asyncio.Event()
         self._cut_off = asyncio.Event()
         self._reload = asyncio.Event()
+        self._crashes: list[Exception] = []
         self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, since nothing runs yet
 
     async def run(self) -> None:
@@ -96,13 +97,14 @@ class Application:
                 daemon.hub,
                 daemon.cancellation_watch,
                 Pruner(daemon),
-                Reloader(configuration, self._reload, self._service),
-                SecretsWatch(configuration, secrets_version),
                 daemon.credential_watch,
                 Watchdog(self._service, database, daemon.scheduler),
                 daemon.queue,
                 daemon.scheduler,
                 daemon.sale_clock,
+                # These change the others: they stop before any of them does.
+                Reloader(configuration, self._reload, self._service),
+                SecretsWatch(configuration, secrets_version),
             ]
             status = _status_parts(daemon, secrets, schema_version, most_connections)
             self._starting = None
@@ -131,22 +133,43 @@ class Application:
         return database, supervisors
 
     async def _run_parts(self, parts: Sequence[Part], daemon: Daemon, address: str) -> None:
+        """Run the parts until a stop is asked for or one of them crashes, and stop all of them in order.
+
+        Raises an ExceptionGroup with what a part has crashed with.
+        """
+        running: dict[Part, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
-            running = {}
-            for part in parts:
-                part.start()
-                running[part] = tasks.create_task(part.wait(), name=f"wait-{part.name}")
-            await daemon.scheduler.apply(make_schedules(self._settings))
-            await self._become_ready(daemon, address)
-            await self._stop.wait()
-            self._service.stopping()
-            log.info("stopping", running_jobs=len(daemon.runner.active))
-            daemon.queue.stop()  # first of all: its jobs reach their next checkpoint while others end
-            for part in reversed(parts):
-                part.stop()
-                if part is daemon.queue:
-                    await self._drain(daemon, running[part])
-                await asyncio.wait({running[part]})
+            try:
+                for part in parts:
+                    part.start()
+                    running[part] = tasks.create_task(self._watch(part), name=f"wait-{part.name}")
+                await daemon.scheduler.apply(make_schedules(daemon.settings))
+                await self._become_ready(daemon, address)
+                await self._stop.wait()
+            finally:
+                await self._stop_parts(running, daemon)
+        if self._crashes:
+            raise ExceptionGroup("parts of the daemon have crashed", self._crashes)
+
+    async def _watch(self, part: Part) -> None:
+        """Wait until a part has ended. One that crashes stops the daemon, and nothing is lost over it."""
+        try:
+            await part.wait()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others stop in order
+            log.error("part_crashed", part=part.name, error=repr(error), next_step="the daemon stops: start it again")
+            self._crashes.append(error)
+            self._stop.set()
+
+    async def _stop_parts(self, running: dict[Part, asyncio.Task[None]], daemon: Daemon) -> None:
+        """Stop in the opposite order of the start; the jobs come to a checkpoint first."""
+        self._service.stopping()
+        log.info("stopping", running_jobs=len(daemon.runner.active))
+        daemon.queue.stop()  # first of all: its jobs reach their next checkpoint while others end
+        for part, ended in reversed(running.items()):
+            part.stop()
+            if part is daemon.queue:
+                await self._drain(daemon, ended)
+            await asyncio.wait({ended})
 
     async def _become_ready(self, daemon: Daemon, address: str) -> None:
         await daemon.database.ping()

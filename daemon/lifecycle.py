@@ -30,8 +30,9 @@ class Part(ABC):
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     def stop(self) -> None:
-        """Ask it to end; returns at once. Safe at any time, before the start and twice."""
-        if self._task is not None:
+        """Ask it to end; returns at once. Safe at any time, before the start and twice: what it does at its end is not
+        interrupted by a second request."""
+        if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
     async def wait(self) -> None:

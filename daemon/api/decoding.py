@@ -12,7 +12,8 @@ class UnexpectedShape(ValueError):
 
 
 def decode(record: type[T], content: bytes | str) -> T:
-    """The record that an answer holds. Members that it does not know are left out: a newer daemon may send more.
+    """The record that an answer holds. Members that it does not know are left out: a newer daemon may send more. Values
+    that it does not know, such as a new type of job, are refused: nothing is shown as what it is not.
 
     Raises:
         UnexpectedShape: it is JSON, and does not fit.

@@ -22,12 +22,10 @@ from daemon.database.postgres_binaries import Binaries, find_binaries
 from daemon.database.postgres_data import data_directory, initialize, major_version_of
 from daemon.database.postgres_process import describe_exit, run_postgres_program
 from daemon.database.postgres_remains import clear_remains
-from daemon.database.postgres_socket import running_server_dsn, server_dsn, socket_directory, socket_host
+from daemon.database.postgres_socket import server_dsn, socket_host
 from daemon.database.state_lock import state_lock
 from daemon.errors import EmbeddedServerError
 from daemon.lifecycle import Part
-
-__all__ = ["EmbeddedServer", "Supervisor", "embedded_server", "running_server_dsn", "socket_directory"]
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The way to the embedded server: a socket in the state directory, whatever that directory is called."""
+"""The way to the embedded server: a socket in its data directory, which is its user's alone, whatever it is called."""
 
 import asyncio
 import os
@@ -17,11 +17,6 @@ PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./-]+")
 CONNECT_TIMEOUT = 2.0
 
 
-def socket_directory(state_directory: Path) -> Path:
-    """Where the server of this state directory has its socket: in the data directory, which is its user's alone."""
-    return data_directory(state_directory)
-
-
 def server_dsn(host: str, database: str) -> str:
     """The URL of a database of the embedded server. It names the port because $PGPORT would count otherwise."""
     return f"postgresql://postgres@/{database}?host={quote(host, safe='/')}&port=5432&sslmode=disable"
@@ -35,7 +30,7 @@ def socket_host(state_directory: Path) -> Iterator[str]:
     without commas or blanks. A second place for sockets, such as /tmp, could be taken by others first, would be emptied
     by those who tidy it, and is another one for a service with a /tmp of its own.
     """
-    host, descriptor = _open(socket_directory(state_directory))
+    host, descriptor = _open(data_directory(state_directory))
     try:
         yield host
     finally:
@@ -52,7 +47,7 @@ async def running_server_dsn(state_directory: Path) -> str | None:
         EmbeddedServerError: one may run, but only another user may reach it.
     """
     try:
-        host, _ = _open(socket_directory(state_directory))
+        host, _ = _open(data_directory(state_directory))
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, writer = await asyncio.open_unix_connection(f"{host}/{SOCKET_NAME}")
         writer.close()

@@ -1,4 +1,4 @@
-"""What a job is: its types, states, counters and parameters."""
+"""What a job is: its states, counters and parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -266,7 +266,7 @@ class JobRunner:
     async def _see_to_steps(self, job: Job) -> None:
         """Cancelling a job cancels its steps, too."""
         if job.status is JobStatus.CANCELLED:
-            await self._steps.cancel_all(job.id)
+            await self._steps.jobs.cancel_steps(job.id)
 
     async def _record(self, write: Callable[[Any], Awaitable[Job | None]]) -> Job | None:
         """Write an outcome, trying again through a short outage; raises the last error when it lasts."""

@@ -213,7 +213,7 @@ class Jobs:
         except UniqueViolationError:
             raise await self._live_instead_of(job_id) from None
         if job is None:
-            raise _waits_not(await self.get(job_id))
+            raise _not_awaiting_approval(await self.get(job_id))
         self._notifier.changed(job.id, at_once=True)
         log.info("job_approved", store=job.store, job_id=str(job.id), type=str(job.type))
         return job
@@ -223,7 +223,7 @@ class Jobs:
         async with self._database.acquire() as connection:
             job = await store.reject(connection, job_id, "Rejected by a person: nothing of it was carried out.")
         if job is None:
-            raise _waits_not(await self.get(job_id))
+            raise _not_awaiting_approval(await self.get(job_id))
         self._notifier.changed(job_id, at_once=True)
         log.info("job_rejected", store=job.store, job_id=str(job.id), type=str(job.type))
         return job
@@ -275,7 +275,7 @@ def _live(job: Job) -> LiveJobExists:
     )
 
 
-def _waits_not(job: Job) -> InvalidTransition:
+def _not_awaiting_approval(job: Job) -> InvalidTransition:
     return InvalidTransition(f"Job {job.id} is {job.status}: there is nothing to approve or reject")
 
 

@@ -22,21 +22,17 @@ class Steps:
     def __init__(self, database: Database, hub: EventHub, jobs: Jobs) -> None:
         self._database = database
         self._hub = hub
-        self._jobs = jobs
+        self.jobs = jobs
 
     async def submit_in(
         self, connection: Connection, parent: Job, job_type: JobType, params: Mapping[str, Any]
     ) -> Submission:
-        """Make a step in the caller's transaction, which is to note its id; then `announce`.
+        """Make a step in the caller's transaction, which is to note its id; then `jobs.announce`.
 
         Where a job for the same work is live already, the answer is that one, a step of whomever.
         """
         request = JobRequest(job_type, parent.store, parent.trigger, params)
-        return await self._jobs.submit_in(connection, request, parent.schedule, parent_id=parent.id)
-
-    def announce(self, step: Job) -> None:
-        """Tell readers of a step, after the commit."""
-        self._jobs.announce(step)
+        return await self.jobs.submit_in(connection, request, parent.schedule, parent_id=parent.id)
 
     async def get(self, job_id: JobId) -> Job | None:
         """A step as it is now; None where it is gone."""
@@ -58,7 +54,3 @@ class Steps:
                             pass
                 except TimeoutError:
                     continue
-
-    async def cancel_all(self, parent_id: JobId) -> None:
-        """Cancel the steps of a job that are live."""
-        await self._jobs.cancel_steps(parent_id)

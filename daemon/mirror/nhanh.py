@@ -9,7 +9,7 @@ from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 from daemon.mirror.document import without
 from daemon.mirror.keys import match_key
-from daemon.mirror.places import sight
+from daemon.mirror.places import depot_visibility
 from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.mirror.table import Column, MirrorTable
 from daemon.sources.nhanh.models import Inventory, NhanhCustomer, NhanhInventory, NhanhProduct
@@ -168,7 +168,7 @@ def _is_told(inventory: Inventory | None) -> bool:
 
 async def _sees_all(connection: Connection, store: StoreName, asked: SnapshotTime | None) -> bool:
     """Whether no depot, which the page could not know of, has become visible since the page was asked for."""
-    return asked is None or (await sight(connection, store)).since == asked.sight
+    return asked is None or (await depot_visibility(connection, store)).since == asked.visible_since
 
 
 async def _upsert_inventory(

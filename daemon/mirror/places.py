@@ -68,10 +68,10 @@ class DepotVisibility:
 async def store_depots(connection: Connection, store: StoreName, depots: Sequence[tuple[int, str | None]]) -> None:
     """Note which depots, (id, name), the access token can see now; where some became visible, no stock is known."""
     depot_ids = [depot_id for depot_id, _ in depots]
-    before = await sight(connection, store)
+    before = await depot_visibility(connection, store)
     await connection.execute(SHOW_DEPOTS, store, depot_ids, [name for _, name in depots])
     await connection.execute(HIDE_DEPOTS, store, depot_ids)
-    if await sight(connection, store) != before:
+    if await depot_visibility(connection, store) != before:
         await connection.execute(DOUBT_STOCK, store)
 
 
@@ -90,7 +90,9 @@ async def store_locations(
     await connection.execute(CLOSE_LOCATIONS, store, location_ids)
 
 
-async def sight(connection: Connection, store: StoreName, depot_ids: Collection[int] = ()) -> DepotVisibility:
+async def depot_visibility(
+    connection: Connection, store: StoreName, depot_ids: Collection[int] = ()
+) -> DepotVisibility:
     """What the access token can see now, as it was last noted."""
     row = await connection.fetchrow(SIGHT, store, list(depot_ids))
     return DepotVisibility(row["since"], row["visible"] == len(set(depot_ids)))

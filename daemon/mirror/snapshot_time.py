@@ -11,10 +11,10 @@ class SnapshotTime:
     Args:
         at: not later than the source was asked, by the database's clock: what was pushed since then is newer than it.
         source_time: not later than the source was asked, by the source's clock; None where that is not known.
-        sight: `daemon.mirror.places.Sight.since` when the run began to ask. If it differs now, depots have become
-            visible meanwhile, and the page may not hold all of the stock.
+        visible_since: `daemon.mirror.places.DepotVisibility.since` when the run began to ask. If it differs now,
+            depots have become visible meanwhile, and the page may have left out their stock.
     """
 
     at: datetime
-    sight: datetime | None
+    visible_since: datetime | None
     source_time: datetime | None = None

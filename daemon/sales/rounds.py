@@ -24,6 +24,7 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.sales import items, journal
+from daemon.sales.export import amount_text, amount_text_or_none
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
 from daemon.sales.model import Campaign
@@ -293,9 +294,16 @@ def _unread(campaign: Campaign, variant_id: int, reason: str) -> DeadLetter:
 
 
 def _refusal(campaign: Campaign, write: Write, error: WriteError) -> DeadLetter:
-    payload = {"campaign": campaign.name, "variant_id": write.variant_id, "old": write.old, "new": write.new}
+    payload = {
+        "campaign": campaign.name,
+        "variant_id": write.variant_id,
+        "old_price": amount_text(write.old.price),
+        "old_compare_at_price": amount_text_or_none(write.old.compare_at),
+        "new_price": amount_text(write.new.price),
+        "new_compare_at_price": amount_text_or_none(write.new.compare_at),
+    }
     reason = f"Shopify refused to set its price: {error.message}"
-    return DeadLetter(str(write.variant_id), reason, orjson.dumps(payload, default=str))
+    return DeadLetter(str(write.variant_id), reason, orjson.dumps(payload))
 
 
 def _changes(writes: Sequence[Write]) -> dict[int, list[PriceChange]]:

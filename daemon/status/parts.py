@@ -58,6 +58,6 @@ class StatusParts:
     token: str | None = field(repr=False)
     allowed_hosts: Collection[str]
     schema_version: int
-    clocks: Callable[[], Sequence[ClockReport]] = tuple
-    most_connections: int = MOST_CONNECTIONS
-    shop_of: Callable[[StoreName], str | None] = lambda _store: None
+    clocks: Callable[[], Sequence[ClockReport]]
+    most_connections: int
+    shop_of: Callable[[StoreName], str | None]

@@ -133,7 +133,7 @@ class _Chain:
                 page.checkpoint = asdict(under_way)
                 page.metadata["steps"] = self.shown(under_way, submission.job)
         if submission.is_new:
-            self._context.steps.announce(submission.job)
+            self._context.steps.jobs.announce(submission.job)
         return submission
 
     def shown(self, progress: Progress, step: Job | None = None) -> list[dict[str, str | None]]:

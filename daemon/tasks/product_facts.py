@@ -14,6 +14,7 @@ from daemon.mirror import nhanh as mirror
 from daemon.mirror.combos import Components
 from daemon.mirror.vat import ToldVat
 from daemon.sources.meter import CallMeter
+from daemon.sources.nhanh.lists import INVENTORY, PRODUCTS
 from daemon.sources.nhanh.models import NhanhDetail, read_components
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.run import SyncRun
@@ -66,7 +67,9 @@ class ProductFacts:
         exactly these were asked for."""
         for start in range(0, len(unknown), ASKED_AT_ONCE):
             asked = unknown[start : start + ASKED_AT_ONCE]
-            answer = await self._context.unless_stopped(self._store.nhanh.inventory_by_ids(asked, meter=self._meter))
+            answer = await self._context.unless_stopped(
+                self._store.nhanh.rows_by_ids(INVENTORY, asked, meter=self._meter)
+            )
             unreadable = {bad.source_id for bad in answer.bad}
             reported = {row.value.product_id for row in answer.rows}
             # A row of which it is not even clear whose it is may be that of any product that seems to be missing.
@@ -81,7 +84,7 @@ class ProductFacts:
         sell out. The next full pull finds it gone, and matching retires its mapping."""
         if not numbers:
             return []
-        found = await self._context.unless_stopped(self._store.nhanh.products_by_ids(numbers, meter=self._meter))
+        found = await self._context.unless_stopped(self._store.nhanh.rows_by_ids(PRODUCTS, numbers, meter=self._meter))
         return [row.value.id for row in found.rows]
 
     async def _learn_vat(self, unknown: Mapping[int, datetime | None]) -> None:

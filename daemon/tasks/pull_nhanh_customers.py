@@ -3,7 +3,7 @@
 from daemon.jobs.context import JobContext
 from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
-from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
+from daemon.sources.nhanh.lists import CUSTOMERS
 from daemon.tasks import params
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import run_pull
@@ -13,8 +13,8 @@ from daemon.tasks.stream import Stream
 
 @task(
     JobType.PULL_NHANH_CUSTOMERS,
-    params.filtered(CUSTOMER_FILTERS, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
-    first_row=lambda nhanh, meter: nhanh.customers({}, after=None, meter=meter, page_size=1),
+    params.filtered(CUSTOMERS.filters, {"filters": {"type": 2, "last_bought_from": "2026-10-01"}}),
+    first_row=lambda nhanh, meter: nhanh.rows(CUSTOMERS, {}, after=None, meter=meter, page_size=1),
 )
 async def pull_nhanh_customers(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """Filters: `type`, `last_bought_from`, `last_bought_to` and the others of `customer/list`."""
@@ -23,8 +23,10 @@ async def pull_nhanh_customers(context: JobContext, store: Store, policy: JobPol
         name=mirror.CUSTOMERS.name,
         table=mirror.CUSTOMERS,
         details=(),
-        fetch=lambda after, since, meter: nhanh.customers(changed_since(filters, since), after=after, meter=meter),
-        fetch_by_ids=lambda ids, meter: nhanh.customers_by_ids(ids, meter=meter),
+        fetch=lambda after, since, meter: nhanh.rows(
+            CUSTOMERS, changed_since(filters, since), after=after, meter=meter
+        ),
+        fetch_by_ids=lambda ids, meter: nhanh.rows_by_ids(CUSTOMERS, ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_customers,
         horizon=lambda meter: nhanh.horizon(meter=meter),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from daemon.jobs.context import JobContext
 from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
-from daemon.sources.nhanh.filters import INVENTORY_FILTERS
+from daemon.sources.nhanh.lists import INVENTORY
 from daemon.tasks import depots, params
 from daemon.tasks.filters import changed_since, uncounted
 from daemon.tasks.pull import counted_calls, run_pull
@@ -18,8 +18,8 @@ OVERLAP = timedelta(hours=1)
 
 @task(
     JobType.PULL_NHANH_INVENTORY,
-    params.filtered(INVENTORY_FILTERS, {"filters": {"ids": [1001, 1002]}}),
-    first_row=lambda nhanh, meter: nhanh.inventory({}, after=None, meter=meter, page_size=1),
+    params.filtered(INVENTORY.filters, {"filters": {"ids": [1001, 1002]}}),
+    first_row=lambda nhanh, meter: nhanh.rows(INVENTORY, {}, after=None, meter=meter, page_size=1),
 )
 async def pull_nhanh_inventory(context: JobContext, store: Store, policy: JobPolicy) -> None:
     """A product that is missing has no stock record, which says nothing of it: only a product pull finds deletions."""
@@ -30,8 +30,10 @@ async def pull_nhanh_inventory(context: JobContext, store: Store, policy: JobPol
         name=depots.INVENTORY_STREAM,
         table=None,
         details=(),
-        fetch=lambda after, since, meter: nhanh.inventory(changed_since(filters, since), after=after, meter=meter),
-        fetch_by_ids=lambda ids, meter: nhanh.inventory_by_ids(ids, meter=meter),
+        fetch=lambda after, since, meter: nhanh.rows(
+            INVENTORY, changed_since(filters, since), after=after, meter=meter
+        ),
+        fetch_by_ids=lambda ids, meter: nhanh.rows_by_ids(INVENTORY, ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_inventory,
         horizon=lambda meter: nhanh.horizon(meter=meter),

@@ -155,7 +155,7 @@ def task(
 def check_completeness() -> None:
     """Raises RuntimeError where a type of job has no task."""
     if missing := [job_type for job_type in JobType if job_type not in _TASKS]:
-        raise RuntimeError(f"there is no task for {', '.join(missing)}; daemon/tasks/__init__.py must import it")
+        raise RuntimeError(f"there is no task for {', '.join(missing)}; it needs a file in daemon/tasks with @task")
 
 
 def read_params(job_type: JobType, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,22 +68,24 @@ class SnapshotClock:
     """Tells of each page that a run asks for when that was, by the database's clock and by the source's, and what could
     be seen then."""
 
-    def __init__(self, database_time: datetime, local_time: float, sight: datetime | None, clock: SourceClock) -> None:
+    def __init__(
+        self, database_time: datetime, local_time: float, visible_since: datetime | None, clock: SourceClock
+    ) -> None:
         self._database_time = database_time
         self._local_time = local_time
-        self._sight = sight
+        self._visible_since = visible_since
         self._clock = clock
 
     @classmethod
     async def begin(cls, connection: Connection, store: StoreName, clock: SourceClock) -> "SnapshotClock":
         """At the beginning of a run, before its first question."""
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return cls(now, boot_time(), (await places.sight(connection, store)).since, clock)
+        return cls(now, boot_time(), (await places.depot_visibility(connection, store)).since, clock)
 
     def asked(self, page: Page[Any]) -> SnapshotTime:
         """The circumstances of a page."""
         database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
-        return SnapshotTime(database_time, self._sight, self._clock.at(page.asked))
+        return SnapshotTime(database_time, self._visible_since, self._clock.at(page.asked))
 
 
 def dead_letter(bad: BadRow) -> DeadLetter:

@@ -46,7 +46,7 @@ class _Sync:
     async def push(self) -> None:
         run, plan, context = self._run, self._plan, self._run.context
         await reconcile_interrupted(run)
-        run.pushed_before = await plan.pushed_behind(context.job.id, run.after)
+        run.pushed_before = await plan.pushed_after(context.job.id, run.after)
         await context.describe(total=context.processed + await plan.count(run.after))
         push = CustomerPush(run)
         async with aclosing(self._scan()) as scanned:

@@ -119,6 +119,24 @@ async def test_what_does_not_stop_is_cut_off(
     await completes(site, sandbox, connection, job)
 
 
+async def test_a_reload_that_comes_while_stopping_is_too_late(
+    site: Site, sandbox: Sandbox, connection: asyncpg.Connection
+) -> None:
+    """SIGHUP while the jobs come to their checkpoints changes nothing any more: they get their time all the same."""
+    async with site.daemon() as daemon:
+        job = await started_pull(daemon)
+        async with locked_table(site):
+            await page_is_blocked(connection)
+            daemon.process.send(signal.SIGTERM)
+            await daemon.process.logged("stopping")
+            daemon.process.send(signal.SIGHUP)
+            # Answered while it stops: by then the signal has been seen.
+            await daemon.api.get(f"/api/jobs/{job['id']}")
+        assert await daemon.process.exited() == 0
+    assert not [entry for entry in daemon.process.log if entry.get("event") in ("part_crashed", "runs_cut_off")]
+    await completes(site, sandbox, connection, job)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_an_idle_daemon_stops_at_once(site: Site, number: signal.Signals) -> None:
     """A daemon without work ends at once and in order, with readers of its event stream connected."""

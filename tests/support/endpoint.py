@@ -31,6 +31,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
+from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
 from daemon.sync import pushes
@@ -200,6 +201,9 @@ async def running_endpoint(
             token=None,
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
+            clocks=list,
+            most_connections=MOST_CONNECTIONS,
+            shop_of=lambda _store: None,
         )
         status = replace(status, **changes)
         async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:

@@ -61,7 +61,7 @@ from tests.support.workshop import STORE, in_own_task
 
 T = TypeVar("T")
 
-CALLS = ("set_prices", "present_prices", "product_versions", "variant_prices", "collection_products")
+CALLS = ("set_prices", "present_prices", "product_versions", "collection_products")
 SALE_JOBS = (JobType.PREPARE_SALE, JobType.APPLY_SALE, JobType.REVERT_SALE)
 PATIENCE = 60.0  # seconds for all jobs together to come to an end
 HOST: ContextVar[str] = ContextVar("HOST", default="first")
@@ -719,7 +719,7 @@ def _watched_call(stage: Stage, name: str) -> Callable[..., Awaitable[Any]]:
         if passing is not None:
             world.calls.append(passing)
         answer = await ORIGINALS[name](self, *arguments, **keywords)
-        if name == "present_prices":
+        if name == "present_prices" and job_type != JobType.SYNC_PRODUCTS:
             actor = Actor(job_type) if job_type in SALE_JOBS else Actor.PREPARE
             world.events += [Look(datetime.now(UTC), number, price, actor) for number, price in answer.found.items()]
         if name == "product_versions":

@@ -9,7 +9,8 @@ from typing import Any
 
 import asyncpg
 
-from daemon.database.postgres_socket import server_dsn, socket_directory
+from daemon.database.postgres_data import data_directory
+from daemon.database.postgres_socket import server_dsn
 from daemon.sandbox.server import Sandbox
 from tests.support.process import DaemonProcess, RunningDaemon, running
 
@@ -106,16 +107,16 @@ class Site:
 
     def postmaster(self) -> int:
         """The process id of the embedded server."""
-        return int((socket_directory(self.state) / "postmaster.pid").read_text().split()[0])
+        return int((data_directory(self.state) / "postmaster.pid").read_text().split()[0])
 
     def has_pid_file(self) -> bool:
         """Whether the embedded server runs, or has not ended in order."""
-        return (socket_directory(self.state) / "postmaster.pid").exists()
+        return (data_directory(self.state) / "postmaster.pid").exists()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the test's own to the database."""
-        dsn = self.database_url or server_dsn(str(socket_directory(self.state)), "dongbo")
+        dsn = self.database_url or server_dsn(str(data_directory(self.state)), "dongbo")
         connection = await asyncpg.connect(dsn, server_settings={"application_name": "test"})
         try:
             yield connection

@@ -38,7 +38,7 @@ T = TypeVar("T")
 STEPS = 45
 PATIENCE = 30.0  # seconds for one job
 WRITES = ("set_stock", "activate_item", "set_prices")
-READS = ("stock_levels", "variant_prices")
+READS = ("stock_levels", "present_prices")
 LIVE = "SELECT id FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING') ORDER BY parent_id IS NULL, id"
 WAITING = "SELECT id FROM dongbo.background_jobs WHERE status = 'AWAITING_APPROVAL'"
 

@@ -9,6 +9,7 @@ from daemon.errors import SourceError
 from daemon.money import Currency, Money
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
+from daemon.sources.nhanh.lists import PRODUCTS
 from daemon.sources.nhanh.models import NhanhProduct
 from daemon.sources.shopify.models import ShopInfo
 
@@ -37,7 +38,7 @@ async def show_prices(subject: str, client: NhanhClient, shop: ShopInfo, store: 
     currency = Currency(store.nhanh.currency)
     meter = CallMeter()
     try:
-        async with aclosing(client.products({}, after=None, meter=meter, page_size=LOOKED_AT)) as pages:
+        async with aclosing(client.rows(PRODUCTS, {}, after=None, meter=meter, page_size=LOOKED_AT)) as pages:
             page = await anext(pages, None)
         rows = [row.value for row in page.rows] if page is not None else []
         priced = [(product, price) for product in rows if (price := _price(product, store.product_sync.price))]

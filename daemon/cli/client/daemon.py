@@ -223,8 +223,8 @@ class DaemonClient:
             return decode(record, content)
         except UnexpectedShape as error:
             raise DaemonRefused(
-                f"the daemon at {self.target.name} is a different version: its answer does not fit: {error}. "
-                "Restart it if dongbo was updated"
+                f"the daemon at {self.target.name} and this command are of different versions: its answer has {error}. "
+                "Restart the daemon if dongbo has been updated here; else update it here, too"
             ) from None
         except ValueError:
             raise DaemonUnreachable(

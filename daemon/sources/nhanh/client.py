@@ -25,21 +25,8 @@ from daemon.sources.nhanh import errors
 from daemon.sources.nhanh.access import NhanhAccess, read_access
 from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.nhanh.envelope import Envelope, read_envelope
-from daemon.sources.nhanh.filters import (
-    ALL_STATUSES,
-    CUSTOMER_FILTERS,
-    INVENTORY_FILTERS,
-    PRODUCT_FILTERS,
-    to_api,
-)
-from daemon.sources.nhanh.models import (
-    NhanhCombo,
-    NhanhCustomer,
-    NhanhDepot,
-    NhanhDetail,
-    NhanhInventory,
-    NhanhProduct,
-)
+from daemon.sources.nhanh.lists import CUSTOMERS, NhanhList
+from daemon.sources.nhanh.models import NhanhCombo, NhanhDepot, NhanhDetail
 from daemon.sources.page import BadRow, Page, SourceRow
 
 log = structlog.get_logger()
@@ -88,9 +75,6 @@ class NhanhClient:
         self._warned: set[tuple[str, str]] = set()
         self.clock = SourceClock(wall=wall_clock)
         self.identity = f"business {business_id}"  # the app may be another one: the rows are those of the business
-        self._customers = RowDecoder(NhanhCustomer)
-        self._products = RowDecoder(NhanhProduct)
-        self._inventory = RowDecoder(NhanhInventory, id_field="productId")
         self._depots = RowDecoder(NhanhDepot)
         self._details = RowDecoder(NhanhDetail)
         self._combos = RowDecoder(NhanhCombo, id_field="productParentId")
@@ -108,34 +92,23 @@ class NhanhClient:
     def __repr__(self) -> str:
         return f"NhanhClient({self.account})"
 
-    def customers(
-        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncGenerator[Page[NhanhCustomer], None]:
-        """All customers that match, by ascending id, starting after `after` (None: from the start).
+    def rows(
+        self,
+        wanted: NhanhList[T],
+        filters: Mapping[str, object],
+        *,
+        after: object | None,
+        meter: CallMeter,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncGenerator[Page[T], None]:
+        """All rows of a list that match, by ascending id, starting after `after` (None: from the start).
 
         Raises:
             InvalidFilter: at once.
             SourceRefused, RateLimited, SourceUnavailable: while iterating, after the retries.
         """
-        wanted = to_api(CUSTOMER_FILTERS.normalise(filters))
-        return self._pages("customer/list", wanted, self._customers, after, meter, page_size)
-
-    def products(
-        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncGenerator[Page[NhanhProduct], None]:
-        """All products that match, of every status unless the filters name some, with their stock per depot.
-
-        By ascending id, starting after `after` (None: from the start). Raises as `customers` does.
-        """
-        wanted = {"status": list(ALL_STATUSES)} | to_api(PRODUCT_FILTERS.normalise(filters))
-        return self._pages("product/list", wanted, self._products, after, meter, page_size)
-
-    def inventory(
-        self, filters: Mapping[str, object], *, after: object | None, meter: CallMeter, page_size: int = PAGE_SIZE
-    ) -> AsyncGenerator[Page[NhanhInventory], None]:
-        """The stock of all matching products of every status, by ascending product id. Raises as `customers` does."""
-        wanted = {"status": list(ALL_STATUSES)} | to_api(INVENTORY_FILTERS.normalise(filters))
-        return self._pages("product/inventory", wanted, self._inventory, after, meter, page_size, sort="productId")
+        narrowed = wanted.narrowed(filters)
+        return self._pages(wanted.action, narrowed, wanted.decoder, after, meter, page_size, wanted.sort)
 
     async def horizon(self, *, meter: CallMeter) -> Horizon:
         """Which business this is, and what time it is there; costs a call unless one was made recently.
@@ -145,23 +118,29 @@ class NhanhClient:
         """
         asked = self.clock.start()
         if self.clock.age() > FRESH_TIME:
-            async with aclosing(self.customers({}, after=None, meter=meter, page_size=1)) as pages:
+            async with aclosing(self.rows(CUSTOMERS, {}, after=None, meter=meter, page_size=1)) as pages:
                 with suppress(SourceRefused):  # a refusal gives the time, too
                     await anext(pages, None)
         return Horizon(self.identity, self.clock.at(asked))
 
-    async def customers_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhCustomer]:
-        """The customers of these ids that exist, in as many calls as it takes."""
-        return await self._by_ids("customer/list", {}, ids, self._customers, meter)
-
-    async def products_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhProduct]:
-        """The products of these ids that exist, in as many calls as it takes."""
-        return await self._by_ids("product/list", {"status": list(ALL_STATUSES)}, ids, self._products, meter)
-
-    async def inventory_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[NhanhInventory]:
-        """The stock of the products of these ids that have a stock record, in as many calls as it takes."""
-        filters: dict[str, object] = {"status": list(ALL_STATUSES)}
-        return await self._by_ids("product/inventory", filters, ids, self._inventory, meter, sort="productId")
+    async def rows_by_ids(self, wanted: NhanhList[T], ids: Sequence[int], *, meter: CallMeter) -> Page[T]:
+        """The rows of these ids that exist, in as many calls as it takes."""
+        rows: list[SourceRow[T]] = []
+        bad: list[BadRow] = []
+        left = list(dict.fromkeys(ids))
+        # What is missing is gone, or has no stock: that is believed only when it is said twice.
+        for _ in range(2):
+            for start in range(0, len(left), MAX_IDS):
+                narrowed = {**wanted.unless_asked, "ids": left[start : start + MAX_IDS]}
+                pages = self._pages(wanted.action, narrowed, wanted.decoder, None, meter, PAGE_SIZE, wanted.sort)
+                async for page in pages:
+                    rows += page.rows
+                    bad += page.bad
+            if any(row.source_id is None for row in bad):
+                break  # one of those that are missing
+            known = {str(cast("Any", row.value).id) for row in rows} | {row.source_id for row in bad}
+            left = [number for number in left if str(number) not in known]
+        return Page(rows, bad, None)
 
     async def product_detail(self, product_id: int, *, meter: CallMeter) -> NhanhDetail:
         """What only product/detail says about a product.
@@ -222,31 +201,6 @@ class NhanhClient:
             for row in page.bad:
                 log.warning("depot_unreadable", source=self._source, depot=row.source_id, reason=row.reason)
         return found
-
-    async def _by_ids(
-        self,
-        action: str,
-        filters: dict[str, object],
-        ids: Sequence[int],
-        decoder: RowDecoder[T],
-        meter: CallMeter,
-        sort: str = "id",
-    ) -> Page[T]:
-        rows: list[SourceRow[T]] = []
-        bad: list[BadRow] = []
-        left = list(dict.fromkeys(ids))
-        # What is missing is gone, or has no stock: that is believed only when it is said twice.
-        for _ in range(2):
-            for start in range(0, len(left), MAX_IDS):
-                wanted = filters | {"ids": left[start : start + MAX_IDS]}
-                async for page in self._pages(action, wanted, decoder, None, meter, PAGE_SIZE, sort):
-                    rows += page.rows
-                    bad += page.bad
-            if any(row.source_id is None for row in bad):
-                break  # one of those that are missing
-            known = {str(cast("Any", row.value).id) for row in rows} | {row.source_id for row in bad}
-            left = [number for number in left if str(number) not in known]
-        return Page(rows, bad, None)
 
     async def _pages(
         self,

@@ -305,14 +305,6 @@ class PricePair(NamedTuple):
     compare_at: Decimal | None
 
 
-class VariantPrice(msgspec.Struct, frozen=True):
-    """What a variant costs right now."""
-
-    product_id: int
-    price: Decimal
-    compare_at_price: Decimal | None
-
-
 class Count(msgspec.Struct, frozen=True):
     """How many rows there are; at least that many, where not `exact`."""
 

@@ -14,7 +14,7 @@ from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_page
 from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
-from daemon.sources.shopify.models import ItemStock, Location, PricePair, Reading, VariantPrice, gid, gid_number
+from daemon.sources.shopify.models import ItemStock, Location, PricePair, Reading, gid, gid_number
 from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.partial import FEW, Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
@@ -88,30 +88,12 @@ class StockReader:
                 reading.unread[self._asked_for(operations.STOCK_LEVELS, node)] = _said(error)
         return self._plausible(operations.STOCK_LEVELS, reading)
 
-    async def variant_prices(
-        self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
-    ) -> Reading[VariantPrice]:
-        """The present prices of these variants, in as many calls as it takes.
-
-        `before_send` is awaited before each attempt.
-
-        Raises:
-            SourceRefused, RateLimited, SourceUnavailable: after the retries.
-        """
-
-        def read(node: dict[str, Any]) -> VariantPrice:
-            return read_price(node, _id(node["product"]))
-
-        ids = [gid("ProductVariant", number) for number in variant_ids]
-        # A variant and its product cost a point each.
-        return await self._each(operations.VARIANT_PRICES, ids, meter, cost=2.0, read=read, before_send=before_send)
-
     async def present_prices(
         self, variant_ids: Sequence[int], *, meter: CallMeter, before_send: BeforeSend = at_once
     ) -> Reading[PricePair]:
-        """The present price and compare-at price of these variants, for half the points of `variant_prices`.
+        """The present price and compare-at price of these variants, in as many calls as it takes, for a point each.
 
-        In as many calls as it takes. `before_send` is awaited before each attempt.
+        `before_send` is awaited before each attempt.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -286,15 +268,6 @@ def _whole(node: Any) -> dict[str, Any]:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, UnfitRowError) else f"A field of it can't be read: {error}."
-
-
-def read_price(variant: dict[str, Any], product_id: int) -> VariantPrice:
-    """The prices of a variant, which belongs to the product of this id.
-
-    Raises:
-        KeyError, TypeError, UnfitRowError: they can't be read.
-    """
-    return VariantPrice(product_id, *read_price_pair(variant))
 
 
 def read_price_pair(variant: dict[str, Any]) -> PricePair:

@@ -28,7 +28,7 @@ ORDER BY mapping.shopify_id LIMIT $3
 COUNT = f"SELECT count(*) {LIVE}"
 
 # What a job has pushed already after the place where it resumes: an interrupted batch, settled later.
-PUSHED_BEHIND = """
+PUSHED_AFTER = """
 SELECT DISTINCT owner_id FROM dongbo.pushes
 WHERE store = $1 AND job_id = $2 AND owner_id > $3 AND result = 'applied'
 """
@@ -70,10 +70,10 @@ class CustomerPlan:
         async with self._database.acquire_for_work() as connection:
             return [_row(row) for row in await connection.fetch(SCAN, self._store, after, limit)]
 
-    async def pushed_behind(self, job_id: JobId, after: int) -> frozenset[int]:
+    async def pushed_after(self, job_id: JobId, after: int) -> frozenset[int]:
         """Customers after this one for whom the job has pushed something."""
         async with self._database.acquire_for_work() as connection:
-            rows = await connection.fetch(PUSHED_BEHIND, self._store, job_id, after)
+            rows = await connection.fetch(PUSHED_AFTER, self._store, job_id, after)
         return frozenset(row["owner_id"] for row in rows)
 
 

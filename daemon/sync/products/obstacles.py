@@ -95,14 +95,22 @@ OF_PAIR: tuple[Condition, ...] = (
     (Obstacle.PRODUCT_DELETED, "product.id IS NULL OR product.deleted_at IS NOT NULL"),
 )
 
+
+def by_variant(variant: str) -> tuple[Condition, ...]:
+    """Why Shopify has no stock of a variant to set, whatever it is mapped to; `variant` is its name in SQL."""
+    return (
+        (
+            Obstacle.NOT_PULLED_YET,
+            f"{variant}.tracked IS NULL OR {variant}.tracked AND {variant}.inventory_item_id IS NULL",
+        ),
+        (Obstacle.UNTRACKED, f"NOT {variant}.tracked"),
+        (Obstacle.BUNDLE, f"{variant}.is_bundle"),
+    )
+
+
 OF_STOCK: tuple[Condition, ...] = (
     *OF_PAIR,
-    (
-        Obstacle.NOT_PULLED_YET,
-        "variant.tracked IS NULL OR variant.tracked AND variant.inventory_item_id IS NULL",
-    ),
-    (Obstacle.UNTRACKED, "NOT variant.tracked"),
-    (Obstacle.BUNDLE, "variant.is_bundle"),
+    *by_variant("variant"),
     (Obstacle.NO_STOCK, f"product.type IN {NO_STOCK}"),
     (Obstacle.COMBO, f"product.type = {COMBO} AND NOT {COMBO_IS_KNOWN}"),
     (Obstacle.STOCK_UNKNOWN, f"product.type IS DISTINCT FROM {COMBO} AND NOT product.stock_known"),

@@ -25,7 +25,7 @@ from daemon.sync.products.queries import (
     MAPPED,
     NAMED,
     NEXT_WINDOW,
-    PUSHED_BEHIND,
+    PUSHED_AFTER,
     UNKNOWN_STOCK,
     PlanQueries,
 )
@@ -152,10 +152,10 @@ class ProductPlan:
             found["does_not_stick"] = LeftAlone(len(slipping), [row["name"] for row in slipping[:NAMED]])
         return found
 
-    async def pushed_behind(self, job_id: JobId, kinds: Sequence[PushKind], after: Key) -> frozenset[Key]:
+    async def pushed_after(self, job_id: JobId, kinds: Sequence[PushKind], after: Key) -> frozenset[Key]:
         """What a job has already pushed after the place from which it resumes."""
         async with self._database.acquire_for_work() as connection:
-            rows = await connection.fetch(PUSHED_BEHIND, self._store, job_id, kinds, *after)
+            rows = await connection.fetch(PUSHED_AFTER, self._store, job_id, kinds, *after)
         return frozenset(Key(**row) for row in rows)
 
     async def _windows(self, after: Key) -> AsyncIterator[tuple[int, int]]:

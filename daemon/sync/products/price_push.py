@@ -6,14 +6,10 @@ somebody changes in the time of one call is overwritten.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from uuid import uuid4
 
-import orjson
-
 from daemon.api.pushes import PushKind, PushResult
-from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.sources.shopify.models import PricePair
@@ -29,7 +25,7 @@ from daemon.sources.shopify.writes import (
 )
 from daemon.sync import pushes
 from daemon.sync.products.plan import ProductPlan, still_ours
-from daemon.sync.products.rows import Batch, PriceRow, optional, plain
+from daemon.sync.products.rows import Batch, PriceRow, dead_letter, optional, plain
 from daemon.sync.products.run import SyncRun
 from daemon.sync.pushes import IntendedPush
 
@@ -74,19 +70,19 @@ class PricePush:
             updated = sum(row.key.variant_id in outcome.applied for row in rows)
             page.count(Counters(updated=updated, skipped=len(batch.rows) - updated - len(failed)))
             known = {row.key.variant_id: row for row in (*batch.rows, *rows)}
-            page.reject([_dead_letter(known[number], reason) for number, reason in failed.items()])
+            page.reject([dead_letter(known[number], reason) for number, reason in failed.items()])
 
     async def _decide_again(self, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], dict[int, str], float]:
         """The rows that still differ from what Shopify has now, those that can't be had, with the reason, and when
         Shopify was asked, by `boot_time`."""
         run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
-        read = run.shopify.variant_prices(list(planned), meter=run.meter, before_send=watch.start)
+        read = run.shopify.present_prices(list(planned), meter=run.meter, before_send=watch.start)
         reading = await run.context.unless_stopped(read)
         rows = [row for row in rows if row.key.variant_id not in reading.unread]
         moved = {
-            number: (price.price, price.compare_at_price)
-            for number, price in reading.found.items()
-            if (price.price, price.compare_at_price) != (planned[number].price, planned[number].compare_at_price)
+            number: present
+            for number, present in reading.found.items()
+            if present != (planned[number].price, planned[number].compare_at_price)
         }
         if not moved:
             return rows, reading.unread, watch.sent_at
@@ -176,7 +172,3 @@ def _wanted(intent: IntendedPush) -> Decimal | None:
 
 def _why(error: WriteError) -> str:
     return GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
-
-
-def _dead_letter(row: PriceRow, reason: str) -> DeadLetter:
-    return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str))

@@ -202,7 +202,7 @@ WHERE store = $1 AND variant_id = ANY ($2) AND retired_at IS NULL
 """
 
 # What this very job has pushed after a place in the plan: a batch whose outcome was lost and settled later.
-PUSHED_BEHIND = """
+PUSHED_AFTER = """
 SELECT DISTINCT variant.product_id, variant.id AS variant_id, coalesce(push.location_id, 0) AS location_id
 FROM dongbo.pushes AS push
 CROSS JOIN LATERAL (
@@ -222,7 +222,7 @@ class PlanQueries:
         of_prices = first_obstacle((*OF_PAIR, *OF_SALE, *rule.conditions))
         self.stock_window = _stock(
             settings,
-            # Of variants that share an item the first stands for all.
+            # Of variants that share an item the first whose stock can be set stands for all.
             chosen=f"variant.product_id > $4 AND variant.product_id <= $5 AND {IS_PAIR} "
             f"AND twin.comes_first IS NOT TRUE AND ({first_obstacle(OF_STOCK)}) IS NULL",
             behind="(pair.product_id, pair.variant_id, location.id) > ($6, $7, $8)",

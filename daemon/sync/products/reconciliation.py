@@ -25,7 +25,7 @@ from daemon.mirror import levels
 from daemon.mirror import shopify as mirror
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
-from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
+from daemon.sources.shopify.models import ItemStock, PricePair, Reading
 from daemon.sync import pushes
 from daemon.sync.pushes import RecordedPush
 
@@ -78,19 +78,18 @@ class Reconciliation:
         variant_ids = {entry.push.owner_id for entry in found if entry.push.kind in PRICE_KINDS}
         read, shopify = self.context.unless_stopped, self.shopify
         stock = await read(shopify.stock_levels(list(items), meter=self.meter))
-        prices = await read(shopify.variant_prices(list(variant_ids), meter=self.meter))
+        prices = await read(shopify.present_prices(list(variant_ids), meter=self.meter))
         async with self.context.page(checkpoint=checkpoint, pages=0) as page:
             if stock.found:
                 seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.found.items()}
                 await levels.replace_levels(page.connection, self.store, seen)
             if prices.found:
-                seen_prices = {number: (price.price, price.compare_at_price) for number, price in prices.found.items()}
-                await mirror.set_prices(page.connection, self.store, seen_prices)
+                await mirror.set_prices(page.connection, self.store, prices.found)
             outcomes = {entry.id: verdict(entry.push, stock, prices) for entry in found}
             await pushes.settle(page.connection, outcomes)
 
 
-def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Reading[VariantPrice]) -> Verdict:
+def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Reading[PricePair]) -> Verdict:
     """The outcome of a push, judged by what Shopify has now."""
     match push.kind:
         case PushKind.STOCK | PushKind.ACTIVATION:
@@ -109,7 +108,7 @@ def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Readin
             price = prices.found.get(push.owner_id)
             if price is None:
                 return PushResult.UNKNOWN, GONE
-            present = price.price if push.kind is PushKind.PRICE else price.compare_at_price
+            present = price.price if push.kind is PushKind.PRICE else price.compare_at
             return _compared_amounts(push, present)
         case _:
             raise ValueError(f"{push.kind} is not settled here")

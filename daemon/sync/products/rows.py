@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+import orjson
+
+from daemon.jobs.failures import DeadLetter
 from daemon.sources.shopify.models import PricePair
 
 LAST_ID = 2**63 - 1
@@ -167,6 +170,12 @@ async def in_batches(
                 unchanged, gap = unchanged + gap, 0
             gap += window.population - seen
     yield Batch(rows, unchanged + gap, END)
+
+
+def dead_letter(row: StockRow | PriceRow, reason: str) -> DeadLetter:
+    """A row that could not be pushed, and why."""
+    payload = asdict(row) | {"key": row.key._asdict()}
+    return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(payload, default=plain))
 
 
 def plain(amount: Decimal) -> str:

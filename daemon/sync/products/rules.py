@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from daemon.config import ProductSyncSettings
 from daemon.mirror.shops import Shop
 from daemon.money import VND
-from daemon.sync.products.obstacles import BY_KIND, NO_STOCK, Condition, Obstacle, by_vat
+from daemon.sync.products.obstacles import (
+    BY_KIND,
+    NO_STOCK,
+    Condition,
+    Obstacle,
+    by_variant,
+    by_vat,
+    first_obstacle,
+)
 
 PRODUCT_COLUMNS = """id, code, type, retail_price, wholesale_price, old_price, stock_known, price_vat_mode,
             source_updated_at, deleted_at"""
 
-# Beside a variant and its mapping: its product at Shopify, and who else shares its stock.
-RELATED = """
+# Beside a variant and its mapping: its product at Shopify, and who else shares its stock. One whose own stock can't be
+# set does not come first, or no stock would be pushed.
+RELATED = f"""
     LEFT JOIN LATERAL (
         SELECT is_gift_card, is_subscription, is_combined_parent FROM dongbo.shopify_products
         WHERE store = $1 AND id = variant.product_id LIMIT 1
@@ -23,7 +32,8 @@ RELATED = """
     LEFT JOIN LATERAL (
         SELECT bool_or(other.nhanh_id <> mapping.nhanh_id) AS differs,
             bool_or(other.nhanh_id = mapping.nhanh_id
-                AND (sibling.product_id, sibling.id) < (variant.product_id, variant.id)) AS comes_first
+                AND (sibling.product_id, sibling.id) < (variant.product_id, variant.id)
+                AND ({first_obstacle(by_variant("sibling"))}) IS NULL) AS comes_first
         FROM dongbo.shopify_variants AS sibling
         JOIN dongbo.product_mappings AS other
             ON other.store = sibling.store AND other.variant_id = sibling.id AND other.retired_at IS NULL

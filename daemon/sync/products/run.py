@@ -57,7 +57,7 @@ class PlanPosition:
         """As a checkpoint."""
         return {"phase": str(self.phase), "after": list(self.after)}
 
-    def behind(self, through: Key) -> "PlanPosition":
+    def past(self, through: Key) -> "PlanPosition":
         """The position after a batch."""
         return PlanPosition(self.phase.following, START) if through == END else PlanPosition(self.phase, through)
 
@@ -76,7 +76,7 @@ class SyncRun:
         self.position = PlanPosition.from_json(context.job.checkpoint)
         self.limits: SafetyLimits
         self._depots: Collection[int] = ()
-        self._sight: DepotVisibility
+        self._visibility: DepotVisibility
         self.pushed_before: frozenset[Key] = frozenset()  # after the position, by this job
 
     @property
@@ -87,7 +87,7 @@ class SyncRun:
     async def remember(self, plan: ProductPlan) -> None:
         """Look up what this job has already pushed after the position in its phase."""
         kinds = KINDS[self.position.phase]
-        self.pushed_before = await plan.pushed_behind(self.context.job.id, kinds, self.position.after)
+        self.pushed_before = await plan.pushed_after(self.context.job.id, kinds, self.position.after)
 
     async def close_unchanged(self, plan: ProductPlan, rows: int) -> None:
         """End a run that has nothing left to push: `rows` after the position are as they should be."""
@@ -95,7 +95,7 @@ class SyncRun:
         while self.position.phase is not Phase.DONE:
             await self.remember(plan)
             updated += len(self.pushed_before)
-            self.position = self.position.behind(END)
+            self.position = self.position.past(END)
         if rows:
             async with self.context.page(checkpoint=self.position.to_json()) as page:
                 page.count(Counters(updated=min(updated, rows), skipped=max(rows - updated, 0)))
@@ -104,16 +104,16 @@ class SyncRun:
         """Let the run rely on what the access token can see of these depots now."""
         self._depots = depots
         async with self.context.database.acquire_for_work() as connection:
-            self._sight = await places.sight(connection, self.store, depots)
+            self._visibility = await places.depot_visibility(connection, self.store, depots)
 
-    async def check_sight(self, connection: Connection) -> None:
+    async def check_visibility(self, connection: Connection) -> None:
         """Raise DepotsChanged where that has changed: a depot that is hidden looks as if it held nothing.
 
         A pull notes which depots are hidden before it stores any stock, so what was planned before this check was
         planned from all of them.
         """
-        now = await places.sight(connection, self.store, self._depots)
-        if now == self._sight and now.are_visible:
+        now = await places.depot_visibility(connection, self.store, self._depots)
+        if now == self._visibility and now.are_visible:
             return
         raise DepotsChanged(
             "While this sync ran, the access token of Nhanh.vn lost or regained sight of a depot of "
@@ -131,15 +131,15 @@ class SyncRun:
     @asynccontextmanager
     async def closing(self, batch: Batch[R]) -> AsyncIterator[PageTransaction]:
         """The transaction that ends a batch: counts the rows that needed nothing and moves the position past it."""
-        behind = self.position.behind(batch.through)
-        async with self.context.page(checkpoint=behind.to_json()) as page:
+        position = self.position.past(batch.through)
+        async with self.context.page(checkpoint=position.to_json()) as page:
             page.count(self._unchanged(batch))
             yield page
-        self.position = behind
+        self.position = position
 
     def pass_over(self, batch: Batch[R]) -> None:
         """Continue after an empty batch."""
-        self.position = self.position.behind(batch.through)
+        self.position = self.position.past(batch.through)
 
     def _unchanged(self, batch: Batch[R]) -> Counters:
         keys = {row.key for row in batch.rows}

@@ -9,10 +9,9 @@ may well set it without that, and then it is neither sold nor seen there. What w
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
-import orjson
 import structlog
 
 from daemon.api.pushes import PushKind, PushResult
@@ -26,7 +25,7 @@ from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockCh
 from daemon.sync import pushes
 from daemon.sync.products.plan import still_mapped
 from daemon.sync.products.reconciliation import STOCKED
-from daemon.sync.products.rows import Batch, Key, StockRow
+from daemon.sync.products.rows import Batch, Key, StockRow, dead_letter
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.safety_limits import PlanOverturned
 from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
@@ -72,7 +71,7 @@ class BatchProgress:
     def refuse(self, row: StockRow, reason: str) -> None:
         """A row is given up."""
         self.given_up.add(row.key)
-        self.refused.append(DeadLetter(str(row.key.variant_id), reason, orjson.dumps(asdict(row), default=str)))
+        self.refused.append(dead_letter(row, reason))
 
 
 class StockPush:
@@ -143,7 +142,7 @@ class StockPush:
         """Set these rows in one call."""
         run, key, planned = self._run, uuid4(), rows
         async with run.step() as page:
-            await run.check_sight(page.connection)
+            await run.check_visibility(page.connection)
             rows = await still_mapped(page.connection, run.store, planned)
             ids = await pushes.record(
                 page.connection, run.store, run.context.job.id, key, [_intent(row) for row in rows]
@@ -246,7 +245,7 @@ class StockPush:
         run, planned = self._run, rows
         ids: list[int] = []
         async with run.step() as page:
-            await run.check_sight(page.connection)
+            await run.check_visibility(page.connection)
             rows = await still_mapped(page.connection, run.store, planned)
             keys = [uuid4() for _ in rows]
             for row, key in zip(rows, keys, strict=True):

@@ -168,7 +168,7 @@ async def test_a_daemon_of_another_version_is_told_by_the_member_that_does_not_f
     older = orjson.loads(orjson.dumps(record_of(Status, {})))
     del older["clocks"]
     async with serving(lambda _request: web.json_response(older)) as target, connect(target) as client:
-        with pytest.raises(DaemonRefused, match=r"is a different version: .* `clocks`.*Restart it"):
+        with pytest.raises(DaemonRefused, match=r"are of different versions: .* `clocks`.*Restart the daemon"):
             await client.status()
 
 

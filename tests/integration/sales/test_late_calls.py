@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -17,6 +18,7 @@ from daemon.clock import boot_time
 from daemon.jobs import context
 from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
 from daemon.jobs.types import JobType
+from daemon.sales.export import amount_text, amount_text_or_none
 from daemon.sales.model import Campaign
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite
@@ -320,6 +322,19 @@ async def test_refused_sale_prices_are_told_at_once(shop: SaleShop, monkeypatch:
     refused = await shop.items(active, ItemState.REFUSED)
     assert refused
     assert f"Shopify refused {len(refused):,} sale price" in (active.notice or "")
+    failures = await shop.workshop.parts.jobs.list_failures((await shop.last_job(JobType.APPLY_SALE)).id)
+    assert {failure.source_id: orjson.loads(failure.payload) for failure in failures} == {
+        str(number): {
+            "campaign": active.name,
+            "variant_id": number,
+            "old_price": amount_text(item.before.price),
+            "old_compare_at_price": amount_text_or_none(item.before.compare_at),
+            "new_price": amount_text(item.sale.price),
+            "new_compare_at_price": amount_text_or_none(item.sale.compare_at),
+        }
+        for number, item in refused.items()
+        if item.sale is not None
+    }
 
 
 async def test_ownership_is_asked_for_before_any_write_of_a_job(shop: SaleShop) -> None:

@@ -73,7 +73,7 @@ places = st.sampled_from(
         *[("present_prices",)] * 2,
         ("product_versions",),
         ("set_prices", "present_prices", "page"),
-        ("variant_prices", "set_prices"),
+        ("present_prices", "set_prices"),
         ("collection_products", "page"),
         ("page",),
     ]

@@ -18,6 +18,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
+from daemon.sources.nhanh.lists import CUSTOMERS
 
 SMALL = {"products": 12, "customers": 30}
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -161,6 +162,6 @@ async def test_a_locked_client_is_let_in_at_its_first_retry() -> None:
             limits=LimiterRegistry(),
         )
         meter = CallMeter()
-        pages = [page async for page in client.customers({}, after=None, meter=meter)]
+        pages = [page async for page in client.rows(CUSTOMERS, {}, after=None, meter=meter)]
         assert sum(len(page.rows) for page in pages) == 5
         assert meter.rate_limited == 1

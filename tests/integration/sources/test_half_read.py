@@ -125,7 +125,7 @@ async def test_more_levels_that_answer_null(workshop: Workshop, session: aiohttp
     assert (reading.found, list(reading.unread)) == ({}, [variant.inventory_item_id])
 
 
-@pytest.mark.parametrize("read", ["stock_levels", "variant_prices", "present_prices", "product_versions"])
+@pytest.mark.parametrize("read", ["stock_levels", "present_prices", "product_versions"])
 async def test_what_is_said_to_be_gone_once_is_asked_for_again(
     workshop: Workshop, session: aiohttp.ClientSession, read: str
 ) -> None:

@@ -21,6 +21,7 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
+from daemon.sources.nhanh.lists import CUSTOMERS, INVENTORY, PRODUCTS
 from daemon.sources.page import Page
 
 Answer = bytes | Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -113,7 +114,7 @@ async def test_all_customers_arrive_in_order(session: aiohttp.ClientSession) -> 
     """Short pages, empty pages and cursors of changing shape notwithstanding, every customer arrives once, by id."""
     async with running_sandbox(SandboxSettings(customers=1500, products=10, limits=False)) as sandbox:
         meter = CallMeter()
-        pages = await collect(of_sandbox(session, sandbox).customers({}, after=None, meter=meter))
+        pages = await collect(of_sandbox(session, sandbox).rows(CUSTOMERS, {}, after=None, meter=meter))
         assert ids(pages) == sorted(sandbox.nhanh.customers)
         assert not [bad for page in pages for bad in page.bad]
         assert [page.next is None for page in pages] == [False] * (len(pages) - 1) + [True]
@@ -125,10 +126,10 @@ async def test_a_pull_goes_on_behind_any_page(session: aiohttp.ClientSession) ->
     """`next` of a page, carried through JSON as a checkpoint is, continues the list exactly there."""
     async with running_sandbox(SandboxSettings(customers=700, products=10, limits=False)) as sandbox:
         nhanh = of_sandbox(session, sandbox)
-        pages = await collect(nhanh.customers({}, after=None, meter=CallMeter()))
+        pages = await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
         for number, page in enumerate(pages[:-1]):
             after = orjson.loads(orjson.dumps(page.next))
-            rest = await collect(nhanh.customers({}, after=after, meter=CallMeter()))
+            rest = await collect(nhanh.rows(CUSTOMERS, {}, after=after, meter=CallMeter()))
             assert ids(rest) == ids(pages[number + 1 :])
 
 
@@ -136,7 +137,7 @@ async def test_products_of_every_status_come_with_their_stock(session: aiohttp.C
     """The whole catalogue is asked for, stopped products included, with the stock of each depot."""
     async with running_sandbox(SandboxSettings(customers=10, products=80, limits=False)) as sandbox:
         nhanh = of_sandbox(session, sandbox)
-        pages = await collect(nhanh.products({}, after=None, meter=CallMeter()))
+        pages = await collect(nhanh.rows(PRODUCTS, {}, after=None, meter=CallMeter()))
         assert ids(pages) == sorted(sandbox.nhanh.products)
         for row in (row.value for page in pages for row in page.rows):
             original = sandbox.nhanh.products[row.id]
@@ -146,9 +147,9 @@ async def test_products_of_every_status_come_with_their_stock(session: aiohttp.C
             if row.inventory is not None and row.inventory.depots:
                 stock = {depot.depot_id: depot.available for depot in row.inventory.depots}
                 assert stock == {depot: pieces for depot, pieces in original.stock.items() if depot in stock}
-        stopped = await collect(nhanh.products({"status": [3]}, after=None, meter=CallMeter()))
+        stopped = await collect(nhanh.rows(PRODUCTS, {"status": [3]}, after=None, meter=CallMeter()))
         assert {row.value.status for page in stopped for row in page.rows} <= {3}
-        stock = await collect(nhanh.inventory({}, after=None, meter=CallMeter()))
+        stock = await collect(nhanh.rows(INVENTORY, {}, after=None, meter=CallMeter()))
         found = [row.value.product_id for page in stock for row in page.rows]
         assert found == sorted(found)
         assert set(found) <= set(sandbox.nhanh.products)
@@ -160,8 +161,8 @@ async def test_filters_reach_the_server(session: aiohttp.ClientSession) -> None:
     async with served(script) as url:
         nhanh = client(session, url)
         filters = {"type": "2", "last_bought_from": "2026-01-01", "updated_from": "2026-10-01T07:00:00+07:00"}
-        await collect(nhanh.customers(filters, after=None, meter=CallMeter(), page_size=50))
-        await collect(nhanh.products({"ids": [3, 1]}, after=None, meter=CallMeter()))
+        await collect(nhanh.rows(CUSTOMERS, filters, after=None, meter=CallMeter(), page_size=50))
+        await collect(nhanh.rows(PRODUCTS, {"ids": [3, 1]}, after=None, meter=CallMeter()))
     assert script.asked[0] == {
         "filters": {"type": 2, "lastBoughtDateFrom": "2026-01-01", "updatedAtFrom": 1790812800},
         "paginator": {"size": 50, "sort": {"id": "asc"}},
@@ -175,7 +176,7 @@ async def test_an_unknown_filter_is_refused_before_anything_is_sent(session: aio
     """A wrong filter is an error at once, in a plain sentence."""
     nhanh = client(session, "http://127.0.0.1:9")
     with pytest.raises(InvalidFilter, match="Unknown filter for customers of Nhanh"):
-        nhanh.customers({"colour": "red"}, after=None, meter=CallMeter())
+        nhanh.rows(CUSTOMERS, {"colour": "red"}, after=None, meter=CallMeter())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ async def test_next_is_passed_back_verbatim(session: aiohttp.ClientSession, curs
         return web.Response(body=b'{"code":1,"data":[]%b}' % more)
 
     async with served(answer) as url:
-        await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert b'"next":' + cursor + b"}" in bodies[1]
 
 
@@ -201,7 +202,7 @@ async def test_a_list_that_never_ends_is_given_up(session: aiohttp.ClientSession
         script = Script(b'{"code":1,"data":%b,"paginator":{"next":{"id":5}}}' % data)
         async with served(script) as url:
             with pytest.raises(SourceUnavailable, match="keeps naming the same next page"):
-                await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+                await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
         assert len(script.asked) < 20
 
 
@@ -210,8 +211,9 @@ async def test_bad_rows_do_not_harm_the_others(session: aiohttp.ClientSession) -
     settings = SandboxSettings(customers=600, products=100, limits=False, faults=Faults(bad_rows=0.1, seed=3))
     async with running_sandbox(settings) as sandbox:
         nhanh = of_sandbox(session, sandbox)
-        for pull, source in ((nhanh.customers, sandbox.nhanh.customers), (nhanh.products, sandbox.nhanh.products)):
-            pages = await collect(pull({}, after=None, meter=CallMeter()))
+        customers = await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
+        products = await collect(nhanh.rows(PRODUCTS, {}, after=None, meter=CallMeter()))
+        for pages, source in ((customers, sandbox.nhanh.customers), (products, sandbox.nhanh.products)):
             bad = [row for page in pages for row in page.bad]
             assert len(ids(pages)) + len(bad) == len(source)
             assert len(bad) > 10
@@ -224,7 +226,7 @@ async def test_passing_faults_are_retried(session: aiohttp.ClientSession, fault:
     async with running_sandbox(SandboxSettings(customers=300, products=10, limits=False)) as sandbox:
         sandbox.faults.next(fault, path="customer/list", times=2)
         meter = CallMeter()
-        pages = await collect(of_sandbox(session, sandbox).customers({}, after=None, meter=meter))
+        pages = await collect(of_sandbox(session, sandbox).rows(CUSTOMERS, {}, after=None, meter=meter))
         assert ids(pages) == sorted(sandbox.nhanh.customers)
         assert (meter.retries, meter.retry_budget) == (2, 98)
         assert meter.retry_wait_seconds > 0
@@ -234,10 +236,10 @@ async def test_failures_end_when_attempts_or_budget_are_used_up(session: aiohttp
     """A server that stays broken fails the call, and a job can't retry without end."""
     async with served(Script(trouble(502))) as url:
         with pytest.raises(SourceUnavailable, match=r"in trouble \(HTTP 502\)"):
-            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
         meter = CallMeter(retry_budget=1)
         with pytest.raises(SourceUnavailable, match="has used up its retries"):
-            await collect(client(session, url).customers({}, after=None, meter=meter))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=meter))
         assert meter.api_calls == 2
 
 
@@ -245,7 +247,7 @@ async def test_an_unreachable_server_is_unavailable(session: aiohttp.ClientSessi
     """A refused connection is worth a retry and has a plain text."""
     meter = CallMeter()
     with pytest.raises(SourceUnavailable, match=r"Nhanh.vn \(app 1, business 2\) can't be reached"):
-        await collect(client(session, "http://127.0.0.1:9").customers({}, after=None, meter=meter))
+        await collect(client(session, "http://127.0.0.1:9").rows(CUSTOMERS, {}, after=None, meter=meter))
     assert meter.api_calls == 4
 
 
@@ -267,7 +269,7 @@ async def test_a_refusal_says_what_to_do(session: aiohttp.ClientSession, answer:
     script = Script(answer)
     async with served(script) as url:
         with pytest.raises(SourceRefused, match=says) as caught:
-            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert len(script.asked) == 1
     assert TOKEN not in str(caught.value)
 
@@ -277,7 +279,7 @@ async def test_a_redirect_is_not_followed(session: aiohttp.ClientSession) -> Non
     script = Script(trouble(302, Location="http://127.0.0.1:9/"))
     async with served(script) as url:
         with pytest.raises(SourceRefused, match="redirect"):
-            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
 
 
 async def test_a_slow_answer_times_out(session: aiohttp.ClientSession) -> None:
@@ -293,7 +295,7 @@ async def test_a_slow_answer_times_out(session: aiohttp.ClientSession) -> None:
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.2)) as impatient,
     ):
         meter = CallMeter()
-        await collect(client(impatient, url).customers({}, after=None, meter=meter))
+        await collect(client(impatient, url).rows(CUSTOMERS, {}, after=None, meter=meter))
         release.set()
     assert meter.retries == 1
 
@@ -318,7 +320,7 @@ async def test_a_locked_account_is_left_alone_by_all_jobs(session: aiohttp.Clien
         meters = [CallMeter() for _ in range(3)]
 
         async def job(meter: CallMeter) -> None:
-            await collect(nhanh.customers({}, after=None, meter=meter))
+            await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=meter))
 
         await job(meters[0])  # alone, so that nothing else is under way when the lock comes
         assert arrivals[1] >= unlocked_at
@@ -338,7 +340,7 @@ async def test_rate_limits_end_sometime(session: aiohttp.ClientSession) -> None:
     async with served(script) as url:
         nhanh = client(session, url, backoff=Backoff(rate_limited_attempts=3))
         with pytest.raises(RateLimited, match="rate limit"):
-            await collect(nhanh.customers({}, after=None, meter=CallMeter()))
+            await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert len(script.asked) == 3
 
 
@@ -356,7 +358,7 @@ async def test_the_limit_is_kept_and_used_on_real_sockets(session: aiohttp.Clien
         nhanh = client(session, url, limits=LimiterRegistry(nhanh_requests=allowed, nhanh_window_seconds=window))
 
         async def job() -> None:
-            async for _ in nhanh.customers({}, after=None, meter=CallMeter()):
+            async for _ in nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()):
                 pass
 
         tasks = [asyncio.create_task(job(), name=f"job-{number}") for number in range(3)]
@@ -375,12 +377,12 @@ async def test_rows_by_id(session: aiohttp.ClientSession) -> None:
     async with running_sandbox(SandboxSettings(customers=300, products=120, limits=False)) as sandbox:
         nhanh = of_sandbox(session, sandbox)
         wanted = sorted(sandbox.nhanh.customers)[:250]
-        page = await nhanh.customers_by_ids([*wanted, 1, *wanted[:3]], meter=CallMeter())
+        page = await nhanh.rows_by_ids(CUSTOMERS, [*wanted, 1, *wanted[:3]], meter=CallMeter())
         assert sorted(row.value.id for row in page.rows) == wanted
         products = sorted(sandbox.nhanh.products)[:5]
-        page_of_products = await nhanh.products_by_ids(products, meter=CallMeter())
+        page_of_products = await nhanh.rows_by_ids(PRODUCTS, products, meter=CallMeter())
         assert sorted(row.value.id for row in page_of_products.rows) == products
-        assert (await nhanh.customers_by_ids([], meter=CallMeter())).rows == []
+        assert (await nhanh.rows_by_ids(CUSTOMERS, [], meter=CallMeter())).rows == []
 
 
 async def test_the_access_token_is_examined(session: aiohttp.ClientSession) -> None:
@@ -411,7 +413,7 @@ async def test_a_warning_is_logged_once(session: aiohttp.ClientSession) -> None:
         nhanh = client(session, url)
         with capture_logs() as logs:
             for _ in range(3):
-                await collect(nhanh.customers({}, after=None, meter=CallMeter()))
+                await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert [entry["warning"] for entry in logs if entry["event"] == "source_warned"] == ["orderPrivateId is deprecated"]
 
 
@@ -423,7 +425,7 @@ async def test_secrets_never_show(session: aiohttp.ClientSession) -> None:
     async with served(script) as url:
         nhanh = client(session, url, secret="another-secret")
         with capture_logs() as logs, pytest.raises(SourceRefused) as caught:
-            await collect(nhanh.customers({}, after=None, meter=CallMeter()))
+            await collect(nhanh.rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     shown = f"{nhanh!r} {logs} {caught.value} {caught.value!r}"
     assert logs
     assert TOKEN not in shown
@@ -434,7 +436,7 @@ async def test_a_broken_row_costs_only_itself(session: aiohttp.ClientSession) ->
     """Half a surrogate pair or broken UTF-8 in one row leaves the other rows of the page alone."""
     rows = b'{"id":1,"name":"a"},{"id":2,"name":"\\ud800 x"},{"id":3,"name":"\xff"},{"id":4,"name":"\\ud83d\\ude00"}'
     async with served(Script(b'{"code":1,"data":[%b]}' % rows)) as url:
-        (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        (page,) = await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert [row.value.id for row in page.rows] == [1, 4]
     assert [row.source_id for row in page.bad] == ["2", "3"]
 
@@ -443,7 +445,7 @@ async def test_an_answer_without_data_is_asked_for_again(session: aiohttp.Client
     """The lack of a list is no empty list: whatever it does not hold would be deleted."""
     script = Script(b'{"code":1}', b'{"code":1,"data":[],"paginator":{}}')
     async with served(script) as url:
-        (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        (page,) = await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert (page.rows, page.next, len(script.asked)) == ([], None, 2)
 
 
@@ -456,19 +458,19 @@ async def test_what_is_no_list_is_asked_for_again(session: aiohttp.ClientSession
     broken = f'{{"code":1,"data":{nothing}{following}}}'.encode()
     script = Script(first, broken, last)
     async with served(script) as url:
-        pages = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        pages = await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert [row.value.id for page in pages for row in page.rows] == [1, 2]
     assert script.asked[1] == script.asked[2]
     async with served(Script(first, broken)) as url:
         with pytest.raises(SourceUnavailable, match="answered customer/list without a list of rows"):
-            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
 
 
 @pytest.mark.parametrize("nothing", ["[]", "{}"])
 async def test_an_empty_list_is_one(session: aiohttp.ClientSession, nothing: str) -> None:
     """However PHP spells it."""
     async with served(Script(f'{{"code":1,"data":{nothing}}}'.encode())) as url:
-        (page,) = await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+        (page,) = await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
     assert (page.rows, page.next) == ([], None)
 
 
@@ -486,7 +488,7 @@ async def test_an_unreadable_next_is_not_the_end(session: aiohttp.ClientSession)
     """A list ends where there is no next page, not where it can't be read whether there is one."""
     async with served(Script(b'{"code":1,"data":[],"paginator":"?"}')) as url:
         with pytest.raises(SourceUnavailable, match="unreadable position"):
-            await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
 
 
 async def test_stock_that_is_missing_once_is_asked_for_again(session: aiohttp.ClientSession) -> None:
@@ -495,7 +497,7 @@ async def test_stock_that_is_missing_once_is_asked_for_again(session: aiohttp.Cl
     row = b'{"code":1,"data":[{"productId":7,"inventory":{"depots":[]}}],"paginator":{}}'
     script = Script(empty, row)
     async with served(script) as url:
-        page = await client(session, url).inventory_by_ids([7], meter=CallMeter())
+        page = await client(session, url).rows_by_ids(INVENTORY, [7], meter=CallMeter())
     assert [found.value.id for found in page.rows] == [7]
 
 
@@ -511,7 +513,7 @@ async def test_a_cursor_that_is_not_taken_is_told_apart(session: aiohttp.ClientS
     script = Script(answer)
     async with served(script) as url:
         with pytest.raises(CursorRefused):
-            await collect(client(session, url).customers({}, after="[1]", meter=CallMeter()))
+            await collect(client(session, url).rows(CUSTOMERS, {}, after="[1]", meter=CallMeter()))
     assert len(script.asked) == 1
 
 
@@ -521,5 +523,5 @@ async def test_a_failure_without_a_code_is_tried_again(session: aiohttp.ClientSe
     for answer in (b'{"code":0}', b'{"code":0,"messages":["busy"]}', b'{"code":0,"errorCode":"ERR_500"}'):
         script = Script(answer, well)
         async with served(script) as url:
-            assert await collect(client(session, url).customers({}, after=None, meter=CallMeter()))
+            assert await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
         assert len(script.asked) == 2

@@ -142,7 +142,7 @@ async def test_price_that_can_not_be_read_right_before_its_call(
         return await original(self, *arguments, **keywords | {"read_at": 0.0})
 
     monkeypatch.setattr(ShopifyClient, "set_prices", waited)
-    after_each_call(monkeypatch, "variant_prices", lambda _: spoil(shop, how, "ProductVariant", lost.id, "price"))
+    after_each_call(monkeypatch, "present_prices", lambda _: spoil(shop, how, "ProductVariant", lost.id, "price"))
     job = await shop.sync()
     assert (job.updated, job.failed, lost.price) == (len(pairs) - 1, 1, before)
     assert "so no new one was set" in (await letters(shop, job))[str(lost.id)]

@@ -14,7 +14,7 @@ from aiohttp import web
 from daemon.errors import SourceUnavailable
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from daemon.sandbox.shopify.records import LocationRecord as ShopLocation
+from daemon.sandbox.shopify.records import LocationRecord
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
@@ -27,7 +27,6 @@ from daemon.sources.shopify.models import (
     Location,
     Metafield,
     Reading,
-    VariantPrice,
     gid,
 )
 
@@ -62,7 +61,7 @@ class Shop:
         first = next(iter(shop.locations.values()))
         for number in range(1, total - len(shop.locations) + 1):
             shop.add_location(
-                ShopLocation(90_000 + number, f"Kho {number}", 0, "Huế", first.created_at, first.updated_at)
+                LocationRecord(90_000 + number, f"Kho {number}", 0, "Huế", first.created_at, first.updated_at)
             )
         for variant in list(shop.variants.values()):
             for location in shop.locations:
@@ -223,12 +222,6 @@ async def test_present_stock_and_prices_of_many() -> None:
         assert len(items) > 250
         shop.sandbox.shopify.change_stock(next(iter(variants)), -3)
         assert await shop.client.stock_levels([*items, 1, *items], meter=CallMeter()) == Reading(shop.stock())
-        assert await shop.client.variant_prices([*variants, 1], meter=CallMeter()) == Reading(
-            {
-                variant.id: VariantPrice(variant.product_id, variant.price, variant.compare_at_price)
-                for variant in variants.values()
-            }
-        )
         assert await shop.client.present_prices([*variants, 1, *variants], meter=CallMeter()) == Reading(
             {variant.id: (variant.price, variant.compare_at_price) for variant in variants.values()}
         )
@@ -248,18 +241,10 @@ async def test_present_stock_and_prices_of_many() -> None:
 @pytest.mark.parametrize("price", [None, "x", "-1", "NaN", True, []])
 async def test_an_unreadable_price_is_none(price: Any) -> None:
     """What is compared with a price must be one; without one the variant is named, and not taken for gone."""
-    variant = {
-        "id": "gid://shopify/ProductVariant/2",
-        "price": price,
-        "compareAtPrice": None,
-        "product": {"id": "gid://shopify/Product/1"},
-    }
+    variant = {"id": "gid://shopify/ProductVariant/2", "price": price, "compareAtPrice": None}
     async with answering(lambda _: {"data": {"nodes": [variant]}}) as client:
-        for reading in (
-            await client.variant_prices([2], meter=CallMeter()),
-            await client.present_prices([2], meter=CallMeter()),
-        ):
-            assert (reading.found, list(reading.unread)) == ({}, [2])
+        reading = await client.present_prices([2], meter=CallMeter())
+    assert (reading.found, list(reading.unread)) == ({}, [2])
 
 
 @pytest.mark.parametrize("moment", [None, "x", "2024-01-01", 5, True, []])
@@ -303,27 +288,19 @@ async def test_where_most_can_not_be_had_the_answer_is_no_good() -> None:
 
 
 async def test_the_price_of_reading_prices() -> None:
-    """A point for each variant, and as many at once as Shopify takes; double of that with the products."""
+    """A point for each variant, and as many at once as Shopify takes."""
     async with opened(SandboxSettings(products=200, customers=5, limits=False)) as shop:
         ids = list(shop.sandbox.shopify.variants)[:300]
         await shop.client.present_prices(ids, meter=CallMeter())
-        await shop.client.variant_prices(ids, meter=CallMeter())
         costs = [request.actual_cost for request in shop.sandbox.shopify.requests.last]
-    assert costs == [250, 50, 500, 100]
+    assert costs == [250, 50]
 
 
 async def test_prices_keep_every_digit() -> None:
     """Amounts are decimal numbers, as they are written."""
-    variant = {
-        "id": "gid://shopify/ProductVariant/2",
-        "price": "0.10",
-        "compareAtPrice": "1234567890.01",
-        "product": {"id": "gid://shopify/Product/1"},
-    }
+    variant = {"id": "gid://shopify/ProductVariant/2", "price": "0.10", "compareAtPrice": "1234567890.01"}
     async with answering(lambda _: {"data": {"nodes": [variant, None]}}) as client:
-        found = await client.variant_prices([2], meter=CallMeter())
         present = await client.present_prices([2], meter=CallMeter())
-    assert found.found == {2: VariantPrice(1, Decimal("0.10"), Decimal("1234567890.01"))}
     assert present.found == {2: (Decimal("0.10"), Decimal("1234567890.01"))}
 
 

@@ -22,6 +22,7 @@ from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.types import JobType
 from daemon.status import StatusParts, serving
+from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.tasks import params_schemas
 from tests.support.sale_shop import SaleShop, sandbox_settings, shop, soon
@@ -94,6 +95,9 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         token=token,
         allowed_hosts=[],
         schema_version=program_version(),
+        clocks=list,
+        most_connections=MOST_CONNECTIONS,
+        shop_of=lambda _store: None,
     )
     timeout = aiohttp.ClientTimeout(total=60)
     async with (

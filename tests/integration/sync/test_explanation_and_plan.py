@@ -1,7 +1,7 @@
 """What people are told and what a sync does come from one plan: in any shop, under any settings, both say the same."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -70,6 +70,8 @@ class Article:
     is_on_sale: bool = False
     slipped_from: str | None = None  # a price and a compare-at price that Shopify made others of, twice
     twin: str | None = None  # another variant of the same item: mapped to the "same" product, or to "another" one
+    twin_tracked: bool | None = True
+    twin_is_bundle: bool = False
 
 
 articles = st.builds(
@@ -96,6 +98,8 @@ articles = st.builds(
     is_on_sale=st.sampled_from([False] * 5 + [True]),
     slipped_from=st.sampled_from([None, None, "100000", "110000", "150000", "nothing"]),
     twin=st.sampled_from([None, None, None, "same", "another"]),
+    twin_tracked=st.sampled_from([True] * 5 + [False, None]),
+    twin_is_bundle=st.sampled_from([False] * 5 + [True]),
 )
 syncs = st.fixed_dictionaries(
     {
@@ -141,7 +145,8 @@ class Shop:
         await self._nhanh(nhanh_id, article)
         await self._map(number, nhanh_id, article.mapping)
         if article.twin is not None and item is not None:
-            await self._variant(number + 100, number, item, article)
+            twin = replace(article, tracked=article.twin_tracked, is_bundle=article.twin_is_bundle)
+            await self._variant(number + 100, number, item, twin)
             other = nhanh_id if article.twin == "same" else COMPONENT
             # A product stands for several variants only where a person says so.
             await self._map(number + 100, other, "manual")
@@ -242,6 +247,8 @@ def tables(database: Database) -> Tables:
 
 @given(some=st.lists(articles, min_size=1, max_size=4), sync=syncs, taxes_included=st.booleans())
 @example(some=[Article(old=Decimal(-1), retail=Decimal(-5))], sync=ALL, taxes_included=True)
+@example(some=[Article(is_bundle=True, stock=(Decimal(9), None, None), twin="same")], sync=ALL, taxes_included=True)
+@example(some=[Article(tracked=None, stock=(Decimal(9), None, None), twin="same")], sync=ALL, taxes_included=True)
 @example(
     some=[Article(old=Decimal(90_000), compare_at=Decimal(150_000), slipped_from="nothing")],
     sync=ALL,

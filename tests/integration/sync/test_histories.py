@@ -80,14 +80,14 @@ async def test_call_that_arrives_after_its_sender_has_died(
             history.memory.restock_many(random.Random(seed))
             history.memory.reprice(random.Random(seed))
         history.ambushes.append(Ambush((method,), 1, False, "mislay", 0))
-        reading = {"set_stock": "stock_levels", "set_prices": "variant_prices"}[method]
+        reading = {"set_stock": "stock_levels", "set_prices": "present_prices"}[method]
         awaited, is_after = {
             "before the reading": (reading, False),
             "before the new call": (method, False),
             "after the new call": (method, True),
         }[arrival]
         # Prices are read before each call, too: the reading that is meant is that of the run after the kill.
-        times = 2 if awaited == "variant_prices" else 1
+        times = 2 if awaited == "present_prices" else 1
         history.ambushes.append(Ambush((awaited,), times, is_after, "deliver", 0))
         await history.job(JobType.PRODUCT_CHAIN)
         assert history.sprung == [f"mislay before {method}", f"deliver {'after' if is_after else 'before'} {awaited}"]

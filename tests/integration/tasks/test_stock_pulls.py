@@ -180,9 +180,9 @@ async def test_all_stock_is_doubted_when_a_depot_comes_into_sight(workshop: Work
     assert known
     visible = [(depot.id, depot.name) for depot in workshop.sandbox.nhanh.depots]
     async with workshop.database.acquire() as connection, connection.transaction():
-        before = (await places.sight(connection, STORE)).since
+        before = (await places.depot_visibility(connection, STORE)).since
         await places.store_depots(connection, STORE, visible[1:])
-        assert not (await places.sight(connection, STORE, [visible[0][0]])).are_visible
+        assert not (await places.depot_visibility(connection, STORE, [visible[0][0]])).are_visible
         await places.store_depots(connection, STORE, visible)
     assert await known_stock(workshop) == set()
     product = min(known)
@@ -190,7 +190,7 @@ async def test_all_stock_is_doubted_when_a_depot_comes_into_sight(workshop: Work
     async with workshop.database.acquire() as connection:
         await mirror.upsert_inventory(connection, STORE, [row], SnapshotTime(datetime.now(UTC), before))
         assert await known_stock(workshop) == set(), "the page was asked for while the depot was hidden"
-        now = (await places.sight(connection, STORE)).since
+        now = (await places.depot_visibility(connection, STORE)).since
         await mirror.upsert_inventory(connection, STORE, [row], SnapshotTime(datetime.now(UTC), now))
     assert await known_stock(workshop) == {product}
     await workshop.completed(JobType.PULL_NHANH_PRODUCTS, full=True)

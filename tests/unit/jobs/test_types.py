@@ -24,5 +24,5 @@ def test_a_type_without_a_task_is_an_error_at_import(monkeypatch: pytest.MonkeyP
     """It names the type and what is missing, before any job could be asked for."""
     registry.check_completeness()
     monkeypatch.delitem(registry._TASKS, JobType.NOOP)
-    with pytest.raises(RuntimeError, match=r"no task for NOOP; daemon/tasks/__init__\.py must import it"):
+    with pytest.raises(RuntimeError, match=r"no task for NOOP; it needs a file in daemon/tasks with @task"):
         registry.check_completeness()

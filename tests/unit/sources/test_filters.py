@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daemon.errors import InvalidFilter
 from daemon.sources.http import HttpAnswer
 from daemon.sources.nhanh.errors import lock_seconds
-from daemon.sources.nhanh.filters import CUSTOMER_FILTERS, PRODUCT_FILTERS, to_api
+from daemon.sources.nhanh.lists import CUSTOMERS, PRODUCTS, to_api
 from daemon.sources.shopify import filters as shopify
 
 VIETNAM = timezone(timedelta(hours=7))
@@ -36,9 +36,9 @@ VIETNAM = timezone(timedelta(hours=7))
 )
 def test_equal_filters_have_one_form(given_filters: dict[str, Any], canonical: dict[str, Any]) -> None:
     """However a filter is spelled, its canonical form is the same, is JSON, and is its own canonical form."""
-    found = CUSTOMER_FILTERS.normalise(given_filters)
+    found = CUSTOMERS.filters.normalise(given_filters)
     assert found == canonical
-    assert CUSTOMER_FILTERS.normalise(orjson.loads(orjson.dumps(found))) == found
+    assert CUSTOMERS.filters.normalise(orjson.loads(orjson.dumps(found))) == found
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_equal_filters_have_one_form(given_filters: dict[str, Any], canonical: d
 def test_unfit_customer_filters_are_refused(filters: dict[str, Any], sentence: str) -> None:
     """An unknown or ill-typed filter is refused in a sentence that names it."""
     with pytest.raises(InvalidFilter, match=sentence):
-        CUSTOMER_FILTERS.normalise(filters)
+        CUSTOMERS.filters.normalise(filters)
 
 
 def test_filters_are_translated_for_the_api() -> None:
     """Names and times become the API's."""
     filters = {"status": ["2", 1], "updated_from": "2026-10-01T00:00:00Z", "category_ids": 4, "name": " áo "}
-    assert to_api(PRODUCT_FILTERS.normalise(filters)) == {
+    assert to_api(PRODUCTS.filters.normalise(filters)) == {
         "status": [1, 2],
         "updatedAtFrom": 1790812800,
         "categoryIds": [4],
@@ -78,14 +78,14 @@ def test_filters_are_translated_for_the_api() -> None:
     }
     for wrong in ({"status": [5]}, {"name": " "}, {"type": 1}):
         with pytest.raises(InvalidFilter):
-            PRODUCT_FILTERS.normalise(wrong)
+            PRODUCTS.filters.normalise(wrong)
 
 
 @given(st.dictionaries(st.sampled_from(["type", "ids", "updated_from", "last_bought_to"]), st.from_type(object)))
 def test_no_filter_value_escapes_as_another_error(filters: dict[str, Any]) -> None:
     """Whatever is given, the answer is a canonical form or InvalidFilter."""
     with suppress(InvalidFilter):
-        orjson.dumps(CUSTOMER_FILTERS.normalise(filters))
+        orjson.dumps(CUSTOMERS.filters.normalise(filters))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def charged(name: str, **variables: object) -> int:
         ("stock_levels", PageShape(100, levels=4), 900),
         ("customers", PageShape(250), 79),
         ("customers_by_ids", PageShape(100), 700),
-        ("variant_prices", PageShape(250), 500),
+        ("present_prices", PageShape(250), 250),
         ("more_levels", PageShape(250), 36),
     ],
 )

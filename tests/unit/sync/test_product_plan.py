@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.sync.products.approvals import RiskyChange
 from daemon.sync.products.price_push import is_other_product
-from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, in_batches, plain
+from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, dead_letter, in_batches, plain
 from daemon.sync.products.run import Phase, PlanPosition
 from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
 
@@ -80,9 +81,9 @@ def test_position_survives_its_checkpoint(phase: Phase, product: int, variant: i
 
 def test_phases_follow_each_other() -> None:
     """Behind the last batch of the stock come the prices from their start, and behind those nothing."""
-    assert PlanPosition().behind(END) == PlanPosition(Phase.PRICES)
-    assert PlanPosition().behind(END).behind(END).phase is Phase.DONE
-    assert PlanPosition().behind(Key(4, 5, 6)) == PlanPosition(Phase.STOCK, Key(4, 5, 6))
+    assert PlanPosition().past(END) == PlanPosition(Phase.PRICES)
+    assert PlanPosition().past(END).past(END).phase is Phase.DONE
+    assert PlanPosition().past(Key(4, 5, 6)) == PlanPosition(Phase.STOCK, Key(4, 5, 6))
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,12 @@ def test_question_names_what_is_new() -> None:
 def test_amounts_are_plain(amount: str, text: str) -> None:
     """People read amounts without needless zeros or exponents."""
     assert plain(Decimal(amount)) == text
+
+
+def test_dead_letters_speak_json() -> None:
+    """Whoever reads what a dead letter keeps of a row sees ids and amounts, and no names of the program."""
+    stock, price = dead_letter(stock_row(7), "because"), dead_letter(price_row(7, "199000.0000", "1E+5"), "because")
+    assert orjson.loads(stock.payload)["key"] == {"product_id": 7, "variant_id": 7, "location_id": 1}
+    kept = orjson.loads(price.payload)
+    assert kept["key"] == {"product_id": 1, "variant_id": 7, "location_id": 0}
+    assert (kept["price"], kept["compare_at_price"], kept["desired_price"]) == ("199000", None, "100000")

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from daemon.api.pushes import PushKind, PushResult
-from daemon.sources.shopify.models import ItemStock, Reading, VariantPrice
+from daemon.sources.shopify.models import ItemStock, PricePair, Reading
 from daemon.sources.shopify.writes import WriteError
 from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
@@ -117,7 +117,7 @@ def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) ->
 def test_verdict_on_prices(kind: PushKind, old: str | None, new: str | None, result: PushResult) -> None:
     """Prices are compared as numbers."""
     push = IntendedPush(kind, 7, old, new, "because")
-    assert verdict(push, Reading(), Reading({7: VariantPrice(1, Decimal("199000.0000"), None)}))[0] is result
+    assert verdict(push, Reading(), Reading({7: PricePair(Decimal("199000.0000"), None)}))[0] is result
 
 
 @pytest.mark.parametrize("kind", [PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE_AT_PRICE])

@@ -9,11 +9,11 @@ from jsonschema import Draft202012Validator
 
 from daemon.errors import InvalidJobRequest
 from daemon.jobs.types import JobType
-from daemon.sources.nhanh.filters import CUSTOMER_FILTERS
+from daemon.sources.nhanh.lists import CUSTOMERS
 from daemon.sources.shopify.filters import PRODUCT_FILTERS
 from daemon.tasks import params, params_schemas, read_params
 
-nhanh = params.filtered(CUSTOMER_FILTERS, {})
+nhanh = params.filtered(CUSTOMERS.filters, {})
 shopify = params.queried({}, PRODUCT_FILTERS)
 
 JSON = st.recursive(
