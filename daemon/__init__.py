@@ -4,7 +4,7 @@ __version__: str
 
 
 def __getattr__(name: str) -> str:
-    # To look the version up takes 40 ms, which most commands need not spend.
+    # Looking up the version takes 40 ms, which most commands need not spend.
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 

@@ -60,7 +60,7 @@ class Application:
         self._cut_off = asyncio.Event()
         self._reload = asyncio.Event()
         self._crashes: list[Exception] = []
-        self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, as nothing runs yet
+        self._starting: asyncio.Task[None] | None = None  # what a stop ends at once, since nothing runs yet
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises DongboError where something needed is missing."""
@@ -164,7 +164,7 @@ class Application:
         """Stop in the opposite order of the start; the jobs come to a checkpoint first."""
         self._service.stopping()
         log.info("stopping", running_jobs=len(daemon.runner.active))
-        daemon.queue.stop()  # first of all: its jobs come to their next checkpoint while others end
+        daemon.queue.stop()  # first of all: its jobs reach their next checkpoint while others end
         for part, ended in reversed(running.items()):
             part.stop()
             if part is daemon.queue:
@@ -176,7 +176,7 @@ class Application:
         await self._wait_for_queue(daemon)
         if self._stop.is_set():
             return
-        # What is there by now stays: a full collection that walks all of it would hold the loop up for 100 ms and more.
+        # What exists by now stays: a full collection that walks all of it would hold up the loop for 100 ms and more.
         gc.freeze()
         self._service.ready()
         self._service.status(f"Job page: {address}")
@@ -196,7 +196,7 @@ class Application:
 
     @staticmethod
     async def _jobs_can_run(daemon: Daemon) -> None:
-        """Until jobs are taken and changes are heard of, but not for ever: /readyz says how both of them are."""
+        """Wait until jobs are taken and changes are heard, but not forever: /readyz shows the state of both."""
         with suppress(TimeoutError):
             async with asyncio.timeout(QUEUE_START_TIMEOUT):
                 await daemon.queue.wait_taking(QUEUE_START_TIMEOUT)

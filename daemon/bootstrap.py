@@ -133,7 +133,7 @@ def _with_skus(sale: SaleSettings, directory: Path | None) -> SaleSettings:
 
 
 def job_policy(settings: Settings) -> JobPolicy:
-    """What tasks need of the settings."""
+    """What tasks need from the settings."""
     return JobPolicy(
         implausible_deletion_share=settings.jobs.implausible_deletion_share,
         implausible_deletion_minimum=settings.jobs.implausible_deletion_minimum,

@@ -6,7 +6,7 @@ import time
 def boot_time() -> float:
     """Seconds since the machine started, those that it slept through included; no change of the wall clock moves it.
 
-    `time.monotonic` stands still while a laptop or a virtual machine is suspended (clock_gettime(2)): what expires at
-    somebody else's clock must go by this one.
+    `time.monotonic` stands still while a laptop or a virtual machine is suspended (clock_gettime(2)): what expires by
+    somebody else's clock must use this one.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME)

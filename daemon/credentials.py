@@ -1,4 +1,4 @@
-"""How the stores' credentials stand: checked while the daemon runs, and reported to whoever asks for its status."""
+"""The state of the stores' credentials: checked while the daemon runs, and reported in its status."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from daemon.tasks import Store, TaskRegistry
 
 log = structlog.get_logger()
 
-ENDS_SOON = timedelta(days=30)  # a person has to log in at Nhanh.vn, who may be on holiday
+ENDS_SOON = timedelta(days=30)  # a person, who may be on holiday, has to log in at Nhanh.vn
 CHECK_INTERVAL = timedelta(hours=12)
 CHECK_AGAIN = timedelta(minutes=15)  # after a check that failed
 DIED_YOUNG = 2  # tokens in a row: one may be a reinstallation of the app
 
 
 def report(stores: Mapping[StoreName, Store], now: datetime) -> list[CredentialReport]:
-    """How each store signs in at each of its sources, and what a person should know about that."""
+    """How each store signs in to each of its sources, and what a person should know about that."""
     return [
         CredentialReport(
             store=name,
@@ -49,7 +49,7 @@ def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[s
         yield credential.problem.reason
     if credential.expires_at is not None and credential.expires_at - now < ENDS_SOON:
         days = (credential.expires_at - now).days
-        ends = "ends" if days >= 0 else "ended"
+        ends = "expires" if days >= 0 else "expired"
         yield (
             f"The access token of Nhanh.vn {ends} on {credential.expires_at:%Y-%m-%d}: get a new one with"
             f" `dongbo connect nhanh --store {store.name}`."
@@ -61,13 +61,13 @@ def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[s
         )
     if isinstance(credential, ClientCredentials) and credential.died_young >= DIED_YOUNG:
         yield (
-            f"Shopify ended {credential.died_young} access tokens in a row before their time: another program asks for"
-            " tokens with the same client id. Use a separate app for each program. New tokens are spaced meanwhile."
+            f"Shopify ended {credential.died_young} access tokens in a row early: another program requests tokens with"
+            " the same client id. Use a separate app for each program. Until then new tokens are spaced out."
         )
 
 
 def _api_version(store: Store, source: Source) -> ApiVersion | None:
-    """What the answers of a source said of its API's version; None for one that does not say."""
+    """What the answers of a source said about its API's version; None for one that does not say."""
     client = store.shopify_client if source is Source.SHOPIFY else None
     return client.api_version if client is not None else None
 
@@ -79,8 +79,8 @@ def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...] | N
 
 
 class CredentialWatch(Part):
-    """Asks Nhanh.vn, at once and then twice a day, until when the access tokens are good, where the app's secret key is
-    known: a token ends after a year without a word."""
+    """Asks Nhanh.vn, at once and then twice a day, when the access tokens expire, where the app's secret key is
+    known: a token ends after a year without warning."""
 
     name = "credentials"
 

@@ -12,8 +12,8 @@
     ├── ListenError                 the status endpoint's address can't be bound
     ├── DaemonUnreachable           the CLI found no daemon at the configured address
     ├── SourceError                 Nhanh.vn or Shopify
-    │   ├── SourceUnavailable       network, 5xx, rubbish: may pass by itself, worth a retry
-    │   │   └── AskedTooMuch        a time-out, a fault inside: worth a retry, and then one for less at once
+    │   ├── SourceUnavailable       network, 5xx, rubbish: may resolve itself, worth a retry
+    │   │   └── AskedTooMuch        a time-out, an internal fault: worth a retry, and then one for less at a time
     │   ├── RateLimited             asked to wait: worth a retry after `retry_after` seconds
     │   ├── SourceRefused           a missing permission, a wrong request: a person must act
     │   │   ├── CredentialRefused   a bad token or secret, an app that is no longer installed
@@ -25,7 +25,7 @@
     ├── InvalidMapping              a variant or product that can't be mapped by hand
     ├── SaleError
     │   ├── SaleNotFound            there is no campaign of this name
-    │   ├── InvalidSale             a campaign that can't be: no targets, times that have passed
+    │   ├── InvalidSale             an impossible campaign: no targets, times that have passed
     │   └── SaleConflict            another campaign has the name or the variants, or its state does not allow it
     └── JobError
         ├── JobNotFound
@@ -42,7 +42,7 @@ from daemon.ids import JobId
 
 
 class ExitCode(IntEnum):
-    """What `dongbo` exits with; systemd/README.md describes each."""
+    """The exit codes of `dongbo`; systemd/README.md describes each."""
 
     OK = 0
     FAILED = 1  # a job failed, or a check or the doctor found something
@@ -62,7 +62,7 @@ class DongboError(Exception):
 
 
 class ConfigError(DongboError):
-    """The configuration is wrong; `problems` holds one line each, all of them at once."""
+    """The configuration is wrong; `problems` holds one line for each problem, all of them at once."""
 
     exit_code = ExitCode.CONFIG
 
@@ -72,7 +72,7 @@ class ConfigError(DongboError):
 
 
 class InvalidCronExpression(ConfigError, ValueError):
-    """A cron expression is not understood, or never fires. A ValueError, too: settings models collect those."""
+    """A cron expression is not understood, or never fires. Also a ValueError, which settings models collect."""
 
 
 class DatabaseError(DongboError):
@@ -127,11 +127,11 @@ class SourceError(DongboError):
 
 
 class SourceUnavailable(SourceError):
-    """The source did not answer, or not sensibly: worth a retry."""
+    """The source did not answer, or answered nonsense: worth a retry."""
 
 
 class AskedTooMuch(SourceUnavailable):
-    """The source failed over a call, perhaps for its size: worth a retry, and then one for less at once."""
+    """The source failed on a call, perhaps because of its size: worth a retry, and then one for less at a time."""
 
 
 class RateLimited(SourceError):
@@ -147,11 +147,11 @@ class SourceRefused(SourceError):
 
 
 class RowsUnread(SourceError):
-    """The source could not give some rows, though it was asked again; what concerns the others was done."""
+    """The source could not give some rows even when asked again; the others were dealt with."""
 
 
 class CredentialRefused(SourceRefused):
-    """The source does not take the token or secret, or not for this shop or business."""
+    """The source does not accept the token or secret, or not for this shop or business."""
 
 
 class CursorRefused(SourceRefused):
@@ -183,7 +183,7 @@ class SaleNotFound(SaleError):
 
 
 class InvalidSale(SaleError):
-    """A campaign can't be as it is defined."""
+    """A campaign is not possible as defined."""
 
 
 class SaleConflict(SaleError):
@@ -191,7 +191,7 @@ class SaleConflict(SaleError):
 
 
 class InvalidFilter(SourceError, ValueError):
-    """A filter or query of a pull is unknown or ill-typed; found before anything is sent."""
+    """A filter or query of a pull is unknown or of the wrong type; found before anything is sent."""
 
 
 class JobError(DongboError):

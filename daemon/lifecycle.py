@@ -16,8 +16,8 @@ class Health(NamedTuple):
 class Part(ABC):
     """A long-lived part of the daemon: one task, from `start` until `stop` has taken effect.
 
-    Whoever starts a part also waits for it, so that a part that crashes is noticed at once. Losing the database is no
-    crash: every part carries on by itself once the database is back. `async with` does all three.
+    Whoever starts a part also waits for it, so that a part that crashes is noticed at once. Losing the database is not
+    a crash: every part carries on by itself once the database is back. `async with` does all three.
     """
 
     name: str  # of its task

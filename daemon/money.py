@@ -16,7 +16,7 @@ DIGITS = {
 
 
 class CurrencyMismatch(DongboError):
-    """Amounts of two currencies would have been mixed; nothing of it was done."""
+    """Amounts of two currencies would have been mixed; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class Currency:
 
     @property
     def digits(self) -> int:
-        """How many digits behind the point an amount of it has."""
+        """How many digits an amount has after the decimal point."""
         return DIGITS.get(self.code, USUAL_DIGITS)
 
     def can_hold(self, amount: Decimal) -> bool:
-        """Whether there is such an amount in this currency: half a đồng is none."""
+        """Whether such an amount exists in this currency: half a đồng does not."""
         return amount == self.rounded(amount)
 
     def rounded(self, amount: Decimal) -> Decimal:
-        """The nearest amount that there is in this currency; a half goes up, as in PostgreSQL's `round`."""
+        """The nearest amount that exists in this currency; a half is rounded up, as by PostgreSQL's `round`."""
         return amount.quantize(Decimal(1).scaleb(-self.digits), ROUND_HALF_UP)
 
     def __str__(self) -> str:
@@ -62,15 +62,15 @@ class Money:
         return Money(self.amount + other.amount_in(self.currency), self.currency)
 
     def with_percent(self, rate: Decimal) -> "Money":
-        """So many percent more, such as with VAT; rounded to what there is in the currency."""
+        """This many percent more, such as with VAT; rounded to an amount that exists in the currency."""
         return Money(self.currency.rounded(self.amount * (100 + rate) / 100), self.currency)
 
     def without_percent(self, rate: Decimal) -> "Money":
-        """The reverse: what it was before so many percent came on top of it."""
+        """The reverse: what it was before that many percent were added."""
         return Money(self.currency.rounded(self.amount * 100 / (100 + rate)), self.currency)
 
     def amount_in(self, currency: Currency) -> Decimal:
-        """The bare amount for whoever reckons in `currency`; raises CurrencyMismatch where this is another one."""
+        """The bare amount for code that calculates in `currency`; raises CurrencyMismatch where this is another one."""
         if self.currency != currency:
-            raise CurrencyMismatch(f"{self} is no amount in {currency}, and nothing here exchanges one for the other.")
+            raise CurrencyMismatch(f"{self} is not an amount in {currency}, and there is no exchange between the two.")
         return self.amount

@@ -1,4 +1,4 @@
-"""What the daemon tells systemd: the notify protocol (sd_notify(3)), of which nothing happens where nobody listens."""
+"""What the daemon tells systemd: the notify protocol (sd_notify(3)), which does nothing where nobody listens."""
 
 import os
 import socket
@@ -41,7 +41,7 @@ class Notifier:
         self._send(f"STATUS={escaped(' '.join(text.split()))}")
 
     def watchdog(self) -> None:
-        """The daemon is alive; to be said after a real check only."""
+        """The daemon is alive; only to be said after a real check."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:

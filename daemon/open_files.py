@@ -1,4 +1,4 @@
-"""How many files, which are mostly connections, this process may open: raised at the start to what it can need."""
+"""How many files, mostly connections, this process may open: raised at the start to what it may need."""
 
 import resource
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import structlog
 
 log = structlog.get_logger()
 
-OWN_FILES: Final = 100  # the program's own, of the event loop, the log and the embedded database
+OWN_FILES: Final = 100  # the program's own: event loop, log and embedded database
 DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
@@ -22,7 +22,7 @@ class OpenFiles:
 
 
 def raise_limit(needed: int) -> int:
-    """Raise the limit of open files to `needed`, as far as the hard limit lets it; the limit that holds from now on."""
+    """Raise the limit of open files to `needed`, as far as the hard limit allows; returns the limit that now holds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before, limit = _number(soft), min(needed, _number(hard))
     if limit > before:
@@ -34,13 +34,13 @@ def raise_limit(needed: int) -> int:
             "open_files_limit_low",
             limit=limit,
             missing=needed - limit,
-            next_step="fewer connections are taken; raise the hard limit (LimitNOFILE= of systemd, ulimit -Hn)",
+            next_step="fewer connections are accepted; raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn)",
         )
     return limit
 
 
 def open_files() -> OpenFiles:
-    """How it stands."""
+    """The present figures."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return OpenFiles(sum(1 for _ in DESCRIPTORS.iterdir()), _number(soft))
 

@@ -17,7 +17,7 @@ from daemon.sync import pushes
 log = structlog.get_logger()
 
 INTERVAL = 3600.0  # seconds
-SALES_KEPT = timedelta(days=400)  # the record of last year's sale is there when this year's is planned
+SALES_KEPT = timedelta(days=400)  # so that last year's sale can still be looked up when this year's is planned
 
 
 class Pruner(Part):

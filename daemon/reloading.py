@@ -59,7 +59,7 @@ class Configuration:
                 await self._take_over(self._path)
 
     async def renew_secrets(self) -> tuple[str, ...]:
-        """Let the stores sign in with the secrets as they are now; what could not be read, a line each."""
+        """Let the stores sign in with the secrets as they are now; returns what could not be read, a line each."""
         async with self._changing:
             old = self._secrets
             secrets, problems = await asyncio.to_thread(renewed_secrets, self.settings, old, config=self._path)
@@ -82,7 +82,7 @@ class Configuration:
         new = await asyncio.to_thread(load_settings, path)
         if old.stores and not new.stores:
             # Most likely an editor has emptied the file and not yet written it.
-            raise ConfigError(f"{path}: no store is left in it; to run without any, restart the daemon")
+            raise ConfigError(f"{path}: no stores are left in it; to run without any, restart the daemon")
         secrets = await asyncio.to_thread(resolve_secrets, new, config=path)
         schedules = make_schedules(new)
         check_schedules(schedules)
@@ -151,7 +151,7 @@ class Reloader(Part):
 
 
 class SecretsWatch(Part):
-    """Takes over secrets whose files change: nobody should have to think of a signal within fifteen minutes.
+    """Takes over secrets whose files change: nobody should have to remember to send a signal within fifteen minutes.
 
     `version`: of the files, from before the secrets in force were read, so that no change is missed.
     """
@@ -175,12 +175,12 @@ class SecretsWatch(Part):
 
 
 def warn_of_exposed(warnings: Iterable[str]) -> None:
-    """Say what others could find out of the secrets."""
+    """Log what others could learn about the secrets."""
     for warning in warnings:
         log.warning("secret_exposed", detail=warning)
 
 
 def warn_of_zones(settings: Settings) -> None:
-    """Say which time zones may not be the shop's own."""
+    """Log which time zones may not be the shop's own."""
     for doubt in settings.zone_warnings():
         log.warning("timezone_doubtful", detail=doubt)

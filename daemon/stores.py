@@ -28,8 +28,8 @@ from daemon.tasks import Store
 class StoreFactory:
     """Makes the stores of a configuration, with clients that share the process's session and limits.
 
-    What is known of a credential outlives a reload: a store that signs in as before shares its credential with the jobs
-    that still run on its old settings, and a secret that was renewed is put into it, so that they can continue.
+    What is known about a credential outlives a reload: a store that signs in as before shares its credential with the
+    jobs that still run on its old settings, and a renewed secret is put into it, so that they can continue.
     """
 
     def __init__(self, session: aiohttp.ClientSession, limits: LimiterRegistry) -> None:

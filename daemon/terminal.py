@@ -1,4 +1,4 @@
-"""Terminals: text that is written to one stays text, whoever wrote it: this program, its libraries, Python itself."""
+"""Terminals: text written to one stays text, whoever wrote it: this program, its libraries, Python itself."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ LAYOUT = "\n\t"
 
 
 class GuardedTerminal:
-    """A stream to a terminal that spells out what would steer it; else it is the stream."""
+    """A stream to a terminal that escapes whatever would control it; otherwise it behaves like the stream."""
 
     def __init__(self, terminal: TextIO) -> None:
         self.terminal = terminal
@@ -42,7 +42,7 @@ def guarded_terminals() -> Iterator[None]:
 
 
 def drawable(stream: TextIO) -> TextIO:
-    """The terminal itself, for those who draw on it and escape foreign text by themselves: Rich's console, the log."""
+    """The terminal itself, for those who draw on it and escape foreign text themselves: Rich's console, the log."""
     return stream.terminal if isinstance(stream, GuardedTerminal) else stream
 
 

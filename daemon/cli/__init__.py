@@ -11,5 +11,5 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The console script: run the command line and leave with the exit code of its outcome."""
+    """The console script: run the command line and exit with the code of its outcome."""
     raise SystemExit(run_guarded(lambda: app(prog_name="dongbo")))

@@ -1,4 +1,4 @@
-"""The tree of all commands: what there is, a line on each, and where it is to be found."""
+"""The tree of all commands: which there are, a line on each, and where to find it."""
 
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -27,25 +27,27 @@ class Listed:
 COMMANDS = {
     "run": Listed("Run the daemon until SIGTERM or Ctrl-C.", "daemon.cli.commands.run:app"),
     "check": Listed("Check the configuration; show when what fires.", "daemon.cli.commands.check:app"),
-    "status": Listed("Show what the daemon does, and whether it is well.", "daemon.cli.commands.status:app"),
-    "explain": Listed("Say why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
-    "doctor": Listed("Find out why a job is not seen.", "daemon.cli.doctor.command:app"),
-    "sandbox": Listed("Run a Nhanh.vn and a Shopify of one shop on this machine.", "daemon.cli.commands.sandbox:app"),
+    "status": Listed("Show what the daemon is doing, and whether it is healthy.", "daemon.cli.commands.status:app"),
+    "explain": Listed("Explain why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
+    "doctor": Listed("Find out why a job does not show.", "daemon.cli.doctor.command:app"),
+    "sandbox": Listed(
+        "Run a sandbox Nhanh.vn and Shopify for one shop on this machine.", "daemon.cli.commands.sandbox:app"
+    ),
     "demo": Listed("Try dongbo on a sandbox shop, all on this machine.", "daemon.cli.commands.demo:app"),
-    "connect": Listed("Get, try and store the credentials of a store.", "daemon.cli.connect.commands:app"),
+    "connect": Listed("Get, try out and save the credentials of a store.", "daemon.cli.connect.commands:app"),
     "config": Listed("The configuration file's format.", "daemon.cli.commands.config:app"),
-    "pull": Listed("Pull from a source now, and follow it if wanted.", "daemon.cli.commands.pull:app"),
-    "match": Listed("Find out what belongs together on both sides.", "daemon.cli.commands.sync:match_app"),
-    "map": Listed("See and decide what product each variant is.", "daemon.cli.mapping.commands:app"),
+    "pull": Listed("Pull from a source now, and follow it if you like.", "daemon.cli.commands.pull:app"),
+    "match": Listed("Match what belongs together on both sides.", "daemon.cli.commands.sync:match_app"),
+    "map": Listed("See and decide which product each variant is.", "daemon.cli.mapping.commands:app"),
     "sync": Listed("Push to Shopify what differs from Nhanh.vn.", "daemon.cli.commands.sync:sync_app"),
-    "sale": Listed("Create sale campaigns, look at them, start and end them.", "daemon.cli.sales.commands:app"),
-    "jobs": Listed("Look at jobs, follow, approve, cancel, retry and prune them.", "daemon.cli.jobs.commands:app"),
-    "schedules": Listed("Look at schedules, run, pause and resume them.", "daemon.cli.commands.schedules:app"),
+    "sale": Listed("Create, show, start and end sale campaigns.", "daemon.cli.sales.commands:app"),
+    "jobs": Listed("List, follow, approve, cancel, retry and prune jobs.", "daemon.cli.jobs.commands:app"),
+    "schedules": Listed("List, run, pause and resume schedules.", "daemon.cli.commands.schedules:app"),
 }
 
 
 class LazyGroup(TyperGroup):
-    """Knows a command by its line in the list, and imports its module when it is to be run or asked for help.
+    """Knows a command by its line in the list, and imports its module when it is run or asked for help.
 
     This is the one place where the command line is lazy: every module imports what it needs at its top.
     """
@@ -62,7 +64,7 @@ class LazyGroup(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """A command or a group of the list, for which its module is imported. What is given back is typer's own type."""
+    """A command or a group of the list, for which its module is imported. What is returned is typer's own type."""
     listed = COMMANDS[name]
     command = typer.main.get_command(resolve_name(listed.app))
     command.help = command.help or listed.summary
@@ -94,4 +96,4 @@ def main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options that stand before the command hold for it."""
+    """Options given before the command apply to it."""

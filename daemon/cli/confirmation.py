@@ -1,4 +1,4 @@
-"""The word of a person that a command needs before it does what can't be undone."""
+"""The consent that a command needs from a person before it does what can't be undone."""
 
 import sys
 
@@ -11,7 +11,7 @@ def confirm(question: str, *, yes: bool, why: str) -> None:
     """Ask the person at the terminal, unless they have said yes already.
 
     Args:
-        why: what makes a word necessary, for whoever runs the command without a terminal.
+        why: what makes consent necessary, for whoever runs the command without a terminal.
 
     Raises:
         typer.BadParameter: there is no terminal to ask at.

@@ -1,4 +1,4 @@
-"""What every command knows beside its own arguments: the configuration, the daemon, the shop's zone, how to answer."""
+"""What every command knows besides its arguments: the configuration, the daemon, the shop's zone, how to answer."""
 
 import asyncio
 import inspect
@@ -23,7 +23,7 @@ COMMON = OptionRecord(CommonOptions)
 
 
 class CommandContext(typer.Context):
-    """The one object that a command gets beside its own arguments.
+    """The one object that a command gets besides its own arguments.
 
     typer hands it to the parameter that is annotated with it.
     """
@@ -63,8 +63,8 @@ class CommandContext(typer.Context):
     def talk(self, conversation: Callable[[DaemonClient], Awaitable[T]]) -> T:
         """Run a conversation with the daemon to its end; its result.
 
-        For commands that ask a person between two conversations. They are no coroutines: Ctrl-C at a question must end
-        them at once, and a connection would not outlast the time for thought.
+        For commands that ask a person between two conversations. They are not coroutines: Ctrl-C at a question must end
+        them at once, and a connection would not outlast the time it takes to think.
         """
 
         async def run() -> T:
@@ -75,7 +75,7 @@ class CommandContext(typer.Context):
 
 
 class LocalCommand(TyperCommand):
-    """A command that takes --config and --json beside its own options; its function may be a coroutine's."""
+    """A command that takes --config and --json besides its own options; its function may be a coroutine."""
 
     context_class = CommandContext
     common: ClassVar[Sequence[str]] = ("config", "as_json")

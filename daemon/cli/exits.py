@@ -44,14 +44,14 @@ def _run_to_the_end(command: Callable[[], object]) -> int:
 
 
 def _replace_unknown_characters() -> None:
-    """Let what the terminal's encoding does not know be written as `?`: most names here are Vietnamese."""
+    """Write as `?` what the terminal's encoding lacks: most names here are Vietnamese."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _discard_output() -> None:
-    """Let the interpreter not try to write the rest when it ends, and complain."""
+    """Keep the interpreter from trying to write the rest when it exits, and complaining."""
     with suppress(UnsupportedOperation):  # it is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -123,7 +123,7 @@ def _report_bug(error: BaseException) -> int:
         sys.stderr.write(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))
     text = " ".join(str(error).split())
     sys.stderr.write(
-        f"dongbo: a fault in the program: {type(error).__name__}{f': {escaped(redact(text))}' if text else ''} "
+        f"dongbo: a bug in the program: {type(error).__name__}{f': {escaped(redact(text))}' if text else ''} "
         f"(run it with {TRACEBACK_VARIABLE}=1 to see where, and please report it)\n"
     )
     return ExitCode.SOFTWARE

@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def _or_global(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-    """What stands after the command, else what stands before it: `dongbo --json status` and `dongbo status --json`."""
+    """What is given after the command, else before it: `dongbo --json status` and `dongbo status --json`."""
     return value or context.find_root().params.get(parameter.name or "")
 
 
@@ -36,12 +36,10 @@ JsonOption = Annotated[
 UrlOption = Annotated[
     str | None,
     typer.Option(
-        "--url", metavar="URL", help="Where the daemon answers, such as http://127.0.0.1:8765; else as configured."
+        "--url", metavar="URL", help="The daemon's address, such as http://127.0.0.1:8765; else as configured."
     ),
 ]
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="The store; may be left out where only one can be meant.")
-]
+StoreOption = Annotated[str | None, typer.Option("--store", help="The store; may be left out if only one is possible.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it completes.")]
 FollowOption = Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")]
 
@@ -71,7 +69,7 @@ class OptionRecord(Generic[R]):
         self._make: Callable[..., R] = command.callback  # type: ignore[assignment]  # it is what was registered
 
     def read(self, given: Mapping[str, Any]) -> R:
-        """The record, of all that was given to a command; it may have fewer of these options."""
+        """The record, from all that was given to a command; the command may have fewer of these options."""
         names = [parameter.name for parameter in self.parameters if parameter.name in given]
         return self._make(**{name: given[name] for name in names if name is not None})
 

@@ -30,12 +30,12 @@ class CommandReference:
 
 
 def command_reference() -> list[CommandReference]:
-    """All commands, groups left out, in the order of the help screens."""
+    """All commands, without groups, in the order of the help screens."""
     return list(_walk((), typer.main.get_command(app)))
 
 
 def _walk(path: tuple[str, ...], command: Any) -> list[CommandReference]:
-    """typer's own types have changed between its releases: only what all of them have is used."""
+    """typer's own types have changed between releases: only what all of them have is used."""
     children = getattr(command, "commands", None)
     if isinstance(command, LazyGroup):
         children = {name: load(name) for name in command.commands}

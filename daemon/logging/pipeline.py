@@ -75,7 +75,7 @@ def configure_logging(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Reports a record that can't be written by its origin only: its content may be what must not be shown."""
+    """Reports a record that can't be written by its origin only: its content may not be fit to be shown."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         reason = type(sys.exc_info()[1]).__name__
@@ -83,7 +83,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         try:
             self.stream.write(f"log_record_lost {origin} reason={reason}{self.terminator}")
         except (OSError, ValueError):
-            return  # the stream itself is gone, and there is no other place to say so
+            return  # the stream itself is gone, and there is nowhere else to say so
 
 
 def _formatter(as_json: bool, in_journal: bool, zone: tzinfo | None, colours: bool) -> ProcessorFormatter:
@@ -101,7 +101,7 @@ def _formatter(as_json: bool, in_journal: bool, zone: tzinfo | None, colours: bo
 
 
 def _describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """The exception as an object. A stack trace is for bugs: errors meant for people give their message only."""
+    """The exception as an object. A stack trace is for bugs: errors meant for people show only their message."""
     match _take_exception(event):
         case None:
             pass
@@ -155,13 +155,13 @@ def _make_plain(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Leave no way for a logged key or value to move the cursor or to forge a line."""
+    """Leave no way for a logged key or value to move the cursor or forge a line."""
     return {escaped(key): _escaped_under(key, value) for key, value in event.items()}
 
 
 def _escaped_under(key: str, value: object) -> object:
     if not isinstance(value, str):
-        return value  # nested: the renderer writes its `repr`, which spells out the same
+        return value  # nested: the renderer writes its `repr`, which escapes the same
     return escaped(value, keep="\n" if key in ("exception", "stack_info") else "")
 
 

@@ -1,4 +1,4 @@
-"""The last line of defence against secrets in the log: known values and telling names are masked in whatever passes."""
+"""The last line of defence against secrets in the log: masks known values and values with telling names."""
 
 import json
 import re
@@ -14,10 +14,10 @@ SECRET_NAME = re.compile(
 
 
 class Redactor:
-    """Masks the secrets that it has been told."""
+    """Masks the secrets registered with it."""
 
     def __init__(self) -> None:
-        self._known: Counter[str] = Counter()  # how often each was registered, and not forgotten
+        self._known: Counter[str] = Counter()  # how often each was registered and not yet forgotten
         self._pattern: re.Pattern[str] | None = None
 
     def register(self, secret: str) -> None:
@@ -29,7 +29,7 @@ class Redactor:
             self._compile()
 
     def forget(self, secret: str) -> None:
-        """Take one registration of `secret` back; without any left it is masked no more."""
+        """Take back one registration of `secret`; once none is left it is no longer masked."""
         if secret not in self._known:
             return
         self._known[secret] -= 1
@@ -66,10 +66,10 @@ def redact(text: str) -> str:
 
 
 def _forms_of(secret: str) -> set[str]:
-    """How it may stand in a text."""
+    """The forms in which it may appear in a text."""
     return {secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
 
 
 def names_a_secret(key: str) -> bool:
-    """Whether what stands under this key is a secret by its name: `access_token`, `X-Shopify-Access-Token` …"""
+    """Whether the key's name says that its value is a secret: `access_token`, `X-Shopify-Access-Token` …"""
     return SECRET_NAME.fullmatch(key) is not None

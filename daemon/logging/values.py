@@ -93,7 +93,7 @@ def _to_text(value: object) -> str:
 
 
 def _clean(text: str) -> str:
-    """Masked first, so that cutting leaves no part of a secret; half surrogate pairs can't be written as UTF-8."""
+    """Masked first, so that cutting leaves no part of a secret; lone surrogates can't be written as UTF-8."""
     text = redact(str(text)).encode("utf-8", "backslashreplace").decode()
     if len(text) <= LONGEST_TEXT:
         return text

@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.shopify_collections`: which products the collections hold that campaigns are for."""
+"""All SQL on `dongbo.shopify_collections`: which products are in the collections that campaigns are for."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -45,8 +45,8 @@ async def store_collection(
 ) -> None:
     """Note what a collection holds, in the caller's transaction.
 
-    None as its id: there is none of this name. What it held when it was last seen stays: a collection that was renamed
-    must not put on sale what it excluded, nor keep back what it was to put on sale.
+    None as its id: no collection has this name. What it held when it was last seen stays: renaming a collection must
+    not put on sale what it excluded, nor keep back what it was meant to put on sale.
     """
     await connection.execute(STORE, store, reference, collection_id, title)
     if collection_id is None:
@@ -58,7 +58,7 @@ async def store_collection(
 async def list_stale(
     connection: Connection, store: StoreName, references: Sequence[str], longest: timedelta
 ) -> list[str]:
-    """Those collections that were last read longer ago, or never."""
+    """Those collections that were last read longer ago than this, or never."""
     return [row["reference"] for row in await connection.fetch(LIST_STALE, store, references, longest)]
 
 

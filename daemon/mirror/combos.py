@@ -17,7 +17,7 @@ Components = Mapping[int, Decimal]  # how many of which product
 
 
 async def replace_items(connection: Connection, store: StoreName, combos: Mapping[int, Components]) -> None:
-    """Note what these combos are made of, in the caller's transaction; nothing of it where that is not known."""
+    """Note what these combos are made of, in the caller's transaction; nothing where that is not known."""
     rows = [(combo_id, item_id, quantity) for combo_id, items in combos.items() for item_id, quantity in items.items()]
     await connection.execute(DELETE_ITEMS, store, list(combos))
     await connection.execute(INSERT_ITEMS, store, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))

@@ -1,6 +1,6 @@
-"""Metafields and tags of Shopify's customers that are known beside a pull, such as those that a push has set.
+"""Metafields and tags of Shopify's customers that are known other than by a pull, such as those that a push has set.
 
-The rest of a customer keeps what the last pull read; the emptied digest lets the next one write it whole.
+The rest of a customer keeps what the last pull read; the emptied digest makes the next one write it whole.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ FROM unnest($2::bigint[], $3::text[]) AS known (id, metafields)
 WHERE customer.store = $1 AND customer.id = known.id
 """
 
-# `unnest` can't take apart arrays of unequal arrays: those travel as JSON.
+# `unnest` can't take apart arrays of arrays of unequal length: those travel as JSON.
 SET_TAGS = """
 UPDATE dongbo.shopify_customers AS customer
 SET tags = ARRAY(SELECT jsonb_array_elements_text(known.tags::jsonb)), digest = '', changed_at = now(),
@@ -44,7 +44,7 @@ async def set_metafields(
 
 
 async def set_tags(connection: Connection, store: StoreName, tags: Mapping[int, Sequence[str]]) -> None:
-    """Note all tags of customers, by their ids."""
+    """Note all tags of customers, by customer id."""
     if tags:
         encoded = [msgspec.json.encode(known).decode() for known in tags.values()]
         await connection.execute(SET_TAGS, store, list(tags), encoded)

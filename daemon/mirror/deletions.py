@@ -1,9 +1,10 @@
 """Rows that are gone at the source: noted page by page during a full pull, marked as deleted only at its end.
 
-A full pull comes in the order of the ids, so within the range of ids that a page covers, a mirrored row that the page
-lacks is gone at the source. Noting them first lets the pull stop before it deletes an implausible share of the table.
-Whatever sees such a row meanwhile, another pull or a retry, takes its note back: a full pull that is put back after a
-failure may be overtaken by other work of its lane.
+A full pull comes in the order of the ids, so within the range of ids that a page covers, a mirrored row that the
+page lacks is gone at the source. Noting them first lets the pull stop before it deletes an implausible share of the
+table.
+Whatever sees such a row meanwhile, another pull or a retry, withdraws its note: a full pull that is put back in the
+queue after a failure may be overtaken by other work in its lane.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Taking a part out of a JSON document without decoding the rest: all else stays as the source wrote it."""
+"""Taking a part out of a JSON document without decoding the rest, which stays as the source wrote it."""
 
 import msgspec
 

@@ -1,6 +1,6 @@
-"""What a usable key is: by what SKUs and barcodes are compared, and which of them tell nothing apart. Stated once.
+"""What a usable key is: how SKUs and barcodes are compared, and which of them distinguish nothing. Stated once.
 
-A key that stands on more than MOST_ROWS rows of one side is none either; only matching sees that
+Nor is a key usable that is on more than MOST_ROWS rows of one side; only matching sees that
 (`daemon.sync.matching.common_keys`).
 """
 
@@ -10,14 +10,14 @@ from itertools import product
 
 from daemon.texts import INVISIBLE, unaccented
 
-RULES = "3"  # with other rules, the keys of all rows are computed anew (daemon/mirror/rekeying.py)
-LONGEST_KEY = 255  # characters; Shopify takes no longer SKU, and an index no text of more than 2,700 bytes
-MOST_ROWS = 3  # of one side; what stands on more of them is a default of somebody's form, or "one SKU for all sizes"
+RULES = "3"  # when the rules change, the keys of all rows are computed again (daemon/mirror/rekeying.py)
+LONGEST_KEY = 255  # characters; Shopify accepts no longer SKU, and an index no text of more than 2,700 bytes
+MOST_ROWS = 3  # of one side; what is on more of them is some form's default, or "one SKU for all sizes"
 
-# Besides what Unicode calls space: what nobody sees.
+# What Unicode calls space, and what nobody can see.
 _BLANKS = re.compile(rf"[\s{INVISIBLE}]+")
 
-# What people and programs write where they have no code, without accents, blanks and punctuation.
+# What people and programs write where they have no code, without accents, spaces and punctuation.
 _CODE = ("", "sku", "barcode", "code", "ean", "upc", "gtin", "isbn")
 _MA = (*_CODE, "ma", "maso", "masp", "mahang", "mavach")
 _HAVING = """
@@ -40,18 +40,18 @@ _OTHERS = """
     无 無 暂无 没有 未知
 """
 _PLACEHOLDERS = frozenset("".join(words) for parts in _NO_CODE for words in product(*parts)) | {*_OTHERS.split()}
-# One of them again and again: null-null, n/a-n/a, as programs make it of the parts of a code.
+# One of them repeated: null-null, n/a-n/a, as programs make of the parts of a code.
 _REPEATED = re.compile(r"(.{3,}?)(?:[\W_]*\1)+")
 # Only zeros, as spreadsheets write them, too (0,00E+00); x, xx, xxx …; one character all the way.
 _MEANINGLESS = re.compile(r"0+(?:e0+)?|x+|([a-z0-9])\1{5,}")
 _IN_ORDER, _SHORTEST_IN_ORDER = ("1234567890" * 2, "0123456789" * 2), 6
 _WRONG_CELL = re.compile(r"#(?:n/a|name\?|null!|num!|ref!|value!|div/0!|spill!|calc!|field!)")
-_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?e\+[0-9]+")  # 8.93E+12: what is left is that of many others
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?e\+[0-9]+")  # 8.93E+12: many others are shortened to the same
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def match_key(text: str | None) -> str | None:
-    """The text in NFKC, case-folded and without blanks; None where it is no key, for it tells nothing apart.
+    """The text in NFKC, case-folded and without spaces; None where it is not a key, since it distinguishes nothing.
 
     The same for two texts that people would take for one SKU: "Áo-01 ", "áo-01" and "A\u0301O\u00a0-01".
     """
@@ -60,7 +60,7 @@ def match_key(text: str | None) -> str | None:
 
 
 def why_no_key(text: str | None) -> str | None:
-    """Why a text that is there is no key, to follow its mention: "is a placeholder"; None where it is one or empty."""
+    """Why a text is not a key, to follow its mention: "is a placeholder"; None where it is a key or empty."""
     key = _folded(text)
     return _obstacle(key) if key else None
 
@@ -69,7 +69,7 @@ def _folded(text: str | None) -> str:
     if text is None:
         return ""
     plain = unicodedata.normalize("NFKC", _BLANKS.sub("", text)).casefold()
-    # Case-folding may compose anew what NFKC has taken apart, and so may the loss of a blank.
+    # Case-folding may recompose what NFKC has taken apart, and so may the loss of a space.
     return unicodedata.normalize("NFKC", _BLANKS.sub("", plain))
 
 

@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.shopify_inventory_levels`: what Shopify has available of an item at each of its locations."""
+"""All SQL on `dongbo.shopify_inventory_levels`: how much of an item Shopify has available at each location."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ WHERE (mirrored.pushed_at <= $6) IS NOT FALSE
 RETURNING variant_id
 """
 
-# An item comes with all its levels, so at a location that it lacks it is not stocked any more.
+# An item comes with all its levels, so at a location without one it is no longer stocked.
 DELETE_LEVELS = """
 UPDATE dongbo.shopify_inventory_levels AS mirrored SET deleted_at = now(), changed_at = now()
 WHERE store = $1 AND inventory_item_id = ANY ($2) AND deleted_at IS NULL
@@ -63,10 +63,10 @@ RETURNING variant_id
 async def set_levels(
     connection: Connection, store: StoreName, levels: Sequence[KnownLevel], asked: SnapshotTime | None = None
 ) -> frozenset[int]:
-    """Note single levels; the variants whose levels have changed by it.
+    """Note single levels; returns the variants whose levels have changed.
 
-    Without `asked` they are what a push has set or has just read; with it they are of a pull, and replace nothing that
-    was pushed after they were asked for.
+    Without `asked` they are what a push has set or has just read; with it they come from a pull, and replace nothing
+    that was pushed after they were asked for.
     """
     rows = await connection.fetch(
         UPSERT_LEVELS,
@@ -86,12 +86,12 @@ async def replace_levels(
     items: Mapping[int, tuple[int, Mapping[int, int]]],
     asked: SnapshotTime | None = None,
 ) -> frozenset[int]:
-    """Note all levels of items, {item: (variant, {location: available})}; the variants whose levels have changed.
+    """Note all levels of items, {item: (variant, {location: available})}; returns the variants whose levels changed.
 
-    `asked` as of `set_levels`.
+    `asked` as in `set_levels`.
     """
     changed: set[int] = set()
-    # In portions, so that no statement takes long to encode; in order, so that two pages never wait for each other.
+    # In batches, so that no statement takes long to encode; in order, so that two pages never wait for each other.
     ordered = sorted(items.items())
     for start in range(0, len(ordered), ITEMS_AT_ONCE):
         portion = ordered[start : start + ITEMS_AT_ONCE]

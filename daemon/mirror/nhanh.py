@@ -32,7 +32,7 @@ CUSTOMERS = MirrorTable[NhanhCustomer](
 
 
 class ToldProduct(NamedTuple):
-    """A product, and whether its row tells all of its stock."""
+    """A product, and whether its row says all of its stock."""
 
     product: NhanhProduct
     tells_stock: bool
@@ -84,7 +84,7 @@ ON CONFLICT (store, product_id, depot_id) DO UPDATE SET
 RETURNING product_id
 """
 
-# A depot that a product no longer names holds nothing of it any more, or can't be seen any more.
+# A depot that a product no longer names holds none of it any more, or can no longer be seen.
 DELETE_INVENTORY = """
 UPDATE dongbo.nhanh_inventory AS mirrored SET deleted_at = now(), changed_at = now()
 WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL AND NOT EXISTS (
@@ -151,9 +151,9 @@ async def upsert_inventory(
 async def record_stock(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked_for: Sequence[int]
 ) -> frozenset[int]:
-    """Store stock of which all is told; the products whose stock has changed.
+    """Store the complete stock of products; returns those whose stock has changed.
 
-    `asked_for` are products that were asked for by their ids: those among them that Nhanh.vn has no row for have none.
+    `asked_for` are products that were asked for by their ids: those without a row at Nhanh.vn have no stock.
     """
     stock: dict[int, Inventory | None] = dict.fromkeys(asked_for, Inventory(depots=[]))
     stock |= {row.value.product_id: row.value.inventory for row in rows}
@@ -167,14 +167,14 @@ def _is_told(inventory: Inventory | None) -> bool:
 
 
 async def _sees_all(connection: Connection, store: StoreName, asked: SnapshotTime | None) -> bool:
-    """Whether no depot has come into sight since the page was asked for, of which it could not tell."""
+    """Whether no depot, which the page could not know of, has become visible since the page was asked for."""
     return asked is None or (await depot_visibility(connection, store)).since == asked.visible_since
 
 
 async def _upsert_inventory(
     connection: Connection, store: StoreName, products: Mapping[int, Inventory | None]
 ) -> frozenset[int]:
-    """Store the stock of those products of which it was told; the products whose stock has changed."""
+    """Store the stock of those products that it was given for; returns those whose stock has changed."""
     told = {number: inventory for number, inventory in products.items() if inventory is not None and inventory.is_told}
     if not told:
         return frozenset()

@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.nhanh_depots` and `dongbo.shopify_locations`: where stock is kept, as each side says it."""
+"""All SQL on `dongbo.nhanh_depots` and `dongbo.shopify_locations`: where stock is kept, as each side reports it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -43,13 +43,13 @@ SELECT max(visible_since) AS since, count(*) FILTER (WHERE hidden_at IS NULL AND
 FROM dongbo.nhanh_depots WHERE store = $1
 """
 
-# All stock is to be learnt anew once a depot comes into sight: what was in it, or changed in it, was not told.
+# All stock must be read again once a depot becomes visible: what was or changed in it was not reported.
 DOUBT_STOCK = "UPDATE dongbo.nhanh_products SET stock_known = false WHERE store = $1 AND stock_known"
 
 
 @dataclass(frozen=True, slots=True)
 class Depot:
-    """A depot of Nhanh.vn that the access token may see, or could once."""
+    """A depot of Nhanh.vn that the access token can see, or once could."""
 
     id: int
     name: str | None
@@ -59,14 +59,14 @@ class Depot:
 
 @dataclass(frozen=True, slots=True)
 class DepotVisibility:
-    """What the access token could see at a moment: the same again means that no depot has come into sight since."""
+    """What the access token could see at a moment: the same again means that no depot has become visible since."""
 
     since: datetime | None  # compared for equality only, so that no two clocks are
     are_visible: bool  # all of the depots that were asked about
 
 
 async def store_depots(connection: Connection, store: StoreName, depots: Sequence[tuple[int, str | None]]) -> None:
-    """Note which depots, (id, name), the access token may see now; where some came into sight, no stock is known."""
+    """Note which depots, (id, name), the access token can see now; where some became visible, no stock is known."""
     depot_ids = [depot_id for depot_id, _ in depots]
     before = await depot_visibility(connection, store)
     await connection.execute(SHOW_DEPOTS, store, depot_ids, [name for _, name in depots])

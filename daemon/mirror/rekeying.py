@@ -1,6 +1,6 @@
-"""After an upgrade with other rules of keys (`daemon.mirror.keys`), the keys of rows that are there are computed anew.
+"""After an upgrade that changes the rules for keys (`daemon.mirror.keys`), recomputes the keys of existing rows.
 
-Pulls write the keys of what they bring; what does not change at its source they do not write again.
+Pulls write the keys of the rows they bring; rows that do not change at their source they do not write again.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from daemon.ids import StoreName
 from daemon.mirror.keys import RULES, match_key
 
 PAGE = 500  # rows: some 5 ms of Python
-FIRST_RULES = "2"  # of stores that came after the table of rules
+FIRST_RULES = "2"  # for stores added after the table of rules
 
 
 class _Side(NamedTuple):
@@ -51,9 +51,9 @@ ON CONFLICT (store, side) DO UPDATE SET rules = excluded.rules
 
 
 async def rekey(borrow: Callable[[], AbstractAsyncContextManager[Connection]], store: StoreName) -> None:
-    """Let the keys of all rows of a store be those of the present rules; as a rule they are, and nothing is read.
+    """Bring the keys of all rows of a store to the present rules; usually they follow them, and nothing is read.
 
-    Borrows a connection for each page. A run that is stopped in between begins anew the next time.
+    Borrows a connection for each page. A run that is stopped halfway starts over the next time.
     """
     for side in SIDES:
         async with borrow() as connection:
@@ -70,7 +70,7 @@ async def rekey(borrow: Callable[[], AbstractAsyncContextManager[Connection]], s
 
 
 async def _rekey_page(connection: Connection, store: StoreName, side: _Side, after: int) -> int | None:
-    """Compute the keys of the rows behind an id; the last id, None where there is no more."""
+    """Compute the keys of the rows after an id; returns the last id, None where there are no more."""
     rows = await connection.fetch(LIST_ROWS.format(sku=side.sku, table=side.table), store, after, PAGE)
     changed = list(_rekeyed(rows))
     if changed:

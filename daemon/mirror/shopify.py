@@ -89,7 +89,7 @@ VARIANTS = MirrorTable[OwnedVariant](
     is_pushed=True,
 )
 
-# A product comes with all its variants, so one that it lacks is gone.
+# A product comes with all its variants, so a missing one is gone.
 DELETE_VARIANTS = """
 UPDATE dongbo.shopify_variants SET deleted_at = now(), changed_at = now()
 WHERE store = $1 AND product_id = ANY ($2) AND id <> ALL ($3) AND deleted_at IS NULL
@@ -116,10 +116,10 @@ LIST_DOCUMENTS = """
 SELECT id, document FROM dongbo.shopify_customers WHERE store = $1 AND id = ANY ($2)
 """
 
-# Only rows that were read whole and are there.
+# Only rows that exist and were read whole.
 LIST_WHOLE = """
 SELECT id, version FROM dongbo.{table} WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL
-  AND digest <> ''  -- a migration wants it read anew
+  AND digest <> ''  -- a migration wants it read again
 """
 
 NOTE_VERSIONS = """
@@ -129,7 +129,7 @@ WHERE mirrored.store = $1 AND mirrored.id = page.id AND mirrored.version IS DIST
   AND mirrored.source_updated_at = page.version
 """
 
-# Shopify tells times in whole seconds: of two changes within one, the later has the same time.
+# Shopify gives times in whole seconds: of two changes within one second, the later has the same time.
 TICK = timedelta(seconds=1)
 
 LIST_VERSIONS = """
@@ -143,7 +143,7 @@ async def upsert_customers(
     rows: Sequence[SourceRow[ShopifyCustomer]],
     asked: SnapshotTime | None = None,
 ) -> Counters:
-    """Store a page of customers. What Shopify keeps from the app stays as it is known."""
+    """Store a page of customers. What Shopify keeps from the app stays as last known."""
     versions = _versions([row.value for row in rows], asked)
     customers: dict[int, tuple[ShopifyCustomer, bytes]] = {row.value.id: (row.value, row.document) for row in rows}
     denied = [number for number, (customer, _) in customers.items() if customer.denied]
@@ -156,7 +156,7 @@ async def upsert_customers(
 
 
 def _with_known(customer: ShopifyCustomer, document: bytes, known: Mapping[str, Any]) -> tuple[ShopifyCustomer, bytes]:
-    """A customer of whom some fields may not be read, with what was read of these before."""
+    """A customer with fields that may not be read, filled with what was read of these before."""
     merged: dict[str, Any] = orjson.loads(document)
     for path in sorted(customer.denied):
         _copy(path.split("."), known, merged)
@@ -170,7 +170,7 @@ def _with_known(customer: ShopifyCustomer, document: bytes, known: Mapping[str, 
 
 
 def _copy(path: Sequence[str], source: Any, target: Any) -> None:
-    """Copy what is at a path in one document to the same path in another, as far as both go that way."""
+    """Copy what is at a path in one document to the same path in another, as far as the path exists in both."""
     *around, last = path
     for name in around:
         source = source.get(name) if isinstance(source, dict) else None
@@ -220,7 +220,7 @@ async def upsert_products(
 async def list_whole(
     connection: Connection, table: MirrorTable[Any], store: StoreName, row_ids: Sequence[int]
 ) -> dict[int, datetime | None]:
-    """At which times of change these rows, products or customers, were read whole; those that are gone are absent."""
+    """The times of change at which these rows, products or customers, were read whole; deleted rows are absent."""
     rows = await connection.fetch(LIST_WHOLE.format(table=table.name), store, row_ids)
     return {row["id"]: row["version"] for row in rows}
 
@@ -228,7 +228,7 @@ async def list_whole(
 async def list_versions(
     connection: Connection, store: StoreName, product_ids: Sequence[int]
 ) -> dict[int, datetime | None]:
-    """When Shopify had last changed each of these products, as of the last pull that has stored it."""
+    """When Shopify had last changed each of these products, according to the last pull that stored it."""
     rows = await connection.fetch(LIST_VERSIONS, store, product_ids)
     return {row["id"]: row["source_updated_at"] for row in rows}
 
@@ -241,17 +241,17 @@ async def set_prices(
 ) -> None:
     """Note prices and compare-at prices of variants, such as those that a push has set.
 
-    `asked_at`: of prices that were read, when Shopify was asked for them, by the database's clock. What was pushed or
+    `asked_at`: for prices that were read, when Shopify was asked for them, by the database's clock. What was pushed or
     read since then is newer, and stays.
 
-    The document keeps what the last pull read, and the emptied digest lets the next pull write the variant whole.
+    The document keeps what the last pull read, and the emptied digest makes the next pull write the variant whole.
     """
     columns = [price for price, _ in prices.values()], [compare_at for _, compare_at in prices.values()]
     await connection.execute(SET_PRICES, store, list(prices), *columns, asked_at)
 
 
 def _versions(rows: Sequence[ShopifyProduct | ShopifyCustomer], asked: SnapshotTime | None) -> dict[int, datetime]:
-    """Give each row the time of change at which it is known whole, if it is; {id: time} of those that are."""
+    """Give each row the time of change at which it is known whole, if it is; returns {id: time} of those that are."""
     source_time = asked.source_time if asked is not None else None
     for row in rows:
         is_whole = source_time is not None and row.updated_at is not None and row.updated_at + TICK <= source_time

@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.shopify_shops`: in which currency a shop reckons, and whether its prices hold the tax."""
+"""All SQL on `dongbo.shopify_shops`: which currency a shop uses, and whether its prices include the tax."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from daemon.money import Currency
 
 GET = "SELECT currency, taxes_included, vat_agreed FROM dongbo.shopify_shops WHERE store = $1"
 
-# Whoever has agreed to prices with VAT has not agreed to prices without it, nor the other way round.
+# Agreeing to prices with VAT is not agreeing to prices without it, nor the other way round.
 NOTE = """
 INSERT INTO dongbo.shopify_shops AS known (store, currency, taxes_included) VALUES ($1, $2, $3)
 ON CONFLICT (store) DO UPDATE SET
@@ -35,7 +35,7 @@ class Shop:
 
 
 async def get(connection: Connection, store: StoreName) -> Shop | None:
-    """What is known of a shop; None before it was first read."""
+    """What is known about a shop; None before it was first read."""
     row = await connection.fetchrow(GET, store)
     return Shop(Currency(row["currency"]), row["taxes_included"], row["vat_agreed"]) if row else None
 
@@ -43,7 +43,7 @@ async def get(connection: Connection, store: StoreName) -> Shop | None:
 async def note(
     connection: Connection, store: StoreName, currency: Currency, *, taxes_included: bool, all_prices_read: bool = False
 ) -> None:
-    """Note what a shop says of itself.
+    """Note what a shop says about itself.
 
     The currency of the mirrored prices stays what it was until all of them have been read in another one.
     """
@@ -51,5 +51,5 @@ async def note(
 
 
 async def agree_to_vat(connection: Connection, store: StoreName) -> None:
-    """Note that a person has approved prices that hold VAT, or have lost it."""
+    """Note that a person has approved prices that now include VAT, or no longer do."""
     await connection.execute(AGREE_TO_VAT, store)

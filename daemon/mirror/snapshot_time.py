@@ -1,4 +1,4 @@
-"""When and how a page was asked for: what a page tells must not replace what is known to be newer, or to be more."""
+"""When and how a page was asked for: what a page says must not replace what is known to be newer, or more complete."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,8 @@ class SnapshotTime:
     Args:
         at: not later than the source was asked, by the database's clock: what was pushed since then is newer than it.
         source_time: not later than the source was asked, by the source's clock; None where that is not known.
-        visible_since: `daemon.mirror.places.DepotVisibility.since` when the run began to ask. If it is another one now,
-            depots have come into sight meanwhile, and the page may have left out their stock.
+        visible_since: `daemon.mirror.places.DepotVisibility.since` when the run began to ask. If it differs now,
+            depots have become visible meanwhile, and the page may not hold all of the stock.
     """
 
     at: datetime

@@ -1,6 +1,6 @@
 """How a page of rows goes into a mirror table: what is new by one COPY, what has changed by one statement.
 
-The digests of the rows that are there are asked for first. A row whose digest is the same is not even sent, let alone
+The digests of existing rows are asked for first. A row whose digest is the same is not even sent, let alone
 touched: no dead tuple, no lock, no WAL. `ON CONFLICT DO UPDATE … WHERE` alone would lock every unchanged row, which
 writes to its page.
 """
@@ -22,7 +22,7 @@ from daemon.mirror.snapshot_time import SnapshotTime
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 250  # that are encoded for one statement
-DIGEST_SIZE = 16  # bytes: 128 bits leave no room for two documents to meet by chance
+DIGEST_SIZE = 16  # bytes: with 128 bits, two documents won't share one by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Column(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a page's rows: the ids that were new and those that had changed; all others were left alone."""
+    """The outcome of a page's rows: the ids that were new and those that had changed; all others were left alone."""
 
     created: frozenset[int]
     updated: frozenset[int]
@@ -70,7 +70,7 @@ class MirrorTable(Generic[T]):
     name: str
     columns: tuple[Column[T], ...]
     is_pushed: bool = False  # whether pushes write it, too: then it has a column `pushed_at`
-    beside: Callable[[T], bytes] = lambda _row: b""  # what is not in the document and yet makes a row another one
+    beside: Callable[[T], bytes] = lambda _row: b""  # what is not in the document and still makes a row different
 
     async def upsert(
         self,
@@ -81,7 +81,7 @@ class MirrorTable(Generic[T]):
     ) -> Outcome:
         """Store rows, {id: (row, its document as JSON)}, in the caller's transaction.
 
-        A row that was pushed after it was asked for is left alone: the next pull brings it as it is since.
+        A row that was pushed after it was asked for is left alone: the next pull brings its present state.
 
         A row that had been marked as deleted comes back as updated. Where somebody else stores one of several new rows
         at the same moment, this raises asyncpg.UniqueViolationError; for a single row it never does.
@@ -111,7 +111,7 @@ class MirrorTable(Generic[T]):
         return count
 
     async def _known(self, connection: Connection, store: StoreName, row_ids: Collection[int]) -> dict[int, bytes]:
-        """The digests of those rows that are there; that of a deleted row is empty, as it is to be written anyway."""
+        """The digests of those rows that exist; that of a deleted row is empty, since it must be written anyway."""
         return dict(await connection.fetch(self._select_digests, store, row_ids) if row_ids else ())
 
     async def _copy(
@@ -165,7 +165,7 @@ class MirrorTable(Generic[T]):
 
     @cached_property
     def _insert_or_update(self) -> str:
-        # `unnest` can't take apart arrays of unequal arrays: those travel as JSON.
+        # `unnest` can't take apart arrays of arrays of unequal length: those travel as JSON.
         arrays = [
             f"${number}::{'text' if column.is_array else column.type}[]"
             for number, column in enumerate(self.columns, start=3)
@@ -192,7 +192,7 @@ class MirrorTable(Generic[T]):
 
 
 def _portions(rows: Mapping[int, tuple[T, bytes]]) -> Iterator[dict[int, tuple[T, bytes]]]:
-    """The rows in portions that keep the loop for a few milliseconds each: a bulk operation brings thousands."""
+    """The rows in batches that each hold up the loop for a few milliseconds: a bulk operation brings thousands."""
     items = iter(rows.items())
     while portion := dict(islice(items, ROWS_AT_ONCE)):
         yield portion

@@ -1,4 +1,4 @@
-"""All SQL on `dongbo.nhanh_vat`: which VAT Nhanh.vn says that its products have."""
+"""All SQL on `dongbo.nhanh_vat`: the VAT of products, according to Nhanh.vn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ ON CONFLICT (store, product_id) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True)
 class ToldVat:
-    """What product/detail told of a product.
+    """What product/detail said about a product.
 
     Args:
         rate: percent; None: it does not say.
         product_updated_at: when the product had last changed, as the mirror has it.
-        is_final: whether no change of it can bear that very time any more; else it is asked for again.
+        is_final: whether no further change of it can have that same time; else it is asked for again.
     """
 
     rate: Decimal | None
@@ -34,7 +34,7 @@ class ToldVat:
 
 
 async def store_rates(connection: Connection, store: StoreName, told: Mapping[int, ToldVat]) -> None:
-    """Note what was told of products, by their ids."""
+    """Note what was said about products, by their ids."""
     columns = zip(*((each.rate, each.product_updated_at, each.is_final) for each in told.values()), strict=True)
     if told:
         await connection.execute(STORE_RATES, store, list(told), *map(list, columns))

@@ -35,11 +35,11 @@ ON CONFLICT (store, stream) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """What is known of a stream."""
+    """What is known about a stream."""
 
-    complete_to: datetime  # by the clock of the daemon: for people, and for daemons that know no other
-    source_complete_to: datetime | None  # by the source's clock, which pulls go by; None: not known yet
-    identity: str | None  # of the shop or business that the rows are of; None: not known yet
+    complete_to: datetime  # by the daemon's clock: for people, and for daemons that know no other
+    source_complete_to: datetime | None  # by the source's clock, which pulls use; None: not known yet
+    identity: str | None  # of the shop or business that the rows belong to; None: not known yet
     rows_at_last_full_pull: int | None
     full_pull_at: datetime | None  # when the last full pull had ended
 
@@ -51,7 +51,7 @@ async def get(connection: Connection, store: StoreName, stream: str) -> Watermar
 
 
 async def identities(connection: Connection, store: StoreName, streams: Sequence[str]) -> dict[str, str]:
-    """Of which shop or business the mirrored rows of these streams are, as far as that is known."""
+    """Which shop or business the mirrored rows of these streams belong to, as far as that is known."""
     return {row["stream"]: row["identity"] for row in await connection.fetch(IDENTITIES, store, streams)}
 
 
@@ -65,8 +65,8 @@ async def advance(
     source_complete_to: datetime | None = None,
     identity: str | None = None,
 ) -> None:
-    """Move the watermark forward; back only out of the future, and where a full pull says so.
+    """Move the watermark forward; backward only out of the future, or where a full pull says so.
 
-    `full_pull_rows` is given by a full pull; the others as `Watermark` has them.
+    `full_pull_rows` is given by a full pull; the others are as in `Watermark`.
     """
     await connection.execute(ADVANCE, store, stream, complete_to, source_complete_to, identity, full_pull_rows)

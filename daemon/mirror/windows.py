@@ -1,7 +1,7 @@
-"""All SQL on `dongbo.source_windows`: what the processes tell each other of the rate limits that they use up together.
+"""All SQL on `dongbo.source_windows`: how the processes tell each other about the rate limits that they share.
 
-Nothing here goes by the clock of a machine: what a process says is so many seconds from the time of the database at
-which it says so, and is read by that same clock.
+Nothing here goes by the clock of a machine: what a process writes is a number of seconds from the database's time at
+which it writes, and is read by that same clock.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from daemon.sources.window import Others
 
 log = structlog.get_logger()
 
-LOCK_SPACE = 0x77696E64  # "wind": the first key of the locks on a window; the other one is a hash of which
-CALLING_SECONDS = 10.0  # since its last claim, for which a process counts as one that calls
-# Longer than any place is held. What was written longer ago, or by a clock that has been set back since, says nothing.
+LOCK_SPACE = 0x77696E64  # "wind": the first key of the locks on a window; the other is a hash of which one
+CALLING_SECONDS = 10.0  # since its last claim, during which a process counts as calling
+# Longer than any place is held. What was written earlier, or by a clock that has been set back since, means nothing.
 FORGOTTEN_SECONDS = 120.0
-WARNING_SECONDS = 60.0  # between two warnings that nobody could be told
+WARNING_SECONDS = 60.0  # between two warnings that other processes could not be told
 
-# What a crash of the server takes with it is the last fraction of a second: the next start takes longer than that. A
-# process that was suspended in the middle of a claim must not hold up all others.
+# A crash of the server loses only the last fraction of a second: the next start takes longer than that. A process that
+# was suspended in the middle of a claim must not hold up all others.
 BEGIN_CLAIM = """
 SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),
     pg_advisory_xact_lock($1, hashtext($2))
@@ -58,7 +58,7 @@ class SharedWindows:
         self._warned_at = float("-inf")
 
     async def claim(self, account: str, url: str, decide: Callable[[Others], list[int]]) -> bool:
-        """Have it decided what this process claims of a window, while no other process claims any of it.
+        """Let `decide` settle what this process claims of a window, while no other process claims any of it.
 
         `decide` answers with the seconds until each place that this process holds is free. False: the database is away,
         or too busy to answer; a call is not refused for that.
@@ -88,7 +88,7 @@ class SharedWindows:
             "window_not_shared",
             account=account,
             error=str(error) or type(error).__name__,
-            next_step="calls go on; until the database answers, other daemons do not know of them",
+            next_step="calls continue; until the database answers, other daemons do not know about them",
         )
 
 

@@ -19,7 +19,7 @@ from daemon.sandbox.staging.stage import ShopTooSmall
 
 
 def routes(rehearsal: Rehearsal) -> list[web.RouteDef]:
-    """The routes by which a rehearsal is steered."""
+    """The routes by which a rehearsal is controlled."""
 
     async def show_all(_: web.Request) -> web.Response:
         return web.json_response({"situations": [_described(rehearsal, name) for name in SITUATIONS]})

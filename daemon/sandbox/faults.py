@@ -25,7 +25,7 @@ _LONG_TEXT = "x" * 2**20
 _HUGE_NUMBER = 10**30
 
 CONTROL = "/_sandbox/"
-"""Where the sandbox itself is spoken to, and not the shop: no fault strikes there."""
+"""Addresses of the sandbox itself, not of the shop: no fault strikes there."""
 
 
 class Fault(StrEnum):
@@ -35,7 +35,7 @@ class Fault(StrEnum):
     RATE_LIMITED = "rate_limited"  # the API's own form of 429; nothing was done
     NONSENSE = "nonsense"  # HTML with HTTP 200; nothing was done
     RESET = "reset"  # done, but the connection is aborted instead of an answer
-    TRUNCATED = "truncated"  # done, but the JSON stops half-way though the HTTP is whole
+    TRUNCATED = "truncated"  # done, but the JSON stops half-way although the HTTP message is complete
     CUT_OFF = "cut_off"  # done, but the connection ends half-way through the body
     SLOW = "slow"  # answered correctly, after `slow_seconds`
     STATUS = "status"  # the HTTP status of `next_status`, with a web page for a body; nothing was done
@@ -157,7 +157,7 @@ class Faults:
 
         Args:
             rate_limited: makes the API's own answer to too many requests.
-            on_fault: told of each fault after it was committed, in the task of its request.
+            on_fault: called with each fault after it was committed, in the task of its request.
         """
 
         @web.middleware
@@ -211,7 +211,7 @@ async def _commit(
             return rate_limited()
         case Fault.SLOW:
             await asyncio.sleep(slow_seconds)
-            if request.transport is None:  # the caller did not wait, and there is no body to read any more
+            if request.transport is None:  # the caller did not wait, and there is no longer a body to read
                 return web.Response()
             return await handler(request)
         case Fault.RESET:
@@ -237,7 +237,7 @@ async def _cut_off(request: web.Request, whole: web.StreamResponse) -> web.Strea
 
 
 def abort(request: web.Request) -> None:
-    """Let the connection end here and now, whatever its caller still waits for."""
+    """End the connection right now, whatever its caller is still waiting for."""
     if request.transport is not None:
         request.transport.abort()
 
@@ -254,7 +254,7 @@ def spoil(
 
     Args:
         row: a row as the API would send it.
-        bad: what is to be wrong.
+        bad: what should be wrong.
         id_field: the row's id.
         text_field: a text that every row has, such as the name.
         number_fields: numbers and times (may be absent from the row).

@@ -23,7 +23,7 @@ from daemon.sandbox.staging.stage import Stage
 
 log = structlog.get_logger()
 
-_SHUTDOWN_SECONDS = 0.5  # how long a slow answer may hold up the end
+_SHUTDOWN_SECONDS = 0.5  # how long a slow answer may delay the end
 
 
 @dataclass
@@ -45,7 +45,7 @@ class SandboxSettings:
         shopify_churn_per_second: how many happen in the Shopify shop: sales and price edits.
         token_lifetime: seconds that Shopify's tokens live.
         app_is_installed: whether the app that asks for tokens is.
-        app_is_of_the_organisation: whether it belongs to the organisation of the shop.
+        app_is_of_the_organisation: whether it belongs to the shop's organisation.
         html_errors: whether it is refused by a web page.
         permanent_token: whether Shopify accepts the token of an app made before 2026, too.
         unstocked_share: share of Shopify variants from 0 to 1 that one of the locations does not stock.

@@ -1,6 +1,6 @@
-"""Every trouble of the field that a running sandbox can be put into, by name: the one table of them.
+"""Every trouble from the field that a running sandbox can be put into, by name: the one table of them.
 
-A situation is on inside the context that its function makes, and off behind it. A new one is a row here, a context in
+A situation is on inside the context that its function makes, and off after it. A new one is a row here, a context in
 `daemon.sandbox.staging`, and a check in `tests/integration/sandbox/test_situations.py`.
 """
 
@@ -31,9 +31,9 @@ class Situation:
 
     Args:
         name: what it is switched on by.
-        text: what is so in the sandbox, in a sentence.
-        expect: what dongbo is to say or do.
-        stage: the context in which it is so. It may raise `ShopTooSmall`, and then has changed nothing.
+        text: what is true in the sandbox, in a sentence.
+        expect: what dongbo should say or do.
+        stage: the context in which it is true. It may raise `ShopTooSmall`, and then has changed nothing.
     """
 
     name: str
@@ -53,20 +53,20 @@ _TABLE = (
     Situation(
         "prices-without-tax",
         "Shopify's prices are without tax (`taxesIncluded` is false).",
-        "Shopify gets the price without VAT; the first sync that would change prices so asks a person.",
+        "Shopify gets the price without VAT; the first sync that would change prices this way asks a person.",
         shops.prices_without_tax,
     ),
     Situation(
         "prices-without-vat",
         "Nhanh.vn's prices are without VAT, as is its default.",
-        "Shopify gets the price with VAT on top; the first sync that would change prices so asks a person.",
+        "Shopify gets the price with VAT on top; the first sync that would change prices this way asks a person.",
         shops.prices_without_vat,
     ),
     *(
         Situation(
             name,
             f"{whose} 20 minutes {'ahead' if sign > 0 else 'behind'}.",
-            "No change is missed; `dongbo doctor` names the difference, and no sale starts or ends by a wrong clock.",
+            "No change is missed; `dongbo doctor` reports the difference, and no sale starts or ends by a wrong clock.",
             shops.clocks(nhanh=sign * nhanh * CLOCKS_APART, shopify=sign * shopify * CLOCKS_APART),
         )
         for name, whose, sign, nhanh, shopify in (
@@ -80,14 +80,14 @@ _TABLE = (
     ),
     Situation(
         "other-shop",
-        "Another shop of Shopify's answers at the same address.",
+        "Another Shopify shop answers at the same address.",
         "The next pull is a full one and says why; a daemon that starts before it pushes nothing.",
         shops.other_shop,
     ),
     Situation(
         "other-business",
         "Another business answers at Nhanh.vn's address, and does not know ours.",
-        "Jobs of Nhanh.vn fail, and name `business_id` as what to correct.",
+        "Nhanh.vn jobs fail, and say that `business_id` must be corrected.",
         shops.other_business,
     ),
     Situation(
@@ -99,38 +99,38 @@ _TABLE = (
     Situation(
         "deleted-location",
         "The last location is deleted.",
-        "As for one that is closed.",
+        "The same as for a closed one.",
         shops.deleted_location,
     ),
     Situation(
         "protected-fields",
         "The app is not approved to read customers' phone numbers.",
-        "The rest is stored, phone numbers that were known stay; job and `check --live` say where to ask for access.",
+        "The rest is stored, and known phone numbers stay; the job and `check --live` say where to request access.",
         shops.protected_fields,
     ),
     Situation(
         "metafield-type",
-        "The shop defines `custom.total_spent` as boolean, which holds no total.",
+        "The shop defines `custom.total_spent` as boolean, which can't hold a total.",
         "The customer sync says so before it tries anything, and so does `check --live`.",
         shops.metafield_type,
     ),
     Situation(
         "odd-phones",
         "Customers of Nhanh.vn have phones such as `0912345678-0987654321`, `912345678.0` and `0912345678 ext 12`.",
-        "The obvious number, or both, are read and matched.",
+        "The obvious number, or both numbers, are read and matched.",
         shops.odd_phones,
     ),
     # ── Goods
     Situation(
         "placeholder-keys",
-        "Goods that have nothing to do with each other have the barcode `N/A` or `0`, or the SKU `-`, on both sides.",
+        "Unrelated goods have the barcode `N/A` or `0`, or the SKU `-`, on both sides.",
         "They do not match; `dongbo map list` names the reason.",
         goods.placeholder_keys,
     ),
     Situation(
         "invisible-characters",
-        "SKUs of Nhanh.vn stand between invisible characters (U+202A, U+202C).",
-        "They match as if these were not there.",
+        "SKUs in Nhanh.vn are surrounded by invisible characters (U+202A, U+202C).",
+        "They match as if those were not there.",
         goods.invisible_characters,
     ),
     Situation(
@@ -142,7 +142,7 @@ _TABLE = (
     Situation(
         "gift-card",
         "A product is a gift card.",
-        "It gets no price and is never on sale, unless it is named; the job names it.",
+        "It gets no price and is never on sale unless named explicitly; the job names it.",
         goods.gift_card,
     ),
     Situation(
@@ -154,24 +154,24 @@ _TABLE = (
     Situation(
         "subscription",
         "A product is sold by subscription only.",
-        "It gets no price and is never on sale, unless it is named; the job names it.",
+        "It gets no price and is never on sale unless named explicitly; the job names it.",
         goods.subscription,
     ),
     Situation(
         "combined-listing",
         "A product is the parent of a combined listing.",
-        "It gets no price and is never on sale, unless it is named; the job names it.",
+        "It gets no price and is never on sale unless named explicitly; the job names it.",
         goods.combined_listing,
     ),
     Situation(
         "combo",
-        "A product of Nhanh.vn is a combo of two and one of others, and has no stock of its own.",
+        "A Nhanh.vn product is a combo of two of one product and one of another, without stock of its own.",
         "Shopify gets as many sets as its components make, at each location.",
         goods.combo,
     ),
     Situation(
         "voucher-and-service",
-        "Of Nhanh.vn's products, one is a voucher and one a service, without stock.",
+        "One Nhanh.vn product is a voucher and one a service, without stock.",
         "Their stock is left alone, not set to 0.",
         goods.no_stock_kinds,
     ),
@@ -183,43 +183,43 @@ _TABLE = (
     ),
     Situation(
         "fractional-prices",
-        "Prices of Nhanh.vn have a fraction, such as 100333.4.",
-        "Shopify gets them without it, once: the next sync changes nothing.",
+        "Nhanh.vn prices have fractions, such as 100333.4.",
+        "Shopify gets them without the fraction, once: the next sync changes nothing.",
         goods.fractional_prices,
     ),
     Situation(
         "rounded-prices",
-        "Shopify rounds prices down to thousands, and Nhanh.vn's end on 500.",
-        "After the second time the price is left alone, and the job says so.",
+        "Shopify rounds prices down to thousands, and Nhanh.vn's end in 500.",
+        "After the second attempt the price is left alone, and the job says so.",
         goods.rounded_prices,
     ),
     Situation(
         "inactive-levels",
-        "Three goods are stocked at no location, two of them with quantities of before.",
-        "They are activated, and have afterwards what Nhanh.vn says.",
+        "Three goods are stocked at no location, two of them with earlier quantities.",
+        "They are activated, and end up with what Nhanh.vn says.",
         goods.inactive_levels,
     ),
     Situation(
         "adding-quantities",
-        "The same, and setting a quantity there adds to what was there before, as has been reported.",
-        "They have afterwards what Nhanh.vn says: nothing is added twice.",
+        "The same, and setting a quantity there adds to the earlier one, as has been reported.",
+        "They end up with what Nhanh.vn says: nothing is added twice.",
         goods.adding_quantities,
     ),
     Situation(
         "shared-stock",
-        "Two variants are sold out of one inventory item.",
-        "One value is set, or none where Nhanh.vn says two; the job names them.",
+        "Two variants share one inventory item.",
+        "One value is set, or none where Nhanh.vn has two; the job names them.",
         goods.shared_stock,
     ),
     Situation(
         "refused-stock-rows",
-        "Shopify refuses to set the stock of two goods, by naming them.",
-        "These two are failed rows with Shopify's words; the others of the batch are set in the same run.",
+        "Shopify refuses to set the stock of two goods, and names them.",
+        "These two are failed rows with Shopify's reason; the rest of the batch is set in the same run.",
         goods.refused_rows,
     ),
     Situation(
         "unnamed-refusals",
-        "The same, and Shopify does not say which rows it refuses.",
+        "The same, but Shopify does not say which rows it refuses.",
         "As above: the two are found by halving the batch.",
         goods.unnamed_refusals,
     ),
@@ -227,19 +227,19 @@ _TABLE = (
     Situation(
         "odd-statuses",
         "One call in five ends in HTTP 430, 408, 425 or one of 520 to 530, on both sides.",
-        "They are tried again; the job tells how many retries there were.",
+        "They are tried again; the job shows how many retries there were.",
         answers.statuses(*answers.ODD_STATUSES),
     ),
     Situation(
         "locked-shop",
         "Shopify answers HTTP 423.",
-        "Jobs of Shopify fail at once: the shop is locked.",
+        "Shopify jobs fail at once: the shop is locked.",
         answers.statuses(423, path=answers.GRAPHQL, every=1),
     ),
     Situation(
         "frozen-shop",
         "Shopify answers HTTP 402.",
-        "Jobs of Shopify fail at once: the shop is frozen.",
+        "Shopify jobs fail at once: the shop is frozen.",
         answers.statuses(402, path=answers.GRAPHQL, every=1),
     ),
     Situation(
@@ -250,74 +250,74 @@ _TABLE = (
     ),
     Situation(
         "errors-without-code",
-        "One answer of Shopify's in five is an error that has a text and no code.",
+        "One in five of Shopify's answers is an error with a text but no code.",
         "It is tried again.",
         answers.answers(answers.without_code),
     ),
     Situation(
         "errors-as-text",
-        "In one answer of Shopify's in five, `errors` is a text.",
+        "One in five of Shopify's answers has a text as `errors`.",
         "It is tried again.",
         answers.answers(answers.as_text),
     ),
     Situation(
         "unreadable-row",
-        "The variants of one product can't be had: null, with an error.",
-        "It is a dead letter with Shopify's words; all others are stored, and none of its variants is deleted.",
+        "The variants of one product can't be read: null, with an error.",
+        "It becomes a dead letter with Shopify's reason; all others are stored, and none of its variants is deleted.",
         answers.unreadable_row,
     ),
     Situation(
         "poisonous-row",
-        "Every answer fails that one product is in.",
-        "It is a dead letter; all others are stored.",
+        "Every answer that contains one particular product fails.",
+        "It becomes a dead letter; all others are stored.",
         answers.poisonous_row,
     ),
     Situation(
         "unreadable-variants",
         "A product has more than 300 variants, and further pages of them are `product: null`.",
-        "It is a dead letter; nothing of it is deleted.",
+        "It becomes a dead letter; nothing of it is deleted.",
         answers.unreadable_variants,
     ),
     Situation(
         "refused-cursor",
-        "Nhanh.vn refuses all cursors that it gave out before, and Shopify the next one.",
-        "The pull begins afresh at once, and says so.",
+        "Nhanh.vn refuses all cursors that it gave out earlier, and Shopify the next one.",
+        "The pull starts over at once, and says so.",
         answers.refused_cursors,
     ),
     Situation(
         "older-api-version",
-        "Shopify's answers say they are of version 2026-07 of the API.",
+        "Shopify's answers say that they are from version 2026-07 of the API.",
         "A warning, once; `check --live` and `dongbo doctor` name the version.",
         answers.version("2026-07"),
     ),
     Situation(
         "later-api-version",
-        "Shopify's answers say they are of version 2027-07 of the API, as after the end of the one that was asked for.",
+        "Shopify's answers say that they are from version 2027-07 of the API, as after the end of the requested one.",
         "A warning, once; `check --live` and `dongbo doctor` name the version.",
         answers.version("2027-07"),
     ),
     Situation(
         "deprecated-calls",
-        "Shopify's answers say that the call will be gone soon.",
+        "Shopify's answers say that the call will be removed soon.",
         "A warning, once; `check --live` and `dongbo doctor` give the reason.",
         answers.deprecated_calls,
     ),
     # ── Calls
     Situation(
         "late-writes",
-        "One call in five that writes to Shopify is carried out only when its caller has given up waiting.",
-        "What is there is read before anything is repeated, and each write's outcome is right in the end.",
+        "One in five calls that write to Shopify is carried out only after its caller has given up waiting.",
+        "The present state is read before anything is repeated, and each write's outcome is right in the end.",
         answers.late_writes,
     ),
     Situation(
         "lost-answers",
-        "One call in five that writes to Shopify is carried out, and its answer is lost.",
-        "As for late ones; nothing is written twice.",
+        "One in five calls that write to Shopify is carried out, but its answer is lost.",
+        "The same as for late ones; nothing is written twice.",
         answers.lost_answers,
     ),
     Situation(
         "forgotten-keys",
-        "Shopify carries out a repeated call although it has seen its idempotency key.",
+        "Shopify carries out a repeated call although it has already seen its idempotency key.",
         "Nothing is written twice: quantities are set by compare-and-set.",
         answers.forgotten_keys,
     ),
@@ -330,7 +330,7 @@ def find(name: str) -> Situation:
     """The situation of this name.
 
     Raises:
-        UnknownSituation: there is none; its text has those that may have been meant.
+        UnknownSituation: there is none; its text lists those that may have been meant.
     """
     if name in SITUATIONS:
         return SITUATIONS[name]
@@ -355,7 +355,7 @@ class Rehearsal:
         return name in self._on
 
     def switch_on(self, name: str) -> None:
-        """Put the sandbox into a situation; nothing happens if it is in it.
+        """Put the sandbox into a situation; nothing happens if it is already in it.
 
         Raises:
             UnknownSituation: there is none of this name.

@@ -1,8 +1,8 @@
-"""The clock of a source, as the `Date` of its answers tells it: what has changed there is asked for in its own time.
+"""The clock of a source, as the `Date` of its answers shows it: changes there are asked for in its own time.
 
-RFC 9110, 6.6.1: `Date` is when the answer was made, in whole seconds. So the source's time is at least that when the
-answer is here, and at most a second more when the call was sent. Time passes by `boot_time` in between, which nobody
-sets; ours that can be set is compared with it, and decides nothing.
+RFC 9110, 6.6.1: `Date` is when the answer was made, in whole seconds. So the source's time is at least that once the
+answer is here, and was at most a second more when the call was sent. Time in between is measured by `boot_time`, which
+nobody can set; our own settable clock is only compared with it, and decides nothing.
 """
 
 import time
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from daemon.clock import boot_time
 from daemon.ids import StoreName
 
-WHOLE_SECONDS = 1.0  # what `Date` leaves out
+WHOLE_SECONDS = 1.0  # what `Date` cuts off
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ClockReport:
 class SourceClock:
     """What is known of one source's clock. The last answer counts: a clock that was set right is believed at once.
 
-    `monotonic` and `wall` are the machine's clocks, in seconds; the first goes on while the machine is suspended.
+    `monotonic` and `wall` are the machine's clocks, in seconds; the first keeps running while the machine is suspended.
     """
 
     def __init__(self, monotonic: Callable[[], float] = boot_time, wall: Callable[[], float] = time.time) -> None:
@@ -67,7 +67,7 @@ class SourceClock:
         return datetime.fromtimestamp(self._date + moment - self._received, UTC)
 
     def age(self) -> float:
-        """Seconds since the last answer that told the time; endless before the first."""
+        """Seconds since the last answer that gave the time; infinite before the first."""
         return float("inf") if self._date is None else self._monotonic() - self._received
 
     def now(self) -> datetime | None:

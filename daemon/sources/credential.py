@@ -1,4 +1,4 @@
-"""What is known of the credential with which a store signs in at a source: whether it works, and until when."""
+"""What is known about the credential with which a store signs in to a source: whether it works, and until when."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ class CredentialProblem:
 
 
 class Credential(ABC):
-    """What is known of one credential. A client and all jobs on it share it; a renewed secret is put into it."""
+    """What is known about one credential. A client and all its jobs share it; a renewed secret is put into it."""
 
     kind = CredentialKind.ACCESS_TOKEN
 
     def __init__(self) -> None:
         self.expires_at: datetime | None = None  # when a person must have renewed it; None: never, or not known
         self.problem: CredentialProblem | None = None
-        self.is_tried = False  # whether the source has judged it yet
+        self.is_tried = False  # whether the source has accepted or refused it yet
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
@@ -41,10 +41,10 @@ class Credential(ABC):
     @property
     @abstractmethod
     def secrets(self) -> tuple[str, ...]:
-        """What must not show in any text."""
+        """What must not appear in any text."""
 
     def works(self) -> None:
-        """The source has taken it."""
+        """The source has accepted it."""
         self.problem = None
         self.is_tried = True
 
@@ -57,19 +57,19 @@ class Credential(ABC):
 
 @dataclass(frozen=True, slots=True)
 class CredentialReport:
-    """How a store signs in at a source, as its status tells it.
+    """How a store signs in to a source, as its status reports it.
 
     Args:
         store: the store's name.
         source: `nhanh` or `shopify`.
         kind: how it signs in.
-        works: whether the source takes it; None: it has not been tried yet.
+        works: whether the source accepts it; None: it has not been tried yet.
         expires_at: when a person must have renewed the token; None: never, or not known.
-        refused_since: since when the source does not take it.
+        refused_since: since when the source has refused it.
         missing_scopes: what the jobs of the configuration need at Shopify and was not granted; None: not known yet.
         problems: what a person should do, a sentence each; empty where all is well.
-        api_version: by which version of its API the source has answered last; None: it has no such versions.
-        api_supported_until: until when the source supports the version that is asked for; None: not known.
+        api_version: the version of its API that the source last answered with; None: it has no such versions.
+        api_supported_until: until when the source supports the version asked for; None: not known.
     """
 
     store: StoreName

@@ -1,7 +1,7 @@
 """Rows one by one out of an answer: what fits becomes a typed value, what doesn't a `BadRow` with a plain sentence.
 
-Numbers may come as int, float or numeric string, and absent, null, `""`, `[]` and `{}` all mean none. A row is tried
-as it is first, which nearly all pass; one that fails is cleaned of empty values and tried once more.
+Numbers may come as int, float or numeric string, and absent, null, `""`, `[]` and `{}` all mean none. A row is first
+tried as it is, which nearly all pass; one that fails is stripped of empty values and tried once more.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from daemon.sources.page import BadRow, SourceRow
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_DOCUMENT_BYTES = 512 * 1024
-MAX_NESTING = 250  # arrays and objects in each other; a row of either API has fewer than ten
+MAX_NESTING = 250  # arrays and objects nested in each other; a row of either API has fewer than ten levels
 MAX_TEXT = 4096  # characters
 MAX_NOTE = 65_536  # characters; Shopify allows 5,000 in a customer's note
 
@@ -39,7 +39,7 @@ _LONE_SURROGATE = re.compile(
     rb"\\\\|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-# PostgreSQL's jsonb keeps numbers as numeric, which ends at 131,072 digits before the point and 16,383 behind it.
+# PostgreSQL's jsonb keeps numbers as numeric, which ends at 131,072 digits before the point and 16,383 after it.
 _HUGE_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9.]+[eE][+-]?0*[1-9][0-9]{3,}|[0-9]{10000}")
 _HUGE_NUMBER_SIGNS = (re.compile(rb"e-0*[1-9][0-9]{3}"), re.compile(rb"E-0*[1-9][0-9]{3}"))
 _ROOM_FOR_HUGE_NUMBER = 10_000  # bytes; a shorter row can only hold one by its exponent
@@ -73,20 +73,20 @@ def check_amount(name: str, value: Decimal | None, *, negative: bool = False) ->
     if not value.is_finite():
         raise UnfitRowError(f"The field {name} is not a number: {value}.")
     if not -20 <= value.adjusted() <= 15:
-        raise UnfitRowError(f"The field {name} is beyond what can be stored: {value:.6E}.")
+        raise UnfitRowError(f"The field {name} is too large or too small to be stored: {value:.6E}.")
     if not negative and value < 0:
         raise UnfitRowError(f"The field {name} is negative: {value}.")
     return value
 
 
 def split_list(body: bytes, decode: Callable[[bytes], Any]) -> tuple[Any, bool]:
-    """Decode an envelope, and tell whether all of its rows are sound JSON that PostgreSQL's jsonb can hold.
+    """Decode an envelope, and say whether all of its rows are valid JSON that PostgreSQL's jsonb can hold.
 
-    Half surrogate pairs and broken UTF-8 can't even be skipped over; they are replaced by U+0000, which no row may have
+    Lone surrogates and broken UTF-8 can't even be skipped over; they are replaced by U+0000, which no row may have
     either, so that only their own row is lost.
 
     Raises:
-        msgspec.DecodeError, RecursionError: the body is cut off, not JSON, or nested beyond reason.
+        msgspec.DecodeError, RecursionError: the body is cut off, not JSON, or nested too deeply.
     """
     try:
         # Validates everything that the typed decoders skip: UTF-8, surrogates, numbers beyond a double.
@@ -98,13 +98,13 @@ def split_list(body: bytes, decode: Callable[[bytes], Any]) -> tuple[Any, bool]:
 
 
 def mend(body: bytes) -> bytes:
-    """The body with every half surrogate pair and every broken UTF-8 byte replaced by an escaped U+0000."""
+    """The body with every lone surrogate and every broken UTF-8 byte replaced by an escaped U+0000."""
     text = body.decode("utf-8", errors="dongbo.nul").encode()
     return _LONE_SURROGATE.sub(lambda match: rb"\u0000" if match[2] else match[0], text)
 
 
 def read_json(body: bytes) -> Any:
-    """What the body holds, mended where it must be; None if it is no JSON, or only a part of it."""
+    """What the body holds, repaired where necessary; None if it is not valid JSON, or only a part of it."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -137,7 +137,7 @@ class RowDecoder(Generic[T]):
     ) -> tuple[list[SourceRow[T]], list[BadRow]]:
         """Decode each row by itself.
 
-        `sound` tells whether the whole page has passed the checks of `split_list`; None: nobody has looked yet.
+        `sound` says whether the whole page has passed the checks of `split_list`; None: it has not been checked yet.
         """
         good: list[SourceRow[T]] = []
         bad: list[BadRow] = []
@@ -173,7 +173,7 @@ class RowDecoder(Generic[T]):
         except (msgspec.ValidationError, UnfitRowError):
             pass
         except (msgspec.DecodeError, RecursionError) as error:
-            raise UnfitRowError(f"The row is not sound JSON: {error}.") from error
+            raise UnfitRowError(f"The row is not valid JSON: {error}.") from error
         try:
             return self._decode(self._cleaned(document))
         except msgspec.DecodeError as error:
@@ -203,7 +203,7 @@ class RowDecoder(Generic[T]):
 
 
 def is_nested_too_deeply(document: bytes) -> bool:
-    """Whether arrays and objects stand in each other more than MAX_NESTING deep.
+    """Whether arrays and objects are nested more than MAX_NESTING deep.
 
     Decided here, since how deep the decoders go depends on the version of Python.
     """
@@ -219,22 +219,22 @@ def is_nested_too_deeply(document: bytes) -> bool:
 def check_document(document: bytes) -> None:
     """Raise `UnfitRowError` if the document is too large or holds what PostgreSQL's jsonb refuses."""
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise UnfitRowError(f"The row is too large: {len(document):,} bytes, and {MAX_DOCUMENT_BYTES:,} are allowed.")
+        raise UnfitRowError(f"The row is too large: {len(document):,} bytes; the limit is {MAX_DOCUMENT_BYTES:,}.")
     if _NUL.search(document):
-        raise UnfitRowError("The row holds a NUL character or a broken one, which PostgreSQL can't store.")
+        raise UnfitRowError("The row contains a NUL or invalid character, which PostgreSQL can't store.")
     if _HUGE_NUMBER.search(document):
-        raise UnfitRowError("The row holds a number with more digits than PostgreSQL can store.")
+        raise UnfitRowError("The row contains a number with more digits than PostgreSQL can store.")
     try:
         orjson.loads(document)
     except orjson.JSONDecodeError as error:
-        raise UnfitRowError(f"The row is not sound JSON: {error.msg}.") from error
+        raise UnfitRowError(f"The row is not valid JSON: {error.msg}.") from error
 
 
 def _exact(number: str) -> Decimal:
     try:
         return Decimal(number)
-    except ArithmeticError as error:  # an exponent beyond what Decimal knows
-        raise ValueError(f"no such number: {number[:50]}") from error
+    except ArithmeticError as error:  # an exponent beyond what Decimal supports
+        raise ValueError(f"not a valid number: {number[:50]}") from error
 
 
 _loads_exactly = msgspec.json.Decoder(float_hook=_exact).decode

@@ -1,7 +1,7 @@
-"""Which failures of a source may pass by themselves, and what the others mean: the one place that says so.
+"""Which failures of a source may resolve themselves, and what the others mean: the one place that says so.
 
-Nhanh.vn, Shopify, Shopify's grant of tokens and the proxies in between are all judged by these tables. Whatever is in
-none of them is final, for a request that was wrong once is wrong again.
+Nhanh.vn, Shopify, Shopify's grant of tokens and the proxies in between are all judged by these tables. Anything not
+listed here is final: a request that was wrong once will be wrong again.
 
 Sources: RFC 9110, RFC 8470 (425); Shopify documentation, "Status and error codes" (402, 403, 423, 430); Cloudflare
 documentation, "5xx errors" (520 to 530).
@@ -15,38 +15,36 @@ from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceEr
 
 # ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Seconds to rest at least where the answer does not say; 430 is Shopify's word for too many calls at once.
+# Minimum seconds to rest where the answer does not say; 430 is Shopify's status for too many calls at once.
 RESTING: Mapping[int, float] = MappingProxyType({429: 0.0, 430: 5.0})
-# Seconds that nobody is let keep the calls of an account back for at once, sales included: a proxy may say anything,
-# such as a day. Whoever means it is asked again after this time, and says it again.
+# The most seconds that one answer may hold back the calls of an account, sales included: a proxy may say anything,
+# such as a day. A source that means it is asked again after this time, and will say so again.
 LONGEST_REST = 300.0
 PASSING = frozenset({408, 425})  # besides those above, and everything from 500 on
 PERHAPS_TOO_MUCH = frozenset({500, 502, 504, 524})
 
 SHOPIFY: Mapping[int, str] = MappingProxyType(
     {
-        402: "says that the shop is frozen for unpaid bills; its owner must settle them",
-        403: "forbids the access; check that the app is installed in the shop and access_token belongs to it",
-        404: "knows no such shop or API version; check shop in the configuration",
+        402: "says that the shop is frozen because of unpaid bills; its owner must pay them",
+        403: "denies access; check that the app is installed in the shop and that access_token belongs to it",
+        404: "does not know this shop or API version; check shop in the configuration",
         423: "says that the shop is locked; its owner must contact Shopify",
     }
 )
 NHANH: Mapping[int, str] = MappingProxyType(
     {
         401: "does not accept the access token; get a new one with `dongbo connect nhanh`",
-        402: "says that the account is suspended for unpaid bills; its owner must settle them",
-        403: (
-            "forbids the access; check the app's permissions, and whether a firewall keeps this machine's address out"
-        ),
-        404: "knows no such address; check base_url in the configuration",
+        402: "says that the account is suspended because of unpaid bills; its owner must pay them",
+        403: ("denies access; check the app's permissions, and whether a firewall blocks this machine's address"),
+        404: "does not know this address; check base_url in the configuration",
         423: "says that the account is locked; its owner must contact Nhanh.vn",
     }
 )
 _IN_BETWEEN: Mapping[int, str] = MappingProxyType(
     {
-        407: "is behind a proxy that wants a user name and a password; put them into HTTPS_PROXY",
-        413: "or a proxy in front of it finds the request too large; look at the limits of the proxy",
-        451: "may not answer from here for legal reasons; ask its support",
+        407: "is behind a proxy that requires a user name and password; put them into HTTPS_PROXY",
+        413: "or a proxy in front of it says that the request is too large; check the proxy's limits",
+        451: "may not serve this location for legal reasons; contact its support",
     }
 )
 OTHERWISE = "refused the request"
@@ -58,12 +56,12 @@ def may_pass(status: int) -> bool:
 
 
 def bounded_rest(seconds: float) -> float | None:
-    """How many seconds to rest where a source asks for so many; None where that is nonsense: negative, or no number."""
+    """The seconds to rest where a source asks for that many; None where that is nonsense: negative, or not a number."""
     return min(seconds, LONGEST_REST) if seconds >= 0 and isfinite(seconds) else None
 
 
 def passing(source: str, status: int, retry_after: float | None, rest: float) -> RateLimited | SourceUnavailable | None:
-    """The error of an HTTP status that may pass by itself; None for all others.
+    """The error of an HTTP status that may resolve itself; None for all others.
 
     `source` names the other end; `retry_after` is how many seconds it asks to wait; `rest` is how many to rest after
     429 where it does not say.
@@ -78,12 +76,12 @@ def passing(source: str, status: int, retry_after: float | None, rest: float) ->
 
 
 def final_advice(status: int, meanings: Mapping[int, str]) -> str:
-    """What a status means that will not pass by itself, by one of the tables above, behind the name of the source."""
+    """What a status means that will not resolve itself, by one of the tables above; it follows the source's name."""
     return meanings.get(status) or _IN_BETWEEN.get(status) or OTHERWISE
 
 
 def final(source: str, status: int, meanings: Mapping[int, str], said: str = "") -> SourceError:
-    """The error of an HTTP status that will not pass by itself; `said` are the source's own words."""
+    """The error of an HTTP status that will not resolve itself; `said` is what the source itself said."""
     kind = CredentialRefused if status == 401 else SourceRefused
     return kind(f"{source} {final_advice(status, meanings)} (HTTP {status}{f': {said}' if said else ''}).")
 
@@ -95,7 +93,7 @@ MAX_COST_EXCEEDED = "MAX_COST_EXCEEDED"
 ACCESS_DENIED = "ACCESS_DENIED"
 SHOP_INACTIVE = "SHOP_INACTIVE"
 
-# Codes by which servers say that another try may help, Shopify's own and those of gateways in front of it.
+# Codes that say that another try may help: Shopify's own and those of gateways in front of it.
 _PASSING_CODES = frozenset(
     {"SERVICE_UNAVAILABLE", "UNAVAILABLE", "MAINTENANCE", "BAD_GATEWAY", "TOO_MANY_REQUESTS", "RATE_LIMITED"}
 )
@@ -109,5 +107,5 @@ def graphql_code_may_pass(code: str | None) -> bool:
 
 
 def graphql_code_is_of_size(code: str | None) -> bool:
-    """Whether such an error may be for the size of what was asked for."""
+    """Whether such an error may be due to the size of what was asked for."""
     return code is None or code in _PERHAPS_TOO_MUCH_CODES

@@ -1,4 +1,4 @@
-"""Filters of pulls: what the value of each may be, as a JSON Schema, and how it is read into one canonical form."""
+"""Filters of pulls: what values each accepts, as a JSON Schema, and how these are read into one canonical form."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ class Filters:
     Args:
         of: the rows, for a person.
         known: the filters by name, in canonical order.
-        spans: pairs of names; the first must not lie behind the second.
+        spans: pairs of names; the first must not be later than the second.
     """
 
     of: str
@@ -57,15 +57,15 @@ class Filters:
         """Filters in canonical JSON form: equal pulls have equal filters. Those whose value is None are left out.
 
         Raises:
-            InvalidFilter: an unknown filter or an unfit value, in a plain sentence.
+            InvalidFilter: an unknown filter or an invalid value, in a plain sentence.
         """
         if given.keys() - self.known.keys():
-            raise InvalidFilter(f"A filter is not known for {self.of}; there are {', '.join(self.known)}.")
+            raise InvalidFilter(f"Unknown filter for {self.of}; the filters are {', '.join(self.known)}.")
         values = {name: given.get(name) for name in self.known}
         found = {name: self.known[name].read(name, value) for name, value in values.items() if value is not None}
         for start, end in self.spans:
             if start in found and end in found and str(found[start]) > str(found[end]):
-                raise InvalidFilter(f"The filter {start} lies behind {end}.")
+                raise InvalidFilter(f"The filter {start} is later than {end}.")
         return found
 
     @property
@@ -73,7 +73,7 @@ class Filters:
         """What may be given, as `normalise` reads it."""
         return {
             "type": "object",
-            "description": f"Which {self.of} to pull; all if it is empty.",
+            "description": f"Which {self.of} to pull; all if empty.",
             "additionalProperties": False,
             "properties": {name: one.schema for name, one in self.known.items()},
         }
@@ -105,7 +105,7 @@ def numbers(about: str, allowed: range | None = None, *, most: int | None = None
 
     Args:
         allowed: a range of digits; None: all numbers.
-        most: how many there may be.
+        most: the maximum number of values.
     """
 
     def read(name: str, value: object) -> list[int]:
@@ -153,7 +153,7 @@ def text(about: str) -> Filter:
 
     def read(name: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            raise InvalidFilter(f"The filter {name} must be a text that is not blank.")
+            raise InvalidFilter(f"The filter {name} must be text that is not blank.")
         return value.strip()
 
     return Filter(about, read, ({"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},))

@@ -1,4 +1,4 @@
-"""Where a list of a source stands when somebody begins to read it, in the source's own words."""
+"""The state of a source's list when reading it begins, by the source's own account."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,9 @@ class Horizon:
     """Who answers, and what is the latest that it knows of.
 
     Args:
-        identity: which shop or business this is: the rows of another one are other rows.
-        time: the source's time, at least; None where its answers tell none.
-        newest: when the row was changed that has changed last; None where there is none, or the source can't tell.
+        identity: which shop or business this is: another one has other rows.
+        time: the source's time, at least; None where its answers do not give it.
+        newest: when a row was last changed; None where there are no rows, or the source can't tell.
     """
 
     identity: str

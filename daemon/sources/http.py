@@ -32,7 +32,7 @@ MAX_SAID = 300  # characters
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often a call is repeated after failures, and how long it waits before: doubling, with jitter."""
+    """How often a call is repeated after failures, and how long it waits in between: doubling, with jitter."""
 
     attempts: int = 6
     initial: float = 0.5  # seconds
@@ -40,7 +40,7 @@ class Backoff:
     rate_limited_attempts: int = 10  # in a row; the waiting itself is the limiter's
 
     def wait(self, retry: int) -> float:
-        """Seconds before the `retry`-th repetition (from 1): half of it certain, so that a server gets its rest."""
+        """Seconds before the `retry`-th repetition (from 1): half of it fixed, so that the server gets some rest."""
         ceiling: float = min(self.maximum, self.initial * 2 ** (retry - 1))
         return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the load, guards nothing
 
@@ -90,7 +90,7 @@ async def post(
 
     Raises:
         SourceUnavailable: no answer, or only a part of it, within the time-outs.
-        SourceRefused: the address is not one, or leads elsewhere; or a proxy does not let the call through.
+        SourceRefused: the address is invalid, or redirects elsewhere; or a proxy does not let the call through.
     """
     proxy = proxy_for(url)
     meter.api_calls += 1
@@ -122,7 +122,7 @@ async def downloading(
     """GET a file once, without any credential, and without following where it leads: read `content` of what this
     yields, whatever its `status`, and count the bytes.
 
-    `url` is an address as a source gave it, which may hold a signature: it is asked for as it is, not spelt in another
+    `url` is an address as a source gave it, which may hold a signature: it is requested as it is, not re-encoded in any
     way, and errors name `source` alone.
 
     Raises:
@@ -145,10 +145,10 @@ async def downloading(
 async def retrying(
     attempt: Callable[[], Awaitable[T]], *, meter: CallMeter, source: str, backoff: Backoff = BACKOFF
 ) -> T:
-    """Make a call, and make it again after failures that may pass by themselves.
+    """Make a call, and repeat it after failures that may resolve themselves.
 
     A refusal is raised at once. After a rate limit the call is repeated without a wait of its own: the limiter holds it
-    back as long as the server asked for. Failures draw on the meter's budget for the whole job, rate limits don't.
+    back for as long as the server asked. Failures draw on the meter's budget for the whole job, rate limits don't.
 
     Raises:
         SourceUnavailable, RateLimited: the last failure, when attempts or budget are used up.
@@ -169,7 +169,7 @@ async def retrying(
             if failures >= backoff.attempts:
                 raise
             if meter.retry_budget <= 0:
-                raise SourceUnavailable(f"{error} The job's budget of retries is used up.") from error
+                raise SourceUnavailable(f"{error} The job has used up its retries.") from error
             meter.retry_budget -= 1
             wait = backoff.wait(failures)
             log.warning("call_retried", source=source, retry=failures, wait_seconds=round(wait, 3), reason=str(error))
@@ -180,12 +180,12 @@ async def retrying(
 
 @contextmanager
 def _failures_told(url: str, source: str, proxy: Proxy | None) -> Iterator[None]:
-    """Make failures on the way to a source errors of ours."""
+    """Turn failures on the way to a source into our own errors."""
     way = f" through the proxy {proxy}" if proxy is not None else ""
     try:
         yield
     except aiohttp.InvalidURL as error:
-        raise SourceRefused(f"{source}: {url!r} is not an address; correct base_url in the configuration.") from error
+        raise SourceRefused(f"{source}: {url!r} is not a valid address; fix base_url in the configuration.") from error
     except TimeoutError as error:
         raise AskedTooMuch(f"{source} did not answer{way} within the time-out; it will be tried again.") from error
     except aiohttp.ClientHttpProxyError as error:
@@ -195,18 +195,18 @@ def _failures_told(url: str, source: str, proxy: Proxy | None) -> Iterator[None]
 
 
 def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:
-    """What a proxy must see in the call itself: without TLS there is no CONNECT before it that could carry it."""
+    """What the call itself must carry for a proxy: without TLS there is no CONNECT before it to carry that."""
     return proxy.headers if proxy is not None and url.startswith("http://") else {}
 
 
 def _refused_by_proxy(source: str, proxy: Proxy | None, status: int) -> SourceUnavailable | SourceRefused:
-    """What it means that a proxy did not even open the way (HTTP status of its CONNECT)."""
+    """What it means that a proxy refused to open the tunnel (HTTP status of its CONNECT)."""
     said = f"The proxy {proxy} does not let calls to {source} through (HTTP {status})"
     if status == 407:
-        return SourceRefused(f"{said}: it wants a user name and a password; put them into the variable.")
+        return SourceRefused(f"{said}: it requires a user name and password; put them into the variable.")
     if failures.may_pass(status):
         return SourceUnavailable(f"{said}; it will be tried again.")
-    return SourceRefused(f"{said}: let it allow the address, or name the address in NO_PROXY.")
+    return SourceRefused(f"{said}: allow the address in the proxy, or add it to NO_PROXY.")
 
 
 async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
@@ -220,7 +220,7 @@ async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """The seconds that an answer asks to wait, as a number or as a time (RFC 9110, 10.2.3); None: it asks for none."""
+    """The seconds that an answer asks to wait, as a number or a time (RFC 9110, 10.2.3); None: it asks for none."""
     text = response.headers.get("Retry-After", "")
     try:
         return failures.bounded_rest(float(text))
@@ -244,6 +244,6 @@ def _timestamp(text: str) -> float | None:
 
 
 def _plain(error: Exception) -> str:
-    # As text, it has the address, which may hold a signature.
+    # Its text contains the address, which may hold a signature.
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return " ".join(said.split())[:MAX_SAID].rstrip(".") or type(error).__name__

@@ -25,18 +25,18 @@ NHANH_WINDOW_SECONDS = 30.0
 SHOPIFY_RESTORE_RATE = 100.0
 SHOPIFY_MAX_QUERY_COST = 1000.0
 
-SPARE_POINTS = 1.0  # what a server may say too much by rounding
+SPARE_POINTS = 1.0  # how much a server may overstate by rounding
 
-URGENT, NOT_URGENT = 0, 1  # ranks of those who wait for points
+URGENT, NOT_URGENT = 0, 1  # ranks of those waiting for points
 
 SHORTEST_WAIT = 0.001  # seconds; the last fraction of a point would otherwise be waited for in rounding errors
 
 
 class _Line:
-    """Who waits: those of the lowest rank first, and among these the one who came first.
+    """The waiting line: lowest rank first, and within a rank whoever came first.
 
     Each waits on an event of their own, and only the first is ever called. Whoever was first until one of a lower rank
-    came finds that out when their wait is over, and waits on until called again.
+    came finds that out when their wait is over, and keeps waiting until called again.
     """
 
     def __init__(self) -> None:
@@ -59,13 +59,13 @@ class _Line:
         return called is self._waiters[0][2]
 
     def call_first(self) -> None:
-        """Have the first look again whether they may go on."""
+        """Have the first check again whether they may proceed."""
         if self._waiters:
             self._waiters[0][2].set()
 
 
 async def _called(called: asyncio.Event, within: float | None) -> None:
-    """Wait to be called, for so many seconds at most (None: without an end)."""
+    """Wait to be called, for at most this many seconds (None: indefinitely)."""
     called.clear()
     with suppress(TimeoutError):
         async with asyncio.timeout(None if within is None else max(within, SHORTEST_WAIT)):
@@ -73,10 +73,10 @@ async def _called(called: asyncio.Event, within: float | None) -> None:
 
 
 class WindowLedger(Protocol):
-    """Where processes tell each other what they use of a window."""
+    """Where processes tell each other how much of a window they use."""
 
     async def claim(self, account: str, url: str, decide: Callable[[Others], list[int]]) -> bool:
-        """Have it decided what this process claims, in sight of what all others do, while nobody else claims.
+        """Let `decide` settle what this process claims, in view of what all others do, while nobody else claims.
 
         `decide` answers with the seconds until each place that this process holds is free again. False: nobody can be
         told at the moment.
@@ -86,8 +86,8 @@ class WindowLedger(Protocol):
 class WindowLimiter:
     """Lets at most `requests` calls reach the server in any `seconds`, and none while the account is locked.
 
-    Of those that wait, the caller goes first who has had the fewest of the window's places: a person's check does not
-    stand behind a long pull.
+    Of those waiting, the caller who has had the fewest of the window's places goes first: a person's check does not
+    queue behind a long pull.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class WindowLimiter:
         seconds: float = NHANH_WINDOW_SECONDS,
         claim: Callable[[Callable[[Others], list[int]]], Awaitable[bool]] | None = None,
     ) -> None:
-        """Limit nothing if `requests` is None, which is for servers of one's own.
+        """Limit nothing if `requests` is None, which is for your own servers.
 
         `claim` is `WindowLedger.claim` for this window; None: no other process calls.
         """
@@ -110,7 +110,7 @@ class WindowLimiter:
     async def slot(self, caller: Hashable = None) -> AsyncIterator[float]:
         """Wait for a free place, hold it during the call, and give it back; yields the seconds waited.
 
-        `caller` is on whose behalf the call is made.
+        `caller` is whoever the call is made for.
         """
         loop = asyncio.get_running_loop()
         asked = loop.time()
@@ -144,11 +144,11 @@ class WindowLimiter:
                         return
                     await self._claim_next(loop)
                     continue
-            # Looked at again afterwards: a lock may have come in the meantime.
+            # Checked again afterwards: the account may have been locked in the meantime.
             await _called(called, None if ready_at is None else ready_at - now)
 
     def _ready_at(self, now: float, caller: Hashable) -> float | None:
-        """When to call, or to claim; None if only the end of a call under way can tell."""
+        """When to call, or to claim; None if that depends on a call under way."""
         if self._window is None:
             return max(now, self._locked_until)
         free_at = self._window.earliest(now, caller)
@@ -172,7 +172,7 @@ class WindowLimiter:
             window.disclaim()
             try:
                 is_told = await claim(lambda others: window.claim(loop.time(), others))
-            except BaseException:  # it was decided, and perhaps nobody was told
+            except BaseException:  # it was decided, but perhaps nobody was told
                 window.disclaim()
                 raise
             if not is_told:
@@ -190,7 +190,7 @@ class ThrottleStatus:
 
 
 class Reservation:
-    """Points set aside for one call; `report` what the answer says of the bucket."""
+    """Points set aside for one call; `report` what the answer says about the bucket."""
 
     def __init__(self, bucket: "CostBucket", operation: str, cost: float, waited: float) -> None:
         self.cost = cost
@@ -209,11 +209,11 @@ class CostBucket:
 
     Shopify takes the requested cost when a call starts and gives back what it did not use when it ends. So does this:
     a call is sent once the points known to be there, less those set aside for calls under way, cover its cost. What an
-    answer says is older than its arrival by the way back, so the estimate errs on the low side, and the next answer
+    answer says is older than its arrival by the trip back, so the estimate errs on the low side, and the next answer
     corrects it: no restored point is lost while the bucket is not full.
 
-    An urgent call goes before all others, those included that have waited long for many points. It waits for its own
-    points only, and never for those that others are waiting for, since nothing is set aside before it suffices.
+    An urgent call goes before all others, including those that have waited long for many points. It waits for its own
+    points only, never for those that others are waiting for, since nothing is set aside until there is enough.
     """
 
     def __init__(self) -> None:
@@ -223,12 +223,12 @@ class CostBucket:
         self._rate = SHOPIFY_RESTORE_RATE
         self._set_aside = 0.0
         self._blocked_until = float("-inf")
-        self._costs: dict[str, float] = {}  # per operation and page shape, as answers have told
+        self._costs: dict[str, float] = {}  # per operation and page shape, as answers have reported
         self._line = _Line()
 
     @property
     def restore_rate(self) -> float:
-        """Points that the bucket restores in a second."""
+        """Points that the bucket restores per second."""
         return self._rate
 
     @asynccontextmanager
@@ -248,7 +248,7 @@ class CostBucket:
             self._line.call_first()
 
     def learn(self, operation: str, status: ThrottleStatus, *, concurrent: bool) -> None:
-        """Take over what an answer tells. If another came in during the call, this may be older: believe the lower."""
+        """Take over what an answer says. If another came in during the call, this may be older: believe the lower."""
         now = asyncio.get_running_loop().time()
         self._maximum, self._rate = status.maximum_available, max(status.restore_rate, 1.0)
         reported = status.currently_available
@@ -280,7 +280,7 @@ class CostBucket:
                     if wait <= 0:
                         self._set_aside += cost
                         return cost
-                # A call that ends may give points back sooner than they are restored: then the first is called.
+                # A call that ends may give points back sooner than they are restored: then the first in line is called.
                 await _called(called, wait)
 
     def _cost(self, operation: str, estimate: float) -> float:
@@ -303,7 +303,7 @@ class LimiterRegistry:
     ) -> None:
         """`nhanh_requests` per window for each URL; None limits nothing, which is for servers of one's own.
 
-        `ledger`: where other processes tell what they use of the same windows; None: there are none.
+        `ledger`: where other processes report what they use of the same windows; None: there are none.
         """
         self._ledger = ledger
         self._nhanh_requests = nhanh_requests

@@ -6,56 +6,56 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-LONG_WAIT = 1.0  # seconds for a place, after which a person wants to know that the limit is what a job waits for
+LONG_WAIT = 1.0  # seconds after which a person wants to know that a job is waiting for the rate limit
 
 BeforeSend = Callable[[], Awaitable[None]]
-"""What is awaited right before an attempt of a call is sent: what it raises keeps the attempt from being sent."""
+"""Awaited right before an attempt of a call is sent: what it raises keeps the attempt from being sent."""
 
 
 async def at_once() -> None:
     """Let every attempt be sent."""
 
 
-@dataclass(slots=True, eq=False)  # each is itself: it stands for its job
+@dataclass(slots=True, eq=False)  # compared by identity: it stands for its job
 class CallMeter:
     """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
 
     `is_urgent` calls go before those of all other jobs where the source's rate limit makes them wait: Shopify's bucket.
     `before_write` is awaited right before each attempt of a call that changes something: calls wait in memory, for
-    points or between attempts, for longer than what was checked before them holds.
+    points or between attempts, for longer than an earlier check remains valid.
     """
 
     api_calls: int = 0  # requests sent, repeated ones included
     retries: int = 0
-    rate_limit_wait_seconds: float = 0.0  # waited for a free place under the source's rate limit
-    retry_wait_seconds: float = 0.0  # waited between attempts after failures
+    rate_limit_wait_seconds: float = 0.0  # spent waiting for a free place under the source's rate limit
+    retry_wait_seconds: float = 0.0  # spent waiting between attempts after failures
     rate_limited: int = 0  # answers ERR_429, THROTTLED or HTTP 429
     bytes_received: int = 0  # of answers, decompressed
-    retry_budget: int = 100  # retries after failures that the whole job has left
+    retry_budget: int = 100  # retries after failures left for the whole job
     is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull
     before_write: BeforeSend = at_once
-    _waiting: int = field(default=0, init=False)  # calls that wait for a place at this moment
+    _waiting: int = field(default=0, init=False)  # calls waiting for a place right now
     _waiting_since: float = field(default=0.0, init=False)
     _waited_long: bool = field(default=False, init=False)  # the last call that got its place
     _others_awaited: list[str] = field(default_factory=list, init=False)
 
     @property
     def waits_for(self) -> str:
-        """What its calls wait for at this moment, in words."""
+        """What its calls are waiting for right now, in words."""
         if self._others_awaited:
             return self._others_awaited[-1]
-        return "the rate limit" if self._waiting else "an answer of the source"
+        return "the rate limit" if self._waiting else "an answer from the source"
 
     @property
     def limited_since(self) -> datetime | None:
-        """Since when calls wait for a place, where they wait long: they have for a second, or the one before did."""
+        """Since when calls have waited for a place, where they wait long: for a second, or the last one did."""
         waited = monotonic() - self._waiting_since
         if not self._waiting or not (self._waited_long or waited >= LONG_WAIT):
             return None
         return datetime.now(UTC) - timedelta(seconds=waited)
 
     def costs(self) -> dict[str, float]:
-        """What is shown of it with its job."""
+        """What its job shows of it."""
         return {
             "api_calls": self.api_calls,
             "retries": self.retries,
@@ -67,7 +67,7 @@ class CallMeter:
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """A call waits until the context ends, and neither for the limit nor for an answer."""
+        """A call waits until the context ends, for neither the limit nor an answer."""
         self._others_awaited.append(what)
         try:
             yield
@@ -76,7 +76,7 @@ class CallMeter:
 
     @contextmanager
     def waiting_for_limit(self) -> Iterator[Callable[[], None]]:
-        """Count the time until what this yields is called as waited for; of calls that wait side by side, once."""
+        """Count the time until what this yields is called as waiting; time that calls wait side by side counts once."""
         has_ended = False
 
         def end() -> None:

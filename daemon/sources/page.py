@@ -1,4 +1,4 @@
-"""What every list of a source is delivered as: pages of good rows and bad ones, and where to go on."""
+"""What every list of a source is delivered as: pages of good rows and bad ones, and where to continue."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -32,7 +32,7 @@ class Page(Generic[T]):
 
     rows: list[SourceRow[T]]
     bad: list[BadRow]
-    next: object | None  # opaque JSON value to pass as `after` to go on behind this page; None: this was the last
-    notices: frozenset[str] = frozenset()  # sentences for a person about the whole list, said once
+    next: object | None  # opaque JSON value to pass as `after` to continue after this page; None: this was the last
+    notices: frozenset[str] = frozenset()  # sentences for a person about the whole list, each once
     asked: float = field(default_factory=boot_time)  # not later than it was asked for, by `boot_time`
-    unchanged: int = 0  # rows that were listed and not read, because they are known as they are
+    unchanged: int = 0  # rows that were listed but not read, because their present state is known

@@ -1,6 +1,6 @@
 """Which proxy a call goes through: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, as curl reads them.
 
-Not aiohttp's `trust_env`, which looks for passwords in ~/.netrc as well, and does not tell which proxy it took.
+Not aiohttp's `trust_env`, which also looks for passwords in ~/.netrc, and does not say which proxy it chose.
 """
 
 from base64 import b64encode
@@ -23,7 +23,7 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it wants to see besides the call."""
+        """What it requires besides the call."""
         if self.user is None:
             return {}
         pair = b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -55,6 +55,6 @@ def proxy_for(address: str) -> Proxy | None:
     except ValueError:  # which may hold a password
         raise SourceRefused(
             f"The proxy in {variable} can't be used: write it as http://proxy.example.com:3128, with user and password"
-            " in front of the name where it wants them; other kinds, such as socks5, don't work."
+            " in front of the host name where it requires them; other kinds, such as socks5, don't work."
         ) from None
     return Proxy(variable, bare, url.user, url.password or "")

@@ -5,11 +5,11 @@ from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-# Added to the time a place rests, for servers that count both ends of the window as inside, and for clocks that run
+# Added to the time a place rests, for servers that count both ends of the window as inside, and for clocks that drift
 # apart by a few parts in ten thousand. Costs 0.17 % of 30 s.
 MARGIN_SECONDS = 0.05
 
-KEPT_BACK = 16  # one place in so many: 9 of Nhanh's 150, so that one comes every 3 s of a window that is used up
+KEPT_BACK = 16  # one place in this many: 9 of Nhanh's 150, so that one comes every 3 s of a window that is used up
 
 # What a process claims at a time: calls, and the seconds within which it makes them. Both are what a process that is
 # killed takes with it at most, and what another one then leaves unused.
@@ -17,12 +17,12 @@ CLAIMED_CALLS = 10
 CLAIM_SECONDS = 5.0
 # A call whose process is killed is at the server this long after it was sent, or never.
 ARRIVAL_SECONDS = 5.0
-LOOK_SECONDS = 2.0  # between two looks at what others hold, for one whom they keep from going on
+LOOK_SECONDS = 2.0  # between two looks at what others hold, for a process that they hold up
 
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What other processes hold of a window: how many of its places, and how many of them are calling these days."""
+    """What other processes hold of a window: how many of its places, and how many of them are calling at present."""
 
     places: int = 0
     processes: int = 0
@@ -101,7 +101,7 @@ class SlidingWindow:
 
     @property
     def look_at(self) -> float:
-        """When to claim anew, whether a place is free or not: others may hold less than they did."""
+        """When to claim again, whether a place is free or not: others may hold less than they did."""
         return self._look_at
 
     def claim(self, now: float, others: Others) -> list[int]:
@@ -110,7 +110,7 @@ class SlidingWindow:
         What is returned must be known to all before the first of these calls.
         """
         self._wake(now)
-        # Whoever comes last must not stand before places that the others take again and again.
+        # Whoever comes last must not be kept out by others who take the same places again and again.
         share = self._requests // (1 + others.processes)
         self._capacity = max(min(self._requests - others.places, share), 0)
         soon = sum(free_at <= now + CLAIM_SECONDS for free_at, _ in self._resting)
@@ -118,7 +118,7 @@ class SlidingWindow:
         calls = min(CLAIMED_CALLS, max(usable - self._kept_back, min(usable, 1)))
         self._claimed, self._claimed_until = calls, now + CLAIM_SECONDS
         self._look_again(now)
-        again = max(calls - max(self._free, 0), 0)  # places that rest, and will have been taken anew
+        again = max(calls - max(self._free, 0), 0)  # places that rest, and will have been taken again
         resting = [free_at - now for free_at, _ in self._resting][again:]
         under_way = [ARRIVAL_SECONDS + self._rest] * self._under_way
         claimed = [CLAIM_SECONDS + ARRIVAL_SECONDS + self._rest] * calls

@@ -1,4 +1,4 @@
-"""Tasks that live as long as the endpoint, and readings of the database that all who ask at the same time share."""
+"""Tasks that live as long as the endpoint, and database readings shared by all who ask at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -48,7 +48,7 @@ class SharedReading(Generic[T]):
     """A reading that never runs twice at once: whoever asks meanwhile gets the result of the one under way.
 
     So probes of a database that hangs do not pile up on the pool. A reading that takes too long continues by itself,
-    for to cancel a statement needs the very server that does not answer.
+    because cancelling a statement needs the very server that does not answer.
     """
 
     def __init__(self, background: Background, name: str, read: Callable[[], Awaitable[T]], timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""Whether the daemon can do its work: what `/readyz`, `/status` and `/metrics` say of it."""
+"""Whether the daemon can do its work: what `/readyz`, `/status` and `/metrics` say about it."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The connections of the endpoint: none is silent, slow or deaf for long, and no number of such keeps others out.
+"""The connections of the endpoint: none stays silent, slow or deaf for long, and however many do, others get in.
 
 A newcomer is not turned away because of what others hold open: beyond a number per address, and in all, it takes the
 place of the connection that has waited longest without having shown a token. aiohttp's `keepalive_timeout` is one time
@@ -33,8 +33,8 @@ UNREAD_TIMEOUT: Final = 30.0  # seconds in which a peer must take something of w
 CLOSING_TIMEOUT: Final = 5.0  # seconds to take the last of it
 LINGERING_TIME: Final = 1.0  # seconds for the rest of a body that nobody wants
 SWEEP_INTERVAL: Final = 1.0  # seconds
-MOST_WAITING: Final = 64  # connections of one address that wait for a request and have shown no token
-GRACE: Final = 1.0  # seconds in which no connection is closed for the sake of a newcomer from the same address
+MOST_WAITING: Final = 64  # connections from one address that wait for a request and have shown no token
+GRACE: Final = 1.0  # seconds during which no connection is closed for a newcomer from the same address
 FILES_SHARE: Final = 0.9  # of the limit of open files, beyond which the log warns
 FILES_INTERVAL: Final = 10.0  # seconds between two looks: each reads a line for every open file
 BEGINNING: Final = 512  # bytes of a request that are kept to say what is wrong with them
@@ -120,7 +120,7 @@ class Connections:
             log.warning("open_files_scarce", open=files.count, limit=files.limit, connections=len(self._all))
 
     def admit(self, connection: "Connection") -> bool:
-        """Let a newcomer in, in the place of another if need be; False where nobody can give way."""
+        """Let a newcomer in, in place of another if necessary; False where nobody can give way."""
         waiting = self._of_address.get(connection.address, {})
         if len(waiting) >= MOST_WAITING:
             oldest = next(iter(waiting))
@@ -135,7 +135,7 @@ class Connections:
         return True
 
     def _make_room(self) -> bool:
-        """End one connection, and each time another, for it is only gone when the loop has turned."""
+        """End one connection, a different one each time, since it is only gone once the loop has turned."""
         for connection in self._closing:
             connection.give_up()
             return True
@@ -205,7 +205,7 @@ class Connection(web.RequestHandler):
             server,
             lingering_time=LINGERING_TIME,
             keepalive_timeout=AIOHTTP_TIMEOUT,
-            auto_decompress=False,  # else a stranger could have the loop unpack 1,000 times what they send
+            auto_decompress=False,  # otherwise a stranger could make the loop unpack 1,000 times what they send
             **options,
         )
         self._connections = connections
@@ -220,10 +220,10 @@ class Connection(web.RequestHandler):
         self.since = connections.clock()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A newcomer: it gets a place, or hears that there is none."""
+        """A newcomer: it gets a place, or is told that there is none."""
         self._wire = cast("asyncio.Transport", transport)
         self.address = address_of(transport.get_extra_info("peername"))
-        # Read now: of a peer that has gone again nothing can be told any more, and its request may still be answered.
+        # Read now: nothing can be learnt about a peer that has gone, yet its request may still be answered.
         name = transport.get_extra_info("sockname")
         self.local_host = plain_ip(name[0]) if isinstance(name, tuple) else None
         if self._connections.admit(self):
@@ -338,7 +338,7 @@ class Connection(web.RequestHandler):
                 pass
 
     def cut(self, reason: Cut) -> None:
-        """End it; who has sent half a head hears why."""
+        """End it; whoever has sent half a head is told why."""
         if self._wire is None:
             return
         self._connections.works(self)
@@ -357,7 +357,7 @@ class Connection(web.RequestHandler):
             self.force_close()
 
     def give_up(self) -> None:
-        """Do not wait any longer for a peer that was to take the rest, or to close."""
+        """Stop waiting for a peer that should have taken the rest, or closed."""
         self._connections.works(self)
         if self._wire is not None:
             if self._wire.get_write_buffer_size() > 0:

@@ -39,7 +39,7 @@ PROBLEM: Mapping[str, Any] = {
     "type": "urn:dongbo:problem:live-job-exists",
     "title": "Live job exists",
     "status": 409,
-    "detail": "This is under way already, as job 0199c3b0-5d3c-7000-8000-000000000001",
+    "detail": "This is already under way, as job 0199c3b0-5d3c-7000-8000-000000000001",
     "instance": "/api/jobs",
     "job_id": "0199c3b0-5d3c-7000-8000-000000000001",
 }

@@ -1,6 +1,6 @@
 """Wrong tokens: counted by address, answered ever more slowly, and logged without the token.
 
-Only the answer to a wrong token waits: the right one is looked at first and passes whatever has been tried before it
+Only the answer to a wrong token waits: the right one is checked first and passes whatever has been tried before it
 from the same address, which on one machine, or behind a proxy, is everybody's.
 """
 
@@ -38,7 +38,7 @@ class _Record:
 
 
 class Guesses:
-    """Who has shown wrong tokens lately.
+    """Who has shown wrong tokens recently.
 
     Args:
         clock: seconds of a clock that never jumps.
@@ -99,7 +99,7 @@ def _too_many(record: _Record) -> Problem:
     return Problem(
         429,
         "Too many wrong tokens came from this address: wait, and send the one that [status] token names."
-        " The right token is taken at once",
+        " The right token is accepted at once",
         kind="too-many-wrong-tokens",
         headers={hdrs.RETRY_AFTER: str(min(seconds, 3600))},
     )

@@ -1,4 +1,4 @@
-"""What to say to bytes that are no HTTP request, out of what aiohttp's parser found. Nothing of them is repeated."""
+"""What to answer to bytes that are not an HTTP request, from what aiohttp's parser found. None of them is repeated."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def problem_of(
         methods_at: the methods that a path answers to; None where there is nothing.
     """
     if status >= 500:
-        return Problem(500, "A bug in dongbo: the log says more")
+        return Problem(500, "A bug in dongbo: the log has the details")
     if beginning.startswith(TLS):
         return _malformed("This is plain HTTP: use http:// instead of https://, or a proxy in front that speaks TLS")
     if beginning.startswith(HTTP2):
@@ -39,9 +39,7 @@ def problem_of(
         case BadHttpMethod():
             return _malformed("This is not an HTTP request: it must begin with a method, such as GET")
         case LineTooLong():
-            return Problem(
-                431, f"The address or a header is longer than the {MOST_BYTES:,} bytes that are taken: shorten it"
-            )
+            return Problem(431, f"The address or a header is longer than the {MOST_BYTES:,} bytes allowed: shorten it")
         case InvalidURLError():
             return _malformed("The address can't be read: it must begin with / and be percent-encoded (RFC 3986)")
         case _:
@@ -54,9 +52,11 @@ def problem_of(
 def problem_of_refusal(refusal: web.HTTPException) -> Problem:
     """The answer where aiohttp refuses a request before any handler."""
     if refusal.status == 417:
-        return Problem(417, "The only expectation that is met is 100-continue: leave the Expect header out")
+        return Problem(417, "The only expectation supported is 100-continue: leave out the Expect header")
     allowed: dict[str, str] = {hdrs.ALLOW: refusal.headers[hdrs.ALLOW]} if hdrs.ALLOW in refusal.headers else {}
-    return Problem(refusal.status, "The request can't be taken: see /openapi.json for those that can", headers=allowed)
+    return Problem(
+        refusal.status, "The request can't be accepted: see /openapi.json for those that can", headers=allowed
+    )
 
 
 def _malformed(detail: str) -> Problem:

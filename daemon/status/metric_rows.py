@@ -1,4 +1,4 @@
-"""Every metric of the daemon's own: its name, what it means, its labels, and what it is at a scrape. One row each."""
+"""The daemon's own metrics: name, meaning, labels, and value at a scrape. One row each."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ OUTCOMES: Final = ("created", "updated", "skipped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What the process knows of itself at a scrape.
+    """What the process knows about itself at a scrape.
 
     Args:
-        rows: what has become of rows since the start, by store and type of job.
+        rows: the outcome of rows since the start, by store and type of job.
         loop_lag: seconds.
     """
 
@@ -168,7 +168,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
     MetricDescription(
         "dongbo_pool_connections_in_use",
-        "Connections to the database that are lent out.",
+        "Connections to the database that are in use.",
         _value(lambda scrape: scrape.parts.database.usage().in_use),
     ),
     MetricDescription(
@@ -178,7 +178,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
     MetricDescription(
         "dongbo_hub_listening",
-        "Whether changes of jobs are heard of at once.",
+        "Whether changes of jobs are heard at once.",
         _value(lambda scrape: scrape.parts.hub.is_listening),
     ),
     MetricDescription(
@@ -194,7 +194,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
     MetricDescription(
         "dongbo_job_rows_total",
-        "Rows that jobs have dealt with since this daemon started, by outcome.",
+        "Rows that jobs have processed since this daemon started, by outcome.",
         _rows,
         ("store", "type", "outcome"),
         is_counter=True,
@@ -253,7 +253,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
     MetricDescription(
         "dongbo_token_expiry_timestamp_seconds",
-        "When an access token ends that a person must renew.",
+        "When an access token that a person must renew expires.",
         _of_credentials(_expiry),
         ("store", "source"),
     ),
@@ -277,7 +277,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
     MetricDescription(
         "dongbo_source_clock_offset_seconds",
-        "By how much a source's clock is ahead of this machine's, at least.",
+        "How far a source's clock is ahead of this machine's, at least.",
         lambda scrape: (((report.store, report.source), report.offset_seconds) for report in scrape.parts.clocks()),
         ("store", "source"),
     ),
@@ -316,7 +316,7 @@ OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
     ),
     MetricDescription(
         "dongbo_open_pushes",
-        "Pushes of which it is not known yet what became of them.",
+        "Pushes whose outcome is not known yet.",
         lambda survey: (((store,), count) for store, count in survey.open_pushes),
         ("store",),
     ),
@@ -340,7 +340,7 @@ OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
     ),
     MetricDescription(
         "dongbo_sale_overdue_seconds",
-        "For how long a start or end of an open campaign has been due and has not happened.",
+        "How long a start or end of an open campaign has been overdue.",
         _overdue,
         ("store", "campaign", "edge"),
     ),

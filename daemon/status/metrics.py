@@ -28,9 +28,9 @@ MOST_JOBS = 10_000  # whose counters are remembered
 
 
 class RowCounter:
-    """Sums up what becomes of rows, out of the changes of jobs that the hub tells of.
+    """Sums up the outcome of rows, from the changes of jobs that the hub reports.
 
-    The counters of jobs go up only, and the hub tells of each job's last state, so nothing is missed; what jobs
+    The counters of jobs only go up, and the hub reports each job's last state, so nothing is missed; what jobs
     had counted before the daemon started is left out.
     """
 

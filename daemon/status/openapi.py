@@ -114,7 +114,7 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _mark(operation: Operation) -> list[dict[str, Any]]:
-    """The header that marks a change without a JSON body as none of a foreign page's."""
+    """The header that shows that a change without a JSON body does not come from a foreign page."""
     if operation.method != "POST" or (operation.body and required_in(operation.body)):
         return []
     text = f"Any value: a page of another origin can't send it. {'Not needed with a body.' if operation.body else ''}"

@@ -1,4 +1,4 @@
-"""What the description says of answers: their content, their headers, and the problems that there may be instead."""
+"""What the description says about answers: their content, their headers, and the problems that may come instead."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "example": "GET, HEAD, OPTIONS",
     },
     "Cache-Control": {
-        "description": "Whether the answer may be kept: no-store, or no-cache for the page, which is asked for anew.",
+        "description": "Whether the answer may be kept: no-store, or no-cache for the page, which is revalidated.",
         "schema": {"type": "string", "enum": ["no-store", "no-cache"]},
         "example": "no-store",
     },
@@ -32,7 +32,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "example": '"2d711642b726b044"',
     },
     "Location": {
-        "description": "The address of what was made.",
+        "description": "The address of what was created.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/api/jobs/0199c3b0-5d3c-7000-8000-000000000001",
     },
@@ -55,18 +55,18 @@ PROBLEMS = {
     400: "The request can't be read",
     401: "The token is missing or wrong",
     403: "It comes from a page of another origin, or would change something and lacks a header that no form can send",
-    404: "There is no such thing",
-    405: "This address does not know the method, such as in another version of the daemon",
+    404: "It does not exist",
+    405: "This address does not support the method, such as in another version of the daemon",
     408: "The request did not come in time",
     409: "The present state does not allow it; `job_id` is the live job that stands in the way, if one does",
     413: "The body is too large",
     415: "The Content-Type is not that of JSON, or there is a Content-Encoding",
-    417: "The only expectation that is met is 100-continue",
-    421: "The Host is none of this daemon's",
+    417: "The only expectation supported is 100-continue",
+    421: "Host not allowed",
     422: "The content is wrong; `errors` says where",
-    429: "Too many wrong tokens came from this address; the right one is taken at once",
+    429: "Too many wrong tokens came from this address; the right one is accepted at once",
     431: "The address or a header is too long",
-    500: "A bug; the daemon's log says more",
+    500: "A bug; the daemon's log has the details",
     502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
     503: "The database is away, or too many readers or others are connected; Retry-After says when to come back",
 }

@@ -14,7 +14,7 @@ from daemon.status.examples import EXAMPLES
 Schema = Mapping[str, Any]
 
 REF = "#/components/schemas/{model}"
-# What pydantic makes of two types of one name, or of one that is read otherwise than it is written, is no such name.
+# What pydantic makes of two types of one name, or of one that is read and written differently, is not such a name.
 PLAIN_NAME = re.compile(r"[A-Z][A-Za-z0-9]*", re.ASCII)
 PROBLEM: Schema = {
     "type": "object",
@@ -52,11 +52,11 @@ class Schemas:
         Names that differ only in case are one, too: they would be files of one name.
         """
         if not PLAIN_NAME.fullmatch(name):
-            raise ValueError(f"{name} is the schema of two types of one name: call one of them otherwise")
+            raise ValueError(f"{name} is the schema of two types of one name: rename one of them")
         named = {"title": name, **schema}
         for other, known in self._found.items():
             if other.lower() == name.lower() and (other != name or known != named):
-                raise ValueError(f"There is a schema {other} already: call one of them otherwise")
+                raise ValueError(f"There is already a schema {other}: rename one of them")
         self._found[name] = named
 
     def add_types(self, bodies: Iterable[type], answers: Iterable[type]) -> None:

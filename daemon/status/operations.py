@@ -81,7 +81,7 @@ class Operation:
     @property
     def _conflicts(self) -> tuple[int, ...]:
         is_ambiguous = "{ref}" in self.path  # sales of two stores may share a name
-        is_change_of_job = "{id}" in self.path and self.method == "POST"  # which may have gone on meanwhile
+        is_change_of_job = "{id}" in self.path and self.method == "POST"  # which may have continued meanwhile
         return (409,) if is_ambiguous or is_change_of_job else ()
 
 

@@ -1,4 +1,4 @@
-"""What the endpoint needs of the rest of the daemon."""
+"""What the endpoint needs from the rest of the daemon."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +24,19 @@ MOST_CONNECTIONS = 2_000  # of which the event streams may take half
 
 @dataclass(frozen=True)
 class StatusParts:
-    """Everything that the endpoint shows and steers.
+    """Everything that the endpoint shows and controls.
 
     Args:
         started_at: when the daemon started, aware UTC.
-        stores: the configured stores, asked for anew each time, since a reload may change them.
+        stores: the configured stores, looked up each time, since a reload may change them.
         job_types: what this daemon can run, and the JSON Schema of what its params may be.
-        product_sync: what of a store's products is pushed, asked for anew each time; None where nothing is.
-        credentials: how each store signs in at its sources, asked for anew each time.
-        clocks: how the clocks of the sources differ from this machine's, asked for anew each time.
+        product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
+        credentials: how each store signs in at its sources, looked up each time.
+        clocks: how the clocks of the sources differ from this machine's, looked up each time.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
-        shop_of: the handle of a store's shop, asked for anew each time; None where it has none.
+        shop_of: the handle of a store's shop, looked up each time; None where it has none.
         schema_version: the database schema that this program works with.
         most_connections: of the endpoint, in all.
     """

@@ -51,7 +51,7 @@ HEADERS: Final = {
 }
 """What every answer carries."""
 RETRY_AFTER = 5  # seconds
-# Statements that the server ended because it is busy, or somebody holds a lock.
+# Statements that the server ended because it is busy, or because somebody holds a lock.
 BUSY = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
@@ -143,7 +143,7 @@ def not_found() -> Problem:
 
 def wrong_method(allowed: str) -> Problem:
     """The answer to a method that the path does not have; `allowed` are those that it has, for the Allow header."""
-    return Problem(405, f"This method is not for this address: use {allowed}", headers={hdrs.ALLOW: allowed})
+    return Problem(405, f"This address does not support this method: use {allowed}", headers={hdrs.ALLOW: allowed})
 
 
 @web.middleware
@@ -192,4 +192,4 @@ def _problem_of(error: Exception) -> Problem:
         case _ if is_connection_error(error):
             return database_away("The connection to the database was lost")
         case _:
-            return Problem(500, "A bug in dongbo: the log says more")
+            return Problem(500, "A bug in dongbo: the log has the details")

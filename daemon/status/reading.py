@@ -1,4 +1,4 @@
-"""Reads what a request brings: query parameters, JSON bodies, ids and cursors; all that is wrong with them is a 4xx."""
+"""Reads what a request brings: query parameters, JSON bodies, ids and cursors; whatever is wrong with them is a 4xx."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ T = TypeVar("T")  # a row
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
-LONGEST_NUMBER = 1_000  # digits in a body: Python's own limit of 4,300 speaks of Python
+LONGEST_NUMBER = 1_000  # digits in a body: the message for Python's own limit of 4,300 is about Python
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
@@ -122,7 +122,9 @@ def listed(mistakes: Sequence[Mistake]) -> str:
 async def _read_bytes(request: web.Request, limit: int) -> bytes:
     if request.headers.get(hdrs.CONTENT_ENCODING, NOT_PACKED).lower() != NOT_PACKED:
         raise Problem(
-            415, "The body must come as it is, without a Content-Encoding", headers={hdrs.ACCEPT_ENCODING: NOT_PACKED}
+            415,
+            "The body must be sent as it is, without a Content-Encoding",
+            headers={hdrs.ACCEPT_ENCODING: NOT_PACKED},
         )
     try:
         async with connection_of(request).awaiting_body():
@@ -140,9 +142,9 @@ def _check_syntax(raw: bytes) -> None:
     try:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
-        raise Problem(400, "The body is nested too deep") from None
+        raise Problem(400, "The body is nested too deeply") from None
     except UnicodeDecodeError:
-        raise Problem(400, "The body is not valid JSON: it is not in UTF-8") from None
+        raise Problem(400, "The body is not valid JSON: it is not UTF-8") from None
     except ValueError as error:
         raise Problem(400, f"The body is not valid JSON: {error}") from None
 
@@ -150,7 +152,7 @@ def _check_syntax(raw: bytes) -> None:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("an object names the same member twice")
+        raise ValueError("an object has the same member twice")
     return found
 
 

@@ -1,4 +1,4 @@
-"""All that the endpoint answers, in one table."""
+"""Everything that the endpoint answers, in one table."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -68,7 +68,7 @@ OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.i
 def add_routes(app: web.Application) -> None:
     """Register every operation; GET answers HEAD too, and every other method of a path is refused by the path itself.
 
-    Else a path such as /api/jobs/prune would be taken for /api/jobs/{id} by the methods that only the latter has.
+    Otherwise a path such as /api/jobs/prune would be taken for /api/jobs/{id} by the methods that only the latter has.
     """
     for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path):
         resource = app.router.add_resource(path)

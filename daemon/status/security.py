@@ -77,7 +77,7 @@ class Guard:
             return
         raise Problem(
             403,
-            "Pages of other origins may ask for nothing here: open the address by itself, or name the origin of the"
+            "Pages of other origins can't request anything here: open the address by itself, or name the origin of the"
             " page, such as https://dongbo.example.com, in [status] allowed_hosts if a proxy serves it there",
             kind="foreign-origin",
         )
@@ -128,7 +128,7 @@ def _check_mark(request: web.Request) -> None:
     is_change = request.method not in SAFE_METHODS and route.method == request.method
     if not is_change or request.content_type == JSON_TYPE or request.headers.get(CLIENT_HEADER):
         return
-    detail = f"Send `Content-Type: {JSON_TYPE}`, also without a body, or a header `{CLIENT_HEADER}` with any value"
+    detail = f"Send `Content-Type: {JSON_TYPE}`, even without a body, or a header `{CLIENT_HEADER}` with any value"
     if hdrs.CONTENT_TYPE in request.headers or request.body_exists:
         raise Problem(415, detail, kind="unmarked-request", headers={hdrs.ACCEPT: JSON_TYPE})
     raise Problem(403, detail, kind="unmarked-request")

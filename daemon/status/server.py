@@ -142,7 +142,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ListenError(f"{path} exists already and is not a socket: remove it, or set another [status] listen")
+        raise ListenError(f"{path} already exists and is not a socket: remove it, or set another [status] listen")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         result = probe.connect_ex(os.fspath(path))
@@ -166,10 +166,10 @@ def _reason(error: OSError) -> str:
     match error:
         case OSError(errno=errno.EADDRINUSE):
             return (
-                "the address is in use. Stop the program that has it (perhaps another dongbo), "
+                "the address is in use. Stop the program that uses it (perhaps another dongbo), "
                 'or set another [status] listen, such as "127.0.0.1:8766"'
             )
-        # From Python 3.13 on, asyncio passes over addresses that the machine lacks, and complains without a number.
+        # From Python 3.13 on, asyncio skips addresses that the machine lacks, and complains without a number.
         case OSError(errno=errno.EADDRNOTAVAIL | None):
             return "this machine has no such address. Set [status] listen to one that it has"
         case PermissionError():

@@ -82,7 +82,7 @@ class EventStreams:
         if len(self._places) >= MOST_STREAMS:
             self._drop_gone()
         if self._stopping or len(self._places) >= MOST_STREAMS:
-            reason = "The endpoint stops" if self._stopping else f"{MOST_STREAMS} readers are connected already"
+            reason = "The endpoint is stopping" if self._stopping else f"{MOST_STREAMS} readers are already connected"
             raise Problem(503, reason, headers={hdrs.RETRY_AFTER: "5"})
         place = object()
         self._places.add(place)
@@ -135,7 +135,7 @@ class EventStreams:
         return _Beginning(map(self.frame, changes))
 
     async def begin(self, subscription: Subscription) -> "_Beginning":
-        """The present state, for a reader that comes anew or has missed too much.
+        """The present state, for a reader that is new or has missed too much.
 
         Raises Problem 503 where the snapshot takes too long, and what the database raises.
         """
@@ -244,11 +244,11 @@ class _Stream:
         try:
             self._beginning = await self._streams.begin(self._subscription)
         except (Problem, DatabaseError, PostgresError) as error:
-            raise ConnectionResetError("no snapshot can be had") from error
+            raise ConnectionResetError("no snapshot can be taken") from error
         except Exception as error:
             if not is_connection_error(error):
                 raise
-            raise ConnectionResetError("no snapshot can be had") from error
+            raise ConnectionResetError("no snapshot can be taken") from error
         return self._beginning.frames
 
     def _is_news(self, job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""What the jobs' table says at this moment; `/status` and `/metrics` show it."""
+"""What the jobs' table says right now; `/status` and `/metrics` show it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ class Surveyor:
             )
 
     async def _left_out(self, connection: Connection) -> list[LeftOut]:
-        """What the configuration does not name any more is nobody's concern."""
+        """What the configuration no longer names is nobody's concern."""
         syncs = {name: sync for name in self._parts.stores() if (sync := self._parts.product_sync(name)) is not None}
         said = await store.latest_said(connection, syncs.keys(), JobType.SYNC_PRODUCTS, "closed_locations")
         found = []

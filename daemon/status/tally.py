@@ -1,4 +1,4 @@
-"""Log lines about what an attacker can cause at will: the first at once, further ones summed up once a minute."""
+"""Log lines about what an attacker can cause at will: the first at once, later ones summed up once a minute."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 INTERVAL: Final = 60.0  # seconds between two lines of one kind
 MOST_NAMED: Final = 5  # addresses in a line
-MOST_COUNTED: Final = 100  # addresses that are told apart; what comes from further ones counts as "others"
+MOST_COUNTED: Final = 100  # addresses that are counted separately; what comes from further ones counts as "others"
 OTHERS: Final = Address("others")
 
 
@@ -23,7 +23,7 @@ class Tally:
     Args:
         event: the name of the log event.
         clock: seconds of a clock that never jumps.
-        context: what further belongs into the line.
+        context: what else belongs in the line.
     """
 
     def __init__(self, event: str, clock: Callable[[], float] = time.monotonic, **context: str) -> None:
@@ -34,7 +34,7 @@ class Tally:
         self._told_at: float | None = None
 
     def note(self, address: Address) -> None:
-        """Count one, and tell it if nothing has been told lately."""
+        """Count one, and log it if nothing has been logged recently."""
         is_known = address in self._counts or len(self._counts) < MOST_COUNTED
         self._counts[address if is_known else OTHERS] += 1
         self.tell()

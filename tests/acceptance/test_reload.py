@@ -135,5 +135,5 @@ async def test_an_emptied_file_is_refused(site: Site) -> None:
         site.config.write_text("")
         daemon.process.send(signal.SIGHUP)
         refused = await daemon.process.logged("reload_refused")
-        assert "no store is left" in refused["problems"][0]
+        assert "no stores are left" in refused["problems"][0]
         assert list(await schedules(daemon)) == ["kept"]

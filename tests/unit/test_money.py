@@ -21,7 +21,7 @@ def test_minor_units_are_those_of_iso_4217(code: str, digits: int) -> None:
 
 def test_amounts_of_two_currencies_are_never_mixed() -> None:
     """They are neither compared nor added up."""
-    with pytest.raises(CurrencyMismatch, match=r"1\.00 USD is no amount in VND"):
+    with pytest.raises(CurrencyMismatch, match=r"1\.00 USD is not an amount in VND"):
         _ = Money(Decimal(1_000), VND) < Money(Decimal(1), USD)
     with pytest.raises(CurrencyMismatch):
         _ = Money(Decimal(1_000), VND) + Money(Decimal(1), USD)

@@ -1,4 +1,4 @@
-"""Whether the clock of a source agrees with the one of this machine."""
+"""Whether the clock of a source agrees with this machine's."""
 
 from daemon.cli.checks.findings import Finding, ok, warning
 from daemon.cli.render.values import duration
@@ -7,10 +7,10 @@ SOURCE_CLOCK_TOLERANCE = 5.0  # seconds
 
 
 def judge_offset(subject: str, seconds: float) -> Finding:
-    """Whether the clock of a source is within some seconds of a machine's."""
+    """Whether the clock of a source is within a few seconds of a machine's."""
     if abs(seconds) <= SOURCE_CLOCK_TOLERANCE:
         return ok(subject, "its clock agrees with this machine's")
     side = "ahead of" if seconds > 0 else "behind"
     detail = f"its clock is {duration(abs(seconds))} {side} this machine's"
-    advice = "nothing is lost by it, but times differ: let this machine set its clock by NTP: timedatectl set-ntp true"
+    advice = "nothing is lost, but times differ: let this machine set its clock by NTP: timedatectl set-ntp true"
     return warning(subject, detail, advice)

@@ -28,7 +28,7 @@ from daemon.tasks.depots import why_unusable
 from daemon.tasks.registry import first_rows
 
 BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
-# Points are back in a second; the daemon whose store this is may use them up at the same time.
+# Points are restored within a second; this store's own daemon may be using them up at the same time.
 SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
 
 
@@ -57,7 +57,7 @@ async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Fin
 async def check_money(
     name: str, nhanh: NhanhClient | None, shopify: ShopifyClient, store: StoreSettings
 ) -> list[Finding]:
-    """What a store's amounts mean: the shop's currency, and what becomes of a few prices."""
+    """What a store's amounts mean: the shop's currency, and what a few prices turn into."""
     try:
         shop = await shopify.shop()
     except SourceError as error:
@@ -67,7 +67,7 @@ async def check_money(
 
 
 def _judge_clock(subject: str, clock: SourceClock) -> list[Finding]:
-    """A finding where the source's clock differs from the one of this machine."""
+    """A finding where the source's clock differs from this machine's."""
     finding = judge_offset(subject, clock.offset or 0.0)
     return [] if finding.level is Severity.OK else [finding]
 
@@ -78,7 +78,9 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
     granted: Collection[int] = ()
     if not client.can_check_access:
         advice = "add secret_key to the store's nhanh table"
-        findings.append(warning(subject, "without the secret key nobody can say when the access token expires", advice))
+        findings.append(
+            warning(subject, "without the secret key, there is no telling when the access token expires", advice)
+        )
     else:
         try:
             access = await client.check_access_token()
@@ -97,9 +99,9 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
 async def _check_depots(
     subject: str, client: NhanhClient, store: StoreSettings, granted: Collection[int]
 ) -> list[Finding]:
-    """The depots with their names, for whoever writes `locations`, and whether those that are written there are seen.
+    """The depots with their names, for whoever writes `locations`, and whether the token sees those written there.
 
-    `granted`: those that the access token is limited to; none: it is not limited.
+    `granted`: those that the access token is limited to; empty: it is not limited.
     """
     try:
         depots = {depot.id: depot.name for depot in await client.depots()}
@@ -121,7 +123,7 @@ async def _check_depots(
 def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> list[Finding]:
     days = (access.expires_at - datetime.now(UTC)).days
     expiry = f"the access token expires in {days} days, on {access.expires_at:%Y-%m-%d}"
-    renew = "get a new one with `dongbo connect nhanh`: it can't be prolonged"
+    renew = "get a new one with `dongbo connect nhanh`: it can't be extended"
     findings = [
         failed(subject, f"the access token expired on {access.expires_at:%Y-%m-%d}", renew)
         if days < 0
@@ -132,14 +134,14 @@ def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> li
     configured = store.nhanh.business_id if store.nhanh is not None else access.business_id
     if access.business_id != configured:
         detail = f"the access token is for business {access.business_id}, the configuration says {configured}"
-        findings.append(failed(subject, detail, "correct business_id, or take that business's token"))
+        findings.append(failed(subject, detail, "correct business_id, or use a token for the configured business"))
     if access.depot_ids:
         depots = ", ".join(map(str, access.depot_ids))
         findings.append(
             warning(
                 subject,
-                f"the access token sees depots {depots} only: stock in all others is missing without a word",
-                "authorise the app for all depots, unless that is meant",
+                f"the access token sees only depots {depots}: stock in all others is silently missing",
+                "authorise the app for all depots, unless this is intended",
             )
         )
     else:
@@ -165,7 +167,7 @@ async def try_pulls(client: NhanhClient) -> dict[JobType, SourceError | None]:
 async def check_shopify(
     subject: str, client: ShopifyClient, store: StoreSettings, needed: Mapping[JobType, Collection[str]]
 ) -> list[Finding]:
-    """What the app of a store's shop was granted, and whether that suffices for what `needed` says of each job."""
+    """What the app of a store's shop was granted, and whether that is enough for what `needed` lists for each job."""
     way = _way_there(subject, client.url)
     try:
         granted = await client.granted_scopes()
@@ -200,7 +202,7 @@ def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
 
 
 async def _check_customers(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
-    """What may be read of a customer, and whether the metafields can hold what is pushed there."""
+    """What may be read of a customer, and whether the metafields can hold what is pushed to them."""
     subject = f"{subject} customers"
     findings: list[Finding] = []
     try:
@@ -230,8 +232,8 @@ async def _check_locations(subject: str, client: ShopifyClient, store: StoreSett
     wanted = sorted(store.product_sync.depots_of if store.product_sync else ())
     closed = [reason for number in wanted if (reason := why_unusable(number, locations.get(number))) is not None]
     if closed:
-        detail = f"product_sync.locations names locations that can get no stock: {'; '.join(closed)}"
-        findings.append(failed(subject, detail, "open them at Shopify, or take the numbers of active locations"))
+        detail = f"product_sync.locations names locations that can't receive stock: {'; '.join(closed)}"
+        findings.append(failed(subject, detail, "activate them in Shopify, or use the ids of active locations"))
     return findings
 
 
@@ -258,8 +260,8 @@ def _judge_scopes(
         everything = [scope for scopes in needed.values() for scope in scopes]
         yield failed(
             subject,
-            f"scopes that are missing: {write_scopes(lacking)}",
-            f"in the Dev Dashboard, make a version of the app with the scopes {write_scopes([*granted, *everything])}, "
+            f"missing scopes: {write_scopes(lacking)}",
+            f"in the Dev Dashboard, add a version of the app with the scopes {write_scopes([*granted, *everything])}, "
             "release it, and approve it in the shop",
         )
 
@@ -272,5 +274,7 @@ def _unreachable(subject: str, error: SourceError) -> Finding:
     if isinstance(error, SourceRefused):
         return failed(subject, str(error))
     if isinstance(error, RateLimited):
-        return warning(subject, str(error), "it answers, and others use up its limits: try again when less is going on")
-    return failed(subject, str(error), "look whether the internet connection and base_url are right, and try again")
+        return warning(
+            subject, str(error), "it answers, but others are using up its limits: try again when things are quieter"
+        )
+    return failed(subject, str(error), "check the internet connection and base_url, and try again")

@@ -1,4 +1,4 @@
-"""Tries the database that a configuration names."""
+"""Tries out the database that a configuration names."""
 
 from pathlib import Path
 
@@ -55,12 +55,12 @@ def _judge_schema(found: int) -> Finding:
     if found == wanted:
         return ok("schema", f"version {found}")
     if found == 0:
-        return ok("schema", "not there yet: the first `dongbo run` makes it")
+        return ok("schema", "not there yet: the first `dongbo run` creates it")
     if found < wanted:
-        return ok("schema", f"version {found}: the next start of the daemon brings it to {wanted}")
+        return ok("schema", f"version {found}: the next start of the daemon migrates it to {wanted}")
     return failed(
         "schema",
-        f"version {found} is newer than this program, which knows {wanted}",
+        f"version {found} is newer than this program's, which is {wanted}",
         "upgrade dongbo: pip install --upgrade dongbo",
     )
 
@@ -68,5 +68,5 @@ def _judge_schema(found: int) -> Finding:
 async def _check_embedded(directory: Path) -> list[Finding]:
     made_by = major_version_of(data_directory(directory))
     binaries = await find_binaries(made_by)
-    state = f"its data is in {directory}" if made_by else f"the first `dongbo run` makes its data in {directory}"
+    state = f"its data is in {directory}" if made_by else f"the first `dongbo run` creates its data in {directory}"
     return [ok("database", f"embedded PostgreSQL {binaries.version}, not running; {state}")]

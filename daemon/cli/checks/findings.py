@@ -24,10 +24,10 @@ SIGNS = {Severity.OK: ("✓", "green"), Severity.WARNING: ("!", "yellow"), Sever
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Args:
-        subject: what was looked at, such as `database`.
+        subject: what was checked, such as `database`.
         detail: what was found.
         advice: what to do about it; None where there is nothing to do.
         milliseconds: how long it took, where that is of interest.

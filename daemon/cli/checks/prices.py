@@ -1,4 +1,4 @@
-"""Shows what prices would come to: the figures of a few products with VAT and without it, and which the shop gets."""
+"""Shows what prices would turn into: a few products with and without VAT, and which figure the shop gets."""
 
 from contextlib import aclosing
 from decimal import Decimal
@@ -19,14 +19,14 @@ WITHOUT_VAT = 2  # Nhanh.vn documentation, product/list: priceVatMode; 2 is the 
 
 
 def check_currency(subject: str, shop: ShopInfo, store: StoreSettings) -> list[Finding]:
-    """In which currency the shop reckons, and whether that is Nhanh.vn's, where amounts are synced."""
-    taxes = "hold the tax" if shop.taxes_included else "are without tax"
+    """Which currency the shop uses, and, where amounts are synced, whether it is Nhanh.vn's."""
+    taxes = "include the tax" if shop.taxes_included else "are without tax"
     findings = [ok(subject, f"the shop's currency is {shop.currency}, its prices {taxes}")]
     pushes_prices = store.product_sync is not None and (store.product_sync.price or store.product_sync.compare_at_price)
     pushes_amounts = pushes_prices or store.customer_sync is not None
     if store.nhanh is not None and pushes_amounts and store.nhanh.currency != shop.currency:
         detail = f"Nhanh.vn's amounts are in {store.nhanh.currency}: no prices and no totals will be pushed"
-        advice = f'set currency = "{shop.currency}" in the store\'s nhanh table if Nhanh.vn has them in it'
+        advice = f"set currency = \"{shop.currency}\" in the store's nhanh table if Nhanh.vn's amounts are in it"
         findings.append(failed(subject, detail, advice))
     return findings
 
@@ -47,8 +47,8 @@ async def show_prices(subject: str, client: NhanhClient, shop: ShopInfo, store: 
             for product, price in priced[:SHOWN]
         ]
     except SourceError as error:
-        advice = "see what it says; prices that need VAT are not pushed until it is known"
-        return [warning(subject, f"the prices of some products could not be looked at: {error}", advice)]
+        advice = "read what it says; prices that need VAT are not pushed until the VAT is known"
+        return [warning(subject, f"the prices of some products could not be checked: {error}", advice)]
 
 
 async def _show(
@@ -59,9 +59,9 @@ async def _show(
     is_without = (product.price_vat_mode or WITHOUT_VAT) == WITHOUT_VAT
     if rate is None:
         if is_without != shop.taxes_included:
-            return ok(subject, f"{name}: {price}, which is what Shopify gets; its VAT is not known, and not needed")
+            return ok(subject, f"{name}: {price}, which is what Shopify gets; its VAT is not known, nor needed")
         detail = f"{name}: {price} {'without' if is_without else 'with'} VAT, which is not known: it gets no price"
-        return warning(subject, detail, "fill in its VAT at Nhanh.vn")
+        return warning(subject, detail, "enter its VAT in Nhanh.vn")
     without, with_vat = (price, price.with_percent(rate)) if is_without else (price.without_percent(rate), price)
     gets = with_vat if shop.taxes_included else without
     return ok(subject, f"{name}: {without} without VAT, {with_vat} with {rate.normalize():f} %: Shopify gets {gets}")

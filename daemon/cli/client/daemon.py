@@ -1,4 +1,4 @@
-"""A client of the running daemon's HTTP endpoint: what `dongbo` knows of jobs, it knows from there."""
+"""A client of the running daemon's HTTP endpoint: whatever `dongbo` knows about jobs comes from there."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ from daemon.jobs.model import Job, JobFailure, PruningPlan
 from daemon.jobs.types import JobType
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
-# The daemon says something at least every 15 s, be it only that it is there.
+# The daemon sends something at least every 15 s, if only a sign of life.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
 PAGE = 200  # rows asked for at once
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class DaemonRefused(DongboError):
-    """The daemon did not do what it was asked for; the text is its own."""
+    """The daemon did not do what it was asked to; the text is its own."""
 
 
 class ListPage(Protocol):
@@ -106,7 +106,7 @@ class DaemonClient:
         return await self._list(PushList, f"/api/jobs/{job_id}/pushes", {}, limit, lambda page: page.pushes)
 
     async def submit(self, job_type: JobType, store: str, params: Mapping[str, Any]) -> Job:
-        """Ask for a job. Raises LiveJobExists with the id of the one that runs already."""
+        """Ask for a job. Raises LiveJobExists with the id of the one already running."""
         return await self.ask(Job, "POST", "/api/jobs", body=SubmitBody(job_type, store, dict(params)))
 
     async def cancel(self, job_id: JobId) -> Job:
@@ -114,11 +114,11 @@ class DaemonClient:
         return await self.ask(Job, "POST", f"/api/jobs/{job_id}/cancel")
 
     async def approve(self, job_id: JobId) -> Job:
-        """Let a job do what it has asked about. Raises JobNotFound, LiveJobExists."""
+        """Let a job do what it asked about. Raises JobNotFound, LiveJobExists."""
         return await self.ask(Job, "POST", f"/api/jobs/{job_id}/approve")
 
     async def reject(self, job_id: JobId) -> Job:
-        """End a job that has asked. Raises JobNotFound."""
+        """End a job that asks for approval. Raises JobNotFound."""
         return await self.ask(Job, "POST", f"/api/jobs/{job_id}/reject")
 
     async def retry(self, job_id: JobId, *, failed_rows: bool) -> Job:
@@ -126,11 +126,11 @@ class DaemonClient:
         return await self.ask(Job, "POST", f"/api/jobs/{job_id}/retry", body=RetryBody(failed=failed_rows))
 
     async def plan_pruning(self, older_than_days: float) -> PruningPlan:
-        """How many jobs `prune` would delete, and how many it would keep for what reason."""
+        """How many jobs `prune` would delete, and how many it would keep for which reason."""
         return await self.ask(PruningPlan, "GET", "/api/jobs/prune", query={"older_than_days": str(older_than_days)})
 
     async def prune(self, older_than_days: float) -> int:
-        """Delete jobs that ended longer ago; how many."""
+        """Delete jobs that ended longer ago than this; returns how many."""
         return (await self.ask(Pruned, "POST", "/api/jobs/prune", body=PruneBody(older_than_days))).deleted
 
     async def schedules(self) -> Sequence[Schedule]:
@@ -164,7 +164,7 @@ class DaemonClient:
         return await self.ask(ManualOutcome, "POST", "/api/mappings", body=body)
 
     async def remove_mappings(self, store: str, variant_ids: Sequence[int]) -> int:
-        """Take decisions about at most 500 variants back; how many there were."""
+        """Take back decisions about at most 500 variants; returns how many there were."""
         body = RemoveBody(store, list(variant_ids))
         return (await self.ask(Removed, "POST", "/api/mappings/remove", body=body)).removed
 
@@ -248,7 +248,7 @@ class DaemonClient:
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
-            return DaemonUnreachable(f"the daemon at {self.target.name} did not answer in time: look into its log")
+            return DaemonUnreachable(f"the daemon at {self.target.name} did not answer in time: look in its log")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PermissionError):
             return DaemonUnreachable(
                 f"this user may not open {self.target.name}: run the command as the daemon's user (such as with sudo)"

@@ -1,4 +1,4 @@
-"""The endpoint's routes about sale campaigns, as methods."""
+"""The endpoint's routes for sale campaigns, as methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -25,7 +25,7 @@ CSV = {"format": "csv"}
 
 
 class SalesClient:
-    """What may be asked of the campaigns of a daemon; errors are those of `DaemonClient`, and SaleNotFound.
+    """What a daemon can be asked about campaigns; errors are those of `DaemonClient`, and SaleNotFound.
 
     A campaign is named by its id, or by its name with, where stores share it, the store.
     """
@@ -80,15 +80,15 @@ class SalesClient:
         return found
 
     async def item(self, reference: str, variant_id: int) -> SaleItemDetail:
-        """A variant of a campaign with all that was written of it."""
+        """A variant of a campaign with all writes of its prices."""
         return await self.daemon.ask(SaleItemDetail, "GET", _path(reference, "items", str(variant_id)))
 
     async def act(self, reference: str, action: Action) -> SaleDetail:
-        """Start a campaign now, take it back, or call it off."""
+        """Start a campaign now, revert it, or call it off."""
         return await self.daemon.ask(SaleDetail, "POST", _path(reference, action))
 
     async def resume(self, reference: str, decision: Decision | None, variants: Sequence[int] | None) -> SaleDetail:
-        """Go on with a campaign, after deciding about drifted variants (None: all of them)."""
+        """Resume a campaign, after deciding about drifted variants (None: all of them)."""
         body = ResumeBody(decision, list(variants) if variants is not None else None)
         return await self.daemon.ask(SaleDetail, "POST", _path(reference, "resume"), body=body)
 

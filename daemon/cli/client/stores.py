@@ -1,4 +1,4 @@
-"""Which store a command is about where none was named."""
+"""Which store a command is for where none was named."""
 
 import typer
 
@@ -8,7 +8,7 @@ from daemon.jobs.types import JOB_TYPES, JobType
 
 
 async def only_store(client: DaemonClient, *job_types: JobType) -> str:
-    """The only store that a job of the first type can be for, else of the next one.
+    """The only store that a job of the first type can be for, else of the next type.
 
     Raises BadParameter where that is not clear.
     """

@@ -31,7 +31,7 @@ class DaemonTarget:
 
     @property
     def name(self) -> str:
-        """What to call the address in front of people."""
+        """What to call the address in messages."""
         return f"unix:{self.socket}" if self.socket else self.base_url
 
     @property
@@ -48,7 +48,7 @@ class DaemonTarget:
         """What a person can do about a refused token."""
         if self.token is None and self.passed_over is not None:
             return (
-                f"the daemon at {self.name} wants a token, and {self.passed_over}, which may name it, was passed over: "
+                f"the daemon at {self.name} requires a token, and {self.passed_over}, which may name it, was skipped: "
                 f"set ${TOKEN_VARIABLE}, or fix the file"
             )
         if self.token is None:
@@ -56,7 +56,7 @@ class DaemonTarget:
                 "no configuration is read" if self.settings is None else "[status] token is not in the configuration"
             )
             return (
-                f"the daemon at {self.name} wants a token, and {absent}: "
+                f"the daemon at {self.name} requires a token, and {absent}: "
                 f"name the daemon's own file with --config, or set ${TOKEN_VARIABLE}"
             )
         return (
@@ -68,7 +68,7 @@ class DaemonTarget:
 def find_target(config: Path | None, url: str | None, environ: Mapping[str, str] = os.environ) -> DaemonTarget:
     """The daemon that a command is about: the one at `url`, else the one that the configuration describes.
 
-    With a URL, a configuration that can't be used is passed over with a remark. Raises ConfigError where there is no
+    With a URL, a configuration that can't be used is skipped with a remark. Raises ConfigError where there is no
     URL and the configuration is missing or wrong.
     """
     if url is not None:
@@ -107,7 +107,7 @@ def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Daemon
     except ConfigError as error:
         first, *others = error.problems
         more = f" (and {len(others)} more: dongbo check --config {path})" if others else ""
-        output.say(f"dongbo: {path} is passed over, for --url says where the daemon is: {first}{more}")
+        output.say(f"dongbo: {path} is skipped, since --url says where the daemon is: {first}{more}")
         return replace(target, passed_over=path)
     return replace(target, token=token, config=path, settings=settings)
 
@@ -117,7 +117,7 @@ def _given_token(environ: Mapping[str, str]) -> SecretStr | None:
 
 
 def _configured_token(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
-    """The token alone: the other secrets are the daemon's, and need not be readable for a person with a command."""
+    """The token alone: the other secrets are the daemon's, and whoever runs a command need not be able to read them."""
     only_status = settings.model_copy(update={"stores": {}, "database": DatabaseSettings()})
     try:
         return resolve_secrets(only_status, environ).status_token

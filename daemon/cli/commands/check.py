@@ -46,10 +46,10 @@ async def check(
         if context.as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
-    # The daemon may run with other variables and credentials, so what can't be read from here is no fault yet.
+    # The daemon may run with other variables and credentials, so what can't be read from here is not a fault yet.
     secrets, absent = inspect_secrets(settings, config=path)
     for problem in absent:
-        output.say(f"dongbo: {problem} (here; the daemon needs it)")
+        output.say(f"dongbo: {problem} (not readable here; the daemon needs it)")
     warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings()]
     for text in warnings:
         output.say(f"dongbo: {text}")
@@ -69,7 +69,7 @@ async def check(
 
 
 def _stores(settings: Settings) -> list[dict[str, str | None]]:
-    """How each store signs in at its sources."""
+    """How each store signs in to its sources."""
     return [
         {
             "name": name,
@@ -106,11 +106,11 @@ def _next_fires(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _overlaps(schedules: Sequence[ScheduleSpec]) -> list[str]:
-    """Schedules that ask for the very same work at the same minute."""
+    """Schedules that ask for the very same work in the same minute."""
     works = [(spec, read_params(JobType(spec.job_type), spec.params)) for spec in schedules]
     return [
         f"schedules {first.name} and {second.name} both ask for {first.job_type} of {first.store}, with the same "
-        f"params, on {minute:%a %Y-%m-%d %H:%M}: the second finds it live and does nothing; move or remove one"
+        f"params, on {minute:%a %Y-%m-%d %H:%M}: the second finds the job live and does nothing; move or remove one"
         for first, second, minute in find_overlaps(works, datetime.now(UTC))
     ]
 
@@ -170,7 +170,7 @@ async def _try_live(settings: Settings, config: Path) -> list[Finding]:
     except ConfigError as error:
         return [failed("secrets", problem) for problem in error.problems]
     exposed = [
-        warning("secrets", text, "close it, and renew the secret if others use this machine")
+        warning("secrets", text, "make it readable for its owner only, and renew the secret if others use this machine")
         for text in secrets.warnings
     ]
     return [

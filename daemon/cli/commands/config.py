@@ -8,7 +8,7 @@ app = Commands()
 
 
 @app.callback()
-def config() -> None:  # makes it a group, though it has one command so far
+def config() -> None:  # makes it a group, though it has only one command so far
     """The configuration file's format."""
 
 

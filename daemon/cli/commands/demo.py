@@ -1,4 +1,4 @@
-"""`dongbo demo`: the daemon with a database of its own, on a sandbox shop of this machine, all in one process."""
+"""`dongbo demo`: the daemon with its own database, on a sandbox shop on this machine, all in one process."""
 
 import asyncio
 import errno
@@ -40,8 +40,8 @@ PULLS = (
     JobType.PULL_NHANH_CUSTOMERS,
     JobType.PULL_SHOPIFY_CUSTOMERS,
 )
-# Large enough to watch the progress and to meet the rate limits, small enough to be done within a minute.
-# Tokens live two minutes instead of a day, so that the demo lives through what shops live through.
+# Large enough to watch the progress and to meet the rate limits, small enough to finish within a minute.
+# Tokens live two minutes instead of a day, so that the demo goes through what shops go through.
 SHOP = SandboxSettings(
     products=1_200, customers=8_000, churn_per_second=1.0, token_lifetime=120.0, permanent_token=False
 )
@@ -54,19 +54,21 @@ def demo(
     context: CommandContext,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where the demo keeps its data; else a directory of its own among dongbo's."),
+        typer.Option(
+            metavar="PATH", help="Where the demo keeps its data; by default its own directory among dongbo's."
+        ),
     ] = None,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Whether to open the job page where there is a display.")
+        bool, typer.Option("--browser/--no-browser", help="Whether to open the job page if there is a display.")
     ] = True,
 ) -> None:
     """Try dongbo on a sandbox shop, all on this machine.
 
-    Nothing needs to be configured. Ctrl-C ends it; a second start finds the data again.
+    Nothing needs to be configured. Ctrl-C ends it; the next start finds the data again.
     """
     configure_logging("error", "console", stream=cast("TextIO", output.CurrentStderr()))
     directory = state or state_directory() / "demo"
-    with suppress(KeyboardInterrupt):  # before the daemon itself listens to it; to end the demo is no failure
+    with suppress(KeyboardInterrupt):  # before the daemon itself handles it; ending the demo is not a failure
         run_in_loop(run_demo(directory.absolute(), opens_browser=browser, as_json=context.as_json))
 
 
@@ -134,9 +136,9 @@ def _admit(settings: Settings, sandbox: Sandbox) -> None:
 async def _guide(
     ready: asyncio.Future[str], settings: Settings, path: Path, *, opens_browser: bool, as_json: bool
 ) -> None:
-    """Says what there is to see, sees to it that there is something at once, and shows the jobs."""
+    """Says what there is to see, makes sure that there is something at once, and shows the jobs."""
     address = await ready
-    # A closed terminal hangs up: that ends a demo, while a daemon would read its configuration again.
+    # A closed terminal hangs up: that ends a demo, whereas a daemon would read its configuration again.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
     if as_json:
         output.write_json_line({"address": address, "config": str(path)})
@@ -155,7 +157,7 @@ async def _pull_everything(client: DaemonClient) -> None:
     for job_type in PULLS:
         try:
             await client.submit(job_type, STORE, {"full": True, "restart": True, "allow_deletions": True})
-        except DongboError as error:  # a schedule will fire within a minute or two by itself
+        except DongboError as error:  # a schedule will fire by itself within a minute or two
             output.say(f"dongbo: {job_type} was not run at once: {error}")
 
 
@@ -164,11 +166,11 @@ def _welcome(settings: Settings, address: str, path: Path) -> str:
     fires_text = "\n".join(fires)
     return f"""
 A shop with {SHOP.products:,} products and {SHOP.customers:,} customers runs on this machine,
-and the daemon keeps up with it.
+and the daemon keeps it in step.
 
 {page}
 
-All pulls run once now, and then all of it by its schedules; next:
+All pulls run once now; after that everything runs by its schedules; next:
 {fires_text}
 
 In another terminal:
@@ -200,7 +202,7 @@ def _free_port() -> int:
                 continue
             return port
     last = FIRST_PORT + PORTS_TRIED - 1
-    raise ListenError(f"all ports from {FIRST_PORT} to {last} are in use: end what uses them")
+    raise ListenError(f"all ports from {FIRST_PORT} to {last} are in use: stop what uses them")
 
 
 def _open_browser(address: str) -> None:

@@ -27,17 +27,17 @@ async def explain(
         str,
         typer.Argument(
             metavar="SKU",
-            help="An SKU or barcode; an id of Shopify (also gid://…) or Nhanh.vn; an address out of Shopify's admin.",
+            help="An SKU or barcode; an id in Shopify (also gid://…) or Nhanh.vn; an address from Shopify's admin.",
         ),
     ],
     store: StoreOption = None,
 ) -> None:
-    """Say why Shopify has the stock and prices that it has.
+    """Explain why Shopify has the stock and prices that it has.
 
     The exit code is 1 where no variant was found.
     """
     async with context.daemon() as client:
-        # One that syncs nothing is explained, too: that is why.
+        # A store that syncs nothing is explained, too: that is why.
         wanted = store or await only_store(client, JobType.SYNC_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS)
         found = await client.explain(wanted, sku)
     if context.as_json:
@@ -59,7 +59,7 @@ def write_explanation(explanation: Explanation, zone: tzinfo) -> None:
         f"{stream.stream} {values.ago(stream.complete_to) if stream.complete_to else 'never'}"
         for stream in explanation.freshness
     ]
-    output.say(f"Pulled completely: {', '.join(complete)}.")
+    output.say(f"Last complete pull: {', '.join(complete)}.")
 
 
 def _write_variant(console: Console, variant: ExplainedVariant, zone: tzinfo) -> None:

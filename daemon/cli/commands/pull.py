@@ -1,4 +1,4 @@
-"""`dongbo pull`: ask the running daemon for a pull, and follow it if wanted."""
+"""`dongbo pull`: ask the running daemon for a pull, and follow it on request."""
 
 from typing import Annotated
 
@@ -14,9 +14,7 @@ app = Commands()
 FullOption = Annotated[
     bool, typer.Option("--full", help="Pull everything, not only what changed, and find what was deleted.")
 ]
-RestartOption = Annotated[
-    bool, typer.Option("--restart", help="Start anew where an interrupted pull would be gone on with.")
-]
+RestartOption = Annotated[bool, typer.Option("--restart", help="Start over instead of continuing an interrupted pull.")]
 DeletionsOption = Annotated[
     bool, typer.Option("--allow-deletions", help="Believe the source even if a large share of the rows is gone.")
 ]
@@ -57,10 +55,10 @@ async def nhanh_customers(
         int | None, typer.Option("--type", min=1, max=3, help="Only 1 retail, 2 wholesale or 3 agents.")
     ] = None,
     last_bought_from: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only who bought on this day (yyyy-mm-dd) or later.")
+        str | None, typer.Option(metavar="DATE", help="Only those who last bought on this day (yyyy-mm-dd) or later.")
     ] = None,
     last_bought_to: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only who bought last on this day or earlier.")
+        str | None, typer.Option(metavar="DATE", help="Only those who last bought on this day or earlier.")
     ] = None,
     store: StoreOption = None,
     full: FullOption = False,

@@ -18,7 +18,7 @@ app = Commands()
 def run(context: CommandContext) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
 
-    SIGHUP lets it read the configuration again.
+    SIGHUP makes it read the configuration again.
     """
     path = context.find_config().absolute()  # a reload must find it from any directory
     settings = load_settings(path)

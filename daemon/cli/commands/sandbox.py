@@ -1,4 +1,4 @@
-"""`dongbo sandbox`: a Nhanh.vn and a Shopify on this machine, to try things out on."""
+"""`dongbo sandbox`: a Nhanh.vn and a Shopify on this machine, to try things out with."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ app = Commands()
 
 
 class TokenRefusal(StrEnum):
-    """Why Shopify gives an app no tokens."""
+    """Why Shopify issues no tokens to an app."""
 
     NOT_INSTALLED = "not-installed"
     OTHER_ORGANISATION = "other-organisation"
@@ -33,11 +33,11 @@ def sandbox(
     customers: Annotated[int, typer.Option(min=0, help="How many customers.")] = 2000,
     shopify_csv: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Products from this export of Shopify's; may be given several times."),
+        typer.Option(metavar="PATH", help="Products from this Shopify export; may be given several times."),
     ] = None,
     nhanh_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Nhanh.vn; 0 takes a free one.")] = 0,
     shopify_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Shopify; 0 takes a free one.")] = 0,
-    limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether the rate limits hold.")] = True,
+    limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether rate limits apply.")] = True,
     quirks: Annotated[
         bool, typer.Option("--quirks/--no-quirks", help="Whether answers vary in form as the real ones do.")
     ] = True,
@@ -46,40 +46,40 @@ def sandbox(
     ] = 86_399,
     refuse_tokens: Annotated[
         TokenRefusal | None,
-        typer.Option(help="Give no tokens, as to an app that is not installed, or of another organisation."),
+        typer.Option(help="Issue no tokens, as to an app that is not installed, or belongs to another organisation."),
     ] = None,
     html_errors: Annotated[
-        bool, typer.Option("--html-errors", help="Refuse tokens by a web page, as Shopify does to browsers.")
+        bool, typer.Option("--html-errors", help="Refuse tokens with a web page, as Shopify does to browsers.")
     ] = False,
     currency: Annotated[str | None, typer.Option(help="Shopify's currency, such as USD; VND by default.")] = None,
     prices_without_vat: Annotated[
-        bool, typer.Option("--prices-without-vat", help="Let Nhanh.vn's prices be without VAT.")
+        bool, typer.Option("--prices-without-vat", help="Make Nhanh.vn's prices exclude VAT.")
     ] = False,
     situations: Annotated[
         list[str] | None,
-        typer.Option("--situation", metavar="NAME", help="Begin in this situation; may be given several times."),
+        typer.Option("--situation", metavar="NAME", help="Start in this situation; may be given several times."),
     ] = None,
     list_situations: Annotated[
         bool, typer.Option("--list-situations", help="Show all situations, and what to expect of dongbo in each.")
     ] = False,
-    churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes a second in both shops.")] = 0.0,
+    churn: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Changes per second in both shops.")] = 0.0,
     clock_offset: Annotated[
-        float, typer.Option(metavar="SECONDS", help="By how much the clocks of both are ahead of this machine's.")
+        float, typer.Option(metavar="SECONDS", help="How far the clocks of both are ahead of this machine's.")
     ] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
-    rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls told to wait.")] = 0.0,
+    rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that are told to wait.")] = 0.0,
     reset_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of connections reset.")] = 0.0,
     slow_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of slow answers.")] = 0.0,
     truncate_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of answers cut short.")] = 0.0,
     bad_row_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that are wrong.")] = 0.0,
 ) -> None:
-    """Run a Nhanh.vn and a Shopify of one shop on this machine."""
+    """Run a sandbox Nhanh.vn and Shopify for one shop on this machine."""
     if list_situations:
         _show_situations(as_json=context.as_json)
         return
     for path in shopify_csv or ():
         if not path.is_file():
-            raise ConfigError(f"{path}: there is no such file; name a product export of Shopify's with --shopify-csv")
+            raise ConfigError(f"{path}: there is no such file; name a Shopify product export with --shopify-csv")
     configure_logging("warning", "auto")
     settings = SandboxSettings(
         seed=seed,

@@ -1,4 +1,4 @@
-"""`dongbo schedules`: look at schedules, run, pause and resume them."""
+"""`dongbo schedules`: list, run, pause and resume schedules."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -33,9 +33,9 @@ async def list_schedules(context: CommandContext) -> None:
 
 @app.command("run")
 async def run_schedule(context: CommandContext, name: NameArgument, wait: FollowOption = False) -> None:
-    """Submit a schedule's job now, also of a paused one.
+    """Submit a schedule's job now, even if it is paused.
 
-    Its timetable stays as it is.
+    Its timetable does not change.
     """
     async with context.daemon() as client:
         await show_requested(context, client, lambda: client.run_schedule(name), wait=wait)
@@ -43,7 +43,7 @@ async def run_schedule(context: CommandContext, name: NameArgument, wait: Follow
 
 @app.command()
 async def pause(context: CommandContext, name: NameArgument) -> None:
-    """Let a schedule fire no more, also after a restart."""
+    """Stop a schedule from firing, even after a restart."""
     async with context.daemon() as client:
         schedule = await client.pause_schedule(name)
     if context.as_json:

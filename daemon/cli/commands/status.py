@@ -15,7 +15,7 @@ app = Commands()
 
 @app.command()
 async def status(context: CommandContext) -> None:
-    """Show what the daemon does, and whether it is well.
+    """Show what the daemon is doing, and whether it is healthy.
 
     The exit code is 1 unless it is ready.
     """
@@ -67,7 +67,7 @@ def _write_waiting(status: Status, target: DaemonTarget) -> None:
     console = output.data_console()
     for job in status.awaiting_approval or []:
         since = values.moment(job.since, target.zone)
-        heading = f"{job.type} of {job.store} waits for approval since {since}"
+        heading = f"{job.type} of {job.store} has been waiting for approval since {since}"
         console.print(Text.assemble(("? ", "bold magenta"), (heading, "bold magenta")), soft_wrap=True)
         console.print(f"    {output.plain(job.reason)}", soft_wrap=True)
         for line in wording.how_to_decide(job.id).splitlines():

@@ -13,7 +13,7 @@ match_app = Commands()
 sync_app = Commands()
 
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Change nothing: find out what would be done; --wait shows it.")
+    bool, typer.Option("--dry-run", help="Change nothing: only find out what would be done; --wait shows it.")
 ]
 
 

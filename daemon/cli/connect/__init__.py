@@ -1,1 +1,1 @@
-"""`dongbo connect`: credentials for a shop, asked for, tried, and put where the daemon finds them."""
+"""`dongbo connect`: credentials for a shop, asked for, tried out, and put where the daemon finds them."""

@@ -1,4 +1,4 @@
-"""The place on this machine to which the browser may bring the access code."""
+"""The place on this machine where the browser may deliver the access code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from daemon.errors import ListenError
 from daemon.sources.nhanh.authorisation import read_code
 
 _DONE = """<!DOCTYPE html><meta charset="utf-8"><title>dongbo</title>
-<p>The code has arrived: back to the terminal. / Đã nhận mã, hãy quay lại cửa sổ dòng lệnh.</p>"""
+<p>The code has arrived: go back to the terminal. / Đã nhận mã, hãy quay lại cửa sổ dòng lệnh.</p>"""
 _NONE = """<!DOCTYPE html><meta charset="utf-8"><title>dongbo</title>
 <p>There is no access code in this address. / Địa chỉ này không có mã truy cập.</p>"""
 

@@ -31,7 +31,7 @@ def shopify(
     context: CommandContext,
     store: StoreOption = None,
     shop: Annotated[
-        str | None, typer.Option(help="The shop: my-shop of my-shop.myshopify.com, or its admin's address.")
+        str | None, typer.Option(help="The shop: my-shop for my-shop.myshopify.com, or its admin's address.")
     ] = None,
     client_id: Annotated[str | None, typer.Option(help="The app's client id.")] = None,
     secret_file: Annotated[
@@ -40,7 +40,7 @@ def shopify(
     keep_in: KeepOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Connect a Shopify shop by an app of the Dev Dashboard."""
+    """Connect a Shopify shop through an app of the Dev Dashboard."""
     configure_logging("error", "console")  # errors are reported by the command itself
     answers = ShopifyAnswers(store, shop, client_id, secret_file, keep_in, yes)
     connect_shopify(answers, context.given_config, as_json=context.as_json)
@@ -51,7 +51,9 @@ def nhanh(
     context: CommandContext,
     store: StoreOption = None,
     app_id: Annotated[int | None, typer.Option(min=1, help="The app's number on open.nhanh.vn.")] = None,
-    business_id: Annotated[int | None, typer.Option(min=1, help="The business's number, to be sure of it.")] = None,
+    business_id: Annotated[
+        int | None, typer.Option(min=1, help="The business's number, to make sure that it is the right one.")
+    ] = None,
     secret_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Read the app's secret key from this file; - is standard input.")
     ] = None,
@@ -61,7 +63,8 @@ def nhanh(
     listen: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Wait here for the code instead of asking: where the return link leads."
+            metavar="HOST:PORT",
+            help="Wait here for the code instead of asking: the address that the return link leads to.",
         ),
     ] = None,
     code: Annotated[

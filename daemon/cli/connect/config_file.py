@@ -1,4 +1,4 @@
-"""The configuration file while it is being made: it may be missing, or not right yet."""
+"""The configuration file while it is being made: it may be missing or not yet valid."""
 
 import re
 import tomllib
@@ -22,19 +22,19 @@ FIRST_STORE = StoreName("main")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change to the file. `text` is None where only a person can make it: then `lines` are what belongs into it."""
+    """A change to the file. `text` is None where only a person can make it: then `lines` are what belongs in it."""
 
     text: str | None
     lines: str
 
 
 class ConfigFile:
-    """The file that `--config` names, or one of the usual ones; one that is named and not there begins empty."""
+    """The file that `--config` names, or one of the usual ones; one that is named but missing begins empty."""
 
     def __init__(self, given: Path | None) -> None:
         """Raises ConfigError where there is none, or it can't be read or is not TOML."""
         self.path = find_config(given)
-        self._is_windows = self._has_mark = False  # its ends of lines, and a byte order mark
+        self._is_windows = self._has_mark = False  # its line endings, and a byte order mark
         try:
             self.text = self._read()
         except FileNotFoundError:
@@ -98,7 +98,7 @@ class ConfigFile:
         return Edit(text, lines)
 
     def write(self, edit: Edit) -> bool:
-        """Put the changed file in the place of the old one. Whether that could be done."""
+        """Replace the old file with the changed one. Returns whether that could be done."""
         if edit.text is None:
             return False
         if edit.text == self.text:
@@ -121,7 +121,7 @@ class ConfigFile:
         return text.replace("\r\n", "\n")
 
     def _encoded(self, text: str) -> bytes:
-        """The text with the ends of lines and the mark that the file had."""
+        """The text with the line endings and the mark that the file had."""
         content = (text.replace("\n", "\r\n") if self._is_windows else text).encode()
         return BOM_UTF8 + content if self._has_mark else content
 
@@ -131,7 +131,7 @@ class ConfigFile:
 
 
 def _check(text: str, path: Path, table: str) -> None:
-    """Raise ConfigError for what is wrong with the table itself: the rest of a new file may be yet to come."""
+    """Raise ConfigError for what is wrong with the table itself: the rest of a new file may still be to come."""
     try:
         parse_settings(text, source=str(path))
     except ConfigError as error:

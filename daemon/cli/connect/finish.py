@@ -1,4 +1,4 @@
-"""What ends a connection: the secret in its place, the keys in the file, and what is left to do."""
+"""How connecting ends: the secret in its place, the keys in the file, and what is left to do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from daemon.cli.render import output
 
 
 def keep(file: ConfigFile, edit: Edit, secrets: Sequence[tuple[SecretPlace, str]]) -> dict[str, Any]:
-    """Store the secrets, then write the file: what it names is there by then. Says what was done; the same as JSON."""
+    """Store the secrets, then write the file: what it names exists by then. Says what was done; returns it as JSON."""
     stored = [place.store(secret) for place, secret in secrets]
     changes_file = edit.text != file.text
     is_written = file.write(edit)
@@ -26,9 +26,11 @@ def keep(file: ConfigFile, edit: Edit, secrets: Sequence[tuple[SecretPlace, str]
         output.say("\n".join(f"  {line}" for line in edit.lines.splitlines()))
     if all(kept.taken_over for kept in stored):
         if changes_file:
-            to_do.append("if a daemon runs, let it read its configuration again: systemctl reload dongbo, or kill -HUP")
+            to_do.append(
+                "if a daemon is running, make it read its configuration again: systemctl reload dongbo, or kill -HUP"
+            )
         else:
-            output.tell("A running daemon takes it over by itself within seconds.")
+            output.tell("A running daemon picks it up by itself within seconds.")
     for line in dict.fromkeys(to_do):
         output.tell(f"To do: {line}")
     return {

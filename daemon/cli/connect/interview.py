@@ -1,4 +1,4 @@
-"""Questions to the person at the terminal, and answers out of files for scripts."""
+"""Questions to the person at the terminal, and answers from files for scripts."""
 
 import getpass
 import sys
@@ -42,7 +42,7 @@ def ask(question: str, *, option: str, default: str | None = None) -> str:
 
 
 def ask_secret(question: str, file: Path | None) -> str:
-    """A secret, out of a file (`-` is standard input), or typed without being shown.
+    """A secret, from a file (`-` is standard input), or typed without being shown.
 
     Raises:
         ConfigError: it can't be read, or there is nobody to ask.
@@ -61,7 +61,7 @@ def ask_secret(question: str, file: Path | None) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on, or end the command with nothing done."""
+    """Continue, or end the command with nothing done."""
     if yes:
         return
     if not is_interactive():

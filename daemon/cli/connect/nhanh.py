@@ -42,7 +42,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.nhanh.models import NhanhDepot
 from daemon.terminal import drawable
 
-EXAMPLE_APP = 1  # what stands in config/dongbo.toml until somebody says more
+EXAMPLE_APP = 1  # the placeholder in config/dongbo.toml
 
 STEPS = """\
 An access token of Nhanh.vn, once a year:
@@ -50,7 +50,7 @@ An access token of Nhanh.vn, once a year:
  1. Once for the business: on nhanh.vn, as director ("Giám đốc"), switch on
     "Cho phép kết nối Open API" under "Cài đặt chung" > "Cài đặt Open API".
  2. Once for the app: on https://open.nhanh.vn, under "Danh sách app", an app
-    with a Redirect URL that begins with https:// (any page of yours does: only
+    with a Redirect URL that begins with https:// (any page of yours will do: only
     the address that the browser ends up on counts). The app's page shows its
     App ID and its Secret key.
 """
@@ -67,7 +67,7 @@ PASTE = """
 
 @dataclass(frozen=True, slots=True)
 class NhanhAnswers:
-    """What was said on the command line; None is asked for."""
+    """What was given on the command line; None is asked for."""
 
     store: str | None
     app_id: int | None
@@ -136,13 +136,13 @@ def connect_nhanh(answers: NhanhAnswers, config: Path | None, *, as_json: bool) 
 
 def _farewell(exchanged_at: datetime) -> str:
     ends = (exchanged_at + OLD_TOKEN_LIFETIME).astimezone()
-    return f"A token that was in use until now ends in {_minutes(OLD_TOKEN_LIFETIME)} minutes, at {ends:%H:%M}."
+    return f"The token that was in use until now expires in {_minutes(OLD_TOKEN_LIFETIME)} minutes, at {ends:%H:%M}."
 
 
 def _check_places(token: SecretPlace, key: SecretPlace) -> None:
     if token.path is None:
         raise ConfigError(
-            f"the token can't be kept in {token.describe()} by this command, and would be lost: use --keep-in file or"
+            f"this command can't keep the token in {token.describe()}, and it would be lost: use --keep-in file or"
             " --keep-in credential:NAME"
         )
     for place in (token, key):
@@ -154,7 +154,7 @@ def _app_id(answers: NhanhAnswers, present: Mapping[str, Any]) -> int:
     known = answers.app_id or (configured if configured != EXAMPLE_APP else None)
     number = known or _number(ask("App ID", option="--app-id"))
     if number is None:
-        raise ConfigError("the app id is a number: the page of the app on open.nhanh.vn shows it")
+        raise ConfigError("the app id is a number: the app's page on open.nhanh.vn shows it")
     return number
 
 
@@ -189,7 +189,7 @@ async def _exchange_and_try(
             backoff=BACKOFF,
         )
         depots, jobs = await _try(client)
-    # Trouble that may pass is no reason to throw the only token away.
+    # Trouble that may resolve itself is no reason to throw away the only token.
     if all(isinstance(problem, SourceRefused) for problem in jobs.values()):
         raise ConfigError(
             f"The new token can't access anything, so it was not stored: {next(iter(jobs.values()))}\n"
@@ -200,7 +200,7 @@ async def _exchange_and_try(
 
 
 def _known_business(present: Mapping[str, Any]) -> int | None:
-    """The configured business; the example's number is none."""
+    """The configured business; the example's number does not count."""
     is_example = present.get("app_id") == EXAMPLE_APP
     return None if is_example else _number(present.get("business_id"))
 
@@ -222,7 +222,7 @@ def _places(
 ) -> tuple[SecretPlace, SecretPlace]:
     """Where the token is kept, and where the secret key is."""
     token = choose_place(answers.keep_in, present.get("access_token"), name=f"{store}-nhanh-token", config=config)
-    # The key is kept in the same way, unless the configuration has it somewhere already.
+    # The key is kept in the same way, unless the configuration already has it somewhere.
     kind = "credential:" if token.reference.credential is not None else "file"
     key_name = f"{store}-nhanh-secret-key"
     like_token = None if "secret_key" in present else f"{kind}{key_name}" if kind == "credential:" else kind
@@ -299,7 +299,7 @@ def _return_link(answers: NhanhAnswers, address: TcpAddress | None, base_url: st
     parts = urlsplit(link)
     if not parts.hostname or not (parts.scheme == "https" or (is_sandbox and parts.scheme == "http")):
         raise ConfigError(
-            f'"{link}" is not a return link: it begins with https:// and is among the Redirect URLs of the app on'
+            f'"{link}" is not a return link: it must begin with https:// and be one of the Redirect URLs of the app on'
             " open.nhanh.vn"
         )
     return link

@@ -1,4 +1,4 @@
-"""Where a secret is kept, and how it gets there: never readable for others, never half written."""
+"""Where a secret is kept, and how it gets there: never readable by others, never half written."""
 
 import os
 import shutil
@@ -192,7 +192,7 @@ def _encrypted(name: str, secret: str) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file at one go, readable by its owner alone; one that was there keeps its owner, and its group's right
+    """Replace a file in one step, readable by its owner alone; an existing one keeps its owner, and its group's right
     to read it, which the daemon may live on."""
     path = path.resolve()
     _make_directory(path.parent)
@@ -201,8 +201,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, mode: int, like: Path) -> None:
-    """Write a file anew, and put it in the place of the old one when it is on the disk; it belongs to whom `like`
-    belongs to."""
+    """Write a new file, and put it in the place of the old one once it is on disk; it gets the owner of `like`."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

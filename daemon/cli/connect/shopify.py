@@ -27,7 +27,7 @@ from daemon.sources.shopify.credential import ClientCredentials
 from daemon.sources.shopify.models import Location, ShopInfo
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 
-EXAMPLE_SHOP = "my-shop"  # what stands in config/dongbo.toml until somebody says more
+EXAMPLE_SHOP = "my-shop"  # the placeholder in config/dongbo.toml
 EXAMPLE_CLIENT_ID = "your-client-id"
 READS_LOCATIONS = {"read_locations", "read_inventory", "write_inventory"}
 
@@ -35,7 +35,7 @@ STEPS = """\
 An app in Shopify's Dev Dashboard, once for {shop}:
 
  1. Open https://dev.shopify.com/dashboard with an account of the shop's own
-    organisation, and choose "Create app". Any name does, such as dongbo.
+    organisation, and choose "Create app". Any name will do, such as dongbo.
  2. On its first version, App URL: https://shopify.dev/apps/default-app-home
     Scopes, to paste:
       {scopes}
@@ -54,7 +54,7 @@ MORE = """\
 
 @dataclass(frozen=True, slots=True)
 class ShopifyAnswers:
-    """What was said on the command line; None is asked for."""
+    """What was given on the command line; None is asked for."""
 
     store: str | None
     shop: str | None
@@ -105,10 +105,10 @@ def connect_shopify(answers: ShopifyAnswers, config: Path | None, *, as_json: bo
 def _try_until_it_works(
     answers: ShopifyAnswers, known_shop: str | None, known_id: object, base_url: str | None
 ) -> tuple[str, str, str, ShopifyTrial]:
-    """Shop, id and secret that go together. Where somebody sits at the terminal, they may try again."""
+    """Shop, id and secret that work together. Whoever sits at the terminal may try again."""
     shop_default = answers.shop or known_shop
     id_default = known_id if isinstance(known_id, str) and known_id != EXAMPLE_CLIENT_ID else None
-    said_shop, said_id = answers.shop, answers.client_id  # asked for again when they did not work
+    said_shop, said_id = answers.shop, answers.client_id  # asked for again if they did not work
     while True:
         try:
             shop = said_shop or ask("Shop", option="--shop", default=shop_default)
@@ -165,7 +165,7 @@ def _needed(file: ConfigFile, store: StoreName) -> list[str]:
         text = set_keys(file.text, ("stores", str(store), "shopify"), keys, without=("access_token",))
         found = needed_scopes(parse_settings(text, source=str(file.path)), store)
     except (CannotEdit, ConfigError) as error:
-        output.tell(f"The scopes below are those of the pulls: {file.path} is not valid yet ({error}).\n")
+        output.tell(f"The scopes below are only those for pulls: {file.path} is not valid yet ({error}).\n")
     return [scope for scopes in found.values() for scope in scopes]
 
 

@@ -1,4 +1,4 @@
-"""Sets keys in a TOML file without harming what people have written into it."""
+"""Sets keys in a TOML file without damaging what people have written in it."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ class CannotEdit(Exception):
 def set_keys(text: str, table: Table, keys: Mapping[str, object], *, without: Sequence[str] = ()) -> str:
     """The document with these keys of a table set, in this order where they are new, and others commented out.
 
-    All other lines stay as they are. A table that is not there comes to the end.
+    All other lines stay as they are. A new table is added at the end.
 
     Raises:
         CannotEdit: the result would not be what was asked for; also for a document that is not TOML.
@@ -85,18 +85,18 @@ def _replace(text: str, table: Table, key: str, value: object) -> str:
 
 
 def _comment_out(text: str, table: Table, key: str) -> str:
-    """What a person has written is kept, without effect."""
+    """What a person has written is kept, but has no effect."""
     lines, number = text.split("\n"), _line_of(text, table, key)
     lines[number] = f"# {lines[number]}"
     return "\n".join(lines)
 
 
 def _line_of(text: str, table: Table, key: str) -> int:
-    """Where a key stands that takes one line. Raises CannotEdit where it takes more, or stands in another form."""
+    """Where a key that takes one line is. Raises CannotEdit where it takes more, or has another form."""
     number = LineIndex(text).lines[*table, key] - 1
     line = text.split("\n")[number]
     if not re.match(rf"\s*{re.escape(key)}\s*=", line) or key not in tomllib.loads(line):
-        raise CannotEdit(f"{key} does not stand on a line of its own")
+        raise CannotEdit(f"{key} is not on a line of its own")
     return number
 
 

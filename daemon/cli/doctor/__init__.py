@@ -1,1 +1,1 @@
-"""`dongbo doctor`: why a job is not seen."""
+"""`dongbo doctor`: why a job does not show."""

@@ -1,4 +1,4 @@
-"""`dongbo doctor`: "why don't I see my job?". All that it looks at, in the order in which a person would."""
+"""`dongbo doctor`: "why don't I see my job?". All that it checks, in the order in which a person would."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,9 +42,9 @@ async def doctor(
         bool, typer.Option("--credentials/--no-credentials", help="Whether to try the credentials of all stores, too.")
     ] = True,
 ) -> None:
-    """Find out why a job is not seen.
+    """Find out why a job does not show.
 
-    A job that does nothing is followed through all stations that a real one passes; then all parts are looked at.
+    A job that does nothing is followed through all stations that a real one passes; then all parts are checked.
     """
     target = context.target
     configure_logging("error", "console")  # what goes wrong becomes a finding
@@ -100,7 +100,7 @@ async def _examine_daemon(client: DaemonClient, status: Status, connection: asyn
         findings += health_checks.judge_credentials(status)
         findings += health_checks.judge_clocks(status)
         findings += health_checks.judge_jobs(await health_checks.jobs_of_daemon(client), datetime.now(UTC))
-    except DongboError as error:  # it has gone, or its database has, while it was being looked at
+    except DongboError as error:  # it went away, or its database did, while it was being checked
         findings.append(failed("daemon", str(error), LOOK_AT_LOG))
     if connection is not None:
         findings += await health_checks.check_pool(connection, status)
@@ -114,8 +114,10 @@ def _judge_readiness(status: Status) -> list[Finding]:
     ]
     lag = status.notification_lag_seconds
     if lag is None:
-        detail = "not measured in the last seconds: a notification was lost, or the daemon has just started"
-        findings.append(warning("notification lag", detail, "run the doctor again; if it stays, look at the listener"))
+        detail = "not measured in the last few seconds: a notification was lost, or the daemon has just started"
+        findings.append(
+            warning("notification lag", detail, "run the doctor again; if this persists, look at the listener")
+        )
         return findings
     detail = f"{lag * 1000:.1f} ms from NOTIFY to the daemon's listener"
     if lag > SLOW_NOTIFICATION:
@@ -159,7 +161,7 @@ async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemo
     settings = target.settings
     if settings is None:
         advice = "name the daemon's configuration with --config"
-        findings.append(warning("own connection", "without a configuration the database is not known", advice))
+        findings.append(warning("own connection", "without a configuration the database is unknown", advice))
         return None
     try:
         secrets = resolve_secrets(settings.model_copy(update={"stores": {}, "status": _without_token(settings)}))
@@ -168,7 +170,7 @@ async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemo
         directory = database_directory(target.config)
         dsn = await running_server_dsn(directory)
     except DongboError as error:
-        advice = "run the doctor with the user and the environment of the daemon"
+        advice = "run the doctor as the daemon's user and with its environment"
         findings.append(warning("own connection", str(error), advice))
         return None
     if dsn is None and daemon_runs:

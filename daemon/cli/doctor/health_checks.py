@@ -56,7 +56,7 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[Job]:
 
 
 def judge_jobs(jobs: Sequence[Job], now: datetime) -> list[Finding]:
-    """Jobs that don't get on, jobs that wait for a person, and jobs that failed lately."""
+    """Jobs that make no progress, jobs that wait for a person, and jobs that failed recently."""
     running = {(job.store, job.type): job.id for job in jobs if job.status == JobStatus.RUNNING}
     live = [job for job in jobs if is_live(job)]
     stuck = [finding for job in live if (finding := _stuck(job, running, now)) is not None]
@@ -66,7 +66,7 @@ def judge_jobs(jobs: Sequence[Job], now: datetime) -> list[Finding]:
 
 def _waiting(job: Job) -> Finding:
     since = f"since {moment(job.updated_at, UTC)} UTC"
-    detail = f"{job.type} of {job.store} waits for a person {since}: {job.error}"
+    detail = f"{job.type} of {job.store} has been waiting for a person {since}: {job.error}"
     return warning("approvals", detail, how_to_decide(job.id))
 
 
@@ -82,15 +82,15 @@ def _stuck(job: Job, running: Mapping[tuple[StoreName, JobType], JobId], now: da
             return None  # it waits for its next attempt, as it should
         if (first := running.get((job.store, job.type))) is not None:
             detail = f"{name}: PENDING for {since}, behind other work of its type, job {first}"
-            return warning("stuck jobs", detail, f"it begins when that has ended: dongbo jobs show {first}")
-        advice = "no worker takes it: is a daemon running whose configuration has this store?"
+            return warning("stuck jobs", detail, f"it starts once that has ended: dongbo jobs show {first}")
+        advice = "no worker is taking it: is a daemon running whose configuration has this store?"
         return failed("stuck jobs", f"{name}: PENDING for {since}", advice)
     waited = job.metadata.get("rate_limit_wait_seconds", 0)
     if waiting.get("for") == "the rate limit" or waited * 2 > job.metadata.get("active_seconds", 0) > 0:
         return warning(
             "stuck jobs",
-            f"{name}: RUNNING, no page for {since}, and mostly waiting for the rate limit",
-            "the source lets it wait: does another program use the same access token?",
+            f"{name}: RUNNING, no page for {since}, mostly waiting for the rate limit",
+            "the source makes it wait: does another program use the same access token?",
         )
     return failed(
         "stuck jobs",
@@ -112,7 +112,9 @@ def _failed_lately(jobs: Sequence[Job], now: datetime) -> list[Finding]:
             continue
         detail = f"{job.type} of {job.store}, {moment(ended, UTC)} UTC: {job.error}"
         if kind in recovered:
-            findings.append(warning("failed jobs", detail, "a later one went well; look only if it comes again"))
+            findings.append(
+                warning("failed jobs", detail, "a later one went well; look into it only if it happens again")
+            )
         else:
             advice = f"fix the cause, then: dongbo jobs retry {job.id}"
             findings.append(failed("failed jobs", detail, advice))
@@ -140,7 +142,7 @@ def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
         return warning("schedules", f"{name} is paused", f"dongbo schedules resume {name}")
     if next_fire is not None and now - next_fire > OVERDUE_AFTER:
         late = duration((now - next_fire).total_seconds())
-        advice = "look for schedule entries in the daemon's log; a restart makes the fire up"
+        advice = "look for schedule entries in the daemon's log; a restart makes up for the fire"
         return failed("schedules", f"{name} should have fired {late} ago", advice)
     if schedule.last_outcome == "failed":
         detail = f"{name}: its last fire submitted no job: {schedule.last_detail}"
@@ -149,7 +151,7 @@ def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
 
 
 def judge_credentials(status: Status) -> list[Finding]:
-    """What the daemon has noticed of the credentials that it works with."""
+    """What the daemon has noticed about the credentials that it works with."""
     findings = []
     for report in status.credentials:
         for problem in report.problems:
@@ -163,7 +165,7 @@ def judge_credentials(status: Status) -> list[Finding]:
 
 
 def judge_clocks(status: Status) -> list[Finding]:
-    """Whether the clocks of the sources agree with the one of the daemon's machine."""
+    """Whether the clocks of the sources agree with that of the daemon's machine."""
     findings = [judge_offset(f"{clock.store} {clock.source}", clock.offset_seconds) for clock in status.clocks]
     found = [finding for finding in findings if finding.level is not Severity.OK]
     if found or not status.clocks:
@@ -176,9 +178,9 @@ async def check_pool(connection: asyncpg.Connection, status: Status | None) -> l
     if status is None:
         return []
     count, most = await connection.fetchval(CONNECTIONS), status.pool.max
-    detail = f"{count} connections of dongbo from this machine, at most {most} are allowed to one daemon"
+    detail = f"{count} connections of dongbo from this machine; one daemon may have at most {most}"
     if count > most:
-        advice = "is a second daemon running on this machine? Else please report it as a fault"
+        advice = "is a second daemon running on this machine? If not, please report this as a bug"
         return [failed("one pool", detail, advice)]
     return [ok("one pool", detail)]
 

@@ -1,4 +1,4 @@
-"""Follows a job that does nothing through all stations that a real one passes, and takes the time at each."""
+"""Follows a job that does nothing through all stations that a real one passes, and times each of them."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ class Sightings:
         self.changed.set()
 
     async def wait(self, is_there: Callable[[], bool], timeout: float) -> bool:
-        """Whether it comes true in so many seconds."""
+        """Whether it comes true within this many seconds."""
         try:
             async with asyncio.timeout(timeout):
                 while not is_there():
@@ -54,7 +54,7 @@ class Sightings:
 async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Connection | None) -> list[Finding]:
     """Where the job was seen, station by station. `connection` is one of our own to the daemon's database, if any.
 
-    The milliseconds count from the request on.
+    The milliseconds are counted from the request.
     """
     heard = Sightings()
     async with _listening(connection, heard), _streaming(client, Sightings()) as streamed:
@@ -65,7 +65,7 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
             findings.append(ok("job submitted", f"{job_id}, of store {store}", milliseconds=_since(began)))
         except LiveJobExists as live:
             job_id = live.job_id
-            findings.append(ok("job submitted", f"{job_id} was there already: following that one"))
+            findings.append(ok("job submitted", f"{job_id} already existed: following that one"))
         except DongboError as error:
             return [failed("job submitted", str(error), "this is why no job appears: fix it first")]
         if connection is not None:
@@ -84,7 +84,7 @@ async def _seen_in_database(connection: asyncpg.Connection, job_id: JobId, began
         return failed(
             "seen in database",
             "another connection does not see the job",
-            "the daemon works on another database than this configuration names: name its own file with --config",
+            "the daemon works on a different database than this configuration names: name its own file with --config",
         )
     return ok("seen in database", f"another connection sees it, {status}", milliseconds=_since(began))
 
@@ -93,7 +93,7 @@ async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -
     try:
         job = await client.job(job_id)
     except DongboError as error:
-        return failed("seen in endpoint", str(error), "look into the daemon's log for request_failed")
+        return failed("seen in endpoint", str(error), "look in the daemon's log for request_failed")
     return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job.status}", milliseconds=_since(began))
 
 
@@ -104,8 +104,8 @@ async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Fin
     return failed(
         "seen in event stream",
         f"GET /api/events did not report the job within {EVENT_TIMEOUT:g} s",
-        "the job page stands still for the same reason: a proxy in between must not buffer (proxy_buffering off); "
-        "otherwise look into the daemon's log for hub_listener_failed",
+        "the job page is frozen for the same reason: a proxy in between must not buffer (proxy_buffering off); "
+        "otherwise look in the daemon's log for hub_listener_failed",
     )
 
 
@@ -115,7 +115,7 @@ async def _heard_by_listener(heard: Sightings, job_id: str, began: float) -> Fin
         return ok("heard by listener", f"LISTEN {CHANNEL} hears of it", milliseconds=took)
     return warning(
         "heard by listener",
-        f"LISTEN {CHANNEL} heard nothing within {EVENT_TIMEOUT:g} s: jobs show with some seconds' delay only",
+        f"LISTEN {CHANNEL} heard nothing within {EVENT_TIMEOUT:g} s: jobs show only with a few seconds' delay",
         "a connection pooler between daemon and PostgreSQL must work in session mode: name the server itself in "
         "[database] url",
     )
@@ -165,7 +165,7 @@ async def _listening(connection: asyncpg.Connection | None, heard: Sightings) ->
 
 @asynccontextmanager
 async def _streaming(client: DaemonClient, sightings: Sightings) -> AsyncIterator[Sightings]:
-    """Reads the event stream meanwhile; a stream that can't be had shows by what is not seen in it."""
+    """Reads the event stream meanwhile; a stream that can't be opened is noticed by what is not seen in it."""
     is_open = asyncio.Event()
 
     async def read() -> None:

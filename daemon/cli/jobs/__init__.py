@@ -1,1 +1,1 @@
-"""`dongbo jobs`, and what every command shares that asks for a job: following it, and showing how it stands."""
+"""`dongbo jobs`, and what all commands that ask for a job share: following it, and showing its state."""

@@ -1,4 +1,4 @@
-"""`dongbo jobs`: look at jobs, follow, approve, cancel, retry and prune them."""
+"""`dongbo jobs`: list, follow, approve, cancel, retry and prune jobs."""
 
 import sys
 from contextlib import nullcontext
@@ -28,10 +28,10 @@ JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's 
 @app.command("list")
 async def list_jobs(
     context: CommandContext,
-    store: Annotated[str | None, typer.Option(help="Only jobs of this store.")] = None,
+    store: Annotated[str | None, typer.Option(help="Only this store's jobs.")] = None,
     job_type: Annotated[JobType | None, typer.Option("--type", help="Only jobs of this type.")] = None,
-    status: Annotated[JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
+    status: Annotated[JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 20,
 ) -> None:
     """List jobs, newest first."""
     async with context.daemon() as client:
@@ -48,7 +48,7 @@ async def list_jobs(
 async def show(
     context: CommandContext,
     job_id: JobIdArgument,
-    failures: Annotated[int, typer.Option(min=0, max=1000, help="Show at most so many rows that failed.")] = 10,
+    failures: Annotated[int, typer.Option(min=0, max=1000, help="Show at most this many failed rows.")] = 10,
 ) -> None:
     """Show one job with counters, costs and failed rows."""
     wanted = _read_id(job_id)
@@ -67,7 +67,7 @@ async def watch(
     context: CommandContext,
     job_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all, for ever."),
+        typer.Argument(metavar="[JOB_ID]...", help="Follow these to their end; else all, forever."),
     ] = None,
 ) -> None:
     """Follow jobs live, through restarts of the daemon."""
@@ -98,7 +98,7 @@ async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
 
 @app.command()
 async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOption = False) -> None:
-    """Let a job do what it has asked about."""
+    """Let a job do what it asked about."""
     wanted = _read_id(job_id)
     async with context.daemon() as client:
         what = "is approved and continues"
@@ -107,7 +107,7 @@ async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOp
 
 @app.command()
 async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
-    """End a job that has asked; nothing of it is done."""
+    """End a job that asks for approval; nothing is done."""
     wanted = _read_id(job_id)
     async with context.daemon() as client:
         tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
@@ -117,7 +117,7 @@ async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
 async def pushes(
     context: CommandContext,
     job_id: JobIdArgument,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many.")] = 100,
 ) -> None:
     """List what a job has pushed to Shopify, and why."""
     wanted = _read_id(job_id)
@@ -135,12 +135,12 @@ async def pushes(
 async def retry(
     context: CommandContext,
     job_id: JobIdArgument,
-    failed: Annotated[bool, typer.Option("--failed", help="Take up just the rows that failed, in a new job.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Process only the rows that failed, in a new job.")] = False,
     wait: FollowOption = False,
 ) -> None:
     """Run a failed or cancelled job again, or just failed rows.
 
-    It goes on from where it stopped. With --failed, a new job takes up the rows that could not be stored.
+    It continues from where it stopped. With --failed, a new job processes the rows that could not be stored.
     """
     wanted = _read_id(job_id)
     async with context.daemon() as client:
@@ -151,15 +151,16 @@ async def retry(
 def prune(
     context: CommandContext,
     older_than: Annotated[
-        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Days; else [jobs] retention_days.")
+        float | None,
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Number of days; else [jobs] retention_days."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing: say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing: show what would be deleted.")] = False,
 ) -> None:
     """Delete jobs that ended long ago, with their failed rows.
 
-    Asks first. What has not ended stays, and so do the newest job of each store, type and status and those that a job
-    which has not ended builds on. Pushes, mappings and campaigns are not touched.
+    Asks first. Jobs that have not ended stay, and so do the newest job of each store, type and status and those that
+    an unended job builds on. Pushes, mappings and campaigns are not touched.
     """
 
     async def look(client: DaemonClient) -> pruning.PlannedPruning:
@@ -173,9 +174,9 @@ def prune(
         if context.as_json:
             output.write_json(pruning.to_json(planned, deleted=0))
         return
-    # A script must say yes whatever there is to delete: it fails on the first day, and not on the thirtieth.
+    # A script must say yes whatever there is to delete, so that it fails on the first day and not on the thirtieth.
     if planned.plan.prunable or not sys.stdin.isatty():
-        confirm(pruning.question(planned), yes=yes, why="this deletes jobs for good")
+        confirm(pruning.question(planned), yes=yes, why="this deletes jobs permanently")
     deleted = context.talk(lambda client: client.prune(planned.days))
     if context.as_json:
         output.write_json(pruning.to_json(planned, deleted=deleted))

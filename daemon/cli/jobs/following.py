@@ -46,7 +46,7 @@ class View(Protocol):
         """A job has changed."""
 
     def forget(self, job_id: JobId) -> None:
-        """A job is gone that was last seen live."""
+        """A job that was last seen live is gone."""
 
     def tick(self) -> None:
         """Time has passed: show what is due."""
@@ -58,14 +58,14 @@ class View(Protocol):
 async def watch(client: DaemonClient, view: View, *, remark: Callable[[str], None] | None = None) -> None:
     """Show the live jobs and every change of any job, until cancelled.
 
-    `remark` takes what is to be said of the stream itself; the view by default. Raises DaemonUnreachable at the start
+    `remark` takes remarks about the stream itself; the view by default. Raises DaemonUnreachable at the start
     only.
     """
     known: dict[JobId, _Known] = {}
 
     def take(job: Job, *, is_snapshot: bool) -> None:
         before = known.get(job.id)
-        # What ended before anybody looked is history, for `jobs list`.
+        # What ended before anybody was watching is history, for `jobs list`.
         is_news = is_live(job) if is_snapshot and before is None else job.version > (before.version if before else 0)
         if before is None or job.version > before.version:
             known[job.id] = _Known(job.version, job.completed_at, is_live(job))
@@ -121,7 +121,7 @@ async def follow_until_ended(client: DaemonClient, job_ids: Sequence[JobId], vie
 
 
 async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> AsyncGenerator[_Batch, None]:
-    """Everything the stream reports, for ever.
+    """Everything the stream reports, forever.
 
     A lost connection is made again. Raises DaemonUnreachable when the first one can't be had.
     """
@@ -142,7 +142,7 @@ async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> Async
             if not has_connected:
                 raise
         if failures == 0:
-            remark("the daemon has gone; waiting for it to come back (Ctrl-C to stop)")
+            remark("the daemon is gone; waiting for it to come back (Ctrl-C to stop)")
         await asyncio.sleep(RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)])
         failures += 1
 

@@ -1,4 +1,4 @@
-"""What matching and syncing come to: their figures, and the sample of a dry run or of what waits for approval."""
+"""The result of matching and syncing: figures, and the sample of a dry run or of what waits for approval."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def figures(job: Job) -> str:
 
 
 def write_plan(job: Job) -> None:
-    """What a job would do, or asks to do: figures and sample; nothing for jobs that have no such thing."""
+    """What a job would do, or asks to do: figures and sample; nothing for jobs that have neither."""
     said = figures(job)
     if said:
         output.write_text(said)

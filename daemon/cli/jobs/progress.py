@@ -111,7 +111,7 @@ class LineView:
 
 
 class LiveView:
-    """Two lines per live job, drawn anew several times a second: bar, share, time left; rows, rate, counters, waits."""
+    """Two lines per live job, redrawn several times a second: bar, share, time left; rows, rate, counters, waits."""
 
     interval = 1 / FRAMES_PER_SECOND
 
@@ -124,7 +124,7 @@ class LiveView:
         self._remark = ""
 
     def update(self, job: Job) -> None:
-        """Draw the job from now on, or take leave of it when it has ended."""
+        """Draw the job from now on, or drop it once it has ended."""
         before = self._jobs.get(job.id)
         if is_live(job):
             self._jobs[job.id] = job
@@ -136,7 +136,7 @@ class LiveView:
             self._console.print(ended(job))
 
     def forget(self, job_id: JobId) -> None:
-        """Draw the job no longer."""
+        """Stop drawing the job."""
         self._jobs.pop(job_id, None)
         self._notes.pop(job_id, None)
 

@@ -13,14 +13,14 @@ from daemon.jobs.model import PruningPlan
 KEPT = {
     "unended": "not ended yet",
     "recent": "ended later",
-    "newest": "the newest of its store, type and status (by it the next pull knows where to continue)",
+    "newest": "the newest of its store, type and status (it tells the next pull where to continue)",
     "needed": "needed by a job that has not ended",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPruning:
-    """A pruning that is asked for, in days, and what it comes to."""
+    """A requested pruning, in days, and what it would do."""
 
     days: float
     plan: PruningPlan
@@ -29,7 +29,7 @@ class PlannedPruning:
 def configured_days(target: DaemonTarget) -> float:
     """How long the configuration keeps jobs; raises BadParameter where there is none."""
     if target.settings is None:
-        raise typer.BadParameter("name the number of days", param_hint="--older-than")
+        raise typer.BadParameter("give the number of days", param_hint="--older-than")
     return target.settings.jobs.retention_days
 
 
@@ -48,7 +48,7 @@ def sentences(pruning: PlannedPruning) -> Iterator[str]:
 
 def question(pruning: PlannedPruning) -> str:
     """What to ask before it is done."""
-    return f"Delete {jobs(pruning.plan.prunable)} with their failed rows for good?"
+    return f"Permanently delete {jobs(pruning.plan.prunable)} with their failed rows?"
 
 
 def to_json(pruning: PlannedPruning, *, deleted: int) -> dict[str, Any]:

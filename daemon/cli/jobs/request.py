@@ -1,4 +1,4 @@
-"""How commands ask the running daemon for a job, and follow it if wanted."""
+"""How commands ask the running daemon for a job, and follow it on request."""
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping

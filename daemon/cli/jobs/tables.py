@@ -37,7 +37,7 @@ def write_list(jobs: Sequence[Job], zone: tzinfo) -> None:
 
 
 def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zone: tzinfo) -> None:
-    """All that there is to know of one job; `steps` are the jobs that are steps of it."""
+    """All there is to know about one job; `steps` are the jobs that are its steps."""
     took = wording.job_duration(job)
     output.write_fields(
         {
@@ -74,11 +74,11 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         for notice in wording.notices(step):
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
-        state = "taken up by a retry" if failure.resolved_at else "not stored"
+        state = "being retried" if failure.resolved_at else "not stored"
         text = f"  row {output.plain(failure.source_id or '(no id)')}, {state}: {output.plain(failure.reason)}"
         console.print(Text(text), soft_wrap=True)
     if job.failed and any(failure.resolved_at is None for failure in failures):
-        output.say(f"{job.failed} rows failed. Try just these again: dongbo jobs retry {job.id} --failed")
+        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {job.id} --failed")
 
     say_what_is_asked(job)
 

@@ -19,7 +19,7 @@ STATUS_STYLES = {
 
 
 def is_live(job: Job) -> bool:
-    """Whether the job has still to run or runs."""
+    """Whether the job is running or has yet to run."""
     return job.status.is_live
 
 
@@ -47,7 +47,7 @@ def is_estimate(job: Job) -> bool:
 
 
 def share(job: Job) -> float | None:
-    """How much of the job is done, 0 to 1; None where the total is unknown. An estimate never makes 1."""
+    """How much of the job is done, 0 to 1; None where the total is unknown. An estimate never reaches 1."""
     total = job.total
     if job.status == "COMPLETED":
         return 1.0

@@ -1,4 +1,4 @@
-"""What a text for a variant or a product may mean, and what to say where it means none or several."""
+"""What a text for a variant or a product may mean, and what to say where it matches none or several."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -26,12 +26,12 @@ def _only(text: str, what: str, choices: Sequence[T], descriptions: Sequence[str
     if len(choices) == 1:
         return choices[0]
     if not choices and (reason := why_no_key(text.removeprefix("sku:"))) is not None:
-        raise ValueError(f"{plain(text.removeprefix('sku:'))} {reason}, so it names no {what}: name it by its id")
+        raise ValueError(f"{plain(text.removeprefix('sku:'))} {reason}, so it does not name a {what}: use the id")
     if not choices:
-        raise ValueError(f"there is no {what} {_said(text)}: is it right, and was it pulled?")
+        raise ValueError(f"there is no {what} {_said(text)}: is that correct, and has it been pulled?")
     listed = "; ".join(descriptions[:SHOWN_CHOICES])
     more = f"; and {len(choices) - SHOWN_CHOICES} more" if len(choices) > SHOWN_CHOICES else ""
-    raise ValueError(f"more than one {what} {_said(text)}: name one by its id: {listed}{more}")
+    raise ValueError(f"there is more than one {what} {_said(text)}: choose one by its id: {listed}{more}")
 
 
 def _describe_variant(variant: VariantMeaning) -> str:

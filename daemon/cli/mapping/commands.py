@@ -22,12 +22,12 @@ app = Commands()
 STATES = ("mapped", "excluded", "ambiguous", "unmatched", "retired")
 EVERYTHING = 10_000_000
 
-VariantsArgument = Annotated[list[str], typer.Argument(metavar="VARIANT...", help="Ids or SKUs at Shopify.")]
-NoteOption = Annotated[str | None, typer.Option("--note", help="Why, for whoever looks later.")]
+VariantsArgument = Annotated[list[str], typer.Argument(metavar="VARIANT...", help="Ids or SKUs in Shopify.")]
+NoteOption = Annotated[str | None, typer.Option("--note", help="Why, for whoever looks at it later.")]
 StateOption = Annotated[
     str | None, typer.Option("--state", callback=one_of(STATES), help=f"Only these: {', '.join(STATES)}.")
 ]
-SearchOption = Annotated[str | None, typer.Option("--search", help="A part of an SKU, a barcode or a name; or an id.")]
+SearchOption = Annotated[str | None, typer.Option("--search", help="Part of an SKU, a barcode or a name; or an id.")]
 
 
 @app.command("list")
@@ -35,7 +35,7 @@ async def list_mappings(
     context: CommandContext,
     state: StateOption = None,
     search: SearchOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many.")] = 50,
     store: StoreOption = None,
 ) -> None:
     """List variants with the products that they are."""
@@ -54,14 +54,14 @@ async def list_mappings(
 @app.command("set")
 async def set_mapping(
     context: CommandContext,
-    variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Its id or SKU at Shopify.")],
-    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="Its id or code at Nhanh.vn.")],
+    variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Its id or SKU in Shopify.")],
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="Its id or code in Nhanh.vn.")],
     note: NoteOption = None,
     store: StoreOption = None,
 ) -> None:
     """Say that a variant is a product of Nhanh.vn.
 
-    That wins over what matching finds, and stays. A text that may mean several is answered with all of them.
+    That overrides what matching finds, and stays. A text with several possible meanings is answered with all of them.
     """
     async with _daemon_and_store(context, store) as (client, wanted):
         variants, products = await _resolve(client, wanted, [variant], [product])
@@ -75,7 +75,7 @@ async def exclude(
     note: NoteOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Say that variants have no counterpart at Nhanh.vn."""
+    """Say that variants have no counterpart in Nhanh.vn."""
     async with _daemon_and_store(context, store) as (client, wanted):
         found, _ = await _resolve(client, wanted, variants, [])
         await tables.decide(client, wanted, dict.fromkeys(found), note, as_json=context.as_json)
@@ -94,7 +94,7 @@ async def remove(
         if context.as_json:
             output.write_json({"removed": removed})
         else:
-            output.write_text(f"{removed} decisions taken back; `dongbo match products` decides anew")
+            output.write_text(f"{removed} decisions taken back; `dongbo match products` decides again")
 
 
 @app.command("export")
@@ -122,7 +122,7 @@ async def import_mappings(
     """Take decisions from a CSV file.
 
     Each line names a variant (variant_id or sku) and a product (nhanh_id or nhanh_code), or the word exclude; a line
-    without a product decides nothing. Wrong lines are told all at once, before anything is changed.
+    without a product decides nothing. Wrong lines are reported all at once, before anything is changed.
     """
     async with _daemon_and_store(context, store) as (client, wanted):
         plan = await csv_import.plan_import(client, wanted, file)
@@ -140,7 +140,7 @@ async def _daemon_and_store(context: CommandContext, store: str | None) -> Async
 async def _resolve(
     client: DaemonClient, store: str, variants: list[str], products: list[str]
 ) -> tuple[list[int], list[int]]:
-    """The ids that texts stand for. Raises MappingFileError with all that stand for none or for several."""
+    """The ids that texts stand for. Raises MappingFileError with all texts that stand for none or for several."""
     answer = await client.resolve(store, variants, products)
     variant_ids, product_ids, problems = list[int](), list[int](), list[str]()
     for variant in answer.variants:

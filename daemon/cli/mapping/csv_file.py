@@ -19,7 +19,7 @@ from daemon.texts import visible
 COLUMNS = ("variant_id", "sku", "title", "nhanh_id", "nhanh_code", "nhanh_name", "source", "state", "candidates")
 EXCLUDE = "exclude"
 DELIMITERS = (",", ";", "\t")
-# A cell that begins so would be run (OWASP, CSV injection). Written with an apostrophe before it, as spreadsheets do.
+# A cell that begins like this would be run (OWASP, CSV injection). Written after an apostrophe, as spreadsheets do.
 RUN = ("=", "+", "-", "@", "\t", "\r")
 APOSTROPHE = "'"
 SHORTENED = re.compile(r"\d([.,]\d+)?[eE]\+?\d+")
@@ -27,7 +27,7 @@ ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
 class MappingFileError(DongboError):
-    """The file can't be taken as it is; one line for each problem, with file and line."""
+    """The file can't be used as it is; one line for each problem, with file and line."""
 
     exit_code = ExitCode.USAGE
 
@@ -81,7 +81,7 @@ def read_decisions(path: Path) -> tuple[list[CsvDecision], int]:
 
 
 def _cells(mapping: Mapping) -> list[str]:
-    # A retired mapping holds no more: read again, its line must decide nothing.
+    # A retired mapping no longer holds: read back, its line must decide nothing.
     product = mapping.nhanh_id if mapping.state == "mapped" else None
     return [
         str(mapping.variant_id),
@@ -159,7 +159,7 @@ def _decision(line: int, row: dict[str, str]) -> CsvDecision | None:
     if product is None and not is_excluded:
         return None
     if variant is None:
-        raise ValueError("it names no variant: fill in variant_id or sku")
+        raise ValueError("it does not name a variant: fill in variant_id or sku")
     return CsvDecision(line, variant, product)
 
 

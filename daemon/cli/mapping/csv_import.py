@@ -1,4 +1,4 @@
-"""Decisions about variants out of a file: all of them are looked up and checked before the first is sent."""
+"""Decisions about variants from a file: all of them are looked up and checked before the first is sent."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ BATCH_BYTES = 20_000  # of texts to look up in one request, on either side
 
 @dataclass(slots=True)
 class ImportPlan:
-    """What a file comes to.
+    """What a file amounts to.
 
     Args:
         decisions: {variant: product or None for none}, only those that change something.
-        unchanged: lines that say what holds already.
+        unchanged: lines that say what already holds.
         empty: lines that decide nothing.
     """
 
@@ -57,7 +57,7 @@ async def plan_import(client: DaemonClient, store: str, path: Path) -> ImportPla
                     product = only_product(decision.product, product_choices[decision.product]).nhanh_id
                 earlier = first_lines.setdefault(variant.variant_id, decision.line)
                 if earlier != decision.line:
-                    raise ValueError(f"variant {variant.variant_id} stands in line {earlier} already")
+                    raise ValueError(f"variant {variant.variant_id} is already in line {earlier}")
             except ValueError as error:
                 problems.append(f"{path}:{decision.line}: {error}")
                 continue

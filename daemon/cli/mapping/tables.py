@@ -26,7 +26,7 @@ def write_list(mappings: Sequence[ProductMapping]) -> None:
 async def decide(
     client: DaemonClient, store: str, decisions: Mapping[int, int | None], note: str | None, *, as_json: bool
 ) -> None:
-    """Send decisions of a person and say what they have changed."""
+    """Send a person's decisions and say what they have changed."""
     outcome = await client.set_mappings(store, decisions, note)
     if as_json:
         output.write_json(outcome)

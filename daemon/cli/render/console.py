@@ -10,7 +10,7 @@ from daemon.texts import escaped
 
 
 class TextConsole(Console):
-    """A console whose texts can't steer the terminal, wherever they came from: a name, an error, a key of a mapping.
+    """A console whose texts can't control the terminal, wherever they came from: a name, an error, a mapping's key.
 
     Colours and movements are Rich's own: styles, and segments that it marks as controls.
     """

@@ -1,6 +1,6 @@
 """Where output goes: data to standard output, everything that only accompanies it to standard error.
 
-Nothing that is written here steers a terminal: foreign text is spelt out (`daemon.texts`), in JSON as JSON has it. Only
+Nothing written here can control a terminal: foreign text is escaped (`daemon.texts`), in JSON as JSON does. Only
 CSV is exact, off a terminal.
 
 Colours only on a terminal and without `NO_COLOR`; both are rich's own rules. Off a terminal lines are as long as they
@@ -47,7 +47,7 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """As `say`, for whole sentences: on a terminal, lines end between words."""
+    """Like `say`, for whole sentences: on a terminal, lines break between words."""
     side_console().print(escaped(text, keep=LAYOUT))
 
 
@@ -70,7 +70,7 @@ def write_json(document: object) -> None:
 
 
 def members(record: "DataclassInstance") -> dict[str, Any]:
-    """The members of a record, for a document that has others besides."""
+    """The members of a record, for a document that has others as well."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
@@ -113,7 +113,7 @@ def is_narrow() -> bool:
 
 
 def write_renderable(renderable: RenderableType) -> None:
-    """A table or the like on standard output; off a terminal without the blanks that fill up its lines."""
+    """A table or the like on standard output; off a terminal without the spaces that pad its lines."""
     console = data_console()
     if console.is_terminal:
         console.print(renderable)
@@ -140,13 +140,13 @@ class CurrentStderr(TextIOBase):
 
 
 def plain(value: Any) -> str:
-    """Text from elsewhere in one line: what would steer a terminal, or break the line, is spelt out."""
+    """Text from elsewhere on one line: what would control a terminal, or break the line, is escaped."""
     return escaped(str(value))
 
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else ENDLESS
-    # While progress is drawn, Rich stands in the place of the stream, and knows what it stands for.
+    # While progress is drawn, Rich stands in for the stream, and knows the real one.
     file = drawable(getattr(stream, "rich_proxied_file", stream))
     return TextConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
 

@@ -1,4 +1,4 @@
-"""Values as people read them: numbers, times, what was pushed to Shopify and with which result."""
+"""Values as people read them: numbers, times, what was pushed to Shopify and with what result."""
 
 from datetime import UTC, datetime, tzinfo
 

@@ -20,15 +20,15 @@ def create(
     context: CommandContext,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name: a-z, 0-9, - and _.")],
     draft: Annotated[
-        bool, typer.Option("--draft", help="Only keep it; `sale resume` or `sale apply` starts it.")
+        bool, typer.Option("--draft", help="Only save it; `sale resume` or `sale apply` starts it.")
     ] = False,
     yes: YesOption = False,
     store: StoreOption = None,
 ) -> None:
     """Create a campaign, after showing what it would do.
 
-    Targets are united: a variant that any of them names is on sale, unless an exclusion names it. What starts at once
-    needs a yes: at the terminal, or as --yes.
+    Targets add up: a variant that any of them names is on sale, unless an exclusion names it. A campaign that starts at
+    once needs a yes: at the terminal, or as --yes.
     """
 
     async def look(client: DaemonClient) -> tuple[dict[str, object], SalePreview]:
@@ -48,7 +48,7 @@ def create(
 
 
 def apply(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
-    """Start a campaign now, before its time or without one."""
+    """Start a campaign now, even before its time."""
 
     async def look(client: DaemonClient) -> tuple[SaleDetail, SalePreview]:
         sales = SalesClient(client)
@@ -63,15 +63,15 @@ def apply(context: CommandContext, name: NameArgument, yes: YesOption = False, s
 
 
 def revert(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
-    """End a running campaign now: its prices are taken back."""
+    """End a running campaign now: its prices are reverted."""
     campaign = _look_up(context, name, store)
-    prompts.require_state(campaign, prompts.ENDABLE, "there is nothing to take back")
+    prompts.require_state(campaign, prompts.ENDABLE, "there is nothing to revert")
     prompts.confirm_change(prompts.end(campaign, "End"), yes=yes, is_at_once=True)
     _act(context, lambda sales: sales.act(str(campaign.id), "revert"))
 
 
 def cancel(context: CommandContext, name: NameArgument, yes: YesOption = False, store: OfStoreOption = None) -> None:
-    """Call a campaign off; a running one is taken back."""
+    """Call off a campaign; a running one is reverted."""
     campaign = _look_up(context, name, store)
     prompts.require_state(campaign, prompts.STARTABLE + prompts.ENDABLE, "it can't be cancelled")
     is_running = campaign.state in prompts.ENDABLE
@@ -89,14 +89,14 @@ def resume(
     ] = None,
     restore: Annotated[
         list[str] | None,
-        typer.Option("--restore", metavar="all|ID", help="Set them to those without the sale; may be repeated."),
+        typer.Option("--restore", metavar="all|ID", help="Restore the prices without the sale; may be repeated."),
     ] = None,
     yes: YesOption = False,
     store: OfStoreOption = None,
 ) -> None:
     """Decide about changed prices, try again, or plan a draft.
 
-    Without --keep or --restore, what Shopify refused to take back is tried again, and a draft is planned.
+    Without --keep or --restore, what Shopify refused to revert is tried again, and a draft is planned.
     """
     if keep and restore:
         raise typer.BadParameter("either --keep or --restore: decide about the others after that", param_hint="--keep")
@@ -116,7 +116,7 @@ def read_variants(option: str, texts: list[str]) -> list[int] | None:
         return None
     wrong = [text for text in named if not (text.isascii() and text.isdecimal())]
     if wrong:
-        raise typer.BadParameter(f"all, or ids of variants; not {', '.join(wrong)}", param_hint=option)
+        raise typer.BadParameter(f"all, or variant ids; not {', '.join(wrong)}", param_hint=option)
     return [int(text) for text in named]
 
 
@@ -125,7 +125,7 @@ def _look_up(context: CommandContext, name: str, store: str | None) -> SaleDetai
 
 
 def _act(context: CommandContext, action: Callable[[SalesClient], Awaitable[SaleDetail]]) -> None:
-    """Do something with a campaign and show how it stands then."""
+    """Do something with a campaign and show its state afterwards."""
     campaign = context.talk(lambda client: action(SalesClient(client)))
     if context.as_json:
         output.write_json(campaign)

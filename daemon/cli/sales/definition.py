@@ -14,7 +14,7 @@ from daemon.config.problems import describe
 from daemon.errors import DongboError, ExitCode
 from daemon.jobs.types import JobType
 
-# How the keys of a definition are called on the command line, where that is not their own name.
+# What the keys of a definition are called on the command line, where that is not their own name.
 SPELLINGS = {"name": "NAME", "discount_from": "--from"}
 LISTS = {
     "products": "product",
@@ -27,7 +27,7 @@ LISTS = {
 
 
 class SaleOptionsError(DongboError):
-    """The options make no campaign; one line for each problem."""
+    """The options do not make a campaign; one line for each problem."""
 
     exit_code = ExitCode.USAGE
 
@@ -45,12 +45,12 @@ def definition_of(name: str, store: str, options: SaleOptions) -> SaleSettings:
     problems: list[str] = []
     raw = _document(name, store, options, problems)
     if (options.percent is None) == (options.amount is None):
-        problems.append("say either --percent or --amount")
+        problems.append("give either --percent or --amount")
     if not raw["targets"] and not options.skus:
         spellings = [f"--{word}" for word in LISTS.values()]
-        problems.append(f"which variants is it for? --all, or {', '.join(spellings)} or --skus")
+        problems.append(f"which variants is it for? Give --all, {', '.join(spellings)} or --skus")
     elif options.everything and len(raw["targets"]) > 1:
-        problems.append("--all is every variant already: leave out the other targets, or --all")
+        problems.append("--all already means every variant: leave out the other targets, or --all")
     try:
         definition = SaleSettings.model_validate(raw)
     except ValidationError as error:

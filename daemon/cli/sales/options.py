@@ -14,7 +14,9 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign'
 OfStoreOption = Annotated[
     str | None, typer.Option("--store", help="The store, where campaigns of several have the name.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; needed where there is no terminal to ask at.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Don't ask; required where there is no terminal to ask at.")
+]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Write all variants as CSV.")]
 
 
@@ -26,7 +28,7 @@ class DiscountFrom(StrEnum):
 
 
 class Newcomers(StrEnum):
-    """What becomes of variants that come later."""
+    """What happens to variants that are added later."""
 
     JOIN = "join"
     IGNORE = "ignore"
@@ -46,31 +48,39 @@ def _file(spelling: str, text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SaleOptions:
-    """What was said of a campaign, as typed; None and False where nothing was."""
+    """What was given about a campaign, as typed; None and False where nothing was."""
 
-    percent: Annotated[str | None, _number("--percent", "Discount in percent; or --amount.")] = None
-    amount: Annotated[str | None, _number("--amount", "Discount in the shop's currency; or --percent.")] = None
+    percent: Annotated[str | None, _number("--percent", "Discount in percent; or use --amount.")] = None
+    amount: Annotated[str | None, _number("--amount", "Discount in the shop's currency; or use --percent.")] = None
     discount_from: Annotated[
         DiscountFrom | None,
-        typer.Option("--from", help="What it is taken from; else the compare-at price where it is above the price."),
+        typer.Option(
+            "--from", help="What it is taken off; by default the compare-at price where that is above the price."
+        ),
     ] = None
     round_to: Annotated[
-        str | None, _number("--round-to", "Round sale prices down to multiples of this, such as 1000; else 1.")
+        str | None, _number("--round-to", "Round sale prices down to multiples of this, such as 1000; by default 1.")
     ] = None
     ending: Annotated[
-        str | None, _number("--ending", "What sale prices end with: 900 with --round-to 1000 makes 89900 of 90450.")
+        str | None, _number("--ending", "What sale prices end with: 900 with --round-to 1000 turns 90450 into 89900.")
     ] = None
     floor: Annotated[str | None, _number("--floor", "No sale price goes below this.")] = None
     starts: Annotated[
         str | None,
-        typer.Option("--starts", metavar="TIME", help='Such as "2027-01-28 20:00", the shop\'s time; else at once.'),
+        typer.Option(
+            "--starts", metavar="TIME", help='Such as "2027-01-28 20:00", in the shop\'s time; by default at once.'
+        ),
     ] = None
     ends: Annotated[
-        str | None, typer.Option("--ends", metavar="TIME", help="Likewise; else when `dongbo sale revert` ends it.")
+        str | None,
+        typer.Option("--ends", metavar="TIME", help="Likewise; by default when `dongbo sale revert` ends it."),
     ] = None
     newcomers: Annotated[
         Newcomers | None,
-        typer.Option("--newcomers", help="Whether variants that come to the targets while it runs join; else they do."),
+        typer.Option(
+            "--newcomers",
+            help="Whether variants that join the targets while it runs are included; by default they are.",
+        ),
     ] = None
     everything: Annotated[bool, typer.Option("--all", help="For every variant of the shop.")] = False
     product: Annotated[list[int] | None, _selection("--product", "ID", "For a product")] = None
@@ -80,7 +90,7 @@ class SaleOptions:
     tag: Annotated[list[str] | None, _selection("--tag", "TAG", "For products with a tag")] = None
     sku: Annotated[list[str] | None, _selection("--sku", "SKU", "For an SKU")] = None
     skus: Annotated[
-        Path | None, _file("--skus", "For the SKUs of a file, one a line; lines with # in front are remarks.")
+        Path | None, _file("--skus", "For the SKUs in a file, one per line; lines that begin with # are comments.")
     ] = None
     exclude_product: Annotated[list[int] | None, _selection("--exclude-product", "ID", "Not for it")] = None
     exclude_collection: Annotated[list[str] | None, _selection("--exclude-collection", "HANDLE", "Not for it")] = None
@@ -88,11 +98,11 @@ class SaleOptions:
     exclude_vendor: Annotated[list[str] | None, _selection("--exclude-vendor", "VENDOR", "Not for it")] = None
     exclude_tag: Annotated[list[str] | None, _selection("--exclude-tag", "TAG", "Not for products with it")] = None
     exclude_sku: Annotated[list[str] | None, _selection("--exclude-sku", "SKU", "Not for it")] = None
-    exclude_skus: Annotated[Path | None, _file("--exclude-skus", "Not for the SKUs of a file.")] = None
+    exclude_skus: Annotated[Path | None, _file("--exclude-skus", "Not for the SKUs in a file.")] = None
 
     @property
     def are_given(self) -> bool:
-        """Whether anything was said at all."""
+        """Whether anything was given at all."""
         return any(getattr(self, field.name) for field in fields(self))
 
 
@@ -108,5 +118,5 @@ class SaleCommand(DaemonCommand):
 
 
 def given_options(context: CommandContext) -> SaleOptions:
-    """What was said of a campaign to a `SaleCommand`."""
+    """What was given about a campaign to a `SaleCommand`."""
     return SALE_OPTIONS.read(context.params)

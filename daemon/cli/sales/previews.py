@@ -12,7 +12,7 @@ from daemon.cli.sales import wording
 from daemon.cli.sales.wording import amount
 
 SAMPLE = 10  # rows before a campaign is created
-ROWS = 50  # rows of a preview that is asked for
+ROWS = 50  # rows of a requested preview
 
 
 def write(preview: SalePreview, zone: tzinfo, *, rows: int) -> None:
@@ -41,13 +41,13 @@ def say(preview: SalePreview, zone: tzinfo) -> None:
 
 
 def lines(preview: SalePreview, zone: tzinfo) -> Iterator[str]:
-    """What it comes to: discount, time, figures, what is skipped, conflicts or matches nothing."""
+    """The summary: discount, time, figures, what is skipped, conflicts or matches nothing."""
     definition, totals = preview.definition, preview.totals
     yield wording.discount(definition)
     yield wording.period(definition.get("starts"), definition.get("ends"), zone)
     yield f"for {wording.selection(definition['targets'])}"
     if excludes := definition.get("excludes"):
-        yield f"but for {wording.selection(excludes)}"
+        yield f"except {wording.selection(excludes)}"
     average = totals.average_discount_percent
     reduced = f" ({average:g}% less on average)" if average is not None else ""
     yield (
@@ -57,7 +57,7 @@ def lines(preview: SalePreview, zone: tzinfo) -> Iterator[str]:
     yield from _counted("skipped", preview.skipped)
     yield from _counted("held at that time by the sale", preview.conflicts)
     for part, named in preview.unmatched.items():
-        yield f"nothing in the shop matches, of the {part}: {wording.selection(named)}"
+        yield f"{part} that match nothing in the shop: {wording.selection(named)}"
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What only looks at campaigns: `dongbo sale list`, `show`, `preview` and `report`."""
+"""The commands that only look at campaigns: `dongbo sale list`, `show`, `preview` and `report`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ DRIFTED_SHOWN = 20  # of those that wait for a decision
 
 async def list_campaigns(
     context: CommandContext,
-    store: Annotated[str | None, typer.Option("--store", help="Only campaigns of this store.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Only this store's campaigns.")] = None,
     state: Annotated[
         str | None, typer.Option("--state", callback=one_of(STATES), help=f"Only these: {', '.join(STATES)}.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
 ) -> None:
     """List campaigns that have not ended, newest first."""
     is_open = not every and state is None
@@ -41,7 +41,7 @@ async def list_campaigns(
         if len(found) == limit:
             output.say(f"There may be more than {limit}: use --limit.")
     else:
-        output.say("There are no such campaigns." if every or state or store else "No campaign is open; --all?")
+        output.say("There are no such campaigns." if every or state or store else "No campaign is open; try --all.")
 
 
 async def show(
@@ -53,17 +53,17 @@ async def show(
             "--items",
             metavar="STATE",
             callback=one_of((EVERY, *ItemState)),
-            help=f"Its variants of a state: all, {', '.join(ItemState)}.",
+            help=f"Its variants in a state: all, {', '.join(ItemState)}.",
         ),
     ] = None,
     variant: Annotated[
-        int | None, typer.Option("--variant", metavar="ID", help="One variant, with all that was written of it.")
+        int | None, typer.Option("--variant", metavar="ID", help="One variant, with every write of its prices.")
     ] = None,
     store: OfStoreOption = None,
 ) -> None:
     """Show a campaign: state, times, lateness, what it asks."""
     if items is not None and variant is not None:
-        raise typer.BadParameter("either --items or --variant", param_hint="--items")
+        raise typer.BadParameter("give either --items or --variant", param_hint="--items")
     async with context.daemon() as client:
         sales = SalesClient(client)
         campaign = await sales.get(name, store)
@@ -87,7 +87,7 @@ async def preview(
 ) -> None:
     """Show what a campaign would do, or with options one would.
 
-    A name alone is that of a campaign that there is; with the options of `sale create` nothing is created.
+    A name alone is that of an existing campaign; with the options of `sale create` nothing is created.
     """
     _require_one_format(csv, context.as_json)
     options = given_options(context)
@@ -117,7 +117,7 @@ async def report(
     """Prove what a campaign did: times, lateness, every variant."""
     _require_one_format(csv, context.as_json)
     if file is not None and not (csv or context.as_json) and file.suffix.lower() not in (".csv", ".json"):
-        raise typer.BadParameter("say --csv or --json, or name it .csv or .json", param_hint="--output")
+        raise typer.BadParameter("add --csv or --json, or name it .csv or .json", param_hint="--output")
     is_table = csv or (file is not None and not context.as_json and file.suffix.lower() == ".csv")
     async with context.daemon() as client:
         sales = SalesClient(client)
@@ -147,4 +147,4 @@ def _show_items(context: CommandContext, items: Sequence[SaleItem]) -> None:
 
 def _require_one_format(csv: bool, as_json: bool) -> None:
     if csv and as_json:
-        raise typer.BadParameter("either --csv or --json", param_hint="--csv")
+        raise typer.BadParameter("give either --csv or --json", param_hint="--csv")

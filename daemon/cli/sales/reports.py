@@ -1,4 +1,4 @@
-"""What a campaign did, as proof: for people in short, for all else as a file."""
+"""What a campaign did, as proof: in short for people, otherwise as a file."""
 
 from dataclasses import asdict
 from datetime import tzinfo
@@ -15,7 +15,7 @@ MARK = output.EXCEL_MARK.encode()
 
 
 class ReportFileError(DongboError):
-    """A report can't be written where it is wanted."""
+    """A report can't be written where it should go."""
 
 
 def write_report(report: SaleReport, zone: tzinfo) -> None:

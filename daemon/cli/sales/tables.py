@@ -28,7 +28,7 @@ def write_list(campaigns: Sequence[Sale], zone: tzinfo) -> None:
 
 
 def write_one(campaign: SaleDetail, drifted: Sequence[SaleItem], zone: tzinfo) -> None:
-    """All that there is to know of one campaign; `drifted` are variants about which a person must decide."""
+    """All there is to know about one campaign; `drifted` are variants that a person must decide about."""
     times, late = campaign.times, campaign.late
     definition = campaign.definition
     output.write_fields(
@@ -158,7 +158,7 @@ def span(first: tuple[datetime | None, float | None], last: tuple[datetime | Non
 
 def _variants(campaign: SaleDetail) -> str:
     counted = wording.counted(campaign.counts)
-    drifting = f"; {campaign.drifting:,} with another price than theirs" if campaign.drifting else ""
+    drifting = f"; {campaign.drifting:,} with a different price" if campaign.drifting else ""
     return f"{campaign.variants:,}{f': {counted}' if counted else ''}{drifting}"
 
 

@@ -86,7 +86,7 @@ def lateness(seconds: float | None) -> str:
 
 
 def starts_at_once(definition: Mapping[str, Any]) -> bool:
-    """Whether a campaign of this definition, whose times are in UTC, would begin as soon as it is made."""
+    """Whether a campaign of this definition, whose times are in UTC, would begin as soon as it is created."""
     starts = definition.get("starts")
     return has_come(datetime.fromisoformat(starts) if starts is not None else None)
 
@@ -102,7 +102,7 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def overdue(campaign: Sale) -> str:
-    """What is late at present; nothing where nothing is."""
+    """What is late right now; nothing where nothing is."""
     edges = (("start", campaign.overdue.start_seconds), ("end", campaign.overdue.end_seconds))
     return ", ".join(f"{edge} overdue by {values.duration(seconds)}" for edge, seconds in edges if seconds > 0)
 
@@ -129,11 +129,11 @@ def next_steps(campaign: Sale) -> Iterator[str]:
             yield f"start it now: dongbo sale apply {named}"
         case "NEEDS_ATTENTION":
             if counts.get("DRIFTED"):
-                yield f"keep the prices of somebody else: dongbo sale resume {named} --keep all (or --keep ID)"
+                yield f"keep the prices that somebody else set: dongbo sale resume {named} --keep all (or --keep ID)"
                 yield f"restore those without the sale: dongbo sale resume {named} --restore all (or --restore ID)"
             if counts.get("STUCK"):
-                yield f"try again what Shopify refused: dongbo sale resume {named}"
-                yield f"see what that is: dongbo sale show {named} --items STUCK"
+                yield f"retry what Shopify refused: dongbo sale resume {named}"
+                yield f"see what that was: dongbo sale show {named} --items STUCK"
         case "APPLYING" | "REVERTING":
             yield "follow it: dongbo jobs watch"
         case _:

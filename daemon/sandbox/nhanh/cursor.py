@@ -33,7 +33,7 @@ class Cursors:
         """The `next` value, as JSON: an object, an array or a string in turn.
 
         Args:
-            position: where the reader goes on.
+            position: where the reader continues.
             query: the canonical text of resource, filters and sort, to which the cursor is bound.
         """
         last_id = position.last_id or 0

@@ -204,7 +204,7 @@ def _page(
 
 
 def _spoilt(sandbox: NhanhSandbox, row_ids: list[int], rows: list[bytes], bad: _Bad) -> list[bytes]:
-    """The rows, with those replaced that are to be bad."""
+    """The rows, with the ones that should be bad replaced."""
     if not sandbox.faults.bad_rows:
         return rows
     spoilt = []

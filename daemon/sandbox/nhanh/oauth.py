@@ -1,4 +1,4 @@
-"""How a person lets the app in: the page on which they agree, and the exchange of the code that it sends back."""
+"""How a person authorises the app: the page on which they agree, and the exchange of the code that it sends back."""
 
 import secrets
 from collections.abc import Mapping

@@ -71,7 +71,7 @@ class NhanhShop:
         self.change_product(product_id, price=price)
 
     def take_vat_out_of_prices(self) -> None:
-        """Let all prices be without VAT: the same figures, on top of which a customer pays it."""
+        """Make all prices exclude VAT: the same figures, on top of which a customer pays it."""
         for product_id in list(self.products):
             self.change_product(product_id, price_vat_mode=2)
 
@@ -88,7 +88,7 @@ class NhanhShop:
         self._announce(ChangeKind.PRODUCT_DELETE, product_id)
 
     def add_customer(self, customer: NhanhCustomerRecord) -> None:
-        """Let a new customer in."""
+        """Add a new customer."""
         self.customers[customer.id] = customer
         self._announce(ChangeKind.CUSTOMER_ADD, customer.id)
 

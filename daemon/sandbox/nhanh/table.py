@@ -98,7 +98,7 @@ class Table(MutableMapping[int, Row], Generic[Row]):
         return [known[row_id] for row_id in row_ids]
 
     def forget_rendered(self) -> None:
-        """Render everything anew, because what a row looks like has changed."""
+        """Render everything again, because the form of rows has changed."""
         self._rendered.clear()
 
     def _held(self, row_id: int) -> Row:

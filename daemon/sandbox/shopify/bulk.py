@@ -42,7 +42,7 @@ Execute = Callable[[str], ExecutionResult]
 
 
 class BulkTrouble(StrEnum):
-    """What can become of an operation, besides its being completed."""
+    """What can happen to an operation, besides being completed."""
 
     FAILS = "fails"  # INTERNAL_SERVER_ERROR, with nothing to show for it
     FAILS_IN_PART = "fails_in_part"  # TIMEOUT, with half of the lines at `partialDataUrl`
@@ -50,7 +50,7 @@ class BulkTrouble(StrEnum):
     IS_CANCELED = "is_canceled"  # by somebody else
     EXPIRES = "expires"  # before anybody has looked
     HANGS = "hangs"  # it runs and runs, until it is cancelled
-    IS_FORGOTTEN = "is_forgotten"  # there is no such operation any more
+    IS_FORGOTTEN = "is_forgotten"  # the operation no longer exists
     LOSES_ROWS = "loses_rows"  # it is completed, and one of the rows that it counted is not in its file
     FINDS_NOTHING = "finds_nothing"  # of what was searched for
     LIMIT_REACHED = "limit_reached"  # it is not even begun
@@ -120,12 +120,12 @@ class BulkOperations:
         self._numbers = itertools.count(7_000_000_000_001)
 
     def next(self, trouble: BulkTrouble | str, *, times: int = 1) -> None:
-        """Let this become of the next `times` operations."""
+        """Let this happen to the next `times` operations."""
         self._script += [BulkTrouble(trouble)] * times
 
     @property
     def operations(self) -> list[BulkOperation]:
-        """Those of late, as they are at present, the oldest first."""
+        """The recent ones, as they are at present, the oldest first."""
         for operation in self._operations.values():
             self._go_on(operation)
         return list(self._operations.values())

@@ -3,7 +3,7 @@
 Sources: shopify.dev, "Perform bulk operations with the GraphQL Admin API" (one top-level field, but neither `node` nor
 `nodes`; at most five connections, nested at most two levels below the first; connections by `edges` and `node`); the
 API's own messages, of which those about `edges`, parents' ids, lists and missing connections have been seen. That it
-takes no variables follows from there being no argument for them. What it says to `pageInfo`, which it could not fill,
+takes no variables follows from there being no argument for them. How it reacts to `pageInfo`, which it could not fill,
 is not known: it is refused here.
 """
 

@@ -65,7 +65,7 @@ class Idempotency:
 
     Attributes:
         replays: whether a repetition gets the first answer. False makes the sandbox behave as the real API was seen to
-            behave at least once: the key is checked against the parameters, then the call is executed anew, so that a
+            behave at least once: the key is checked against the parameters, then the call is executed again, so that a
             compare-and-set which succeeded comes back as stale.
     """
 

@@ -118,13 +118,13 @@ METAFIELD: dict[str, Resolver] = {
 
 
 def definition_of(_: object, info: Info, **arguments: Any) -> MetafieldDefinitionRecord | None:
-    """What the shop has laid down for a metafield."""
+    """The shop's definition of a metafield."""
     named = arguments.get("identifier") or {}
     return info.context.state.definitions.get((_namespace(named.get("namespace")), named.get("key", "")))
 
 
 def definitions_of(_: object, info: Info, **arguments: Any) -> ConnectionPage[MetafieldDefinitionRecord]:
-    """What the shop has laid down, for all metafields or those of a namespace or key."""
+    """The shop's definitions, of all metafields or those of a namespace or key."""
     found = list(info.context.state.definitions.values())
     if arguments.get("namespace") is not None:
         found = [each for each in found if each.namespace == _namespace(arguments["namespace"])]

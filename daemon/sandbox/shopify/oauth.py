@@ -34,7 +34,7 @@ class App:
         html_errors: whether refusals come as the page that browsers get.
         ends_older_tokens: whether a new token ends the ones before it; Shopify does not say.
         clock: seconds.
-        grants: what became of each request for a token: "granted" or the code of the error.
+        grants: the outcome of each request for a token: "granted" or the code of the error.
     """
 
     client_id: str = CLIENT_ID

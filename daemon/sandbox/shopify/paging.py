@@ -26,13 +26,13 @@ class Listing(Generic[T]):
     descending: bool = False
 
     def after(self, position: Position) -> int:
-        """The index of the first row behind `position`, whether or not a row stands there."""
+        """The index of the first row after `position`, whether or not there is a row there."""
         if self.descending:
             return len(self.rows) - bisect_left(self._comparable(position), position)
         return bisect_right(self._comparable(position), position)
 
     def before(self, position: Position) -> int:
-        """The index behind the last row in front of `position`."""
+        """The index after the last row before `position`."""
         if self.descending:
             return len(self.rows) - bisect_right(self._comparable(position), position)
         return bisect_left(self._comparable(position), position)
@@ -142,7 +142,7 @@ def encode_cursor(position: Position, shape: int) -> str:
 
 
 def decode_cursor(cursor: str | None) -> Position | None:
-    """The position that `cursor` stands for; raises GraphQLError for what is none."""
+    """The position that `cursor` stands for; raises GraphQLError for an invalid one."""
     if cursor is None:
         return None
     try:
@@ -157,7 +157,7 @@ def decode_cursor(cursor: str | None) -> Position | None:
 
 
 def invalid_cursor() -> GraphQLError:
-    """What Shopify says to a cursor that it did not make, or made for another order."""
+    """Shopify's answer to a cursor that it did not make, or made for another order."""
     return bad_request("Invalid cursor for current pagination sort.")
 
 

@@ -183,7 +183,7 @@ class _File:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         names = [NEWER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in next(reader, [])]
         if "handle" not in names:
-            self._problem("there is no column Handle: this is not a product export of Shopify")
+            self._problem("there is no column Handle: this is not a Shopify product export")
             return
         self._line = reader.line_num + 1
         for cells in reader:
@@ -252,7 +252,7 @@ class _File:
     def _status(self, row: Mapping[str, str]) -> str:
         status = row.get("status", "").strip().upper() or "ACTIVE"
         if status not in {"ACTIVE", "ARCHIVED", "DRAFT", "UNLISTED"}:
-            self._problem(f"the Status {row['status']!r} is none of active, draft, archived, unlisted")
+            self._problem(f"the Status {row['status']!r} is not one of active, draft, archived, unlisted")
         return status
 
     def _number(self, row: Mapping[str, str], column: str) -> Decimal | None:

@@ -121,7 +121,7 @@ class MetafieldRecord:
 
 @dataclass(frozen=True, slots=True)
 class MetafieldDefinitionRecord:
-    """What the shop has laid down for a metafield of customers: its type, and which values it takes (empty: any).
+    """The shop's definition of a customer metafield: its type, and which values it takes (empty: any).
 
     `rules` are its other validations, {name: value}: `min` and `max` (of numbers; of texts, characters) and `regex`.
     """

@@ -56,7 +56,7 @@ INVALID_TOKEN = "[API] Invalid API key or access token (unrecognized login or wr
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRequest:
-    """One request and what became of it. Costs are None where it did not come to that."""
+    """One request and its outcome. Costs are None where it did not get that far."""
 
     operation: str | None
     variables: Mapping[str, Any]
@@ -105,7 +105,7 @@ class ShopifySandbox(ShopState):
         now: the time that changes are stamped with.
 
     `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from, `bulk` knows the
-    bulk operations and what becomes of them. `writes` is the
+    bulk operations and their outcomes. `writes` is the
     journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand. `profile` may be
     changed at any time: the currency, and whether prices hold the tax.
     """
@@ -174,7 +174,7 @@ class ShopifySandbox(ShopState):
         return application
 
     def change_something(self) -> None:
-        """One random change behind everybody's back: a sale, more often than not, or another price."""
+        """One random change behind everybody's back: a sale, more often than not, or a different price."""
         self._churn.change_something()
 
     async def churn(self, per_second: float) -> None:
@@ -313,7 +313,7 @@ def _too_dear(requested: int) -> dict[str, Any]:
 
 
 def _too_many_requests() -> web.Response:
-    """What comes when Shopify sheds load in front of GraphQL."""
+    """The answer when Shopify sheds load in front of GraphQL."""
     response = _answer({"errors": "Throttled"}, HTTPStatus.TOO_MANY_REQUESTS)
     response.headers["Retry-After"] = "2.0"
     return response

@@ -75,7 +75,7 @@ class ShopState:
         self._changed("products/create", product.id)
 
     def add_variant(self, variant: Variant) -> None:
-        """Add a variant behind the others of its product."""
+        """Add a variant after the others of its product."""
         product = self.products[variant.product_id]
         variant.position = len(product.variants) + 1
         product.variants = [*product.variants, variant]
@@ -116,7 +116,7 @@ class ShopState:
     def add_collection(self, handle: str, title: str, product_ids: Iterable[int] = ()) -> Collection:
         """Show products of the shop together; the handle must be free."""
         if any(other.handle == handle for other in self.collections.values()):
-            raise ValueError(f"There is a collection {handle!r} already.")
+            raise ValueError(f"There is already a collection {handle!r}.")
         collection = Collection(
             _new_id(self.collections), handle, title, self._products_in_order(product_ids), self._now()
         )
@@ -136,7 +136,7 @@ class ShopState:
         self._changed("collections/update", collection_id)
 
     def add_to_collection(self, collection_id: int, *product_ids: int) -> None:
-        """Put products behind those that are in a collection already."""
+        """Put products after those that are already in a collection."""
         self.change_collection(collection_id, [*self.collections[collection_id].product_ids, *product_ids])
 
     def remove_from_collection(self, collection_id: int, *product_ids: int) -> None:
@@ -241,7 +241,7 @@ class ShopState:
         self._update_level(variant, level)
 
     def share_item(self, variant_id: int, with_variant_id: int) -> None:
-        """Let a variant be sold out of another one's stock: both have the same inventory item from now on."""
+        """Make a variant share another one's stock: both have the same inventory item from now on."""
         variant, owner = self.variants[variant_id], self.variants[with_variant_id]
         del self.inventory_items[variant.inventory_item_id]
         variant.inventory_item_id = owner.inventory_item_id
@@ -256,12 +256,12 @@ class ShopState:
         self._update_variant(variant)
 
     def make_bundle(self, variant_id: int) -> None:
-        """Let a variant consist of others: its stock is theirs from now on, and can't be set."""
+        """Make a variant consist of others: its stock is theirs from now on, and can't be set."""
         self.variants[variant_id].requires_components = True
         self._update_variant(self.variants[variant_id])
 
     def close_location(self, location_id: int) -> None:
-        """Deactivate a location; nothing is stocked there any more."""
+        """Deactivate a location; nothing is stocked there any longer."""
         location = self.locations[location_id]
         location.is_active, location.updated_at = False, self._now()
         self._unstock(location_id)
@@ -325,7 +325,7 @@ class ShopState:
         return metafield
 
     def define_metafield(self, name: str, type_: str, *, choices: Iterable[str] = (), **rules: str) -> None:
-        """Lay down the type of the customers' metafield "namespace.key", and which values it takes, if not any.
+        """Define the type of the customer metafield "namespace.key", and which values it takes, if not any.
 
         `rules` as of MetafieldDefinition.
         """
@@ -359,7 +359,7 @@ class ShopState:
         self._changed("products/delete", product_id)
 
     def delete_variant(self, variant_id: int) -> None:
-        """Delete a variant; the ones behind it move up."""
+        """Delete a variant; the ones after it move up."""
         variant = self.variants[variant_id]
         self._forget(variant)
         product = self.products[variant.product_id]

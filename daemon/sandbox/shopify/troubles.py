@@ -1,4 +1,4 @@
-"""What Shopify's answers can suffer from, on demand: pages that are too much, rows that can't be had, kept-back fields.
+"""What Shopify's answers can suffer from, on demand: oversized pages, unreadable rows, fields that are kept back.
 
 `shop.troubles.largest_page = 20` fails every larger page. `shop.troubles.next_answer(edit, operation="Products")`
 changes the next answer to that operation as `edit` says, whatever it is.
@@ -42,7 +42,7 @@ class Troubles:
         broken: {id: field}: the field is null, with an error, wherever the record comes.
         poisonous: records over which a whole answer fails, unless it is their id only that is asked for.
         protected: fields of customers that the app may not read, such as `defaultPhoneNumber`, `defaultAddress.phone`.
-        refused_cursors: how many more questions that go on behind a cursor are refused.
+        refused_cursors: how many more questions that continue after a cursor are refused.
         served_version: the API version that answers say they are of; None: the one that was asked for.
         deprecated_reason: what answers say of deprecated calls; None: nothing.
     """

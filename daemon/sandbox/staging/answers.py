@@ -100,7 +100,7 @@ def refused_cursors(stage: Stage) -> Iterator[None]:
 
 
 def version(served: str) -> Context:
-    """Answers that say they are of another version than the one asked for."""
+    """Answers that say they are from a version other than the one asked for."""
 
     @contextmanager
     def serving(stage: Stage) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Situations of single goods: keys that are none, kinds that are no plain goods, prices and stock that are odd."""
+"""Situations of single goods: unusable keys, kinds that are not plain goods, odd prices and stock."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +11,7 @@ from daemon.sandbox.staging.stage import Pair, Stage
 ID_STEP = 32_768
 MANY_VARIANTS = 300  # more than any page holds
 SPELLING = "\u202a{}\u202c"  # as it is pasted from a spreadsheet or a chat
-LEFT_OVER = 7  # what is said to be where an item is not stocked any more
+LEFT_OVER = 7  # what is said to be where an item is no longer stocked
 FRACTION = Decimal("1333.4")
 VOUCHER, BY_WEIGHT, SERVICE, COMBO = 2, 3, 6, 9  # Nhanh.vn's types of product
 PLACEHOLDERS = (
@@ -143,7 +143,7 @@ def _dearer(stage: Stage, pair: Pair, more: Decimal) -> AbstractContextManager[N
 
 @contextmanager
 def inactive_levels(stage: Stage) -> Iterator[None]:
-    """Three goods: quantities of before are known of the first two, and none of the third."""
+    """Three goods: earlier quantities are known for the first two, but not for the third."""
     with stage.goods(3) as pairs, stage.unstocked(variants=[pair.variant for pair in pairs]):
         for pair in pairs[:-1]:
             for level in pair.variant.inactive_levels:
@@ -180,7 +180,7 @@ def _levels(stage: Stage, variant: Variant) -> list[LevelRecord]:
 
 @contextmanager
 def refused_rows(stage: Stage) -> Iterator[None]:
-    """Two goods whose stock differs and can't be set, among others whose can."""
+    """Two goods whose stock differs and can't be set, among others whose stock can."""
     with (
         stage.goods(5) as pairs,
         stage.added(stage.shopify.immutable, [pair.variant.inventory_item_id for pair in pairs[:2]]),

@@ -1,4 +1,4 @@
-"""The running shops, and which goods and locations take part in which situation: none in two at a time."""
+"""The running shops, and which goods and locations take part in which situation: none in two at once."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping

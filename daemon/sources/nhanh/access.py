@@ -13,7 +13,7 @@ class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
     """What the access token may do, and until when."""
 
     expires_at: datetime
-    depot_ids: list[int]  # empty: all depots. With some only, stock is silently lower than it is.
+    depot_ids: list[int]  # empty: all depots. With only some, stock silently looks lower than it is.
     permissions: list[str]
     business_id: int
 
@@ -44,7 +44,7 @@ def read_access(source: str, action: str, data: bytes) -> NhanhAccess:
 
 
 def _depot_ids(found: list[int | str] | str | None) -> list[int]:
-    """The depots that a token is limited to; none for all. Raises ValueError for what is neither ids nor "All"."""
+    """The depots that a token is limited to; none for all. Raises ValueError for anything but ids or "All"."""
     if isinstance(found, str):
         found = [] if found.strip().lower() in ("", "all") else list(found.split(","))
     return [int(depot) for depot in found or ()]

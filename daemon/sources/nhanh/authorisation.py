@@ -1,7 +1,7 @@
-"""How a person lets an app in: the address at which they agree, the code that comes back, and the token for it.
+"""How a person authorises an app: the address at which they agree, the code that comes back, and the token for it.
 
-Source: Nhanh documentation, "Lấy access token". The code lives ten minutes and works once; a new token ends the one
-before it, of the same app and business, after fifteen.
+Source: Nhanh documentation, "Lấy access token". The code lives ten minutes and works once; a new token ends the
+previous one of the same app and business after fifteen.
 """
 
 import re
@@ -31,7 +31,7 @@ _CODE_IN_ADDRESS = re.compile(r"(?:^|[?&#])accesscode=([^&#\s]*)", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token that has just been given, and what it may do."""
+    """A token that has just been issued, and what it may do."""
 
     token: str = field(repr=False)
     access: NhanhAccess
@@ -58,7 +58,7 @@ def read_code(pasted: str) -> str:
     found = _CODE_IN_ADDRESS.search(text)
     if found is None:
         return _bare_code(text)
-    # Not parse_qs, for which a plus sign is a blank.
+    # Not parse_qs, which takes a plus sign for a space.
     if code := unquote(found[1]).strip():
         return code[:LONGEST_CODE]
     raise ValueError("the access code in this address is empty: open the login address again, and agree")
@@ -67,7 +67,7 @@ def read_code(pasted: str) -> str:
 def _bare_code(text: str) -> str:
     if "://" in text or "?" in text:
         raise ValueError(
-            "there is no accessCode in this address: it is in the one that the browser shows after you have logged in"
+            "there is no accessCode in this address: copy the one that the browser shows after you have logged in"
             " and agreed"
         )
     if not text.isprintable() or any(character.isspace() for character in text) or len(text) > LONGEST_CODE:
@@ -84,10 +84,10 @@ async def exchange_code(
     base_url: str = BASE_URL,
     wall_time: float,
 ) -> NewToken:
-    """A token for a code. Never repeated: a code whose answer was lost is used up.
+    """Exchange a code for a token. Never repeated: a code whose answer was lost is used up.
 
     Raises:
-        CredentialRefused: Nhanh.vn does not take the code or the secret key.
+        CredentialRefused: Nhanh.vn does not accept the code or the secret key.
         SourceRefused, SourceUnavailable, RateLimited: as of any call.
     """
     source = f"Nhanh.vn (app {app_id})"
@@ -115,7 +115,7 @@ async def exchange_code(
     except msgspec.DecodeError as error:
         raise SourceUnavailable(f"{source} sent an answer to {ACTION} that can't be read.") from error
     if not token or not token.isascii() or not token.isprintable() or len(token.split()) != 1:
-        raise SourceUnavailable(f"{source} sent an access token that can't be one.")
+        raise SourceUnavailable(f"{source} sent an invalid access token.")
     return NewToken(token, read_access(source, ACTION, data))
 
 

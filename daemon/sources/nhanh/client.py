@@ -37,12 +37,12 @@ BASE_URL = "https://pos.open.nhanh.vn"
 PAGE_SIZE = 100  # Nhanh documentation, "Paginator": at most 100 unless an endpoint says otherwise
 MAX_COMBOS = 50  # Nhanh documentation, product/combo: as many ids, and as many rows a page
 MAX_IDS = 100  # Nhanh documentation: `ids` holds at most 100
-FRESH_TIME = 60.0  # seconds for which what an answer has told of the time is believed
+FRESH_TIME = 60.0  # seconds for which the time given by an answer is believed
 MAX_REPEATS = 5  # of the same answer to the same `next`
-MAX_EMPTY_PAGES = 1000  # in a row; single ones are normal where filters hide rows
+MAX_EMPTY_PAGES = 1000  # in a row; a single one is normal where filters hide rows
 
 _NO_MORE = (b"", b"null", b'""', b"[]", b"{}", b"false")  # in place of a `next`
-_EMPTY = (b"[]", b"{}")  # in place of rows: PHP may spell an empty array either way
+_EMPTY = (b"[]", b"{}")  # in place of rows: PHP may write an empty array either way
 
 _split_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -81,7 +81,7 @@ class NhanhClient:
 
     @property
     def url(self) -> str:
-        """Where the addresses of all calls begin."""
+        """What the addresses of all calls begin with."""
         return self._base_url
 
     @property
@@ -101,7 +101,7 @@ class NhanhClient:
         meter: CallMeter,
         page_size: int = PAGE_SIZE,
     ) -> AsyncGenerator[Page[T], None]:
-        """All rows of a list that match, by ascending id, from behind `after` on (None: from the start).
+        """All rows of a list that match, by ascending id, starting after `after` (None: from the start).
 
         Raises:
             InvalidFilter: at once.
@@ -111,7 +111,7 @@ class NhanhClient:
         return self._pages(wanted.action, narrowed, wanted.decoder, after, meter, page_size, wanted.sort)
 
     async def horizon(self, *, meter: CallMeter) -> Horizon:
-        """Which business this is, and what time it is there; costs a call where none was made lately.
+        """Which business this is, and what time it is there; costs a call unless one was made recently.
 
         Raises:
             RateLimited, SourceUnavailable: after the retries.
@@ -119,7 +119,7 @@ class NhanhClient:
         asked = self.clock.start()
         if self.clock.age() > FRESH_TIME:
             async with aclosing(self.rows(CUSTOMERS, {}, after=None, meter=meter, page_size=1)) as pages:
-                with suppress(SourceRefused):  # a refusal tells the time, too
+                with suppress(SourceRefused):  # a refusal gives the time, too
                     await anext(pages, None)
         return Horizon(self.identity, self.clock.at(asked))
 
@@ -128,7 +128,7 @@ class NhanhClient:
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
         left = list(dict.fromkeys(ids))
-        # What is missing is gone, or has no stock: that is believed only when it is told twice.
+        # What is missing is gone, or has no stock: that is believed only when it is said twice.
         for _ in range(2):
             for start in range(0, len(left), MAX_IDS):
                 narrowed = {**wanted.unless_asked, "ids": left[start : start + MAX_IDS]}
@@ -143,7 +143,7 @@ class NhanhClient:
         return Page(rows, bad, None)
 
     async def product_detail(self, product_id: int, *, meter: CallMeter) -> NhanhDetail:
-        """What of a product only product/detail tells.
+        """What only product/detail says about a product.
 
         Raises:
             SourceRefused: there is no such product, or the access token lacks the permission.
@@ -158,7 +158,7 @@ class NhanhClient:
             return NhanhDetail()
 
     async def combos(self, product_ids: Sequence[int], *, meter: CallMeter) -> dict[int, dict[int, Decimal]]:
-        """What combos are made of, {combo: {product: how many}}; those of which Nhanh.vn tells nothing are absent.
+        """What combos are made of, {combo: {product: how many}}; those that Nhanh.vn says nothing about are absent.
 
         Raises:
             SourceRefused: the access token lacks the permission.
@@ -177,7 +177,7 @@ class NhanhClient:
         """What the access token may do, and until when.
 
         Raises:
-            SourceRefused: the client has no secret key, or Nhanh refused token or key.
+            SourceRefused: the client has no secret key, or Nhanh refused the token or key.
         """
         token, secret_key = self.credential.token, self.credential.secret_key
         if not secret_key:
@@ -191,7 +191,7 @@ class NhanhClient:
 
     async def depots(self, *, meter: CallMeter | None = None) -> list[NhanhDepot]:
         """The depots of the business; those that can't be read are left out with a warning in the log."""
-        # An empty object would become an empty array in the server's PHP, which stands for no filter as well.
+        # An empty object would become an empty array in the server's PHP, which also means no filter.
         pages = self._pages(
             "business/depot", {"ids": []}, self._depots, None, meter or CallMeter(), PAGE_SIZE, sort=None
         )
@@ -224,7 +224,7 @@ class NhanhClient:
             rows, bad = self._rows(action, envelope, sound, decoder)
             following = self._next(action, envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
-            # As text: an object would come back from a database with other spacing and order of keys.
+            # As text: an object would come back from a database with different spacing and key order.
             yield Page(rows, bad, following.decode() if following is not None else None)
             if following is None:
                 return
@@ -239,10 +239,10 @@ class NhanhClient:
         has_cursor: bool = False,
         is_list: bool = False,
     ) -> tuple[Envelope, bool]:
-        """The successful answer, and whether its rows are sound JSON throughout. `is_list`: it must hold a list.
+        """The successful answer, and whether its rows are valid JSON throughout. `is_list`: it must hold a list.
 
         A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
-        one, since whoever is refused has changed nothing.
+        one, since a refused call has changed nothing.
         """
         while True:
             token = self.credential.token
@@ -281,7 +281,7 @@ class NhanhClient:
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
                     envelope, sound = self._judged(answer, limiter, has_cursor=has_cursor)
                     if is_list and not _is_list(bytes(envelope.data)):
-                        raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.")
+                        raise SourceUnavailable(f"{self._source} answered {action} without a list of rows.")
                     return envelope, sound
 
         envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
@@ -312,14 +312,14 @@ class NhanhClient:
         try:
             rows = _split_rows(data)
         except msgspec.DecodeError as error:
-            raise SourceUnavailable(f"{self._source} sent no list of rows as an answer to {action}.") from error
+            raise SourceUnavailable(f"{self._source} answered {action} without a list of rows.") from error
         return decoder.rows(rows, sound=sound)
 
     def _next(self, action: str, paginator: msgspec.Raw) -> bytes | None:
-        """Where the list goes on; None: this was its last page.
+        """Where the list continues; None: this was its last page.
 
         Raises:
-            SourceUnavailable: that can't be read, and what comes behind must not be taken for gone.
+            SourceUnavailable: that can't be read, and what follows must not be taken for gone.
         """
         sent = bytes(paginator)
         if sent in _NO_MORE:  # PHP sends an empty object as []
@@ -327,7 +327,9 @@ class NhanhClient:
         try:
             following = bytes(msgspec.json.decode(sent, type=_Paginator).next)
         except msgspec.DecodeError as error:
-            raise SourceUnavailable(f"{self._source} does not say readably where {action} goes on.") from error
+            raise SourceUnavailable(
+                f"{self._source} sent an unreadable position for the next page of {action}."
+            ) from error
         return None if following in _NO_MORE else following
 
     def _warn_once(self, action: str, envelope: Envelope) -> None:
@@ -361,16 +363,16 @@ class _EndlessnessGuard:
         if following is None:
             return
         if self._repeats >= MAX_REPEATS:
-            raise SourceUnavailable(f"Reading {self._list} stopped: it names the same next page again and again.")
+            raise SourceUnavailable(f"Reading {self._list} stopped: it keeps naming the same next page.")
         if self._empty >= MAX_EMPTY_PAGES:
             raise SourceUnavailable(f"Reading {self._list} stopped: {MAX_EMPTY_PAGES} empty pages in a row.")
 
 
 def _is_list(data: bytes) -> bool:
-    """Whether this is a list of rows, and be it an empty one.
+    """Whether this is a list of rows, even an empty one.
 
-    Nhanh documentation, "Paginator": a list ends where no `next` is told, and an empty page may have one. Of an answer
-    with null in place of its rows nothing is said: it may stand for rows that could not be had.
+    Nhanh documentation, "Paginator": a list ends where there is no `next`, and an empty page may have one. Nothing is
+    said about an answer with null in place of its rows: it may stand for rows that could not be read.
     """
     return data.startswith(b"[") or data in _EMPTY
 

@@ -18,7 +18,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the call did what it was asked for."""
+        """Whether the call did what was asked."""
         return str(self.code) == "1"
 
 
@@ -26,7 +26,7 @@ _decode = msgspec.json.Decoder(Envelope).decode
 
 
 def read_envelope(body: bytes) -> tuple[Envelope, bool]:
-    """The parts of an answer, all missing where it can't be read, and whether its rows are sound JSON throughout."""
+    """The parts of an answer, all missing where it can't be read, and whether its rows are valid JSON throughout."""
     try:
         return split_list(body, _decode)
     except (msgspec.DecodeError, RecursionError):

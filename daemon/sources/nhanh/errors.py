@@ -15,14 +15,14 @@ from daemon.sources.nhanh.envelope import Envelope
 
 # Nhanh documentation, "API Rate Limit": an answer without times says nothing about how long; one window is enough.
 DEFAULT_LOCK_SECONDS = 30.0
-# More than failures.LONGEST_REST, since asking too early makes a lock longer; those documented last seconds.
+# More than failures.LONGEST_REST, since asking too early prolongs a lock; the documented ones last seconds.
 LONGEST_LOCK_SECONDS = 3600.0
 LOCK_MARGIN_SECONDS = 0.25
-WHOLE_SECONDS = 1.0  # what a time that is given in whole seconds may lie behind
+WHOLE_SECONDS = 1.0  # how much later a time given in whole seconds may be
 MAX_CLOCK_DIFFERENCE = 1.5  # seconds; the server's Date header is cut to whole ones
 MAX_MESSAGE = 500  # characters
 
-# What may be wrong with a `next`, among others: which of them it is then is not documented.
+# Codes that may mean, among other things, a bad `next`: which of them does is not documented.
 CURSOR_CODES = {"ERR_INVALID_DATA", "ERR_INVALID_FORM_FIELDS"}
 _CURSOR = re.compile(r"\b(?:next|paginator|cursor)\b", re.IGNORECASE)
 
@@ -56,7 +56,7 @@ _ADVICE = {
     ),
 }
 
-# What these refuse is how the store signs in, not what it asks for.
+# These refuse how the store signs in, not what it asks for.
 CREDENTIAL_CODES = {
     "ERR_INVALID_APP_ID",
     "ERR_INVALID_ACCESS_TOKEN",
@@ -80,10 +80,10 @@ def failure(
     *,
     has_cursor: bool = False,
 ) -> SourceError:
-    """What an answer that is no success means: `SourceUnavailable`, `RateLimited` or `SourceRefused`.
+    """What an unsuccessful answer means: `SourceUnavailable`, `RateLimited` or `SourceRefused`.
 
     `source` names the other end; `secrets` must not show in the text; `wall_time` is ours, in Unix seconds;
-    `has_cursor`: the call was to go on behind a `next`, so that what is wrong may be that.
+    `has_cursor`: the call was to continue after a `next`, so that may be what is wrong.
     """
     if str(envelope.error_code) in RATE_LIMIT_CODES:
         return _rate_limited(source, answer, bytes(envelope.data), wall_time)
@@ -93,9 +93,7 @@ def failure(
         return _unreadable(source, answer)
     said = plain_messages(envelope, secrets)
     if has_cursor and (str(envelope.error_code) in CURSOR_CODES or _CURSOR.search(said)):
-        return CursorRefused(
-            f"{source} does not take the next page's position any more: {said or 'it does not say why'}."
-        )
+        return CursorRefused(f"{source} no longer accepts the next page's position: {said or 'it does not say why'}.")
     if not envelope.error_code:
         if answer.status >= 400:
             return failures.final(source, answer.status, failures.NHANH, said)
@@ -111,12 +109,12 @@ def failure(
 def lock_seconds(
     locked_seconds: float | None, unlocked_at: float | None, answer: HttpAnswer, wall_time: float
 ) -> float:
-    """How long to call no more, from the answer's arrival on.
+    """How long to make no calls, counted from the answer's arrival.
 
     `unlockedAt` is a time of the server's wall clock. Ours serves to read it only if it agrees with the server's Date
-    header; else the header itself does. `lockedSeconds` stands in for times that make no sense. Both are waited for:
-    `unlockedAt` is a whole second, and so may lie behind `lockedSeconds`, and calling while locked makes the lock
-    longer, so that a call too early would never end it. Nor is more than LONGEST_LOCK_SECONDS believed.
+    header; else the header itself does. `lockedSeconds` stands in for times that make no sense. The later of the two
+    counts: `unlockedAt` is a whole second, so it may be later than `lockedSeconds`, and calling while locked prolongs
+    the lock, so that calling too early would never end it. Nor is more than LONGEST_LOCK_SECONDS believed.
     """
     longest = min(locked_seconds, LONGEST_LOCK_SECONDS) if locked_seconds and 0 < locked_seconds < inf else None
     fallback = longest or answer.retry_after or DEFAULT_LOCK_SECONDS
@@ -134,7 +132,7 @@ def lock_seconds(
 
 
 def plain_messages(envelope: Envelope, secrets: Iterable[str]) -> str:
-    """The texts of `messages`, `message` or `warning`, whatever their shape, without secrets and of bearable length."""
+    """The texts of `messages`, `message` or `warning`, whatever their shape, without secrets and not too long."""
     texts = [text for raw in (envelope.messages, envelope.message, envelope.warning) for text in _texts(_loads(raw))]
     said = "; ".join(texts)
     for secret in secrets:

@@ -59,8 +59,8 @@ CUSTOMERS = NhanhList(
         "customers of Nhanh",
         {
             "type": read.choice("1 retail, 2 wholesale, 3 agent.", CUSTOMER_TYPES),
-            "last_bought_from": read.day("Bought last on this day or later."),
-            "last_bought_to": read.day("Bought last on this day or earlier."),
+            "last_bought_from": read.day("Last bought on this day or later."),
+            "last_bought_to": read.day("Last bought on this day or earlier."),
             **_UPDATED,
         },
         spans=(("last_bought_from", "last_bought_to"), ("updated_from", "updated_to")),

@@ -1,4 +1,4 @@
-"""The rows of Nhanh.vn as far as the daemon uses them; the rest stays in a row's own JSON.
+"""The rows of Nhanh.vn as far as the daemon uses them; the rest stays in the row's own JSON.
 
 Names are ours, `rename` has Nhanh's. Structs check themselves, so that a row that doesn't fit never gets further.
 """
@@ -75,11 +75,11 @@ class Prices(msgspec.Struct, gc=False, rename={"import_": "import"}):
         self.wholesale = check_amount("prices.wholesale", self.wholesale)
 
 
-ABSENT = Decimal("Infinity")  # no number that Nhanh.vn could send
+ABSENT = Decimal("Infinity")  # a number that Nhanh.vn could never send
 
 
 class StockFigures(msgspec.Struct, gc=False, rename={"transferring": "transfering"}, kw_only=True):
-    """Pieces by what becomes of them. May be fractional, and negative where more was sold than there was."""
+    """Pieces by what they are set aside for. May be fractional, and negative where more was sold than there was."""
 
     remain: Decimal = ZERO
     available: Decimal = ZERO
@@ -98,7 +98,7 @@ class StockFigures(msgspec.Struct, gc=False, rename={"transferring": "transferin
 
 
 class DepotStock(StockFigures, gc=False, kw_only=True):
-    """The stock of a product in one depot. The two figures that are pushed must be there: none is no zero."""
+    """The stock of a product in one depot. The two figures that are pushed must be there: a missing one is not zero."""
 
     depot_id: Id = msgspec.field(name="id")
     remain: Decimal = ABSENT
@@ -118,7 +118,7 @@ class Inventory(StockFigures, gc=False, kw_only=True):
 
     @property
     def is_told(self) -> bool:
-        """Whether it tells what each depot holds. A product without any record has no depots, and nothing in them."""
+        """Whether it says what each depot holds. A product without any record has no depots, and nothing in them."""
         if self.depots is None:
             return False
         return bool(self.depots) or not (self.available or self.remain)
@@ -154,13 +154,13 @@ class NhanhProduct(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
 
 class NhanhDetail(msgspec.Struct, gc=False, kw_only=True):
-    """What of `product/detail` no list tells."""
+    """What `product/detail` says and no list does."""
 
     vat: Decimal | None = None  # percent, or one of the marks that mean none
 
     @property
     def vat_rate(self) -> Decimal | None:
-        """The VAT that a customer pays on it, in percent; None where Nhanh.vn does not say, or nobody understands it.
+        """The VAT that a customer pays on it, in percent; None where Nhanh.vn does not say, or not in a known form.
 
         Nhanh.vn documentation, product/detail: -1 not taxable, -2 not declared, -100 is 0 %.
         """
@@ -180,7 +180,7 @@ class ComboItem(msgspec.Struct, gc=False, kw_only=True):
 
     @property
     def count(self) -> Decimal | None:
-        """How many of it are in one combo; None where that is not said."""
+        """How many of it are in one combo; None where that is not given."""
         count = self.quantity if self.quantity is not None else self.qty
         if count is None or not count.is_finite() or not 0 < count < LARGEST_COUNT:
             return None
@@ -195,12 +195,12 @@ class NhanhCombo(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
     @property
     def components(self) -> dict[int, Decimal]:
-        """How many of which product make one; nothing where that is not said of all of them."""
+        """How many of which product make one; nothing where that is not given for all of them."""
         return components_of(self.combo_items or [])
 
 
 def components_of(items: list[ComboItem]) -> dict[int, Decimal]:
-    """How many of which product make one combo; nothing where that is not said of all of them."""
+    """How many of which product make one combo; nothing where that is not given for all of them."""
     found: dict[int, Decimal] = {}
     for item in items:
         if item.count is None:
@@ -221,7 +221,7 @@ _decode_combo_items = msgspec.json.Decoder(list[ComboItem] | None, strict=False)
 
 
 class NhanhInventory(msgspec.Struct, rename="camel", gc=False, kw_only=True):
-    """A row of `product/inventory`: lighter than a product, and to be had by the time of a stock change."""
+    """A row of `product/inventory`: lighter than a product, and can be filtered by the time of a stock change."""
 
     product_id: Id
     barcode: Text | None = None

@@ -1,8 +1,8 @@
 """Reads many rows by a bulk operation: Shopify runs a query as a whole, and puts what it found into a file.
 
-That costs 10 points and one for each look, however many rows there are, but seconds of waiting. It is never the only
-way: whatever comes between, the caller reads the same by pages. An operation that is left to itself, since its job was
-stopped, ends by itself; it has changed nothing. No access scope is needed besides those of what is read.
+That costs 10 points plus one for each poll, however many rows there are, but seconds of waiting. It is never the only
+way: whatever goes wrong, the caller reads the same by pages. An operation that is abandoned because its job was
+stopped ends by itself; it has changed nothing. No access scopes are needed besides those of what is read.
 
 Source: shopify.dev, "Perform bulk operations with the GraphQL Admin API".
 """
@@ -32,11 +32,11 @@ from daemon.sources.shopify.operations import GraphqlOperation
 
 log = structlog.get_logger()
 
-# Some five times what 250 products take. Read, a file takes up to eight times its size in memory (measured); what is
-# larger is read by pages.
+# Some five times what 250 products take. Once read, a file takes up to eight times its size in memory (measured); what
+# is larger is read by pages.
 MAX_FILE_BYTES = 6 * 1024 * 1024
-LINES_AT_ONCE = 250  # that are decoded without a break: some 2 ms
-DOWNLOADS = 2  # of one file: it lies there for days, and what cut it off may have passed
+LINES_AT_ONCE = 250  # decoded without a break: some 2 ms
+DOWNLOADS = 2  # of one file: it stays there for days, and what cut it off may have passed
 REST_SECONDS = 900.0  # after a failure, so that a shop where it does not work does not wait for it again and again
 
 _HEAD = re.compile(r"^(query \w+)\s*\([^)]*\)", re.MULTILINE)
@@ -45,7 +45,7 @@ _OK = 200  # HTTP status
 
 
 class BulkStatus(StrEnum):
-    """What Shopify says of an operation: BulkOperationStatus of its schema."""
+    """What Shopify says about an operation: BulkOperationStatus in its schema."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
@@ -58,7 +58,7 @@ class BulkStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for an operation: between looks, longer each time, and in all; seconds."""
+    """How long to wait for an operation: between polls, longer each time, and in all; seconds."""
 
     first: float = 0.5
     longest: float = 5.0
@@ -82,7 +82,7 @@ class BulkState:
 
 
 class NotReadInBulk(Exception):
-    """The rows must be read in another way. `notice` says to a person what they can do about it, if anything."""
+    """The rows must be read in another way. `notice` tells a person what they can do about it, if anything."""
 
     def __init__(self, message: str, notice: str | None = None) -> None:
         super().__init__(message)
@@ -100,7 +100,7 @@ class BulkReader:
 
     @property
     def rests(self) -> bool:
-        """Whether a failure was so short a time ago that it is not worth another try."""
+        """Whether the last failure was too recent for another try to be worthwhile."""
         return boot_time() < self._rests_until
 
     @property
@@ -111,12 +111,12 @@ class BulkReader:
     async def read(
         self, query: GraphqlOperation, variables: Mapping[str, Any], ids: Sequence[int], meter: CallMeter
     ) -> list[Any]:
-        """The rows of these ids that a search for them finds, whole, in the shape in which pages have them.
+        """The rows of these ids that a search for them finds, whole, in the same shape as in pages.
 
         `query` is one of `BULK_QUERIES`; `variables` are its own, besides `query`.
 
         Raises:
-            NotReadInBulk: for whatever reason; nothing of what may have come is used.
+            NotReadInBulk: for whatever reason; nothing that may have arrived is used.
         """
         wanted = [str(number) for number in ids]
         text = written(query, {**variables, "query": " OR ".join(f"id:{number}" for number in wanted)})
@@ -149,11 +149,11 @@ class BulkReader:
         )
         if state is None or errors:
             said = said_of(errors, self._endpoint.credential.secrets) or "it does not say why"
-            raise NotReadInBulk(f"{self._endpoint.source} does not begin a bulk operation: {said}.")
+            raise NotReadInBulk(f"{self._endpoint.source} refused to start a bulk operation: {said}.")
         return state
 
     async def _ended(self, state: BulkState, wanted: Sequence[str], meter: CallMeter) -> BulkState:
-        """The operation when it is completed, and its file can be had."""
+        """The operation once it is completed and its file is available."""
         loop = asyncio.get_running_loop()
         gives_up_at, wait = loop.time() + self.patience.total, self.patience.first
         while True:
@@ -168,7 +168,7 @@ class BulkReader:
                 case _:
                     assert_never(state.status)
             if state.roots > len(wanted):
-                await self._give_up(state, "finds more than was searched for", meter)
+                await self._give_up(state, "found more than was searched for", meter)
             if loop.time() + wait > gives_up_at:
                 await self._give_up(state, f"took longer than {self.patience.total:.0f} s", meter)
             with meter.waiting_for("a bulk operation"):
@@ -184,16 +184,16 @@ class BulkReader:
             operations.BULK_OPERATION, {"id": state.id}, meter, read=read, estimate=SMALL_COST
         )
         if seen is None:
-            raise NotReadInBulk(f"{self._endpoint.source} does not know a bulk operation any more that it had begun.")
+            raise NotReadInBulk(f"{self._endpoint.source} no longer knows a bulk operation that it had started.")
         return seen
 
     async def _give_up(self, state: BulkState, why: str, meter: CallMeter) -> NoReturn:
-        """Cancel an operation, so that it takes no place among the five that may run at once."""
+        """Cancel an operation, so that it does not take up one of the five that may run at once."""
         await self._endpoint.query(
             operations.CANCEL_BULK_OPERATION,
             {"id": state.id},
             meter,
-            read=lambda data: data["bulkOperationCancel"]["userErrors"],  # it may have ended meanwhile: as good
+            read=lambda data: data["bulkOperationCancel"]["userErrors"],  # it may have ended meanwhile: just as good
             estimate=SMALL_COST,
         )
         raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} {why}; it was cancelled.")
@@ -202,27 +202,27 @@ class BulkReader:
         if state.url is None:
             if state.objects == 0:
                 return []
-            raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} is completed, and there is no file.")
+            raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} is completed, but there is no file.")
         if state.file_bytes > MAX_FILE_BYTES:
-            raise NotReadInBulk(f"The file of a bulk operation of {self._endpoint.source} is too large to be kept.")
+            raise NotReadInBulk(f"The file of a bulk operation of {self._endpoint.source} is too large to be read.")
         place = self._place(state.url)
         for last in (False,) * (DOWNLOADS - 1) + (True,):
             try:
                 return await self._download(state, state.url, place, wanted, meter)
             except HalfReadError as error:
                 if last:
-                    raise NotReadInBulk(f"The file at {place} is not whole: {error}") from error
+                    raise NotReadInBulk(f"The file at {place} is not complete: {error}") from error
                 meter.retries += 1
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _place(self, url: str) -> str:
-        """The host of an address, which can be told: the rest of it is as good as a password."""
+        """The host of an address, which may be shown: the rest of it is as good as a password."""
         try:
             address = URL(url)
         except ValueError:
             address = URL()
         if address.host is None or address.scheme not in {"https", URL(self._endpoint.url).scheme}:
-            raise NotReadInBulk(f"{self._endpoint.source} gave an address for a file that is none.")
+            raise NotReadInBulk(f"{self._endpoint.source} gave an invalid address for a file.")
         return address.host
 
     async def _download(
@@ -240,7 +240,7 @@ class BulkReader:
                         meter.bytes_received += len(line) + 1
                         assembly.add(line)
                         if assembly.lines % LINES_AT_ONCE == 0:
-                            await asyncio.sleep(0)  # a compressed chunk holds any number of them
+                            await asyncio.sleep(0)  # a compressed chunk may hold any number of them
         except SourceError as error:
             if is_reached:
                 raise HalfReadError(str(error)) from error
@@ -249,8 +249,8 @@ class BulkReader:
 
     def _unreachable(self, place: str, error: SourceError) -> str:
         return (
-            f"Files of {self._endpoint.source}'s bulk operations can't be fetched from {place}: let this machine, or"
-            f" the proxy, reach it. Until then what has changed is read by pages, which costs more points. ({error})"
+            f"Files of {self._endpoint.source}'s bulk operations can't be fetched from {place}: allow this machine, or"
+            f" the proxy, to reach it. Until then changes are read by pages, which costs more points. ({error})"
         )
 
 
@@ -269,7 +269,7 @@ def read_state(node: dict[str, Any]) -> BulkState:
     url, has_part = node["url"], node["partialDataUrl"] is not None
     return BulkState(
         id=str(node["id"]),
-        # Part of the data is no data, whatever the status.
+        # Partial data counts as no data, whatever the status.
         status=BulkStatus.FAILED if has_part else BulkStatus(node["status"]),
         error_code=node["errorCode"],
         objects=int(node["objectCount"]),

@@ -1,7 +1,7 @@
-"""The lines of a bulk operation's file, put together to the rows that they were.
+"""The lines of a bulk operation's file, put back together into rows.
 
-A row of a connection is a line, and names the row around it by `__parentId`. Children may come before their parents,
-and far from them. A file says nowhere that it is whole, so that what was counted must be there, and nothing else.
+Each row of a connection is a line, and names the row around it by `__parentId`. Children may come before their parents,
+and far from them. A file says nowhere that it is complete, so it must hold exactly what was counted.
 
 Source: shopify.dev, "Perform bulk operations with the GraphQL Admin API".
 """
@@ -25,7 +25,7 @@ _NOTHING_BEHIND = {"hasNextPage": False, "endCursor": None}
 
 
 class HalfReadError(Exception):
-    """What came is not the whole file, or not the one that was asked for; the text is a plain sentence."""
+    """What came is not the whole file, or not the one asked for; the text is a plain sentence."""
 
 
 async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerator[bytes, None]:
@@ -47,7 +47,7 @@ async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerato
 
 
 class Assembly:
-    """Puts lines together. `is_wanted` tells whether a row is one of those that were asked for."""
+    """Puts lines together. `is_wanted` says whether a row is one of those asked for."""
 
     def __init__(self, is_wanted: Callable[[Any], bool] = lambda _: True) -> None:
         self._is_wanted = is_wanted
@@ -60,11 +60,11 @@ class Assembly:
         """Take the next line.
 
         Raises:
-            HalfReadError: it is cut off, or has no business in this file.
+            HalfReadError: it is cut off, or does not belong in this file.
         """
         row = read_json(line)
         if not isinstance(row, dict):
-            raise HalfReadError("A line is cut off, or is no row.")
+            raise HalfReadError("A line is cut off, or is not a row.")
         self.lines += 1
         self._put(row, row.pop(PARENT, None))
         identifier = row.get("id")
@@ -78,18 +78,18 @@ class Assembly:
             self._connect(row, identifier, CONNECTIONS[kind[1]])
 
     def rows(self, *, objects: int, roots: int) -> list[Any]:
-        """The rows with all that belongs to them, connections in the shape of pages behind which there is nothing.
+        """The rows with all that belongs to them, connections in the shape of pages with nothing after them.
 
         `objects` and `roots` are how many lines there must be, and how many of them without a parent.
 
         Raises:
-            HalfReadError: there are not so many, or some lack their parent.
+            HalfReadError: the counts are wrong, or some rows lack their parent.
         """
         if (self.lines, len(self._roots)) != (objects, roots):
             raise HalfReadError(f"{self.lines} of {objects} rows are there, and {len(self._roots)} of {roots} roots.")
         orphans = self._children.keys() - self._seen
         if orphans:
-            raise HalfReadError(f"Rows lack the row around them, such as {min(orphans)[:100]}.")
+            raise HalfReadError(f"Rows lack their parent, such as {min(orphans)[:100]}.")
         return self._roots
 
     def _put(self, row: dict[str, Any], parent: Any) -> None:
@@ -100,7 +100,7 @@ class Assembly:
         elif isinstance(parent, str):
             self._children.setdefault(parent, []).append(row)
         else:
-            raise HalfReadError("A row does not say to which one it belongs.")
+            raise HalfReadError("A row does not name its parent.")
 
     def _connect(self, row: dict[str, Any], identifier: str, path: tuple[str, ...]) -> None:
         """Give a row its children: those that have come, and those that will come."""

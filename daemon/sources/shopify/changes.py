@@ -1,4 +1,4 @@
-"""What has changed in a list, told by ids and times of change."""
+"""What has changed in a list, found by ids and times of change."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.models import gid_number
 from daemon.sources.shopify.partial import Unreadable
 
-# Tells, of these ids, the times of change at which the rows are known whole.
+# Gives the times of change at which the rows of these ids were read whole.
 Known = Callable[[Sequence[int]], Awaitable[Mapping[int, datetime | None]]]
 
 _DOCUMENT = b"{}"  # nothing is kept of these
@@ -22,7 +22,7 @@ class Version(msgspec.Struct, frozen=True):
     """A row of a list in short."""
 
     id: int
-    updated_at: datetime | None  # None where it can't be read: then the row itself tells what is wrong with it
+    updated_at: datetime | None  # None where it can't be read: then the row itself shows what is wrong with it
 
 
 async def read_versions(nodes: list[Any]) -> tuple[list[SourceRow[Version]], list[BadRow]]:

@@ -49,14 +49,14 @@ T = TypeVar("T")
 
 FOUND_AT_ONCE = 250  # rows of which only the ids are known
 # Changed rows, from which on they are read by a bulk operation: 15 products by a page cost some 150 points, 100 some
-# 270, and in bulk 15 points whatever their number. What a pull does not spend is there for a sale. Fewer are read at
-# once, for a bulk operation takes seconds.
+# 270, and in bulk 15 points whatever their number. What a pull does not spend is there for a sale. Fewer are read
+# directly, because a bulk operation takes seconds.
 IN_BULK_FROM = 10
 LISTS_AT_ONCE = 20  # pages of ids, before what has changed among them is stored
 
 DEFAULT_METAFIELDS = CustomerMetafields()
 
-# By which a page is asked for of which Shopify does not give a single row.
+# Used for a page of which Shopify does not give a single row.
 IDS_OF: Mapping[str, GraphqlOperation] = MappingProxyType(
     {
         operations.PRODUCTS.name: operations.PRODUCT_IDS,
@@ -75,8 +75,8 @@ Find = Callable[[Sequence[int]], Awaitable[Page[T]]]
 class ShopifyClient(CollectionReader, ShopifyWriter):
     """One app's access to one shop. Rows that don't fit are delivered as such; calls are limited and repeated.
 
-    What is read once and kept is read here, what is read to decide about a write in `CollectionReader` and in
-    `StockReader`, and what is written in `ShopifyWriter`, which looks at prices by the latter.
+    This reads what is kept; `CollectionReader` and `StockReader` read what decides about a write, and `ShopifyWriter`
+    writes, checking prices through the latter.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         patience: Patience = PATIENCE,
     ) -> None:
         """`shop` is the name before `.myshopify.com`; `limits` is the process's one registry; whoever signs in with the
-        same app shares its `credential`. `patience` is had with bulk operations.
+        same app shares its `credential`. `patience` is for bulk operations.
 
         Raises:
             ValueError: a name in `customer_metafields` is not "namespace.key".
@@ -124,20 +124,20 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
     @property
     def api_version(self) -> ApiVersion:
-        """What the answers said of the API's version."""
+        """What the answers said about the API's version."""
         return self._endpoint.version
 
     def __repr__(self) -> str:
         return f"ShopifyClient({self.account})"
 
     def points_in(self, seconds: float) -> float:
-        """Points that its limits restore in a time."""
+        """Points that its limits restore per unit of time."""
         return self._endpoint.restore_rate * seconds
 
     def products(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"
     ) -> AsyncGenerator[Page[ShopifyProduct], None]:
-        """All products that match, each with all its variants, from behind `after` on (None: from the start).
+        """All products that match, each with all its variants, starting after `after` (None: from the start).
 
         A row's document is the product's JSON without `variants`; each variant has a `document` of its own, without its
         stock levels, which are in its value.
@@ -153,7 +153,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
     def customers(
         self, query: str | None, *, after: object | None, meter: CallMeter, sort: SortKey = "ID"
     ) -> AsyncGenerator[Page[ShopifyCustomer], None]:
-        """All customers that match, from behind `after` on (None: from the start). Raises as `products` does.
+        """All customers that match, starting after `after` (None: from the start). Raises as `products` does.
 
         A row's document is the customer's JSON without the metafields, which are in the value.
         """
@@ -162,7 +162,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         return self._pages(operations.CUSTOMERS, "customers", variables, pages, after, read, meter)
 
     async def one_customer(self, *, meter: CallMeter | None = None) -> Page[ShopifyCustomer]:
-        """A page with one customer, if there is any; it tells which fields the app may read."""
+        """A page with one customer, if there is one; it shows which fields the app may read."""
         variables = {"query": None, "sortKey": "ID"} | self._customers.variables
         pages = self._pages(
             operations.CUSTOMERS, "customers", variables, PageShape(1), None, self._customers.read, meter or CallMeter()
@@ -171,7 +171,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             return await anext(pages)
 
     async def customer_definitions(self, *, meter: CallMeter | None = None) -> dict[str, MetafieldDefinition | None]:
-        """What the shop has laid down for the customers' metafields of this client, by "namespace.key"; None: nothing.
+        """The shop's definitions of this client's customer metafields, by "namespace.key"; None: not defined.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
@@ -188,7 +188,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
     def product_changes(
         self, query: str | None, *, after: object | None, known: Known, meter: CallMeter
     ) -> AsyncGenerator[Page[ShopifyProduct], None]:
-        """As `products`, but only those are read whole whose time of change differs from what is `known`.
+        """Like `products`, but only those whose time of change differs from what is `known` are read whole.
 
         All others are counted as `unchanged`. The order and the cursors are those of `products`.
         """
@@ -201,7 +201,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
     def customer_changes(
         self, query: str | None, *, after: object | None, known: Known, meter: CallMeter
     ) -> AsyncGenerator[Page[ShopifyCustomer], None]:
-        """As `customers`, but only those are read whole whose time of change differs from what is `known`."""
+        """Like `customers`, but only those whose time of change differs from what is `known` are read whole."""
 
         async def find(ids: Sequence[int]) -> Page[ShopifyCustomer]:
             return await self._found_customers(ids, meter)
@@ -289,7 +289,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         return await self._endpoint.query(operation, {}, meter, read=read, estimate=SMALL_COST)
 
     def _identified(self, data: dict[str, Any]) -> str:
-        """Raises KeyError or TypeError where the data is of no shop."""
+        """Raises KeyError or TypeError where the data does not describe a shop."""
         number = gid_number(data["shop"]["id"])
         if number is None:
             raise TypeError("The shop's id can't be read.")
@@ -318,7 +318,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
                 bad += page.bad
                 listed, pages = listed + len(page.rows), pages + 1
                 if wanted and page.next is not None and len(wanted) < FOUND_AT_ONCE and pages < LISTS_AT_ONCE:
-                    continue  # the more are read at once, the less each of them costs
+                    continue  # the more are read at once, the less each one costs
                 nothing: Page[T] = Page([], [], None, asked=page.asked)
                 found = await find(wanted) if wanted else nothing
                 unchanged = max(listed - len(found.rows) - len(found.bad), 0)
@@ -337,8 +337,8 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         read, variables, shape = self._customers.read, self._customers.variables, self._customers_found
         found: Page[ShopifyCustomer] = Page([], [], None)
         if len(ids) > IN_BULK_FROM and not self.bulk.rests:
-            # What is kept from the app as protected data is said in an answer; in a file it may look as if it were not
-            # there at all. So one customer is asked for first, who tells.
+            # An answer says what is kept from the app as protected data; in a file it may look as if it were not
+            # there at all. So one customer is asked for first, to find out.
             found = await self.customers_by_ids(ids[:1], meter=meter)
             if found.rows and not found.rows[0].value.denied:
                 more = await self._in_bulk(operations.CUSTOMERS_IN_BULK, variables, ids[1:], read, meter)
@@ -357,7 +357,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         read: Reader[T],
         meter: CallMeter,
     ) -> Page[T]:
-        """Rows of these ids by bulk operations, as far as that is worth it and comes off."""
+        """Rows of these ids by bulk operations, as far as that is worthwhile and works."""
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
         left, began = ids, boot_time()
@@ -368,7 +368,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             except NotReadInBulk:
                 break
             nodes.reverse()
-            while nodes:  # each is let go when it has been read: together they take as much memory as the rows
+            while nodes:  # each is released once it has been read: together they take as much memory as the rows
                 found, unfit = await read([nodes.pop()])
                 rows += found
                 bad += unfit
@@ -387,7 +387,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
     ) -> Page[T]:
         """Rows of these ids by a search for them, as far as it finds them.
 
-        A list costs by the logarithm of its size, and `nodes(ids:)` by the row: 100 products cost some 250 points here,
+        A list costs by the logarithm of its size, `nodes(ids:)` by the row: 100 products cost some 250 points here,
         and about ten times as many there.
         """
 
@@ -412,7 +412,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             except (SourceRefused, AskedTooMuch) as error:
                 log.warning("search_refused", source=self._endpoint.source, reason=str(error), next_step="asked by ids")
                 break
-            # A search that ignores what it was asked for finds others, too.
+            # A search that ignores its query finds others, too.
             found, unfit = await read([node for node in nodes if may_be_one_of(node, left[:asked])])
             rows += found
             bad += unfit
@@ -455,9 +455,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             except AskedTooMuch as error:
                 nodes, following = await self._unread(operation, field, variables, cursor, meter, error)
             if following is not None and following == cursor:
-                raise SourceUnavailable(
-                    f"Reading {field} of {self._endpoint.source} stopped: its pages go round in a circle."
-                )
+                raise SourceUnavailable(f"Reading {field} of {self._endpoint.source} stopped: its pages repeat.")
             rows, bad = await read(nodes)
             yield Page(rows, bad, following, self._notices(rows), began)
             if following is None:
@@ -473,11 +471,11 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         meter: CallMeter,
         failure: AskedTooMuch,
     ) -> tuple[list[Any], str | None]:
-        """In place of the row behind a cursor over which Shopify fails whatever is asked of it: its id, and where the
-        list goes on.
+        """What stands in for the row after a cursor on which Shopify fails whatever is asked: its id, and where the
+        list continues.
 
         Raises:
-            SourceUnavailable: not even that can be had.
+            SourceUnavailable: not even that can be read.
         """
         known = {"query": variables["query"], "sortKey": variables.get("sortKey", "ID")}
         (nodes, following), _ = await self._endpoint.shaped(
@@ -552,7 +550,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
 
 
 def _missing(ids: Sequence[int], found: Page[Any]) -> list[int]:
-    """Those ids that a search has not found: they are gone, or its index does not know them yet."""
+    """Those ids that a search has not found: they are gone, or not in its index yet."""
     present = {row.value.id for row in found.rows} | {int(row.source_id) for row in found.bad if row.source_id}
     return [number for number in ids if number not in present]
 

@@ -1,4 +1,4 @@
-"""Which products a collection has at present."""
+"""Which products a collection has right now."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class CollectionProducts:
 class CollectionReader:
     """Reads what is in a collection.
 
-    An answer that can't be read is an error here and no dead letter: what is asked for decides what is written.
+    An answer that can't be read is an error here, not a dead letter: what is read decides what is written.
     """
 
     def __init__(self, endpoint: GraphqlEndpoint) -> None:
@@ -42,7 +42,7 @@ class CollectionReader:
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
-        found: dict[int, None] = {}  # in order, and once: what is put in meanwhile may come on two pages
+        found: dict[int, None] = {}  # in order, each once: what is added meanwhile may appear on two pages
         identifier, cursor = _identifier(reference), None
         while True:
             page = await self._page(identifier, cursor, meter)
@@ -54,9 +54,9 @@ class CollectionReader:
                 return CollectionProducts(number, handle, title, tuple(found))
             if following == cursor:
                 raise SourceUnavailable(
-                    f"Reading the collection {reference} of {self._endpoint.source} goes round in a circle."
+                    f"Reading the collection {reference} of {self._endpoint.source} stopped: its pages repeat."
                 )
-            # By id from now on: a handle may come to stand for another collection in the meantime.
+            # By id from now on: the handle may pass to another collection in the meantime.
             identifier, cursor = {"id": gid("Collection", number)}, following
 
     async def _page(
@@ -64,7 +64,7 @@ class CollectionReader:
     ) -> tuple[tuple[int, str, str], list[int], str | None] | None:
         """The collection, the ids of its products on this page, and where the next one is.
 
-        None: there is no such collection, which is believed when it is told twice.
+        None: there is no such collection, which is believed once it is said twice.
         """
         absences = 0
 
@@ -95,5 +95,5 @@ def _identifier(reference: str) -> dict[str, str]:
 def _id(node: dict[str, Any]) -> int:
     number = gid_number(node["id"])
     if number is None:
-        raise UnfitRowError("The field id is no id of Shopify's.")
+        raise UnfitRowError("The field id is not a Shopify id.")
     return number

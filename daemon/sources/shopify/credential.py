@@ -1,7 +1,7 @@
-"""How a store signs in at Shopify: with a token for good, or with a client id and secret for tokens that live a day.
+"""How a store signs in to Shopify: with a permanent token, or with a client id and secret for tokens that live a day.
 
-All calls of a store go by one credential. It holds the token in memory only, asks for it when it is first needed, and
-for the next one well before its end, so that no call comes with one that has just died.
+All calls of a store share one credential. It holds the token in memory only, requests it when it is first needed, and
+the next one well before it ends, so that no call carries one that has just expired.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from daemon.sources.shopify.grant import Grant, ask_for_token
 log = structlog.get_logger()
 
 RENEWED_AFTER = 0.75  # of a token's life
-# Shopify does not say whether a new token ends the ones before it. Should it, two daemons would end each other's in
-# turns. So whoever has lost one lets the other's calls pass first; from the second in a row on, the wait gets longer.
+# Shopify does not say whether a new token ends earlier ones. If it did, two daemons would keep ending each other's. So
+# whoever has lost one lets the other's calls pass first; from the second in a row on, the wait gets longer.
 LET_PASS = 0.5  # seconds
 FIRST_SPACING = 5.0  # seconds from such an end to the next grant; then doubled
 LONGEST_SPACING = 120.0
-YOUNG = 0.5  # of a token's life: one that has got as old as this has not died of another program's grants
+YOUNG = 0.5  # of a token's life: one that has lived this long was not ended by another program's grants
 
 
 class ShopifyCredential(Credential):
-    """Gives the access token for each call."""
+    """Supplies the access token for each call."""
 
     scopes: frozenset[str] | None = None  # as last granted; None: not known
 
@@ -44,7 +44,7 @@ class ShopifyCredential(Credential):
         """
 
     def accept(self) -> None:
-        """Shopify has taken a call's token."""
+        """Shopify has accepted a call's token."""
         self.works()
 
     @abstractmethod
@@ -65,7 +65,7 @@ class PermanentToken(ShopifyCredential):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not show in any text."""
+        """What must not appear in any text."""
         return tuple(token for token in (self._token, self._old_token) if token)
 
     async def token(self, meter: CallMeter) -> str:  # noqa: ARG002 - it is there already
@@ -73,11 +73,11 @@ class PermanentToken(ShopifyCredential):
         return self._token
 
     def reject(self, token: str) -> bool:
-        """Whether the configuration has brought another one meanwhile."""
+        """Whether the configuration has supplied another one meanwhile."""
         return token != self._token
 
     def replace(self, token: str) -> bool:
-        """Take over what the configuration says now; calls that are sent from now on use it. Whether it is new."""
+        """Take over what the configuration says now, for calls sent from now on; returns whether it is new."""
         if token == self._token:
             return False
         self._token, self._old_token = token, self._token
@@ -87,10 +87,10 @@ class PermanentToken(ShopifyCredential):
 
 
 class ClientCredentials(ShopifyCredential):
-    """The client id and secret of an app of the Dev Dashboard, and the token that they have brought.
+    """The client id and secret of an app of the Dev Dashboard, and the token obtained with them.
 
-    One caller at a time asks for a token. The others wait for its outcome where there is none; while the token at hand
-    is good, they go on with it, and a renewal that fails is tried again, the more often the nearer the end comes.
+    One caller at a time asks for a token. The others wait for its outcome where there is none; while the current token
+    is good, they keep using it, and a renewal that fails is tried again, more often as the end comes nearer.
     """
 
     kind = CredentialKind.CLIENT_CREDENTIALS
@@ -126,11 +126,11 @@ class ClientCredentials(ShopifyCredential):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not show in any text."""
+        """What must not appear in any text."""
         return tuple(secret for secret in (self._client_secret, self._old_secret, *self._known_tokens) if secret)
 
     async def token(self, meter: CallMeter) -> str:
-        """The token at hand, or a new one where that has got old; the job's costs count the wait."""
+        """The current token, or a new one where that is getting old; the job's costs count the wait."""
         if (fresh := self._fresh()) is not None:
             return fresh
         if self._asking.locked() and (good := self._good()) is not None:
@@ -140,12 +140,12 @@ class ClientCredentials(ShopifyCredential):
             async with self._asking:
                 if (fresh := self._fresh()) is not None:
                     return fresh
-                if self._attempts > seen and self._failure is not None:  # somebody has asked since, for all
+                if self._attempts > seen and self._failure is not None:  # renewed meanwhile by another caller
                     return self._still_good_or(self._failure)
                 return await self._renewed(meter)
 
     def accept(self) -> None:
-        """Shopify has taken a call's token, which says nothing of a secret that it has refused since."""
+        """Shopify has accepted a call's token, which says nothing about a secret that it has refused since."""
         if self._failure is None:
             self.works()
 
@@ -158,24 +158,24 @@ class ClientCredentials(ShopifyCredential):
         return True
 
     def replace(self, client_secret: str) -> bool:
-        """Take over the secret that the configuration says now. Whether it is new: then it brings a new token."""
+        """Take over the secret that the configuration says now; returns whether it is new and brings a new token."""
         if client_secret == self._client_secret:
             return False
         self._client_secret, self._old_secret = client_secret, self._client_secret
         register_secret(client_secret)
         self.problem, self.is_tried, self._failure = None, False, None
-        self._renew_at = float("-inf")  # what the old secret has brought is good until then, or until it is revoked
+        self._renew_at = float("-inf")  # the old secret's token is good until then, or until it is revoked
         return True
 
     def _fresh(self) -> str | None:
         return self._grant.token if self._grant is not None and self._clock() < self._renew_at else None
 
     def _good(self) -> str | None:
-        """The token at hand, old or not, while it has not ended."""
+        """The current token, old or not, until it ends."""
         return self._grant.token if self._grant is not None and self._clock() < self._grant.expires_at else None
 
     def _still_good_or(self, failure: SourceError) -> str:
-        """The old token while it is good; raises the failure to bring another where it is not."""
+        """The old token while it is good; where it is not, raises why there is no new one."""
         if (good := self._good()) is not None:
             return good
         raise failure.with_traceback(None)
@@ -214,7 +214,7 @@ class ClientCredentials(ShopifyCredential):
             else:
                 if client_secret == self._client_secret:
                     return grant
-            # The secret was renewed meanwhile: what the old one has brought says nothing of the new one.
+            # The secret was renewed meanwhile: a failure of the old one says nothing about the new one.
 
     def _take(self, grant: Grant) -> None:
         self._failure = None
@@ -259,7 +259,7 @@ class ClientCredentials(ShopifyCredential):
             return
         self.died_young += 1
         spacing = min(FIRST_SPACING * 2 ** (self.died_young - 2), LONGEST_SPACING) if self.died_young > 1 else LET_PASS
-        # From now on, not from the grant on: whoever has ended it has its turn for that long.
+        # From now on, not from the grant: whoever ended it has its turn for that long.
         self._not_before = self._clock() + spacing * random.uniform(0.75, 1.25)  # noqa: S311
         log.warning(
             "token_ended_early",
@@ -267,7 +267,7 @@ class ClientCredentials(ShopifyCredential):
             age_seconds=round(age, 1),
             in_a_row=self.died_young,
             next_token_in_seconds=round(spacing, 1),
-            next_step="if it goes on: another program asks for tokens with this client id; use a separate app for each",
+            next_step="if this continues: another program requests tokens with this client id; use an app for each",
         )
 
     def _remember(self, token: str) -> None:

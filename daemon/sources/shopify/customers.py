@@ -22,8 +22,8 @@ from daemon.sources.shopify.models import (
 from daemon.sources.shopify.partial import DENIED, Unreadable
 from daemon.sources.shopify.products import shopify_id
 
-# Shopify documentation, "Protected customer data": which fields hold what may be kept from an app. What can't be null
-# is not asked for once it was refused, by the variable of its group.
+# Shopify documentation, "Protected customer data": which fields may be kept from an app. What can't be null
+# is no longer asked for once it was refused, by the variable of its group.
 _GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "withNames": frozenset({"firstName", "lastName", "displayName"}),
@@ -43,17 +43,17 @@ _WORDS = {
 }
 
 
-CUSTOMERS_AT_ONCE = 50  # that are read without a break: some 2 ms
+CUSTOMERS_AT_ONCE = 50  # read without a break: some 2 ms
 
 
 def in_words(path: str) -> str:
-    """What a field of a customer is called by people, given its path with dots between names."""
+    """What people call a customer's field, given its path with dots between names."""
     top, _, inside = path.partition(".")
     return f"{inside} in the {_WORDS.get(top, top)}" if top == "defaultAddress" and inside else _WORDS.get(top, top)
 
 
 def leave_out(variables: dict[str, Any], refusal: ProtectedDataRefused) -> None:
-    """Ask no more for the fields that were refused.
+    """Stop asking for the fields that were refused.
 
     Raises:
         ProtectedDataRefused: it is not said which, or they were not asked for: all of a customer is refused.
@@ -85,7 +85,7 @@ class CustomerReader:
         }
 
     def definitions(self, data: dict[str, Any]) -> dict[str, MetafieldDefinition | None]:
-        """What the shop has laid down for the metafields, by their names; None: nothing.
+        """The shop's definitions of the metafields, by their names; None: not defined.
 
         Raises:
             KeyError, TypeError, ValueError: that can't be read.
@@ -114,7 +114,7 @@ class CustomerReader:
         besides = self._aliases.keys() | {DENIED}
         document = orjson.dumps({name: value for name, value in node.items() if name not in besides})
         customer = self._customers.checked(document)
-        # What was not asked for because it is refused is missing altogether.
+        # What was not asked for, because it is refused, is missing altogether.
         customer.denied = frozenset(node.get(DENIED, ())) | (_PROTECTED - node.keys())
         customer.metafields = {name: self._metafield(node, alias, name) for alias, name in self._aliases.items()}
         return SourceRow(customer, document)

@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 SMALL_COST = 10.0  # points; what a mutation costs, and a query without a connection at most
 MAX_COST = 1000.0  # points; what one query may cost
-TRIES_AT_SIZE = 2  # of a page that Shopify fails over, before it is asked for a smaller one
+TRIES_AT_SIZE = 2  # of a page on which Shopify fails, before a smaller one is asked for
 RETRIES_KEPT = 50  # of a job's budget: unreadable rows must not use up what outages need
-UNAUTHORISED = 401  # HTTP status of a token that is not taken, or not any more
+UNAUTHORISED = 401  # HTTP status for a token that is not, or no longer, accepted
 
 # A page on which more inventory items than this lack stock levels is asked for again with more levels for each: the
 # rest of an item costs a call of its own.
@@ -86,13 +86,13 @@ class GraphqlEndpoint:
         What `read` raises counts as a failure of the call, so an answer that it finds unreadable is asked for again.
         Every attempt sends the very same bytes. `label` names the operation along with the size of its page, and
         `estimate` is its cost in points until that is learnt. `before_send` is awaited right before each attempt, which
-        has its points and its token by then; `not_done` is called after one that Shopify did not even begin.
-        `takes_partial`: `read` knows rows that are `Unreadable`. `may_shrink`: the caller can ask for less.
+        has its points and its token by then; `not_done` is called after one that Shopify did not even start.
+        `takes_partial`: `read` can handle rows that are `Unreadable`. `may_shrink`: the caller can ask for less.
 
         Raises:
-            PageTooLargeError: `may_shrink`, and Shopify fails over so much.
+            PageTooLargeError: `may_shrink`, and Shopify fails on that much.
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
-            And what `before_send` raises, at once.
+            And whatever `before_send` raises, at once.
         """
         body = orjson.dumps({"query": operation.document, "operationName": operation.name, "variables": variables})
         has_cursor = variables.get("after") is not None
@@ -140,7 +140,7 @@ class GraphqlEndpoint:
         return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
 
     def _partial(self, answer: HttpAnswer, payload: Any) -> Partial | None:
-        """What is good of an answer with errors; None if it is good for nothing."""
+        """The usable part of an answer with errors; None if there is none."""
         if answer.status >= 400 or not isinstance(payload, dict):
             return None
         return mark_rows(payload, self.credential.secrets)
@@ -149,10 +149,10 @@ class GraphqlEndpoint:
         """The answer to a call, after one more try if its token was refused: nothing had been done then.
 
         The token is taken at the last moment, since the wait for points may outlast one. Holding the points while a
-        token is asked for keeps nobody back: whoever could use them needs the same token.
+        token is asked for delays nobody: whoever could use them needs the same token.
 
         Raises:
-            CredentialRefused: a second token was refused, too, or there is none to be had.
+            CredentialRefused: a second token was refused, too, or none can be obtained.
         """
         token = await self.credential.token(meter)
         answer = await self._post(body, token, meter, before_send)
@@ -192,7 +192,7 @@ class GraphqlEndpoint:
         read: Callable[[dict[str, Any]], T],
         estimate: float = MAX_COST,
     ) -> T:
-        """What `read` makes of the data of a query, which is asked for again where it can't be read.
+        """What `read` makes of the data of a query, which is sent again where the answer can't be read.
 
         `read` may raise what a wrong shape raises: AttributeError, KeyError, TypeError, ValueError.
 
@@ -269,17 +269,17 @@ class GraphqlEndpoint:
         row_cost: float | None = None,
         before_send: BeforeSend = at_once,
     ) -> list[Any]:
-        """What there is of these ids, in as many calls as it takes; what does not exist any more is left out.
+        """What there is of these ids, in as many calls as it takes; what no longer exists is left out.
 
-        Such a lack deletes something, as a rule, so it is believed only when it is told twice. A row may be
-        `Unreadable`; then it says of which id it is.
+        What is missing is usually deleted, so it is believed only when it is said twice. A row may be
+        `Unreadable`; then it says which id it is of.
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: after the retries.
         """
         found, absent = await self._nodes(operation, ids, shape, meter, variables, cut_short, row_cost, before_send)
         if absent:
-            # Not through `before_send`, which may take the time of a question: it is that of the first one.
+            # Not through `before_send`, which may note when a question was sent: the first one counts.
             back, _ = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
             found += back
         return found
@@ -311,7 +311,7 @@ class GraphqlEndpoint:
                     row_cost=row_cost,
                     before_send=before_send,
                 )
-            except errors.AnswerFailed as error:  # over a single one: a page can't be smaller
+            except errors.AnswerFailed as error:  # on a single one: a page can't be smaller
                 nodes, asked = [Unreadable(str(error).rstrip("."), None)], 1
             if not isinstance(nodes, list) or len(nodes) < asked:
                 raise self.unreadable(operation)
@@ -327,7 +327,7 @@ class GraphqlEndpoint:
         """The nodes of a page of a connection, and the cursor of the next one; None: this was the last.
 
         Raises:
-            SourceUnavailable: it is none, or does not say whether there is more.
+            SourceUnavailable: it is not a page, or does not say whether there is more.
         """
         try:
             return whole_page(connection)
@@ -348,7 +348,7 @@ class GraphqlEndpoint:
         return checked
 
     def unreadable(self, operation: GraphqlOperation) -> SourceUnavailable:
-        """The error of an answer that holds something else than the operation asked for."""
+        """The error of an answer that holds something other than the operation asked for."""
         return SourceUnavailable(f"{self.source} sent an answer to {operation.name} that can't be read.")
 
     def _warn_once(self, payload: dict[str, Any]) -> None:
@@ -369,7 +369,7 @@ def nodes_of(connection: Any) -> list[Any]:
 
 
 def has_more(connection: dict[str, Any]) -> bool:
-    """Whether there is more behind this page of a connection, as far as it says so."""
+    """Whether there is more after this page of a connection, as far as it says so."""
     info = connection.get("pageInfo")
     return isinstance(info, dict) and bool(info.get("hasNextPage"))
 
@@ -378,15 +378,15 @@ def whole_page(connection: Any) -> tuple[list[Any], str | None]:
     """The nodes of a page of a connection, and the cursor of the next one; None: this was the last.
 
     Raises:
-        ValueError: it is none, or does not say whether there is more, or where: it may be half of what there is.
+        ValueError: it is not a page, or does not say whether there is more, or where: it may be half of the list.
     """
     if not isinstance(connection, dict) or not isinstance(connection.get("nodes"), list):
-        raise ValueError("this is no page of a list")
+        raise ValueError("this is not a page of a list")
     info = connection.get("pageInfo")
     if not isinstance(info, dict) or not isinstance(info.get("hasNextPage"), bool):
-        raise ValueError("it is not said whether there is more")
+        raise ValueError("the page does not say whether there is more")
     if not info["hasNextPage"]:
         return connection["nodes"], None
     if not isinstance(info.get("endCursor"), str):
-        raise ValueError("it is not all there, and it is not said where the rest is")
+        raise ValueError("the page is incomplete, and does not say where the rest is")
     return connection["nodes"], info["endCursor"]

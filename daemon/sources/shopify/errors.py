@@ -28,7 +28,7 @@ KEY_LOST_CODES = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_
 
 
 class PageTooLargeError(SourceRefused):
-    """One query is too much for Shopify: to be asked again for less at once.
+    """One query is too much for Shopify: ask for less at a time.
 
     `for_good`: it costs more than Shopify ever allows; else it has failed at this size again and again.
     """
@@ -39,7 +39,7 @@ class PageTooLargeError(SourceRefused):
 
 
 class AnswerFailed(AskedTooMuch):
-    """Shopify has answered, and says that it failed over this call."""
+    """Shopify has answered, and says that it failed on this call."""
 
 
 class ProtectedDataRefused(SourceRefused):
@@ -57,11 +57,11 @@ _PROTECTED = re.compile(
     r"not approved to (?:access|use) the|protected customer data|personally identifiable", re.IGNORECASE
 )
 ASK_FOR_PROTECTED = (
-    "ask for them in the Dev Dashboard, in the app's API access requests under Protected customer data access; an app"
+    "request them in the Dev Dashboard, in the app's API access requests under Protected customer data access; an app"
     " that was made in the shop's admin gets them with a higher plan of the shop"
 )
 
-# As in Shopify's schema: activation answers with user errors that have no code, so that their message must tell.
+# As in Shopify's schema: activation answers with user errors that have no code, so their messages must do.
 CODES_OF_MESSAGES = {
     "This request is currently in progress, please try again.": "IDEMPOTENCY_CONCURRENT_REQUEST",
     "A previous request with this idempotency key failed. Retry with a new idempotency key.": (
@@ -74,14 +74,14 @@ CODES_OF_MESSAGES = {
 
 
 class IdempotencyLost(SourceError):
-    """An idempotency key is used up, and what became of its call is not said: read the present state, decide anew."""
+    """An idempotency key is used up, and its call's outcome is unknown: read the present state and decide again."""
 
 
 def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceError | None:
-    """What the error codes of a call with an idempotency key say of the key; None if they say nothing of it."""
+    """What the error codes of a call with an idempotency key say about the key; None if nothing."""
     found = set(codes)
     if found & KEY_LOST_CODES:
-        return IdempotencyLost(f"{source} takes the idempotency key of a call no more: {said}.")
+        return IdempotencyLost(f"{source} no longer accepts the idempotency key of a call: {said}.")
     if found & UNDER_WAY_CODES:
         return SourceUnavailable(f"{source} is still busy with an earlier attempt of the same call: {said}.")
     return None
@@ -93,7 +93,7 @@ def failure(
     """What an answer means that carries errors or no data; None for a success.
 
     `payload` is the decoded body, None if it could not be decoded; `source` names the other end; `secrets` must not
-    show in the text; `has_cursor`: the call was to go on behind a cursor, so that what is wrong may be that.
+    show in the text; `has_cursor`: the call was to continue after a cursor, so that may be what is wrong.
     """
     if (error := failures.passing(source, answer.status, answer.retry_after, DEFAULT_RETRY_SECONDS)) is not None:
         return error
@@ -104,7 +104,7 @@ def failure(
         return failures.final(source, answer.status, failures.SHOPIFY, said)
     if not isinstance(payload, dict):
         size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
-        return SourceUnavailable(f"{source} sent something else than data, or only a part of it ({size}).")
+        return SourceUnavailable(f"{source} sent something other than data, or only a part of it ({size}).")
     if payload.get("errors"):
         return _of_errors(source, payload["errors"], throttle_status(payload), secrets, has_cursor=has_cursor)
     if not isinstance(payload.get("data"), dict):
@@ -113,17 +113,17 @@ def failure(
 
 
 def token_refused(source: str, kind: CredentialKind) -> CredentialRefused:
-    """The error for a call whose token was refused (HTTP 401), and where there are others, the next one, too."""
+    """The error for a call whose token was refused (HTTP 401) and, where a new one can be had, that one too."""
     match kind:
         case CredentialKind.ACCESS_TOKEN:
             advice = (
                 "refused the access token: the app was uninstalled, or the token revoked. Correct access_token in the"
-                " configuration, or make an app in the Dev Dashboard and run `dongbo connect shopify`"
+                " configuration, or create an app in the Dev Dashboard and run `dongbo connect shopify`"
             )
         case CredentialKind.CLIENT_CREDENTIALS:
             advice = (
-                "refused the access token, and the new one that it had just given as well: look in the Dev Dashboard"
-                " whether the app is still installed in this shop"
+                "refused the access token, and the new one that it had just issued as well: check in the Dev Dashboard"
+                " that the app is still installed in this shop"
             )
         case _:
             assert_never(kind)
@@ -202,14 +202,14 @@ def protected_notice(source: str, fields: Iterable[str]) -> str:
 
 
 def may_pass(error: Any) -> bool:
-    """Whether one of the errors of an answer may pass by itself."""
+    """Whether one of the errors of an answer may resolve itself."""
     return failures.graphql_code_may_pass(code_of(error)) and not is_of_the_document(error)
 
 
 def is_of_the_document(error: Any) -> bool:
-    """Whether an error without a code is about the query or its variables, which no repetition makes any better.
+    """Whether an error without a code is about the query or its variables, which repeating does not help.
 
-    GraphQL specification, "Errors": one that was raised before the execution has no path.
+    GraphQL specification, "Errors": one raised before execution has no path.
     """
     if not isinstance(error, dict) or code_of(error) is not None:
         return False
@@ -219,7 +219,7 @@ def is_of_the_document(error: Any) -> bool:
 
 
 def said_of(errors: Iterable[Any], secrets: Iterable[str]) -> str:
-    """What errors say, each once, without secrets and of bearable length."""
+    """What errors say, each once, without secrets and not too long."""
     said = "; ".join(dict.fromkeys(map(_message, errors)))
     for secret in secrets:
         said = said.replace(secret, "***")
@@ -227,7 +227,7 @@ def said_of(errors: Iterable[Any], secrets: Iterable[str]) -> str:
 
 
 def _said_with_status(payload: Any, secrets: Iterable[str]) -> str:
-    """The words of an answer with a status that is an error: `errors` may be a text, a list or an object."""
+    """What an answer with an error status says: `errors` may be a text, a list or an object."""
     errors = payload.get("errors") if isinstance(payload, dict) else None
     return said_of(errors if isinstance(errors, list) else [errors], secrets) if errors else ""
 

@@ -1,4 +1,4 @@
-"""Filters of Shopify pulls: their canonical form, and the search query that they make."""
+"""Filters of Shopify pulls: their canonical form, and the search query made of them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ QUERY_SCHEMA: Schema = {
     "description": "Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match.",
 }
 PRODUCT_FILTERS = Filters(
-    "products of Shopify", {"status": read.words("Of one or some of these statuses.", PRODUCT_STATUSES)}
+    "products of Shopify", {"status": read.words("With one of these statuses.", PRODUCT_STATUSES)}
 )
 
 
@@ -23,16 +23,16 @@ def normalise_query(query: object) -> str | None:
     """A search query in Shopify's syntax, trimmed; None if there is none.
 
     Raises:
-        InvalidFilter: it is no text, too long, or its quotes or parentheses don't match, so that it could not be
+        InvalidFilter: it is not text, too long, or its quotes or parentheses don't match, so that it could not be
             combined with anything.
     """
     if query is None:
         return None
     if not isinstance(query, str):
-        raise InvalidFilter("The query must be a text in Shopify's search syntax.")
+        raise InvalidFilter("The query must be text in Shopify's search syntax.")
     trimmed = query.strip()
     if len(trimmed) > MAX_QUERY or "\0" in trimmed:
-        raise InvalidFilter(f"The query is too long or holds a NUL character; {MAX_QUERY} characters are allowed.")
+        raise InvalidFilter(f"The query is longer than {MAX_QUERY} characters or contains a NUL character.")
     if not _is_balanced(trimmed):
         raise InvalidFilter("The quotes or parentheses of the query don't match.")
     return trimmed or None

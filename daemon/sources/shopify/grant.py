@@ -1,4 +1,4 @@
-"""The client credentials grant: an app's id and secret against an access token that lives a day.
+"""The client credentials grant: an app's id and secret in exchange for an access token that lives a day.
 
 Source: shopify.dev, "Using the client credentials grant" and "Get API access tokens for Dev Dashboard apps"; the
 form of errors is not documented there: they come as RFC 6749's JSON or as a page that says `Oauth error CODE: …`.
@@ -24,7 +24,7 @@ from daemon.sources.shopify.scopes import read_scopes
 
 PATH = "/admin/oauth/access_token"
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=10)  # all calls of the shop wait for a token
-DAY = 86_399.0  # seconds; what the documentation says of every such token
+DAY = 86_399.0  # seconds; what the documentation says about every such token
 
 OAUTH_ERROR = re.compile(r"oauth error ([a-z_]+)", re.IGNORECASE)
 ERROR_CODE = re.compile(r"[a-z_]{3,64}")
@@ -39,8 +39,8 @@ NOT_INSTALLED = (
     " and install it in this shop"
 )
 OTHER_ORGANISATION = (
-    "gives tokens only to apps of the shop's own organisation, and this app belongs to another one: make the app in the"
-    f" organisation of the shop in {DASHBOARD}, and compare shop in the configuration"
+    "gives tokens only to apps of the shop's own organisation, and this app belongs to another: create the app in the"
+    f" shop's organisation in {DASHBOARD}, and compare shop in the configuration"
 )
 ADVICE = {
     "invalid_client": WRONG_PAIR,
@@ -49,13 +49,13 @@ ADVICE = {
     "unauthorized_client": WRONG_PAIR,
     "app_not_installed": NOT_INSTALLED,
     "shop_not_permitted": OTHER_ORGANISATION,
-    "unsupported_grant_type": f"gives this app no tokens for its secret: make a new app in {DASHBOARD}",
+    "unsupported_grant_type": f"gives this app no tokens for its secret: create a new app in {DASHBOARD}",
 }
 STATUS_ONLY = {
     **failures.SHOPIFY,
     401: WRONG_PAIR,
     403: NOT_INSTALLED,
-    404: "knows no such shop; compare shop in the configuration with the name before .myshopify.com",
+    404: "does not know this shop; compare shop in the configuration with the name before .myshopify.com",
 }
 
 
@@ -90,7 +90,7 @@ async def ask_for_token(
         base_url: the shop's address, without a trailing slash.
         source: names the shop in errors.
         client_id: the app's.
-        client_secret: the app's; it shows nowhere.
+        client_secret: the app's; it is never shown.
         meter: counts the call.
         clock: what the token's end is measured with.
 
@@ -138,7 +138,7 @@ def _refusal(source: str, answer: HttpAnswer, payload: Any, secret: str) -> Sour
 
 
 def _error_code(answer: HttpAnswer, payload: Any) -> str | None:
-    """RFC 6749's code of an error, out of its JSON or out of the page that Shopify shows to browsers."""
+    """RFC 6749's code of an error, from its JSON or from the page that Shopify shows to browsers."""
     if isinstance(payload, dict):
         code = payload.get("error")
         return code if isinstance(code, str) and ERROR_CODE.fullmatch(code) else None

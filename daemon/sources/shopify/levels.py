@@ -23,7 +23,7 @@ async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int
     `more_levels` fetches the levels behind an item's (global id, cursor).
 
     Raises:
-        UnfitRowError: a level can't be read, or not all of them.
+        UnfitRowError: a level can't be read, or some are missing.
     """
     if not _has_levels(item):
         raise UnfitRowError("The field inventoryItem.inventoryLevels is missing.")
@@ -31,7 +31,7 @@ async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int
     try:
         _, following = whole_page(item["inventoryLevels"])
     except ValueError as error:
-        raise UnfitRowError(f"The stock levels are not all there, or can't be read: {error}.") from error
+        raise UnfitRowError(f"The stock levels are incomplete, or can't be read: {error}.") from error
     if following is not None:
         nodes = [*nodes, *await more_levels(item["id"], following)]
     return dict(_level(node) for node in nodes if is_active(node))
@@ -59,9 +59,9 @@ def quantity_of(level: Any) -> int:
         (available,) = level["quantities"]
         quantity = available["quantity"]
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitRowError("A stock level holds no available quantity.") from error
+        raise UnfitRowError("A stock level has no available quantity.") from error
     if not isinstance(quantity, int) or isinstance(quantity, bool) or quantity not in _INT32:
-        raise UnfitRowError(f"The available quantity of a stock level is no whole number: {str(quantity)[:100]!r}.")
+        raise UnfitRowError(f"The available quantity of a stock level is not a whole number: {str(quantity)[:100]!r}.")
     return quantity
 
 
@@ -69,7 +69,7 @@ def _level(node: Any) -> tuple[int, int]:
     location = node.get("location") if isinstance(node, dict) else None
     number = gid_number(location.get("id")) if isinstance(location, dict) else None
     if number is None:
-        raise UnfitRowError("A stock level does not say of which location it is.")
+        raise UnfitRowError("A stock level does not name its location.")
     return number, quantity_of(node)
 
 

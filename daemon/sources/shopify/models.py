@@ -27,7 +27,7 @@ def dec_hook(kind: type, value: Any) -> Any:
     if kind is not Gid:
         raise NotImplementedError(kind)
     if (number := gid_number(value)) is None:
-        raise UnfitRowError(f"The field id is no id of Shopify's: {str(value)[:100]!r}.")
+        raise UnfitRowError(f"The field id is not a Shopify id: {str(value)[:100]!r}.")
     return Gid(number)
 
 
@@ -85,7 +85,7 @@ class _Measurement(msgspec.Struct):
 
 
 class InventoryItem(msgspec.Struct, rename="camel"):
-    """What is kept in stock of a variant."""
+    """What of a variant is kept in stock."""
 
     id: Gid
     tracked: bool | None = None
@@ -128,7 +128,7 @@ class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
 
     @property
     def tracked(self) -> bool | None:
-        """Whether Shopify counts the stock of it."""
+        """Whether Shopify tracks its stock."""
         return self.inventory_item.tracked if self.inventory_item else None
 
     @property
@@ -154,7 +154,7 @@ class ShopifyProduct(msgspec.Struct, rename="camel", kw_only=True):
     featured_media: _Media | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where it tells all
+    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where that says all
     published_at: Moment | None = None
     variants: list[ShopifyVariant] = msgspec.field(default_factory=list, name="_variants")
 
@@ -195,7 +195,7 @@ class _Phone(msgspec.Struct, rename="camel"):
 
 
 class Metafield(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that the shop has added to a customer."""
+    """A custom value that the shop keeps for a customer."""
 
     value: Note  # a text, whatever the type
     digest: Text = msgspec.field(name="compareDigest")  # stands for the value when it is compared and set
@@ -203,7 +203,7 @@ class Metafield(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetafieldDefinition(msgspec.Struct, frozen=True):
-    """What a shop has laid down for a metafield."""
+    """A shop's definition of a metafield."""
 
     type: str  # such as number_integer
     choices: tuple[str, ...] | None = None  # which values it takes; None: any that fit
@@ -221,10 +221,10 @@ class CustomerMetafields:
 
 
 def metafield_name(name: str) -> tuple[str, str]:
-    """Namespace and key of a metafield that is called "namespace.key".
+    """Namespace and key of a metafield written as "namespace.key".
 
     Raises:
-        ValueError: it is not a name that Shopify takes.
+        ValueError: Shopify does not accept such a name.
     """
     match = _METAFIELD.fullmatch(name)
     if match is None:
@@ -249,7 +249,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
     default_address: Address | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where it tells all
+    version: datetime | None = msgspec.field(default=None, name="_version")  # the time of change, where that says all
     metafields: dict[str, Metafield | None] = msgspec.field(default_factory=dict, name="_metafields")  # None: not set
     denied: frozenset[str] = msgspec.field(default=frozenset(), name="_denied")  # paths that the app may not read
 
@@ -270,7 +270,7 @@ class ShopifyCustomer(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where stock is kept; a deactivated one can't hold stock any more."""
+    """A place where stock is kept; a deactivated one can no longer hold stock."""
 
     id: int
     name: str
@@ -279,7 +279,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemStock(msgspec.Struct, frozen=True):
-    """What there is of an inventory item at present."""
+    """The present stock of an inventory item."""
 
     tracked: bool  # whether Shopify counts its stock
     levels: dict[int, int]  # available, by location that stocks it
@@ -287,11 +287,11 @@ class ItemStock(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """What there is now of things that were asked for by their ids. What is in neither of both is gone.
+    """The present state of things that were asked for by their ids. What is in neither part is gone.
 
     Args:
         found: by id.
-        unread: by id, why Shopify could not give it, or not whole: nothing must be concluded from its lack.
+        unread: by id, why Shopify could not give it, or not whole: nothing may be concluded from its absence.
     """
 
     found: dict[int, T] = field(default_factory=dict)
@@ -306,14 +306,14 @@ class PricePair(NamedTuple):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many rows there are; at least so many, where not `exact`."""
+    """How many rows there are; at least that many, where not `exact`."""
 
     count: int
     exact: bool
 
 
 class ShopInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the shop says of itself."""
+    """What the shop says about itself."""
 
     name: str
     domain: str  # my-shop.myshopify.com

@@ -1,7 +1,7 @@
 """The GraphQL operations, read once from the `.graphql` files in `operations/`, each with the fragments it needs.
 
-The queries in `operations/bulk/` are not sent by themselves, but run in bulk, where connections are written in another
-way: a fragment of the same name takes the place of one for pages there.
+The queries in `operations/bulk/` are not sent by themselves, but run in bulk, where connections are written
+differently: there, a fragment takes the place of the one of the same name for pages.
 """
 
 import re
@@ -25,7 +25,7 @@ class GraphqlOperation:
 
 
 def load_operations() -> dict[str, GraphqlOperation]:
-    """All operations by the name of their file, without its ending."""
+    """All operations by the name of their file, without its extension."""
     files = _files(_FOLDER)
     fragments = _fragments(files)
     return {
@@ -36,9 +36,9 @@ def load_operations() -> dict[str, GraphqlOperation]:
 
 
 def load_bulk_queries() -> dict[str, GraphqlOperation]:
-    """All queries to be run in bulk by the name of their file, without its ending.
+    """All queries to be run in bulk by the name of their file, without its extension.
 
-    Whether such a query may have fragments is documented nowhere, so it has the fields of its fragments instead.
+    Whether such a query may have fragments is not documented, so it has the fields of its fragments instead.
     """
     files = _files(_FOLDER.joinpath("bulk"))
     fragments = _fragments(_files(_FOLDER)) | _fragments(files)

@@ -12,8 +12,8 @@ from typing import Any
 from daemon.sources import failures
 from daemon.sources.shopify import errors
 
-FEW = 3  # rows; where more than these and half of a page fail, the page has failed
-DENIED = "_denied"  # a member of a row that we add: the paths in it which the app may not read, dots between names
+FEW = 3  # rows; where more than these and more than half of a page fail, the page has failed
+DENIED = "_denied"  # a key that we add to a row: the paths in it that the app may not read, with dots between names
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Unreadable:
     """Stands in an answer for a row that Shopify could not give whole."""
 
     said: str  # by Shopify
-    node: Any  # what came of it
+    node: Any  # the part that came
     gid: str | None = None
 
     @property
@@ -31,7 +31,7 @@ class Unreadable:
 
     @property
     def row(self) -> dict[str, Any]:
-        """What came of it, with its id where that is known."""
+        """The part that came, with its id where that is known."""
         known = self.node if isinstance(self.node, dict) else {}
         return known if "id" in known or self.gid is None else known | {"id": self.gid}
 
@@ -41,7 +41,7 @@ _Broken = dict[tuple[int, int], tuple[list[Any], list[Any]]]  # by list and inde
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Says of an answer that is partly good whether its other rows may be readable when they are asked for again."""
+    """Says whether the failed rows of a partly good answer may be readable when they are asked for again."""
 
     may_pass: bool
 
@@ -49,8 +49,8 @@ class Partial:
 def mark_rows(payload: Any, secrets: Iterable[str]) -> Partial | None:
     """Put `Unreadable` into the data of an answer for each row that an error is about.
 
-    A row of which only fields are kept from the app that hold protected customer data stays, and names them under
-    `DENIED`. None: the answer is not good for anything, and was left as it is.
+    A row that lacks only fields with protected customer data, which the app may not read, stays and names them under
+    `DENIED`. None: the answer is unusable, and was left as it is.
     """
     data, found = payload.get("data"), payload.get("errors")
     if not isinstance(data, dict) or not isinstance(found, list):
@@ -64,7 +64,7 @@ def mark_rows(payload: Any, secrets: Iterable[str]) -> Partial | None:
         rows, index, inside = place
         key = id(rows), index
         if errors.is_protected(error):
-            if not isinstance(rows[index], dict):  # the field may not be null: it must not be asked for at all
+            if not isinstance(rows[index], dict):  # the field can't be null: it must not be asked for at all
                 return None
             denied.setdefault(key, (rows, set()))[1].add(".".join(inside))
         else:
@@ -79,7 +79,7 @@ def mark_rows(payload: Any, secrets: Iterable[str]) -> Partial | None:
 
 
 def _row_of(data: dict[str, Any], error: Any) -> tuple[list[Any], int, list[str]] | None:
-    """The list and the index of the row that an error is about, and the path from there; None: of no row."""
+    """The list and the index of the row that an error is about, and the path from there; None: not about a row."""
     path: Sequence[Any] = (error.get("path") or ()) if isinstance(error, dict) else ()
     found: Any = data
     for depth, step in enumerate(path):
@@ -90,7 +90,7 @@ def _row_of(data: dict[str, Any], error: Any) -> tuple[list[Any], int, list[str]
 
 
 def _is_of_a_row(error: Any) -> bool:
-    """Whether it is not the app, the shop or the call that is refused."""
+    """Whether something other than the app, the shop or the call is refused."""
     code = errors.code_of(error)
     if code == failures.ACCESS_DENIED:
         return errors.is_protected(error)

@@ -1,8 +1,8 @@
-"""Prices that are written only where they are as they were read: Shopify knows no compare-and-set of them.
+"""Prices that are written only where they still are as they were read: Shopify has no compare-and-set for them.
 
 A call waits in memory, for points and between attempts, and the process may be suspended meanwhile. So the prices are
-looked at when the call's turn comes, and again before each attempt that follows one without an answer: that one may
-have been carried out, and somebody may have changed the price since. What is left is the time of one call.
+checked when the call's turn comes, and again before each attempt that follows one without an answer: that one may
+have been carried out, and somebody may have changed the price since. What remains is the time of one call.
 """
 
 import math
@@ -15,18 +15,18 @@ from daemon.sources.meter import BeforeSend, CallMeter
 from daemon.sources.shopify.models import PricePair, Reading
 from daemon.sources.shopify.writes import ANY, UNCHANGED, PriceChange, PriceOutcome
 
-READ_LASTS = 2.0  # seconds from the question for a price to the call that it was asked for
-# An answer that takes longer than that is believed all the same the third time: then it is the network that is slow.
+READ_LASTS = 2.0  # seconds from reading a price to the call that it was read for
+# The third time, an answer that takes longer than that is believed all the same: then the network is slow.
 MOST_READS = 3
 LONG_AGO: Final = -math.inf
 
 
 class PricesMoved(Exception):
-    """Keeps a call from being sent: Shopify has other prices than expected."""
+    """Keeps a call from being sent: Shopify's prices are not the expected ones."""
 
 
 class LookFailed(Exception):
-    """Keeps a call from being sent: the prices can't be read, as often as that was tried."""
+    """Keeps a call from being sent: the prices can't be read, even after retries."""
 
     def __init__(self, error: SourceError) -> None:
         super().__init__(str(error))
@@ -42,7 +42,7 @@ class ReadPrices(Protocol):
 
 
 class Stopwatch:
-    """When a question was sent, by `boot_time`; of several attempts the last one's."""
+    """When a question was sent, by `boot_time`; of several attempts, the last."""
 
     def __init__(self) -> None:
         self.sent_at = LONG_AGO
@@ -53,11 +53,11 @@ class Stopwatch:
 
 
 class PriceWatch:
-    """Looks at the prices of one call right before each of its attempts.
+    """Checks the prices of one call right before each of its attempts.
 
     Args:
         read: reads present prices.
-        changes: those that expect no certain price are left alone.
+        changes: those that expect no particular price are not checked.
         read_at: when the expected prices were asked for, by `boot_time`.
     """
 
@@ -67,8 +67,8 @@ class PriceWatch:
         self._read_at = read_at
         self._expected: dict[int, PricePair] = {}
         self._present: Reading[PricePair] = Reading()
-        self._is_under_way = False  # an attempt was sent, and nothing was read since
-        self.in_doubt: set[int] = set()  # in an attempt that another one has followed
+        self._is_under_way = False  # an attempt was sent, and nothing has been read since
+        self.in_doubt: set[int] = set()  # in an attempt that another has followed
         self.expect(changes)
 
     def expect(self, changes: Sequence[PriceChange]) -> None:
@@ -77,7 +77,7 @@ class PriceWatch:
         self._sent = {change.variant_id for change in changes}
 
     async def check(self) -> None:
-        """Let an attempt be sent; raises PricesMoved where there is something else to decide first,
+        """Let an attempt be sent; raises PricesMoved where something else must be decided first,
         and LookFailed."""
         if self._is_under_way:
             self.in_doubt |= self._sent
@@ -88,7 +88,7 @@ class PriceWatch:
         self._is_under_way = True
 
     def not_done(self) -> None:
-        """The attempt under way has come to nothing, for certain."""
+        """The attempt under way certainly had no effect."""
         self._is_under_way = False
 
     async def _look(self) -> None:
@@ -102,7 +102,7 @@ class PriceWatch:
             raise PricesMoved
 
     def sort(self, changes: Sequence[PriceChange], outcome: PriceOutcome) -> list[PriceChange]:
-        """Note what became of changes by what was read, and return those that are still to be sent."""
+        """Note the outcome of changes by what was read, and return those still to be sent."""
         left = []
         for change in changes:
             present = self._present.found.get(change.variant_id)

@@ -1,8 +1,9 @@
 """Writes prices of any number of products, for sales and the product sync alike: a call for each product.
 
-Shopify has no compare-and-set for prices, so each call is checked when its turn has come: that this run still has the
-job, and that the prices are as they were when it was decided what to write (`daemon/sources/shopify/price_watch.py`).
-What somebody changes in the time of one call, between that look and Shopify's carrying out the call, is overwritten.
+Shopify has no compare-and-set for prices, so two things are checked when a call's turn comes: that this run still owns
+the job, and that the prices are as they were when it was decided what to write
+(`daemon/sources/shopify/price_watch.py`). What somebody changes during one call, between that check and Shopify's
+carrying out the call, is overwritten.
 """
 
 import asyncio
@@ -20,16 +21,16 @@ CALLS_AT_ONCE = 16  # more than the limits let through, so that none of their po
 async def write_prices(
     shopify: ShopifyWriter, changes: Mapping[int, Sequence[PriceChange]], *, meter: CallMeter, read_at: float
 ) -> tuple[PriceOutcome, DongboError | None]:
-    """Write the prices of {product: changes}; what became of them, and the error of a call that failed.
+    """Write the prices of {product: changes}; the outcome, and the error of a call that failed.
 
-    A failed call does not keep the others back; its changes are in none of the outcome's parts: nobody knows whether
-    they were made. Calls under way are waited for, whatever happens beside them.
+    A failed call does not hold back the others; its changes are in none of the outcome's parts: nobody knows whether
+    they were made. Calls under way are waited for, whatever else happens.
 
     Args:
-        meter: counts the calls, and has its word right before each of them.
+        meter: counts the calls, and may stop each right before it is sent.
         read_at: when the expected prices were asked for, by `boot_time`.
 
-    Raises RunStopped where another run has the job.
+    Raises RunStopped where another run owns the job.
     """
     outcome, room = PriceOutcome(), asyncio.Semaphore(CALLS_AT_ONCE)
     failure: DongboError | None = None

@@ -13,7 +13,7 @@ from daemon.sources.shopify.levels import MoreLevels, read_levels
 from daemon.sources.shopify.models import ShopifyProduct, ShopifyVariant, dec_hook, gid_number
 from daemon.sources.shopify.partial import DENIED, Unreadable
 
-VARIANTS_AT_ONCE = 25  # that are read without a break: some 2 ms
+VARIANTS_AT_ONCE = 25  # read without a break: some 2 ms
 
 MoreVariants = Callable[[str, str], Awaitable[list[Any]]]
 
@@ -36,7 +36,7 @@ def items_of(variants: Iterable[Any]) -> Iterator[Any]:
 
 
 class ProductReader:
-    """Reads products; the two functions fetch what is behind a (global id, cursor) of a product or inventory item."""
+    """Reads products; the two functions fetch what follows a (global id, cursor) of a product or inventory item."""
 
     def __init__(self, more_variants: MoreVariants, more_levels: MoreLevels) -> None:
         self._more_variants = more_variants
@@ -47,7 +47,7 @@ class ProductReader:
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyProduct]], list[BadRow]]:
         """Typed products with all their variants, and those that don't fit.
 
-        A product with a variant or stock level that doesn't fit doesn't either: half a product would look like deleted
+        A product doesn't fit if one of its variants or stock levels doesn't: half a product would look like deleted
         variants. A row's document is the product without `variants`; each variant has its own.
         """
         good: list[SourceRow[ShopifyProduct]] = []
@@ -71,7 +71,7 @@ class ProductReader:
         product = self._products.checked(document)
         for place, variant in enumerate(await self._all_variants(node)):
             if place % VARIANTS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # others must have their turn: what was read in bulk takes a second and more
+                await asyncio.sleep(0)  # others must have their turn: what was read in bulk takes a second or more
             product.variants.append(await self._variant(variant))
         return SourceRow(product, document)
 
@@ -82,7 +82,7 @@ class ProductReader:
         try:
             nodes, following = whole_page(connection)
         except ValueError as error:
-            raise UnfitRowError(f"The variants are not all there, or can't be read: {error}.") from error
+            raise UnfitRowError(f"The variants are incomplete, or can't be read: {error}.") from error
         return nodes if following is None else [*nodes, *await self._more_variants(node["id"], following)]
 
     async def _variant(self, node: Any) -> ShopifyVariant:
@@ -102,7 +102,7 @@ class ProductReader:
 
 
 def _plain(part: Any) -> Any:
-    """What is in a row besides JSON: parts of it that could not be read."""
+    """For what a row holds besides JSON: parts of it that could not be read."""
     if isinstance(part, Unreadable):
         return part.node
     raise TypeError(type(part))

@@ -1,4 +1,4 @@
-"""What there is and what it costs at present: locations, stock levels, prices, and whether a product has changed."""
+"""The present stock and prices: locations, stock levels, prices, and whether a product has changed."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ LEVEL_COST = 0.2  # points, of each of a page of an inventory item's levels
 class StockReader:
     """Reads the present state of stock and prices.
 
-    What is asked for decides what is written: of a row that can't be had, the reading says so, and what it belongs to
-    is left alone. Where most of many can't be had, it is the answer that can't be read, which is an error.
+    What is read decides what is written: the reading names each row that can't be read, and what it belongs to
+    is left alone. Where most of many can't be read, it is the answer that is unreadable, which is an error.
     """
 
     def __init__(self, endpoint: GraphqlEndpoint) -> None:
@@ -65,7 +65,7 @@ class StockReader:
             if following is None:
                 return found
             if following == cursor:
-                raise SourceUnavailable(f"Reading the locations of {self._endpoint.source} goes round in a circle.")
+                raise SourceUnavailable(f"Reading the locations of {self._endpoint.source} stopped: its pages repeat.")
             cursor = following
 
     async def stock_levels(self, item_ids: Sequence[int], *, meter: CallMeter) -> Reading[ItemStock]:
@@ -142,10 +142,10 @@ class StockReader:
         return self._plausible(operation, reading)
 
     def _asked_for(self, operation: GraphqlOperation, node: Any) -> int:
-        """The id of a row that can't be had.
+        """The id of a row that can't be read.
 
         Raises:
-            SourceUnavailable: it can't be told which one it is.
+            SourceUnavailable: it is not known which one it is.
         """
         row = node.row if isinstance(node, Unreadable) else node
         number = gid_number(row.get("id")) if isinstance(row, dict) else None
@@ -200,13 +200,13 @@ async def behind(
     cut_short: Callable[[dict[str, Any]], int] | None = None,
     row_cost: float | None = None,
 ) -> list[Any]:
-    """The rest of a list that belongs to a row, whole, from behind a cursor.
+    """The rest of a list that belongs to a row, whole, starting after a cursor.
 
     Args:
         endpoint: where to ask.
         operation: asks for a page of it, by the owner's `id`.
         owner: the global id of the row that it belongs to.
-        cursor: behind what was there.
+        cursor: after what was there.
         shape: of its pages.
         meter: counts the calls.
         read: takes the nodes, and the cursor of the next page, out of the data of an answer.
@@ -216,7 +216,7 @@ async def behind(
 
     Raises:
         UnfitRowError: Shopify does not give all of it, such as for an owner that was deleted meanwhile: what is known
-            of that stands until the next pull.
+            of that stays until the next pull.
         SourceRefused, RateLimited, SourceUnavailable: after the retries.
     """
     found: list[Any] = []
@@ -230,20 +230,20 @@ async def behind(
         except (_GoneError, AnswerFailed, CursorRefused) as error:
             raise UnfitRowError(f"The {what} could not be read whole: {error}") from error
         if then == following:
-            raise SourceUnavailable(f"Reading the {what} of {endpoint.source} goes round in a circle.")
+            raise SourceUnavailable(f"Reading the {what} of {endpoint.source} stopped: its pages repeat.")
         found += nodes
         following = then
     return found
 
 
 class _GoneError(SourceRefused):
-    """The owner of a list is not there any more."""
+    """The owner of a list no longer exists."""
 
 
 def _unless_gone(
     read: Callable[[dict[str, Any]], tuple[list[Any], str | None]],
 ) -> Callable[[dict[str, Any]], tuple[list[Any], str | None]]:
-    """`read`, but where the owner is gone twice, it is believed to be."""
+    """`read`, but an owner that is gone twice is believed to be gone."""
     absences = 0
 
     def look(data: dict[str, Any]) -> tuple[list[Any], str | None]:
@@ -251,7 +251,7 @@ def _unless_gone(
         if all(owner is None for owner in data.values()):
             absences += 1
             if absences > 1:
-                raise _GoneError("it is not there any more.")
+                raise _GoneError("it no longer exists.")
         return read(data)
 
     return look
@@ -262,7 +262,7 @@ def _whole(node: Any) -> dict[str, Any]:
     if isinstance(node, Unreadable):
         raise UnfitRowError(node.reason)
     if not isinstance(node, dict):
-        raise UnfitRowError("This is no row.")
+        raise UnfitRowError("This is not a row.")
     return node
 
 
@@ -301,13 +301,13 @@ def _updated_at(node: dict[str, Any]) -> datetime:
     try:
         return msgspec.convert(node["updatedAt"], Moment)
     except msgspec.ValidationError as error:
-        raise UnfitRowError("The field updatedAt is no time.") from error
+        raise UnfitRowError("The field updatedAt is not a valid time.") from error
 
 
 def _id(node: dict[str, Any]) -> int:
     number = gid_number(node["id"])
     if number is None:
-        raise UnfitRowError("The field id is no id of Shopify's.")
+        raise UnfitRowError("The field id is not a Shopify id.")
     return number
 
 

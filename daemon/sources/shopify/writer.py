@@ -39,21 +39,21 @@ class ShopifyWriter(StockReader):
     """Writes to a shop; every method is one mutation, repeated until its answer has been read.
 
     A repetition is harmless for one of three reasons. Stock and activation carry an idempotency key, and all attempts
-    of a call send the same one: Shopify acts on the first of them. Of a metafield that is compared and set, an attempt
+    of a call send the same one: Shopify acts on the first of them. For a metafield that is compared and set, an attempt
     whose answer was lost makes the next one stale: the caller reads it again, and finds nothing left to write; tags are
-    added and removed one by one, so that twice comes to the same. Prices have neither a key nor a compare-and-set: they
-    are read again before an attempt that follows another one (`PriceWatch`).
+    added and removed one by one, so doing it twice makes no difference. Prices have neither a key nor a
+    compare-and-set: they are read again before an attempt that follows another (`PriceWatch`).
 
-    Right before each attempt the meter's `before_write` has its word.
+    The meter's `before_write` is awaited right before each attempt.
 
-    All methods raise SourceRefused, RateLimited or SourceUnavailable after the retries. What Shopify refuses of the
-    changes themselves is returned.
+    All methods raise SourceRefused, RateLimited or SourceUnavailable after the retries. Changes that Shopify refuses
+    are returned.
     """
 
     async def set_stock(
         self, changes: Sequence[StockChange], *, key: UUID, reference: str, meter: CallMeter
     ) -> list[WriteError]:
-        """Set available quantities, all or none: without errors, all of them are set, otherwise none is.
+        """Set available quantities, all or none: without errors all of them are set, otherwise none.
 
         Args:
             changes: at most 250, each of another item or location.
@@ -62,7 +62,7 @@ class ShopifyWriter(StockReader):
             meter: counts the call.
 
         Raises:
-            IdempotencyLost: the key is used up, and it is not known what became of the changes.
+            IdempotencyLost: the key is used up, and the outcome of the changes is unknown.
             ValueError: there are too many changes.
         """
         if not _fits(changes, MAX_STOCK_CHANGES):
@@ -108,7 +108,7 @@ class ShopifyWriter(StockReader):
     async def activate_item_at(
         self, item_id: int, location_ids: Sequence[int], *, meter: CallMeter
     ) -> dict[int, int | WriteError]:
-        """Stock an item at several locations in one call; what is available at each then, or why it can't be stocked.
+        """Stock an item at several locations in one call; what is then available at each, or why it can't be stocked.
 
         No key is needed: nothing happens where it is stocked already.
         """
@@ -123,10 +123,10 @@ class ShopifyWriter(StockReader):
     async def set_prices(
         self, product_id: int, changes: Sequence[PriceChange], *, meter: CallMeter, read_at: float = LONG_AGO
     ) -> PriceOutcome:
-        """Set prices of variants of one product, each by itself: one that is refused does not keep the others back.
+        """Set prices of variants of one product, each by itself: one that is refused does not hold back the others.
 
         A change that says what it expects is sent only where Shopify still has that: it is read again before each
-        attempt, unless it was read just now. What somebody changes in the time of one call is overwritten.
+        attempt, unless it was read just now. What somebody changes during one call is overwritten.
 
         Args:
             changes: at most 250, each of another variant.
@@ -280,12 +280,12 @@ def _price_input(change: PriceChange) -> dict[str, Any]:
 def _plain(amount: Decimal) -> str:
     """The amount in digits, never with an exponent."""
     if not amount.is_finite():
-        raise ValueError(f"{amount} is no price.")
+        raise ValueError(f"{amount} is not a valid price.")
     return f"{amount:f}"
 
 
 def _price_outcome(payload: dict[str, Any], changes: Sequence[PriceChange]) -> PriceOutcome:
-    """What an answer says of each change; an error without a place concerns all that it does not mention otherwise."""
+    """What an answer says about each change; an error without a place concerns all that it does not mention."""
     errors = _errors(payload, len(changes))
     refused = {changes[error.index].variant_id: error for error in reversed(errors) if error.index is not None}
     sent = {change.variant_id for change in changes}
@@ -305,7 +305,7 @@ def _prices(variants: Iterable[dict[str, Any]]) -> Iterable[tuple[int, PricePair
     for variant in variants:
         number = gid_number(variant["id"])
         if number is None:
-            raise UnfitRowError("The field id is no id of Shopify's.")
+            raise UnfitRowError("The field id is not a Shopify id.")
         yield number, read_price_pair(variant)
 
 

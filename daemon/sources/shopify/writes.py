@@ -11,23 +11,23 @@ MAX_STOCK_CHANGES = 250  # Shopify documentation, "API limits": at most 250 entr
 MAX_PRICE_CHANGES = 250
 MAX_METAFIELD_CHANGES = 25  # Shopify's schema, metafieldsSet
 
-# The value has changed since it was read: read it again and decide anew.
+# The value has changed since it was read: read it again and decide again.
 STALE_CODES = frozenset({"CHANGE_FROM_QUANTITY_STALE", "COMPARE_QUANTITY_STALE"})
 METAFIELD_STALE_CODES = frozenset({"STALE_OBJECT", "INVALID_COMPARE_DIGEST"})
 
-# What is wrong with the call as such: it would be the same with any rows. Everything else is about a row, even where
-# Shopify does not say which, and then keeps all the others of its call from being set.
+# What is wrong with the call as such: any rows would fail. Everything else is about a row, even where Shopify does not
+# say which, and then keeps all the others of its call from being set.
 CALL_CODES = frozenset({"INVALID_NAME", "INVALID_REASON", "INVALID_REFERENCE_DOCUMENT", "COMPARE_QUANTITY_REQUIRED"})
 
-# The item does not exist any more.
+# The item no longer exists.
 ITEM_GONE_CODES = frozenset({"INVALID_INVENTORY_ITEM"})
 PRICE_GONE_CODES = frozenset({"PRODUCT_DOES_NOT_EXIST", "PRODUCT_VARIANT_DOES_NOT_EXIST"})
 
-UNCONFIRMED = "UNCONFIRMED"  # a code of ours: the answer mentions the change neither as made nor as refused
+UNCONFIRMED = "UNCONFIRMED"  # our own code: the answer mentions the change neither as made nor as refused
 
 
 class Sentinel(Enum):
-    """Values that stand for the absence of one where None has a meaning."""
+    """Values that stand for the absence of a value where None has a meaning."""
 
     UNCHANGED = "unchanged"  # leave the field as it is
     ANY = "any"  # write whatever is there now
@@ -51,7 +51,7 @@ class StockChange:
 class PriceChange:
     """Set the prices of a variant, in the shop's currency; None as compare-at price removes it.
 
-    `expected` is what the variant costs as it was read: with another price by now, nothing is sent for it.
+    `expected` is what the variant cost when it was read: if the price has changed since, nothing is sent for it.
     """
 
     variant_id: int
@@ -75,17 +75,17 @@ class MetafieldChange:
 class WriteError:
     """Why Shopify did not write."""
 
-    index: int | None  # of the change that was given; None: it concerns the call as a whole
+    index: int | None  # of the change given; None: it concerns the call as a whole
     code: str  # as in Shopify's schema; empty where that has none: activation and tags
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class PriceOutcome:
-    """What became of price changes, by variant: each is in one of the first five, unless its call failed.
+    """The outcome of price changes, by variant: each is in one of the first five, unless its call failed.
 
-    `moved` are those that Shopify had another price of, right before they would have been sent, or sent again; `unread`
-    those of which it could not tell the price then, with its reason: they were not sent, or not again.
+    `moved` are those for which Shopify had another price right before they would have been sent, or sent again;
+    `unread` those whose price it could not give then, with its reason: they were not sent, or not again.
     """
 
     applied: dict[int, PricePair] = field(default_factory=dict)  # as Shopify says it is now
@@ -93,7 +93,7 @@ class PriceOutcome:
     unconfirmed: set[int] = field(default_factory=set)  # the answer mentions them neither as made nor as refused
     moved: dict[int, PricePair | None] = field(default_factory=dict)  # what Shopify has; None: no such variant
     unread: dict[int, str] = field(default_factory=dict)
-    in_doubt: set[int] = field(default_factory=set)  # a call of which no answer has come: it may be carried out late
+    in_doubt: set[int] = field(default_factory=set)  # a call that got no answer: it may be carried out late
 
     @property
     def not_sent(self) -> frozenset[int]:
@@ -101,7 +101,7 @@ class PriceOutcome:
         return frozenset(self.moved.keys() | self.unread.keys())
 
     def add(self, other: "PriceOutcome") -> None:
-        """Take in what became of other changes."""
+        """Take in the outcome of other changes."""
         self.applied.update(other.applied)
         self.refused.update(other.refused)
         self.unconfirmed.update(other.unconfirmed)
@@ -112,7 +112,7 @@ class PriceOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MetafieldOutcome:
-    """What became of metafield changes: all have their new digests, or there are errors and none was applied."""
+    """The outcome of metafield changes: all have their new digests, or there are errors and none was applied."""
 
     digests: dict[tuple[int, str], str] = field(default_factory=dict)  # by customer and name of the metafield
     errors: list[WriteError] = field(default_factory=list)

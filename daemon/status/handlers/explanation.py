@@ -34,7 +34,7 @@ EXPLANATION_OPERATIONS = (
         "/api/explain",
         explain_values,
         "Why Shopify has the stock and prices that it has for an SKU",
-        {200: Answer("All that is known of it on both sides, with a verdict on each value", Explanation)},
+        {200: Answer("All that is known about it on both sides, with a verdict on each value", Explanation)},
         own_problems=(404,),
         query=ExplainQuery,
     ),

@@ -94,12 +94,12 @@ async def cancel_job(request: web.Request) -> web.Response:
 
 
 async def approve_job(request: web.Request) -> web.Response:
-    """Let a job do what it has asked about."""
+    """Let a job do what it asked about."""
     return accepted(await request.app[PARTS].jobs.approve(read_job_id(request)))
 
 
 async def reject_job(request: web.Request) -> web.Response:
-    """End a job that has asked."""
+    """End a job that asks for approval."""
     return json_response(await request.app[PARTS].jobs.reject(read_job_id(request)))
 
 
@@ -111,7 +111,7 @@ async def retry_job(request: web.Request) -> web.Response:
 
 
 async def plan_pruning(request: web.Request) -> web.Response:
-    """What deleting old jobs would come to."""
+    """What deleting old jobs would do."""
     older_than = timedelta(days=read_query(request, PruneQuery).older_than_days)
     return json_response(await request.app[PARTS].jobs.plan_pruning(older_than))
 
@@ -180,7 +180,7 @@ JOB_OPERATIONS = (
         "/api/jobs/prune",
         plan_pruning,
         "How many jobs pruning would delete and keep, and why; deletes nothing",
-        {200: Answer("The jobs by what becomes of them", PruningPlan)},
+        {200: Answer("The jobs by what would happen to them", PruningPlan)},
         query=PruneQuery,
     ),
     Operation(
@@ -218,14 +218,14 @@ JOB_OPERATIONS = (
         "POST",
         "/api/jobs/{id}/approve",
         approve_job,
-        "Let a job that waits for approval do what it has asked about",
+        "Let a job that waits for approval do what it asked about",
         {202: Answer("The job, which runs again", Job, headers=("Location",))},
     ),
     Operation(
         "POST",
         "/api/jobs/{id}/reject",
         reject_job,
-        "End a job that waits for approval; nothing of what it has asked about is done",
+        "End a job that waits for approval; nothing that it asked about is done",
         {200: Answer("The job, which has ended", Job)},
     ),
     Operation(
@@ -251,6 +251,6 @@ JOB_OPERATIONS = (
         "`snapshot` again for a reader that is too slow",
         {200: Answer("The stream", texts={EVENT_STREAM: examples.EVENTS}, events=EVENTS)},
         query=EventsQuery,
-        headers={"Last-Event-ID": "goes on after this event; with a snapshot only where very much was missed"},
+        headers={"Last-Event-ID": "continues after this event; with a snapshot only where very much was missed"},
     ),
 )

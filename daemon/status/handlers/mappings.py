@@ -1,4 +1,4 @@
-"""Which products of Nhanh.vn the variants of Shopify are: list, decide, take back, look up."""
+"""Which Nhanh.vn product each Shopify variant is: list, decide, take back, look up."""
 
 from collections.abc import Mapping, Sequence
 

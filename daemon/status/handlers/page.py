@@ -23,7 +23,7 @@ EXAMPLES = {
     "image/svg+xml": '<svg xmlns="http://www.w3.org/2000/svg"/>',
 }
 UNCHANGED = Answer("It is the one that If-None-Match names", headers=("ETag",))
-ASKED = {"If-None-Match": "the ETag of the one that is there already"}
+ASKED = {"If-None-Match": "the ETag of the copy already at hand"}
 
 
 async def get_page(request: web.Request) -> web.Response:

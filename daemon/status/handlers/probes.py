@@ -16,7 +16,7 @@ from daemon.status.survey import Survey
 
 
 async def get_livez(_request: web.Request) -> web.Response:
-    """That this answers is the answer: the loop turns."""
+    """Answering at all is the answer: the loop turns."""
     return web.Response(text="ok\n")
 
 
@@ -105,7 +105,7 @@ PROBE_OPERATIONS = (
         "GET",
         "/livez",
         get_livez,
-        "Whether the process lives",
+        "Whether the process is alive",
         {200: Answer("It does", texts={TEXT: examples.LIVE})},
         is_open=True,
     ),

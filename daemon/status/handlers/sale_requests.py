@@ -1,4 +1,4 @@
-"""What requests bring that are about one sale campaign; a definition is read as the file's `[[sales]]` are."""
+"""What requests about one sale campaign bring; a definition is read like the file's `[[sales]]`."""
 
 import re
 from typing import Literal
@@ -22,7 +22,7 @@ ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 class SaleBody(SaleSettings):
     """A campaign to create or to preview."""
 
-    draft: bool = Field(default=False, description="Only keep it: a person starts or plans it later.")
+    draft: bool = Field(default=False, description="Only save it: a person starts or plans it later.")
     origin: Literal["api", "cli"] = Field(default="api", description="Who asks.")
 
     @property

@@ -69,7 +69,7 @@ async def create_sale(request: web.Request) -> web.Response:
 
 
 async def preview_new_sale(request: web.Request) -> web.Response:
-    """What a campaign would do that is not there yet."""
+    """What a campaign that does not exist yet would do."""
     query, body = read_query(request, FormatQuery), await read_sale(request)
     sales = request.app[PARTS].sales
     return await _shown(await sales.preview(sales.read(body.definition)), query.format)
@@ -81,7 +81,7 @@ async def get_sale(request: web.Request) -> web.Response:
 
 
 async def preview_sale(request: web.Request) -> web.Response:
-    """What a campaign would do; of one that has begun, what it was to do."""
+    """What a campaign would do; for one that has begun, what it was meant to do."""
     query, parts = read_query(request, SaleFormatQuery), request.app[PARTS]
     campaign = await _campaign(request, query)
     if campaign.state in NOT_BEGUN:
@@ -127,13 +127,13 @@ async def revert_sale(request: web.Request) -> web.Response:
 
 
 async def cancel_sale(request: web.Request) -> web.Response:
-    """Call a campaign off."""
+    """Call off a campaign."""
     campaign = await _campaign(request, read_query(request, SaleQuery))
     return await _changed(request, await request.app[PARTS].sales.cancel(campaign))
 
 
 async def resume_sale(request: web.Request) -> web.Response:
-    """Go on with a campaign that waits for a person."""
+    """Resume a campaign that waits for a person."""
     query, body = read_query(request, SaleQuery), await read_body(request, ResumeBody, BODY_LIMIT)
     if body.variants is not None and body.decision is None:
         raise Problem(422, 'The body is wrong: variants needs a decision, "keep" or "restore"')
@@ -145,7 +145,7 @@ async def get_report(request: web.Request) -> web.Response:
     """The proof of a campaign."""
     query = read_query(request, SaleFormatQuery)
     campaign = await _campaign(request, query)
-    # Not in memory, for it may be long; nor sent while it is read, for a slow reader would hold up the connection.
+    # Not in memory, since it may be long; nor sent while it is read, since a slow reader would hold up the connection.
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
         async with request.app[PARTS].database.acquire() as connection:
@@ -242,7 +242,7 @@ SALE_OPERATIONS = (
         "GET",
         "/api/sales/{ref}/preview",
         preview_sale,
-        "What a campaign would do if it began now; of one that has begun, what it was to do",
+        "What a campaign would do if it began now; for one that has begun, what it was meant to do",
         PREVIEW,
         own_problems=(422, 502),
         query=SaleFormatQuery,
@@ -267,7 +267,7 @@ SALE_OPERATIONS = (
         "POST",
         "/api/sales/{ref}/apply",
         apply_sale,
-        "Start a campaign now that has not begun",
+        "Start a campaign that has not begun now",
         DETAIL,
         own_problems=(422, 502),
         query=SaleQuery,
@@ -276,7 +276,7 @@ SALE_OPERATIONS = (
         "POST",
         "/api/sales/{ref}/revert",
         revert_sale,
-        "End a running campaign now: every price goes back",
+        "End a running campaign now: every price is restored",
         DETAIL,
         own_problems=(422,),
         query=SaleQuery,
@@ -285,7 +285,7 @@ SALE_OPERATIONS = (
         "POST",
         "/api/sales/{ref}/cancel",
         cancel_sale,
-        "Call a campaign off; the prices of a running one go back",
+        "Call off a campaign; the prices of a running one are restored",
         DETAIL,
         own_problems=(422,),
         query=SaleQuery,
@@ -294,7 +294,7 @@ SALE_OPERATIONS = (
         "POST",
         "/api/sales/{ref}/resume",
         resume_sale,
-        "Go on with a campaign that waits for a person, after deciding about prices that somebody else has set",
+        "Resume a campaign that waits for a person, after deciding about prices that somebody else has set",
         DETAIL,
         own_problems=(502,),
         query=SaleQuery,
@@ -304,7 +304,7 @@ SALE_OPERATIONS = (
         "GET",
         "/api/sales/{ref}/report",
         get_report,
-        "The proof of a campaign as a file: what was planned, what was done when, and what became of every variant",
+        "The proof of a campaign as a file: what was planned, what was done when, and the outcome of every variant",
         {
             200: Answer(
                 "The report; with `format=csv` its variants as CSV",

@@ -24,13 +24,13 @@ async def run_schedule(request: web.Request) -> web.Response:
     if outcome.result is FireResult.SUBMITTED and outcome.job_id is not None:
         return accepted(await parts.jobs.get(outcome.job_id))
     if outcome.result is FireResult.ALREADY_LIVE:
-        detail = outcome.detail or f"A job of this store and type is live already: {outcome.job_id}"
+        detail = outcome.detail or f"A job of this store and type is already live: {outcome.job_id}"
         raise Problem(409, detail, kind="live-job-exists", job_id=outcome.job_id)
     raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")
 
 
 async def pause_schedule(request: web.Request) -> web.Response:
-    """Keep a schedule from firing."""
+    """Stop a schedule from firing."""
     name = _name(request)
     await request.app[PARTS].scheduler.pause(name)
     return json_response(describe(_state(request, name)))
@@ -44,7 +44,7 @@ async def resume_schedule(request: web.Request) -> web.Response:
 
 
 def describe(state: ScheduleState) -> Schedule:
-    """A schedule and where it stands, as the API shows it."""
+    """A schedule and its state, as the API shows it."""
     spec = state.spec
     return Schedule(
         name=spec.name,
@@ -87,7 +87,7 @@ SCHEDULE_OPERATIONS = (
         "POST",
         "/api/schedules/{name}/run",
         run_schedule,
-        "Submit the schedule's job now, also of a paused one",
+        "Submit the schedule's job now, even if it is paused",
         {202: Answer("The job", Job, headers=("Location",))},
         own_problems=(409, 422),
     ),
@@ -95,7 +95,7 @@ SCHEDULE_OPERATIONS = (
         "POST",
         "/api/schedules/{name}/pause",
         pause_schedule,
-        "Keep the schedule from firing, on all daemons and after a restart",
+        "Stop the schedule from firing, on all daemons and even after a restart",
         {200: Answer("The schedule", Schedule)},
     ),
     Operation(

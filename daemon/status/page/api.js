@@ -2,7 +2,7 @@
 
 const KEY = "dongbo-token";
 
-/** The daemon wants a token, or another one. */
+/** The daemon requires a token, or a different one. */
 export class Unauthorized extends Error {}
 
 /** The daemon refused; the message is its own. */
@@ -23,13 +23,13 @@ export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
 export const forgetToken = () => sessionStorage.removeItem(KEY);
 
-/** A response that is no error. */
+/** A response that is not an error. */
 export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
   const token = sessionStorage.getItem(KEY);
   const sent = { ...headers };
   // Header values are bytes: fetch refuses characters beyond Latin-1, so the token goes as UTF-8.
   if (token !== null) sent.Authorization = `Bearer ${asBytes(token)}`;
-  // Without such a header the daemon changes nothing: a form of another site can't send it.
+  // Without such a header the daemon changes nothing: a form on another site can't send it.
   if (method !== "GET") sent["X-Dongbo-Client"] = "page";
   if (body !== undefined) sent["Content-Type"] = "application/json";
   const response = await fetch(path, {
@@ -47,11 +47,11 @@ export async function request(path, { method = "GET", body, headers = {}, signal
 
 export const getJson = async (path) => (await request(path, { signal: AbortSignal.timeout(10_000) })).json();
 
-/** Answers for one place of the page: one that comes after a later question is not for it any more. */
+/** Answers for one place of the page: one that comes after a later question no longer belongs there. */
 export class Latest {
   #asked = 0;
 
-  /** The answer; null where something else was asked meanwhile, whatever came of this. */
+  /** The answer; null where something else was asked meanwhile, whatever the outcome. */
   async get(path) {
     const number = ++this.#asked;
     try {
@@ -63,7 +63,7 @@ export class Latest {
     }
   }
 
-  /** What was asked is not wanted any more. */
+  /** What was asked is no longer wanted. */
   forget() {
     this.#asked += 1;
   }

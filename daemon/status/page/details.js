@@ -122,7 +122,7 @@ export class Details {
           {},
           element("strong", {}, failure.source_id ?? "without an id"),
           `: ${failure.reason}`,
-          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (taken up by a retry)")] : []),
+          ...(failure.resolved_at ? [element("span", { class: "quiet" }, " (being retried)")] : []),
           element("details", {}, element("summary", {}, "Row"), element("pre", {}, failure.payload)),
         ),
       );
@@ -132,7 +132,7 @@ export class Details {
   }
 }
 
-/** What matching and syncing come to: figures, and the sample of a dry run or of what waits for approval. */
+/** The result of matching and syncing: figures, and the sample of a dry run or of what waits for approval. */
 function plan(job) {
   const said = FIGURES.flatMap((name) => {
     const value = job.metadata[name];

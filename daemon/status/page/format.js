@@ -1,4 +1,4 @@
-// How numbers, times and names are shown. Times are in the shop's zone, which the daemon tells.
+// How numbers, times and names are shown. Times are in the shop's zone, which the daemon reports.
 
 let zone = "UTC";
 let clockSkew = 0; // milliseconds by which the daemon's clock is ahead of this one
@@ -111,7 +111,7 @@ export const statusName = (status) => STATUSES[status] ?? status;
 
 const OUTCOMES = {
   submitted: "job submitted",
-  already_live: "a job for the same work was live already",
+  already_live: "a job for the same work was already live",
   skipped: "missed, skipped",
   failed: "failed",
 };

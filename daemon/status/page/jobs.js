@@ -12,7 +12,7 @@ const asks = (job) => job.status === "AWAITING_APPROVAL";
 const isOpen = (job) => LIVE.has(job.status) || asks(job);
 
 export class JobTable {
-  /** `act(work)` carries out an action and shows its error; `emptyText()` says what to expect of an empty table. */
+  /** `act(work)` carries out an action and shows its error; `emptyText()` says what to expect while the table is empty. */
   constructor(act, emptyText) {
     this.act = act;
     this.emptyText = emptyText;
@@ -27,7 +27,7 @@ export class JobTable {
     });
   }
 
-  /** The state of things anew: what is not in it has gone. */
+  /** A new snapshot: what is not in it is gone. */
   replaceAll(jobs) {
     const present = new Set(jobs.map((job) => job.id));
     for (const id of [...this.rows.keys()]) if (!present.has(id)) this.#remove(id);
@@ -47,7 +47,7 @@ export class JobTable {
   /** Jobs were deleted: of those that ended at `ended_until` or before, only `kept` are there. */
   prune({ ended_until, kept }) {
     const remain = new Set(kept);
-    // As texts, for they tell microseconds: the daemon's times are all in UTC and written alike.
+    // As texts, since they have microseconds: the daemon's times are all in UTC and written alike.
     const isGone = (job) => job.completed_at !== null && job.completed_at <= ended_until && !remain.has(job.id);
     for (const id of new Set([...this.rows.keys(), ...this.waiting.keys()])) if (isGone(this.find(id))) this.#remove(id);
     this.#schedule();
@@ -296,7 +296,7 @@ class JobRow {
   }
 
   #cancel() {
-    if (!confirm(`Cancel "${jobType(this.job.type)}" of ${this.job.store}? What it has stored stays.`)) return undefined;
+    if (!confirm(`Cancel "${jobType(this.job.type)}" of ${this.job.store}? What it has stored is kept.`)) return undefined;
     return this.act(() => post(`/api/jobs/${this.id}/cancel`));
   }
 

@@ -112,8 +112,8 @@ function showBadge(id, text, tone) {
 
 function emptyText() {
   const next = schedules.next();
-  if (next) return `No job yet. The schedule "${next.name}" fires ${relative(next.next_fire)}.`;
-  return "No job yet. Start one with `dongbo pull`, or add a schedule to the configuration.";
+  if (next) return `No jobs yet. The schedule "${next.name}" fires ${relative(next.next_fire)}.`;
+  return "No jobs yet. Start one with `dongbo pull`, or add a schedule to the configuration.";
 }
 
 function tick() {

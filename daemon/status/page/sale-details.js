@@ -1,4 +1,4 @@
-// What a campaign's row shows when it is opened: facts, times, what became of variants, and what a person decides.
+// What a campaign's row shows when it is opened: facts, times, the outcome of variants, and what a person decides.
 
 import { download, getJson, post } from "./api.js";
 import { button, element, setAttribute, setHidden } from "./dom.js";
@@ -8,12 +8,12 @@ import { counted, discount, LATE, lateness, selection, stateName } from "./sale-
 const PAGE = 20; // variants fetched at once
 const LISTED = {
   DRIFTED: "Changed by somebody else",
-  STUCK: "Stuck: Shopify refuses to take the price back",
-  REFUSED: "Shopify did not take the sale price",
+  STUCK: "Stuck: Shopify refuses the old price",
+  REFUSED: "Shopify did not accept the sale price",
 };
 
 export class SaleDetails {
-  /** `attempt(work, place)` carries out an action and shows its error at `place`; `refresh()` asks for the campaigns anew. */
+  /** `attempt(work, place)` carries out an action and shows its error at `place`; `refresh()` fetches the campaigns again. */
   constructor(node, attempt, refresh) {
     this.attempt = attempt;
     this.refresh = refresh;
@@ -67,7 +67,7 @@ export class SaleDetails {
       return true;
     }
     const decides = state === "DRIFTED" && sale.state === "NEEDS_ATTENTION";
-    const columns = ["Variant", ...(state === "DRIFTED" ? ["Has now"] : []), "Goes back to", "Sale price", "Note", ...(decides ? ["Decide"] : [])];
+    const columns = ["Variant", ...(state === "DRIFTED" ? ["Has now"] : []), "Price to restore", "Sale price", "Note", ...(decides ? ["Decide"] : [])];
     const rows = element("tbody");
     const heads = columns.map((name) => element("th", { scope: "col" }, name));
     const table = element("table", { class: "plain-table" }, element("thead", {}, element("tr", {}, ...heads)), rows);
@@ -124,8 +124,8 @@ export class SaleDetails {
   #decisions(sale, state, count) {
     if (state === "REFUSED") return [];
     if (sale.state !== "NEEDS_ATTENTION") {
-      const when = sale.state === "REVERTING" ? "when the rest has been restored" : "when the sale has ended";
-      return [element("p", { class: "quiet" }, `To be decided about ${when}.`)];
+      const when = sale.state === "REVERTING" ? "once the rest has been restored" : "once the sale has ended";
+      return [element("p", { class: "quiet" }, `You can decide ${when}.`)];
     }
     if (state === "STUCK") return [element("p", { class: "row buttons" }, button("Try again", () => this.#decide(null, null)))];
     const all = count === 1 ? "this price" : `all ${number(count)} prices`;
@@ -160,19 +160,19 @@ function facts(sale) {
     return [moment(iso), ...(said ? [", ", element("span", { class: seconds >= LATE ? "bad" : "quiet" }, said)] : [])];
   };
   const { times, late, definition } = sale;
-  add("Discount", `${discount(definition)}${definition.discount_from === "price" ? "" : ", taken from the compare-at price where there is one"}`);
+  add("Discount", `${discount(definition)}${definition.discount_from === "price" ? "" : ", taken off the compare-at price where there is one"}`);
   add("On sale", selection(definition.targets));
   add("Except", selection(definition.excludes));
-  add("New variants", definition.newcomers === "ignore" ? "stay out" : "join while it runs");
+  add("New variants", definition.newcomers === "ignore" ? "are left out" : "join while it runs");
   add("Planned start", sale.starts_at && moment(sale.starts_at));
   add("First on sale", ...at(times.first_applied, late.first_on_sale_seconds));
   add("Last on sale", ...at(times.last_applied, late.last_on_sale_seconds));
   add("Planned end", sale.ends_at && moment(sale.ends_at));
   add("First restored", ...at(times.first_reverted, late.first_restored_seconds));
   add("Last restored", ...at(times.last_reverted, late.last_restored_seconds));
-  add("Seen at Shopify", times.last_verified && moment(times.last_verified));
+  add("Seen in Shopify", times.last_verified && moment(times.last_verified));
   add("Variants", counted(sale.counts ?? {}));
-  if (sale.drifting) add("Not as they should be", element("span", { class: "ask" }, `${number(sale.drifting)} variants have another price than that of the sale, as far as is known`));
+  if (sale.drifting) add("Not as they should be", element("span", { class: "ask" }, `${number(sale.drifting)} variants have a different price than the sale's, as far as is known`));
   add("Prices read", sale.prepared_at && moment(sale.prepared_at));
   add("Id", sale.id);
   return list;

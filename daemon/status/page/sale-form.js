@@ -20,7 +20,7 @@ const EXAMPLES = {
 };
 
 export class SaleForm {
-  /** `attempt(work, place)` carries out an action and shows its error at `place`; `onCreated(sale)` is told of a new one. */
+  /** `attempt(work, place)` carries out an action and shows its error at `place`; `onCreated(sale)` is called for a new one. */
   constructor(attempt, onCreated) {
     this.attempt = attempt;
     this.onCreated = onCreated;
@@ -64,7 +64,7 @@ export class SaleForm {
     for (const field of byId("sale-targets").querySelectorAll("[data-list]")) field.disabled = this.fields.all.checked;
   }
 
-  /** One thing at a time, and only with what the browser finds complete. */
+  /** One thing at a time, and only with a form that the browser finds complete. */
   async #carryOut(work) {
     if (this.isBusy || !this.form.reportValidity()) return;
     this.isBusy = true;
@@ -132,14 +132,14 @@ function split(text) {
 
 function toId(text) {
   const id = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(id)) throw new Error(`"${text}" is no product id: write the number at the end of the product's address in Shopify.`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(id)) throw new Error(`"${text}" is not a product id: enter the number at the end of the product's address in Shopify.`);
   return id;
 }
 
 /** What a campaign would do. */
 function outcome({ totals, skipped, conflicts, unmatched, items }) {
   const unknown = strangers(unmatched);
-  if (totals.variants === 0) return [element("p", { class: "bad" }, "No variant is meant by this."), ...unknown];
+  if (totals.variants === 0) return [element("p", { class: "bad" }, "This matches no variants."), ...unknown];
   const parts = [
     element(
       "p",
@@ -166,7 +166,7 @@ function outcome({ totals, skipped, conflicts, unmatched, items }) {
   return parts;
 }
 
-/** What is named and the shop does not have: {targets: {skus: ["AO-1"]}}. */
+/** What is named but not in the shop: {targets: {skus: ["AO-1"]}}. */
 function strangers(unmatched) {
   const lines = Object.entries(unmatched).flatMap(([part, kinds]) =>
     Object.entries(kinds).map(([kind, names]) => {
@@ -178,7 +178,7 @@ function strangers(unmatched) {
   return [element("p", { class: "bad" }, "Nothing in the shop matches:"), element("ul", {}, ...lines.map((line) => element("li", {}, line)))];
 }
 
-/** Reasons that differ by their figures alone, together: [the most frequent of them, how many]. */
+/** Reasons that differ only by their figures, together: [the most frequent of them, how many]. */
 function alike(reasons) {
   const groups = new Map();
   for (const [reason, count] of Object.entries(reasons)) {
@@ -206,5 +206,5 @@ function table(items) {
 
 function remark(item) {
   if (item.conflict) return `held by ${item.conflict}`;
-  return item.skipped ?? (item.is_held ? "on sale by another campaign now; its price goes back first" : "");
+  return item.skipped ?? (item.is_held ? "on sale in another campaign now; its price is restored first" : "");
 }

@@ -71,14 +71,14 @@ const ITEM_STATES = {
   GONE: "gone from Shopify",
   SKIPPED: "skipped",
   REFUSED: "refused by Shopify",
-  STUCK: "stuck: Shopify refuses to take the price back",
+  STUCK: "stuck: Shopify refuses the old price",
 };
 
 /** "12 skipped, 3 gone from Shopify", of the states named. */
 export const counted = (counts, states = Object.keys(ITEM_STATES)) =>
   states.filter((state) => counts[state]).map((state) => `${number(counts[state])} ${ITEM_STATES[state]}`).join(", ");
 
-/** How far a campaign is: a text, the share that is done (null: no bar), and what else became of variants. */
+/** How far a campaign is: a text, the share that is done (null: no bar), and what else happened to variants. */
 export function progress(sale) {
   const counts = sale.counts ?? {};
   const of = (...states) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
@@ -115,7 +115,7 @@ export function lateStart(sale) {
   return behind(sale.starts_at, sale.started_at, "began");
 }
 
-/** The same of its end. */
+/** The same for its end. */
 export function lateEnd(sale) {
   if (sale.overdue.end_seconds > 0) return overdue(sale.ends_at);
   return behind(sale.ends_at, sale.ended_at, "began to end");

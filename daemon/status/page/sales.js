@@ -17,7 +17,7 @@ const COLUMNS = 7;
 const ORDER = ["NEEDS_ATTENTION", "REVERTING", "APPLYING", "ACTIVE", "SCHEDULED", "DRAFT"];
 
 export class SaleTable {
-  /** `askForToken(message)` is called where the daemon wants one. */
+  /** `askForToken(message)` is called where the daemon requires one. */
   constructor(askForToken) {
     this.askForToken = askForToken;
     this.table = byId("sales");
@@ -67,7 +67,7 @@ export class SaleTable {
     }
   }
 
-  /** Carries out what a person asked for; its error is shown at `place`, where they are. Whether it worked. */
+  /** Carries out what a person asked for; an error is shown at `place`, where they are. Returns whether it worked. */
   async attempt(work, place) {
     try {
       setHidden(place, true);
@@ -148,7 +148,7 @@ export class SaleTable {
     setText(byId("sales-more"), `Show ${hidden} more`);
   }
 
-  /** What is going on, beside the title and on top of the page, from where it leads here. */
+  /** What is going on, beside the title and at the top of the page, which links here. */
   #showSummary(sales) {
     const count = (holds) => sales.filter(holds).length;
     const asking = count((sale) => sale.state === "NEEDS_ATTENTION");
@@ -175,7 +175,7 @@ export class SaleTable {
   }
 }
 
-/** By state; what is to come by its start, what is over by its end. */
+/** By state; what is coming up by its start, what is over by its end. */
 function compare(one, other) {
   const rank = (sale) => (hasEnded(sale) ? ORDER.length : ORDER.indexOf(sale.state));
   if (rank(one) !== rank(other)) return rank(one) - rank(other);
@@ -204,7 +204,7 @@ class SaleRow {
     this.schedule = button("Schedule", () => this.#post("resume", {}));
     this.start = button("Start now", () => this.#ask(`Start "${sale.name}" of ${sale.store} now?`, "apply"));
     this.end = button("End now", () =>
-      this.#ask(`End "${sale.name}" of ${sale.store} now? All prices go back to what they were.`, "revert"),
+      this.#ask(`End "${sale.name}" of ${sale.store} now? All prices are restored.`, "revert"),
     );
     this.cancel = button("Cancel", () => this.#cancel());
     this.notice = element("td", { role: "cell", colspan: COLUMNS });
@@ -265,7 +265,7 @@ class SaleRow {
     if (isEarly) setText(this.ends.away, `ended ${time(sale.ended_at)}`);
   }
 
-  /** Whether a start or an end has come that the page has not heard of. */
+  /** Whether a start or an end has come that the page has not heard about. */
   isDue() {
     const { sale } = this;
     const next = sale.state === "SCHEDULED" ? sale.starts_at : isOnSale(sale) ? sale.ends_at : null;
@@ -292,7 +292,7 @@ class SaleRow {
 
   #cancel() {
     const { sale } = this;
-    const runs = isOnSale(sale) ? " All prices go back to what they were." : "";
+    const runs = isOnSale(sale) ? " All prices are restored." : "";
     return this.#ask(`Cancel "${sale.name}" of ${sale.store}?${runs}`, "cancel");
   }
 

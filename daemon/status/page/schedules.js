@@ -5,7 +5,7 @@ import { button, byId, cell, element, setAttribute, setHidden, setText } from ".
 import { jobType, moment, now, outcome, relative, time } from "./format.js";
 
 export class ScheduleTable {
-  /** `act(work)` carries out an action and shows its error; `refresh()` asks the daemon anew. */
+  /** `act(work)` carries out an action and shows its error; `refresh()` asks the daemon again. */
   constructor(act, refresh) {
     this.act = act;
     this.refresh = refresh;
@@ -45,7 +45,7 @@ export class ScheduleTable {
       .sort((one, other) => Date.parse(one.next_fire) - Date.parse(other.next_fire))[0];
   }
 
-  /** Whether a fire that was announced has passed, so that there is news to ask for. */
+  /** Whether an announced fire has passed, so that there is news to fetch. */
   hasPassed() {
     return this.schedules.some((schedule) => schedule.next_fire !== null && Date.parse(schedule.next_fire) + 500 < now());
   }
@@ -70,7 +70,7 @@ class ScheduleRow {
     });
     this.run = button("Run now", () => change("run"));
     this.pause = button("Pause", () =>
-      confirm(`Pause "${name}"? It will not fire again before you resume it, also after a restart.`) ? change("pause") : undefined,
+      confirm(`Pause "${name}"? It will not fire again until you resume it, even after a restart.`) ? change("pause") : undefined,
     );
     this.resume = button("Resume", () => change("resume"));
     this.line = element(

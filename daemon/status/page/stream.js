@@ -1,4 +1,4 @@
-// The event stream, read with fetch: EventSource can't send the token. Comes back by itself, from where it stopped.
+// The event stream, read with fetch: EventSource can't send the token. Reconnects by itself, from where it stopped.
 
 import { request, Unauthorized } from "./api.js";
 

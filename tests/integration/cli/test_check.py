@@ -122,7 +122,7 @@ def test_schedules_of_the_very_same_work_at_the_same_minute_are_warned_of(dongbo
     assert checked.code == 0
     (warning,) = [line for line in checked.err.splitlines() if "both ask" in line]
     assert warning.startswith("dongbo: schedules early and often both ask for PULL_SHOPIFY_PRODUCTS of main, with")
-    assert " 02:00: the second finds it live and does nothing; move or remove one" in warning
+    assert " 02:00: the second finds the job live and does nothing; move or remove one" in warning
     assert len(json.loads(dongbo("check", "--config", str(path), "--json").out)["warnings"]) == 1
 
 
@@ -227,7 +227,7 @@ def test_depots_and_locations_are_listed_for_the_configuration(tmp_path: Path) -
 def test_places_that_are_not_there_are_failures(tmp_path: Path) -> None:
     """A wrong number of a depot or a location is found before anything is pushed."""
     said = details(check_sync(tmp_path / "a.toml", location=4711), Severity.FAILED)
-    assert "locations that can get no stock: 4711 is not there" in said
+    assert "locations that can't receive stock: 4711 is not there" in said
     assert "can't see: 4712" in details(check_sync(tmp_path / "b.toml", depot=4712), Severity.FAILED)
 
 
@@ -250,9 +250,9 @@ def test_a_closed_location_is_a_failure_with_its_name(tmp_path: Path) -> None:
 
 
 def test_the_currency_is_named_and_another_one_is_a_failure(tmp_path: Path) -> None:
-    """The shop's currency and whether its prices hold the tax; amounts of Nhanh.vn's do not fit another one."""
+    """The shop's currency and whether its prices include the tax; amounts of Nhanh.vn's do not fit another one."""
     said = details(check_sync(tmp_path / "a.toml"), Severity.OK)
-    assert "the shop's currency is VND, its prices hold the tax" in said
+    assert "the shop's currency is VND, its prices include the tax" in said
 
     def move(sandbox: Sandbox) -> None:
         sandbox.shopify.profile.currency = "USD"
@@ -283,7 +283,7 @@ def test_missing_scopes_of_a_push_are_failures(tmp_path: Path) -> None:
     said = details(check_sync(tmp_path / "a.toml", scopes=READ_SCOPES), Severity.FAILED)
     assert "SYNC_PRODUCTS can't run: write_inventory, write_products are not granted" in said
     assert "SYNC_CUSTOMERS can't run: write_customers is not granted" in said
-    assert "scopes that are missing: write_customers,write_inventory,write_products" in said
+    assert "missing scopes: write_customers,write_inventory,write_products" in said
 
 
 def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp_path: Path) -> None:
@@ -303,12 +303,14 @@ def test_a_token_that_expires_soon_is_a_warning_and_an_expired_one_a_failure(tmp
 
 
 def test_a_token_of_some_depots_is_a_warning(tmp_path: Path) -> None:
-    """Stock in the others is missing without a word: this is where a person learns of it."""
+    """Stock in the others is silently missing: this is where a person learns of it."""
 
     def limit(sandbox: Sandbox) -> None:
         sandbox.nhanh.depot_ids = [sandbox.catalogue.depots[0].id]
 
-    assert "stock in all others is missing" in details(check_on_sandbox(tmp_path / "a.toml", limit), Severity.WARNING)
+    assert "stock in all others is silently missing" in details(
+        check_on_sandbox(tmp_path / "a.toml", limit), Severity.WARNING
+    )
 
 
 def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
@@ -326,14 +328,16 @@ def test_a_missing_permission_names_the_job(tmp_path: Path) -> None:
         "main shopify",
     ]
     assert "PULL_SHOPIFY_CUSTOMERS can't run: read_customers is not granted" in failed[1].detail
-    assert failed[2].detail == "scopes that are missing: read_customers"
+    assert failed[2].detail == "missing scopes: read_customers"
     assert "PULL_NHANH_PRODUCTS can run" in details(findings, Severity.OK)
 
 
 def test_without_the_secret_key_the_token_is_tried_all_the_same(tmp_path: Path) -> None:
-    """That the token works is found out by a call; nobody can say when it expires, and that is reported."""
+    """That the token works is found out by a call; there is no telling when it expires, and that is reported."""
     findings = check_on_sandbox(tmp_path / "a.toml", lambda _sandbox: None, with_key=False)
-    assert "without the secret key nobody can say when the access token expires" in details(findings, Severity.WARNING)
+    assert "without the secret key, there is no telling when the access token expires" in details(
+        findings, Severity.WARNING
+    )
     assert "PULL_NHANH_CUSTOMERS can run" in details(findings, Severity.OK)
 
 

@@ -109,7 +109,7 @@ async def test_a_refused_token_names_the_key() -> None:
     """401 says which key of the configuration to look at; it differs with and without a token."""
     async with serving(problem(401)) as target:
         async with connect(target) as client:
-            with pytest.raises(DaemonUnreachable, match=r"wants a token, and no configuration .*DONGBO_TOKEN"):
+            with pytest.raises(DaemonUnreachable, match=r"requires a token, and no configuration .*DONGBO_TOKEN"):
                 await client.jobs()
         with_token = DaemonTarget(target.base_url, token=SecretStr("the-wrong-token-here"))
         async with connect(with_token) as client:

@@ -301,12 +301,12 @@ def test_pruning_deletes_what_ended_long_ago(dongbo: Dongbo) -> None:
 
 
 def test_pruning_without_a_terminal_wants_a_word(dongbo: Dongbo) -> None:
-    """A script that does not say --yes deletes nothing, and ends as any bad usage; what would go is told."""
+    """A script that does not say --yes deletes nothing, and ends as any bad usage; it says what would be deleted."""
     before = dongbo("jobs", "list", "--limit", "1000", "--json").out
     for as_json in ((), ("--json",)):
         refused = dongbo("jobs", "prune", "--older-than", "0", *as_json)
         assert refused.code == 2
-        assert "this deletes jobs for good, and there is no terminal to ask at: add --yes" in " ".join(
+        assert "this deletes jobs permanently, and there is no terminal to ask at: add --yes" in " ".join(
             refused.err.split()
         )
         assert refused.out.startswith("To be deleted, ended more than 0 days ago: ") != bool(as_json)

@@ -182,7 +182,7 @@ async def test_a_restart_of_the_daemon_loses_nothing(daemon: FakeDaemon) -> None
     assert last.status == "COMPLETED"
     assert daemon.last_event_ids[0] is None
     assert daemon.last_event_ids[-1] is not None
-    assert [remark.split(";")[0] for remark in view.remarks] == ["the daemon has gone", "the daemon answers again"]
+    assert [remark.split(";")[0] for remark in view.remarks] == ["the daemon is gone", "the daemon answers again"]
 
 
 async def test_an_unknown_job_is_said_at_once(daemon: FakeDaemon) -> None:

@@ -182,7 +182,7 @@ def test_what_starts_at_once_needs_a_yes(dongbo: Dongbo) -> None:
     assert refused.code == 2
     assert "--yes" in refused.err
     assert dongbo("sale", "list", "--json").document == {"sales": []}
-    assert dongbo("sale", "list").err == "No campaign is open; --all?\n"
+    assert dongbo("sale", "list").err == "No campaign is open; try --all.\n"
     draft = dongbo("sale", "create", "later", "--percent", "20", "--all", "--draft")
     assert draft.code == 0
     assert "start it now: dongbo sale apply later --store main" in draft.err
@@ -232,7 +232,7 @@ def test_a_preview_creates_nothing(dongbo: Dongbo, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(dongbo("sale", "preview", "idea", *options, "--csv").out)))
     assert [row["variant_id"] for row in rows] == [str(item["variant_id"]) for item in found["items"]]
     table = dongbo("sale", "preview", "idea", *options)
-    assert f"for SKUs {skus[2]}, {skus[0]}, {skus[1]}\nbut for SKUs {skus[1]}\n" in table.out
+    assert f"for SKUs {skus[2]}, {skus[0]}, {skus[1]}\nexcept SKUs {skus[1]}\n" in table.out
     assert dongbo("sale", "preview", "idea", *options, "--csv", "--json").code == 2
     assert dongbo("sale", "list", "--all", "--state", "draft", "--json").document["sales"] == []
     missing = dongbo("sale", "preview", "idea")

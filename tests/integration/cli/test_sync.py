@@ -228,10 +228,10 @@ def test_a_wrong_file_is_told_whole_and_changes_nothing(pulled: Dongbo, tmp_path
         f"{file}:4",
         f"{file}:5",
     ]
-    assert "stands in line 2 already" in refused.err
+    assert "is already in line 2" in refused.err
     file.write_text("sku,nhanh_code\nN/A,không có\n")
     assert pulled("map", "import", str(file)).err == (
-        f"dongbo: {file}:2: N/A is a placeholder, so it names no variant of Shopify: name it by its id\n"
+        f"dongbo: {file}:2: N/A is a placeholder, so it does not name a variant of Shopify: use the id\n"
     )
     assert mappings(pulled, "--state", "excluded") == []
 
@@ -264,13 +264,13 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     assert f"dongbo jobs approve {job_id}" in watched.err
     shown = pulled("status")
     assert shown.code == 0
-    assert "? SYNC_PRODUCTS of main waits for approval since" in shown.out
+    assert "? SYNC_PRODUCTS of main has been waiting for approval since" in shown.out
     assert f"dongbo jobs reject {job_id}" in shown.out
     doctor = pulled("doctor", "--no-credentials", "--json").document
     assert any(finding["subject"] == "approvals" and finding["level"] == "warning" for finding in doctor["findings"])
     explained = pulled("explain", str(variant))
     assert explained.code == 0
-    assert "Pulled completely: nhanh_products" in explained.err
+    assert "Last complete pull: nhanh_products" in explained.err
 
     approved = pulled("jobs", "approve", job_id, "--wait", "--json")
     assert (approved.code, approved.document["status"]) == (0, "COMPLETED"), approved

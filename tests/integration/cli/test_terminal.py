@@ -404,14 +404,14 @@ def test_a_path_comes_back_as_text(tmp_path: Path) -> None:
 
 
 def test_pruning_asks_at_a_terminal(shop: Shop, dongbo: Callable[..., Screen]) -> None:
-    """It says what would go and stay, and takes no word for no; nothing is gone then."""
+    """It says what would be deleted and kept, and takes no word for no; nothing is gone then."""
     pull = [*DONGBO, "pull", "nhanh-inventory", "--wait", "--config", str(shop.config)]
     for _ in range(2):
         subprocess.run(pull, check=True, capture_output=True)
     refused = dongbo("jobs", "prune", "--older-than", "0", typed="n\n")
     assert refused.code == 1
     assert re.search(r"Kept, the newest of its store, type and status .*: \d+", refused.out)
-    assert re.search(r"Delete \d+ jobs? with their failed rows for good\? \[y/N\]", refused.err)
+    assert re.search(r"Permanently delete \d+ jobs? with their failed rows\? \[y/N\]", refused.err)
     assert "Nothing was changed." in refused.err
     planned = re.search(r"To be deleted, ended more than 0 days ago: (\d+) jobs?", refused.out)
     again = re.search(

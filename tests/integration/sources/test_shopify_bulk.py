@@ -133,7 +133,7 @@ async def test_a_file_that_would_take_too_much_memory_is_left_alone(
     with capture_logs() as logs:
         await pulled(workshop)
     (reason,) = (line["reason"] for line in logs if line["event"] == "not_read_in_bulk")
-    assert reason.endswith("too large to be kept.")
+    assert reason.endswith("too large to be read.")
     assert workshop.sandbox.shopify.bulk.downloads == []
 
 
@@ -292,7 +292,7 @@ async def test_a_file_that_can_not_be_fetched_from_here(workshop: Workshop) -> N
         again = await workshop.completed(PRODUCTS)
     for each in (job, again):  # as long as it is so
         (notice,) = each.metadata["notices"]
-        assert "can't be fetched from 127.0.0.1: let this machine, or the proxy, reach it" in notice
+        assert "can't be fetched from 127.0.0.1: allow this machine, or the proxy, to reach it" in notice
     assert "hidden-word" not in str(logs) + str(job.metadata)
 
 

@@ -343,7 +343,7 @@ async def pull_products(shopify: ShopifyClient) -> list[Page[Any]]:
         ({"errors": [{"message": "No", "extensions": {"code": "NOT_KNOWN"}}]}, SourceRefused, "refused the request"),
         ({"data": None}, SourceUnavailable, "without data"),
         ({"data": {"products": None}}, SourceUnavailable, "can't be read"),
-        ([], SourceUnavailable, "something else than data"),
+        ([], SourceUnavailable, "something other than data"),
         (b'{"data":{"prod', SourceUnavailable, "only a part of it"),
     ],
 )
@@ -410,5 +410,5 @@ async def test_a_product_with_a_bad_variant_is_a_dead_letter(session: aiohttp.Cl
 async def test_pages_that_go_round_in_a_circle_are_given_up(session: aiohttp.ClientSession) -> None:
     """The same cursor again is an error and not an endless pull."""
     page = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "same"}}
-    with pytest.raises(SourceUnavailable, match="circle"):
+    with pytest.raises(SourceUnavailable, match="its pages repeat"):
         await call(session, lambda _: {"data": {"products": page}}, pull_products)

@@ -134,5 +134,5 @@ async def test_an_unreadable_answer_is_an_error(data: dict[str, Any]) -> None:
 async def test_pages_without_end_are_an_error() -> None:
     """A cursor that leads back to its own page is noticed."""
     async with answering(lambda _: page(1, after="c")) as client:
-        with pytest.raises(SourceUnavailable, match="round in a circle"):
+        with pytest.raises(SourceUnavailable, match="its pages repeat"):
             await client.collection_products("sale", meter=CallMeter())

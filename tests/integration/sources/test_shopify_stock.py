@@ -178,12 +178,15 @@ ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
     ("levels", "says"),
     [
         (None, "inventoryItem.inventoryLevels is missing"),
-        (LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]}, "does not say of which"),
+        (
+            LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]},
+            "does not name its location",
+        ),
         (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
         (LAST | {"nodes": [{"location": ACTIVE["location"], "quantities": []}]}, "whether it is active"),
-        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "no whole number: '7'"),
-        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not said whether there is more"),
-        ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are not all there"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "not a whole number: '7'"),
+        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not say whether there is more"),
+        ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are incomplete"),
     ],
 )
 async def test_a_product_with_an_unreadable_level_is_a_dead_letter(levels: Any, says: str) -> None:
@@ -209,7 +212,7 @@ async def test_missing_pages_of_variants_are_noticed() -> None:
     answer = {"data": {"products": {"nodes": [product], "pageInfo": {"hasNextPage": False}}}}
     async with answering(lambda _: answer) as client:
         (page,) = await pages_of(client.products(None, after=None, meter=CallMeter()))
-        assert "variants are not all there" in page.bad[0].reason
+        assert "variants are incomplete" in page.bad[0].reason
 
 
 async def test_present_stock_and_prices_of_many() -> None:
@@ -352,7 +355,7 @@ async def test_customers_come_with_their_metafields() -> None:
         ),
         (
             {"totalSpentMetafield": {"value": "\0", "type": "x", "compareDigest": "d"}, "tierMetafield": None},
-            "Metafield custom.total_spent: The row holds a NUL",
+            "Metafield custom.total_spent: The row contains a NUL",
         ),
     ],
 )

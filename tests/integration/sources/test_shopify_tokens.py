@@ -137,7 +137,7 @@ async def test_a_second_refusal_is_final(session: aiohttp.ClientSession, sandbox
     app = sandbox.shopify.app
     app.token_lifetime = 1e-9
     credential = client.credential
-    with pytest.raises(CredentialRefused, match=r"the new one that it had just given .*Dev Dashboard"):
+    with pytest.raises(CredentialRefused, match=r"the new one that it had just issued .*Dev Dashboard"):
         await client.shop()
     assert app.granted == 2
     assert credential.problem is not None
@@ -153,7 +153,7 @@ async def test_a_second_refusal_is_final(session: aiohttp.ClientSession, sandbox
         ({"client_secret": "shpss_another"}, "compare both under Settings"),
         ({"client_id": "another-client-id"}, "compare both under Settings"),
         ({"is_installed": False}, "not installed in the shop.*install it in this shop"),
-        ({"same_organisation": False}, "organisation of the shop in the Dev Dashboard"),
+        ({"same_organisation": False}, "shop's organisation in the Dev Dashboard"),
     ],
 )
 async def test_a_refusal_says_what_to_do_in_the_dev_dashboard(
@@ -399,7 +399,7 @@ async def test_two_daemons_do_not_end_each_other_s_tokens_in_turns(
         calls = await asyncio.gather(*map(work, both))
     assert min(calls) > 2 * app.granted  # without spacing there would be a grant for every call or two
     told = report({STORE: Store(STORE, None, both[0])}, datetime.now(UTC))[0].problems
-    assert any("another program asks for tokens with the same client id" in problem for problem in told)
+    assert any("another program requests tokens with the same client id" in problem for problem in told)
     assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"token_ended_early"}
 
 

@@ -331,7 +331,7 @@ def test_amounts_are_sent_in_plain_digits(amount: Decimal) -> None:
 async def test_an_amount_that_is_no_number_is_refused_at_once() -> None:
     """Neither NaN nor infinity is sent."""
     for amount in (Decimal("NaN"), Decimal("Infinity")):
-        with pytest.raises(ValueError, match="no price"):
+        with pytest.raises(ValueError, match="not a valid price"):
             await call(
                 [], lambda client, price=amount: client.set_prices(1, [PriceChange(1, price)], meter=CallMeter())
             )

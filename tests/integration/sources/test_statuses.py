@@ -104,7 +104,8 @@ async def test_a_final_status_is_told_at_once(session: aiohttp.ClientSession, sa
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(402, "frozen"), (423, "locked"), (403, "installed"), (404, "no such shop"), (407, "proxy")]
+    ("status", "says"),
+    [(402, "frozen"), (423, "locked"), (403, "installed"), (404, "not know this shop"), (407, "proxy")],
 )
 async def test_final_statuses_have_their_own_sentences(
     session: aiohttp.ClientSession, sandbox: Sandbox, status: int, says: str
@@ -211,7 +212,7 @@ async def test_a_proxy_that_fails_is_named_without_its_password(
     async with forwarding() as (forwarder, address):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
         for status, kind, says in (
-            (407, SourceRefused, "user name and a password"),
+            (407, SourceRefused, "user name and password"),
             (403, SourceRefused, "NO_PROXY"),
             (502, SourceUnavailable, "tried again"),
         ):

@@ -121,7 +121,7 @@ def test_two_types_of_one_name_end_the_start() -> None:
     schemas.add("Twin", {"type": "object"})
     schemas.add("Twin", {"type": "object"})
     for name, schema in (("Twin", {"type": "string"}), ("TWIN", {"type": "object"}), ("a__Twin", {})):
-        with pytest.raises(ValueError, match="call one of them otherwise"):
+        with pytest.raises(ValueError, match="rename one of them"):
             schemas.add(name, schema)
 
 

@@ -177,7 +177,7 @@ async def test_the_page_follows_a_job_without_a_reload(endpoint: Any, page: Page
 
     await page.click("#jobs", "Cancel")
     await page.until("#jobs .status", lambda text: text == "Cancelling")
-    assert page.dialogs == ['Cancel "Pull Nhanh customers" of main? What it has stored stays.']
+    assert page.dialogs == ['Cancel "Pull Nhanh customers" of main? What it has stored is kept.']
     await endpoint.finish(job, token, JobStatus.FAILED, HOSTILE)
     await page.until("#jobs .status", lambda text: text == "Failed")
     assert await page.text("#jobs .error") == HOSTILE
@@ -443,7 +443,7 @@ async def test_a_sale_is_previewed_made_started_and_ended_on_the_page(endpoint: 
     await page.until("#sales .status", lambda text: text == "Reverting")
     assert page.dialogs == [
         'Start "tet-2999" of main now?',
-        'End "tet-2999" of main now? All prices go back to what they were.',
+        'End "tet-2999" of main now? All prices are restored.',
     ]
     assert page.complaints == []
 
@@ -463,7 +463,7 @@ async def test_what_a_sale_can_not_be_is_said_in_its_form(endpoint: Any, shelf: 
         await page.until("#sale-form-error", lambda text, refusal=refusal: refusal in text)
     await fill(page, "sale-form", discount="20", targets__products="5, gid")
     await page.click("#sale-form", "Preview")
-    await page.until("#sale-form-error", lambda text: '"gid" is no product id' in text)
+    await page.until("#sale-form-error", lambda text: '"gid" is not a product id' in text)
     await fill(page, "sale-form", targets__products="5")
     await page.click("#sale-form", "Preview")
     await page.until("#sale-preview-answer", lambda text: "3 of 3 variants" in text)
@@ -510,7 +510,9 @@ async def test_foreign_prices_are_decided_about_on_the_page(endpoint: Any, shelf
 
 async def test_a_credential_that_needs_somebody_is_told_on_the_page(open_endpoint: Any, page: Page) -> None:
     """On top, in the sentence that says what to do; gone as soon as it has been done."""
-    problem = "The access token of Nhanh.vn ends on 2026-12-20: get a new one with `dongbo connect nhanh --store main`."
+    problem = (
+        "The access token of Nhanh.vn expires on 2026-12-20: get a new one with `dongbo connect nhanh --store main`."
+    )
     told = CredentialReport(
         STORE, "nhanh", CredentialKind.ACCESS_TOKEN, True, datetime.now(UTC), None, None, (problem,)
     )

@@ -376,7 +376,7 @@ async def test_job_says_what_it_waits_for(workshop: Workshop, monkeypatch: pytes
     faults.slow, faults.slow_seconds = 1.0, 1.0
     job = await workshop.submit(JobType.PULL_NHANH_CUSTOMERS)
     waiting = await workshop.wait(job.id, lambda seen: seen.metadata.get("waiting") is not None)
-    assert waiting.metadata["waiting"]["for"] == "an answer of the source"
+    assert waiting.metadata["waiting"]["for"] == "an answer from the source"
     faults.slow = 0.0
     assert (await workshop.wait(job.id)).metadata["waiting"] is None
 

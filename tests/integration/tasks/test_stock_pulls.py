@@ -164,7 +164,7 @@ async def test_metafields_of_customers_are_mirrored(workshop: Workshop) -> None:
 
 async def test_stock_is_not_pulled_by_depot(workshop: Workshop) -> None:
     """An answer of some depots only looks as if the others held nothing."""
-    with pytest.raises(InvalidJobRequest, match="A filter is not known for stock"):
+    with pytest.raises(InvalidJobRequest, match="Unknown filter for stock"):
         await workshop.submit(INVENTORY, filters={"depot_ids": [1001]})
 
 

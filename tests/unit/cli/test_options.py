@@ -118,7 +118,7 @@ def test_a_broken_configuration_does_not_stop_a_command_that_has_a_url(
     said: str,
     named_by: str,
 ) -> None:
-    """However it is found and whatever is wrong with it: it is passed over, and one line says so and why."""
+    """However it is found and whatever is wrong with it: it is skipped, and one line says so and why."""
     path = tmp_path / "a.toml"
     if content is not None:
         path.write_bytes(content)
@@ -138,9 +138,9 @@ def test_a_broken_configuration_does_not_stop_a_command_that_has_a_url(
         assert "no configuration is read" in target.refused_token()
         return
     (line,) = lines
-    assert line.startswith(f"dongbo: {path} is passed over, for --url says where the daemon is: ")
+    assert line.startswith(f"dongbo: {path} is skipped, since --url says where the daemon is: ")
     assert said in line
-    assert f"{path}, which may name it, was passed over: set $DONGBO_TOKEN" in target.refused_token()
+    assert f"{path}, which may name it, was skipped: set $DONGBO_TOKEN" in target.refused_token()
     given = find_target(path, "127.0.0.1:9999", {"DONGBO_TOKEN": "a-token-of-some-length"})
     assert given.token is not None
     assert "refuses the token" in given.refused_token()

@@ -20,7 +20,7 @@ def test_waits_side_by_side_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
         now = 103.0
         second()
         second()  # told twice, counted once
-        assert meter.waits_for == "an answer of the source"
+        assert meter.waits_for == "an answer from the source"
         now = 110.0
     assert meter.rate_limit_wait_seconds == pytest.approx(3.0)
 
@@ -33,7 +33,7 @@ def test_a_wait_that_is_cut_short_ends_with_it(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RuntimeError), meter.waiting_for_limit():
         now = 2.0
         raise RuntimeError
-    assert meter.waits_for == "an answer of the source"
+    assert meter.waits_for == "an answer from the source"
     assert meter.rate_limit_wait_seconds == pytest.approx(2.0)
 
 

@@ -148,7 +148,7 @@ def test_a_row_that_comes_twice(index: int) -> None:
 def test_a_child_without_its_parent() -> None:
     """Also where the count is right, for something else came in the place of the parent."""
     other = orjson.dumps({"id": gid("Product", 99)})
-    with pytest.raises(HalfReadError, match=r"lack the row around them, such as gid://shopify/Product/1\."):
+    with pytest.raises(HalfReadError, match=r"lack their parent, such as gid://shopify/Product/1\."):
         assembled([other, *LINES[1:]], objects=len(LINES), roots=len(WHOLE))
 
 

@@ -99,7 +99,7 @@ def test_every_wrong_line_is_told_at_once_with_its_number(tmp_path: Path) -> Non
         "m.csv:4: variant_id 4.4123E+13 was shortened by a spreadsheet: format the column as text and enter the whole "
         "id, or empty the cell, so that sku counts",
         "m.csv:5: nhanh_id x7 is not an id: enter a number, or empty the cell, so that nhanh_code counts",
-        "m.csv:6: it names no variant: fill in variant_id or sku",
+        "m.csv:6: it does not name a variant: fill in variant_id or sku",
         "m.csv:7: variant_id 4,41E+13 was shortened by a spreadsheet: format the column as text and enter the whole "
         "id, or empty the cell, so that sku counts",
     ]

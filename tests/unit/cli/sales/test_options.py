@@ -94,15 +94,15 @@ def test_what_is_not_said_is_left_to_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"everything": True}, ["say either --percent or --amount"]),
-        ({"percent": "5", "amount": "5", "everything": True}, ["say either --percent or --amount"]),
+        ({"everything": True}, ["give either --percent or --amount"]),
+        ({"percent": "5", "amount": "5", "everything": True}, ["give either --percent or --amount"]),
         (
             {"percent": "5"},
-            ["which variants is it for? --all, or --product, --collection, --type, --vendor, --tag, --sku or --skus"],
+            ["which variants is it for? Give --all, --product, --collection, --type, --vendor, --tag, --sku or --skus"],
         ),
         (
             {"percent": "5", "everything": True, "tag": ["a"]},
-            ["--all is every variant already: leave out the other targets, or --all"],
+            ["--all already means every variant: leave out the other targets, or --all"],
         ),
         ({"percent": "100", "everything": True}, ["--percent: must be less than 100, not 100"]),
         ({"percent": "abc", "everything": True}, ["--percent: is not a number"]),
@@ -128,7 +128,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert {line.partition(":")[0] for line in lines} == {
         "--skus",
         "--exclude-skus",
-        "say either --percent or --amount",
+        "give either --percent or --amount",
         "NAME",
         "--round-to",
         "--ends",

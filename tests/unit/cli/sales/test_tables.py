@@ -135,7 +135,7 @@ def test_what_is_overdue_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
     tables.write_one(late, [], ZONE)
     out = capsys.readouterr().out
     assert "start overdue by 1:15\n" in out
-    assert "; 3 with another price than theirs\n" in out
+    assert "; 3 with a different price\n" in out
 
 
 def test_a_narrow_terminal_gets_two_lines_each(
@@ -235,11 +235,11 @@ def test_a_preview_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> Non
         "20% off the compare-at price where it is above the price",
         "from now until a person ends it",
         "for all variants",
-        "but for tags x",
+        "except tags x",
         "0 of 60 variants on sale: 0 → 0",
         "60 skipped: its price is 0",
-        "nothing in the shop matches, of the targets: SKUs AO-9",
-        "nothing in the shop matches, of the excludes: tags x",
+        "targets that match nothing in the shop: SKUs AO-9",
+        "excludes that match nothing in the shop: tags x",
     ]
     assert len(shown.out.splitlines()) == 8 + 1 + 1 + 50
     assert "first 50 of 60" in shown.err
