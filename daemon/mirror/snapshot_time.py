@@ -12,7 +12,7 @@ class SnapshotTime:
         at: not later than the source was asked, by the database's clock: what was pushed since then is newer than it.
         source_time: not later than the source was asked, by the source's clock; None where that is not known.
         visible_since: `daemon.mirror.places.DepotVisibility.since` when the run began to ask. If it differs now,
-            depots have become visible meanwhile, and the page may have left out their stock.
+            depots have become visible meanwhile, and the page may not hold all of the stock.
     """
 
     at: datetime

@@ -487,7 +487,7 @@ async def test_depots_are_read_to_the_end(session: aiohttp.ClientSession) -> Non
 async def test_an_unreadable_next_is_not_the_end(session: aiohttp.ClientSession) -> None:
     """A list ends where there is no next page, not where it can't be read whether there is one."""
     async with served(Script(b'{"code":1,"data":[],"paginator":"?"}')) as url:
-        with pytest.raises(SourceUnavailable, match="unreadable position"):
+        with pytest.raises(SourceUnavailable, match="unreadable position for the next page"):
             await collect(client(session, url).rows(CUSTOMERS, {}, after=None, meter=CallMeter()))
 
 
