@@ -80,7 +80,7 @@ class LeftOut:
     """The places of the configuration that the last product sync of a store had to leave out."""
 
     store: StoreName
-    locations: Sequence[int]  # of Shopify, which can get no stock
+    locations: Sequence[int]  # of Shopify, which can receive no stock
     depots: Sequence[int]  # of Nhanh.vn, whose stock can't be read
 
 

@@ -31,18 +31,18 @@ CUSTOMERS = MirrorTable[NhanhCustomer](
 )
 
 
-class ToldProduct(NamedTuple):
+class ReportedProduct(NamedTuple):
     """A product, and whether its row says all of its stock."""
 
     product: NhanhProduct
     tells_stock: bool
 
 
-def _of(read: Callable[[NhanhProduct], Any]) -> Callable[[ToldProduct], Any]:
+def _of(read: Callable[[NhanhProduct], Any]) -> Callable[[ReportedProduct], Any]:
     return lambda told: read(told.product)
 
 
-PRODUCTS = MirrorTable[ToldProduct](
+PRODUCTS = MirrorTable[ReportedProduct](
     "nhanh_products",
     (
         Column("parent_id", "bigint", _of(lambda product: product.parent_id)),
@@ -119,7 +119,7 @@ async def upsert_products(
 ) -> Counters:
     """Store a page of products and their stock per depot; a product counts as updated where either has changed."""
     sees_all = await _sees_all(connection, store, asked)
-    told = {row.value.id: ToldProduct(row.value, sees_all and _is_told(row.value.inventory)) for row in rows}
+    told = {row.value.id: ReportedProduct(row.value, sees_all and _is_told(row.value.inventory)) for row in rows}
     documents = {row.value.id: without(row.document, "inventory") for row in rows}
     outcome = await PRODUCTS.upsert(connection, store, {number: (told[number], documents[number]) for number in told})
     stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})

@@ -19,7 +19,7 @@ ON CONFLICT (store, product_id) DO UPDATE SET
 
 
 @dataclass(frozen=True, slots=True)
-class ToldVat:
+class ReportedVat:
     """What product/detail said about a product.
 
     Args:
@@ -33,7 +33,7 @@ class ToldVat:
     is_final: bool
 
 
-async def store_rates(connection: Connection, store: StoreName, told: Mapping[int, ToldVat]) -> None:
+async def store_rates(connection: Connection, store: StoreName, told: Mapping[int, ReportedVat]) -> None:
     """Note what was said about products, by their ids."""
     columns = zip(*((each.rate, each.product_updated_at, each.is_final) for each in told.values()), strict=True)
     if told:

@@ -107,7 +107,7 @@ async def closed_locations(
 
 
 def why_unusable(location_id: int, location: Location | None) -> str | None:
-    """Why a configured location can get no stock; None if it can."""
+    """Why a configured location can receive no stock; None if it can."""
     if location is None:
         return f"{location_id} is not there: it was deleted, or belongs to a fulfilment service"
     if not location.is_active:

@@ -12,7 +12,7 @@ from daemon.jobs.context import JobContext
 from daemon.mirror import combos, vat
 from daemon.mirror import nhanh as mirror
 from daemon.mirror.combos import Components
-from daemon.mirror.vat import ToldVat
+from daemon.mirror.vat import ReportedVat
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.lists import INVENTORY, PRODUCTS
 from daemon.sources.nhanh.models import NhanhDetail, read_components
@@ -97,7 +97,7 @@ class ProductFacts:
             answers = await self._context.unless_stopped(asyncio.gather(*map(self._detail, asked)))
             time = clock.at(begun)
             reported = {
-                number: ToldVat(answer.vat_rate, unknown[number], _is_final(unknown[number], time))
+                number: ReportedVat(answer.vat_rate, unknown[number], _is_final(unknown[number], time))
                 for number, answer in zip(asked, answers, strict=True)
                 if answer is not None
             }

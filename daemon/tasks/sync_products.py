@@ -130,7 +130,7 @@ class _Sync:
         await reconciliation.run(self._run.position.to_json())
 
     async def _check_places(self) -> None:
-        """Leave out locations that can get no stock, or whose stock can't be known, and say so.
+        """Leave out locations that can receive no stock, or whose stock can't be known, and say so.
 
         Raises PlacesMissing where nothing is left to sync.
         """
@@ -142,8 +142,8 @@ class _Sync:
         table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
             self._notices.append(
-                f"Some of {table} can get no stock: {_listed(closed)}. Everything else is synced. Open them again at "
-                "Shopify, or take them out of the configuration."
+                f"Some of {table} can receive no stock: {_listed(closed)}. Everything else is synced. Open them again "
+                "at Shopify, or take them out of the configuration."
             )
         if hidden:
             left_out = ", ".join(name for name in open_ones if name not in kept)
