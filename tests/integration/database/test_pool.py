@@ -91,12 +91,13 @@ async def test_jobs_leave_connections_for_the_rest(small: Database) -> None:
 
 async def test_no_connection_in_time_is_said_plainly(small: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits too long for a connection is told that all are in use."""
-    monkeypatch.setattr("daemon.database.pool.ACQUIRE_TIMEOUT", 0.05)
     async with AsyncExitStack() as stack:
         for _ in range(8):
             await stack.enter_async_context(small.acquire())
+        monkeypatch.setattr("daemon.database.pool.ACQUIRE_TIMEOUT", 0.05)
         with pytest.raises(DatabaseUnavailable, match="8 of at most 8 are in use"):
             await small.ping()
+    monkeypatch.undo()
     assert await small.ping() < 5
 
 
