@@ -74,3 +74,13 @@ class Money:
         if self.currency != currency:
             raise CurrencyMismatch(f"{self} is not an amount in {currency}, and there is no exchange between the two.")
         return self.amount
+
+
+def amount_text(amount: Decimal) -> str:
+    """An amount in digits, without needless zeros or an exponent."""
+    return f"{amount.normalize():f}" if amount else "0"
+
+
+def amount_text_or_none(amount: Decimal | None) -> str | None:
+    """The same for an amount that may be missing."""
+    return None if amount is None else amount_text(amount)

@@ -5,7 +5,6 @@ import csv
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import IO, TypeVar
 
 import orjson
@@ -16,16 +15,6 @@ Cell = str | int | bool | datetime | None
 PORTION = 250  # rows between two turns of the loop: some milliseconds
 # A spreadsheet takes text that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def amount_text(amount: Decimal) -> str:
-    """Money as decimal text without needless zeros."""
-    return f"{amount.normalize():f}"
-
-
-def amount_text_or_none(amount: Decimal | None) -> str | None:
-    """The same for money that may not be there."""
-    return None if amount is None else amount_text(amount)
 
 
 async def portions(rows: Sequence[T]) -> AsyncIterator[Sequence[T]]:

@@ -8,7 +8,8 @@ from operator import attrgetter
 from typing import Final
 
 from daemon.api.sales import PreviewItem, PreviewTotals
-from daemon.sales.export import amount_text, amount_text_or_none, csv_of, json_with_rows, portions
+from daemon.money import amount_text, amount_text_or_none
+from daemon.sales.export import csv_of, json_with_rows, portions
 from daemon.sales.planning import PlannedItem
 from daemon.sales.service import Preview
 

@@ -18,7 +18,7 @@ from daemon.api.sales import (
     SaleWrite,
     Times,
 )
-from daemon.sales.export import amount_text, amount_text_or_none
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sales.journal import RecordedWrite
 from daemon.sales.model import Campaign, Item
 

@@ -23,8 +23,8 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sales import items, journal
-from daemon.sales.export import amount_text, amount_text_or_none
 from daemon.sales.items import Move
 from daemon.sales.journal import Write
 from daemon.sales.model import Campaign

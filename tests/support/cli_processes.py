@@ -1,13 +1,32 @@
-"""Commands of `dongbo` that run until they are stopped, as processes of their own."""
+"""Commands of `dongbo`: how one ended, and those that run until they are stopped, as processes of their own."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output, which must be one JSON document."""
+        return json.loads(self.out)
+
+
+Dongbo = Callable[..., Outcome]
 
 
 def start(*arguments: str, stderr: int = subprocess.DEVNULL, **environment: str) -> tuple[subprocess.Popen[str], Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from daemon.api.decoding import decode
+from daemon.jobs.model import Job
 
 T = TypeVar("T")
 
@@ -44,3 +45,31 @@ def _nothing(kind: Any) -> Any:
     if get_origin(kind) is Mapping:
         return {}
     return NOTHING[kind]
+
+
+def job_record(**changes: Any) -> Any:
+    """A pull under way, but for `changes`."""
+    return record_of(
+        Job,
+        {
+            "id": "01a20971-aaad-752d-bd81-172a061e849c",
+            "type": "PULL_NHANH_PRODUCTS",
+            "store": "main",
+            "status": "RUNNING",
+            "total": None,
+            "processed": 0,
+            "created": 0,
+            "updated": 0,
+            "skipped": 0,
+            "failed": 0,
+            "metadata": {},
+            "error": None,
+            "not_before": None,
+            "cancel_requested": False,
+            "started_at": None,
+            "completed_at": None,
+            "version": 1,
+            "eta_seconds": None,
+            **changes,
+        },
+    )

@@ -14,6 +14,7 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import customer_values
 from daemon.mirror import shopify as mirror
+from daemon.money import amount_text
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page, SourceRow
 from daemon.sources.shopify.client import ShopifyClient
@@ -21,7 +22,6 @@ from daemon.sources.shopify.models import ShopifyCustomer
 from daemon.sync.customers.formats import Formats, choose_formats, needs_currency
 from daemon.sync.customers.plan import CustomerRow
 from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Standing
-from daemon.sync.products.rows import plain
 
 TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
 WHOLE = "customer"  # stands for the customer as a whole
@@ -48,7 +48,7 @@ class Customer:
     @property
     def reason(self) -> str:
         """Why the customer's values should be what they should be."""
-        amount = "nothing" if self.row.total_amount is None else plain(self.row.total_amount)
+        amount = "nothing" if self.row.total_amount is None else amount_text(self.row.total_amount)
         tier = self.standing.tier if self.standing is not None else None
         return f"customer {self.row.nhanh_id} of Nhanh.vn has spent {amount}: {tier or 'no tier'}"
 

@@ -7,12 +7,12 @@ from asyncpg import Record
 
 from daemon.api.sales import CampaignState
 from daemon.config import ProductSyncSettings
+from daemon.money import amount_text
 from daemon.sales.items import Holder
 from daemon.sources.shopify.models import PricePair
 from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import TEXTS, Obstacle
-from daemon.sync.products.rows import plain
 
 SECTION = "[stores.….product_sync]"
 
@@ -88,5 +88,5 @@ class ObstacleWords:
 
 
 def _both(prices: PricePair) -> str:
-    compare_at = "" if prices.compare_at is None else f" (compare-at price {plain(prices.compare_at)})"
-    return plain(prices.price) + compare_at
+    compare_at = "" if prices.compare_at is None else f" (compare-at price {amount_text(prices.compare_at)})"
+    return amount_text(prices.price) + compare_at

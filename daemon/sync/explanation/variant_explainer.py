@@ -19,13 +19,13 @@ from daemon.api.mappings import MappingState
 from daemon.api.pushes import PushKind
 from daemon.api.sales import WriteAction
 from daemon.config import ProductSyncSettings
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.obstacle_words import ObstacleWords
 from daemon.sync.explanation.verdicts import NOTHING, Facts, Present, SetBySale, Wanted, verdict
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import Obstacle
 from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, PlannedStock
-from daemon.sync.products.rows import optional, plain
 from daemon.sync.pushes import RecordedPush
 
 
@@ -101,7 +101,7 @@ class VariantExplainer:
             _wanted_stock(planned, place.depots),
             self._stock_obstacle(place, planned),
             place,
-            total=optional(planned.total) if planned is not None else None,
+            total=amount_text_or_none(planned.total) if planned is not None else None,
         )
 
     def _place(self, location_id: int, planned: PlannedStock | None) -> Place:
@@ -118,7 +118,7 @@ class VariantExplainer:
             id=depot_id,
             name=depot["name"] if depot is not None else None,
             is_visible=depot is not None and depot["hidden_at"] is None,
-            quantity=plain(quantity),
+            quantity=amount_text(quantity),
             changed_at=self._found.stock_changed_at.get((product_id, depot_id)) if product_id is not None else None,
         )
 
@@ -157,11 +157,11 @@ class VariantExplainer:
             Present(
                 subject=f"as {what}",
                 absence=f"Shopify has no {what}",
-                value=optional(self._variant[str(kind)]),
+                value=amount_text_or_none(self._variant[str(kind)]),
                 since=self._variant["changed_at"],
             ),
             Wanted(
-                value=optional(planned.desired),
+                value=amount_text_or_none(planned.desired),
                 since=self._product["changed_at"] if self._product is not None else None,
                 basis=basis,
                 is_right=not planned.differs,
@@ -178,7 +178,7 @@ class VariantExplainer:
         return SetBySale(
             sale=write.sale,
             is_restored=write.action is WriteAction.REVERT,
-            value=optional(amount),
+            value=amount_text_or_none(amount),
             at=write.at,
         )
 
@@ -243,9 +243,9 @@ class VariantExplainer:
             code=product["code"],
             barcode=product["barcode"],
             name=product["name"],
-            retail_price=optional(product["retail_price"]),
-            wholesale_price=optional(product["wholesale_price"]),
-            old_price=optional(product["old_price"]),
+            retail_price=amount_text_or_none(product["retail_price"]),
+            wholesale_price=amount_text_or_none(product["wholesale_price"]),
+            old_price=amount_text_or_none(product["old_price"]),
             changed_at=product["changed_at"],
             deleted_at=product["deleted_at"],
         )
@@ -273,15 +273,17 @@ def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock) -> str
 def _combo_basis(depots: Sequence[ExplainedDepot], sets: Decimal) -> str:
     """Such as "it is a combo whose components make 3 sets in depots 1, 2"."""
     where = f"depot{'s' if len(depots) > 1 else ''} {', '.join(_called(depot.id, depot.name) for depot in depots)}"
-    return f"it is a combo whose components make {plain(sets)} sets in {where}"
+    return f"it is a combo whose components make {amount_text(sets)} sets in {where}"
 
 
 def _price_basis(price: str, planned: PlannedPrices) -> str:
     """Such as "Nhanh.vn has the retail price 100000, 110000 as the shop's customers pay it"."""
     quoted, desired = planned.quoted, planned.price.desired
     if quoted is None or desired is None or round(quoted, 2) == desired:
-        return f"Nhanh.vn has the {price} price {optional(desired) or NOTHING}"
-    return f"Nhanh.vn has the {price} price {plain(quoted)}, {plain(desired)} as the shop's customers pay it"
+        return f"Nhanh.vn has the {price} price {amount_text_or_none(desired) or NOTHING}"
+    return (
+        f"Nhanh.vn has the {price} price {amount_text(quoted)}, {amount_text(desired)} as the shop's customers pay it"
+    )
 
 
 def _old_price_basis(planned: PlannedPrices) -> str:
@@ -292,9 +294,9 @@ def _old_price_basis(planned: PlannedPrices) -> str:
     above = (
         ""
         if planned.compare_at_price.desired is not None
-        else f", which is not above {optional(planned.price.desired)}"
+        else f", which is not above {amount_text_or_none(planned.price.desired)}"
     )
-    return f"Nhanh.vn has the old price {plain(old)}{above}"
+    return f"Nhanh.vn has the old price {amount_text(old)}{above}"
 
 
 def _called(number: int, name: str | None) -> str:

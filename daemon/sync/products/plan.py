@@ -18,6 +18,7 @@ from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, StoreName
 from daemon.mirror.shops import Shop
+from daemon.money import amount_text
 from daemon.sales import items
 from daemon.sources.shopify.models import PricePair
 from daemon.sync.products.queries import (
@@ -29,7 +30,7 @@ from daemon.sync.products.queries import (
     UNKNOWN_STOCK,
     PlanQueries,
 )
-from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window, plain
+from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window
 from daemon.sync.products.rules import DEFAULT_SHOP
 
 WINDOW_VARIANTS = 1_000
@@ -170,7 +171,7 @@ class ProductPlan:
 
     def _stock_row(self, row: Record) -> StockRow:
         depots = self._depots_of[row["location_id"]]
-        figures = " + ".join(plain(figure) for figure in row["figures"])
+        figures = " + ".join(amount_text(figure) for figure in row["figures"])
         place = f"depot{'s' if len(depots) > 1 else ''} {', '.join(map(str, depots))}"
         return StockRow(
             key=Key(row["product_id"], row["variant_id"], row["location_id"]),
@@ -189,11 +190,11 @@ class ProductPlan:
 
     def _price_row(self, row: Record) -> PriceRow:
         desired, compare_at = row["desired_price"], row["desired_compare_at_price"]
-        with_vat = f", {plain(desired)} as the shop's customers pay it" if row["is_by_vat"] else ""
+        with_vat = f", {amount_text(desired)} as the shop's customers pay it" if row["is_by_vat"] else ""
         compare_at_reason = (
-            f"{_nhanh_product(row)} has the old price {plain(compare_at)}"
+            f"{_nhanh_product(row)} has the old price {amount_text(compare_at)}"
             if compare_at is not None
-            else f"{_nhanh_product(row)} has no old price above {plain(desired)}"
+            else f"{_nhanh_product(row)} has no old price above {amount_text(desired)}"
         )
         return PriceRow(
             key=Key(row["product_id"], row["variant_id"]),
@@ -205,7 +206,8 @@ class ProductPlan:
             desired_price=desired,
             desired_compare_at_price=compare_at,
             price_reason=(
-                f"{_nhanh_product(row)} has the {self._settings.price} price {plain(row['quoted_price'])}{with_vat}"
+                f"{_nhanh_product(row)} has the {self._settings.price} price "
+                f"{amount_text(row['quoted_price'])}{with_vat}"
             ),
             compare_at_reason=compare_at_reason,
             is_by_vat=row["is_by_vat"],

@@ -12,6 +12,7 @@ from uuid import uuid4
 from daemon.api.pushes import PushKind, PushResult
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sources.shopify.models import PricePair
 from daemon.sources.shopify.price_watch import LONG_AGO, Stopwatch
 from daemon.sources.shopify.price_writer import write_prices
@@ -25,7 +26,7 @@ from daemon.sources.shopify.writes import (
 )
 from daemon.sync import pushes
 from daemon.sync.products.plan import ProductPlan, still_ours
-from daemon.sync.products.rows import Batch, PriceRow, dead_letter, optional, plain
+from daemon.sync.products.rows import Batch, PriceRow, dead_letter
 from daemon.sync.products.run import SyncRun
 from daemon.sync.pushes import IntendedPush
 
@@ -119,10 +120,10 @@ def is_other_product(row: PriceRow, following: PriceRow) -> bool:
 def _intents(row: PriceRow) -> list[IntendedPush]:
     intents = []
     if row.changes_price:
-        old, new = plain(row.price), plain(row.desired_price)
+        old, new = amount_text(row.price), amount_text(row.desired_price)
         intents.append(IntendedPush(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
     if row.changes_compare_at_price:
-        values = (optional(row.compare_at_price), optional(row.desired_compare_at_price))
+        values = (amount_text_or_none(row.compare_at_price), amount_text_or_none(row.desired_compare_at_price))
         intents.append(IntendedPush(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
     return intents
 
@@ -148,7 +149,7 @@ def _settled(intent: IntendedPush, outcome: PriceOutcome) -> tuple[PushResult, s
     if intent.owner_id in outcome.unconfirmed:
         return PushResult.UNKNOWN, NOT_CONFIRMED
     present = _present(intent, outcome.applied[intent.owner_id])
-    return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {optional(present)}"
+    return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {amount_text_or_none(present)}"
 
 
 def _made(
@@ -156,7 +157,7 @@ def _made(
 ) -> dict[int, str | None]:
     """What Shopify has made another value of: a push that comes to the same twice is not repeated."""
     return {
-        push_id: optional(_present(intent, applied[intent.owner_id]))
+        push_id: amount_text_or_none(_present(intent, applied[intent.owner_id]))
         for push_id, intent in zip(ids, intents, strict=True)
         if intent.owner_id in applied and _present(intent, applied[intent.owner_id]) != _wanted(intent)
     }

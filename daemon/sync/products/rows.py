@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import orjson
 
 from daemon.jobs.failures import DeadLetter
+from daemon.money import amount_text
 from daemon.sources.shopify.models import PricePair
 
 LAST_ID = 2**63 - 1
@@ -175,14 +176,4 @@ async def in_batches(
 def dead_letter(row: StockRow | PriceRow, reason: str) -> DeadLetter:
     """A row that could not be pushed, and why."""
     payload = asdict(row) | {"key": row.key._asdict()}
-    return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(payload, default=plain))
-
-
-def plain(amount: Decimal) -> str:
-    """An amount in digits, without needless zeros or an exponent."""
-    return f"{amount.normalize():f}" if amount else "0"
-
-
-def optional(amount: Decimal | None) -> str | None:
-    """As `plain`, of what may be missing."""
-    return None if amount is None else plain(amount)
+    return DeadLetter(str(row.key.variant_id), reason, orjson.dumps(payload, default=amount_text))

@@ -6,8 +6,9 @@ from typing import Any
 
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sync.products.approvals import ApprovalItem, RiskyChange, Unasked
-from daemon.sync.products.rows import REASON, PriceRow, StockRow, optional, plain
+from daemon.sync.products.rows import REASON, PriceRow, StockRow
 
 SAMPLE = 50  # changes shown with a job
 SAMPLE_ASKED_ABOUT = 200  # of the changes that a person is asked about
@@ -52,11 +53,13 @@ class SafetyLimits:
         risks, variant_id, share = [], row.key.variant_id, self.settings.large_price_change
         is_new_rule = self.is_by_new_rule(row)
         if row.is_large(share) or (is_new_rule and row.changes_price):
-            change = RiskyChange(PushKind.PRICE, variant_id, 0, plain(row.desired_price))
-            risks.append(ApprovalItem(change, plain(row.price)))
+            change = RiskyChange(PushKind.PRICE, variant_id, 0, amount_text(row.desired_price))
+            risks.append(ApprovalItem(change, amount_text(row.price)))
         if row.is_large_of_compare_at(share) or (is_new_rule and row.changes_compare_at_price):
-            change = RiskyChange(PushKind.COMPARE_AT_PRICE, variant_id, 0, optional(row.desired_compare_at_price))
-            risks.append(ApprovalItem(change, optional(row.compare_at_price)))
+            change = RiskyChange(
+                PushKind.COMPARE_AT_PRICE, variant_id, 0, amount_text_or_none(row.desired_compare_at_price)
+            )
+            risks.append(ApprovalItem(change, amount_text_or_none(row.compare_at_price)))
         return risks
 
     def is_large(self, row: PriceRow) -> bool:
@@ -164,13 +167,13 @@ class PlanSurvey:
         """Count a row that differs."""
         self.price_changes += 1
         variant_id = row.key.variant_id
-        old, new = plain(row.price), plain(row.desired_price)
+        old, new = amount_text(row.price), amount_text(row.desired_price)
         risks = self.limits.risks_of_price(row)
         is_asked_about = any(not self.limits.is_approved(item.change) for item in risks)
         if row.changes_price:
             self._show(_shown(PushKind.PRICE, row, old, new, row.price_reason), is_asked_about=is_asked_about)
         if row.changes_compare_at_price:
-            before, after = optional(row.compare_at_price), optional(row.desired_compare_at_price)
+            before, after = amount_text_or_none(row.compare_at_price), amount_text_or_none(row.desired_compare_at_price)
             shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
             self._show(shown, is_asked_about=is_asked_about)
         is_large = self.limits.is_large(row)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,17 +20,9 @@ from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sandbox.shopify.access import ALL_SCOPES, READ_SCOPES
 from daemon.sources.http import Backoff
+from tests.support.cli_processes import Outcome
 
 TOKENS = {"N": "sandbox-nhanh-access-token", "K": "sandbox-nhanh-secret-key", "S": "shpat_sandbox"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,10 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
-from tests.support.cli_processes import DONGBO, start, stop
+from tests.support.cli_processes import DONGBO, Dongbo, Outcome, start, stop
 
 TOKEN = "a-status-token-of-some-length"
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """Standard output, which must be one JSON document."""
-        return json.loads(self.out)
-
-
-Dongbo = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,29 +21,12 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
-from tests.support.cli_processes import DONGBO, start, stop
+from tests.support.cli_processes import DONGBO, Dongbo, Outcome, start, stop
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")  # the daemon's default
 SET_PRICE = """mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
     productVariantsBulkUpdate(productId: $product, variants: $variants) { userErrors { message } } }"""
 SALE_JOBS = ("APPLY_SALE", "REVERT_SALE")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """Standard output, which must be one JSON document."""
-        return json.loads(self.out)
-
-
-Dongbo = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """Matching, mapping, syncing and explaining by command, against a real daemon on the sandbox's shop."""
 
 import csv
-import json
 import re
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +11,9 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
-from tests.support.cli_processes import start, stop
+from tests.support.cli_processes import Dongbo, Outcome, start, stop
 
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """Standard output, which must be one JSON document."""
-        return json.loads(self.out)
-
-
-Dongbo = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from daemon.clock import boot_time
 from daemon.jobs import context
 from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
 from daemon.jobs.types import JobType
-from daemon.sales.export import amount_text, amount_text_or_none
+from daemon.money import amount_text, amount_text_or_none
 from daemon.sales.model import Campaign
 from daemon.sandbox.server import SandboxSettings
 from daemon.sandbox.shopify.writes import AppliedWrite

@@ -27,8 +27,9 @@ from daemon.api.sales import (
 )
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.money import amount_text
 from daemon.sales import report
-from daemon.sales.export import FORMULA_STARTS, PORTION, amount_text, csv_of, json_with_rows, portions
+from daemon.sales.export import FORMULA_STARTS, PORTION, csv_of, json_with_rows, portions
 from daemon.sales.model import Campaign, Item
 from daemon.sales.records import item_of, lateness_of
 from daemon.sales.report import ItemTally

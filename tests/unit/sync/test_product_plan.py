@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
+from daemon.money import amount_text
 from daemon.sync.products.approvals import RiskyChange
 from daemon.sync.products.price_push import is_other_product
-from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, dead_letter, in_batches, plain
+from daemon.sync.products.rows import END, Batch, Key, PriceRow, StockRow, Window, dead_letter, in_batches
 from daemon.sync.products.run import Phase, PlanPosition
 from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
 
@@ -137,7 +138,7 @@ def test_question_names_what_is_new() -> None:
 )
 def test_amounts_are_plain(amount: str, text: str) -> None:
     """People read amounts without needless zeros or exponents."""
-    assert plain(Decimal(amount)) == text
+    assert amount_text(Decimal(amount)) == text
 
 
 def test_dead_letters_speak_json() -> None:

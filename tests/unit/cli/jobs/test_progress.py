@@ -12,37 +12,13 @@ from rich.live import Live
 from daemon.cli.jobs import tables
 from daemon.cli.jobs.progress import LineView, LiveView, ended
 from daemon.cli.render import output
-from daemon.jobs.model import Job
-from tests.support.records import record_of
+from tests.support.records import job_record
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def job(**changes: Any) -> Any:
-    return record_of(
-        Job,
-        {
-            "id": "01a20971-aaad-752d-bd81-172a061e849c",
-            "type": "PULL_NHANH_PRODUCTS",
-            "store": "main",
-            "status": "RUNNING",
-            "total": 100,
-            "processed": 0,
-            "created": 0,
-            "updated": 0,
-            "skipped": 0,
-            "failed": 0,
-            "metadata": {},
-            "error": None,
-            "not_before": None,
-            "cancel_requested": False,
-            "started_at": None,
-            "completed_at": None,
-            "version": 1,
-            "eta_seconds": None,
-            **changes,
-        },
-    )
+    return job_record(**{"total": 100, **changes})
 
 
 def test_lines_come_at_a_change_of_status_and_else_once_a_tick() -> None:

@@ -1,7 +1,6 @@
 """Numbers, times and jobs in words."""
 
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,35 +9,7 @@ from hypothesis import strategies as st
 
 from daemon.cli.jobs import wording
 from daemon.cli.render import output, values
-from daemon.jobs.model import Job
-from tests.support.records import record_of
-
-
-def job(**changes: Any) -> Any:
-    return record_of(
-        Job,
-        {
-            "id": "01a20971-aaad-752d-bd81-172a061e849c",
-            "type": "PULL_NHANH_PRODUCTS",
-            "store": "main",
-            "status": "RUNNING",
-            "total": None,
-            "processed": 0,
-            "created": 0,
-            "updated": 0,
-            "skipped": 0,
-            "failed": 0,
-            "metadata": {},
-            "error": None,
-            "not_before": None,
-            "cancel_requested": False,
-            "started_at": None,
-            "completed_at": None,
-            "version": 1,
-            "eta_seconds": None,
-            **changes,
-        },
-    )
+from tests.support.records import job_record
 
 
 @pytest.mark.parametrize(
@@ -67,16 +38,16 @@ def test_times_are_in_the_shop_s_zone() -> None:
 
 def test_an_estimated_total_is_marked_and_never_full() -> None:
     """Where the total is a guess, a person sees that it is one."""
-    guessed = job(total=100, processed=250, metadata={"total_is_estimate": True})
+    guessed = job_record(total=100, processed=250, metadata={"total_is_estimate": True})
     assert wording.percent(guessed) == "~99%"
     assert wording.rows(guessed) == "250 of ~100 rows"
-    assert wording.percent(job(total=200, processed=50)) == "25%"
+    assert wording.percent(job_record(total=200, processed=50)) == "25%"
 
 
 def test_an_unknown_total_shows_no_share() -> None:
     """What isn't known is not invented."""
-    assert wording.percent(job(processed=10)) == ""
-    assert wording.rows(job(processed=1234)) == "1,234 rows"
+    assert wording.percent(job_record(processed=10)) == ""
+    assert wording.rows(job_record(processed=1234)) == "1,234 rows"
 
 
 @given(
@@ -88,7 +59,7 @@ def test_an_unknown_total_shows_no_share() -> None:
 def test_the_share_is_always_one(total: int | None, processed: int, estimate: bool, status: str) -> None:
     """Whatever the counters say, the bar stays within its ends, and only what is done is full by a guess."""
     share = wording.share(
-        job(total=total, processed=processed, status=status, metadata={"total_is_estimate": estimate})
+        job_record(total=total, processed=processed, status=status, metadata={"total_is_estimate": estimate})
     )
     assert share is None or 0 <= share <= 1
     if estimate and status != "COMPLETED":
@@ -97,16 +68,17 @@ def test_the_share_is_always_one(total: int | None, processed: int, estimate: bo
 
 def test_notes_say_why_a_job_waits() -> None:
     """A rate limit, a retry, a queue: each has its words."""
-    before = job(metadata={"rate_limit_wait_seconds": 1.0})
+    before = job_record(metadata={"rate_limit_wait_seconds": 1.0})
     assert (
-        wording.note(job(metadata={"rate_limit_wait_seconds": 3.5}), before) == "waiting for rate limit (3.5 s so far)"
+        wording.note(job_record(metadata={"rate_limit_wait_seconds": 3.5}), before)
+        == "waiting for rate limit (3.5 s so far)"
     )
-    assert wording.note(job(metadata={"rate_limit_wait_seconds": 3.5})) == ""
-    assert wording.note(job(status="PENDING")) == "waiting for its turn"
-    retry = job(status="PENDING", error="no answer", not_before="2000-01-01T00:00:00Z")
+    assert wording.note(job_record(metadata={"rate_limit_wait_seconds": 3.5})) == ""
+    assert wording.note(job_record(status="PENDING")) == "waiting for its turn"
+    retry = job_record(status="PENDING", error="no answer", not_before="2000-01-01T00:00:00Z")
     assert wording.note(retry).startswith("tries again ")
     assert wording.note(retry).endswith(": no answer")
-    assert wording.note(job(cancel_requested=True)) == "cancelling"
+    assert wording.note(job_record(cancel_requested=True)) == "cancelling"
 
 
 def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
@@ -117,7 +89,7 @@ def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
 
 def test_a_job_that_waits_for_approval_is_not_live_and_takes_no_more_time() -> None:
     """Its duration ends with its question."""
-    waiting = job(
+    waiting = job_record(
         status="AWAITING_APPROVAL",
         error="It would zero 30 items.",
         started_at="2026-10-01T00:00:00+00:00",
