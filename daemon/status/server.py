@@ -15,6 +15,7 @@ from aiohttp import web
 
 from daemon.config.address import ListenAddress, TcpAddress, UnixAddress, parse_listen
 from daemon.errors import ListenError
+from daemon.status.asking import answer_as_asked
 from daemon.status.background import Background
 from daemon.status.checks import Checks
 from daemon.status.connections import Connection, Connections
@@ -68,7 +69,7 @@ async def serving(parts: StatusParts, listen: ListenAddress | str) -> AsyncItera
 def _application(
     parts: StatusParts, address: ListenAddress, background: Background, connections: Connections
 ) -> web.Application:
-    app = web.Application(middlewares=[answer_problems, guard_requests], client_max_size=BODY_LIMIT)
+    app = web.Application(middlewares=[answer_as_asked, answer_problems, guard_requests], client_max_size=BODY_LIMIT)
     listen_host = address.host if isinstance(address, TcpAddress) else None
     app[PARTS] = parts
     guard = app[GUARD] = Guard(parts.token, listen_host, parts.allowed_hosts, OPEN_PATHS)

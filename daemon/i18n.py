@@ -1,0 +1,73 @@
+"""The languages in which the daemon speaks to people: GNU gettext catalogues in `daemon/locale`, English as written.
+
+A sentence is looked up when it is made, in the language of whoever will read it: that of a request (the page's switch
+or the browser's), else that of the configuration, in which stored texts such as the error of a job are written.
+`daemon/locale/README.md` says how the catalogues are extracted and translated.
+"""
+
+import gettext as catalogues
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Final
+
+DOMAIN: Final = "dongbo"
+
+
+class Language(StrEnum):
+    """What the daemon speaks."""
+
+    ENGLISH = "en"
+    VIETNAMESE = "vi"
+
+
+_configured = Language.ENGLISH
+_spoken: ContextVar[Language | None] = ContextVar("spoken_language", default=None)
+
+
+def configure(language: Language) -> None:
+    """The language of all that is written or sent without anybody's asking: that of the configuration."""
+    global _configured  # one a process, like the locale
+    _configured = language
+
+
+def language() -> Language:
+    """The language that is spoken here and now."""
+    return _spoken.get() or _configured
+
+
+@contextmanager
+def spoken(spoken_language: Language) -> Iterator[None]:
+    """Speak a language, in this task and those that it starts."""
+    token = _spoken.set(spoken_language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def gettext(message: str) -> str:
+    """The message in the language that is spoken; values are filled in afterwards: `_("{n} rows").format(n=…)`."""
+    return _catalogue(language()).gettext(message)
+
+
+def ngettext(singular: str, plural: str, count: int) -> str:
+    """As `gettext`, of one thing or of several."""
+    return _catalogue(language()).ngettext(singular, plural, count)
+
+
+def mark(message: str) -> str:
+    """The message as it is, to be extracted for the catalogues and looked up later: a row of a table, say."""
+    return message
+
+
+@cache
+def _catalogue(spoken_language: Language) -> catalogues.NullTranslations:
+    if spoken_language is Language.ENGLISH:
+        return catalogues.NullTranslations()  # as written
+    compiled = resources.files("daemon") / "locale" / spoken_language / "LC_MESSAGES" / f"{DOMAIN}.mo"
+    with compiled.open("rb") as file:
+        return catalogues.GNUTranslations(file)
