@@ -24,11 +24,7 @@ COSTS = {
 
 
 def write_list(jobs: Sequence[Job], zone: tzinfo) -> None:
-    """Jobs as a table, or where that has no room as two lines each."""
-    if output.is_narrow():
-        for job in jobs:
-            output.write_renderable(_lines(job, zone))
-        return
+    """Jobs as a table."""
     output.write_table(
         ("id", "type", "store", "status", "rows", "failed", "created", "took", "error or notice"),
         [_row(job, zone) for job in jobs],
@@ -103,23 +99,6 @@ def write_outcome(job: Job, as_json: bool, what: str) -> None:
         output.write_json(job)
     else:
         output.write_text(f"{job.type} of {job.store}, job {job.id}, {what}")
-
-
-def _lines(job: Job, zone: tzinfo) -> Text:
-    took = wording.job_duration(job)
-    result = [wording.rows(job), f"{values.number(job.failed)} failed" if job.failed else ""]
-    result.append(f"in {values.duration(took)}" if took is not None else "")
-    text = Text.assemble(
-        f"{job.id}  ",
-        _status(job),
-        f"  {values.moment(job.created_at, zone)}\n",
-        f"  {job.type} of {job.store}: {', '.join(filter(None, result))}",
-    )
-    if job.error:
-        text.append(f"\n  {_short(job.error)}", style="red")
-    for notice in wording.notices(job):
-        text.append(f"\n  {_short(notice)}", style="yellow")
-    return text
 
 
 def _status(job: Job) -> Text:
