@@ -9,6 +9,7 @@ from daemon.api.pushes import Push
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
+from daemon.cli.render.ids import short_id
 from daemon.jobs.model import Job, JobFailure
 
 LONGEST_ERROR = 60  # characters in a list
@@ -66,7 +67,7 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         console.print(Text(notice, style="bold yellow"), soft_wrap=True)
     for step in steps:
         error = f": {output.plain(step.error)}" if step.error else ""
-        console.print(Text.assemble(f"  step {step.id}  {step.type}  ", _status(step), error), soft_wrap=True)
+        console.print(Text.assemble(f"  step {short_id(step.id)}  {step.type}  ", _status(step), error), soft_wrap=True)
         for notice in wording.notices(step):
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
@@ -74,7 +75,7 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         text = f"  row {output.plain(failure.source_id or '(no id)')}, {state}: {output.plain(failure.reason)}"
         console.print(Text(text), soft_wrap=True)
     if job.failed and any(failure.resolved_at is None for failure in failures):
-        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {job.id} --failed")
+        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {short_id(job.id)} --failed")
 
     say_what_is_asked(job)
 
@@ -98,7 +99,7 @@ def write_outcome(job: Job, as_json: bool, what: str) -> None:
     if as_json:
         output.write_json(job)
     else:
-        output.write_text(f"{job.type} of {job.store}, job {job.id}, {what}")
+        output.write_text(f"{job.type} of {job.store}, job {short_id(job.id)}, {what}")
 
 
 def _status(job: Job) -> Text:
