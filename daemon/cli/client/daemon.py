@@ -1,6 +1,5 @@
 """A client of the running daemon's HTTP endpoint: whatever `dongbo` knows about jobs comes from there."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
@@ -39,7 +38,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon sends something at least every 15 s, if only a sign of life.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
 PAGE = 200  # rows asked for at once
-BEGINNING = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{0,27})?")  # of an id
+WHOLE_ID = 36  # characters
 
 T = TypeVar("T")
 
@@ -91,14 +90,10 @@ class DaemonClient:
         query = given(store=store, type=job_type, status=status)
         return await self._list(JobList, "/api/jobs", query, limit, lambda page: page.jobs)
 
-    async def find_job(self, text: str) -> JobId:
-        """The job whose id is, or begins with, this text. Raises JobNotFound where none or several do."""
-        try:
-            return JobId(UUID(text))
-        except ValueError:
-            beginning = text.strip().lower()
-        if not BEGINNING.fullmatch(beginning):
-            raise JobNotFound(f"{text!r} is not a job's id, nor its beginning: `dongbo jobs list` shows them")
+    async def find_job(self, beginning: str) -> JobId:
+        """The job whose id begins so, in lower case. Raises JobNotFound where none or several do."""
+        if len(beginning) == WHOLE_ID:
+            return JobId(UUID(beginning))
         found = await self._list(JobList, "/api/jobs", {"search": beginning}, PAGE, lambda page: page.jobs)
         ids = [job.id for job in found if str(job.id).startswith(beginning)]
         if not ids:

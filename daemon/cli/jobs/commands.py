@@ -1,5 +1,6 @@
 """`dongbo jobs`: list, follow, approve, cancel, retry and prune jobs."""
 
+import re
 import sys
 from contextlib import nullcontext
 from typing import Annotated
@@ -19,6 +20,8 @@ from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 
 app = Commands()
+
+ID_BEGINNING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{0,4}|(-[0-9a-f]{4}){1,3}(-[0-9a-f]{0,12})?)?")
 
 JobIdArgument = Annotated[
     str, typer.Argument(metavar="JOB_ID", help="The job's id, or its beginning, as `jobs list` shows it.")
@@ -52,7 +55,7 @@ async def show(
 ) -> None:
     """Show one job with counters, costs and failed rows."""
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         job = await client.job(wanted)
         steps = await client.steps(wanted) if job.type == JobType.PRODUCT_CHAIN else []
         letters = await client.failures(wanted, limit=failures) if failures and job.failed else []
@@ -74,7 +77,7 @@ async def watch(
     # What it shows is the command's result, so it goes to standard output.
     shown = nullcontext(JsonView()) if context.as_json else open_view(sys.stdout, zone=context.zone, summarise=True)
     async with context.daemon() as client:
-        wanted = [await client.find_job(job_id) for job_id in job_ids or []]
+        wanted = [await client.find_job(_read_id(job_id)) for job_id in job_ids or []]
         with shown as view:
             if not wanted:
                 await following.watch(client, view)
@@ -90,7 +93,7 @@ async def watch(
 async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
     """Cancel a job; a running one stops within a page."""
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         job = await client.cancel(wanted)
     done = "is cancelled" if job.completed_at else "will stop at its next page"
     tables.write_outcome(job, context.as_json, done)
@@ -100,7 +103,7 @@ async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
 async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOption = False) -> None:
     """Let a job do what it asked about."""
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         what = "is approved and continues"
         await show_requested(context, client, lambda: client.approve(wanted), wait=wait, what=what)
 
@@ -109,7 +112,7 @@ async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOp
 async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
     """End a job that asks for approval; nothing is done."""
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
 
 
@@ -121,7 +124,7 @@ async def pushes(
 ) -> None:
     """List what a job has pushed to Shopify, and why."""
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         found = await client.pushes(wanted, limit=limit)
     if context.as_json:
         output.write_json({"pushes": found})
@@ -143,7 +146,7 @@ async def retry(
     It continues from where it stopped. With --failed, a new job processes the rows that could not be stored.
     """
     async with context.daemon() as client:
-        wanted = await client.find_job(job_id)
+        wanted = await client.find_job(_read_id(job_id))
         await show_requested(context, client, lambda: client.retry(wanted, failed_rows=failed), wait=wait)
 
 
@@ -182,3 +185,11 @@ def prune(
         output.write_json(pruning.to_json(planned, deleted=deleted))
     else:
         output.write_text(f"{pruning.jobs(deleted)} deleted")
+
+
+def _read_id(text: str) -> str:
+    """A job's id, or its beginning, as the API writes it."""
+    beginning = text.strip().lower()
+    if not ID_BEGINNING.fullmatch(beginning):
+        raise typer.BadParameter(f"{text!r} is not a job's id, nor its beginning: `dongbo jobs list` shows them")
+    return beginning
