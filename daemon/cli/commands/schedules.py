@@ -81,7 +81,7 @@ def _lines(schedule: Schedule, zone: tzinfo) -> Text:
         (schedule.name, "bold"),
         ": ",
         _next_fire(schedule, zone, "next "),
-        f"\n  {schedule.type} of {schedule.store}, {schedule.cron}; ",
+        f"\n  {schedule.type} of {schedule.store}, {schedule.cron or 'preset'}; ",
         f"last {values.moment(schedule.last_fire, zone)}, {_outcome(schedule)}",
     )
 
@@ -101,7 +101,7 @@ def _row(schedule: Schedule, zone: tzinfo) -> list[Text]:
         Text(schedule.name),
         Text(schedule.type),
         Text(schedule.store),
-        Text(schedule.cron),
+        Text(schedule.cron or "preset"),
         _next_fire(schedule, zone),
         Text(values.moment(schedule.last_fire, zone)),
         Text(_outcome(schedule), style="red" if schedule.last_outcome == "failed" else ""),
