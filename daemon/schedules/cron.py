@@ -109,8 +109,14 @@ def calendar_of(expression: str) -> CronCalendar:
     """What an expression names. Raises `InvalidCronExpression` as `parse` does."""
     walk = CronSim(parse(expression).fields, datetime(2000, 1, 1))  # noqa: DTZ001 - wall-clock time, of no zone
     weekdays = frozenset(day % 7 for day in walk.weekdays if isinstance(day, int))
-    named = (frozenset(values) for values in (walk.minutes, walk.hours, walk.days, walk.months))
-    return CronCalendar(*named, weekdays, walk.day_and)
+    return CronCalendar(
+        minutes=frozenset(walk.minutes),
+        hours=frozenset(walk.hours),
+        days=frozenset(walk.days),
+        months=frozenset(walk.months),
+        weekdays=weekdays,
+        needs_both=walk.day_and,
+    )
 
 
 def next_fire(expression: str, after: datetime, zone: ZoneInfo) -> datetime:

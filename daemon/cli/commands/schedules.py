@@ -72,21 +72,7 @@ def write_schedules(schedules: Sequence[Schedule], zone: tzinfo) -> None:
     output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
 
 
-<<<<<<< HEAD
-def _lines(schedule: Schedule, zone: tzinfo) -> Text:
-    return Text.assemble(
-        (schedule.name, "bold"),
-        ": ",
-        _next_fire(schedule, zone, "next "),
-        f"\n  {schedule.type} of {schedule.store}, {schedule.cron or 'preset'}; ",
-        f"last {values.moment(schedule.last_fire, zone)}, {_outcome(schedule)}",
-    )
-
-
-def _next_fire(schedule: Schedule, zone: tzinfo, prefix: str = "") -> Text:
-=======
 def _next_fire(schedule: Schedule, zone: tzinfo) -> Text:
->>>>>>> main
     if schedule.paused:
         return Text("paused", style="yellow")
     return Text(values.moment(schedule.next_fire, zone))
