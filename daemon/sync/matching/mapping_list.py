@@ -8,6 +8,7 @@ from asyncpg import Record
 
 from daemon.api.mappings import Mapping, MappingState, ProductChoice
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
 from daemon.mirror.search_texts import Sought, holds, read_sought, searching
@@ -242,16 +243,19 @@ def why_unmatched(sku: str | None, barcode: str | None, obstacle: str | None) ->
         obstacle: what `common_keys.obstacles` says of it.
     """
     if obstacle is not None:
-        return f"no product at Nhanh.vn matches: {obstacle}"
+        return _("no product at Nhanh.vn matches: {obstacle}").format(obstacle=obstacle)
     if match_key(sku) is None and match_key(barcode) is None:
-        return "the variant has neither SKU nor barcode"
-    return "no product at Nhanh.vn that is still free has this SKU or barcode"
+        return _("the variant has neither SKU nor barcode")
+    return _("no product at Nhanh.vn that is still free has this SKU or barcode")
 
 
 def _shared(conflict: Record) -> str:
-    word = "SKU" if conflict["kind"] == "sku" else "barcode"
-    sides = f"{conflict['products']} at Nhanh.vn and {conflict['variants']} at Shopify"
-    return f"{word} {conflict['key']} belongs to {sides}"
+    return _("{word} {key} belongs to {products} at Nhanh.vn and {variants} at Shopify").format(
+        word=_(common_keys.WORDS[conflict["kind"]]),
+        key=conflict["key"],
+        products=conflict["products"],
+        variants=conflict["variants"],
+    )
 
 
 def _mapping(
