@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
@@ -48,6 +49,7 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *APPROVAL_OPERATIONS,
     *SCHEDULE_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
