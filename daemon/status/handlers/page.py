@@ -11,6 +11,7 @@ from importlib.resources.abc import Traversable
 
 from aiohttp import hdrs, web
 
+from daemon.i18n import Language, page_words
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -67,9 +68,10 @@ async def get_view_file(request: web.Request) -> web.Response:
 
 @cache
 def page_files() -> dict[str, bytes]:
-    """The files of the page by their names, those of a view as "views/…"."""
+    """The files of the page by their names, those of a view as "views/…", and its words as "words.vi.json"."""
     folder = importlib.resources.files("daemon.status") / "page"
-    return _files_in(folder, "") | _files_in(folder / VIEWS, f"{VIEWS}/")
+    words = {f"words.{language}.json": page_words(language) for language in Language}
+    return _files_in(folder, "") | _files_in(folder / VIEWS, f"{VIEWS}/") | words
 
 
 def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
@@ -102,9 +104,7 @@ def _view(path: str) -> Operation:
 
 PAGE_OPERATIONS = (
     Operation("GET", "/", get_page, "The page", DOCUMENT, headers=ASKED, is_open=True),
-    Operation(
-        "GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True
-    ),
+    Operation("GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True),
     Operation(
         "GET",
         f"/page/{VIEWS}/{{file}}",
