@@ -11,6 +11,7 @@ from importlib.resources.abc import Traversable
 
 from aiohttp import hdrs, web
 
+from daemon.i18n import Language, page_words
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -66,9 +67,9 @@ async def get_part_file(request: web.Request) -> web.Response:
 
 @cache
 def page_files() -> dict[str, bytes]:
-    """The files of the page by their names, those in its folders as "views/…"."""
+    """The files of the page by their names, those in its folders as "views/…", and its words as "words.vi.json"."""
     folder = importlib.resources.files("daemon.status") / "page"
-    files = _files_in(folder, "")
+    files = _files_in(folder, "") | {f"words.{language}.json": page_words(language) for language in Language}
     for part in folder.iterdir():
         if part.is_dir():
             files |= _files_in(part, f"{part.name}/")

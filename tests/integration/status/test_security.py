@@ -18,9 +18,10 @@ from multidict import CIMultiDict
 from daemon.errors import ListenError
 from daemon.status.parts import StatusParts
 from daemon.status.routes import OPERATIONS
+from daemon.status.security import FOR_ALL_PAGES
 
 TOKEN = "s3cret-tokén"
-OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}"}
+OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}", "/page/views/{file}"}
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -177,7 +178,7 @@ async def test_a_change_needs_a_header_that_no_form_sends(endpoint: Any) -> None
 async def test_what_a_foreign_page_loads_is_refused(endpoint: Any) -> None:
     """Images, scripts, frames, links and event streams: by Sec-Fetch-Site, where there is no Origin."""
     for operation in OPERATIONS:
-        if operation.method != "GET" or operation.path in ("/", "/page/{file}", "/livez"):
+        if operation.method != "GET" or operation.path in FOR_ALL_PAGES:
             continue
         path = operation.path.replace("{id}", "x").replace("{ref}", "tet").replace("{variant_id}", "1")
         for site in ("cross-site", "same-site", "Cross-Site", "unheard-of"):
