@@ -21,7 +21,7 @@ from daemon.status.routes import OPERATIONS
 from daemon.status.security import FOR_ALL_PAGES
 
 TOKEN = "s3cret-tokén"
-OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}", "/page/views/{file}"}
+OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}", "/page/{folder}/{file}"}
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -44,7 +44,8 @@ async def test_all_but_probes_and_the_empty_page_need_the_token(open_endpoint: A
     """401 with WWW-Authenticate without it, or with a wrong one."""
     async with open_endpoint(token=TOKEN) as endpoint:
         for operation in OPERATIONS:
-            path = operation.path.replace("{file}", "index.html").replace("{id}", "x").replace("{name}", "other")
+            path = operation.path.replace("{folder}/", "").replace("{file}", "index.html")
+                path = path.replace("{id}", "x").replace("{name}", "other")
             async with endpoint.client.request(operation.method, path) as response:
                 assert (response.status == 401) is (operation.path not in OPEN), operation.path
                 if response.status == 401:
