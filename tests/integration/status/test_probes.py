@@ -179,7 +179,8 @@ async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:
 async def test_every_address_carries_the_headers_that_protect_the_page(endpoint: Any) -> None:
     """No script but ours, no framing, no sniffing, no referrer, and no name of the server's software."""
     for path in sorted({operation.path for operation in OPERATIONS if operation.method == "GET"}):
-        async with endpoint.client.head(path.replace("{id}", "x").replace("{folder}", "views").replace("{file}", "now.js")) as response:
+        example = path.replace("{id}", "x").replace("{folder}", "views").replace("{file}", "now.js")
+        async with endpoint.client.head(example) as response:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             assert "unsafe" not in response.headers["Content-Security-Policy"]
             assert response.headers["X-Content-Type-Options"] == "nosniff"

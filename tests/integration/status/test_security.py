@@ -45,7 +45,7 @@ async def test_all_but_probes_and_the_empty_page_need_the_token(open_endpoint: A
     async with open_endpoint(token=TOKEN) as endpoint:
         for operation in OPERATIONS:
             path = operation.path.replace("{folder}/", "").replace("{file}", "index.html")
-                path = path.replace("{id}", "x").replace("{name}", "other")
+            path = path.replace("{id}", "x").replace("{name}", "other")
             async with endpoint.client.request(operation.method, path) as response:
                 assert (response.status == 401) is (operation.path not in OPEN), operation.path
                 if response.status == 401:
