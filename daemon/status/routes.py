@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
@@ -15,6 +16,7 @@ from daemon.status.handlers.page import PAGE_OPERATIONS
 from daemon.status.handlers.probes import PROBE_OPERATIONS
 from daemon.status.handlers.sales import SALE_OPERATIONS
 from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
+from daemon.status.handlers.strips import STRIP_OPERATIONS
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
 from daemon.status.problems import Handler, wrong_method
@@ -49,6 +51,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
     *SCHEDULE_OPERATIONS,
+    *STRIP_OPERATIONS,
+    *CHOICE_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *SALE_OPERATIONS,
