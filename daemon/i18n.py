@@ -9,6 +9,7 @@ import gettext as catalogues
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -65,6 +66,20 @@ def page_words(spoken_language: Language) -> bytes:
     forms by the English of one thing. English is as written, so its object is empty.
     """
     return b"{}" if spoken_language is Language.ENGLISH else _compiled(spoken_language, "page.json").read_bytes()
+
+
+def moment(time: datetime, zone: tzinfo) -> str:
+    """A time in a zone, to the second: "23 Nov 2026 14:03:22" or "14:03:22 23/11/2026"."""
+    local = time.astimezone(zone)
+    if language() is Language.VIETNAMESE:
+        return f"{local:%H:%M:%S} {local.day}/{local.month}/{local.year}"
+    return f"{local.day} {local:%b %Y %H:%M:%S}"
+
+
+def number(value: int) -> str:
+    """A number with its thousands apart: "1,234" or "1.234"."""
+    text = f"{value:,}"
+    return text.replace(",", ".") if language() is Language.VIETNAMESE else text
 
 
 def mark(message: str) -> str:

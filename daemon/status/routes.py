@@ -12,7 +12,7 @@ from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
-from daemon.status.handlers.page import PAGE_OPERATIONS
+from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
 from daemon.status.handlers.probes import PROBE_OPERATIONS
 from daemon.status.handlers.sales import SALE_OPERATIONS
 from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
@@ -65,8 +65,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *PAGE_OPERATIONS,
 )
-ALLOWED = {path: _allowed(operations) for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path)}
-OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
+ROUTED = sorted((*OPERATIONS, *VIEW_OPERATIONS), key=_path)
+ALLOWED = {path: _allowed(operations) for path, operations in groupby(ROUTED, key=_path)}
+OPEN_PATHS = frozenset(operation.path for operation in ROUTED if operation.is_open)
 
 
 def add_routes(app: web.Application) -> None:
@@ -74,7 +75,7 @@ def add_routes(app: web.Application) -> None:
 
     Otherwise a path such as /api/jobs/prune would be taken for /api/jobs/{id} by the methods that only the latter has.
     """
-    for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path):
+    for path, operations in groupby(ROUTED, key=_path):
         resource = app.router.add_resource(path)
         for operation in operations:
             resource.add_route(operation.method, operation.handler)
