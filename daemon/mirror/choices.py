@@ -10,6 +10,8 @@ from daemon.api.choices import Choice, ChoiceKind
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 
+VARIANTS_LOOKED_AT = 20  # for each product that may be shown: most have fewer variants
+
 # In a pattern, an underscore or percent sign of the text stands for itself.
 PATTERN = r"('%' || regexp_replace(dongbo.folded($2), '([\\%_])', '\\\1', 'g') || '%')"
 
@@ -41,16 +43,22 @@ WHERE store = $1 AND hidden_at IS NULL AND (dongbo.folded(coalesce(name, '')) LI
 ORDER BY label, id LIMIT $3
 """
 
-# The newest that match, and not the first by name: to put all of them in order takes longer the more there are.
+# A product is found by the texts of its variants. Some that match, and not the first of all by name: to put all of them
+# in order takes longer the more there are.
 PRODUCTS = f"""
-SELECT id::text AS value, coalesce(title, handle, id::text) AS label, NULL::bigint AS count FROM (
-    (SELECT id, title, handle FROM dongbo.shopify_products
-     WHERE store = $1 AND deleted_at IS NULL AND searched LIKE {PATTERN} LIMIT $3)
+SELECT product.id::text AS value, coalesce(title, handle, product.id::text) AS label, NULL::bigint AS count
+FROM (
+    SELECT variant.product_id AS id FROM (
+        SELECT id FROM dongbo.item_texts WHERE store = $1 AND side = 'shopify' AND text LIKE {PATTERN}
+        LIMIT $3::integer * {VARIANTS_LOOKED_AT}
+    ) AS text
+    JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = text.id
     UNION
-    (SELECT id, title, handle FROM dongbo.shopify_products
-     WHERE store = $1 AND deleted_at IS NULL AND id = CASE WHEN $2 ~ '^[0-9]{{1,18}}$' THEN $2::bigint END)
+    SELECT CASE WHEN $2 ~ '^[0-9]{{1,18}}$' THEN $2::bigint END
 ) AS found
-ORDER BY label, id LIMIT $3
+JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = found.id
+WHERE product.deleted_at IS NULL
+ORDER BY label, product.id LIMIT $3
 """
 
 STATEMENTS: Final[Mapping[ChoiceKind, str]] = {

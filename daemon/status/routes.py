@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
 from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
@@ -50,6 +51,7 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,

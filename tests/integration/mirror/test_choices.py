@@ -14,6 +14,10 @@ INSERT = """
 INSERT INTO dongbo.shopify_products (store, id, title, vendor, product_type, tags, document, digest)
 VALUES ($1, $2, $3, $4, $5, $6, '{}', '')
 """
+INSERT_VARIANT = """
+INSERT INTO dongbo.shopify_variants (store, id, product_id, price, document, digest)
+VALUES ($1, $2::bigint + 1000, $2::bigint, 1, '{}', '')
+"""
 
 
 class Shop:
@@ -30,6 +34,7 @@ class Shop:
         self, number: int, title: str = "Áo thun", vendor: str = "Đại Nam", kind: str = "Áo", tags: str = "Tết,mới"
     ) -> None:
         await self.execute(INSERT, STORE, number, title, vendor, kind, tags.split(",") if tags else [])
+        await self.execute(INSERT_VARIANT, STORE, number)
 
     async def choices(self, kind: ChoiceKind, search: str = "", limit: int = 20) -> list[tuple[str, int | None]]:
         async with self._database.acquire() as connection:
