@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from daemon.errors import DongboError, InvalidJobRequest
-from daemon.i18n import gettext as _, mark
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import JobId
 from daemon.jobs.context import JobContext, StepAsks
 from daemon.jobs.model import Counters, Job, JobStatus
