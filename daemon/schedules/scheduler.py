@@ -179,6 +179,10 @@ class Scheduler(Part):
         """Where a schedule stands, as `states` does. Raises `ScheduleNotFound`."""
         return self._entry(name).state(self._clock())
 
+    def next_fires(self, name: ScheduleName, most: int) -> list[datetime]:
+        """The next fire times of a schedule; none while it is paused. Raises `ScheduleNotFound`."""
+        return self._entry(name).next_fires(self._clock(), most)
+
     def states(self) -> list[ScheduleState]:
         """Where each schedule stands, in the order of the configuration, as of the last sweep or later."""
         now = self._clock()

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from daemon.errors import InvalidFilter
+from daemon.i18n import mark
 
 Reader = Callable[[str, object], object]
 Schema = Mapping[str, Any]
@@ -73,7 +74,7 @@ class Filters:
         """What may be given, as `normalise` reads it."""
         return {
             "type": "object",
-            "description": f"Which {self.of} to pull; all if empty.",
+            "description": mark("Which rows to pull; all if empty."),
             "additionalProperties": False,
             "properties": {name: one.schema for name, one in self.known.items()},
         }
@@ -201,7 +202,7 @@ def moment(about: str) -> Filter:
                 f"The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z."
             ) from error
 
-    seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": "Unix seconds"}
+    seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": mark("Unix seconds")}
     return Filter(about, read, ({"type": "string", "format": "date-time"}, seconds, _string_of("[0-9]{1,11}")))
 
 

@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from daemon.errors import InvalidFilter, InvalidJobRequest
+from daemon.i18n import mark
 from daemon.sources.filters import Filters, Schema
 from daemon.sources.shopify.filters import QUERY_SCHEMA, normalise_query
 
 Params = Mapping[str, Any]
 
 FLAGS: Mapping[str, str] = {
-    "full": "Read everything, and find what was deleted.",
-    "restart": "Begin anew instead of going on where an interrupted pull of the same stopped.",
-    "allow_deletions": "Believe deletions of an implausible share of the rows; implies `full`.",
+    "full": mark("Read everything, and find what was deleted."),
+    "restart": mark("Begin anew instead of going on where an interrupted pull of the same stopped."),
+    "allow_deletions": mark("Believe deletions of an implausible share of the rows; implies `full`."),
 }
 
 
@@ -137,7 +138,7 @@ none = ReadParams(_read_none, object_schema({}, example={}))
 dry_run = ReadParams(
     _read_dry_run,
     object_schema(
-        {"dry_run": {"type": ["boolean", "null"], "description": "Say what would be done, and do nothing."}},
+        {"dry_run": {"type": ["boolean", "null"], "description": mark("Say what would be done, and do nothing.")}},
         example={"dry_run": True},
     ),
 )

@@ -203,14 +203,12 @@ class TaskRegistry(Admissions, Tasks):
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
         spec = JOB_TYPES[request.type]
         store = self.store(request.store)
-        for source in spec.sources:
-            if not store.has(source):
-                raise InvalidJobRequest(
-                    f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
-                )
-        if spec.section is not None:
-            store.require(spec.section)
+        _require(store, request.type)
         return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
+
+    def stores_for(self, job_type: JobType) -> list[StoreName]:
+        """The stores that have all that a job of this type needs."""
+        return [name for name, store in sorted(self.stores.items()) if _suffices(store, job_type)]
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""
@@ -228,6 +226,26 @@ class TaskRegistry(Admissions, Tasks):
             known = ", ".join(sorted(self.stores)) or "none"
             raise InvalidJobRequest(f"There is no such store in the configuration. Configured: {known}.")
         return store
+
+
+def _require(store: Store, job_type: JobType) -> None:
+    """Raises InvalidJobRequest with what the configuration lacks for such a job."""
+    spec = JOB_TYPES[job_type]
+    for source in spec.sources:
+        if not store.has(source):
+            raise InvalidJobRequest(
+                f"{job_type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
+            )
+    if spec.section is not None:
+        store.require(spec.section)
+
+
+def _suffices(store: Store, job_type: JobType) -> bool:
+    try:
+        _require(store, job_type)
+    except InvalidJobRequest:
+        return False
+    return True
 
 
 def _lane(store: Store, spec: JobSpec) -> Lane:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from daemon.errors import InvalidFilter
+from daemon.i18n import mark
 from daemon.sources import filters as read
 from daemon.sources.filters import Filters, Schema
 
@@ -12,10 +13,10 @@ MAX_QUERY = 2000  # characters
 QUERY_SCHEMA: Schema = {
     "type": ["string", "null"],
     "maxLength": MAX_QUERY,
-    "description": "Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match.",
+    "description": mark("Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match."),
 }
 PRODUCT_FILTERS = Filters(
-    "products of Shopify", {"status": read.words("With one of these statuses.", PRODUCT_STATUSES)}
+    "products of Shopify", {"status": read.words(mark("With one of these statuses."), PRODUCT_STATUSES)}
 )
 
 
