@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, PruningPlan
+from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
 COLUMNS = ", ".join(name for name in Job.__slots__ if name != "eta_seconds")
@@ -44,6 +44,10 @@ WHERE store = $1 AND type = $2 AND {WORK} = md5($3::jsonb::text) AND {IS_LIVE}
 GET = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = $1"
 
 GET_MANY = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = ANY($1)"
+
+AFTERMATHS = """
+SELECT id, repaired_by, superseded_by, taken_up FROM dongbo.background_jobs WHERE id = ANY($1)
+"""
 
 LIST = f"""
 SELECT {COLUMNS} FROM dongbo.background_jobs
@@ -147,8 +151,7 @@ RETURNING {COLUMNS}
 # What an older run asks about is of the past once a newer one has looked.
 REPLACE_WAITING = f"""
 UPDATE dongbo.background_jobs
-SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, {TOUCH},
-    metadata = metadata || jsonb_build_object('superseded_by', $3::uuid)
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, superseded_by = $3, {TOUCH}
 WHERE store = $1 AND type = $2 AND id <> $3 AND status = 'AWAITING_APPROVAL'
   AND EXISTS (SELECT FROM dongbo.background_jobs AS newer WHERE newer.id = $3 AND newer.run_token = $5)
 RETURNING id, parent_id
@@ -163,7 +166,7 @@ FOR UPDATE
 
 END_WAITING = f"""
 UPDATE dongbo.background_jobs
-SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $2, metadata = metadata || $3, {TOUCH}
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $2, superseded_by = $3, {TOUCH}
 WHERE id = $1 AND status = 'AWAITING_APPROVAL'
 RETURNING id
 """
@@ -218,7 +221,8 @@ RETURNING {COLUMNS}
 REVIVE = f"""
 UPDATE dongbo.background_jobs
 SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attempts = $2, not_before = NULL,
-    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', {TOUCH},
+    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', repaired_by = NULL,
+    superseded_by = NULL, {TOUCH},
     metadata = metadata - 'approved_at'  -- what was approved then need not be right now
 WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
@@ -277,7 +281,9 @@ COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
 """
 
-NOT_ENDED = "status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')"
+NOT_ENDED = """facet = ANY (ARRAY(
+    SELECT id FROM dongbo.job_facets WHERE status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
+))"""
 ENDED_LONG_AGO = "completed_at < statement_timestamp() - $1::interval"
 
 
@@ -413,6 +419,15 @@ async def get(connection: Connection, job_id: JobId) -> Job | None:
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of the jobs that exist, in no order."""
     return await _jobs(await connection.fetch(GET_MANY, job_ids))
+
+
+async def aftermaths(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Aftermath]:
+    """What has happened since to those of the jobs that exist."""
+    rows = await connection.fetch(AFTERMATHS, job_ids)
+    return {
+        JobId(UUID(int=row["id"].int)): Aftermath(_id(row["repaired_by"]), _id(row["superseded_by"]), row["taken_up"])
+        for row in rows
+    }
 
 
 async def list_jobs(
@@ -604,8 +619,7 @@ async def end_waiting(
     connection: Connection, job_id: JobId, reason: str, *, superseded_by: JobId | None = None
 ) -> list[JobId]:
     """Cancel a job that waits along with its step, if it does; its id, or none. `superseded_by`: the newer run."""
-    metadata = {} if superseded_by is None else {"superseded_by": str(superseded_by)}
-    rows = await connection.fetch(END_WAITING, job_id, _storable(reason), encode(metadata))
+    rows = await connection.fetch(END_WAITING, job_id, _storable(reason), superseded_by)
     return [JobId(UUID(int=row["id"].int)) for row in rows]
 
 
@@ -713,12 +727,17 @@ def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
-    for name in ("id", "parent_id"):  # asyncpg's own kind of UUID is unknown to JSON encoders
-        columns[name] = JobId(UUID(int=columns[name].int)) if columns[name] is not None else None
+    for name in ("id", "parent_id"):
+        columns[name] = _id(columns[name])
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])
     return Job(**columns, eta_seconds=_eta(columns))
+
+
+def _id(value: UUID | None) -> JobId | None:
+    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
+    return JobId(UUID(int=value.int)) if value is not None else None
 
 
 def _eta(columns: Mapping[str, Any]) -> float | None:

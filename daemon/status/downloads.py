@@ -1,4 +1,4 @@
-"""Tables to save, in CSV: written page by page into a temporary file, so that neither length nor slow readers matter."""
+"""Tables to save, in CSV: written page by page into a temporary file, whatever their length and their readers."""
 
 import tempfile
 from codecs import BOM_UTF8

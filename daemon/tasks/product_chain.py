@@ -8,6 +8,7 @@ from uuid import UUID
 
 from daemon.errors import DongboError, InvalidJobRequest
 from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import JobId
 from daemon.jobs.context import JobContext, StepAsks
 from daemon.jobs.model import Counters, Job, JobStatus
@@ -67,7 +68,7 @@ PARAMS = ReadParams(
             "pull_products": {
                 "type": "boolean",
                 "default": True,
-                "description": "Whether the products of both sides are pulled, too.",
+                "description": mark("Whether the products of both sides are pulled, too."),
             }
         },
         example={"pull_products": False},

@@ -209,6 +209,7 @@ async def running_endpoint(
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
             job_types=params_schemas(),
+            stores_for=registry.stores_for,
             product_sync=lambda _store: PRODUCT_SYNC,
             credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,

@@ -67,7 +67,7 @@ function buildFrame() {
 }
 
 function languageButton(name) {
-  const attributes = { type: "button", lang: name, "aria-pressed": String(name === language()), title: { vi: "Tiếng Việt", en: "English" }[name] };
+  const attributes = { type: "button", lang: name, "aria-pressed": String(name === language()), title: new Intl.DisplayNames(name, { type: "language" }).of(name) };
   const made = element("button", attributes, name.toUpperCase());
   made.addEventListener("click", () => setLanguage(name));
   return made;
@@ -82,7 +82,9 @@ function onShown(view) {
 }
 
 /** How many things wait for a person. */
-const needs = () => (status()?.conditions ?? []).filter((condition) => condition.needs_person).length;
+function needs() {
+  return (status()?.conditions ?? []).filter((condition) => condition.needs_person).length;
+}
 
 function showTitle() {
   const said = [];

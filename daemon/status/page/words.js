@@ -41,6 +41,9 @@ export function useZone(name) {
   formats.clear();
 }
 
+/** The name of that zone, such as "Asia/Ho_Chi_Minh". */
+export const shopZone = () => zone;
+
 /** 1234.5 → "1,234.5" or "1.234,5". */
 export const number = (value, options = {}) => numbers(options).format(value);
 
