@@ -76,7 +76,7 @@ class Surveyor:
             return Survey(
                 now=self._parts.sales.clock(),
                 running=await _list(connection, JobStatus.RUNNING),
-                waiting=await _list(connection, JobStatus.AWAITING_APPROVAL),
+                waiting=await _that_ask(connection),
                 last_completed=await store.last_completed(connection),
                 counts=await facets.count_by_status(connection),
                 open_pushes=await pushes.count_open(connection),
@@ -107,6 +107,13 @@ class Surveyor:
 
 async def _list(connection: Connection, status: JobStatus) -> Sequence[Job]:
     return (await listing.find(connection, listing.JobFilters(status=status), limit=MOST_RUNNING)).jobs
+
+
+async def _that_ask(connection: Connection) -> list[Job]:
+    """The jobs that wait for approval, without those that only wait along with such a step of theirs."""
+    waiting = await _list(connection, JobStatus.AWAITING_APPROVAL)
+    along = {job.parent_id for job in waiting}
+    return [job for job in waiting if job.id not in along]
 
 
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:

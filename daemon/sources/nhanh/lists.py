@@ -57,7 +57,7 @@ CUSTOMERS = NhanhList(
     "customer/list",
     RowDecoder(NhanhCustomer),
     Filters(
-        "customers of Nhanh",
+        mark("customers of Nhanh"),
         {
             "type": read.choice(mark("1 retail, 2 wholesale, 3 agent."), CUSTOMER_TYPES),
             "last_bought_from": read.day(mark("Last bought on this day or later.")),
@@ -72,7 +72,7 @@ PRODUCTS = NhanhList(
     "product/list",
     RowDecoder(NhanhProduct),
     Filters(
-        "products of Nhanh",
+        mark("products of Nhanh"),
         {
             "status": read.numbers(mark("1 new, 2 selling, 3 stopped, 4 out of stock."), ALL_STATUSES),
             **_UPDATED,
@@ -89,7 +89,7 @@ INVENTORY = NhanhList(
     "product/inventory",
     RowDecoder(NhanhInventory, id_field="productId"),
     Filters(
-        "stock of Nhanh",
+        mark("stock of Nhanh"),
         {**_UPDATED, "brand_ids": _BRANDS, "name": _NAME},
         spans=(("updated_from", "updated_to"),),
     ),

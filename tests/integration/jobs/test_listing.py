@@ -25,7 +25,8 @@ TYPES = (JobType.PULL_NHANH_PRODUCTS, JobType.SYNC_PRODUCTS, JobType.PRODUCT_CHA
 INSERT = """
 INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, schedule, params, error, max_attempts,
     skipped, failed, processed, run_token, completed_at, created_at, parent_id, repaired_by, superseded_by)
-VALUES ($1, $2, $3, 'lane', $4, $5, $6, $7, $8, 3, 5, $9::bigint, 5 + $9::bigint, CASE WHEN $4 = 'RUNNING' THEN gen_random_uuid() END,
+VALUES ($1, $2, $3, 'lane', $4, $5, $6, $7, $8, 3, 5, $9::bigint, 5 + $9::bigint,
+    CASE WHEN $4 = 'RUNNING' THEN gen_random_uuid() END,
     CASE WHEN $4 IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN $10::timestamptz END, $10, $11, $12, $13)
 """
 
