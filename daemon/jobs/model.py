@@ -139,7 +139,9 @@ class PruningPlan:
     unended: int  # stay, for they have not ended
     recent: int  # stay, for they ended later than is asked for
     newest: int  # stay, each as the newest of its store, type and status
-    needed: int  # stay, for a job that has not ended takes up their failed rows, or is a step of them
+    needed: (
+        int  # stay, for a job that has not ended takes up their failed rows, is a step of them, or has them for steps
+    )
 
 
 @dataclass(frozen=True, slots=True)

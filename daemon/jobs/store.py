@@ -154,7 +154,29 @@ UPDATE dongbo.background_jobs
 SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, superseded_by = $3, {TOUCH}
 WHERE store = $1 AND type = $2 AND id <> $3 AND status = 'AWAITING_APPROVAL'
   AND EXISTS (SELECT FROM dongbo.background_jobs AS newer WHERE newer.id = $3 AND newer.run_token = $5)
+RETURNING id, parent_id
+"""
+
+# A job whose step waits, waits along: the person is asked by the step.
+LOCK_ASKING = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE (id = $1 OR parent_id = $1) AND status = 'AWAITING_APPROVAL' ORDER BY id = $1 LIMIT 1
+FOR UPDATE
+"""
+
+END_WAITING = f"""
+UPDATE dongbo.background_jobs
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $2, superseded_by = $3, {TOUCH}
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
 RETURNING id
+"""
+
+# Of a job that waited for its step.
+RESUME = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', attempt = 0, not_before = NULL, error = NULL, {TOUCH}
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
+RETURNING {COLUMNS}
 """
 
 APPROVE = f"""
@@ -250,7 +272,10 @@ FROM unnest($1::text[]) AS wanted (store) CROSS JOIN LATERAL (
 ) AS latest
 """
 
-LIST_LIVE_STEPS = f"SELECT id FROM dongbo.background_jobs WHERE parent_id = $1 AND {IS_LIVE}"
+LIST_UNENDED_STEPS = """
+SELECT id FROM dongbo.background_jobs
+WHERE parent_id = $1 AND status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
+"""
 
 COUNT_BY_STATUS = """
 SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
@@ -266,9 +291,9 @@ def _ended(limit: str) -> str:
     """The oldest jobs that ended long ago, as many as `limit` says, as CTE `ended`: which of them stay, and why.
 
     The newest of each store, type and status stays: it says how fresh the stream is and where an interrupted pull goes
-    on. So does one that a job which has not ended builds on: it takes up its dead letters, or is a step of it. The
-    newest are looked for once for each kind of jobs that is there, from the newest of the stream on, and never by
-    comparing each job with all others.
+    on. So does one that a job which has not ended builds on: it takes up its dead letters, is a step of it, or has it
+    for a step. The newest are looked for once for each kind of jobs that is there, from the newest of the stream on,
+    and never by comparing each job with all others.
     """
     return f"""
 WITH RECURSIVE streams AS (
@@ -281,6 +306,11 @@ WITH RECURSIVE streams AS (
 ),
 needed AS MATERIALIZED (
     SELECT unnest(ARRAY[params ->> 'retry_of', parent_id::text]) AS id FROM dongbo.background_jobs WHERE {NOT_ENDED}
+    UNION
+    SELECT step.id::text FROM dongbo.background_jobs AS job CROSS JOIN LATERAL (
+        SELECT id FROM dongbo.background_jobs WHERE parent_id = job.id OFFSET 0
+    ) AS step
+    WHERE job.{NOT_ENDED}
 ),
 oldest AS MATERIALIZED (
     SELECT id, store, type, status, params ?| {PARTIAL} AS is_partial, completed_at FROM dongbo.background_jobs
@@ -568,9 +598,38 @@ async def await_approval(
 
 
 async def replace_waiting(connection: Connection, job: Job, token: RunToken, reason: str) -> list[JobId]:
-    """Cancel what waits for approval of the same (store, type) as the run's job, itself apart; the ids."""
-    rows = await connection.fetch(REPLACE_WAITING, job.store, job.type, job.id, reason, token)
+    """Cancel what waits for approval of the same (store, type) as the run's job, itself apart, and what waits along
+    because that is a step of it; the ids."""
+    ended = []
+    for row in await connection.fetch(REPLACE_WAITING, job.store, job.type, job.id, reason, token):
+        ended.append(JobId(UUID(int=row["id"].int)))
+        if row["parent_id"] is not None:
+            ended += await end_waiting(connection, JobId(UUID(int=row["parent_id"].int)), reason, superseded_by=job.id)
+    return ended
+
+
+async def lock_asking(connection: Connection, job_id: JobId) -> Job | None:
+    """The job that waits for approval: this one, or the step for which it waits; nothing else happens to it before the
+    caller's transaction ends."""
+    row = await connection.fetchrow(LOCK_ASKING, job_id)
+    return _job(row) if row else None
+
+
+async def end_waiting(
+    connection: Connection, job_id: JobId, reason: str, *, superseded_by: JobId | None = None
+) -> list[JobId]:
+    """Cancel a job that waits along with its step, if it does; its id, or none. `superseded_by`: the newer run."""
+    rows = await connection.fetch(END_WAITING, job_id, _storable(reason), superseded_by)
     return [JobId(UUID(int=row["id"].int)) for row in rows]
+
+
+async def resume(connection: Connection, job_id: JobId) -> Job | None:
+    """Let a job run on that waits along with its step; None if it does not wait.
+
+    Raises asyncpg.UniqueViolationError where another job for the same work is live.
+    """
+    row = await connection.fetchrow(RESUME, job_id)
+    return _job(row) if row else None
 
 
 async def approve(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
@@ -609,9 +668,9 @@ async def newest_other(connection: Connection, job: Job) -> Job | None:
     return _job(row) if row else None
 
 
-async def live_steps(connection: Connection, job_id: JobId) -> list[JobId]:
-    """The steps of a job that still have to run or run."""
-    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_LIVE_STEPS, job_id)]
+async def unended_steps(connection: Connection, job_id: JobId) -> list[JobId]:
+    """The steps of a job that still have to run, run, or wait for a person."""
+    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_UNENDED_STEPS, job_id)]
 
 
 async def last_completed(connection: Connection) -> list[tuple[StoreName, str, datetime]]:

@@ -18,7 +18,7 @@ const LABELS = {
   outcome: () => t("Outcome"),
   status: () => t("Status"),
   schedule: () => t("Schedule"),
-  trigger: () => t("Started by"),
+  trigger: () => t("Started"),
   since: () => t("From"),
   until: () => t("Until"),
 };

@@ -112,7 +112,7 @@ export class RunRow {
 /** One step of a chain, as the list and the view of one job show it. */
 export function stepItem(step) {
   const name = step.job_id ? link(`/jobs/${step.job_id}`, step.name) : element("span", {}, step.name);
-  return element("li", {}, element("span", { class: `tone-${step.tone}` }, dot()), name, element("span", {}, step.text));
+  return element("li", {}, element("span", { class: `tone-${step.tone}` }, dot()), name, element("span", {}, step.text || (step.status ? "" : t("not begun"))));
 }
 
 export const dot = () => element("span", { class: "dot", "aria-hidden": "true" });

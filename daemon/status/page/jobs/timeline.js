@@ -57,5 +57,5 @@ function attemptEvent(attempt, job) {
 function asked({ job, schedule, parent }) {
   if (parent) return t("Began as a step of {job}", { job: parent.name });
   if (schedule) return t("Asked for by the schedule {name}", { name: schedule });
-  return t("Asked for by {origin}", { origin: word(TRIGGERS, job.trigger) });
+  return t("Asked for: {how}", { how: word(TRIGGERS, job.trigger) });
 }

@@ -4,13 +4,13 @@ import { t } from "../words.js";
 
 /** How a run stands, in the order of the filter; the tone and the sentence of a run come with its summary. */
 export const OUTCOMES = {
-  pending: () => t("Waiting for its turn"),
-  retrying: () => t("Will be tried again"),
+  pending: () => t("Waiting"),
+  retrying: () => t("Trying again"),
   running: () => t("Running"),
-  awaiting_approval: () => t("Waits for approval"),
+  awaiting_approval: () => t("Waiting for approval"),
   completed: () => t("Completed"),
-  completed_with_failures: () => t("Completed, rows failed"),
-  repaired: () => t("Repaired"),
+  completed_with_failures: () => t("Completed with failures"),
+  repaired: () => t("Repaired since"),
   failed: () => t("Failed"),
   cancelled: () => t("Cancelled"),
   superseded: () => t("Superseded"),
@@ -19,27 +19,27 @@ export const OUTCOMES = {
 /** The same in the words of a filter, where a name alone leaves a doubt. */
 export const OUTCOME_CHOICES = {
   ...OUTCOMES,
-  completed: () => t("Completed, all is well"),
+  completed: () => t("Completed without failures"),
   completed_with_failures: () => t("Completed, rows still fail"),
-  repaired: () => t("Failed, repaired by a later run"),
+  repaired: () => t("Failed, repaired since"),
   failed: () => t("Failed, not repaired"),
 };
 
 export const STATUSES = {
   PENDING: () => t("Waiting"),
   RUNNING: () => t("Running"),
-  AWAITING_APPROVAL: () => t("Waits for approval"),
+  AWAITING_APPROVAL: () => t("Waiting for approval"),
   COMPLETED: () => t("Completed"),
   FAILED: () => t("Failed"),
   CANCELLED: () => t("Cancelled"),
 };
 
 export const TRIGGERS = {
-  schedule: () => t("a schedule"),
-  api: () => t("the page or the API"),
-  cli: () => t("the command line"),
-  webhook: () => t("a webhook"),
-  retry: () => t("a retry"),
+  schedule: () => t("by schedule"),
+  api: () => t("by hand"),
+  cli: () => t("in the terminal"),
+  webhook: () => t("by webhook"),
+  retry: () => t("retried"),
 };
 
 export const ATTEMPT_RESULTS = {

@@ -10,6 +10,7 @@ import { link, query, setQuery } from "../router.js";
 import { t, tn } from "../words.js";
 
 const PAGE = 50; // runs
+const ROUNDS = 10; // requests for one page: one of a search looks through so many jobs and no more
 const REREAD = 1_000; // milliseconds from a hint until what is shown is read again, at the soonest
 const FAILED = new Set(["failed", "completed_with_failures", "retrying"]); // what another run may repair
 const HIDDEN_TYPE = "NOOP"; // of `dongbo doctor`
@@ -49,7 +50,7 @@ class JobsView {
     this.announcement = element("div", { role: "status" }, this.news);
     this.notice = element("p", { class: "tone-bad", role: "alert", hidden: true });
     this.list = element("ol", { class: "runs card", "aria-label": t("Runs, newest first") });
-    this.empty = element("div", { class: "card empty", hidden: true });
+    this.empty = element("div", { class: "card empty", role: "status", hidden: true });
     this.pages = element("div", { class: "run-pages", role: "navigation", "aria-label": t("Pages of runs") });
     root.append(
       element("div", { class: "head" }, element("h1", {}, t("Jobs")), element("div", { class: "actions" }, csv)),
@@ -87,32 +88,54 @@ class JobsView {
   }
 
   async #load() {
-    const asked = requestOf(this.chosen);
-    asked.set("limit", PAGE);
-    if (this.cursor) asked.set("cursor", this.cursor);
     const number = (this.asked = (this.asked ?? 0) + 1);
+    const isCurrent = () => number === this.asked && !this.signal.aborted;
     this.list.setAttribute("aria-busy", "true");
     try {
-      const answer = await getJson(`/api/jobs?${asked}`);
-      if (number === this.asked && !this.signal.aborted) this.#replace(answer);
+      let older = this.cursor;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const answer = await getJson(`/api/jobs?${this.#request(older, round === 0 ? PAGE : PAGE - this.rows.size)}`, { signal: this.signal });
+        if (!isCurrent()) return;
+        if (round === 0) this.#clear();
+        this.#append(answer);
+        older = answer.next_cursor;
+        if (older === null || this.rows.size >= PAGE) break;
+      }
+      if (this.rows.size === 0) this.#explainEmptiness(older);
+      this.#showPages(older);
     } catch (error) {
-      if (number === this.asked && !this.signal.aborted) this.#tell(explanation(error));
+      if (isCurrent()) this.#tell(explanation(error));
     } finally {
-      if (number === this.asked) this.list.removeAttribute("aria-busy");
+      if (isCurrent()) this.list.removeAttribute("aria-busy");
     }
   }
 
-  #replace({ jobs, summaries, next_cursor: older }) {
-    this.rows = new Map(jobs.map((job, at) => [job.id, new RunRow(job, summaries[at])]));
-    this.list.replaceChildren(...[...this.rows.values()].map((row) => row.node));
-    this.newest = jobs[0]?.id ?? "";
+  #request(cursor, limit) {
+    const asked = requestOf(this.chosen);
+    asked.set("limit", limit);
+    if (cursor) asked.set("cursor", cursor);
+    return asked;
+  }
+
+  #clear() {
+    this.rows.clear();
+    this.list.replaceChildren();
+    this.newest = "";
     this.stale.clear();
-    setHidden(this.news, true);
-    setHidden(this.notice, true);
-    setHidden(this.list, jobs.length === 0);
-    setHidden(this.empty, jobs.length > 0);
-    if (jobs.length === 0) this.#explainEmptiness();
-    this.#showPages(older);
+    for (const each of [this.news, this.notice]) setHidden(each, true);
+    this.pages.replaceChildren();
+    this.empty.replaceChildren(t("Looking…"));
+  }
+
+  #append({ jobs, summaries }) {
+    jobs.forEach((job, at) => {
+      const row = new RunRow(job, summaries[at]);
+      this.rows.set(job.id, row);
+      this.list.append(row.node);
+    });
+    this.newest ||= jobs[0]?.id ?? "";
+    setHidden(this.list, this.rows.size === 0);
+    setHidden(this.empty, this.rows.size > 0);
   }
 
   #showPages(older) {
@@ -129,7 +152,7 @@ class JobsView {
     }
     if (older) {
       newer.set(older, this.cursor);
-      links.push(link(at(older), t("Older"), { class: "button", rel: "next" }));
+      links.push(link(at(older), this.rows.size === 0 ? t("Look further back") : t("Older"), { class: "button", rel: "next" }));
     } else if (this.rows.size > 0) {
       links.push(element("span", { class: "quiet" }, t("That was the oldest.")));
     }
@@ -137,14 +160,15 @@ class JobsView {
   }
 
   /** Says what was looked for, and offers to look for less. */
-  #explainEmptiness() {
+  #explainEmptiness(older) {
     const words = this.filters.words(this.chosen);
     const parts = [];
     if (words.length === 0) {
       parts.push(element("p", {}, this.cursor ? t("There is nothing older.") : t("Nothing has run yet.")));
     } else {
       const said = words.map(({ label, value }) => `${label}: ${value}`).join(" · ");
-      parts.push(element("p", {}, t("No run fits {filters}.", { filters: said })));
+      const found = older === null ? t("No run fits {filters}.", { filters: said }) : t("No run fits {filters} so far.", { filters: said });
+      parts.push(element("p", {}, found));
       const without = words.map(({ name, label }) => {
         const { [name]: _, ...rest } = this.chosen;
         return button(t("Without “{filter}”", { filter: label }), () => this.#choose(rest));
@@ -206,10 +230,8 @@ class JobsView {
   async #lookForNews() {
     if (!this.hasNews) return;
     this.hasNews = false;
-    const asked = requestOf(this.chosen);
-    asked.set("limit", PAGE);
     const number = this.asked;
-    const { jobs } = await getJson(`/api/jobs?${asked}`);
+    const { jobs } = await getJson(`/api/jobs?${this.#request(null, PAGE)}`);
     if (number !== this.asked || this.signal.aborted || this.cursor) return;
     const count = jobs.filter((job) => job.id > this.newest && !this.rows.has(job.id)).length;
     if (count > 0 && this.rows.size === 0) await this.#load();
