@@ -16,6 +16,7 @@ from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
 from daemon.sources.filters import Schema
+from daemon.sources.health import SourceHealth, SourceReport
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.page import Page
@@ -84,6 +85,15 @@ class Store:
             found[Source.NHANH] = self.nhanh_client.clock
         if self.shopify_client is not None:
             found[Source.SHOPIFY] = self.shopify_client.clock
+        return found
+
+    def healths(self) -> dict[Source, SourceHealth]:
+        """Whether each of its sources answers."""
+        found = {}
+        if self.nhanh_client is not None:
+            found[Source.NHANH] = self.nhanh_client.health
+        if self.shopify_client is not None:
+            found[Source.SHOPIFY] = self.shopify_client.health
         return found
 
     def has(self, source: Source) -> bool:
@@ -184,6 +194,15 @@ def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
         for name, store in sorted(stores.items())
         for source, clock in store.clocks().items()
         if clock.offset is not None and clock.measured_at is not None
+    ]
+
+
+def source_reports(stores: Mapping[StoreName, Store]) -> list[SourceReport]:
+    """Whether the sources can be reached, as the last calls to each have found."""
+    return [
+        SourceReport(name, source.value, health.is_reachable, health.lost_since, health.reason)
+        for name, store in sorted(stores.items())
+        for source, health in store.healths().items()
     ]
 
 
