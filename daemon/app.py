@@ -23,6 +23,7 @@ from daemon.credentials import report
 from daemon.database.embedded import Supervisor, embedded_server
 from daemon.database.migrate import migrate
 from daemon.database.pool import Database, open_database
+from daemon.i18n import configure as speak
 from daemon.ids import StoreName
 from daemon.jobs.queue.driver import install
 from daemon.lifecycle import Part
@@ -75,6 +76,7 @@ class Application:
 
     async def _run(self) -> None:
         settings, directory = self._settings, self._config_path.parent if self._config_path is not None else None
+        speak(settings.language)
         check_schedules(make_schedules(settings))
         sales = make_sales(settings, directory)
         secrets_version = secret_files_version(settings)  # before they are read: no change may be missed

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 DOMAIN: Final = "dongbo"
@@ -59,6 +60,13 @@ def ngettext(singular: str, plural: str, count: int) -> str:
     return _catalogue(language()).ngettext(singular, plural, count)
 
 
+def page_words(spoken_language: Language) -> bytes:
+    """What the page's scripts say, as a JSON object: the text by its English; of a counted one, the list of its plural
+    forms by the English of one thing. English is as written, so its object is empty.
+    """
+    return b"{}" if spoken_language is Language.ENGLISH else _compiled(spoken_language, "page.json").read_bytes()
+
+
 def mark(message: str) -> str:
     """The message as it is, to be extracted for the catalogues and looked up later: a row of a table, say."""
     return message
@@ -68,6 +76,9 @@ def mark(message: str) -> str:
 def _catalogue(spoken_language: Language) -> catalogues.NullTranslations:
     if spoken_language is Language.ENGLISH:
         return catalogues.NullTranslations()  # as written
-    compiled = resources.files("daemon") / "locale" / spoken_language / "LC_MESSAGES" / f"{DOMAIN}.mo"
-    with compiled.open("rb") as file:
+    with _compiled(spoken_language, f"{DOMAIN}.mo").open("rb") as file:
         return catalogues.GNUTranslations(file)
+
+
+def _compiled(spoken_language: Language, name: str) -> Traversable:
+    return resources.files("daemon") / "locale" / spoken_language / "LC_MESSAGES" / name

@@ -18,6 +18,7 @@ from daemon.config import (
     secret_files_version,
 )
 from daemon.errors import ConfigError, DatabaseError
+from daemon.i18n import configure as speak
 from daemon.ids import StoreName
 from daemon.lifecycle import Part
 from daemon.logging import configure_logging
@@ -89,6 +90,7 @@ class Configuration:
         sales = await asyncio.to_thread(make_sales, new, path.parent)
         # From here on nothing can be refused: renewed secrets are put into the credentials of running jobs.
         stores = daemon.factory.make(new, secrets)
+        speak(new.language)
         configure_logging(new.log.level, new.log.format, zone=new.timezone)
         warn_of_exposed(secrets.warnings)
         warn_of_zones(new)

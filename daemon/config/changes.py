@@ -7,7 +7,7 @@ from daemon.config.fields import SecretRef, Section
 from daemon.config.settings import Settings
 from daemon.ids import StoreName
 
-APPLIED_BY_RELOAD = frozenset({"timezone", "stores", "schedules", "sales", "log.level", "log.format"})
+APPLIED_BY_RELOAD = frozenset({"timezone", "language", "stores", "schedules", "sales", "log.level", "log.format"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from daemon.config.fields import (
 from daemon.config.sales import SaleSettings
 from daemon.config.shopify_names import check_client_id, read_shop
 from daemon.config.zones import doubt
+from daemon.i18n import Language
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.schedules.cron import parse as parse_cron
@@ -463,6 +464,9 @@ class Settings(Section):
     timezone: TimeZone = Field(
         default=ZoneInfo("Asia/Ho_Chi_Minh"),
         description="IANA time zone of the shop: of the schedules, and of times shown.",
+    )
+    language: Annotated[Language, Field(strict=False)] = Field(
+        default=Language.ENGLISH, description="What the daemon writes and sends is in this language."
     )
     database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where everything is kept.")
     status: StatusSettings = Field(default=StatusSettings(), description="The status endpoint.")

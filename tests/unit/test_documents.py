@@ -23,6 +23,7 @@ DOCUMENTS = (
     "config/README.md",
     "systemd/README.md",
     "daemon/README.md",
+    "daemon/locale/README.md",
     "daemon/sandbox/README.md",
     "daemon/sources/README.md",
 )
@@ -85,7 +86,13 @@ def described(model: dict[str, Any], key: str) -> str:
 def test_every_model_of_the_configuration_is_described_somewhere() -> None:
     """A new table of the file needs a place in its description."""
     of_schedules = {"CronSchedule", "ProductSchedule"}
-    parts = {"SaleSelection", "SecretRef", "JobType", "JsonValue"}  # lists of SaleTargets, the ways to keep a secret
+    parts = {
+        "SaleSelection",
+        "SecretRef",
+        "JobType",
+        "JsonValue",
+        "Language",
+    }  # lists of SaleTargets, the ways to keep a secret
     assert {*TABLES.values(), *of_schedules, *parts} == models().keys()
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 import aiohttp
 import orjson
@@ -37,6 +38,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon sends something at least every 15 s, if only a sign of life.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
 PAGE = 200  # rows asked for at once
+WHOLE_ID = 36  # characters
 
 T = TypeVar("T")
 
@@ -87,6 +89,18 @@ class DaemonClient:
         """At most `limit` jobs, newest first."""
         query = given(store=store, type=job_type, status=status)
         return await self._list(JobList, "/api/jobs", query, limit, lambda page: page.jobs)
+
+    async def find_job(self, beginning: str) -> JobId:
+        """The job whose id begins so, in lower case. Raises JobNotFound where none or several do."""
+        if len(beginning) == WHOLE_ID:
+            return JobId(UUID(beginning))
+        found = await self._list(JobList, "/api/jobs", {"search": beginning}, PAGE, lambda page: page.jobs)
+        ids = [job.id for job in found if str(job.id).startswith(beginning)]
+        if not ids:
+            raise JobNotFound(f"There is no job whose id begins with {beginning}: `dongbo jobs list` shows them")
+        if len(ids) > 1:
+            raise JobNotFound(f"{len(ids)} jobs begin with {beginning}: {', '.join(map(str, ids[:5]))}. Say more of it")
+        return ids[0]
 
     async def job(self, job_id: JobId) -> Job:
         """One job. Raises JobNotFound."""

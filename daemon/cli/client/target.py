@@ -13,6 +13,7 @@ from daemon.cli.render import output
 from daemon.config import Settings, TcpAddress, UnixAddress, load_settings, resolve_secrets
 from daemon.config.settings import DatabaseSettings
 from daemon.errors import ConfigError
+from daemon.i18n import configure as speak
 
 TOKEN_VARIABLE = "DONGBO_TOKEN"  # noqa: S105 - a name
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there is the daemon's matter
@@ -75,6 +76,7 @@ def find_target(config: Path | None, url: str | None, environ: Mapping[str, str]
         return _at_url(url, config, environ)
     path = find_config(config, environ)
     settings = load_settings(path)
+    speak(settings.language)
     return target_of(settings, path, _given_token(environ) or _configured_token(settings, environ))
 
 
@@ -109,6 +111,7 @@ def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Daemon
         more = f" (and {len(others)} more: dongbo check --config {path})" if others else ""
         output.say(f"dongbo: {path} is skipped, since --url says where the daemon is: {first}{more}")
         return replace(target, passed_over=path)
+    speak(settings.language)
     return replace(target, token=token, config=path, settings=settings)
 
 

@@ -15,6 +15,7 @@ from daemon.cli.context import CommandContext, Commands, LocalCommand
 from daemon.cli.render import output
 from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets
 from daemon.errors import ConfigError
+from daemon.i18n import configure as speak
 from daemon.jobs.types import JobType
 from daemon.logging import configure_logging
 from daemon.schedules.interval import make_timetable
@@ -38,6 +39,7 @@ async def check(
     path = context.find_config()
     try:
         settings = load_settings(path)
+        speak(settings.language)
         schedules = make_schedules(settings)
         check_schedules(schedules)
         fires = _next_fires(settings)

@@ -67,29 +67,15 @@ async def resume(context: CommandContext, name: NameArgument) -> None:
 
 
 def write_schedules(schedules: Sequence[Schedule], zone: tzinfo) -> None:
-    """Schedules as a table, or where that has no room as two lines each; times in the shop's zone."""
-    if output.is_narrow():
-        for schedule in schedules:
-            output.write_renderable(_lines(schedule, zone))
-        return
+    """Schedules as a table; times in the shop's zone."""
     columns = ("schedule", "job", "store", "cron", "next fire", "last fire", "outcome")
     output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
 
 
-def _lines(schedule: Schedule, zone: tzinfo) -> Text:
-    return Text.assemble(
-        (schedule.name, "bold"),
-        ": ",
-        _next_fire(schedule, zone, "next "),
-        f"\n  {schedule.type} of {schedule.store}, {schedule.cron}; ",
-        f"last {values.moment(schedule.last_fire, zone)}, {_outcome(schedule)}",
-    )
-
-
-def _next_fire(schedule: Schedule, zone: tzinfo, prefix: str = "") -> Text:
+def _next_fire(schedule: Schedule, zone: tzinfo) -> Text:
     if schedule.paused:
         return Text("paused", style="yellow")
-    return Text(f"{prefix}{values.moment(schedule.next_fire, zone)}")
+    return Text(values.moment(schedule.next_fire, zone))
 
 
 def _outcome(schedule: Schedule) -> str:

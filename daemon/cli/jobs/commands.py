@@ -1,9 +1,9 @@
 """`dongbo jobs`: list, follow, approve, cancel, retry and prune jobs."""
 
+import re
 import sys
 from contextlib import nullcontext
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
@@ -16,13 +16,16 @@ from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
 from daemon.cli.render import output
 from daemon.cli.render.output import members
-from daemon.ids import JobId
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 
 app = Commands()
 
-JobIdArgument = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, as `jobs list` shows it.")]
+ID_BEGINNING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{0,4}|(-[0-9a-f]{4}){1,3}(-[0-9a-f]{0,12})?)?")
+
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", help="The job's id, or its beginning, as `jobs list` shows it.")
+]
 
 
 @app.command("list")
@@ -51,8 +54,8 @@ async def show(
     failures: Annotated[int, typer.Option(min=0, max=1000, help="Show at most this many failed rows.")] = 10,
 ) -> None:
     """Show one job with counters, costs and failed rows."""
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         job = await client.job(wanted)
         steps = await client.steps(wanted) if job.type == JobType.PRODUCT_CHAIN else []
         letters = await client.failures(wanted, limit=failures) if failures and job.failed else []
@@ -71,10 +74,10 @@ async def watch(
     ] = None,
 ) -> None:
     """Follow jobs live, through restarts of the daemon."""
-    wanted = [_read_id(job_id) for job_id in job_ids or []]
     # What it shows is the command's result, so it goes to standard output.
     shown = nullcontext(JsonView()) if context.as_json else open_view(sys.stdout, zone=context.zone, summarise=True)
     async with context.daemon() as client:
+        wanted = [await client.find_job(_read_id(job_id)) for job_id in job_ids or []]
         with shown as view:
             if not wanted:
                 await following.watch(client, view)
@@ -89,8 +92,8 @@ async def watch(
 @app.command()
 async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
     """Cancel a job; a running one stops within a page."""
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         job = await client.cancel(wanted)
     done = "is cancelled" if job.completed_at else "will stop at its next page"
     tables.write_outcome(job, context.as_json, done)
@@ -99,8 +102,8 @@ async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
 @app.command()
 async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOption = False) -> None:
     """Let a job do what it asked about."""
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         what = "is approved and continues"
         await show_requested(context, client, lambda: client.approve(wanted), wait=wait, what=what)
 
@@ -108,8 +111,8 @@ async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOp
 @app.command()
 async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
     """End a job that asks for approval; nothing is done."""
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
 
 
@@ -120,8 +123,8 @@ async def pushes(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many.")] = 100,
 ) -> None:
     """List what a job has pushed to Shopify, and why."""
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         found = await client.pushes(wanted, limit=limit)
     if context.as_json:
         output.write_json({"pushes": found})
@@ -142,8 +145,8 @@ async def retry(
 
     It continues from where it stopped. With --failed, a new job processes the rows that could not be stored.
     """
-    wanted = _read_id(job_id)
     async with context.daemon() as client:
+        wanted = await client.find_job(_read_id(job_id))
         await show_requested(context, client, lambda: client.retry(wanted, failed_rows=failed), wait=wait)
 
 
@@ -184,8 +187,9 @@ def prune(
         output.write_text(f"{pruning.jobs(deleted)} deleted")
 
 
-def _read_id(text: str) -> JobId:
-    try:
-        return JobId(UUID(text))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a job's id: `dongbo jobs list` shows them") from None
+def _read_id(text: str) -> str:
+    """A job's id, or its beginning, as the API writes it."""
+    beginning = text.strip().lower()
+    if not ID_BEGINNING.fullmatch(beginning):
+        raise typer.BadParameter(f"{text!r} is not a job's id, nor its beginning: `dongbo jobs list` shows them")
+    return beginning

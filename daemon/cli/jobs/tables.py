@@ -9,6 +9,7 @@ from daemon.api.pushes import Push
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
+from daemon.cli.render.ids import short_id
 from daemon.jobs.model import Job, JobFailure
 
 LONGEST_ERROR = 60  # characters in a list
@@ -24,11 +25,7 @@ COSTS = {
 
 
 def write_list(jobs: Sequence[Job], zone: tzinfo) -> None:
-    """Jobs as a table, or where that has no room as two lines each."""
-    if output.is_narrow():
-        for job in jobs:
-            output.write_renderable(_lines(job, zone))
-        return
+    """Jobs as a table."""
     output.write_table(
         ("id", "type", "store", "status", "rows", "failed", "created", "took", "error or notice"),
         [_row(job, zone) for job in jobs],
@@ -70,7 +67,7 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         console.print(Text(notice, style="bold yellow"), soft_wrap=True)
     for step in steps:
         error = f": {output.plain(step.error)}" if step.error else ""
-        console.print(Text.assemble(f"  step {step.id}  {step.type}  ", _status(step), error), soft_wrap=True)
+        console.print(Text.assemble(f"  step {short_id(step.id)}  {step.type}  ", _status(step), error), soft_wrap=True)
         for notice in wording.notices(step):
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
@@ -78,7 +75,7 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         text = f"  row {output.plain(failure.source_id or '(no id)')}, {state}: {output.plain(failure.reason)}"
         console.print(Text(text), soft_wrap=True)
     if job.failed and any(failure.resolved_at is None for failure in failures):
-        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {job.id} --failed")
+        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {short_id(job.id)} --failed")
 
     say_what_is_asked(job)
 
@@ -102,24 +99,7 @@ def write_outcome(job: Job, as_json: bool, what: str) -> None:
     if as_json:
         output.write_json(job)
     else:
-        output.write_text(f"{job.type} of {job.store}, job {job.id}, {what}")
-
-
-def _lines(job: Job, zone: tzinfo) -> Text:
-    took = wording.job_duration(job)
-    result = [wording.rows(job), f"{values.number(job.failed)} failed" if job.failed else ""]
-    result.append(f"in {values.duration(took)}" if took is not None else "")
-    text = Text.assemble(
-        f"{job.id}  ",
-        _status(job),
-        f"  {values.moment(job.created_at, zone)}\n",
-        f"  {job.type} of {job.store}: {', '.join(filter(None, result))}",
-    )
-    if job.error:
-        text.append(f"\n  {_short(job.error)}", style="red")
-    for notice in wording.notices(job):
-        text.append(f"\n  {_short(notice)}", style="yellow")
-    return text
+        output.write_text(f"{job.type} of {job.store}, job {short_id(job.id)}, {what}")
 
 
 def _status(job: Job) -> Text:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from daemon.cli.render import values
+from daemon.cli.render.ids import short_id
 from daemon.cli.render.output import plain
 from daemon.jobs.model import Job
 
@@ -30,7 +31,8 @@ def waits_for_approval(job: Job) -> bool:
 
 def how_to_decide(job_id: UUID) -> str:
     """The two commands that end the waiting."""
-    return f"let it continue: dongbo jobs approve {job_id}\nend it: dongbo jobs reject {job_id}"
+    shown = short_id(job_id)
+    return f"let it continue: dongbo jobs approve {shown}\nend it: dongbo jobs reject {shown}"
 
 
 def job_duration(job: Job) -> float | None:

@@ -14,7 +14,9 @@ from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 ENDLESS = 10_000  # columns
-WIDE = 130  # columns
+TABLES_FROM = 100  # columns of a terminal; narrower ones get cards
+GAP = 2  # columns between two of a table
+NOTHING = ("", "-", "–")  # what a cell without a value says
 EXCEL_MARK = "\ufeff"  # by which Excel recognises UTF-8
 
 
@@ -80,22 +84,52 @@ def write_json_line(document: object) -> None:
     sys.stdout.flush()
 
 
-def write_table(
-    columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, numbers: Sequence[str] = ()
-) -> None:
-    """A table on standard output; the columns named in `numbers` are right-aligned."""
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], *, numbers: Sequence[str] = ()) -> None:
+    """A table on standard output; the columns named in `numbers` are right-aligned.
+
+    On a terminal where it has no room, or only by breaking words, each row becomes a card.
+    """
+    cells, console = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows], data_console()
+    names = [plain(column) for column in columns]
+    widths = _column_widths(names, cells, console.width)
+    if console.is_terminal and (console.width < TABLES_FROM or widths is None):
+        for row in cells:
+            write_renderable(_card(names, row))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for position, column in enumerate(columns):
-        # The first column is what a person copies into the next command: it is never cut or folded.
-        table.add_column(
-            plain(column).upper(),
-            justify="right" if column in numbers else "left",
-            no_wrap=position == 0,
-            overflow="fold",
-        )
-    for row in rows:
+    for place, name in enumerate(names):
+        width = widths[place] if widths is not None else None
+        table.add_column(name.upper(), justify="right" if name in numbers else "left", width=width, overflow="fold")
+    for row in cells:
         table.add_row(*row)
     write_renderable(table)
+
+
+def _column_widths(names: Sequence[str], rows: Sequence[Sequence[Text]], available: int) -> list[int] | None:
+    """Columns as wide as they need to be, or narrowed to lines of whole words; None where even that has no room."""
+    columns = [[Text(name), *(row[place] for row in rows)] for place, name in enumerate(names)]
+    widths = [max(cell_len(line) for cell in column for line in cell.plain.split("\n")) for column in columns]
+    words = [max((cell_len(word) for cell in column for word in cell.plain.split()), default=0) for column in columns]
+    words[0] = widths[0]  # what a person copies into the next command stays on one line
+    excess = sum(widths) + GAP * (len(widths) - 1) - available
+    if sum(words) + GAP * (len(words) - 1) > available:
+        return None
+    for _ in range(max(excess, 0)):
+        widest = max(range(len(widths)), key=lambda place: widths[place] - words[place] and widths[place])
+        widths[widest] -= 1
+    return widths
+
+
+def _card(names: Sequence[str], row: Sequence[Text]) -> RenderableType:
+    """A row as a few lines: its first cell, and below it what the others say, each after its column's name."""
+    said = [
+        Text.assemble((f"{name} ", "dim"), cell)
+        for name, cell in zip(names[1:], row[1:], strict=True)
+        if cell.plain not in NOTHING
+    ]
+    head = row[0].copy()
+    head.stylize("bold")
+    return Group(head, Padding(Text(" · ").join(said), (0, 0, 0, 2))) if said else head
 
 
 def write_fields(fields: Mapping[str, str | Text]) -> None:
@@ -104,12 +138,6 @@ def write_fields(fields: Mapping[str, str | Text]) -> None:
     console = data_console()
     for name, value in fields.items():
         console.print(Text.assemble((f"{name:<{width}}  ", "bold"), value), soft_wrap=True)
-
-
-def is_narrow() -> bool:
-    """Whether standard output is a terminal on which a table of jobs or schedules would have to break its cells."""
-    console = data_console()
-    return console.is_terminal and console.width < WIDE
 
 
 def write_renderable(renderable: RenderableType) -> None:

@@ -15,11 +15,7 @@ SHOWN_EVENTS = 10
 
 
 def write_list(campaigns: Sequence[Sale], zone: tzinfo) -> None:
-    """Campaigns as a table, or where that has no room as two lines each."""
-    if output.is_narrow():
-        for campaign in campaigns:
-            output.write_renderable(_lines(campaign, zone))
-        return
+    """Campaigns as a table."""
     output.write_table(
         ("name", "store", "state", "starts", "ends", "variants", "note"),
         [_row(campaign, zone) for campaign in campaigns],
@@ -177,18 +173,6 @@ def _row(campaign: Sale, zone: tzinfo) -> list[Text]:
         Text(f"{campaign.variants:,}"),
         _note(campaign),
     ]
-
-
-def _lines(campaign: Sale, zone: tzinfo) -> Text:
-    text = Text.assemble(
-        (campaign.name, "bold"),
-        f" of {campaign.store}: ",
-        state_text(campaign.state, is_cancelled=campaign.is_cancelled),
-        f", {campaign.variants:,} variants",
-        f"\n  {values.moment(campaign.starts_at, zone)} to {values.moment(campaign.ends_at, zone)}",
-    )
-    note = _note(campaign)
-    return text.append("; ").append_text(note) if note.plain else text
 
 
 def _item(item: SaleItem, zone: tzinfo) -> list[Text]:

@@ -1,1 +1,2 @@
 -- Nothing yet of approvals.
+SELECT;

@@ -29,6 +29,7 @@ from daemon.config.address import parse_listen
 from daemon.config.settings import JobSettings, LogSettings
 from daemon.config.shopify_names import read_shop
 from daemon.errors import ConfigError, ExitCode
+from daemon.i18n import Language
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
 
@@ -72,7 +73,16 @@ CUSTOMERS = """
 [stores.main.customer_sync]
 """
 KEYS = (
-    *("timezone", "database", "database.url", "status", "status.token", "status.listen", "status.allowed_hosts"),
+    *(
+        "timezone",
+        "language",
+        "database",
+        "database.url",
+        "status",
+        "status.token",
+        "status.listen",
+        "status.allowed_hosts",
+    ),
     *("jobs", "jobs.retention_days", "log", "schedules", "stores", "stores.a", "stores.a.shopify", "stores.a.nhanh"),
     *("stores.a.nhanh.access_token", "stores.a.nhanh.base_url"),
 )
@@ -145,6 +155,7 @@ class TestSettings:
         """Every key has a default or is only needed by what it configures."""
         settings = parse_settings("", source="x")
         assert settings.timezone == ZoneInfo("Asia/Ho_Chi_Minh")
+        assert settings.language is Language.ENGLISH
         assert settings.status.address == TcpAddress("127.0.0.1", 8765)
         assert settings.database.url is None
 
@@ -300,6 +311,7 @@ class TestProblems:
             ("[schedules]", "1: schedules: must be an array, not a table"),
             ("schedules = [1]", "1: schedules[0]: must be a table, not a whole number"),
             ("stores = []", "1: stores: must be a table, not an array"),
+            ('language = "vn"', '1: language: "vn" is unknown; known here: en, vi'),
             ('[log]\nlevel = "warn"', '2: log.level: "warn" is unknown; did you mean "warning"?'),
             (
                 'timezone = "Asia/Saigon_"',
@@ -604,6 +616,11 @@ class TestChanges:
         settings = parse_settings(STORES + SCHEDULE, source="x")
         changes = changed_parts(settings, parse_settings(STORES + SCHEDULE, source="y"))
         assert not any((changes.stores_changed, changes.restart_required))
+
+    def test_the_language_needs_no_restart(self) -> None:
+        """A reload speaks the other one from then on."""
+        changes = changed_parts(parse_settings("", source="x"), parse_settings('language = "vi"', source="x"))
+        assert changes.restart_required == ()
 
     def test_keys_that_need_a_restart(self) -> None:
         """What only a restart can apply is named by its keys."""

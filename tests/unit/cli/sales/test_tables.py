@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from daemon.api.sales import SaleDetail, SaleItem, SalePreview
-from daemon.cli.render import output
 from daemon.cli.sales import previews, reports, tables, wording
 from daemon.errors import ExitCode
 from tests.support.records import record_of
@@ -136,20 +135,6 @@ def test_what_is_overdue_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "start overdue by 1:15\n" in out
     assert "; 3 with a different price\n" in out
-
-
-def test_a_narrow_terminal_gets_two_lines_each(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Instead of a table with broken cells."""
-    monkeypatch.setattr(output, "is_narrow", lambda: True)
-    tables.write_list([campaign(is_cancelled=True, state="REVERTING"), campaign(notice="n")], ZONE)
-    assert capsys.readouterr().out.splitlines() == [
-        "tet of main: REVERTING (called off), 1,200 variants",
-        "  2027-01-28 20:00:00 to -",
-        "tet of main: ACTIVE, 1,200 variants",
-        "  2027-01-28 20:00:00 to -; n",
-    ]
 
 
 def test_drifted_variants_have_both_values(capsys: pytest.CaptureFixture[str]) -> None:
