@@ -86,6 +86,7 @@ def make_schedules(settings: Settings) -> list[ScheduleSpec]:
             misfire=schedule.misfire,
             job_type=schedule.job,
             params=schedule.to_params(),
+            fresh_within=schedule.fresh_within,
         )
         for schedule in settings.schedules
     ]

@@ -372,6 +372,17 @@ class _ScheduleBase(Section):
     misfire: Literal["once", "skip"] = Field(
         default="once", description="Fires missed while no daemon ran: made up once, or skipped."
     )
+    fresh_within_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=527_040,
+        description="How old its data may be before it is late; by default its next fire and its usual duration say so.",
+    )
+
+    @property
+    def fresh_within(self) -> timedelta | None:
+        """How old its data may be before it is late; None: as its fires and the usual duration of its job say."""
+        return None if self.fresh_within_minutes is None else timedelta(minutes=self.fresh_within_minutes)
 
 
 class CronSchedule(_ScheduleBase):
