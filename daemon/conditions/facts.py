@@ -122,7 +122,6 @@ class DatabaseFacts:
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
         mapped: variants that match a product, by store, as of the last product match.
-        open_pushes: stores with pushes of which nobody knows whether they have taken effect, and since when.
     """
 
     read_at: datetime

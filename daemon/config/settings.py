@@ -4,6 +4,7 @@ The models check what can be judged inside one table; whether a schedule's store
 `daemon.config.references`. A key that is a length of time carries its unit in its name.
 """
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -376,7 +377,7 @@ class _ScheduleBase(Section):
         default=None,
         ge=1,
         le=527_040,
-        description="How old its data may be before it is late; by default its next fire and its usual duration say so.",
+        description="How old its data may be before it is late; by default its fires and usual duration say so.",
     )
 
     @property
