@@ -72,7 +72,7 @@ def scopes_missing(scene: Scene) -> Iterator[Condition]:
                 since=scene.since(key, seen=scene.facts.now),
                 text=_("Shopify has not granted {scopes}").format(scopes=", ".join(report.missing_scopes)),
                 next_step=_(
-                    "Add them to the scopes of the app's version in the Dev Dashboard, release it, and approve it in the shop."
+                    "Add them to the scopes of the app's version in the Dev Dashboard, release that, and approve it."
                 ),
                 needs_person=True,
             )

@@ -17,6 +17,7 @@ from daemon.schedules.model import ScheduleSpec
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.sources.health import SourceReport
+from daemon.tasks.registry import Store
 
 
 class StreamKey(NamedTuple):
@@ -97,6 +98,7 @@ class OpenQuestion:
 class Remembered:
     """What the database keeps of a condition that nothing else dates."""
 
+    store: StoreName | None
     since: datetime
     cause: str | None
 
@@ -121,6 +123,7 @@ class DatabaseFacts:
         clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
+        remembered: since when conditions hold that nothing else dates, by their ids.
         mapped: variants that match a product, by store, as of the last product match.
     """
 
@@ -133,7 +136,7 @@ class DatabaseFacts:
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
     mapped: Mapping[StoreName, int]
-    remembered: Mapping[ConditionKey, Remembered]
+    remembered: Mapping[str, Remembered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,19 @@ class StoreFacts:
     customer_sync: CustomerSyncSettings | None
 
 
+def store_facts(stores: Mapping[StoreName, Store]) -> list[StoreFacts]:
+    """What is configured of each store, by name."""
+    return [
+        StoreFacts(
+            name,
+            frozenset(source for source in Source if store.has(source)),
+            store.product_sync_settings,
+            store.customer_sync_settings,
+        )
+        for name, store in sorted(stores.items())
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     """That the database can't be read."""
@@ -156,7 +172,13 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that is known now. `database` is what it last said; None: nothing yet. `outage`: that it is away."""
+    """Everything that is known now.
+
+    Args:
+        database: what it said last; None: nothing yet.
+        outage: that it is away; what it said last is of the past then.
+        remembered: as `DatabaseFacts.remembered`, with what has been seen since that was read.
+    """
 
     now: datetime
     zone: ZoneInfo
@@ -169,3 +191,4 @@ class Facts:
     sale_clock_problem: str | None
     database: DatabaseFacts | None
     outage: Outage | None
+    remembered: Mapping[str, Remembered]

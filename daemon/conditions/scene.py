@@ -1,12 +1,12 @@
 """One look: the facts of a moment, and what follows from them before anything is put into words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from daemon.api.conditions import ConditionName
-from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts, Remembered
+from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts
 from daemon.conditions.streams import Standing, standings
 from daemon.ids import StoreName
 
@@ -85,38 +85,36 @@ class Scene:
 
     def since(self, key: ConditionKey, seen: datetime) -> datetime:
         """Since when a condition holds that was seen then: since earlier, if it is remembered."""
-        known = _remembered(self.facts).get(key)
+        known = self.facts.remembered.get(str(key))
         return min(known.since, seen) if known is not None else seen
 
 
 def _source_troubles(facts: Facts) -> list[SourceTrouble]:
     """What has not been tried since the daemon started is still as it was when it stopped, as far as anybody knows."""
-    troubles = []
+    found = []
     for report in facts.sources:
-        name, known = ConditionName.SOURCE_UNREACHABLE, None
-        if report.is_reachable is None:
-            known = _remembered(facts).get(ConditionKey(report.store, name, report.source))
-        elif report.is_reachable is False and report.since is not None:
-            known = Remembered(report.since, report.reason)
-        if known is not None:
-            troubles.append(SourceTrouble(name, report.store, report.source, known.since, known.cause or ""))
+        about = (report.store, ConditionName.SOURCE_UNREACHABLE, report.source)
+        found.append(_trouble(facts, *about, report.is_reachable, report.since, report.reason))
     for credential in facts.credentials:
-        name, known = ConditionName.CREDENTIAL_REFUSED, None
-        if credential.works is None:
-            known = _remembered(facts).get(ConditionKey(credential.store, name, credential.source))
-        elif credential.refused_since is not None:
-            known = Remembered(credential.refused_since, next(iter(credential.problems), ""))
-        if known is not None:
-            troubles.append(SourceTrouble(name, credential.store, credential.source, known.since, known.cause or ""))
-    return [_dated(trouble, facts) for trouble in troubles]
+        about = (credential.store, ConditionName.CREDENTIAL_REFUSED, credential.source)
+        said = next(iter(credential.problems), None)
+        found.append(_trouble(facts, *about, credential.works, credential.refused_since, said))
+    return [trouble for trouble in found if trouble is not None]
 
 
-def _dated(trouble: SourceTrouble, facts: Facts) -> SourceTrouble:
-    known = _remembered(facts).get(ConditionKey(trouble.store, trouble.name, trouble.source))
-    if known is None or known.since >= trouble.since:
-        return trouble
-    return SourceTrouble(trouble.name, trouble.store, trouble.source, known.since, trouble.reason)
-
-
-def _remembered(facts: Facts) -> Mapping[ConditionKey, Remembered]:
-    return facts.database.remembered if facts.database is not None else {}
+def _trouble(
+    facts: Facts,
+    store: StoreName,
+    name: ConditionName,
+    source: str,
+    is_well: bool | None,  # None: not tried yet
+    since: datetime | None,
+    reason: str | None,
+) -> SourceTrouble | None:
+    known = facts.remembered.get(str(ConditionKey(store, name, source)))
+    if is_well is False and since is not None:
+        began = min(since, known.since) if known is not None else since
+        return SourceTrouble(name, store, source, began, reason or "")
+    if is_well is None and known is not None:
+        return SourceTrouble(name, store, source, known.since, known.cause or "")
+    return None

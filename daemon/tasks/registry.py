@@ -87,6 +87,14 @@ class Store:
             found[Source.SHOPIFY] = self.shopify_client.clock
         return found
 
+    async def greet(self, source: Source) -> None:
+        """Make a small call, only to see whether the source answers. Raises what the source raises, refusals too."""
+        match source:
+            case Source.NHANH:
+                await self.nhanh.depots()
+            case Source.SHOPIFY:
+                await self.shopify.granted_scopes()
+
     def healths(self) -> dict[Source, SourceHealth]:
         """Whether each of its sources answers."""
         found = {}

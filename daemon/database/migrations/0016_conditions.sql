@@ -1,12 +1,10 @@
 -- Since when conditions hold whose beginning nothing else tells, such as a source that can't be reached: a restart of the
 -- daemon does not make them young again. A row goes as soon as a daemon knows that its condition holds no longer.
 CREATE TABLE dongbo.conditions (
-    name    text        NOT NULL,
-    store   text        NOT NULL,
-    subject text        NOT NULL,  -- what of the store it is about, such as nhanh or a location's number
-    since   timestamptz NOT NULL,
-    cause   text,
-    PRIMARY KEY (store, name, subject)
+    id    text        PRIMARY KEY,  -- name, store and what of it the condition is about: source_unreachable:main:shopify
+    store text,                     -- NULL: it is about the daemon
+    since timestamptz NOT NULL,
+    cause text
 );
 
 -- The runs that make a stream fresh: whole ones, neither of single rows or a filter, nor dry. No column of it changes
