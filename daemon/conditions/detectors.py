@@ -344,16 +344,17 @@ def nothing_pushed(scene: Scene) -> Iterator[Condition]:
     if not scene.is_known:
         return
     for store in scene.facts.stores:
-        missing = _missing_keys(scene, store)
-        if missing is None:
+        gap = _gap_before_shopify(scene, store)
+        if gap is None:
             continue
+        text, keys = gap
         key = ConditionKey(store.name, ConditionName.NOTHING_PUSHED, "")
         yield _condition(
             key,
             WARN,
             since=scene.since(key, seen=scene.facts.now),
-            text=_("Nothing is pushed to Shopify with this configuration"),
-            next_step=_("Add to the configuration: {keys}.").format(keys=missing),
+            text=text,
+            next_step=_("Add to the configuration: {keys}.").format(keys=keys),
             needs_person=True,
         )
 
@@ -394,19 +395,20 @@ def has_pulled(scene: Scene, store: StoreFacts) -> bool:
     )
 
 
-def _missing_keys(scene: Scene, store: StoreFacts) -> str | None:
-    """What a store needs in the configuration before anything reaches Shopify; None where it has it, or can't."""
+def _gap_before_shopify(scene: Scene, store: StoreFacts) -> tuple[str, str] | None:
+    """What keeps all of a store from Shopify, and the keys that are missing; None where nothing does, or nothing can
+    be pushed there."""
     if not store.sources.issuperset(BOTH):
         return None
     sync = store.product_sync
-    if store.customer_sync is None and sync is None:
-        return f"[stores.{store.name}.product_sync]"
-    if store.customer_sync is None and sync is not None and not (sync.locations or sync.price or sync.compare_at_price):
-        return f"product_sync.locations, product_sync.price ([stores.{store.name}])"
+    if store.customer_sync is None and (sync is None or not (sync.locations or sync.price or sync.compare_at_price)):
+        text = _("Nothing is pushed to Shopify with this configuration")
+        return text, f"locations, price ([stores.{store.name}.product_sync])"
     pushes = [stream for stream in scene.streams_of(store.name) if stream.key.type in PUSHES]
     if any(stream.schedules or stream.facts.newest is not None for stream in pushes):
         return None
-    return '[[schedules]] kind = "product"' if sync is not None else '[[schedules]] job = "SYNC_CUSTOMERS"'
+    schedule = '[[schedules]] kind = "product"' if sync is not None else '[[schedules]] job = "SYNC_CUSTOMERS"'
+    return _("Nothing has been pushed to Shopify yet, and no schedule does so"), schedule
 
 
 def _clock_apart(scene: Scene, key: ConditionKey, whose: str, seconds: float) -> Iterator[Condition]:

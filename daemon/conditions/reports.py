@@ -49,7 +49,7 @@ def tone_of(stream: Standing) -> Tone:
             return Tone.WARN if stream.is_late else Tone.OFF
 
 
-def said_of_trouble(stream: Standing, scene: Scene) -> str:
+def _said_of_trouble(stream: Standing, scene: Scene) -> str:
     """Since when a stream fails, and why."""
     trouble = stream.facts.trouble
     if trouble is None:
@@ -72,7 +72,7 @@ def _said(stream: Standing, scene: Scene) -> Iterator[str]:
     if stream.late_since is not None:
         yield _("late by {length}").format(length=span(now - stream.late_since))
     if stream.facts.trouble is not None:
-        yield said_of_trouble(stream, scene)
+        yield _said_of_trouble(stream, scene)
     elif stream.is_late and stream.unreachable:
         yield from (_("{source} unreachable").format(source=source_name(source)) for source in stream.unreachable)
     if stream.question is not None:

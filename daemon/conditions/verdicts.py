@@ -10,7 +10,6 @@ from datetime import datetime
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity, StreamState, Verdict
 from daemon.conditions.detectors import has_pulled
 from daemon.conditions.facts import StoreFacts
-from daemon.conditions.reports import said_of_trouble
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PRODUCT_PULLS, PULLS, Standing, next_fire
 from daemon.conditions.words import as_sentence, both, number, source_name, span, stream_noun, time_of_day
@@ -66,13 +65,15 @@ class _Judging:
             yield self._size(mapped)
         yield from self._ages()
         for stream in self._streams.values():
-            if stream in self._decisive() or not (stream.is_late or stream.facts.trouble is not None):
+            if stream in self._decisive():
                 continue
             what = stream_noun(stream.key.type)
             if stream.late_since is not None:
                 yield _("{stream} late by {length}").format(stream=what, length=self._span(stream.late_since))
-            else:
-                yield f"{what} {said_of_trouble(stream, self._scene)}"
+            elif stream.facts.trouble is not None:
+                yield _("{stream} failing since {time}").format(
+                    stream=what, time=self._time(stream.facts.trouble.since)
+                )
         if (fire := self._next_push()) is not None:
             yield _("next push {time}").format(time=self._time(fire))
 
@@ -127,7 +128,10 @@ class _Judging:
     def _late(self, stream: Standing) -> str:
         length = self._span(stream.late_since) if stream.late_since is not None else ""
         if stream.key.type is JobType.PULL_NHANH_INVENTORY:
-            return _("Stock is {length} late").format(length=length) + self._as_of_clause()
+            as_of = stream.complete_to
+            if as_of is None:
+                return _("Stock is {length} late").format(length=length)
+            return _("Stock is {length} late: it is as of {time}").format(length=length, time=self._time(as_of))
         what = as_sentence(stream_noun(stream.key.type))
         return _("{stream}: {length} late").format(stream=what, length=length) + self._as_of_clause()
 
