@@ -9,6 +9,7 @@ import gettext as catalogues
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -55,9 +56,21 @@ def spoken(spoken_language: Language) -> Iterator[None]:
         _spoken.reset(token)
 
 
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Speak the language of the configuration, whoever asks: what is stored is for everybody."""
+    with spoken(_configured):
+        yield
+
+
 def gettext(message: str) -> str:
     """The message in the language that is spoken; values are filled in afterwards: `_("{n} rows").format(n=…)`."""
     return _catalogue(language()).gettext(message)
+
+
+def stored(text: str | None) -> str | None:
+    """A text that was stored as it was marked, in the language that is spoken; any other stays as it is."""
+    return gettext(text) if text else text
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
@@ -70,6 +83,20 @@ def page_words(spoken_language: Language) -> bytes:
     forms by the English of one thing. English is as written, so its object is empty.
     """
     return b"{}" if spoken_language is Language.ENGLISH else _compiled(spoken_language, "page.json").read_bytes()
+
+
+def moment(time: datetime, zone: tzinfo) -> str:
+    """A time in a zone, to the second: "23 Nov 2026 14:03:22" or "14:03:22 23/11/2026"."""
+    local = time.astimezone(zone)
+    if language() is Language.VIETNAMESE:
+        return f"{local:%H:%M:%S} {local.day}/{local.month}/{local.year}"
+    return f"{local.day} {local:%b %Y %H:%M:%S}"
+
+
+def number_text(value: int) -> str:
+    """A number with its thousands apart: "1,234" or "1.234"."""
+    text = f"{value:,}"
+    return text.replace(",", ".") if language() is Language.VIETNAMESE else text
 
 
 def mark(message: str) -> str:

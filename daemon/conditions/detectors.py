@@ -14,11 +14,12 @@ from daemon.api.sales import CampaignState
 from daemon.conditions.facts import ConditionKey, StoreFacts
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PULLS, PUSHES, Standing
-from daemon.conditions.words import clause, source_name, span, stream_name, time_of_day
+from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
 from daemon.ids import ScheduleName
 from daemon.jobs.types import BOTH, JobType
+from daemon.jobs.words import job_name, number
 from daemon.sales.clocks import MOST_APART
 from daemon.sources.credential import ENDS_SOON
 
@@ -114,7 +115,7 @@ def failing(scene: Scene) -> Iterator[Condition]:
             ConditionName.FAILING,
             BAD if trouble.has_failed or stream.is_late else WARN,
             since=trouble.since,
-            text=said.format(stream=stream_name(stream.key.type)),
+            text=said.format(stream=job_name(stream.key.type)),
             cause=clause(trouble.cause),
             next_step=_("Remove the cause, then retry the job; the next run by schedule will try it, too.")
             if trouble.has_failed
@@ -131,7 +132,7 @@ def late(scene: Scene) -> Iterator[Condition]:
         if stream.late_since is None or explained:
             continue
         length = span(scene.facts.now - stream.late_since)
-        name = stream_name(stream.key.type)
+        name = job_name(stream.key.type)
         yield _of_stream(
             stream,
             ConditionName.LATE,
@@ -160,7 +161,7 @@ def rows_failing(scene: Scene) -> Iterator[Condition]:
             ConditionName.ROWS_FAILING,
             WARN,
             since=unstored.since,
-            text=said.format(stream=stream_name(stream.key.type), n=unstored.rows),
+            text=said.format(stream=job_name(stream.key.type), n=number(unstored.rows)),
             cause=clause(unstored.reason),
             next_step=_("Look at the rows, correct them where they come from, then try them again."),
             job_id=unstored.job_id,
@@ -174,9 +175,9 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
         if question.changes is not None:
             text = ngettext(
                 "{n} change waits for your approval", "{n} changes wait for your approval", question.changes
-            ).format(n=question.changes)
+            ).format(n=number(question.changes))
         else:
-            text = _("{stream}: waits for your approval").format(stream=stream_name(question.type))
+            text = _("{stream}: waits for your approval").format(stream=job_name(question.type))
         yield _condition(
             ConditionKey(question.store, ConditionName.APPROVAL_WAITING, question.type),
             WARN,
@@ -194,13 +195,13 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
 def location_closed(scene: Scene) -> Iterator[Condition]:
     """A configured location that can receive no stock."""
     for places in scene.database.left_out:
-        for number in places.locations:
-            key = ConditionKey(places.store, ConditionName.LOCATION_CLOSED, str(number))
+        for place in places.locations:
+            key = ConditionKey(places.store, ConditionName.LOCATION_CLOSED, str(place))
             yield _condition(
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
-                text=_("Location {number} of Shopify can receive no stock and is left out").format(number=number),
+                text=_("Location {number} of Shopify can receive no stock and is left out").format(number=place),
                 next_step=_("Open it again at Shopify, or take it out of the configuration."),
                 stream=JobType.SYNC_PRODUCTS,
                 needs_person=True,
@@ -210,14 +211,14 @@ def location_closed(scene: Scene) -> Iterator[Condition]:
 def depot_hidden(scene: Scene) -> Iterator[Condition]:
     """A configured depot whose stock can't be read."""
     for places in scene.database.left_out:
-        for number in places.depots:
-            key = ConditionKey(places.store, ConditionName.DEPOT_HIDDEN, str(number))
+        for place in places.depots:
+            key = ConditionKey(places.store, ConditionName.DEPOT_HIDDEN, str(place))
             yield _condition(
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
                 text=_("Depot {number} of Nhanh.vn can't be read; the locations that it feeds are left out").format(
-                    number=number
+                    number=place
                 ),
                 next_step=_(
                     "Let the access token see all depots (`dongbo connect nhanh`), or take it out of the configuration."
@@ -271,7 +272,7 @@ def sale_decision(scene: Scene) -> Iterator[Condition]:
             key,
             WARN,
             since=scene.since(key, seen=sale.changed_at),
-            text=said.format(n=prices, sale=sale.name),
+            text=said.format(n=number(prices), sale=sale.name),
             cause=sale.notice,
             next_step=_("Say of each price whether it stays or goes back."),
             sale=sale.name,

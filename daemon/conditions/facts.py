@@ -47,7 +47,7 @@ class Trouble:
     """That the jobs of a stream fail, or are tried again, without a complete run since.
 
     Args:
-        since: when the first of them began its first attempt.
+        since: when the first attempt of them failed.
         cause: of the last failure.
         next_attempt_at: when the newest is tried again; None: it is being tried, or has failed for good.
     """
@@ -91,7 +91,7 @@ class OpenQuestion:
     reason: str
     changes: int | None
     job_id: JobId
-    approval_id: int | None = None
+    approval_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,9 @@
 Each goes by an index and reads a bounded number of rows a stream.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 from uuid import UUID
 
-import orjson
 from asyncpg import Record
 
 from daemon.conditions.facts import (
@@ -20,6 +18,7 @@ from daemon.conditions.facts import (
 )
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.jobs import approvals
 from daemon.jobs.types import JobType
 
 MOST_COUNTED_ROWS = 5_000  # dead letters of a stream
@@ -29,9 +28,10 @@ MOST_QUESTIONS = 500
 IS_WHOLE = "status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
 
-# Once a run has committed a page its error is gone: what has one fails, or is being tried again after it failed.
+# A page that a run commits makes it the first attempt again: a later one follows attempts that got nowhere.
 FAILS = """(status = 'FAILED' AND completed_at > coalesce(last.completed_at, '-infinity')
-    OR status IN ('PENDING', 'RUNNING') AND error IS NOT NULL)"""
+    OR status IN ('PENDING', 'RUNNING') AND (error IS NOT NULL OR attempt > 1))"""
+FAILED_ATTEMPTS = "dongbo.job_attempts AS attempt WHERE attempt.job_id = job.id AND attempt.error IS NOT NULL"
 
 # `watermark` tells more exactly than the end of a pull until when a stream is complete, and when all of it was read
 # last: what could not be stored before that has been read again. Everything else than a pull always looks at the whole.
@@ -40,7 +40,7 @@ SELECT wanted.store, wanted.type, newest.id AS newest_id,
     last.id AS last_id, last.completed_at, least(watermark.complete_to, last.completed_at) AS complete_to,
     usual.seconds AS usual_seconds,
     EXISTS (SELECT FROM dongbo.background_jobs AS job WHERE {IS_WANTED} AND status = 'RUNNING') AS is_running,
-    failing.id AS failing_id, failing.status AS failing_status, failing.error, failing.not_before,
+    failing.id AS failing_id, failing.status AS failing_status, failing.cause, failing.not_before,
     coalesce(first.failing_since, failing.started_at, failing.created_at) AS failing_since,
     unstored.rows AS unstored_rows, unstored.since AS unstored_since, unstored.reason AS unstored_reason,
     unstored.job_id AS unstored_job
@@ -63,17 +63,19 @@ LEFT JOIN LATERAL (
     ) AS recent
 ) AS usual ON true
 LEFT JOIN LATERAL (
-    SELECT id, status, error, not_before, started_at, created_at FROM (
+    SELECT id, status, not_before, started_at, created_at,
+        coalesce(error, (SELECT attempt.error FROM {FAILED_ATTEMPTS} ORDER BY attempt.id DESC LIMIT 1)) AS cause
+    FROM (
         SELECT * FROM dongbo.background_jobs AS job
         WHERE {IS_WANTED} AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id DESC LIMIT 50
-    ) AS recent WHERE {FAILS} ORDER BY id DESC LIMIT 1
+    ) AS job WHERE {FAILS} ORDER BY id DESC LIMIT 1
 ) AS failing ON true
 LEFT JOIN LATERAL (
-    SELECT min(started_at) AS failing_since FROM (
+    SELECT min(coalesce((SELECT min(attempt.ended_at) FROM {FAILED_ATTEMPTS}), started_at)) AS failing_since FROM (
         SELECT * FROM dongbo.background_jobs AS job
         WHERE {IS_WANTED} AND id > coalesce(last.id, '00000000-0000-0000-0000-000000000000')
           AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id LIMIT 50
-    ) AS earliest WHERE {FAILS}
+    ) AS job WHERE {FAILS}
 ) AS first ON true
 LEFT JOIN LATERAL (
     SELECT count(DISTINCT coalesce(source_id, id::text)) AS rows, min(created_at) AS since,
@@ -89,11 +91,6 @@ LEFT JOIN LATERAL (
     ) AS letter
 ) AS unstored ON true
 ORDER BY wanted.place
-"""
-
-QUESTIONS = """
-SELECT id, store, type, updated_at, error, metadata FROM dongbo.background_jobs
-WHERE status = 'AWAITING_APPROVAL' ORDER BY store, type LIMIT $1
 """
 
 
@@ -127,7 +124,7 @@ def _trouble(row: Record) -> Trouble | None:
     return Trouble(
         job_id=_job_id(row["failing_id"]),
         since=row["failing_since"],
-        cause=row["error"] or "",
+        cause=row["cause"] or "",
         has_failed=row["failing_status"] == "FAILED",
         next_attempt_at=row["not_before"] if row["failing_status"] == "PENDING" else None,
     )
@@ -145,20 +142,16 @@ async def list_questions(connection: Connection) -> list[OpenQuestion]:
     """What people are asked."""
     return [
         OpenQuestion(
-            store=StoreName(row["store"]),
-            type=JobType(row["type"]),
-            since=row["updated_at"],
-            reason=row["error"] or "",
-            changes=_asked_changes(orjson.loads(row["metadata"])),
-            job_id=_job_id(row["id"]),
+            store=asked.store,
+            type=asked.type,
+            since=asked.since,
+            reason=asked.reason,
+            changes=asked.asked_changes or None,
+            job_id=asked.job_id,
+            approval_id=asked.id,
         )
-        for row in await connection.fetch(QUESTIONS, MOST_QUESTIONS)
+        for asked in await approvals.list_open(connection, limit=MOST_QUESTIONS)
     ]
-
-
-def _asked_changes(metadata: Mapping[str, Any]) -> int | None:
-    figures = [metadata.get(name, 0) for name in ("zeroed", "large_price_changes", "price_changes_by_vat")]
-    return sum(figures) or None
 
 
 def _id(value: UUID | None) -> JobId | None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from daemon.api.conditions import StreamReport, StreamState
 from daemon.conditions.scene import Scene
 from daemon.conditions.streams import Standing
-from daemon.conditions.words import clause, source_name, span, stream_name, time_of_day
+from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
+from daemon.jobs.words import job_name, number
 from daemon.schedules.words import in_words
 from daemon.tone import Tone
 
@@ -19,7 +20,7 @@ def report(stream: Standing, scene: Scene) -> StreamReport:
     return StreamReport(
         store=stream.key.store,
         type=stream.key.type,
-        name=stream_name(stream.key.type),
+        name=job_name(stream.key.type),
         schedule=schedule.name if schedule is not None else None,
         rhythm=in_words(schedule.expression) if schedule is not None else None,
         complete_to=stream.complete_to,
@@ -78,6 +79,6 @@ def _said(stream: Standing, scene: Scene) -> Iterator[str]:
     if stream.question is not None:
         yield _("waits for your approval since {time}").format(time=time_of_day(stream.question.since, now, zone))
     if (unstored := stream.facts.unstored) is not None:
-        yield ngettext("{n} row failed", "{n} rows failed", unstored.rows).format(n=unstored.rows)
+        yield ngettext("{n} row failed", "{n} rows failed", unstored.rows).format(n=number(unstored.rows))
     if stream.facts.is_running:
         yield _("running now")

@@ -12,10 +12,11 @@ from daemon.conditions.detectors import has_pulled
 from daemon.conditions.facts import StoreFacts
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PRODUCT_PULLS, PULLS, Standing, next_fire
-from daemon.conditions.words import as_sentence, both, number, source_name, span, stream_noun, time_of_day
+from daemon.conditions.words import as_sentence, both, source_name, span, stream_noun, time_of_day
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
 from daemon.jobs.types import JobType
+from daemon.jobs.words import number
 from daemon.tone import Tone
 
 ASKING = frozenset({ConditionName.APPROVAL_WAITING, ConditionName.SALE_DECISION})
@@ -149,8 +150,8 @@ class _Judging:
         unpushed = self._sync.facts.unstored
         if unpushed is not None:
             said = ngettext(
-                "{verdict}, except {n} item that could not be pushed",
-                "{verdict}, except {n} items that could not be pushed",
+                "{verdict}, except {n} value that could not be pushed",
+                "{verdict}, except {n} values that could not be pushed",
                 unpushed.rows,
             ).format(verdict=said, n=number(unpushed.rows))
         return said + self._questions()

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from daemon.i18n import Language, language, mark, ngettext
 from daemon.i18n import gettext as _
+from daemon.i18n import mark, ngettext
 from daemon.jobs.types import JobType, Source
 
 WEEKDAYS: Final = (mark("Mon"), mark("Tue"), mark("Wed"), mark("Thu"), mark("Fri"), mark("Sat"), mark("Sun"))
@@ -29,11 +29,6 @@ STREAM_NOUNS: Final[Mapping[JobType, str]] = {
 def source_name(source: str) -> str:
     """What a source is called."""
     return SOURCE_NAMES[source]
-
-
-def stream_name(job_type: JobType) -> str:
-    """What a stream is called in a heading."""
-    return as_sentence(stream_noun(job_type))
 
 
 def stream_noun(job_type: JobType) -> str:
@@ -65,12 +60,6 @@ def span(length: timedelta) -> str:
     if rest == 0:
         return ngettext("{n} hour", "{n} hours", hours).format(n=hours)
     return _("{hours} h {minutes} min").format(hours=hours, minutes=rest)
-
-
-def number(value: int) -> str:
-    """1,234 or 1.234, by the language."""
-    grouped = f"{value:,}"
-    return grouped.replace(",", ".") if language() is Language.VIETNAMESE else grouped
 
 
 def both(names: Sequence[str]) -> str:

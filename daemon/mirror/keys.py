@@ -8,6 +8,7 @@ import re
 import unicodedata
 from itertools import product
 
+from daemon.i18n import gettext as _
 from daemon.texts import INVISIBLE, unaccented
 
 RULES = "3"  # when the rules change, the keys of all rows are computed again (daemon/mirror/rekeying.py)
@@ -75,15 +76,15 @@ def _folded(text: str | None) -> str:
 
 def _obstacle(key: str) -> str | None:
     if len(key) > LONGEST_KEY:
-        return f"is longer than {LONGEST_KEY} characters"
+        return _("is longer than {n} characters").format(n=LONGEST_KEY)
     if _WRONG_CELL.fullmatch(key):
-        return "is an error of a spreadsheet"
+        return _("is an error of a spreadsheet")
     core = _core(key)
     if not core or core in _PLACEHOLDERS or _MEANINGLESS.fullmatch(core) or _is_in_order(core):
-        return "is a placeholder"
+        return _("is a placeholder")
     if (repeated := _REPEATED.fullmatch(key)) is not None and _core(repeated[1]) in _PLACEHOLDERS:
-        return "is a placeholder"
-    return "was shortened by a spreadsheet" if _SHORTENED.fullmatch(key) else None
+        return _("is a placeholder")
+    return _("was shortened by a spreadsheet") if _SHORTENED.fullmatch(key) else None
 
 
 def _core(key: str) -> str:

@@ -69,6 +69,12 @@ LEFT JOIN LATERAL (
 ORDER BY place
 """
 
+LIST_FIRES = """
+SELECT * FROM dongbo.schedule_fires
+WHERE store = $1 AND schedule = $2 AND ($3::timestamptz IS NULL OR fire_time < $3)
+ORDER BY fire_time DESC LIMIT $4
+"""
+
 PAUSE_SCHEDULE = """
 INSERT INTO dongbo.schedule_states AS state (store, schedule, paused, paused_at, known_since)
 VALUES ($1, $2, true, $3, $3)
@@ -166,6 +172,14 @@ async def list_memories(connection: Connection, specs: Sequence[ScheduleSpec]) -
     """Of those of the schedules that are remembered, by name."""
     rows = await connection.fetch(LIST_MEMORIES, *_names(specs))
     return {ScheduleName(row["schedule"]): ScheduleMemory(row["since"], row["paused_at"]) for row in rows}
+
+
+async def list_fires(
+    connection: Connection, spec: ScheduleSpec, *, before: datetime | None, limit: int
+) -> list[FireRecord]:
+    """Fires of a schedule, latest fire time first; `before` is the fire time at the end of the page before."""
+    rows = await connection.fetch(LIST_FIRES, spec.store, spec.name, before, limit)
+    return [_fire_record(row) for row in rows]
 
 
 async def pause(connection: Connection, store: StoreName, schedule: ScheduleName, now: datetime) -> None:

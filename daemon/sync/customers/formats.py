@@ -14,6 +14,8 @@ import orjson
 
 from daemon.config import CustomerSyncSettings
 from daemon.errors import SourceRefused
+from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.money import VND
 from daemon.sources.shopify.models import Metafield, MetafieldDefinition
 
@@ -158,16 +160,20 @@ def choose_formats(
     total = _chosen(settings.total_spent, "total_spent", definitions, _TOTALS, TOTAL_TYPE)
     if total.type == "money" and shop_currency != VND.code:
         raise SourceRefused(
-            f"The shop defines the customers' metafield {settings.total_spent} as money, which is in its currency,"
-            f" {shop_currency}, and what was spent at Nhanh.vn is in {VND.code}: name a metafield of the type"
-            " number_decimal as total_spent."
+            _(
+                "The shop defines the customers' metafield {total_spent} as money, which is in its currency, "
+                "{shop_currency}, and what was spent at Nhanh.vn is in {code}: name a metafield of the type "
+                "number_decimal as total_spent."
+            ).format(total_spent=settings.total_spent, shop_currency=shop_currency, code=VND.code)
         )
     definition = definitions.get(settings.total_spent)
     if definition is not None and not any(_takes(definition, each) for each in _ordinary_totals(definition)):
         raise SourceRefused(
-            f"The shop accepts no total in the customers' metafield {settings.total_spent}: the rules in the shop's"
-            " settings under Metafields allow no whole number. Fix them there, or name another metafield as"
-            " total_spent of the store's customer_sync."
+            _(
+                "The shop accepts no total in the customers' metafield {total_spent}: the rules in the shop's "
+                "settings under Metafields allow no whole number. Fix them there, or name another metafield as "
+                "total_spent of the store's customer_sync."
+            ).format(total_spent=settings.total_spent)
         )
     if settings.tier is None:
         return Formats(total, DEFAULT.tier)
@@ -178,15 +184,21 @@ def choose_formats(
     missing = [name for name in names if choices is not None and name not in choices]
     if missing:
         raise SourceRefused(
-            f"The shop accepts only {', '.join(choices or ())} in the customers' metafield {settings.tier}, and not"
-            f" {', '.join(missing)}: add {'it' if len(missing) == 1 else 'them'} to the choices in the shop's settings"
-            " under Metafields, or rename the tiers in the configuration."
+            ngettext(
+                "The shop accepts only {choices} in the customers' metafield {tier}, and not {missing}: add it "
+                "to the choices in the shop's settings under Metafields, or rename the tiers in the configuration.",
+                "The shop accepts only {choices} in the customers' metafield {tier}, and not {missing}: add them "
+                "to the choices in the shop's settings under Metafields, or rename the tiers in the configuration.",
+                len(missing),
+            ).format(choices=", ".join(choices or ()), tier=settings.tier, missing=", ".join(missing))
         )
     unfit = [name for name in names if definition is not None and not _takes(definition, name)]
     if unfit:
         raise SourceRefused(
-            f"The shop does not accept {', '.join(unfit)} in the customers' metafield {settings.tier}: fix its rules in"
-            " the shop's settings under Metafields, or rename the tiers in the configuration."
+            _(
+                "The shop does not accept {unfit} in the customers' metafield {tier}: fix its rules in the shop's "
+                "settings under Metafields, or rename the tiers in the configuration."
+            ).format(unfit=", ".join(unfit), tier=settings.tier)
         )
     return Formats(total, tier)
 
@@ -226,8 +238,10 @@ def _chosen(
         return formats[default]
     if definition.type not in formats:
         raise SourceRefused(
-            f"The shop defines the customers' metafield {name} as {definition.type}, which can't hold the value: name"
-            f" another one as {key} of the store's customer_sync, or redefine it in the shop's settings under"
-            f" Metafields; {', '.join(formats)} can be written."
+            _(
+                "The shop defines the customers' metafield {name} as {type}, which can't hold the value: name "
+                "another one as {key} of the store's customer_sync, or redefine it in the shop's settings under "
+                "Metafields; {formats} can be written."
+            ).format(name=name, type=definition.type, key=key, formats=", ".join(formats))
         )
     return formats[definition.type]

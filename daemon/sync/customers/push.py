@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from daemon.api.pushes import PushKind, PushResult
 from daemon.errors import SourceError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.mirror import customer_values
 from daemon.sources.shopify.models import Metafield
 from daemon.sources.shopify.writes import (
@@ -31,9 +33,9 @@ MAX_ATTEMPTS = 5  # calls for one customer's metafields, each after reading what
 MOST_UNNAMED = 20  # values of a run that are looked for by halves; then it is not the values that are wrong
 CALLS_AT_ONCE = 5  # of tags: what fills Shopify's limits without standing in the way of others for long
 
-LOST_ANSWER = "Shopify has it; the answer to the first attempt was lost"
-NOT_ALONE = "not written, because another value of the same call was refused; it is sent again"
-RESTLESS = f"somebody else changed its value before each of {MAX_ATTEMPTS} attempts; the next sync tries again"
+LOST_ANSWER = mark("Shopify has it; the answer to the first attempt was lost")
+NOT_ALONE = mark("not written, because another value of the same call was refused; it is sent again")
+RESTLESS = mark("somebody else changed its value before each of {attempts} attempts; the next sync tries again")
 
 Verdict = tuple[PushResult, str | None]
 Change = tuple[Customer, MetafieldDifference]
@@ -86,7 +88,7 @@ class CustomerPush:
         outcome = await run.shopify.set_metafields([_metafield_change(*change) for change in changes], meter=run.meter)
         if self._is_unnamed(outcome) and len(changes) > 1 and self._unnamed < MOST_UNNAMED:
             async with run.step() as page:
-                await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, NOT_ALONE)))
+                await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, _(NOT_ALONE))))
             middle = len(changes) // 2
             await self._push_metafields(changes[:middle])
             await self._push_metafields(changes[middle:])
@@ -111,7 +113,7 @@ class CustomerPush:
         async with run.step() as page:
             await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.APPLIED, None)))
             await customer_values.set_metafields(page.connection, run.store, known)
-        for customer, _ in changes:
+        for customer, _change in changes:
             metafields = {**(customer.row.metafields or {}), **known[customer.id]}
             customer.row = replace(customer.row, metafields=metafields)
             customer.was_pushed = True
@@ -213,7 +215,12 @@ def _next_call(customers: Sequence[Customer]) -> list[Change]:
     """
     for customer in customers:
         if customer.attempts == MAX_ATTEMPTS and customer.differences.metafields:
-            customer.refusals.update({difference.name: RESTLESS for difference in customer.differences.metafields})
+            customer.refusals.update(
+                {
+                    difference.name: _(RESTLESS).format(attempts=MAX_ATTEMPTS)
+                    for difference in customer.differences.metafields
+                }
+            )
             customer.differences = replace(customer.differences, metafields=())
     waiting = [customer for customer in customers if customer.differences.metafields]
     fewest = min((customer.attempts for customer in waiting), default=0)
@@ -271,13 +278,15 @@ def _verdict(
     """The outcome of one metafield of a call that was refused; `errors` are those that concern it."""
     present = reading.value(customer.id, difference.name)
     if was_repeated and _has(rules, reading, customer, difference):
-        return PushResult.APPLIED, LOST_ANSWER
+        return PushResult.APPLIED, _(LOST_ANSWER)
     if refused := _refused(errors):
         return PushResult.REFUSED, _said(refused)
     if errors:
-        found = f"Shopify has {'none' if present is None else present}"
-        return (PushResult.UNKNOWN, f"an answer was lost; {found}") if was_repeated else (PushResult.STALE, found)
-    return PushResult.REFUSED, NOT_ALONE
+        found = _("Shopify has none") if present is None else _("Shopify has {value}").format(value=present)
+        if was_repeated:
+            return PushResult.UNKNOWN, _("an answer was lost; {found}").format(found=found)
+        return PushResult.STALE, found
+    return PushResult.REFUSED, _(NOT_ALONE)
 
 
 def _tag_verdict(errors: Sequence[WriteError]) -> Verdict:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sync import pushes
 from daemon.sync.customers.rules import CustomerRules, same_tags, tags_from_text
 from daemon.sync.customers.run import CustomerReading, CustomerRun
@@ -15,12 +17,12 @@ log = structlog.get_logger()
 KINDS = (PushKind.METAFIELD, PushKind.TAGS)
 PUSHES_AT_ONCE = 250
 
-SEEN = "interrupted; Shopify has the new value"
-NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
-FOREIGN = "interrupted; Shopify has another value by now"
-GONE = "interrupted; the customer no longer exists in Shopify"
-UNREAD = "interrupted; Shopify's answer is unreadable"
-RENAMED = "interrupted; the configuration no longer names this metafield"
+SEEN = mark("interrupted; Shopify has the new value")
+NOT_SEEN = mark("interrupted, and not seen at Shopify")  # which does not mean that it will not come through yet
+FOREIGN = mark("interrupted; Shopify has another value by now")
+GONE = mark("interrupted; the customer no longer exists in Shopify")
+UNREAD = mark("interrupted; Shopify's answer is unreadable")
+RENAMED = mark("interrupted; the configuration no longer names this metafield")
 
 Verdict = tuple[PushResult, str | None]
 
@@ -55,13 +57,13 @@ def verdict(push: IntendedPush, reading: CustomerReading, rules: CustomerRules) 
     """The outcome of a push, judged by what Shopify says of its customer now."""
     row = reading.rows.get(push.owner_id)
     if row is None:
-        return PushResult.UNKNOWN, GONE if push.owner_id in reading.gone else UNREAD
+        return PushResult.UNKNOWN, _(GONE) if push.owner_id in reading.gone else _(UNREAD)
     if push.kind is PushKind.TAGS:
         old, new = tags_from_text(push.old_value), tags_from_text(push.new_value)
         present = rules.tier_tags(row.value.tags, besides=[*old, *new])
         return _compared(is_new=same_tags(present, new), is_old=same_tags(present, old))
     if push.name not in row.value.metafields:
-        return PushResult.UNKNOWN, RENAMED
+        return PushResult.UNKNOWN, _(RENAMED)
     value = reading.value(push.owner_id, push.name)
     return _compared(
         is_new=rules.says(push.name, value, push.new_value), is_old=rules.says(push.name, value, push.old_value)
@@ -70,5 +72,5 @@ def verdict(push: IntendedPush, reading: CustomerReading, rules: CustomerRules) 
 
 def _compared(*, is_new: bool, is_old: bool) -> Verdict:
     if is_new:
-        return PushResult.APPLIED, SEEN
-    return PushResult.UNKNOWN, NOT_SEEN if is_old else FOREIGN
+        return PushResult.APPLIED, _(SEEN)
+    return PushResult.UNKNOWN, _(NOT_SEEN) if is_old else _(FOREIGN)

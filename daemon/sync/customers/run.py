@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.failures import DeadLetter
@@ -25,7 +27,7 @@ from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Sta
 
 TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
 WHOLE = "customer"  # stands for the customer as a whole
-UNREADABLE = "Shopify's answer holds customers that can't be read"
+UNREADABLE = mark("Shopify's answer holds customers that can't be read")
 
 
 @dataclass(slots=True)
@@ -48,9 +50,11 @@ class Customer:
     @property
     def reason(self) -> str:
         """Why the customer's values should be what they should be."""
-        amount = "nothing" if self.row.total_amount is None else amount_text(self.row.total_amount)
+        amount = _("nothing") if self.row.total_amount is None else amount_text(self.row.total_amount)
         tier = self.standing.tier if self.standing is not None else None
-        return f"customer {self.row.nhanh_id} of Nhanh.vn has spent {amount}: {tier or 'no tier'}"
+        return _("customer {nhanh_id} of Nhanh.vn has spent {amount}: {tier}").format(
+            nhanh_id=self.row.nhanh_id, amount=amount, tier=tier or _("no tier")
+        )
 
     def decide(self, rules: CustomerRules) -> None:
         """Find out what is to be pushed, by what is known now."""
@@ -70,7 +74,9 @@ class Customer:
             "total": self.standing and self.standing.total,
             "tier": self.standing and self.standing.tier,
         }
-        return DeadLetter(str(self.id), f"Shopify did not take all of it: {reason}.", orjson.dumps(payload))
+        return DeadLetter(
+            str(self.id), _("Shopify did not take all of it: {reason}.").format(reason=reason), orjson.dumps(payload)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class CustomerReading:
         unreadable = {int(bad.source_id): bad.reason for bad in page.bad if bad.source_id is not None}
         missing = {number for number in asked if number not in rows and number not in unreadable}
         if any(bad.source_id is None for bad in page.bad):
-            return cls(rows, unreadable | dict.fromkeys(missing, UNREADABLE), frozenset())
+            return cls(rows, unreadable | dict.fromkeys(missing, _(UNREADABLE)), frozenset())
         return cls(rows, unreadable, frozenset(missing))
 
     async def store(self, connection: Connection, store: StoreName) -> None:
@@ -112,7 +118,7 @@ class CustomerReading:
             elif customer.id in self.gone:
                 customer.is_gone = True
             else:
-                customer.refusals[WHOLE] = self.unreadable.get(customer.id, UNREADABLE)
+                customer.refusals[WHOLE] = self.unreadable.get(customer.id, _(UNREADABLE))
             customer.decide(rules)
 
 

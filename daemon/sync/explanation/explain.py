@@ -8,6 +8,7 @@ from asyncpg import Record
 from daemon.api.explanation import ExplainedFreshness, Explanation
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.sync.explanation import evidence, search_words
 from daemon.sync.explanation.search_terms import NotExplained, SearchTerms, read_search_terms
@@ -83,5 +84,9 @@ async def _look_for(
         zone=zone,
     )
     if terms.no_key_reason is not None:
-        said.append(f"As an SKU or barcode it {terms.no_key_reason}, and identifies no variant.")
+        said.append(
+            _("As an SKU or barcode it {no_key_reason}, and identifies no variant.").format(
+                no_key_reason=terms.no_key_reason
+            )
+        )
     return related, [*said, search_words.looked_at(complete, zone)]

@@ -7,12 +7,14 @@ from asyncpg import Record
 
 from daemon.api.sales import CampaignState
 from daemon.config import ProductSyncSettings
+from daemon.i18n import gettext as _
+from daemon.i18n import moment
 from daemon.money import amount_text
 from daemon.sales.items import Holder
 from daemon.sources.shopify.models import PricePair
-from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import TEXTS, Obstacle
+from daemon.sync.products.rules import PRICES
 
 SECTION = "[stores.….product_sync]"
 
@@ -47,46 +49,58 @@ class ObstacleWords:
         match obstacle:
             case Obstacle.VARIANT_DELETED:
                 noticed = moment(self._variant["deleted_at"], self._zone)
-                return f"the variant no longer exists in Shopify, noticed {noticed}"
+                return _("the variant no longer exists in Shopify, noticed {noticed}").format(noticed=noticed)
             case Obstacle.NOT_CONFIGURED:
-                return f"the configuration has no {SECTION} for this store"
+                return _("the configuration has no {section} for this store").format(section=SECTION)
             case Obstacle.UNMAPPED | Obstacle.EXCLUDED:
                 return describe(self._mapping, self._zone)
             case Obstacle.PRODUCT_DELETED:
                 return self._product_deleted()
             case Obstacle.LOCATION_NOT_CONFIGURED:
-                return f"{SECTION} does not name this location, so its stock is left alone"
+                return _("{section} does not name this location, so its stock is left alone").format(section=SECTION)
             case Obstacle.DEPOT_HIDDEN:
                 depots = ", ".join(map(str, hidden_depots))
-                return f"the access token of Nhanh.vn can't see depot {depots}, or was not asked yet"
+                return _("the access token of Nhanh.vn can't see depot {depots}, or was not asked yet").format(
+                    depots=depots
+                )
             case Obstacle.ON_SALE:
                 return self._on_sale()
             case Obstacle.NO_PRICE:
                 price = self._settings.price if self._settings is not None else None
-                return f"Nhanh.vn has no {price} price for it, so its prices are left alone"
+                return _("Nhanh.vn has no {price} for it, so its prices are left alone").format(
+                    price=_(PRICES[price]) if price is not None else _("price")
+                )
             case _:
-                return TEXTS[obstacle]
+                return _(TEXTS[obstacle])
 
     def _product_deleted(self) -> str:
         if self._product is None or self._product["deleted_at"] is None:
-            return "its product at Nhanh.vn has not been pulled: dongbo pull nhanh-products --full"
-        return f"its product no longer exists at Nhanh.vn, noticed {moment(self._product['deleted_at'], self._zone)}"
+            return _("its product at Nhanh.vn has not been pulled: dongbo pull nhanh-products --full")
+        return _("its product no longer exists at Nhanh.vn, noticed {noticed}").format(
+            noticed=moment(self._product["deleted_at"], self._zone)
+        )
 
     def _on_sale(self) -> str:
         holder = self._holder
         if holder is None:
             raise AssertionError("the plan says that a sale holds the variant, and no sale does")
         if holder.state is CampaignState.NEEDS_ATTENTION:
-            return (
-                f"the sale {holder.name} is over, and a person must decide about the price that it found or could not "
-                f"restore: dongbo sale resume {holder.name}. Restored, it goes back to {_both(holder.base)}"
-            )
+            return _(
+                "the sale {name} is over, and a person must decide about the price that it found or could not "
+                "restore: dongbo sale resume {name}. Restored, it goes back to {base}"
+            ).format(name=holder.name, base=_both(holder.base))
         until = (
-            f"until {moment(holder.ends_at, self._zone)}" if holder.ends_at is not None else "until a person ends it"
+            _("until {time}").format(time=moment(holder.ends_at, self._zone))
+            if holder.ends_at is not None
+            else _("until a person ends it")
         )
-        return f"the sale {holder.name} has its prices {until}; then the price goes back to {_both(holder.base)}"
+        return _("the sale {name} has its prices {until}; then the price goes back to {base}").format(
+            name=holder.name, until=until, base=_both(holder.base)
+        )
 
 
 def _both(prices: PricePair) -> str:
-    compare_at = "" if prices.compare_at is None else f" (compare-at price {amount_text(prices.compare_at)})"
-    return amount_text(prices.price) + compare_at
+    price = amount_text(prices.price)
+    if prices.compare_at is None:
+        return price
+    return _("{price} (compare-at price {compare_at})").format(price=price, compare_at=amount_text(prices.compare_at))

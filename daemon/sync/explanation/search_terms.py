@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.mirror.keys import match_key, why_no_key
 from daemon.texts import visible
 
 LONGEST_MENTION = 100  # characters
 IDS = range(1, 2**63)  # bigint
-KNOWN = (
-    "give an SKU, a barcode, the id or the admin's address of a product or variant of Shopify, or an id or code of "
-    "Nhanh.vn"
+KNOWN = mark(
+    "give an SKU, a barcode, the id or the admin's address of a product or variant of Shopify, or an id "
+    "or code of Nhanh.vn"
 )
 ADMIN_HOST, SHOP_SUFFIX = "admin.shopify.com", ".myshopify.com"
 
@@ -23,17 +25,17 @@ _WEB = re.compile(
 )
 # In the admin's addresses and in global ids; what else there is, is called by its own name.
 _OTHERS = {
-    "customer": "a customer",
-    "customers": "a customer",
-    "order": "an order",
-    "orders": "an order",
-    "draftorder": "a draft order",
-    "draft_orders": "a draft order",
-    "location": "a location",
-    "locations": "a location",
-    "collection": "a collection",
-    "collections": "a collection",
-    "inventorylevel": "a stock level",
+    "customer": mark("a customer"),
+    "customers": mark("a customer"),
+    "order": mark("an order"),
+    "orders": mark("an order"),
+    "draftorder": mark("a draft order"),
+    "draft_orders": mark("a draft order"),
+    "location": mark("a location"),
+    "locations": mark("a location"),
+    "collection": mark("a collection"),
+    "collections": mark("a collection"),
+    "inventorylevel": mark("a stock level"),
 }
 
 
@@ -112,7 +114,9 @@ def shown(text: str) -> str:
 def _of_global_id(text: str) -> SearchTerms:
     found = _GLOBAL_ID.fullmatch(text)
     if found is None:
-        raise NotExplained(f"{shown(text)} is not a valid id of Shopify's: {KNOWN}.")
+        raise NotExplained(
+            _("{text} is not a valid id of Shopify's: {known}.").format(text=shown(text), known=_(KNOWN))
+        )
     number = _id(found["number"])
     match found["kind"]:
         case "ProductVariant":
@@ -131,12 +135,15 @@ def _of_address(text: str, shop: str | None) -> SearchTerms:
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
     except ValueError:  # such as of a bracket that does not close
-        raise NotExplained(f"{shown(text)} is not a valid address: {KNOWN}.") from None
+        raise NotExplained(
+            _("{text} is not a valid address: {known}.").format(text=shown(text), known=_(KNOWN))
+        ) from None
     handle, path = _shop_and_path(parts)
     if handle is not None and shop is not None and handle != shop:
         raise NotExplained(
-            f"{shown(text)} belongs to the shop {handle}, and this store's shop is {shop}: ask in the store of that "
-            "shop."
+            _(
+                "{text} belongs to the shop {handle}, and this store's shop is {shop}: ask in the store of that shop."
+            ).format(text=shown(text), handle=handle, shop=shop)
         )
     match path:
         case ["products", _, "variants", number, *_] if _id(number) is not None:
@@ -146,11 +153,15 @@ def _of_address(text: str, shop: str | None) -> SearchTerms:
         case ["products", number, *_] if _id(number) is not None:
             return SearchTerms(product_id=_id(number))
         case ["products", *_]:
-            raise NotExplained(f"{shown(text)} is an address of products without an id: {KNOWN}.")
+            raise NotExplained(
+                _("{text} is an address of products without an id: {known}.").format(text=shown(text), known=_(KNOWN))
+            )
         case [kind, *_] if kind in _OTHERS:
             raise _other(text, kind)
         case _:
-            raise NotExplained(f"{shown(text)} is the address of something unknown here: {KNOWN}.")
+            raise NotExplained(
+                _("{text} is the address of something unknown here: {known}.").format(text=shown(text), known=_(KNOWN))
+            )
 
 
 def _shop_and_path(parts: SplitResult) -> tuple[str | None, list[str]]:
@@ -174,8 +185,13 @@ def _queried(query: str | None, name: str) -> int | None:
 
 
 def _other(text: str, kind: str) -> NotExplained:
-    what = _OTHERS.get(kind.lower(), f"of the kind {kind}")
-    return NotExplained(f"{shown(text)} is {what}, and only the stock and prices of variants are explained: {KNOWN}.")
+    known = _OTHERS.get(kind.lower())
+    what = _(known) if known is not None else _("of the kind {kind}").format(kind=kind)
+    return NotExplained(
+        _("{text} is {what}, and only the stock and prices of variants are explained: {known}.").format(
+            text=shown(text), what=what, known=_(KNOWN)
+        )
+    )
 
 
 def _id(text: str) -> int | None:

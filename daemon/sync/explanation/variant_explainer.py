@@ -19,6 +19,8 @@ from daemon.api.mappings import MappingState
 from daemon.api.pushes import PushKind
 from daemon.api.sales import WriteAction
 from daemon.config import ProductSyncSettings
+from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.money import amount_text, amount_text_or_none
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.obstacle_words import ObstacleWords
@@ -26,6 +28,7 @@ from daemon.sync.explanation.verdicts import NOTHING, Facts, Present, SetBySale,
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import Obstacle
 from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, PlannedStock
+from daemon.sync.products.rules import PRICES
 from daemon.sync.pushes import RecordedPush
 
 
@@ -88,13 +91,13 @@ class VariantExplainer:
     def _stock_at(self, location_id: int, level: Record | None) -> ExplainedValue:
         planned = self._found.planned.stock.get((self._variant["id"], location_id))
         place = self._place(location_id, planned)
-        where = _called(location_id, place.name) if place.name else f"location {location_id}"
+        where = _called(location_id, place.name) if place.name else _("location {id}").format(id=location_id)
         is_stocked = level is not None and level["deleted_at"] is None
         return self._value(
             PushKind.STOCK,
             Present(
-                subject=f"at {where}",
-                absence=f"It is not stocked at {where}",
+                subject=_("at {where}").format(where=where),
+                absence=_("It is not stocked at {where}").format(where=where),
                 value=str(level["available"]) if level is not None and is_stocked else None,
                 since=level["changed_at"] if level is not None else None,
             ),
@@ -146,17 +149,17 @@ class VariantExplainer:
         if settings is None or planned is None:
             return
         if settings.price is not None:
-            yield self._price(PushKind.PRICE, "price", planned.price, _price_basis(settings.price, planned))
+            yield self._price(PushKind.PRICE, _("price"), planned.price, _price_basis(settings.price, planned))
         if settings.compare_at_price is not None:
             basis = _old_price_basis(planned)
-            yield self._price(PushKind.COMPARE_AT_PRICE, "compare-at price", planned.compare_at_price, basis)
+            yield self._price(PushKind.COMPARE_AT_PRICE, _("compare-at price"), planned.compare_at_price, basis)
 
     def _price(self, kind: PushKind, what: str, planned: PlannedAmount, basis: str) -> ExplainedValue:
         return self._value(
             kind,
             Present(
-                subject=f"as {what}",
-                absence=f"Shopify has no {what}",
+                subject=_("as {what}").format(what=what),
+                absence=_("Shopify has no {what}").format(what=what),
                 value=amount_text_or_none(self._variant[str(kind)]),
                 since=self._variant["changed_at"],
             ),
@@ -265,24 +268,37 @@ def _wanted_stock(planned: PlannedStock | None, depots: Sequence[ExplainedDepot]
 def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock) -> str:
     """Such as "Nhanh.vn has 4 + 3 in depots Kho A (1) and Kho B (2)"."""
     names = [_called(depot.id, depot.name) for depot in depots]
-    where = f"depots {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"depot {''.join(names)}"
-    text = f"Nhanh.vn has {' + '.join(depot.quantity for depot in depots)} in {where}"
-    return text if planned.total == planned.desired else f"{text}, and Shopify takes whole pieces from 0 on"
+    where = (
+        _("depots {others} and {last}").format(others=", ".join(names[:-1]), last=names[-1])
+        if len(names) > 1
+        else _("depot {name}").format(name="".join(names))
+    )
+    quantity = " + ".join(depot.quantity for depot in depots)
+    if planned.total == planned.desired:
+        return _("Nhanh.vn has {quantity} in {where}").format(quantity=quantity, where=where)
+    return _("Nhanh.vn has {quantity} in {where}, and Shopify takes whole pieces from 0 on").format(
+        quantity=quantity, where=where
+    )
 
 
 def _combo_basis(depots: Sequence[ExplainedDepot], sets: Decimal) -> str:
     """Such as "it is a combo whose components make 3 sets in depots 1, 2"."""
-    where = f"depot{'s' if len(depots) > 1 else ''} {', '.join(_called(depot.id, depot.name) for depot in depots)}"
-    return f"it is a combo whose components make {amount_text(sets)} sets in {where}"
+    return ngettext(
+        "it is a combo whose components make {sets} sets in depot {depots}",
+        "it is a combo whose components make {sets} sets in depots {depots}",
+        len(depots),
+    ).format(sets=amount_text(sets), depots=", ".join(_called(depot.id, depot.name) for depot in depots))
 
 
 def _price_basis(price: str, planned: PlannedPrices) -> str:
     """Such as "Nhanh.vn has the retail price 100000, 110000 as the shop's customers pay it"."""
     quoted, desired = planned.quoted, planned.price.desired
     if quoted is None or desired is None or round(quoted, 2) == desired:
-        return f"Nhanh.vn has the {price} price {amount_text_or_none(desired) or NOTHING}"
-    return (
-        f"Nhanh.vn has the {price} price {amount_text(quoted)}, {amount_text(desired)} as the shop's customers pay it"
+        return _("Nhanh.vn has the {price} {desired}").format(
+            price=_(PRICES[price]), desired=amount_text_or_none(desired) or _(NOTHING)
+        )
+    return _("Nhanh.vn has the {price} {quoted}, {desired} as the shop's customers pay it").format(
+        price=_(PRICES[price]), quoted=amount_text(quoted), desired=amount_text(desired)
     )
 
 
@@ -290,13 +306,12 @@ def _old_price_basis(planned: PlannedPrices) -> str:
     """Such as "Nhanh.vn has the old price 90000, which is not above 100000"."""
     old = planned.old_price
     if old is None:
-        return "Nhanh.vn has no old price"
-    above = (
-        ""
-        if planned.compare_at_price.desired is not None
-        else f", which is not above {amount_text_or_none(planned.price.desired)}"
+        return _("Nhanh.vn has no old price")
+    if planned.compare_at_price.desired is not None:
+        return _("Nhanh.vn has the old price {old}").format(old=amount_text(old))
+    return _("Nhanh.vn has the old price {old}, which is not above {price}").format(
+        old=amount_text(old), price=amount_text_or_none(planned.price.desired)
     )
-    return f"Nhanh.vn has the old price {amount_text(old)}{above}"
 
 
 def _called(number: int, name: str | None) -> str:

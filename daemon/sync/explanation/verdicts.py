@@ -6,10 +6,12 @@ from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, moment
 from daemon.ids import JobId
 from daemon.sync.pushes import RecordedPush
 
-NOTHING = "nothing"  # in place of a value that does not exist
+NOTHING = mark("nothing")  # in place of a value that does not exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +112,48 @@ def same(one: str | None, other: str | None) -> bool:
         return one == other
 
 
-def moment(time: datetime, zone: tzinfo) -> str:
-    """A time for people: "23 Nov 2026 14:03:22"."""
-    local = time.astimezone(zone)
-    return f"{local.day} {local:%b %Y %H:%M:%S}"
-
-
 def _origin(facts: Facts, zone: tzinfo) -> str:
     """What Shopify has, and who has set it."""
     has = (
         facts.present.absence
         if facts.present.value is None
-        else f"Shopify has {facts.present.value} {facts.present.subject}"
+        else _("Shopify has {value} {subject}").format(value=facts.present.value, subject=facts.present.subject)
     )
     applied = next((push for push in facts.pushes if _sets_value(push)), None)
-    seen = f"seen {moment(facts.present.since, zone)}" if facts.present.since else "when is not known"
+    seen = (
+        _("seen {time}").format(time=moment(facts.present.since, zone))
+        if facts.present.since
+        else _("when is not known")
+    )
     sale = facts.sale
     if sale is not None and (applied is None or sale.at > (applied.settled_at or applied.intended_at)):
-        act = "set it back to" if sale.is_restored else "set it to"
-        cause = f"the sale {sale.sale} {act} {sale.value or NOTHING} on {moment(sale.at, zone)}"
+        act = (
+            _("the sale {sale} set it back to {value} on {time}")
+            if sale.is_restored
+            else _("the sale {sale} set it to {value} on {time}")
+        )
+        cause = act.format(sale=sale.sale, value=sale.value or _(NOTHING), time=moment(sale.at, zone))
         if same(sale.value, facts.present.value):
             return f"{has}: {cause}."
-        changed = f"{sale.value or NOTHING} → {facts.present.value or NOTHING}, {seen}"
-        return f"{has}; {cause}, but it has been changed at Shopify since ({changed})."
+        changed = f"{sale.value or _(NOTHING)} → {facts.present.value or _(NOTHING)}, {seen}"
+        return _("{has}; {cause}, but it has been changed at Shopify since ({changed}).").format(
+            has=has, cause=cause, changed=changed
+        )
     if applied is None:
-        return f"{has}." if facts.present.value is None else f"{has} ({seen}); dongbo has never set it."
+        if facts.present.value is None:
+            return f"{has}."
+        return _("{has} ({seen}); dongbo has never set it.").format(has=has, seen=seen)
     push, when = applied.push, moment(applied.settled_at or applied.intended_at, zone)
-    new = push.new_value or NOTHING
+    new = push.new_value or _(NOTHING)
     if same(push.new_value, facts.present.value):
-        cause = f"job {applied.job_id} set it from {push.old_value or NOTHING} to {new} on {when}"
-        return f"{has}: {cause}, because “{_clause(push.reason)}”."
-    changed = f"{new} → {facts.present.value or NOTHING}, {seen}"
-    return (
-        f"{has}. Job {applied.job_id} set it to {new} on {when}, but it has been changed at Shopify since ({changed})."
-    )
+        cause = _("job {job_id} set it from {old} to {new} on {when}").format(
+            job_id=applied.job_id, old=push.old_value or _(NOTHING), new=new, when=when
+        )
+        return _("{has}: {cause}, because “{reason}”.").format(has=has, cause=cause, reason=_clause(push.reason))
+    changed = f"{new} → {facts.present.value or _(NOTHING)}, {seen}"
+    return _(
+        "{has}. Job {job_id} set it to {new} on {when}, but it has been changed at Shopify since ({changed})."
+    ).format(has=has, job_id=applied.job_id, new=new, when=when, changed=changed)
 
 
 def _sets_value(recorded: RecordedPush) -> bool:
@@ -157,43 +167,60 @@ def _last_attempt(facts: Facts, zone: tzinfo) -> str:
         return ""
     last = facts.pushes[0]
     when = moment(last.settled_at or last.intended_at, zone)
-    change = f"{last.push.old_value or NOTHING} → {last.push.new_value or NOTHING}, job {last.job_id}, {when}"
+    change = _("{old} → {new}, job {job_id}, {when}").format(
+        old=last.push.old_value or _(NOTHING), new=last.push.new_value or _(NOTHING), job_id=last.job_id, when=when
+    )
     detail = f": {_clause(last.detail)}" if last.detail else ""
     match last.result:
         case PushResult.APPLIED:
             return ""
         case PushResult.REFUSED:
-            return f"The last push ({change}) was refused{detail}."
+            return _("The last push ({change}) was refused{detail}.").format(change=change, detail=detail)
         case PushResult.STALE:
-            return f"The last push ({change}) changed nothing, because Shopify had another value by then{detail}."
+            return _(
+                "The last push ({change}) changed nothing, because Shopify had another value by then{detail}."
+            ).format(change=change, detail=detail)
         case PushResult.UNKNOWN:
-            return f"The last push ({change}) was interrupted, and its outcome is unknown{detail}."
+            return _("The last push ({change}) was interrupted, and its outcome is unknown{detail}.").format(
+                change=change, detail=detail
+            )
         case PushResult.INTENDED:
-            return f"A push ({change}) is under way, or its answer was lost: the next sync will find out."
+            return _("A push ({change}) is under way, or its answer was lost: the next sync will find out.").format(
+                change=change
+            )
 
 
 def _outlook(facts: Facts, zone: tzinfo) -> str:
     """What a sync would do, and why it has not."""
     if facts.obstacle is not None:
-        return f"Not pushed: {_clause(facts.obstacle)}."
+        return _("Not pushed: {obstacle}.").format(obstacle=_clause(facts.obstacle))
     if facts.wanted.is_right:
-        return f"That is what Nhanh.vn says: {facts.wanted.basis}."
+        return _("That is what Nhanh.vn says: {basis}.").format(basis=facts.wanted.basis)
     if facts.approval is not None:
-        change = f"The change to {facts.wanted.value or NOTHING} ({facts.wanted.basis}) waits"
-        if not facts.is_asked:
-            return f"{change} for the approval of other changes, asked by job {facts.approval.job_id}."
-        return f"{change} for approval, asked by job {facts.approval.job_id}: “{_clause(facts.approval.reason)}”."
-    would = f"A sync would set it to {facts.wanted.value or NOTHING} now: {facts.wanted.basis}"
+        waits = (
+            _("The change to {value} ({basis}) waits for approval, asked by job {job_id}: “{reason}”.")
+            if facts.is_asked
+            else _("The change to {value} ({basis}) waits for the approval of other changes, asked by job {job_id}.")
+        )
+        return waits.format(
+            value=facts.wanted.value or _(NOTHING),
+            basis=facts.wanted.basis,
+            job_id=facts.approval.job_id,
+            reason=_clause(facts.approval.reason),
+        )
+    would = _("A sync would set it to {value} now: {basis}").format(
+        value=facts.wanted.value or _(NOTHING), basis=facts.wanted.basis
+    )
     since = max(filter(None, [facts.wanted.since, facts.present.since]), default=None)
     last = facts.last_sync
     if last is None:
-        return f"{would}; no SYNC_PRODUCTS has completed yet."
+        return _("{would}; no SYNC_PRODUCTS has completed yet.").format(would=would)
     if since is not None and last.started_at < since:
-        return f"{would}; no SYNC_PRODUCTS has completed since that change."
-    return (
-        f"{would}; the last SYNC_PRODUCTS, job {last.job_id}, which completed {moment(last.completed_at, zone)}, has "
-        f"not done so: dongbo jobs show {last.job_id} lists the rows that failed."
-    )
+        return _("{would}; no SYNC_PRODUCTS has completed since that change.").format(would=would)
+    return _(
+        "{would}; the last SYNC_PRODUCTS, job {job_id}, which completed {completed_at}, has not done so: "
+        "dongbo jobs show {job_id} lists the rows that failed."
+    ).format(would=would, job_id=last.job_id, completed_at=moment(last.completed_at, zone))
 
 
 def _clause(text: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from asyncpg import Record
 
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.ids import StoreName
 from daemon.mirror.keys import MOST_ROWS, match_key, why_no_key
 
@@ -80,7 +82,7 @@ SELECT kind, key, nhanh_rows, shopify_rows FROM dongbo.common_keys
 WHERE store = $1 AND kind IN ('sku', 'barcode') AND key = ANY ($2::text[])
 """
 
-WORDS = {"sku": "SKU", "barcode": "barcode"}
+WORDS = {"sku": mark("SKU"), "barcode": mark("barcode")}
 
 
 async def create_table(connection: Connection) -> None:
@@ -132,9 +134,13 @@ async def obstacles(
     found = {}
     for variant_id, codes in texts.items():
         reasons = [(kind, text, _obstacle(text, common.get((kind, match_key(text))))) for kind, text in codes.items()]
-        said = [f"its {WORDS[kind]} {text.strip()} {reason}" for kind, text, reason in reasons if reason is not None]
+        said = [
+            _("its {word} {code} {reason}").format(word=_(WORDS[kind]), code=text.strip(), reason=reason)
+            for kind, text, reason in reasons
+            if reason is not None
+        ]
         if said:
-            found[variant_id] = " and ".join(said)
+            found[variant_id] = _(" and ").join(said)
     return found
 
 
@@ -142,5 +148,5 @@ def _obstacle(text: str | None, common: Record | None) -> str | None:
     if common is None:
         return why_no_key(text)
     if common["shopify_rows"] >= common["nhanh_rows"]:
-        return f"is on {common['shopify_rows']:,} variants of Shopify"
-    return f"is on {common['nhanh_rows']:,} products of Nhanh.vn"
+        return _("is on {n} variants of Shopify").format(n=number_text(common["shopify_rows"]))
+    return _("is on {n} products of Nhanh.vn").format(n=number_text(common["nhanh_rows"]))

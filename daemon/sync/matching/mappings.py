@@ -12,6 +12,7 @@ import asyncpg
 from daemon.api.mappings import ManualOutcome, Overruled
 from daemon.database.pool import Connection
 from daemon.errors import DatabaseUnavailable, InvalidMapping
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 
 LARGEST_ID = 2**63 - 1  # bigint
@@ -178,8 +179,10 @@ async def _lock_for_people(connection: Connection, store: StoreName) -> None:
         await lock(connection, store)
     except asyncpg.LockNotAvailableError:
         raise DatabaseUnavailable(
-            f"The products of store {store} are being matched at this moment, so that nothing was changed: "
-            "try again in a minute."
+            _(
+                "The products of store {store} are being matched at this moment, so that nothing was changed: try "
+                "again in a minute."
+            ).format(store=store)
         ) from None
 
 
@@ -208,26 +211,31 @@ async def _problems(
     connection: Connection, store: StoreName, entries: Sequence[tuple[int, int | None]]
 ) -> AsyncIterator[str]:
     """What is wrong with the entries, and what to do about it."""
-    variants = _distinct(variant for variant, _ in entries)
-    products = _distinct(product for _, product in entries if product is not None)
-    for variant, times in Counter(variant for variant, _ in entries).items():
+    variants = _distinct(variant for variant, _product in entries)
+    products = _distinct(product for _variant, product in entries if product is not None)
+    for variant, times in Counter(variant for variant, _product in entries).items():
         if times > 1:
-            yield f"variant {variant}: it is named {times} times; name it once."
+            yield _("variant {id}: it is named {n} times; name it once.").format(id=variant, n=times)
     for number in (*variants, *products):
         if not _is_id(number):
-            yield f"{number}: this is not an id; ids are positive numbers below 2^63."
+            yield _("{id}: this is not an id; ids are positive numbers below 2^63.").format(id=number)
     for row in await connection.fetch(EXAMINE_VARIANTS, store, [number for number in variants if _is_id(number)]):
         if row["is_unknown"]:
-            yield f"variant {row['id']}: no such variant is known of Shopify; check the id, or pull the products."
+            problem = _("variant {id}: no such variant is known of Shopify; check the id, or pull the products.")
+            yield problem.format(id=row["id"])
         elif row["is_deleted"]:
-            yield f"variant {row['id']}: it was deleted at Shopify; name the variant that took its place."
+            problem = _("variant {id}: it was deleted at Shopify; name the variant that took its place.")
+            yield problem.format(id=row["id"])
     for row in await connection.fetch(EXAMINE_PRODUCTS, store, [number for number in products if _is_id(number)]):
         if row["is_unknown"]:
-            yield f"product {row['id']}: no such product is known of Nhanh.vn; check the id, or pull the products."
+            problem = _("product {id}: no such product is known of Nhanh.vn; check the id, or pull the products.")
+            yield problem.format(id=row["id"])
         elif row["is_deleted"]:
-            yield f"product {row['id']}: it was deleted at Nhanh.vn; name the product that took its place."
+            problem = _("product {id}: it was deleted at Nhanh.vn; name the product that took its place.")
+            yield problem.format(id=row["id"])
         elif row["is_parent"]:
-            yield f"product {row['id']}: it is a parent, whose stock is that of its variants; name one of these."
+            problem = _("product {id}: it is a parent, whose stock is that of its variants; name one of these.")
+            yield problem.format(id=row["id"])
 
 
 def _distinct(numbers: Iterable[int]) -> list[int]:

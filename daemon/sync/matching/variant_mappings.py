@@ -7,8 +7,9 @@ from typing import assert_never
 
 from daemon.api.mappings import MappingState
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import moment
 from daemon.ids import StoreName
-from daemon.sync.explanation.verdicts import moment
 from daemon.sync.matching import common_keys
 from daemon.sync.matching.common_keys import WORDS
 
@@ -75,25 +76,37 @@ async def mappings_of(
 
 def describe(mapping: VariantMapping, zone: tzinfo) -> str:
     """The mapping as a part of a sentence; times are in `zone`."""
-    since = f" on {moment(mapping.changed_at, zone)}" if mapping.changed_at is not None else ""
+    since = _(" on {time}").format(time=moment(mapping.changed_at, zone)) if mapping.changed_at is not None else ""
     note = f" ({mapping.note})" if mapping.note else ""
     match mapping.state:
+        case MappingState.MAPPED if mapping.source == "manual":
+            text = _("mapped to product {id} of Nhanh.vn by a person{since}{note}")
+            return text.format(id=mapping.nhanh_id, since=since, note=note)
         case MappingState.MAPPED:
-            how = "by a person" if mapping.source == "manual" else f"by its {WORDS[mapping.source or 'sku']}"
-            return f"mapped to product {mapping.nhanh_id} of Nhanh.vn {how}{since}{note}"
+            word = _(WORDS[mapping.source or "sku"])
+            text = _("mapped to product {id} of Nhanh.vn by its {word}{since}{note}")
+            return text.format(id=mapping.nhanh_id, word=word, since=since, note=note)
         case MappingState.EXCLUDED:
-            return f"a person decided{since} that it has no counterpart at Nhanh.vn{note}"
+            text = _("a person decided{since} that it has no counterpart at Nhanh.vn{note}")
+            return text.format(since=since, note=note)
         case MappingState.AMBIGUOUS:
-            products = ", ".join(map(str, mapping.candidates))
-            why = f"{mapping.reason} is not unique on both sides"
-            return f"ambiguous: {why} (candidates at Nhanh.vn: {products}): choose with dongbo map set"
+            text = _(
+                "ambiguous: {codes} is not unique on both sides (candidates at Nhanh.vn: {products}): choose with "
+                "dongbo map set"
+            )
+            return text.format(codes=mapping.reason, products=", ".join(map(str, mapping.candidates)))
         case MappingState.UNMATCHED:
             if mapping.reason is not None:
-                return f"unmatched: {mapping.reason}; choose with dongbo map set"
-            return "unmatched: no product of Nhanh.vn has its SKU or barcode, or matching has not run yet"
+                return _("unmatched: {reason}; choose with dongbo map set").format(reason=mapping.reason)
+            return _("unmatched: no product of Nhanh.vn has its SKU or barcode, or matching has not run yet")
         case MappingState.RETIRED:
-            what = "its exclusion" if mapping.nhanh_id is None else f"its mapping to product {mapping.nhanh_id}"
-            return f"{what} was retired{since}: {mapping.reason or 'the reason was not kept'}"
+            text = (
+                _("its exclusion was retired{since}: {reason}")
+                if mapping.nhanh_id is None
+                else _("its mapping to product {id} was retired{since}: {reason}")
+            )
+            reason = mapping.reason or _("the reason was not kept")
+            return text.format(id=mapping.nhanh_id, since=since, reason=reason)
         case _:
             assert_never(mapping.state)
 
@@ -102,9 +115,9 @@ def _with_conflict(mapping: VariantMapping, kind: str, key: str, nhanh_ids: Sequ
     if mapping.state in (MappingState.MAPPED, MappingState.EXCLUDED):
         return mapping
     earlier = mapping if mapping.state is MappingState.AMBIGUOUS else VariantMapping(MappingState.AMBIGUOUS)
-    shared = f"its {WORDS[kind]} {key}"
+    shared = _("its {word} {code}").format(word=_(WORDS[kind]), code=key)
     return replace(
         earlier,
         candidates=tuple(dict.fromkeys((*earlier.candidates, *nhanh_ids))),
-        reason=f"{earlier.reason} and {shared}" if earlier.reason else shared,
+        reason=_("{reason} and {shared}").format(reason=earlier.reason, shared=shared) if earlier.reason else shared,
     )

@@ -8,6 +8,7 @@ and an explanation names them. The conditions refer to `variant` (of Shopify), `
 from collections.abc import Iterable
 from enum import StrEnum
 
+from daemon.i18n import mark
 from daemon.sales.model import HELD_SQL
 
 COMBO = 9  # Nhanh.vn documentation, product/list: types
@@ -162,42 +163,57 @@ COMMON = frozenset(
 # In words, to follow "Not pushed:". What depends on the variant or the configuration is put into words where it is
 # explained.
 TEXTS = {
-    Obstacle.NOT_PULLED_YET: "its stock at Shopify has not been pulled yet: dongbo pull shopify-products --full",
-    Obstacle.UNTRACKED: "Shopify does not track the stock of this variant",
-    Obstacle.BUNDLE: "it is a bundle in Shopify, whose stock is that of its components",
-    Obstacle.NO_STOCK: "Nhanh.vn keeps no stock of it: it is a voucher or a service",
+    Obstacle.NOT_PULLED_YET: mark("its stock at Shopify has not been pulled yet: dongbo pull shopify-products --full"),
+    Obstacle.UNTRACKED: mark("Shopify does not track the stock of this variant"),
+    Obstacle.BUNDLE: mark("it is a bundle in Shopify, whose stock is that of its components"),
+    Obstacle.NO_STOCK: mark("Nhanh.vn keeps no stock of it: it is a voucher or a service"),
     Obstacle.COMBO: (
-        "it is a combo at Nhanh.vn, and its components or their stock are not known: dongbo pull nhanh-products --full"
+        mark(
+            "it is a combo at Nhanh.vn, and its components or their stock are not known: dongbo pull "
+            "nhanh-products --full"
+        )
     ),
-    Obstacle.STOCK_UNKNOWN: "Nhanh.vn has not reported its stock yet: dongbo pull nhanh-inventory --full",
+    Obstacle.STOCK_UNKNOWN: mark("Nhanh.vn has not reported its stock yet: dongbo pull nhanh-inventory --full"),
     Obstacle.SHARED_ITEM: (
-        "another variant shares its stock at Shopify but is mapped to another product of Nhanh.vn: map both to the "
-        "same one, or exclude one of them (dongbo map exclude)"
+        mark(
+            "another variant shares its stock at Shopify but is mapped to another product of Nhanh.vn: map both "
+            "to the same one, or exclude one of them (dongbo map exclude)"
+        )
     ),
-    Obstacle.FULFILMENT_SERVICE: "its stock is kept by a fulfilment service, not at a location of the shop",
-    Obstacle.LOCATION_INACTIVE: "the location is not active at Shopify",
+    Obstacle.FULFILMENT_SERVICE: mark("its stock is kept by a fulfilment service, not at a location of the shop"),
+    Obstacle.LOCATION_INACTIVE: mark("the location is not active at Shopify"),
     Obstacle.GIFT_CARD: (
-        "it is a gift card, which costs its face value: map it by hand (dongbo map set) if it should have Nhanh.vn's "
-        "price"
+        mark(
+            "it is a gift card, which costs its face value: map it by hand (dongbo map set) if it should have "
+            "Nhanh.vn's price"
+        )
     ),
     Obstacle.BUNDLE_PRICE: (
-        "it is a bundle in Shopify, and the app that makes bundles sets its price: map it by hand (dongbo map set) if "
-        "it should have Nhanh.vn's price"
+        mark(
+            "it is a bundle in Shopify, and the app that makes bundles sets its price: map it by hand (dongbo "
+            "map set) if it should have Nhanh.vn's price"
+        )
     ),
     Obstacle.SUBSCRIPTION: (
-        "it is sold by subscription only, and the plan sets its price: map it by hand (dongbo map set) if it should "
-        "have Nhanh.vn's price"
+        mark(
+            "it is sold by subscription only, and the plan sets its price: map it by hand (dongbo map set) if it "
+            "should have Nhanh.vn's price"
+        )
     ),
-    Obstacle.COMBINED_LISTING: "it is the parent of a combined listing, which has no price of its own",
+    Obstacle.COMBINED_LISTING: mark("it is the parent of a combined listing, which has no price of its own"),
     Obstacle.VAT_NOT_READ_YET: (
-        "Nhanh.vn's price and the shop's differ by VAT, and the VAT of this product has not been read yet: the next "
-        "sync tries to, for which the access token of Nhanh.vn needs the permission product/detail"
+        mark(
+            "Nhanh.vn's price and the shop's differ by VAT, and the VAT of this product has not been read yet: "
+            "the next sync tries to, for which the access token of Nhanh.vn needs the permission product/detail"
+        )
     ),
     Obstacle.VAT_UNKNOWN: (
-        "Nhanh.vn's price and the shop's differ by VAT, and Nhanh.vn does not say which VAT applies to this product: "
-        "enter it there"
+        mark(
+            "Nhanh.vn's price and the shop's differ by VAT, and Nhanh.vn does not say which VAT applies to this "
+            "product: enter it there"
+        )
     ),
     Obstacle.DOES_NOT_STICK: (
-        "Shopify has changed this value to another one twice; it is left alone until Nhanh.vn's value changes"
+        mark("Shopify has changed this value to another one twice; it is left alone until Nhanh.vn's value changes")
     ),
 }

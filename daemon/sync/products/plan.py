@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from asyncpg import Record
@@ -16,6 +17,8 @@ from asyncpg import Record
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection, Database
+from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.ids import JobId, StoreName
 from daemon.mirror.shops import Shop
 from daemon.money import amount_text
@@ -31,7 +34,7 @@ from daemon.sync.products.queries import (
     PlanQueries,
 )
 from daemon.sync.products.rows import LAST_ID, Key, PriceRow, R, StockRow, Window
-from daemon.sync.products.rules import DEFAULT_SHOP
+from daemon.sync.products.rules import DEFAULT_SHOP, PRICES, STOCK_FIGURES
 
 WINDOW_VARIANTS = 1_000
 ROWS_AT_ONCE = 250  # between two turns of the loop
@@ -170,9 +173,6 @@ class ProductPlan:
             low = high
 
     def _stock_row(self, row: Record) -> StockRow:
-        depots = self._depots_of[row["location_id"]]
-        figures = " + ".join(amount_text(figure) for figure in row["figures"])
-        place = f"depot{'s' if len(depots) > 1 else ''} {', '.join(map(str, depots))}"
         return StockRow(
             key=Key(row["product_id"], row["variant_id"], row["location_id"]),
             place=row["place"],
@@ -181,21 +181,37 @@ class ProductPlan:
             nhanh_id=row["nhanh_id"],
             present=row["present"],
             desired=row["desired"],
-            reason=(
-                f"{_nhanh_product(row)} is a combo whose components make {row['desired']} sets in {place}"
-                if row["is_combo"]
-                else f"{_nhanh_product(row)} has {figures} {self._settings.stock_figure} in {place}"
-            ),
+            reason=self._stock_reason(row, self._depots_of[row["location_id"]]),
+        )
+
+    def _stock_reason(self, row: Record, depots: Sequence[int]) -> str:
+        if row["is_combo"]:
+            reason = ngettext(
+                "{product} is a combo whose components make {n} sets in depot {depots}",
+                "{product} is a combo whose components make {n} sets in depots {depots}",
+                len(depots),
+            )
+        else:
+            reason = ngettext(
+                "{product} has {quantity} {figure} in depot {depots}",
+                "{product} has {quantity} {figure} in depots {depots}",
+                len(depots),
+            )
+        return reason.format(
+            product=_nhanh_product(row),
+            n=row["desired"],
+            quantity=" + ".join(amount_text(figure) for figure in row["figures"]),
+            figure=_(STOCK_FIGURES[self._settings.stock_figure]),
+            depots=", ".join(map(str, depots)),
         )
 
     def _price_row(self, row: Record) -> PriceRow:
         desired, compare_at = row["desired_price"], row["desired_compare_at_price"]
-        with_vat = f", {amount_text(desired)} as the shop's customers pay it" if row["is_by_vat"] else ""
         compare_at_reason = (
-            f"{_nhanh_product(row)} has the old price {amount_text(compare_at)}"
+            _("{product} has the old price {amount}")
             if compare_at is not None
-            else f"{_nhanh_product(row)} has no old price above {amount_text(desired)}"
-        )
+            else _("{product} has no old price above {amount}")
+        ).format(product=_nhanh_product(row), amount=amount_text(desired if compare_at is None else compare_at))
         return PriceRow(
             key=Key(row["product_id"], row["variant_id"]),
             place=row["place"],
@@ -205,19 +221,29 @@ class ProductPlan:
             compare_at_price=row["compare_at_price"],
             desired_price=desired,
             desired_compare_at_price=compare_at,
-            price_reason=(
-                f"{_nhanh_product(row)} has the {self._settings.price} price "
-                f"{amount_text(row['quoted_price'])}{with_vat}"
-            ),
+            price_reason=self._price_reason(row, desired),
             compare_at_reason=compare_at_reason,
             is_by_vat=row["is_by_vat"],
+        )
+
+    def _price_reason(self, row: Record, desired: Decimal) -> str:
+        reason = (
+            _("{product} has the {price} {amount}, {desired} as the shop's customers pay it")
+            if row["is_by_vat"]
+            else _("{product} has the {price} {amount}")
+        )
+        return reason.format(
+            product=_nhanh_product(row),
+            price=_(PRICES[self._settings.price]) if self._settings.price is not None else _("price"),
+            amount=amount_text(row["quoted_price"]),
+            desired=amount_text(desired),
         )
 
 
 def depot_columns(depots_of: Mapping[int, Sequence[int]]) -> tuple[list[int], list[int]]:
     """The depots of the locations as two columns: the location and the depot of each row."""
     rows = [(location, depot) for location, depots in depots_of.items() for depot in depots]
-    return [location for location, _ in rows], [depot for _, depot in rows]
+    return [location for location, _depot in rows], [depot for _location, depot in rows]
 
 
 async def still_ours(connection: Connection, store: StoreName, rows: Sequence[R]) -> list[R]:

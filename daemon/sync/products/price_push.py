@@ -10,6 +10,8 @@ from decimal import Decimal
 from uuid import uuid4
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.money import amount_text, amount_text_or_none
@@ -32,10 +34,10 @@ from daemon.sync.pushes import IntendedPush
 
 BATCH = MAX_PRICE_CHANGES
 
-MOVED = "somebody else changed the price before the call was sent: the next sync decides again"
-UNREAD = "Its present price could not be read, so no new one was set: {reason} The next sync tries again."
-NOT_CONFIRMED = "Shopify's answer does not mention the variant."
-GONE = "The variant no longer exists in Shopify: pull Shopify's products, then sync again."
+MOVED = mark("somebody else changed the price before the call was sent: the next sync decides again")
+UNREAD = mark("Its present price could not be read, so no new one was set: {reason} The next sync tries again.")
+NOT_CONFIRMED = mark("Shopify's answer does not mention the variant.")
+GONE = mark("The variant no longer exists in Shopify: pull Shopify's products, then sync again.")
 
 
 class PricePush:
@@ -57,8 +59,8 @@ class PricePush:
         ids, rows, outcome = await self._send(rows, read_at) if rows else ([], rows, PriceOutcome())
         intents = [intent for row in rows for intent in _intents(row)]
         failed = {number: _why(error) for number, error in outcome.refused.items()}
-        failed |= dict.fromkeys(outcome.unconfirmed, NOT_CONFIRMED)
-        failed |= {number: UNREAD.format(reason=reason) for number, reason in (unread | outcome.unread).items()}
+        failed |= dict.fromkeys(outcome.unconfirmed, _(NOT_CONFIRMED))
+        failed |= {number: _(UNREAD).format(reason=reason) for number, reason in (unread | outcome.unread).items()}
         async with self._run.closing(batch) as page:
             settled = [_settled(intent, outcome) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
@@ -140,16 +142,18 @@ def _change(row: PriceRow) -> PriceChange:
 def _settled(intent: IntendedPush, outcome: PriceOutcome) -> tuple[PushResult, str | None]:
     if intent.owner_id in outcome.moved:
         # An attempt without an answer may have been carried out before, and may still be.
-        return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), MOVED
+        return (PushResult.UNKNOWN if intent.owner_id in outcome.in_doubt else PushResult.STALE), _(MOVED)
     if intent.owner_id in outcome.unread:
         doubtful, reason = intent.owner_id in outcome.in_doubt, outcome.unread[intent.owner_id]
-        return (PushResult.UNKNOWN if doubtful else PushResult.STALE), UNREAD.format(reason=reason)
+        return (PushResult.UNKNOWN if doubtful else PushResult.STALE), _(UNREAD).format(reason=reason)
     if intent.owner_id in outcome.refused:
         return PushResult.REFUSED, outcome.refused[intent.owner_id].message
     if intent.owner_id in outcome.unconfirmed:
-        return PushResult.UNKNOWN, NOT_CONFIRMED
+        return PushResult.UNKNOWN, _(NOT_CONFIRMED)
     present = _present(intent, outcome.applied[intent.owner_id])
-    return PushResult.APPLIED, None if present == _wanted(intent) else f"Shopify made it {amount_text_or_none(present)}"
+    if present == _wanted(intent):
+        return PushResult.APPLIED, None
+    return PushResult.APPLIED, _("Shopify made it {amount}").format(amount=amount_text_or_none(present))
 
 
 def _made(
@@ -172,4 +176,6 @@ def _wanted(intent: IntendedPush) -> Decimal | None:
 
 
 def _why(error: WriteError) -> str:
-    return GONE if error.code in PRICE_GONE_CODES else f"Shopify refused to set its price: {error.message}"
+    if error.code in PRICE_GONE_CODES:
+        return _(GONE)
+    return _("Shopify refused to set its price: {message}").format(message=error.message)

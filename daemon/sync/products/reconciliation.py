@@ -19,6 +19,8 @@ from decimal import Decimal
 import structlog
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.mirror import levels
@@ -36,11 +38,11 @@ PRICE_KINDS = (PushKind.PRICE, PushKind.COMPARE_AT_PRICE)
 PUSHES_AT_ONCE = 250
 
 STOCKED = "stocked"  # what an activation makes of an item at a location
-SEEN = "interrupted; Shopify has the new value"
-NOT_SEEN = "interrupted, and not seen at Shopify"  # which does not mean that it will not come through yet
-FOREIGN = "interrupted; Shopify has another value by now"
-GONE = "interrupted; it no longer exists in Shopify"
-UNREAD = "interrupted, and what Shopify has now is unknown: {reason}"
+SEEN = mark("interrupted; Shopify has the new value")
+NOT_SEEN = mark("interrupted, and not seen at Shopify")  # which does not mean that it will not come through yet
+FOREIGN = mark("interrupted; Shopify has another value by now")
+GONE = mark("interrupted; it no longer exists in Shopify")
+UNREAD = mark("interrupted, and what Shopify has now is unknown: {reason}")
 
 Verdict = tuple[PushResult, str | None]
 
@@ -94,20 +96,20 @@ def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Readin
     match push.kind:
         case PushKind.STOCK | PushKind.ACTIVATION:
             if push.item_id in stock.unread:
-                return PushResult.UNKNOWN, UNREAD.format(reason=stock.unread[push.item_id])
+                return PushResult.UNKNOWN, _(UNREAD).format(reason=stock.unread[push.item_id])
             item = stock.found.get(push.item_id) if push.item_id is not None else None
             if item is None or push.location_id is None:
-                return PushResult.UNKNOWN, GONE
+                return PushResult.UNKNOWN, _(GONE)
             available = item.levels.get(push.location_id)
             if push.kind is PushKind.ACTIVATION:
                 return _compared(push, None if available is None else STOCKED)
             return _compared(push, None if available is None else str(available))
         case PushKind.PRICE | PushKind.COMPARE_AT_PRICE:
             if push.owner_id in prices.unread:
-                return PushResult.UNKNOWN, UNREAD.format(reason=prices.unread[push.owner_id])
+                return PushResult.UNKNOWN, _(UNREAD).format(reason=prices.unread[push.owner_id])
             price = prices.found.get(push.owner_id)
             if price is None:
-                return PushResult.UNKNOWN, GONE
+                return PushResult.UNKNOWN, _(GONE)
             present = price.price if push.kind is PushKind.PRICE else price.compare_at
             return _compared_amounts(push, present)
         case _:
@@ -116,12 +118,12 @@ def verdict(push: pushes.IntendedPush, stock: Reading[ItemStock], prices: Readin
 
 def _compared(push: pushes.IntendedPush, present: str | None) -> Verdict:
     if present == push.new_value:
-        return PushResult.APPLIED, SEEN
-    return PushResult.UNKNOWN, NOT_SEEN if present == push.old_value else FOREIGN
+        return PushResult.APPLIED, _(SEEN)
+    return PushResult.UNKNOWN, _(NOT_SEEN) if present == push.old_value else _(FOREIGN)
 
 
 def _compared_amounts(push: pushes.IntendedPush, present: Decimal | None) -> Verdict:
     old, new = (None if value is None else Decimal(value) for value in (push.old_value, push.new_value))
     if present == new:
-        return PushResult.APPLIED, SEEN
-    return PushResult.UNKNOWN, NOT_SEEN if present == old else FOREIGN
+        return PushResult.APPLIED, _(SEEN)
+    return PushResult.UNKNOWN, _(NOT_SEEN) if present == old else _(FOREIGN)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.config import ProductSyncSettings
+from daemon.i18n import mark
 from daemon.mirror.shops import Shop
 from daemon.money import VND
 from daemon.sync.products.obstacles import (
@@ -18,6 +19,10 @@ from daemon.sync.products.obstacles import (
     by_vat,
     first_obstacle,
 )
+
+# What the configuration calls Nhanh.vn's figures and prices, in words.
+STOCK_FIGURES = {"available": mark("available"), "remain": mark("remain")}
+PRICES = {"retail": mark("retail price"), "wholesale": mark("wholesale price")}
 
 PRODUCT_COLUMNS = """id, code, type, retail_price, wholesale_price, old_price, stock_known, price_vat_mode,
             source_updated_at, deleted_at"""

@@ -13,6 +13,7 @@ from typing import Any
 
 from daemon.database.pool import Connection
 from daemon.errors import DepotsChanged
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters
@@ -116,10 +117,12 @@ class SyncRun:
         if now == self._visibility and now.are_visible:
             return
         raise DepotsChanged(
-            "While this sync ran, the access token of Nhanh.vn lost or regained sight of a depot of "
-            f"[stores.{self.store}.product_sync.locations], which looks like less stock than there is. The rest was "
-            "not pushed. Give the token access to all depots, pull their stock with "
-            f"`dongbo pull nhanh-inventory --full --store {self.store}`, and sync again."
+            _(
+                "While this sync ran, the access token of Nhanh.vn lost or regained sight of a depot of "
+                "[stores.{store}.product_sync.locations], which looks like less stock than there is. The rest was "
+                "not pushed. Give the token access to all depots, pull their stock with `dongbo pull nhanh-inventory "
+                "--full --store {store}`, and sync again."
+            ).format(store=self.store)
         )
 
     @asynccontextmanager

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from daemon.api.pushes import PushResult
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sources.shopify.models import ItemStock, Reading
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
 
-GONE = "The item no longer exists in Shopify: pull Shopify's products, then sync again."
-UNREAD = "It has changed at Shopify, and its new value is unknown: {reason} The next sync tries again."
-SENT_AGAIN = "another row of the same call was refused; sent again"
-LOST_ANSWER = "an answer was lost; Shopify has the new value"
+GONE = mark("The item no longer exists in Shopify: pull Shopify's products, then sync again.")
+UNREAD = mark("It has changed at Shopify, and its new value is unknown: {reason} The next sync tries again.")
+SENT_AGAIN = mark("another row of the same call was refused; sent again")
+LOST_ANSWER = mark("an answer was lost; Shopify has the new value")
 
 
 @dataclass
@@ -58,14 +60,15 @@ def decide(
     for index, row in enumerate(rows):
         error = failed.get(index)
         if error is None:
-            decision.outcomes.append((PushResult.REFUSED, SENT_AGAIN))
+            decision.outcomes.append((PushResult.REFUSED, _(SENT_AGAIN)))
             decision.sound.append(row)
         elif _has_moved(error):
             decision.outcomes.append(_decide_moved(row, stock, decision, was_repeated=was_repeated))
         else:
             decision.outcomes.append((PushResult.REFUSED, error.message))
             gone = error.code in ITEM_GONE_CODES
-            decision.refused.append((row, GONE if gone else f"Shopify refused to set its stock: {error.message}"))
+            reason = _(GONE) if gone else _("Shopify refused to set its stock: {message}").format(message=error.message)
+            decision.refused.append((row, reason))
     return decision
 
 
@@ -74,22 +77,24 @@ def _decide_moved(
 ) -> tuple[PushResult, str | None]:
     item = stock.found.get(row.item_id)
     if item is None and row.item_id in stock.unread:
-        reason = UNREAD.format(reason=stock.unread[row.item_id])
+        reason = _(UNREAD).format(reason=stock.unread[row.item_id])
         decision.refused.append((row, reason))
         return (PushResult.UNKNOWN if was_repeated else PushResult.STALE), reason
     if item is None:
-        decision.refused.append((row, GONE))
-        return PushResult.REFUSED, GONE
+        decision.refused.append((row, _(GONE)))
+        return PushResult.REFUSED, _(GONE)
     present = item.levels.get(row.key.location_id)
     if present == row.desired and was_repeated:
         decision.set_by_us.append(row)
-        return PushResult.APPLIED, LOST_ANSWER
+        return PushResult.APPLIED, _(LOST_ANSWER)
     if item.tracked:
         decision.moved.append(replace(row, present=present))
     else:
         decision.untracked.append(row)
-    found = f"Shopify had {'no stock of it there' if present is None else present}"
-    return (PushResult.UNKNOWN, f"an answer was lost; {found}") if was_repeated else (PushResult.STALE, found)
+    found = _("Shopify had no stock of it there") if present is None else _("Shopify had {value}").format(value=present)
+    if was_repeated:
+        return PushResult.UNKNOWN, _("an answer was lost; {found}").format(found=found)
+    return PushResult.STALE, found
 
 
 def _has_moved(error: WriteError) -> bool:

@@ -16,6 +16,8 @@ import structlog
 
 from daemon.api.pushes import PushKind, PushResult
 from daemon.errors import DepotsChanged, SourceRefused
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
@@ -39,14 +41,16 @@ ATTEMPTS_TOGETHER = 2  # what has changed so often is sent by itself, for it kee
 MOST_UNNAMED = 20  # rows of a run that Shopify refuses without naming them; then the app is wrong and not the rows
 ACTIVATIONS_AT_ONCE = 25  # between two chances to stop: each is a call of its own
 
-RESTLESS = f"It changed at Shopify before each of {MAX_ATTEMPTS} attempts to set it: the next sync tries again."
+RESTLESS = mark("It changed at Shopify before each of {attempts} attempts to set it: the next sync tries again.")
 
-NOT_KEPT = (
-    "Shopify accepted its stock but did not keep it at the location: look at the variant in Shopify, under Inventory. "
-    "The next pull and sync try again."
+NOT_KEPT = mark(
+    "Shopify accepted its stock but did not keep it at the location: look at the variant in Shopify, "
+    "under Inventory. The next pull and sync try again."
 )
 
-NOT_SEEN = "Shopify accepted its stock but can't say whether it kept it: {reason} The next pull and sync check again."
+NOT_SEEN = mark(
+    "Shopify accepted its stock but can't say whether it kept it: {reason} The next pull and sync check again."
+)
 
 
 @dataclass
@@ -123,11 +127,11 @@ class StockPush:
 
     async def _push_alone(self, row: StockRow, progress: BatchProgress) -> None:
         left = [row]
-        for _ in range(MAX_ATTEMPTS - ATTEMPTS_TOGETHER):
-            _, left = await self._push_once(left, progress)
+        for _attempt in range(MAX_ATTEMPTS - ATTEMPTS_TOGETHER):
+            _done, left = await self._push_once(left, progress)
             if not left:
                 return
-        progress.refuse(row, RESTLESS)
+        progress.refuse(row, _(RESTLESS).format(attempts=MAX_ATTEMPTS))
 
     async def _push_once(self, rows: list[StockRow], progress: BatchProgress) -> tuple[list[StockRow], list[StockRow]]:
         """Push these rows; those that are to be sent again: as they are, and changed meanwhile."""
@@ -200,14 +204,14 @@ class StockPush:
     ) -> StockDecision:
         """Find the row that Shopify refuses without naming it, by sending each half of the rows again."""
         run, is_found = self._run, len(rows) == 1
-        detail = error.message if is_found else f"{SENT_AGAIN}: {error.message}"
+        detail = error.message if is_found else f"{_(SENT_AGAIN)}: {error.message}"
         async with run.step() as page:
             await pushes.settle(page.connection, dict.fromkeys(ids, (PushResult.REFUSED, detail)))
         self._unnamed += is_found
         if error.code in CALL_CODES or self._unnamed > MOST_UNNAMED:
-            raise SourceRefused(f"Shopify accepts no stock from this app: {error.message}")
+            raise SourceRefused(_("Shopify accepts no stock from this app: {message}").format(message=error.message))
         if is_found:
-            progress.refuse(rows[0], f"Shopify refused to set its stock: {error.message}")
+            progress.refuse(rows[0], _("Shopify refused to set its stock: {message}").format(message=error.message))
             return StockDecision()
         middle = len(rows) // 2
         return await self._set(rows[:middle], progress) + await self._set(rows[middle:], progress)
@@ -227,10 +231,10 @@ class StockPush:
         for row in activated:
             if row.item_id in stock.unread:
                 progress.updated -= 1
-                progress.refuse(row, NOT_SEEN.format(reason=stock.unread[row.item_id]))
+                progress.refuse(row, _(NOT_SEEN).format(reason=stock.unread[row.item_id]))
             elif row.item_id not in seen or row.key.location_id not in stock.found[row.item_id].levels:
                 progress.updated -= 1
-                progress.refuse(row, NOT_KEPT)
+                progress.refuse(row, _(NOT_KEPT))
 
     async def _activate(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
@@ -258,9 +262,14 @@ class StockPush:
             match answers[row.key]:
                 case WriteError(message=message):
                     outcomes[push_id] = (PushResult.REFUSED, message)
-                    progress.refuse(row, f"Shopify refused to stock it at the location: {message}")
+                    progress.refuse(
+                        row, _("Shopify refused to stock it at the location: {message}").format(message=message)
+                    )
                 case available:
-                    outcomes[push_id] = (PushResult.APPLIED, f"{available} available there")
+                    outcomes[push_id] = (
+                        PushResult.APPLIED,
+                        _("{available} available there").format(available=available),
+                    )
                     progress.activated.add(row.key)
                     active.append(replace(row, present=available))
         async with run.step() as page:
