@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.api.fields import INT64
 from daemon.api.problems import Mistake
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
@@ -29,6 +30,7 @@ LONGEST_NUMBER = 1_000  # digits in a body: the message for Python's own limit o
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
+SOURCE_ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -83,6 +85,14 @@ def read_job_id(request: web.Request) -> JobId:
     if not UUID_FORM.fullmatch(text):
         raise Problem(404, "There is no such job: its id is not a UUID")
     return JobId(UUID(text))
+
+
+def read_source_id(request: web.Request, name: str) -> int:
+    """An id of a source in the path. Raises Problem 404 for one that nothing can have."""
+    text = request.match_info[name]
+    if not SOURCE_ID_FORM.fullmatch(text) or int(text) not in INT64:
+        raise Problem(404, _("There is nothing with this id: an id is a number"))
+    return int(text)
 
 
 def job_cursor(job_id: JobId) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.items import ITEM_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
 from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
@@ -51,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *SCHEDULE_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
+    *ITEM_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

@@ -37,6 +37,7 @@ from daemon.stores import StoreFactory
 from daemon.sync import pushes
 from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -204,6 +205,7 @@ async def running_endpoint(
             clocks=list,
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
+            item_reader=ItemReader(database, registry.store),
         )
         status = replace(status, **changes)
         async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:

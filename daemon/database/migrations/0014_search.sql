@@ -109,3 +109,17 @@ END $$;
 ALTER TABLE dongbo.nhanh_products DROP COLUMN searched;
 ALTER TABLE dongbo.shopify_products DROP COLUMN searched;
 ALTER TABLE dongbo.shopify_variants DROP COLUMN searched, DROP COLUMN searched_title;
+
+-- By what else a single item is looked up.
+CREATE INDEX nhanh_products_by_barcode ON dongbo.nhanh_products (store, barcode_key) WHERE barcode_key IS NOT NULL;
+CREATE INDEX nhanh_products_by_parent ON dongbo.nhanh_products (store, parent_id) WHERE parent_id > 0;
+CREATE INDEX shopify_variants_by_barcode ON dongbo.shopify_variants (store, barcode_key) WHERE barcode_key IS NOT NULL;
+
+-- When a person last had a variant read at either side: one that has not changed leaves no other trace.
+CREATE TABLE dongbo.item_readings (
+    store      text        NOT NULL,
+    variant_id bigint      NOT NULL,
+    nhanh      timestamptz,
+    shopify    timestamptz,
+    PRIMARY KEY (store, variant_id)
+);

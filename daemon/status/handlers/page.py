@@ -102,9 +102,7 @@ def _view(path: str) -> Operation:
 
 PAGE_OPERATIONS = (
     Operation("GET", "/", get_page, "The page", DOCUMENT, headers=ASKED, is_open=True),
-    Operation(
-        "GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True
-    ),
+    Operation("GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True),
     Operation(
         "GET",
         f"/page/{VIEWS}/{{file}}",
