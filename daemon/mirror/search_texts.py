@@ -13,8 +13,8 @@ from typing import Final
 from daemon.database.pool import Connection
 from daemon.texts import visible
 
-ITEMS: Final = "item_texts"
-CUSTOMERS: Final = "customer_texts"
+ITEM_TEXTS: Final = "item_texts"
+CUSTOMER_TEXTS: Final = "customer_texts"
 
 MOST_WORDS = 8  # of what is sought; the rest of a longer text tells little more
 LONGEST_WORD = 100  # characters

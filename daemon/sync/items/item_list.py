@@ -14,18 +14,20 @@ from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
-from daemon.i18n import number as number_text
 from daemon.ids import StoreName
 from daemon.mirror import search_texts
 from daemon.mirror.search_texts import read_sought, searching
 from daemon.money import amount_text, amount_text_or_none
+from daemon.sync.explanation import evidence
 from daemon.sync.explanation.explain import explained
-from daemon.sync.explanation.search_terms import NotExplained, SearchTerms, read_search_terms
-from daemon.sync.items import candidates, search
-from daemon.sync.items.search import MOST_FOUND, Found
+from daemon.sync.explanation.search_terms import NotExplained, read_search_terms
+from daemon.sync.items import candidates
 from daemon.sync.items.verdict import is_configured, item_verdict
 from daemon.sync.matching import mapping_list
+from daemon.sync.search import ITEMS, Exact, Found, search
 from daemon.tone import Tone
+
+MOST_EXACT = 200  # variants that have a text as a code or id
 
 PRODUCTS = """
 SELECT id, code, barcode, name, retail_price, (
@@ -75,13 +77,14 @@ class ItemLister:
         except NotExplained as error:
             return [], str(error)
         async with searching(self.connection):
-            sought = await read_sought(self.connection, text) if _is_text(terms) else None
-            condition = "true" if state is None else mapping_condition(state)
-            found, has_more = await search.search_items(
-                self.connection, self.store, terms, sought, condition, skip=skip, limit=limit
+            variants = await evidence.find_variants(self.connection, self.store, terms, MOST_EXACT)
+            products = await evidence.find_products(self.connection, self.store, terms, MOST_EXACT)
+            exact = Exact([row["id"] for row in variants], [row["id"] for row in products])
+            sought = await read_sought(self.connection, text) if terms.code is not None else None
+            found, said = await search(
+                self.connection, self.store, ITEMS, exact, sought, _condition(state), skip=skip, limit=limit
             )
-            said = _("More than {n} items have this: give more of what you look for.") if has_more else None
-            return await self._hits(found), said and said.format(n=number_text(MOST_FOUND))
+            return await self._hits(found), said
 
     async def of_state(self, state: ItemMappingState | None, *, after: int, limit: int) -> list[ItemHit]:
         """Items in the order of their ids, those of variants unless only Nhanh.vn's are asked for."""
@@ -103,7 +106,8 @@ class ItemLister:
 
     async def _hits(self, found: Sequence[Found]) -> list[ItemHit]:
         """In the order of what was found."""
-        variant_ids, nhanh_ids = search.ids(found)
+        variant_ids = [one.shopify_id for one in found if one.shopify_id is not None]
+        nhanh_ids = [one.nhanh_id for one in found if one.nhanh_id is not None]
         variants = await explained(
             self.connection, self.store, self.settings, self.zone, variant_ids, with_pushes=False
         )
@@ -112,7 +116,7 @@ class ItemLister:
         by_variant = {variant.variant_id: self._hit(variant, choices) for variant in variants}
         rows = await self.connection.fetch(PRODUCTS, self.store, nhanh_ids) if nhanh_ids else ()
         by_product = {row["id"]: self._nhanh_only(row) for row in rows}
-        hits = [by_variant.get(one.variant_id or 0) or by_product.get(one.nhanh_id or 0) for one in found]
+        hits = [by_variant.get(one.shopify_id or 0) or by_product.get(one.nhanh_id or 0) for one in found]
         return [hit for hit in hits if hit is not None]
 
     async def _with_namesakes(self, hits: Sequence[ItemHit]) -> list[ItemHit]:
@@ -167,34 +171,24 @@ class ItemLister:
         )
 
 
-def mapping_condition(state: ItemMappingState) -> str:
-    """Which hits of a search are in a state, as SQL on `hits`, for the store $1."""
-    live = "mapping.store = $1 AND mapping.variant_id = hits.variant_id AND mapping.retired_at IS NULL"
-    decided = f"EXISTS (SELECT FROM dongbo.product_mappings AS mapping WHERE {live}"
-    in_conflict = """hits.variant_id IN (
-        SELECT unnest(shopify_ids) FROM dongbo.match_conflicts WHERE store = $1 AND kind IN ('sku', 'barcode')
-    )"""
+def _condition(state: ItemMappingState | None) -> str:
+    """Which hits of a search are in a state, in SQL."""
+    is_open = f"hits.shopify_id IS NOT NULL AND NOT {ITEMS.is_mapped()}"
     match state:
+        case None:
+            return "true"
         case ItemMappingState.NHANH_ONLY:
-            return "hits.variant_id IS NULL"
+            return "hits.shopify_id IS NULL"
         case ItemMappingState.MAPPED:
-            return f"{decided} AND mapping.nhanh_id IS NOT NULL)"
+            return ITEMS.is_mapped("mapping.nhanh_id IS NOT NULL")
         case ItemMappingState.EXCLUDED:
-            return f"{decided} AND mapping.nhanh_id IS NULL)"
+            return ITEMS.is_mapped("mapping.nhanh_id IS NULL")
         case ItemMappingState.AMBIGUOUS:
-            return f"hits.variant_id IS NOT NULL AND NOT {decided}) AND {in_conflict}"
+            return f"{is_open} AND {ITEMS.in_conflict}"
         case ItemMappingState.UNMATCHED:
-            return f"hits.variant_id IS NOT NULL AND NOT {decided}) AND NOT {in_conflict}"
+            return f"{is_open} AND NOT {ITEMS.in_conflict}"
         case ItemMappingState.RETIRED:
-            return f"""hits.variant_id IS NOT NULL AND NOT {decided}) AND EXISTS (
-                SELECT FROM dongbo.product_mappings AS mapping
-                WHERE mapping.store = $1 AND mapping.variant_id = hits.variant_id
-            )"""
-
-
-def _is_text(terms: SearchTerms) -> bool:
-    """Whether it may be a part of a code or name, and not just an id or an address."""
-    return terms.code is not None
+            return f"{is_open} AND {ITEMS.was_mapped()}"
 
 
 def _total(figures: Iterable[str | None]) -> str | None:
