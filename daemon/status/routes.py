@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.items import ITEM_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
@@ -53,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *ITEM_OPERATIONS,
+    *CUSTOMER_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

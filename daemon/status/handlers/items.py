@@ -14,6 +14,7 @@ from daemon.api.items import (
     ItemReading,
     ItemsQuery,
 )
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
@@ -29,9 +30,9 @@ from daemon.status.reading import (
 from daemon.sync.items import push_list
 from daemon.sync.items.document import ItemWriter
 from daemon.sync.items.item_list import ItemLister
+from daemon.sync.search import MOST_FOUND
 
 SYNCS = (JobType.SYNC_PRODUCTS, JobType.PRODUCT_CHAIN)
-MOST_SKIPPED = 5_000  # a search looks at no more hits
 
 
 async def list_items(request: web.Request) -> web.Response:
@@ -41,9 +42,9 @@ async def list_items(request: web.Request) -> web.Response:
     async with parts.database.acquire() as connection:
         lister = ItemLister(connection, store, parts.product_sync(store), parts.zone, parts.shop_of(store))
         if query.q is not None and query.q.strip():
-            skip = min(read_number_cursor(query.cursor), MOST_SKIPPED)
+            skip = min(read_number_cursor(query.cursor), 3 * MOST_FOUND)
             found, text = await lister.search(query.q, query.state, skip=skip, limit=query.limit + 1)
-            page, cursor = paged(found, query.limit, lambda _: number_cursor(skip + query.limit))
+            page, cursor = paged(found, query.limit, lambda _hit: number_cursor(skip + query.limit))
             return json_response(ItemList(page, text, cursor))
         found = await lister.of_state(query.state, after=read_number_cursor(query.cursor), limit=query.limit + 1)
     page, cursor = paged(found, query.limit, lambda hit: number_cursor(hit.variant_id or hit.nhanh_id or 0))
@@ -80,7 +81,7 @@ async def _answer(request: web.Request, store: StoreName, readings: list[ItemRea
         writer = ItemWriter(connection, store, parts.product_sync(store), parts.zone, _next_sync(request, store))
         item = await writer.write(read_source_id(request, "variant_id"), readings)
     if item is None:
-        raise Problem(404, "No such variant of Shopify is mirrored: is the id correct, and has it been pulled?")
+        raise Problem(404, _("No such variant of Shopify is mirrored: is the id correct, and has it been pulled?"))
     return json_response(item)
 
 
