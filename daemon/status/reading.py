@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.api.fields import INT64
 from daemon.api.problems import Mistake
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
@@ -30,6 +31,7 @@ MOST_IDS = 100  # in a parameter
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
+SOURCE_ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -92,6 +94,14 @@ def read_job_ids(name: str, text: str) -> list[JobId]:
     if len(ids) > MOST_IDS or not all(map(UUID_FORM.fullmatch, ids)):
         raise Problem(400, f"{name} takes at most {MOST_IDS} ids of jobs, with commas between them")
     return [JobId(UUID(each)) for each in ids]
+
+
+def read_source_id(request: web.Request, name: str) -> int:
+    """An id of a source in the path. Raises Problem 404 for one that nothing can have."""
+    text = request.match_info[name]
+    if not SOURCE_ID_FORM.fullmatch(text) or int(text) not in INT64:
+        raise Problem(404, _("There is nothing with this id: an id is a number"))
+    return int(text)
 
 
 def job_cursor(job_id: JobId) -> str:
