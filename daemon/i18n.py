@@ -56,6 +56,11 @@ def gettext(message: str) -> str:
     return _catalogue(language()).gettext(message)
 
 
+def stored(text: str | None) -> str | None:
+    """A text that was stored as it was marked, in the language that is spoken; any other stays as it is."""
+    return gettext(text) if text else text
+
+
 def ngettext(singular: str, plural: str, count: int) -> str:
     """As `gettext`, of one thing or of several."""
     return _catalogue(language()).ngettext(singular, plural, count)
@@ -76,7 +81,7 @@ def moment(time: datetime, zone: tzinfo) -> str:
     return f"{local.day} {local:%b %Y %H:%M:%S}"
 
 
-def number(value: int) -> str:
+def number_text(value: int) -> str:
     """A number with its thousands apart: "1,234" or "1.234"."""
     text = f"{value:,}"
     return text.replace(",", ".") if language() is Language.VIETNAMESE else text

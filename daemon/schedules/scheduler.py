@@ -14,6 +14,7 @@ import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import ScheduleNotFound
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, ScheduleName
 from daemon.lifecycle import Health, Part
 from daemon.schedules import fires
@@ -100,10 +101,12 @@ class Scheduler(Part):
     def health(self) -> Health:
         """Whether schedules fire."""
         if not self.is_running:
-            return Health(False, "the scheduler does not run: restart the daemon")
+            return Health(False, _("the scheduler does not run: restart the daemon"))
         if (trouble := self._sweeps.trouble) is not None:
-            return Health(False, f"the schedules could not be compared with the database {trouble}")
-        return Health(True, "fires schedules")
+            return Health(
+                False, _("the schedules could not be compared with the database {trouble}").format(trouble=trouble)
+            )
+        return Health(True, _("fires schedules"))
 
     async def apply(self, specs: Sequence[ScheduleSpec]) -> AppliedChanges:
         """Make these the schedules, at the start and on a reload; touches only what differs, by name.
@@ -258,7 +261,9 @@ class Scheduler(Part):
 
     async def _carry_out(self, spec: ScheduleSpec, fire_time: datetime, late: timedelta) -> FireOutcome:
         if spec.misfire == "skip" and late > MISFIRE_GRACE:
-            reason = f"missed by {late.total_seconds():.0f} s, and this schedule does not make up missed fires"
+            reason = _("missed by {n} s, and this schedule does not make up missed fires").format(
+                n=round(late.total_seconds())
+            )
             return await self._firing.skip(spec, fire_time, reason)
         return await self._firing.fire(spec, fire_time)
 
@@ -266,8 +271,10 @@ class Scheduler(Part):
         try:
             return self._entries[name]
         except KeyError:
-            known = ", ".join(self._entries) or "none"
-            raise ScheduleNotFound(f"there is no such schedule in the configuration; there are: {known}") from None
+            known = ", ".join(self._entries) or _("none")
+            raise ScheduleNotFound(
+                _("there is no such schedule in the configuration; there are: {known}").format(known=known)
+            ) from None
 
     def _add(self, spec: ScheduleSpec) -> None:
         timetable = TIMETABLES[spec.kind](spec)

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
+from daemon.i18n import gettext as _
 from daemon.ids import Lane, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest
@@ -42,21 +43,27 @@ class Store:
     def nhanh(self) -> NhanhClient:
         """The client of Nhanh.vn; raises InvalidJobRequest where the store has none."""
         if self.nhanh_client is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.nhanh] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.nhanh] in the configuration.").format(name=self.name)
+            )
         return self.nhanh_client
 
     @property
     def shopify(self) -> ShopifyClient:
         """The client of Shopify; raises InvalidJobRequest where the store has none."""
         if self.shopify_client is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.shopify] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.shopify] in the configuration.").format(name=self.name)
+            )
         return self.shopify_client
 
     @property
     def product_sync(self) -> ProductSyncSettings:
         """What of the products is pushed; raises InvalidJobRequest where that is not configured."""
         if self.product_sync_settings is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.product_sync] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.product_sync] in the configuration.").format(name=self.name)
+            )
         return self.product_sync_settings
 
     @property
@@ -64,7 +71,7 @@ class Store:
         """What of the customers is pushed; raises InvalidJobRequest where that is not configured."""
         if self.customer_sync_settings is None:
             raise InvalidJobRequest(
-                f"Store {self.name} has no [stores.{self.name}.customer_sync] in the configuration."
+                _("Store {name} has no [stores.{name}.customer_sync] in the configuration.").format(name=self.name)
             )
         return self.customer_sync_settings
 
@@ -206,7 +213,9 @@ class TaskRegistry(Admissions, Tasks):
         for source in spec.sources:
             if not store.has(source):
                 raise InvalidJobRequest(
-                    f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
+                    _("{type} needs [stores.{name}.{source}] in the configuration, which has none.").format(
+                        type=request.type, name=store.name, source=source.value
+                    )
                 )
         if spec.section is not None:
             store.require(spec.section)
@@ -225,8 +234,10 @@ class TaskRegistry(Admissions, Tasks):
         """The store of this name. Raises InvalidJobRequest where there is none."""
         store = self.stores.get(name)
         if store is None:
-            known = ", ".join(sorted(self.stores)) or "none"
-            raise InvalidJobRequest(f"There is no such store in the configuration. Configured: {known}.")
+            known = ", ".join(sorted(self.stores)) or _("none")
+            raise InvalidJobRequest(
+                _("There is no such store in the configuration. Configured: {known}.").format(known=known)
+            )
         return store
 
 

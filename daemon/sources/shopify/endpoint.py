@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import read_json
 from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
@@ -280,7 +281,7 @@ class GraphqlEndpoint:
         found, absent = await self._nodes(operation, ids, shape, meter, variables, cut_short, row_cost, before_send)
         if absent:
             # Not through `before_send`, which may note when a question was sent: the first one counts.
-            back, _ = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
+            back, _cost = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
             found += back
         return found
 
@@ -349,7 +350,9 @@ class GraphqlEndpoint:
 
     def unreadable(self, operation: GraphqlOperation) -> SourceUnavailable:
         """The error of an answer that holds something other than the operation asked for."""
-        return SourceUnavailable(f"{self.source} sent an answer to {operation.name} that can't be read.")
+        return SourceUnavailable(
+            _("{source} sent an answer to {name} that can't be read.").format(source=self.source, name=operation.name)
+        )
 
     def _warn_once(self, payload: dict[str, Any]) -> None:
         """Shopify ignores a search filter that it does not know, and says so only here."""
