@@ -51,6 +51,13 @@ def spoken(spoken_language: Language) -> Iterator[None]:
         _spoken.reset(token)
 
 
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Speak the language of the configuration, whoever asks: what is stored is for everybody."""
+    with spoken(_configured):
+        yield
+
+
 def gettext(message: str) -> str:
     """The message in the language that is spoken; values are filled in afterwards: `_("{n} rows").format(n=…)`."""
     return _catalogue(language()).gettext(message)

@@ -373,13 +373,24 @@ class _ScheduleBase(Section):
         default="once", description="Fires missed while no daemon ran: made up once, or skipped."
     )
 
+    def refuse_words_on_fires(self) -> None:
+        """Raises ValueError where a preset says something about fires, of which it has none."""
+        said = [key for key in ("timezone", "misfire") if key in self.model_fields_set]
+        if said:
+            raise ValueError(
+                f"without a timetable this is a preset, which only a person starts: add cron, or leave out"
+                f" {' and '.join(said)}"
+            )
+
 
 class CronSchedule(_ScheduleBase):
-    """A job on a cron expression."""
+    """A job on a cron expression; or without one a preset, a job with its parameters that a person starts by name."""
 
     kind: Literal["cron"] = Field(description='The kind of schedule: "cron".')
-    cron: str = Field(
-        description="Minute, hour, day of month, month, weekday (0-7, both Sunday) as in crontab(5).",
+    cron: str | None = Field(
+        default=None,
+        description="Minute, hour, day of month, month, weekday (0-7, both Sunday) as in crontab(5); without it, a"
+        " preset that only a person starts.",
         examples=["0 2 * * *", "*/15 8-22 * * MON-SAT"],
     )
     job: JobType = Field(strict=False, description="The job that it starts.")
@@ -387,9 +398,16 @@ class CronSchedule(_ScheduleBase):
 
     @field_validator("cron")
     @classmethod
-    def _must_fire(cls, cron: str) -> str:
-        parse_cron(cron)
+    def _must_fire(cls, cron: str | None) -> str | None:
+        if cron is not None:
+            parse_cron(cron)
         return cron
+
+    @model_validator(mode="after")
+    def _preset_has_no_fires(self) -> Self:
+        if self.cron is None:
+            self.refuse_words_on_fires()
+        return self
 
     @field_validator("params")
     @classmethod
@@ -405,8 +423,8 @@ class CronSchedule(_ScheduleBase):
 
     @property
     def expression(self) -> str:
-        """When it fires."""
-        return self.cron
+        """When it fires; "" of a preset."""
+        return self.cron or ""
 
     def to_params(self) -> dict[str, Any]:
         """The `params` of its job."""
@@ -414,10 +432,13 @@ class CronSchedule(_ScheduleBase):
 
 
 class ProductSchedule(_ScheduleBase):
-    """The product chain of a store: pull the stock (and the products), match, push what differs."""
+    """The product chain of a store: pull the stock (and the products), match, push what differs; or a preset of it."""
 
     kind: Literal["product"] = Field(description='The kind of schedule: "product".')
-    cron: str | None = Field(default=None, description="As of a cron schedule; or every_minutes.")
+    cron: str | None = Field(
+        default=None,
+        description="As of a cron schedule; or every_minutes. Without both, a preset.",
+    )
     every_minutes: int | None = Field(
         default=None, ge=1, le=1440, description="Fires at multiples of so many minutes since midnight UTC."
     )
@@ -435,8 +456,10 @@ class ProductSchedule(_ScheduleBase):
 
     @model_validator(mode="after")
     def _one_timetable(self) -> Self:
-        if (self.cron is None) == (self.every_minutes is None):
+        if self.cron is not None and self.every_minutes is not None:
             raise ValueError("say either cron or every_minutes")
+        if not self.expression:
+            self.refuse_words_on_fires()
         return self
 
     @property
@@ -446,8 +469,10 @@ class ProductSchedule(_ScheduleBase):
 
     @property
     def expression(self) -> str:
-        """When it fires."""
-        return self.cron if self.cron is not None else f"every {self.every_minutes} min"
+        """When it fires; "" of a preset."""
+        if self.every_minutes is not None:
+            return f"every {self.every_minutes} min"
+        return self.cron or ""
 
     def to_params(self) -> dict[str, Any]:
         """The `params` of its job."""

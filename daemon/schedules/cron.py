@@ -50,6 +50,21 @@ class CronExpression:
 
 
 @dataclass(frozen=True, slots=True)
+class CronCalendar:
+    """What an expression names, as numbers; weekdays from 0 for Sunday.
+
+    `needs_both`: whether a day must be one of `days` and of `weekdays`, or need only be one of either.
+    """
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    needs_both: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CronTimetable:
     """The fire times of one expression in one zone."""
 
@@ -88,6 +103,20 @@ def parse(expression: str) -> CronExpression:
             f'"{text}" never fires: no such day exists in those months (as the 30th of February); {EXAMPLE}'
         ) from None
     return parsed
+
+
+def calendar_of(expression: str) -> CronCalendar:
+    """What an expression names. Raises `InvalidCronExpression` as `parse` does."""
+    walk = CronSim(parse(expression).fields, datetime(2000, 1, 1))  # noqa: DTZ001 - wall-clock time, of no zone
+    weekdays = frozenset(day % 7 for day in walk.weekdays if isinstance(day, int))
+    return CronCalendar(
+        minutes=frozenset(walk.minutes),
+        hours=frozenset(walk.hours),
+        days=frozenset(walk.days),
+        months=frozenset(walk.months),
+        weekdays=weekdays,
+        needs_both=walk.day_and,
+    )
 
 
 def next_fire(expression: str, after: datetime, zone: ZoneInfo) -> datetime:

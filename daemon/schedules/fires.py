@@ -69,6 +69,12 @@ LEFT JOIN LATERAL (
 ORDER BY place
 """
 
+LIST_FIRES = """
+SELECT * FROM dongbo.schedule_fires
+WHERE store = $1 AND schedule = $2 AND ($3::timestamptz IS NULL OR fire_time < $3)
+ORDER BY fire_time DESC LIMIT $4
+"""
+
 PAUSE_SCHEDULE = """
 INSERT INTO dongbo.schedule_states AS state (store, schedule, paused, paused_at, known_since)
 VALUES ($1, $2, true, $3, $3)
@@ -146,6 +152,14 @@ async def read_situations(
 ) -> list[ScheduleRecord]:
     """What is known of each schedule and of its fire at the time `due`, in the order of `specs`, by one statement."""
     return [_situation(row) for row in await connection.fetch(READ_SITUATIONS, *_names(specs), due)]
+
+
+async def list_fires(
+    connection: Connection, spec: ScheduleSpec, *, before: datetime | None, limit: int
+) -> list[FireRecord]:
+    """Fires of a schedule, latest fire time first; `before` is the fire time at the end of the page before."""
+    rows = await connection.fetch(LIST_FIRES, spec.store, spec.name, before, limit)
+    return [_fire_record(row) for row in rows]
 
 
 async def pause(connection: Connection, store: StoreName, schedule: ScheduleName, now: datetime) -> None:

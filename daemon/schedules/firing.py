@@ -3,8 +3,10 @@
 from datetime import datetime
 
 from daemon.database.pool import Database
-from daemon.errors import JobError, LiveJobExists
+from daemon.errors import JobError
 from daemon.ids import WorkerName
+from daemon.jobs import actions
+from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.jobs.model import JobRequest, JobTrigger
 from daemon.jobs.service import Jobs
 from daemon.jobs.types import JobType
@@ -41,10 +43,15 @@ class Firing:
 
     async def run_now(self, spec: ScheduleSpec) -> FireOutcome:
         """Submit the schedule's job at a person's request."""
-        try:
-            job = await self._jobs.submit(request_of(spec, JobTrigger.API), spec.name)
-        except LiveJobExists as live:
-            return FireOutcome(FireResult.ALREADY_LIVE, live.job_id, str(live))
+        async with self._database.acquire() as connection, connection.transaction():
+            submission = await self._jobs.submit_in(connection, request_of(spec, JobTrigger.API), spec.name)
+            job = submission.job
+            if submission.is_new:
+                subject = SubjectKind.SCHEDULE, spec.name
+                await actions.note(connection, ActionKind.RUN_SCHEDULE, spec.store, *subject, job_id=job.id)
+        if not submission.is_new:
+            return FireOutcome(FireResult.ALREADY_LIVE, job.id)
+        self._jobs.announce(job)
         return FireOutcome(FireResult.SUBMITTED, job.id)
 
     async def _end_without_job(

@@ -9,6 +9,7 @@ from daemon.schedules.cron import CronTimetable
 from daemon.schedules.model import Timetable
 
 _EVERY = re.compile(r"every ([0-9]{1,4}) min")
+MINUTES_OF_DAY = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,29 @@ class IntervalTimetable:
         return midnight + number * timedelta(minutes=self.minutes)
 
 
+@dataclass(frozen=True, slots=True)
+class NoTimetable:
+    """Of a preset, which a person starts."""
+
+    def next_fire(self, after: datetime) -> None:
+        """There is none."""
+
+    def previous_fire(self, at_or_before: datetime) -> None:
+        """There was none."""
+
+
 def make_timetable(expression: str, zone: ZoneInfo) -> Timetable:
-    """The fire times of an interval, "every 15 min", or of a cron expression in a zone."""
+    """The fire times of an interval, "every 15 min", of a cron expression in a zone, or of "", which never fires."""
+    if not expression:
+        return NoTimetable()
+    minutes = interval_of(expression)
+    return CronTimetable(expression, zone) if minutes is None else IntervalTimetable(minutes)
+
+
+def interval_of(expression: str) -> int | None:
+    """The minutes between two fires of an interval; None of any other expression."""
     interval = _EVERY.fullmatch(expression)
-    if interval is not None:
-        return IntervalTimetable(int(interval[1]))
-    return CronTimetable(expression, zone)
+    return int(interval[1]) if interval is not None else None
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -19,7 +19,8 @@ class ScheduleSpec:
     Args:
         name: unique in the configuration.
         kind: decides what the timetable is made of; see `TIMETABLES` in `daemon.schedules.scheduler`.
-        expression: as `daemon.schedules.cron.parse` takes it, or "every 15 min" of a "product" schedule.
+        expression: as `daemon.schedules.cron.parse` takes it, or "every 15 min" of a "product" schedule; "" of a
+            preset, which never fires by itself.
         zone: whose wall clock the expression is about.
         misfire: whether a missed fire is made up once, or only recorded as skipped.
         job_type, params: the job that a fire submits.
@@ -33,6 +34,11 @@ class ScheduleSpec:
     misfire: Misfire
     job_type: str
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether only a person starts it."""
+        return not self.expression
 
     @property
     def timetable_key(self) -> str:

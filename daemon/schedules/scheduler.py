@@ -13,9 +13,11 @@ from typing import Final
 import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import ScheduleNotFound
+from daemon.errors import InvalidTransition, ScheduleNotFound
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, ScheduleName
+from daemon.jobs import actions
+from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.lifecycle import Health, Part
 from daemon.schedules import fires
 from daemon.schedules.entry import ScheduleEntry
@@ -144,20 +146,24 @@ class Scheduler(Part):
     async def pause(self, name: ScheduleName) -> None:
         """Keep a schedule from firing, here, on other daemons and after a restart, until `resume`.
 
-        Raises `ScheduleNotFound`, and what the database raises.
+        Raises `ScheduleNotFound`, `InvalidTransition` for a preset, and what the database raises.
         """
-        entry = self._entry(name)
+        entry = self._firing_entry(name)
         async with self._lock, self._database.acquire() as connection:
-            await fires.pause(connection, entry.spec.store, name, self._clock())
+            async with connection.transaction():
+                await fires.pause(connection, entry.spec.store, name, self._clock())
+                await self._note(connection, ActionKind.PAUSE, entry.spec)
             entry.paused = True
         log.info("schedule_paused", schedule=name, store=entry.spec.store)
 
     async def resume(self, name: ScheduleName) -> None:
         """Let a paused schedule fire again; what it missed meanwhile is not made up. Raises as `pause` does."""
-        entry = self._entry(name)
+        entry = self._firing_entry(name)
         async with self._lock, self._database.acquire() as connection:
             now = self._clock()
-            await fires.resume(connection, entry.spec.store, name, now)
+            async with connection.transaction():
+                await fires.resume(connection, entry.spec.store, name, now)
+                await self._note(connection, ActionKind.RESUME, entry.spec)
             if entry.paused:
                 entry.paused, entry.since = False, now
         log.info("schedule_resumed", schedule=name, store=entry.spec.store)
@@ -171,6 +177,14 @@ class Scheduler(Part):
         outcome = await self._firing.run_now(spec)
         log.info("schedule_run", schedule=name, store=spec.store, outcome=outcome.result, job_id=_text(outcome.job_id))
         return outcome
+
+    def state(self, name: ScheduleName) -> ScheduleState:
+        """Where a schedule stands, as `states` does. Raises `ScheduleNotFound`."""
+        return self._entry(name).state(self._clock())
+
+    def next_fires(self, name: ScheduleName, most: int) -> list[datetime]:
+        """The next fire times of a schedule; none while it is paused. Raises `ScheduleNotFound`."""
+        return self._entry(name).next_fires(self._clock(), most)
 
     def states(self) -> list[ScheduleState]:
         """Where each schedule stands, in the order of the configuration, as of the last sweep or later."""
@@ -275,6 +289,18 @@ class Scheduler(Part):
             raise ScheduleNotFound(
                 _("there is no such schedule in the configuration; there are: {known}").format(known=known)
             ) from None
+
+    def _firing_entry(self, name: ScheduleName) -> ScheduleEntry:
+        entry = self._entry(name)
+        if entry.spec.is_preset:
+            raise InvalidTransition(
+                _("{name} never fires by itself: it is a preset, which only a person starts").format(name=name)
+            )
+        return entry
+
+    @staticmethod
+    async def _note(connection: Connection, kind: ActionKind, spec: ScheduleSpec) -> None:
+        await actions.note(connection, kind, spec.store, SubjectKind.SCHEDULE, spec.name)
 
     def _add(self, spec: ScheduleSpec) -> None:
         timetable = TIMETABLES[spec.kind](spec)

@@ -79,7 +79,7 @@ class Filters:
         """What may be given, as `normalise` reads it."""
         return {
             "type": "object",
-            "description": f"Which {self.of} to pull; all if empty.",
+            "description": mark("Which rows to pull; all if empty."),
             "additionalProperties": False,
             "properties": {name: one.schema for name, one in self.known.items()},
         }

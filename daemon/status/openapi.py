@@ -21,7 +21,11 @@ from daemon.status.reading import JSON_TYPE
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string", "format": "uuid"}},
     "name": {"description": "A schedule's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
-    "file": {"description": "A file of the page.", "schema": {"type": "string", "pattern": r"^[a-z-]+\.[a-z]+$"}},
+    "folder": {"description": "A part of the page.", "schema": {"type": "string", "pattern": "^[a-z]+$"}},
+    "file": {
+        "description": "A file of the page.",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z-]+(\.[a-z]+){1,3}$"},
+    },
     "ref": {
         "description": "A sale campaign's id, or its name: the open one's, else the last one's.",
         "schema": {"type": "string", "pattern": NAME_PATTERN},  # an id in lower case is of this form, too

@@ -30,6 +30,7 @@ class StatusParts:
         started_at: when the daemon started, aware UTC.
         stores: the configured stores, looked up each time, since a reload may change them.
         job_types: what this daemon can run, and the JSON Schema of what its params may be.
+        stores_for: the stores that have all that a job of a type needs, looked up each time.
         product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
         credentials: how each store signs in at its sources, looked up each time.
         clocks: how the clocks of the sources differ from this machine's, looked up each time.
@@ -52,6 +53,7 @@ class StatusParts:
     started_at: datetime
     stores: Callable[[], Collection[StoreName]]
     job_types: Mapping[JobType, Mapping[str, Any]]
+    stores_for: Callable[[JobType], Sequence[StoreName]]
     product_sync: Callable[[StoreName], ProductSyncSettings | None]
     credentials: Callable[[], Sequence[CredentialReport]]
     zone: ZoneInfo

@@ -8,13 +8,16 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
-from daemon.status.handlers.page import PAGE_OPERATIONS
+from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
 from daemon.status.handlers.probes import PROBE_OPERATIONS
 from daemon.status.handlers.sales import SALE_OPERATIONS
 from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
+from daemon.status.handlers.strips import STRIP_OPERATIONS
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
 from daemon.status.problems import Handler, wrong_method
@@ -48,7 +51,10 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
+    *STRIP_OPERATIONS,
+    *CHOICE_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *SALE_OPERATIONS,
@@ -61,8 +67,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *PAGE_OPERATIONS,
 )
-ALLOWED = {path: _allowed(operations) for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path)}
-OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
+ROUTED = sorted((*OPERATIONS, *VIEW_OPERATIONS), key=_path)
+ALLOWED = {path: _allowed(operations) for path, operations in groupby(ROUTED, key=_path)}
+OPEN_PATHS = frozenset(operation.path for operation in ROUTED if operation.is_open)
 
 
 def add_routes(app: web.Application) -> None:
@@ -70,7 +77,7 @@ def add_routes(app: web.Application) -> None:
 
     Otherwise a path such as /api/jobs/prune would be taken for /api/jobs/{id} by the methods that only the latter has.
     """
-    for path, operations in groupby(sorted(OPERATIONS, key=_path), key=_path):
+    for path, operations in groupby(ROUTED, key=_path):
         resource = app.router.add_resource(path)
         for operation in operations:
             resource.add_route(operation.method, operation.handler)

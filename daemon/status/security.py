@@ -16,12 +16,14 @@ from aiohttp import hdrs, web
 from daemon.config.address import Origin, is_loopback, origins_of, plain_ip, read_netloc, read_origin
 from daemon.status.connections import connection_of
 from daemon.status.guessing import CHALLENGE, Guesses
+from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
 from daemon.status.problems import HEADERS, Handler, Problem
 from daemon.status.reading import JSON_TYPE
 
 CLIENT_HEADER = "X-Dongbo-Client"
 SAFE_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
-FOR_ALL_PAGES = ("/", "/page/{file}", "/livez")  # cost next to nothing, and the answer can't be read
+# Cost next to nothing, and the answer can't be read; a link from elsewhere to a view works.
+FOR_ALL_PAGES = frozenset(("/livez", *(operation.path for operation in (*PAGE_OPERATIONS, *VIEW_OPERATIONS))))
 OWN_SITES = ("same-origin", "none")  # Sec-Fetch-Site of our own page, and of what a person has typed or bookmarked
 
 

@@ -76,7 +76,7 @@ class Surveyor:
             return Survey(
                 now=self._parts.sales.clock(),
                 running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
-                waiting=await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING),
+                waiting=await _that_ask(connection),
                 last_completed=await store.last_completed(connection),
                 counts=await store.count_by_status(connection),
                 open_pushes=await pushes.count_open(connection),
@@ -103,6 +103,13 @@ class Surveyor:
                 )
             )
         return found
+
+
+async def _that_ask(connection: Connection) -> list[Job]:
+    """The jobs that wait for approval, without those that only wait along with such a step of theirs."""
+    waiting = await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING)
+    along = {job.parent_id for job in waiting}
+    return [job for job in waiting if job.id not in along]
 
 
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:

@@ -210,16 +210,12 @@ class TaskRegistry(Admissions, Tasks):
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
         spec = JOB_TYPES[request.type]
         store = self.store(request.store)
-        for source in spec.sources:
-            if not store.has(source):
-                raise InvalidJobRequest(
-                    _("{type} needs [stores.{name}.{source}] in the configuration, which has none.").format(
-                        type=request.type, name=store.name, source=source.value
-                    )
-                )
-        if spec.section is not None:
-            store.require(spec.section)
+        _require(store, request.type)
         return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
+
+    def stores_for(self, job_type: JobType) -> list[StoreName]:
+        """The stores that have all that a job of this type needs."""
+        return [name for name, store in sorted(self.stores.items()) if _suffices(store, job_type)]
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""
@@ -239,6 +235,28 @@ class TaskRegistry(Admissions, Tasks):
                 _("There is no such store in the configuration. Configured: {known}.").format(known=known)
             )
         return store
+
+
+def _require(store: Store, job_type: JobType) -> None:
+    """Raises InvalidJobRequest with what the configuration lacks for such a job."""
+    spec = JOB_TYPES[job_type]
+    for source in spec.sources:
+        if not store.has(source):
+            raise InvalidJobRequest(
+                _("{type} needs [stores.{name}.{source}] in the configuration, which has none.").format(
+                    type=job_type, name=store.name, source=source.value
+                )
+            )
+    if spec.section is not None:
+        store.require(spec.section)
+
+
+def _suffices(store: Store, job_type: JobType) -> bool:
+    try:
+        _require(store, job_type)
+    except InvalidJobRequest:
+        return False
+    return True
 
 
 def _lane(store: Store, spec: JobSpec) -> Lane:

@@ -19,7 +19,7 @@ from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs import store
+from daemon.jobs import approvals, store
 from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
@@ -120,6 +120,7 @@ class Endpoint:
         job = await self.submit(job_type)
         token = await self.claim(job)
         await self.change(lambda c: store.await_approval(c, job.id, token, reason, {"zeroed": 30}), job.id)
+        await self.change(lambda c: approvals.ask(c, job, reason, {}), job.id)
         return await self.parts.jobs.get(job.id)
 
     async def push(
@@ -195,6 +196,7 @@ async def running_endpoint(
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
             job_types=params_schemas(),
+            stores_for=registry.stores_for,
             product_sync=lambda _store: PRODUCT_SYNC,
             credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,

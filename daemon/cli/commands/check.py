@@ -151,7 +151,7 @@ def _write(path: Path, settings: Settings, fires: list[dict[str, Any]], sales: l
         if store["shopify"] is not None:
             output.write_text(f"  Shopify   {store['shopify']}")
     for schedule in fires:
-        when = f"{schedule['cron']} ({schedule['timezone']})"
+        when = f"{schedule['cron']} ({schedule['timezone']})" if schedule["cron"] else "only when a person starts it"
         output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")
         for fire in schedule["next"]:
             output.write_text(f"  {datetime.fromisoformat(fire):%a %Y-%m-%d %H:%M}")

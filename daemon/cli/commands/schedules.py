@@ -87,7 +87,7 @@ def _row(schedule: Schedule, zone: tzinfo) -> list[Text]:
         Text(schedule.name),
         Text(schedule.type),
         Text(schedule.store),
-        Text(schedule.cron),
+        Text(schedule.cron or "preset"),
         _next_fire(schedule, zone),
         Text(values.moment(schedule.last_fire, zone)),
         Text(_outcome(schedule), style="red" if schedule.last_outcome == "failed" else ""),

@@ -1,11 +1,17 @@
-"""The job page: static files that hold no data, so they need no token; the page asks for it itself."""
+"""The page: static files that hold no data, so they need no token; the page asks for it itself.
+
+Its views have addresses of their own, at all of which the same document is answered: which of them is shown is decided
+in the browser.
+"""
 
 import hashlib
 import importlib.resources
 from functools import cache
+from importlib.resources.abc import Traversable
 
 from aiohttp import hdrs, web
 
+from daemon.i18n import Language, page_words
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -13,6 +19,7 @@ MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
 }
 INDEX = "index.html"
@@ -24,6 +31,23 @@ EXAMPLES = {
 }
 UNCHANGED = Answer("It is the one that If-None-Match names", headers=("ETag",))
 ASKED = {"If-None-Match": "the ETag of the copy already at hand"}
+DOCUMENT = {200: Answer("The page", texts={"text/html": EXAMPLES["text/html"]}, headers=("ETag",)), 304: UNCHANGED}
+FILE = {200: Answer("The file", texts=EXAMPLES, headers=("ETag",)), 304: UNCHANGED}
+ADDRESSES = (
+    "/jobs",
+    "/jobs/{id}",
+    "/approvals",
+    "/approvals/{id}",
+    "/items",
+    "/items/{id}",
+    "/customers",
+    "/customers/{id}",
+    "/schedules",
+    "/schedules/{name}",
+    "/sales",
+    "/sales/{name}",
+)
+"""Of the views besides the first, which is at "/"."""
 
 
 async def get_page(request: web.Request) -> web.Response:
@@ -36,11 +60,24 @@ async def get_page_file(request: web.Request) -> web.Response:
     return _serve(request, request.match_info["file"])
 
 
+async def get_part_file(request: web.Request) -> web.Response:
+    """Style and scripts of one of its views, or of what views are made of."""
+    return _serve(request, f"{request.match_info['folder']}/{request.match_info['file']}")
+
+
 @cache
 def page_files() -> dict[str, bytes]:
-    """The files of the page by name."""
+    """The files of the page by their names, those in its folders as "views/…", and its words as "words.vi.json"."""
     folder = importlib.resources.files("daemon.status") / "page"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if _media_type(file.name)}
+    files = {f"words.{language}.json": page_words(language) for language in Language} | _files_in(folder, "")
+    for part in folder.iterdir():
+        if part.is_dir():
+            files |= _files_in(part, f"{part.name}/")
+    return files
+
+
+def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
+    return {prefix + file.name: file.read_bytes() for file in folder.iterdir() if _media_type(file.name)}
 
 
 def _serve(request: web.Request, name: str) -> web.Response:
@@ -63,23 +100,22 @@ def _media_type(name: str) -> str | None:
     return MEDIA_TYPES.get(name[name.rfind(".") :])
 
 
+def _view(path: str) -> Operation:
+    return Operation("GET", path, get_page, "A view of the page", DOCUMENT, headers=ASKED, is_open=True)
+
+
 PAGE_OPERATIONS = (
+    Operation("GET", "/", get_page, "The page", DOCUMENT, headers=ASKED, is_open=True),
+    Operation("GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True),
     Operation(
         "GET",
-        "/",
-        get_page,
-        "The job page",
-        {200: Answer("The page", texts={"text/html": EXAMPLES["text/html"]}, headers=("ETag",)), 304: UNCHANGED},
-        headers=ASKED,
-        is_open=True,
-    ),
-    Operation(
-        "GET",
-        "/page/{file}",
-        get_page_file,
-        "Style and scripts of the job page",
-        {200: Answer("The file", texts=EXAMPLES, headers=("ETag",)), 304: UNCHANGED},
+        "/page/{folder}/{file}",
+        get_part_file,
+        "Style and scripts of a part of the page",
+        FILE,
         headers=ASKED,
         is_open=True,
     ),
 )
+VIEW_OPERATIONS = tuple(map(_view, ADDRESSES))
+"""For people alone: the description of the API leaves them out."""

@@ -1,23 +1,29 @@
-// Requests to the daemon, with the token where it asks for one.
+// Requests to the daemon, with the token where it asks for one, in the language of the page.
+
+import { language, t } from "./words.js";
 
 const KEY = "dongbo-token";
+const READING = 10_000; // milliseconds that an answer may take
+const WRITING = 30_000;
+const SAVING = 120_000;
 
-/** The daemon requires a token, or a different one. */
+/** The daemon requires a token, or a different one. `unauthorized` is dispatched on the window as well. */
 export class Unauthorized extends Error {}
 
-/** The daemon refused; the message is its own. */
+/** The daemon refused; the message is its own. `problem` is what it answered, where that could be read. */
 export class Refused extends Error {
-  constructor(message, status) {
+  constructor(message, status, problem = {}) {
     super(message);
     this.status = status;
+    this.problem = problem;
   }
 }
 
 /** What an error says to a person. */
-export const explanation = (error) => {
-  if (error.name === "TypeError") return "The daemon can't be reached.";
-  return error.name === "TimeoutError" ? "The daemon did not answer in time." : error.message;
-};
+export function explanation(error) {
+  if (error.name === "TypeError") return t("The daemon can’t be reached.");
+  return error.name === "TimeoutError" ? t("The daemon did not answer in time.") : error.message;
+}
 
 export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
@@ -26,7 +32,7 @@ export const forgetToken = () => sessionStorage.removeItem(KEY);
 /** A response that is not an error. */
 export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
   const token = sessionStorage.getItem(KEY);
-  const sent = { ...headers };
+  const sent = { "Accept-Language": language(), ...headers };
   // Header values are bytes: fetch refuses characters beyond Latin-1, so the token goes as UTF-8.
   if (token !== null) sent.Authorization = `Bearer ${asBytes(token)}`;
   // Without such a header the daemon changes nothing: a form on another site can't send it.
@@ -40,22 +46,48 @@ export async function request(path, { method = "GET", body, headers = {}, signal
     cache: "no-store",
     credentials: "omit",
   });
-  if (response.status === 401) throw new Unauthorized(await detail(response));
-  if (!response.ok) throw new Refused(await detail(response), response.status);
-  return response;
+  if (response.ok) return response;
+  const problem = await read(response);
+  const message = problem.detail ?? problem.title ?? t("The daemon answered {status}.", { status: response.status });
+  if (response.status !== 401) throw new Refused(message, response.status, problem);
+  dispatchEvent(new CustomEvent("unauthorized", { detail: message }));
+  throw new Unauthorized(message);
 }
 
-export const getJson = async (path) => (await request(path, { signal: AbortSignal.timeout(10_000) })).json();
+/** The JSON at an address. `signal`: of the view that asks, to give up when it is left. */
+export async function getJson(path, { signal } = {}) {
+  const limits = [AbortSignal.timeout(READING), ...(signal ? [signal] : [])];
+  return (await request(path, { signal: AbortSignal.any(limits) })).json();
+}
+
+/** Sends a change; the JSON of the answer, null where there is none. */
+export async function send(method, path, body) {
+  const response = await request(path, { method, body, signal: AbortSignal.timeout(WRITING) });
+  return response.status === 204 ? null : response.json();
+}
+
+export const post = (path, body) => send("POST", path, body);
+
+/** Saves an answer as a file: a link can't send the token. */
+export async function download(path, name) {
+  const response = await request(path, { signal: AbortSignal.timeout(SAVING) });
+  const address = URL.createObjectURL(await response.blob());
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
 
 /** Answers for one place of the page: one that comes after a later question no longer belongs there. */
 export class Latest {
   #asked = 0;
 
   /** The answer; null where something else was asked meanwhile, whatever the outcome. */
-  async get(path) {
+  async get(path, options) {
     const number = ++this.#asked;
     try {
-      const answer = await getJson(path);
+      const answer = await getJson(path, options);
       return number === this.#asked ? answer : null;
     } catch (error) {
       if (number !== this.#asked) return null;
@@ -69,27 +101,12 @@ export class Latest {
   }
 }
 
-export const post = async (path, body) =>
-  (await request(path, { method: "POST", body, signal: AbortSignal.timeout(30_000) })).json();
-
-/** Saves an answer as a file: a link can't send the token. */
-export async function download(path, name) {
-  const response = await request(path, { signal: AbortSignal.timeout(120_000) });
-  const address = URL.createObjectURL(await response.blob());
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-}
-
 const asBytes = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
-async function detail(response) {
+async function read(response) {
   try {
-    const problem = await response.json();
-    return problem.detail ?? problem.title ?? response.statusText;
+    return await response.json();
   } catch {
-    return `The daemon answered ${response.status} ${response.statusText}`;
+    return {};
   }
 }

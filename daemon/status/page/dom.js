@@ -1,14 +1,25 @@
 // Small aids for the DOM. Data becomes text nodes and attributes only, never markup.
 
+const SVG = "http://www.w3.org/2000/svg";
+const FOCUSABLE = "a[href], button, input, select, textarea, summary";
+
 export const byId = (id) => document.getElementById(id);
 
-/** An element with attributes (`class`, `role` …) and children (nodes or texts). */
+/** An element with attributes (`class`, `role` …; null and false are left out) and children (nodes or texts; null is left out). */
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** The same in a drawing. */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(made, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children);
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
@@ -26,20 +37,53 @@ export function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-/** A table cell with the label that a narrow screen shows beside it. */
-export const cell = (label, attributes = {}, ...children) =>
-  element("td", { role: "cell", "data-label": label, ...attributes }, ...children);
-
-/** A button that can't be pressed twice at once. */
+/** A button that can't be pressed twice at once. `action(button)` may be asynchronous. */
 export function button(label, action, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, label);
   made.addEventListener("click", async () => {
-    made.disabled = true;
+    if (made.getAttribute("aria-disabled") === "true") return;
+    // Not `disabled`: that would take the focus away from whoever has just pressed it.
+    made.setAttribute("aria-disabled", "true");
     try {
-      await action();
+      await action(made);
     } finally {
-      made.disabled = false;
+      made.removeAttribute("aria-disabled");
     }
   });
+  return made;
+}
+
+/**
+ * Makes the children of an element those of the items, and leaves what has not changed as it is: selections, focus and
+ * pointers stay where they are.
+ *
+ * `key(item)` names an item; `make(item)` makes its node, anew only where the item is not the same as before.
+ */
+export function renew(parent, items, key, make) {
+  const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const name = String(key(item));
+    const state = JSON.stringify(item);
+    let node = before.get(name);
+    before.delete(name);
+    if (!node || node.shown !== state) node = replacement(node, make(item));
+    node.dataset.key = name;
+    node.shown = state;
+    if (node === place) place = place.nextElementSibling;
+    else parent.insertBefore(node, place);
+  }
+  for (const gone of before.values()) gone.remove();
+}
+
+/** The new node; where the old one has the focus, what takes its place gets it. */
+function replacement(old, made) {
+  if (!old) return made;
+  const focused = [...old.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  const next = old.nextElementSibling;
+  const parent = old.parentElement;
+  old.remove();
+  parent.insertBefore(made, next);
+  if (focused >= 0) made.querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
   return made;
 }

@@ -11,6 +11,7 @@ from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
+from daemon.mirror.search_texts import Sought, holds, read_sought, searching
 from daemon.sync.matching import common_keys
 from daemon.texts import visible
 
@@ -34,28 +35,30 @@ class VariantChoice:
 # Shopify gives a product without options one variant with this title.
 TITLE = "concat_ws(' / ', product.title, nullif(variant.title, 'Default Title'))"
 
-# A subquery without reference to the rows is computed once.
-_SOUGHT = "(SELECT dongbo.folded($2))"
-VARIANT_IS_SOUGHT = f"""(
-    strpos(variant.searched, {_SOUGHT}) > 0
-    OR strpos(product.searched || '/' || variant.searched_title, {_SOUGHT}) > 0
-    OR $3 IN (variant.id, variant.product_id, variant.inventory_item_id)
-)"""
-PRODUCT_IS_SOUGHT = f"(strpos(nhanh.searched, {_SOUGHT}) > 0 OR mapping.nhanh_id = $3)"
-
-# The few rows that are sought are found by two scans, one for each side, and products of Nhanh.vn are looked up for the
-# page alone: a plan for all at once would look up the product of each variant.
-SOUGHT = f"""
+# Rows of both sides that are sought by their texts or by an id, $2.
+SOUGHT = """
 WITH sought AS MATERIALIZED (
-    SELECT variant.id FROM dongbo.shopify_variants AS variant
-    LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
-    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND {VARIANT_IS_SOUGHT}
-    UNION ALL
-    SELECT mapping.variant_id FROM dongbo.product_mappings AS mapping
-    JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-    WHERE mapping.store = $1 AND mapping.retired_at IS NULL AND {PRODUCT_IS_SOUGHT}
+    SELECT side, id FROM dongbo.item_texts WHERE store = $1 AND {holds}
+    UNION
+    SELECT 'shopify', id FROM dongbo.shopify_variants
+    WHERE store = $1 AND (id = $2 OR product_id = $2 OR inventory_item_id = $2)
+    UNION
+    SELECT 'nhanh', $2 WHERE $2 IS NOT NULL
 )
 """
+
+VARIANT_IS_SOUGHT = """variant.id IN (
+    SELECT id FROM sought WHERE side = 'shopify'
+    UNION ALL
+    SELECT mapping.variant_id FROM sought JOIN dongbo.product_mappings AS mapping
+        ON mapping.store = $1 AND mapping.nhanh_id = sought.id AND mapping.retired_at IS NULL
+    WHERE sought.side = 'nhanh'
+)"""
+
+RETIRED_IS_SOUGHT = """(
+    mapping.variant_id IN (SELECT id FROM sought WHERE side = 'shopify')
+    OR mapping.nhanh_id IN (SELECT id FROM sought WHERE side = 'nhanh')
+)"""
 
 IN_CONFLICT = """variant.id IN (
     SELECT unnest(shopify_ids) FROM dongbo.match_conflicts WHERE store = $1 AND kind IN ('sku', 'barcode')
@@ -71,9 +74,9 @@ FROM (
     LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
     LEFT JOIN dongbo.product_mappings AS mapping
         ON mapping.store = $1 AND mapping.variant_id = variant.id AND mapping.retired_at IS NULL
-    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $4
+    WHERE variant.store = $1 AND variant.deleted_at IS NULL AND product.deleted_at IS NULL AND variant.id > $3
       AND {{condition}}
-    ORDER BY variant.id LIMIT $5
+    ORDER BY variant.id LIMIT $4
 ) AS page
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = page.nhanh_id
 ORDER BY page.variant_id
@@ -81,12 +84,12 @@ ORDER BY page.variant_id
 
 # The last mapping that a variant had, of those without one now; the variant itself may be gone.
 LIST_RETIRED = f"""
-SELECT mapping.variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
+{{sought}}SELECT mapping.variant_id, variant.product_id, variant.inventory_item_id, variant.sku, variant.barcode,
     {TITLE} AS variant_title, mapping.nhanh_id, nhanh.code AS nhanh_code, nhanh.name AS nhanh_name,
     mapping.source, mapping.note, mapping.retired_at AS changed_at, mapping.retired_reason AS reason
 FROM (
     SELECT DISTINCT ON (variant_id) * FROM dongbo.product_mappings AS retired
-    WHERE store = $1 AND variant_id > $4 AND retired_at IS NOT NULL AND NOT EXISTS (
+    WHERE store = $1 AND variant_id > $3 AND retired_at IS NOT NULL AND NOT EXISTS (
         SELECT FROM dongbo.product_mappings AS live
         WHERE live.store = $1 AND live.variant_id = retired.variant_id AND live.retired_at IS NULL
     )
@@ -95,8 +98,8 @@ FROM (
 LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $1 AND variant.id = mapping.variant_id
 LEFT JOIN dongbo.shopify_products AS product ON product.store = $1 AND product.id = variant.product_id
 LEFT JOIN dongbo.nhanh_products AS nhanh ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id
-WHERE $2::text IS NULL OR {VARIANT_IS_SOUGHT} OR {PRODUCT_IS_SOUGHT}
-ORDER BY mapping.variant_id LIMIT $5
+WHERE {{condition}}
+ORDER BY mapping.variant_id LIMIT $4
 """
 
 CONFLICTS_OF = f"""
@@ -134,13 +137,16 @@ async def list_mappings(
     Args:
         state: only these; None: all variants that are there. RETIRED lists the last mapping of variants that have none
             now, whether they still exist or not.
-        search: a part of a SKU, a barcode, a title or a name, whatever its case and accents; or an id of either side.
+        search: words, each a part of a SKU, a barcode, a title or a name, whatever its case and accents; or an id of
+            either side.
         after: the last variant id of the previous page; 0 for the first.
         limit: rows.
     """
-    sought, number = _search_arguments(search)
-    statement = LIST_RETIRED if state is MappingState.RETIRED else _list_variants(state, is_search=sought is not None)
-    rows = await connection.fetch(statement, store, sought, number, after, limit)
+    async with searching(connection):
+        sought = await read_sought(connection, _bare(search or ""))
+        statement = _statement(state, sought)
+        patterns = sought.parts if sought is not None else []
+        rows = await connection.fetch(statement, store, _number(search), after, limit, *patterns)
     if state is MappingState.RETIRED:
         return [_mapping(store, MappingState.RETIRED, row) for row in rows]
     waiting = [row["variant_id"] for row in rows if not row["is_decided"]]
@@ -172,11 +178,14 @@ async def resolve_product(
     return [ProductChoice(**dict(row)) for row in rows]
 
 
-def _list_variants(state: MappingState | None, *, is_search: bool) -> str:
-    condition = _condition(state)
-    if is_search:
-        return LIST_VARIANTS.format(sought=SOUGHT, condition=f"variant.id IN (SELECT id FROM sought) AND {condition}")
-    return LIST_VARIANTS.format(sought="", condition=f"$2::text IS NULL AND $3::bigint IS NULL AND {condition}")
+def _statement(state: MappingState | None, sought: Sought | None) -> str:
+    is_retired = state is MappingState.RETIRED
+    template, condition = (LIST_RETIRED, "true") if is_retired else (LIST_VARIANTS, _condition(state))
+    if sought is None:
+        return template.format(sought="", condition=f"$2::bigint IS NULL AND {condition}")
+    is_sought = RETIRED_IS_SOUGHT if is_retired else VARIANT_IS_SOUGHT
+    found = SOUGHT.format(holds=holds(len(sought.words), first=5))
+    return template.format(sought=found, condition=f"{is_sought} AND {condition}")
 
 
 def _condition(state: MappingState | None) -> str:
@@ -197,9 +206,9 @@ def _condition(state: MappingState | None) -> str:
             assert_never(state)
 
 
-def _search_arguments(search: str | None) -> tuple[str | None, int | None]:
+def _number(search: str | None) -> int | None:
     text = _bare(search or "")
-    return text or None, int(text) if _ID.fullmatch(text) else None
+    return int(text) if _ID.fullmatch(text) else None
 
 
 def _bare(text: str) -> str:

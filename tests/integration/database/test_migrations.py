@@ -132,7 +132,7 @@ async def test_rows_of_before_an_upgrade_are_searched_and_get_their_keys_anew(em
             )
         await migrate(database)
         async with database.acquire() as connection:
-            assert await connection.fetchval("SELECT searched FROM dongbo.nhanh_products") == "ao-01\n\naodaido"
+            assert await connection.fetchval("SELECT text FROM dongbo.item_texts") == "|ao-01||aodaido"
             assert [tuple(row) for row in await connection.fetch("SELECT * FROM dongbo.key_rules")] == [
                 ("main", "nhanh", "1")
             ]

@@ -15,8 +15,10 @@ import pytest
 import time_machine
 
 from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import InvalidJobRequest, ScheduleNotFound
+from daemon.errors import InvalidJobRequest, InvalidTransition, ScheduleNotFound
 from daemon.ids import ScheduleName, StoreName, WorkerName, new_job_id
+from daemon.jobs import actions
+from daemon.jobs.actions import ActionKind, SubjectKind, Way, coming_by
 from daemon.jobs.model import Job, JobRequest
 from daemon.jobs.service import Submission
 from daemon.schedules import sweeping
@@ -61,10 +63,13 @@ class Shop:
         self.manual_runs: list[ScheduleName] = []
 
     async def submit_in(
-        self, connection: Connection, request: JobRequest, schedule: ScheduleName, fire_time: datetime
+        self, connection: Connection, request: JobRequest, schedule: ScheduleName, fire_time: datetime | None = None
     ) -> Submission:
-        """Stands for `Jobs`."""
+        """Stands for `Jobs`; a run without a fire time is one that a person asked for."""
         job_id = new_job_id()
+        if fire_time is None:
+            self.manual_runs.append(schedule)
+            return Submission(SimpleNamespace(id=job_id), is_new=True)  # type: ignore[arg-type]
         await connection.execute("INSERT INTO jobs VALUES ($1, $2, $3)", job_id, schedule, fire_time)
         self.begun.set()
         await self.gate.wait()
@@ -74,11 +79,6 @@ class Shop:
 
     def announce(self, job: Job) -> None:
         """Nobody reads of it."""
-
-    async def submit(self, request: JobRequest, schedule: ScheduleName) -> Any:
-        """A manual run."""
-        self.manual_runs.append(schedule)
-        return SimpleNamespace(id=new_job_id())
 
     def scheduler(self, worker: str = "alice", **options: Any) -> Scheduler:
         options = {"clock": self.clock, "sweep_interval": 3600.0} | options
@@ -395,6 +395,45 @@ async def test_a_manual_run_is_no_fire(shop: Shop):
         assert (await scheduler.run_now(NIGHTLY)).result is FireResult.SUBMITTED
         assert shop.manual_runs == [NIGHTLY]
         assert only_state(scheduler).last_fire is None
+
+
+async def test_what_people_do_is_noted_with_its_way(shop: Shop):
+    """A run, a pause and a resume that somebody asked for are kept; what the daemon does by itself is not."""
+    async with shop.daemon() as scheduler:
+        await scheduler.pause(NIGHTLY)
+        with coming_by(Way.CLI):
+            await scheduler.pause(NIGHTLY)
+            await scheduler.resume(NIGHTLY)
+            run = await scheduler.run_now(NIGHTLY)
+    async with shop.database.acquire() as connection:
+        noted = await actions.list_of(connection, StoreName("main"), SubjectKind.SCHEDULE, NIGHTLY)
+    assert [(one.way, one.kind, one.job_id) for one in noted] == [
+        (Way.CLI, ActionKind.RUN_SCHEDULE, run.job_id),
+        (Way.CLI, ActionKind.RESUME, None),
+        (Way.CLI, ActionKind.PAUSE, None),
+    ]
+
+
+async def test_a_preset_only_runs_when_asked(shop: Shop):
+    """A schedule without an expression never fires, however long nobody looked; a person can run but not pause it."""
+    async with shop.daemon(spec(expression="")) as scheduler:
+        await shop.look(scheduler, TWO_O_CLOCK + 365 * DAY)
+        assert (only_state(scheduler).next_fire, await shop.jobs()) == (None, [])
+        assert (await scheduler.run_now(NIGHTLY)).result is FireResult.SUBMITTED
+        for attempt in (scheduler.pause, scheduler.resume):
+            with pytest.raises(InvalidTransition, match="it is a preset"):
+                await attempt(NIGHTLY)
+
+
+async def test_a_preset_becomes_a_schedule_by_a_reload(shop: Shop):
+    """And has missed nothing until then."""
+    async with shop.daemon(spec(expression="")) as scheduler:
+        await shop.look(scheduler, TWO_O_CLOCK)
+        await scheduler.apply([spec()])
+        await shop.look(scheduler, TWO_O_CLOCK + HOUR)
+        assert await shop.jobs() == []
+        await shop.look(scheduler, TWO_O_CLOCK + DAY)
+        assert await shop.jobs() == [TWO_O_CLOCK + DAY]
 
 
 async def test_unknown_names_are_told_with_the_known_ones(shop: Shop):

@@ -414,7 +414,15 @@ class TestProblems:
                 STORES + SCHEDULE.replace("PULL_NHANH_", "SYNC_"),
                 "15: schedules[0].job: SYNC_CUSTOMERS needs to know what to push: add a table [stores.main.c",
             ),
-            (STORES + SYNC + CHAIN.replace("every_minutes = 15", ""), "say either cron or every_minutes"),
+            (
+                STORES + SCHEDULE.replace('cron = "0 2 * * *"', 'misfire = "skip"\ntimezone = "UTC"'),
+                "schedules[0]: without a timetable this is a preset, which only a person starts: add cron, or leave out"
+                " timezone and misfire",
+            ),
+            (
+                STORES + SYNC + CHAIN.replace("every_minutes = 15", 'misfire = "once"'),
+                "schedules[0]: without a timetable this is a preset",
+            ),
             (STORES + SYNC + CHAIN.replace("15", '15\ncron = "0 2 * * *"'), "say either cron or every_minutes"),
             (STORES + SYNC + CHAIN.replace("15", "0"), "schedules[0].every_minutes: must be at least 1, not 0"),
             (STORES + SYNC + CHAIN.replace("15", "1441"), "schedules[0].every_minutes: must be at most 1440"),

@@ -1,0 +1,32 @@
+// What a person does is answered where they do it.
+
+import { explanation, Unauthorized } from "./api.js";
+import { element } from "./dom.js";
+
+/**
+ * Carries out the work that a button stands for; its answer (a text or node; null for none) or its error appears beside
+ * the button, below the others of the same group (`.actions`).
+ */
+export async function act(button, work) {
+  const place = answerOf(button);
+  place.className = "answer";
+  place.replaceChildren();
+  button.setAttribute("aria-busy", "true");
+  try {
+    const answer = await work();
+    if (answer !== null && answer !== undefined) place.replaceChildren(...[answer].flat());
+  } catch (error) {
+    if (error instanceof Unauthorized) return; // the page asks for the token
+    place.classList.add("tone-bad");
+    place.replaceChildren(explanation(error));
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+}
+
+/** There from the first press on, so that a screen reader reads out what comes to stand in it. */
+function answerOf(button) {
+  const group = button.closest(".actions") ?? button.parentElement;
+  const known = [...group.children].find((child) => child.classList.contains("answer"));
+  return known ?? group.appendChild(element("span", { class: "answer", role: "status" }));
+}

@@ -1,0 +1,17 @@
+// The views, the most particular address first, and what the bar of views leads to.
+
+import job from "./views/job.js";
+import jobs from "./views/jobs.js";
+import now from "./views/now.js";
+import { t } from "./words.js";
+
+export const views = [now, jobs, job];
+
+/** `also`: further views that are reached by way of this one. */
+export const bar = [
+  { name: "now", url: "/", label: t("Now"), also: ["approvals", "approval"] },
+  { name: "jobs", url: "/jobs", label: t("Jobs"), also: ["job"] },
+  { name: "items", url: "/items", label: t("Items"), also: ["item", "customers", "customer"] },
+  { name: "sales", url: "/sales", label: t("Sales"), also: ["sale"] },
+  { name: "schedules", url: "/schedules", label: t("Schedules"), also: ["schedule"] },
+];
