@@ -37,6 +37,9 @@ export function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
+/** A sentence of the daemon's, in which commands and keys stand between backticks. */
+export const prose = (text) => text.split("`").map((part, at) => (at % 2 ? element("code", {}, part) : part));
+
 /** A button that can't be pressed twice at once. `action(button)` may be asynchronous. */
 export function button(label, action, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, label);
