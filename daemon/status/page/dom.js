@@ -68,9 +68,10 @@ export function renew(parent, items, key, make) {
   for (const item of items) {
     const name = String(key(item));
     const state = JSON.stringify(item);
-    let node = before.get(name);
+    const old = before.get(name);
     before.delete(name);
-    if (!node || node.shown !== state) node = replacement(node, make(item));
+    const node = old?.shown === state ? old : replacement(old, make(item));
+    if (old === place && old) place = node;
     node.dataset.key = name;
     node.shown = state;
     if (node === place) place = place.nextElementSibling;

@@ -3,9 +3,8 @@
 import { act, startJob } from "../actions.js";
 import { getJson } from "../api.js";
 import { button, element, prose, renew, setHidden } from "../dom.js";
+import { firstSteps } from "../status.js";
 import { t } from "../words.js";
-
-const STEPS = new Set(["nothing_pulled", "nothing_pushed"]);
 
 export class FirstSteps {
   constructor(signal) {
@@ -15,7 +14,7 @@ export class FirstSteps {
   }
 
   show(conditions) {
-    const steps = conditions.filter((condition) => STEPS.has(condition.name));
+    const steps = firstSteps(conditions);
     renew(this.list, steps, (step) => step.id, (step) => this.#step(step));
     setHidden(this.node, steps.length === 0);
   }

@@ -4,10 +4,8 @@ import { act, startJob } from "../actions.js";
 import { getJson, post } from "../api.js";
 import { button, element, prose, renew, setHidden, setText } from "../dom.js";
 import { link } from "../router.js";
-import { refreshSoon } from "../status.js";
+import { needs, notices, refreshSoon } from "../status.js";
 import { number, t, time } from "../words.js";
-
-const FIRST_STEPS = new Set(["nothing_pulled", "nothing_pushed"]); // the box above tells of them
 
 export class Needs {
   constructor(signal) {
@@ -23,16 +21,15 @@ export class Needs {
 
   /** Shows the conditions, those of a stream only where a person must do something: the table below has the others. */
   async show(conditions, stores) {
-    const told = conditions.filter((condition) => !FIRST_STEPS.has(condition.name));
-    const needs = told.filter((condition) => condition.needs_person);
-    if (needs.some(asks)) await this.#readApprovals();
+    const waiting = needs(conditions);
+    if (waiting.some(asks)) await this.#readApprovals();
     const item = (condition) => ({ ...condition, approval: this.approvals.get(condition.approval_id), store: stores.length > 1 ? condition.store : null, of: condition.store });
-    const items = needs.map(item);
+    const items = waiting.map(item);
     const present = new Set(items.map((one) => one.id));
     const kept = [...this.answered.values()].filter((one) => !present.has(one.id));
     renew(this.list, [...kept, ...items], (one) => one.id, (one) => this.#need(one));
-    renew(this.others, told.filter((condition) => !condition.needs_person && !condition.stream).map(item), (one) => one.id, (one) => notice(one));
-    setText(this.count, needs.length ? number(needs.length) : "");
+    renew(this.others, notices(conditions).map(item), (one) => one.id, (one) => notice(one));
+    setText(this.count, waiting.length ? number(waiting.length) : "");
     setHidden(this.node, this.list.childElementCount === 0);
     setHidden(this.otherNode, this.others.childElementCount === 0);
   }
