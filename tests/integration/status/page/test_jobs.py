@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
+from daemon.jobs import store
 from daemon.jobs.model import Counters, Job, JobStatus
 from daemon.jobs.types import JobType
 from tests.support.browser import HOSTILE, Look, Visitor, assert_usable, in_every_look
@@ -124,6 +125,19 @@ async def test_new_runs_are_announced_and_push_nothing_away(endpoint: Any, visit
     await expect(page.locator(".run")).to_have_count(2)
     await expect(page.locator(".run").first).to_have_attribute("data-id", str(second.id))
     await expect(page.locator(".run-news")).to_be_hidden()
+
+
+async def test_a_later_run_turns_a_failure_grey(endpoint: Any, visitor: Visitor) -> None:
+    """With a link to the run that has made up for it."""
+    failed = await endpoint.ended(JobStatus.FAILED)
+    page = await visitor.open(f"{endpoint.url}jobs")
+    await expect(row(page, failed).locator(".tone-bad")).to_have_text("Failed")
+    repairing = await endpoint.submit()
+    await endpoint.finish(repairing, await endpoint.claim(repairing), JobStatus.COMPLETED)
+    await endpoint.change(lambda c: store.repair(c, repairing), repairing.id)
+    await expect(row(page, failed).locator(".tone-off")).to_have_text("Repaired since")
+    way = row(page, failed).get_by_role("link", name="See the run that repaired it")
+    await expect(way).to_have_attribute("href", f"/jobs/{repairing.id}")
 
 
 async def test_every_run_is_reached_page_by_page(endpoint: Any, visitor: Visitor) -> None:
