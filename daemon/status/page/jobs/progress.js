@@ -5,10 +5,13 @@ import { duration, number, t, time, tn } from "../words.js";
 import { waitsFor } from "./words.js";
 
 const WORTH_SAYING = 1; // seconds of waiting for limits
+const CHAIN = "PRODUCT_CHAIN"; // its rows are its steps
 const ALMOST = 0.99; // where the total is a guess, a job is never said to be through
 
 export class Progress {
-  constructor() {
+  /** `hasRows`: whether it says how many rows there are; else the caller does, by `rowsOf`. */
+  constructor({ hasRows = true } = {}) {
+    this.hasRows = hasRows;
     this.bar = element("progress", { class: "bar", "aria-label": t("Progress") });
     this.words = element("p", { class: "progress-words" });
     this.waits = element("p", { class: "quiet" });
@@ -21,28 +24,32 @@ export class Progress {
     if (!runs) return;
     const share = shareOf(job);
     setAttribute(this.bar, "value", share === null ? null : share.toFixed(4)); // indeterminate without
-    setText(this.words, [rows(job, share), ...speed(job)].join(" · "));
+    setText(this.words, [...(this.hasRows || job.type === CHAIN ? [rowsOf(job)] : []), ...speed(job)].join(" · "));
     setText(this.waits, waits(job).join(" · "));
     setHidden(this.waits, this.waits.textContent === "");
   }
 }
+
+/** Whether what a job does is said by its progress alone, live: of a chain its sentence says which step it is at. */
+export const speaksForItself = (job) => job.status === "RUNNING" && job.type !== CHAIN;
 
 function shareOf(job) {
   if (job.total === null || job.total === 0) return null;
   return Math.min(job.processed / job.total, job.metadata.total_is_estimate ? ALMOST : 1);
 }
 
-function rows(job, share) {
-  if (share === null) return tn("{n} row", "{n} rows", { n: job.processed });
+/** How many rows a job is through: "4,960 of about 8,000 rows". */
+export function rowsOf(job) {
+  if (shareOf(job) === null) return tn("{n} row", "{n} rows", { n: job.processed });
   const values = { done: number(job.processed), total: number(job.total) };
-  if (job.type === "PRODUCT_CHAIN") return t("{done} of {total} steps", values);
+  if (job.type === CHAIN) return t("{done} of {total} steps", values);
   return job.metadata.total_is_estimate ? t("{done} of about {total} rows", values) : t("{done} of {total} rows", values);
 }
 
 function speed(job) {
   const rate = job.metadata.rows_per_second;
   const parts = [];
-  if (rate && job.type !== "PRODUCT_CHAIN") parts.push(t("{rate} a second", { rate: number(rate < 10 ? rate : Math.round(rate)) }));
+  if (rate && job.type !== CHAIN) parts.push(t("{rate} a second", { rate: number(rate < 10 ? rate : Math.round(rate)) }));
   if (job.eta_seconds !== null) parts.push(t("{time} left", { time: duration(job.eta_seconds) }));
   return parts;
 }

@@ -4,7 +4,7 @@ import { element, setAttribute, setHidden, setText } from "../dom.js";
 import { now } from "../now.js";
 import { link } from "../router.js";
 import { duration, moment, t, time, tn } from "../words.js";
-import { Progress } from "./progress.js";
+import { Progress, speaksForItself } from "./progress.js";
 import { OUTCOMES, TRIGGERS, word } from "./words.js";
 
 const NEEDS_WORDS = new Set(["warn", "bad", "ask"]); // tones whose next step is shown
@@ -53,6 +53,7 @@ export class RunRow {
     this.job = job;
     this.#showOrigin(job);
     this.progress.show(job);
+    setHidden(this.text, speaksForItself(job));
     this.tick();
   }
 

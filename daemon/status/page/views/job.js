@@ -7,7 +7,7 @@ import { PaceChart } from "../jobs/chart.js";
 import { failuresOf, pushesOf } from "../jobs/job-rows.js";
 import { JobLog } from "../jobs/log.js";
 import { planOf } from "../jobs/plan.js";
-import { Progress } from "../jobs/progress.js";
+import { Progress, rowsOf, speaksForItself } from "../jobs/progress.js";
 import { dot, stepItem } from "../jobs/row.js";
 import { eventItem, eventsOf } from "../jobs/timeline.js";
 import { OUTCOMES, TRIGGERS, word } from "../jobs/words.js";
@@ -68,7 +68,7 @@ class JobView {
     this.state = element("span");
     this.sentence = element("h2");
     this.next = element("p", { class: "next-step" });
-    this.progress = new Progress();
+    this.progress = new Progress({ hasRows: false });
     this.began = element("span");
     this.took = element("span");
     const asked = schedule ? link(`/schedules/${encodeURIComponent(schedule)}`, schedule) : word(TRIGGERS, job.trigger);
@@ -121,7 +121,6 @@ class JobView {
     const state = job.status === "RUNNING" && job.cancel_requested ? t("Being cancelled") : word(OUTCOMES, summary.outcome);
     this.state.replaceChildren(dot(), state);
     setAttribute(this.state, "class", `tone-${summary.tone}`);
-    setText(this.sentence, summary.text);
     setText(this.next, summary.next_step ?? "");
     setHidden(this.next, !summary.next_step);
     this.#showLinks(story);
@@ -137,6 +136,7 @@ class JobView {
 
   #showJob(job) {
     this.job = job;
+    setText(this.sentence, speaksForItself(job) ? rowsOf(job) : this.story.summary.text);
     this.progress.show(job);
     this.onTick();
   }
