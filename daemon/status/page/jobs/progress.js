@@ -9,9 +9,9 @@ const CHAIN = "PRODUCT_CHAIN"; // its rows are its steps
 const ALMOST = 0.99; // where the total is a guess, a job is never said to be through
 
 export class Progress {
-  /** `hasRows`: whether it says how many rows there are; else the caller does, by `rowsOf`. */
-  constructor({ hasRows = true } = {}) {
-    this.hasRows = hasRows;
+  /** `besideSentence`: whether the sentence of the job's summary stands beside it, which says how many rows there are. */
+  constructor({ besideSentence = false } = {}) {
+    this.besideSentence = besideSentence;
     this.bar = element("progress", { class: "bar", "aria-label": t("Progress") });
     this.words = element("p", { class: "progress-words" });
     this.waits = element("p", { class: "quiet" });
@@ -24,23 +24,20 @@ export class Progress {
     if (!runs) return;
     const share = shareOf(job);
     setAttribute(this.bar, "value", share === null ? null : share.toFixed(4)); // indeterminate without
-    setText(this.words, [...(this.hasRows || job.type === CHAIN ? [rowsOf(job)] : []), ...speed(job)].join(" · "));
+    const isSaid = this.besideSentence && job.type !== CHAIN && !job.metadata.waiting;
+    setText(this.words, [...(isSaid ? [] : [rows(job, share)]), ...speed(job)].join(" · "));
     setText(this.waits, waits(job).join(" · "));
     setHidden(this.waits, this.waits.textContent === "");
   }
 }
-
-/** Whether what a job does is said by its progress alone, live: of a chain its sentence says which step it is at. */
-export const speaksForItself = (job) => job.status === "RUNNING" && job.type !== CHAIN;
 
 function shareOf(job) {
   if (job.total === null || job.total === 0) return null;
   return Math.min(job.processed / job.total, job.metadata.total_is_estimate ? ALMOST : 1);
 }
 
-/** How many rows a job is through: "4,960 of about 8,000 rows". */
-export function rowsOf(job) {
-  if (shareOf(job) === null) return tn("{n} row", "{n} rows", { n: job.processed });
+function rows(job, share) {
+  if (share === null) return tn("{n} row", "{n} rows", { n: job.processed });
   const values = { done: number(job.processed), total: number(job.total) };
   if (job.type === CHAIN) return t("{done} of {total} steps", values);
   return job.metadata.total_is_estimate ? t("{done} of about {total} rows", values) : t("{done} of {total} rows", values);

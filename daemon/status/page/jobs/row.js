@@ -4,7 +4,7 @@ import { element, setAttribute, setHidden, setText } from "../dom.js";
 import { now } from "../now.js";
 import { link } from "../router.js";
 import { duration, moment, t, time, tn } from "../words.js";
-import { Progress, speaksForItself } from "./progress.js";
+import { Progress } from "./progress.js";
 import { OUTCOMES, TRIGGERS, word } from "./words.js";
 
 const NEEDS_WORDS = new Set(["warn", "bad", "ask"]); // tones whose next step is shown
@@ -17,7 +17,7 @@ export class RunRow {
     this.text = element("p", { class: "run-text" });
     this.next = element("p", { class: "quiet" });
     this.more = element("p", { class: "run-links" });
-    this.progress = new Progress();
+    this.progress = new Progress({ besideSentence: true });
     this.stepCount = element("summary", {});
     this.stepList = element("ol", { class: "run-steps" });
     this.steps = element("details", {}, this.stepCount, this.stepList);
@@ -53,7 +53,6 @@ export class RunRow {
     this.job = job;
     this.#showOrigin(job);
     this.progress.show(job);
-    setHidden(this.text, speaksForItself(job));
     this.tick();
   }
 

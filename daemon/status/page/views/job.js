@@ -7,7 +7,7 @@ import { PaceChart } from "../jobs/chart.js";
 import { failuresOf, pushesOf } from "../jobs/job-rows.js";
 import { JobLog } from "../jobs/log.js";
 import { planOf } from "../jobs/plan.js";
-import { Progress, rowsOf, speaksForItself } from "../jobs/progress.js";
+import { Progress } from "../jobs/progress.js";
 import { dot, stepItem } from "../jobs/row.js";
 import { eventItem, eventsOf } from "../jobs/timeline.js";
 import { OUTCOMES, TRIGGERS, word } from "../jobs/words.js";
@@ -68,7 +68,7 @@ class JobView {
     this.state = element("span");
     this.sentence = element("h2");
     this.next = element("p", { class: "next-step" });
-    this.progress = new Progress({ hasRows: false });
+    this.progress = new Progress({ besideSentence: true });
     this.began = element("span");
     this.took = element("span");
     const asked = schedule ? link(`/schedules/${encodeURIComponent(schedule)}`, schedule) : word(TRIGGERS, job.trigger);
@@ -123,6 +123,7 @@ class JobView {
     setAttribute(this.state, "class", `tone-${summary.tone}`);
     setText(this.next, summary.next_step ?? "");
     setHidden(this.next, !summary.next_step);
+    setText(this.sentence, summary.text);
     this.#showLinks(story);
     this.#showActions(job, summary);
     setHidden(this.stepSection, summary.steps.length === 0);
@@ -136,7 +137,6 @@ class JobView {
 
   #showJob(job) {
     this.job = job;
-    setText(this.sentence, speaksForItself(job) ? rowsOf(job) : this.story.summary.text);
     this.progress.show(job);
     this.onTick();
   }
