@@ -13,9 +13,9 @@ from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs import actions, approvals, store
 from daemon.jobs.actions import ActionKind, SubjectKind
-from daemon.jobs.approvals import ApprovalState, AskedQuestion
+from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job
+from daemon.jobs.model import ApprovalState, Job
 
 log = structlog.get_logger()
 

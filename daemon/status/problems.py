@@ -15,6 +15,8 @@ from aiohttp import hdrs, web
 from daemon.api.problems import Mistake, ProblemDetails
 from daemon.database.pool import is_connection_error
 from daemon.errors import (
+    ApprovalNotFound,
+    AskedAnew,
     DatabaseError,
     InvalidFilter,
     InvalidJobRequest,
@@ -164,8 +166,10 @@ def _problem_of(error: Exception) -> Problem:
             return error
         case LiveJobExists():
             return Problem(409, str(error), kind="live-job-exists", job_id=error.job_id)
-        case JobNotFound() | ScheduleNotFound() | SaleNotFound():
+        case JobNotFound() | ApprovalNotFound() | ScheduleNotFound() | SaleNotFound():
             return Problem(404, str(error))
+        case AskedAnew():
+            return Problem(409, str(error), kind="asked-anew")
         case InvalidTransition():
             return Problem(409, str(error), kind="invalid-transition")
         case InvalidJobRequest() | InvalidFilter():

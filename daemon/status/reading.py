@@ -26,6 +26,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
 LONGEST_NUMBER = 1_000  # digits in a body: the message for Python's own limit of 4,300 is about Python
+MOST_IDS = 100  # in a parameter
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
@@ -83,6 +84,14 @@ def read_job_id(request: web.Request) -> JobId:
     if not UUID_FORM.fullmatch(text):
         raise Problem(404, "There is no such job: its id is not a UUID")
     return JobId(UUID(text))
+
+
+def read_job_ids(name: str, text: str) -> list[JobId]:
+    """The ids of jobs in a parameter, with commas between them. Raises Problem 400 for what is no id, and for many."""
+    ids = text.split(",")
+    if len(ids) > MOST_IDS or not all(map(UUID_FORM.fullmatch, ids)):
+        raise Problem(400, f"{name} takes at most {MOST_IDS} ids of jobs, with commas between them")
+    return [JobId(UUID(each)) for each in ids]
 
 
 def job_cursor(job_id: JobId) -> str:

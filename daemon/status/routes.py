@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
@@ -51,6 +52,7 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *APPROVAL_OPERATIONS,
     *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,

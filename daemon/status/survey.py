@@ -14,7 +14,7 @@ from daemon.api.status import LeftOut
 from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import CampaignId, StoreName
-from daemon.jobs import store
+from daemon.jobs import facets, listing, store
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.sales import campaigns, items
@@ -75,10 +75,10 @@ class Surveyor:
             open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
             return Survey(
                 now=self._parts.sales.clock(),
-                running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
+                running=await _list(connection, JobStatus.RUNNING),
                 waiting=await _that_ask(connection),
                 last_completed=await store.last_completed(connection),
-                counts=await store.count_by_status(connection),
+                counts=await facets.count_by_status(connection),
                 open_pushes=await pushes.count_open(connection),
                 settled_pushes=dict(self._settled),
                 open_sales=open_sales,
@@ -105,9 +105,13 @@ class Surveyor:
         return found
 
 
+async def _list(connection: Connection, status: JobStatus) -> Sequence[Job]:
+    return (await listing.find(connection, listing.JobFilters(status=status), limit=MOST_RUNNING)).jobs
+
+
 async def _that_ask(connection: Connection) -> list[Job]:
     """The jobs that wait for approval, without those that only wait along with such a step of theirs."""
-    waiting = await store.list_jobs(connection, status=JobStatus.AWAITING_APPROVAL, limit=MOST_RUNNING)
+    waiting = await _list(connection, JobStatus.AWAITING_APPROVAL)
     along = {job.parent_id for job in waiting}
     return [job for job in waiting if job.id not in along]
 
