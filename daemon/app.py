@@ -100,6 +100,7 @@ class Application:
                 daemon.cancellation_watch,
                 Pruner(daemon),
                 daemon.credential_watch,
+                daemon.conditions,
                 Watchdog(self._service, database, daemon.scheduler),
                 daemon.queue,
                 daemon.scheduler,
@@ -281,6 +282,7 @@ def _status_parts(daemon: Daemon, secrets: ResolvedSecrets, schema_version: int,
         allowed_hosts=list(daemon.settings.status.allowed_hosts),
         schema_version=schema_version,
         clocks=lambda: clock_reports(registry.stores),
+        conditions=daemon.conditions,
         most_connections=most_connections,
     )
 

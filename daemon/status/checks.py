@@ -16,6 +16,7 @@ from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
+DATABASE_CHECK = "database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,11 @@ class Checks:
                 raise
             failure = reason(error)
         else:
-            return [Check("database", True, f"answers in {answer.seconds * 1000:.1f} ms"), self._check_schema(answer)]
-        return [Check("database", False, failure), Check("schema", False, "unknown while the database is away")]
+            return [
+                Check(DATABASE_CHECK, True, f"answers in {answer.seconds * 1000:.1f} ms"),
+                self._check_schema(answer),
+            ]
+        return [Check(DATABASE_CHECK, False, failure), Check("schema", False, "unknown while the database is away")]
 
     def _check_schema(self, answer: _DatabaseAnswer) -> Check:
         found, wanted = answer.schema_version, self._parts.schema_version

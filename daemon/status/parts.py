@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from daemon.conditions.watch import Conditions
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import StoreName
@@ -34,6 +35,7 @@ class StatusParts:
         product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
         credentials: how each store signs in at its sources, looked up each time.
         clocks: how the clocks of the sources differ from this machine's, looked up each time.
+        conditions: says whether the shop is right.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
@@ -61,5 +63,6 @@ class StatusParts:
     allowed_hosts: Collection[str]
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]]
+    conditions: Conditions
     most_connections: int
     shop_of: Callable[[StoreName], str | None]

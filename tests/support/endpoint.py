@@ -217,6 +217,7 @@ async def running_endpoint(
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
             clocks=list,
+            conditions=parts.conditions,
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
         )
