@@ -3,6 +3,7 @@
 It is opened in Vietnamese, for English needs no catalogue.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from statistics import median
 
@@ -15,6 +16,7 @@ from tests.support.browser import CHROMIUM, FLAGS
 
 JOBS = 100_000
 ROUNDS = 15
+PATIENCE = 30.0  # seconds
 PAINT_TARGET = 150.0  # milliseconds
 ROWS_TARGET = 400.0
 SIZE_TARGET = 150.0  # KB, of all that was sent
@@ -64,8 +66,9 @@ async def _visit(browser: Browser, bench: Bench, view: str) -> tuple[float, floa
     try:
         page = await context.new_page()
         await page.add_init_script(WATCH % row)
-        await page.goto(bench.address.rstrip("/") + path)
-        rows = await page.evaluate("firstRow")
-        return await page.evaluate("firstPaint"), rows, await page.evaluate(SENT)
+        async with asyncio.timeout(PATIENCE):
+            await page.goto(bench.address.rstrip("/") + path)
+            rows = await page.evaluate("firstRow")
+            return await page.evaluate("firstPaint"), rows, await page.evaluate(SENT)
     finally:
         await context.close()

@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from aiohttp import hdrs, web
 
 from daemon.i18n import Language, page_words
+from daemon.i18n import gettext as _
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -85,7 +86,7 @@ def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
 
 def _serve(request: web.Request, name: str) -> web.Response:
     if name not in page_files():
-        raise Problem(404, "The page has no such file")
+        raise Problem(404, _("The page has no such file"))
     coding = GZIP if GZIP in request.headers.get(hdrs.ACCEPT_ENCODING, "") else ""
     file = _file(name, coding)
     headers = {hdrs.ETAG: file.tag, hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: hdrs.ACCEPT_ENCODING}
