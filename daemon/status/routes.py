@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
@@ -55,6 +56,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,
+    *CHECK_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *SALE_OPERATIONS,
