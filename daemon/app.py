@@ -40,6 +40,7 @@ from daemon.status.parts import MOST_CONNECTIONS, StatusParts
 from daemon.status.server import serving
 from daemon.stores import StoreFactory
 from daemon.tasks import TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 from daemon.tasks.registry import clock_reports
 from daemon.watchdog import Watchdog
 
@@ -277,6 +278,7 @@ def _status_parts(daemon: Daemon, secrets: ResolvedSecrets, schema_version: int,
         stores_for=registry.stores_for,
         product_sync=lambda name: registry.stores[name].product_sync_settings,
         shop_of=shop_of,
+        item_reader=ItemReader(daemon.database, registry.store),
         credentials=lambda: report(registry.stores, datetime.now(UTC)),
         zone=daemon.settings.timezone,
         token=secrets.status_token.get_secret_value() if secrets.status_token else None,

@@ -57,6 +57,16 @@ class JobTrigger(StrEnum):
     RETRY = "retry"
 
 
+class ApprovalState(StrEnum):
+    """Where a question stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"  # the job may carry it out
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"  # nobody has decided: a run found nothing left to ask
+    CARRIED_OUT = "carried_out"  # the job that was approved has completed
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What became of the rows. `processed = created + updated + skipped + failed`, `successful = created + updated`."""

@@ -20,6 +20,7 @@ from daemon.schedules.sale import SaleClock
 from daemon.schedules.scheduler import Scheduler
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
+from daemon.tasks.item_reader import ItemReader
 
 MOST_CONNECTIONS = 2_000  # of which the event streams may take half
 
@@ -44,6 +45,7 @@ class StatusParts:
         shop_of: the handle of a store's shop, looked up each time; None where it has none.
         schema_version: the database schema that this program works with.
         most_connections: of the endpoint, in all.
+        item_reader: reads single items because a person asks.
     """
 
     database: Database
@@ -69,3 +71,4 @@ class StatusParts:
     check_credentials: Callable[[], Awaitable[Sequence[Finding]]]
     most_connections: int
     shop_of: Callable[[StoreName], str | None]
+    item_reader: ItemReader

@@ -12,10 +12,10 @@ from daemon.api.pushes import PushKind, PushResult
 from daemon.api.sales import CampaignState
 from daemon.conditions.facts import DatabaseFacts
 from daemon.database.connection_errors import reason
-from daemon.database.pool import is_connection_error
+from daemon.database.pool import Connection, is_connection_error
 from daemon.errors import DatabaseError
 from daemon.ids import StoreName
-from daemon.jobs import store
+from daemon.jobs import facets, listing, store
 from daemon.jobs.model import Job, JobStatus
 from daemon.sales import campaigns
 from daemon.status.background import Background, SharedReading
@@ -72,10 +72,15 @@ class Surveyor:
             return Survey(
                 now=self._parts.sales.clock(),
                 facts=await self._parts.conditions.observe(connection),
-                running=await store.list_jobs(connection, status=JobStatus.RUNNING, limit=MOST_RUNNING),
+                running=await _running(connection),
                 last_completed=await store.last_completed(connection),
-                counts=await store.count_by_status(connection),
+                counts=await facets.count_by_status(connection),
                 open_pushes=await pushes.count_open(connection),
                 settled_pushes=dict(self._settled),
                 sales=await campaigns.count_by_state(connection),
             )
+
+
+async def _running(connection: Connection) -> Sequence[Job]:
+    filters = listing.JobFilters(status=JobStatus.RUNNING)
+    return (await listing.find(connection, filters, limit=MOST_RUNNING)).jobs

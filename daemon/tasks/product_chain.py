@@ -57,7 +57,7 @@ def _read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     refuse_unknown(params, ["pull_products"])
     pull_products = params.get("pull_products", True)
     if not isinstance(pull_products, bool):
-        raise InvalidJobRequest("params.pull_products must be true or false.")
+        raise InvalidJobRequest(_("params.pull_products must be true or false."))
     return {"pull_products": pull_products}
 
 

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from aiohttp import hdrs, web
 
 from daemon.i18n import Language, page_words
+from daemon.i18n import gettext as _
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -83,7 +84,7 @@ def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
 def _serve(request: web.Request, name: str) -> web.Response:
     content = page_files().get(name)
     if content is None:
-        raise Problem(404, "The page has no such file")
+        raise Problem(404, _("The page has no such file"))
     tag = _tag(name)
     headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
     if request.headers.get(hdrs.IF_NONE_MATCH) == tag:

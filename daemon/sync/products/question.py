@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from daemon.api.approvals import ChangedSetting
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
 from daemon.sync.products.rows import REASON
-from daemon.sync.products.synced_settings import ChangedSetting
 
 
 @dataclass(frozen=True, slots=True)
