@@ -31,7 +31,9 @@
         ├── JobNotFound
         ├── LiveJobExists           one live job for the same work: store, type and params
         ├── InvalidJobRequest       unknown type or store, bad parameters
-        └── InvalidTransition       such as cancelling a job that has ended
+        ├── InvalidTransition       such as cancelling a job that has ended
+        ├── ApprovalNotFound        there is no question of this id
+        └── AskedAnew               a question asks about more than whoever decides has seen
 
 Exit codes follow sysexits.h where it has one, so that systemd and scripts can tell causes apart.
 """
@@ -216,3 +218,11 @@ class LiveJobExists(JobError):
     def __init__(self, message: str, job_id: JobId) -> None:
         super().__init__(message)
         self.job_id = job_id
+
+
+class ApprovalNotFound(JobError):
+    """There is no question with this id."""
+
+
+class AskedAnew(JobError):
+    """A question asks about more by now than whoever decides has seen."""

@@ -36,6 +36,11 @@ def configure(language: Language) -> None:
     _configured = language
 
 
+def configured_language() -> Language:
+    """What the daemon writes and sends by itself."""
+    return _configured
+
+
 def language() -> Language:
     """The language that is spoken here and now."""
     return _spoken.get() or _configured
@@ -51,9 +56,21 @@ def spoken(spoken_language: Language) -> Iterator[None]:
         _spoken.reset(token)
 
 
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Speak the language of the configuration, whoever asks: what is stored is for everybody."""
+    with spoken(_configured):
+        yield
+
+
 def gettext(message: str) -> str:
     """The message in the language that is spoken; values are filled in afterwards: `_("{n} rows").format(n=…)`."""
     return _catalogue(language()).gettext(message)
+
+
+def stored(text: str | None) -> str | None:
+    """A text that was stored as it was marked, in the language that is spoken; any other stays as it is."""
+    return gettext(text) if text else text
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
@@ -76,7 +93,7 @@ def moment(time: datetime, zone: tzinfo) -> str:
     return f"{local.day} {local:%b %Y %H:%M:%S}"
 
 
-def number(value: int) -> str:
+def number_text(value: int) -> str:
     """A number with its thousands apart: "1,234" or "1.234"."""
     text = f"{value:,}"
     return text.replace(",", ".") if language() is Language.VIETNAMESE else text

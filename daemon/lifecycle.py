@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from daemon.i18n import gettext as _
+
 
 class Health(NamedTuple):
     """Whether a part does its work now, and what to tell a person about it: a clause without a full stop."""
@@ -54,7 +56,7 @@ class Part(ABC):
     @property
     def health(self) -> Health:
         """Whether it does its work now. For most parts it is enough to run."""
-        return Health(self.is_running, "runs" if self.is_running else "does not run: restart the daemon")
+        return Health(self.is_running, _("runs") if self.is_running else _("does not run: restart the daemon"))
 
     async def __aenter__(self) -> Self:
         self.start()

@@ -101,6 +101,11 @@ def coming_by(way: Way) -> Iterator[None]:
         _way.reset(token)
 
 
+def way() -> Way | None:
+    """How the request came that this task carries out; None where nobody has asked."""
+    return _way.get()
+
+
 async def note(
     connection: Connection,
     kind: ActionKind,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
-from daemon.ids import RunToken
+from daemon.ids import JobId, RunToken
 from daemon.jobs import failures, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
@@ -63,17 +63,33 @@ class RunStopped(Exception):
 
 
 class ApprovalNeeded(Exception):
-    """Ends a run with a question to a person; what would be done is in `dongbo.approval_items`.
+    """Ends a run with a question to a person; the changes that it is about are in `dongbo.approval_drafts`.
 
     Args:
         reason: what the run would do, and what to look at before approving it, in plain sentences.
+        facts: what the reason is made of, to say it in other languages; JSON.
         metadata: figures to show with it.
     """
 
-    def __init__(self, reason: str, **metadata: Any) -> None:
+    def __init__(self, reason: str, facts: Mapping[str, Any] | None = None, **metadata: Any) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.facts = facts or {}
         self.metadata = metadata
+
+
+class StepAsks(Exception):
+    """Ends a run until a person has decided about a step of its job, which waits for approval.
+
+    Args:
+        step_id: the step.
+        reason: what is asked, and by which step.
+    """
+
+    def __init__(self, step_id: JobId, reason: str) -> None:
+        super().__init__(reason)
+        self.step_id = step_id
+        self.reason = reason
 
 
 class PageTransaction:

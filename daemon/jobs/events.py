@@ -20,6 +20,7 @@ from asyncpg import PostgresError
 from daemon.database.migrate import lineage
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DatabaseError
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.changes import LATE, JobEvent, Pruning, RecentChanges, Subscription
@@ -149,8 +150,8 @@ class EventHub(Part):
     def health(self) -> Health:
         """Whether changes of jobs are heard of at once; if not, the catch-up brings them, once it can connect."""
         if self.is_listening:
-            return Health(True, "hears of changed jobs")
-        return Health(False, "does not hear of changed jobs: connects to the database again by itself")
+            return Health(True, _("hears of changed jobs"))
+        return Health(False, _("does not hear of changed jobs: connects to the database again by itself"))
 
     async def wait_listening(self) -> None:
         """Wait until that is so."""

@@ -1,6 +1,6 @@
 """What a job is: its states, counters and parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,7 @@ from typing import Any
 
 from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.types import JobType
+from daemon.tone import Tone
 
 
 class JobStatus(StrEnum):
@@ -31,6 +32,21 @@ class JobStatus(StrEnum):
         return self in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
+class JobOutcome(StrEnum):
+    """What has become of a job: its status, and what happened to it afterwards."""
+
+    PENDING = "pending"
+    RETRYING = "retrying"  # between two attempts; the cause is the job's error
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    COMPLETED = "completed"
+    COMPLETED_WITH_FAILURES = "completed_with_failures"  # rows of it have failed, and fail as far as is known
+    REPAIRED = "repaired"  # it failed or rows of it did, and a later job has made up for that
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"  # a newer job has taken its place
+
+
 class JobTrigger(StrEnum):
     """Who asked for a job."""
 
@@ -39,6 +55,16 @@ class JobTrigger(StrEnum):
     CLI = "cli"
     WEBHOOK = "webhook"
     RETRY = "retry"
+
+
+class ApprovalState(StrEnum):
+    """Where a question stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"  # the job may carry it out
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"  # nobody has decided: a run found nothing left to ask
+    CARRIED_OUT = "carried_out"  # the job that was approved has completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +149,9 @@ class PruningPlan:
     unended: int  # stay, for they have not ended
     recent: int  # stay, for they ended later than is asked for
     newest: int  # stay, each as the newest of its store, type and status
-    needed: int  # stay, for a job that has not ended takes up their failed rows, or is a step of them
+    needed: (
+        int  # stay, for a job that has not ended takes up their failed rows, is a step of them, or has them for steps
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +166,40 @@ class JobFailure:
     payload_truncated: bool
     created_at: datetime
     resolved_at: datetime | None  # when a retry stored the row after all
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What has happened to a job since it ended."""
+
+    repaired_by: JobId | None = None  # the later job that has made up for what failed
+    superseded_by: JobId | None = None  # the newer job that took its place
+    taken_up: int = 0  # failed rows that later jobs have taken up
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """A step of a chain, in short."""
+
+    type: JobType
+    name: str  # what its type is called
+    job_id: JobId | None  # None: it has not begun
+    status: JobStatus | None
+    tone: Tone
+    text: str  # its result in the words of the business, as far as there is one
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a sentence, in the language of whoever asks."""
+
+    job_id: JobId
+    name: str  # what its type is called
+    outcome: JobOutcome
+    tone: Tone
+    text: str  # the result in the words of the business; of a running job what it does or waits for
+    next_step: str | None  # what a person should do
+    failed_rows: int
+    unresolved_rows: int  # of these, those that neither a retry nor a later job has taken up
+    repaired_by: JobId | None  # the later job that has made up for what failed
+    steps: Sequence[JobStep]  # of a chain, in their order

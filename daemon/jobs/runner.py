@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, assert_never
@@ -13,9 +13,10 @@ import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DatabaseError, DatabaseUnavailable, DongboError, RateLimited, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, RunToken, WorkerName
-from daemon.jobs import store
-from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StopReason
+from daemon.jobs import approvals, store
+from daemon.jobs.context import ApprovalNeeded, JobContext, RunStopped, StepAsks, StopReason
 from daemon.jobs.events import EventHub, JobNotifier
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.steps import Steps
@@ -140,10 +141,10 @@ class JobRunner:
             await self._finish(context, token, JobStatus.CANCELLED, None)
             return None
         if job.attempt > job.max_attempts:
-            message = (
-                f"The daemon died {job.max_attempts} times in a row while it ran this job. "
-                "Look into its log for the cause, then retry the job."
-            )
+            message = _(
+                "The daemon died {n} times in a row while it ran this job. Look into its log for the "
+                "cause, then retry the job."
+            ).format(n=job.max_attempts)
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         log.info("job_started", attempt=job.attempt, resumed=job.checkpoint is not None)
@@ -154,6 +155,8 @@ class JobRunner:
         except ApprovalNeeded as question:
             await self._ask(context, token, question)
             return None
+        except StepAsks as step:
+            return await self._wait_along(context, token, step)
         except (SourceUnavailable, RateLimited) as error:
             return await self._failed_attempt(context, token, error)
         except DatabaseError as error:
@@ -165,13 +168,14 @@ class JobRunner:
             if is_connection_error(error):
                 return await self._release(context, token, str(error) or type(error).__name__)
             if isinstance(error, MAY_PASS):
-                refusal = DatabaseUnavailable(f"PostgreSQL refused to store a page: {error}. Look into its log")
+                refusal = DatabaseUnavailable(
+                    _("PostgreSQL refused to store a page: {error}. Look into its log").format(error=error)
+                )
                 return await self._failed_attempt(context, token, refusal)
             log.exception("job_crashed")
-            message = (
-                f"A bug in the program ended this job ({type(error).__name__}). "
-                "The log entry job_crashed says where; please report it."
-            )
+            message = _(
+                "A bug in the program ended this job ({name}). The log entry job_crashed says where; please report it."
+            ).format(name=type(error).__name__)
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         await self._finish(context, token, JobStatus.COMPLETED, None)
@@ -194,8 +198,8 @@ class JobRunner:
         # Pages committed in this run made it the first attempt again (see store.STORE_PAGE).
         attempt = 1 if context.has_progressed else context.job.attempt
         if attempt >= context.job.max_attempts:
-            message = (
-                f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job once the cause is fixed)"
+            message = _("{error} (attempt {attempt} of {most}; retry the job once the cause is fixed)").format(
+                error=error, attempt=attempt, most=context.job.max_attempts
             )
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
@@ -223,23 +227,48 @@ class JobRunner:
         return Requeue(AT_ONCE, reason) if job.status.is_live else None
 
     async def _ask(self, context: JobContext, token: RunToken, question: ApprovalNeeded) -> None:
-        """End the run until a person has decided; a question that an older run has asked is taken back."""
-        metadata = context.costs() | context.overall_rate() | question.metadata
+        """End the run until a person has decided; the question of an older run becomes that of this one."""
+        metadata = context.costs() | context.overall_rate() | {"approved_at": None} | question.metadata
 
         async def ask(connection: Connection) -> Job | None:
             async with connection.transaction():
-                reason = f"A newer run, job {context.job.id}, asks in its place."
-                replaced.extend(await store.replace_waiting(connection, context.job, token, reason))
-                return await store.await_approval(connection, context.job.id, token, question.reason, metadata)
+                replaced[:] = await store.replace_waiting(connection, context.job, token, _replaced_by(context.job))
+                asking = await store.await_approval(connection, context.job.id, token, question.reason, metadata)
+                if asking is not None and asking.status is JobStatus.AWAITING_APPROVAL:
+                    await approvals.ask(connection, asking, question.reason, question.facts)
+                return asking
 
         replaced: list[JobId] = []
         job = await self._record(ask)
+        self._announce_waiting(job, replaced)
+        if job is not None:
+            log.warning("approval_needed", reason=question.reason, next_step=f"dongbo jobs approve|reject {job.id}")
+
+    async def _wait_along(self, context: JobContext, token: RunToken, step: StepAsks) -> Requeue | None:
+        """End the run until a person has decided about the step; where that has just happened, it goes on at once."""
+        metadata = context.costs() | context.overall_rate()
+
+        async def wait(connection: Connection) -> Job | None:
+            async with connection.transaction():
+                if await store.lock_asking(connection, step.step_id) is None:
+                    return None
+                replaced[:] = await store.replace_waiting(connection, context.job, token, _replaced_by(context.job))
+                return await store.await_approval(connection, context.job.id, token, step.reason, metadata)
+
+        replaced: list[JobId] = []
+        job = await self._record(wait)
+        if job is None:
+            return await self._release(context, token, "the step was decided about")
+        self._announce_waiting(job, replaced)
+        await self._see_to_steps(job)
+        return None
+
+    def _announce_waiting(self, job: Job | None, replaced: Sequence[JobId]) -> None:
         if job is None:
             log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
-        log.warning("approval_needed", reason=question.reason, next_step=f"dongbo jobs approve|reject {job.id}")
 
     async def _finish(self, context: JobContext, token: RunToken, status: JobStatus, error: str | None) -> None:
         metadata = context.costs() | context.overall_rate()
@@ -247,10 +276,17 @@ class JobRunner:
 
         async def finish(connection: Connection) -> Job | None:
             async with connection.transaction():
-                if status is JobStatus.COMPLETED and not context.params.get("dry_run"):
-                    reason = f"A newer run, job {context.job.id}, has completed: there is nothing left to approve."
-                    replaced.extend(await store.replace_waiting(connection, context.job, token, reason))
-                return await store.finish(connection, context.job.id, token, status, error, metadata)
+                is_done = status is JobStatus.COMPLETED and not context.params.get("dry_run")
+                if is_done:
+                    reason = _("A newer run, job {job}, has completed: there is nothing left to approve.")
+                    replaced[:] = await store.replace_waiting(
+                        connection, context.job, token, reason.format(job=context.job.id)
+                    )
+                ended = await store.finish(connection, context.job.id, token, status, error, metadata)
+                if ended is not None and is_done:
+                    await approvals.withdraw(connection, ended.store, ended.type)
+                    await approvals.note_carried_out(connection, ended.id)
+                return ended
 
         job = await self._record(finish)
         if job is None:
@@ -279,6 +315,10 @@ class JobRunner:
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("unreachable")
+
+
+def _replaced_by(job: Job) -> str:
+    return _("A newer run, job {job}, asks in its place.").format(job=job.id)
 
 
 class CancellationWatch(Part):

@@ -10,13 +10,15 @@ import structlog
 from asyncpg import UniqueViolationError
 
 from daemon.database.pool import Connection, Database
-from daemon.errors import InvalidTransition, JobNotFound, LiveJobExists
-from daemon.ids import JobId, Lane, ScheduleName, StoreName, new_job_id
-from daemon.jobs import failures, store
+from daemon.errors import InvalidTransition, JobNotFound
+from daemon.i18n import gettext as _
+from daemon.ids import JobId, Lane, ScheduleName, new_job_id
+from daemon.jobs import failures, listing, store
+from daemon.jobs.deciding import Decisions, live_instead_of, live_job, note_cancelled, unknown_job
 from daemon.jobs.events import JobNotifier
+from daemon.jobs.listing import ALL_JOBS, FoundJobs, JobFilters
 from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.queue import places
-from daemon.jobs.types import JobType
 
 log = structlog.get_logger()
 
@@ -61,6 +63,7 @@ class Jobs:
         self._notifier = notifier
         self._admissions = admissions
         self._max_attempts = max_attempts
+        self.decisions = Decisions(database, notifier, self._enqueue, max_attempts)
 
     async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
         """Make a job; when this returns, every connection sees it. `schedule` names the one that a person runs by hand.
@@ -70,7 +73,7 @@ class Jobs:
         async with self._database.acquire() as connection, connection.transaction():
             submission = await self.submit_in(connection, request, schedule)
         if not submission.is_new:
-            raise _live(submission.job)
+            raise live_job(submission.job)
         self.announce(submission.job)
         return submission.job
 
@@ -84,7 +87,7 @@ class Jobs:
     ) -> Submission:
         """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
         admission = self._admissions.admit(request)
-        for _ in range(SUBMIT_ATTEMPTS):
+        for _attempt in range(SUBMIT_ATTEMPTS):
             new = store.NewJob(
                 id=new_job_id(),
                 store=request.store,
@@ -104,7 +107,11 @@ class Jobs:
             live = await store.find_live(connection, request.store, request.type, admission.params)
             if live is not None:
                 return Submission(live, is_new=False)
-        raise InvalidTransition(f"{request.type} jobs of store {request.store} start and end too quickly: try again")
+        raise InvalidTransition(
+            _("{type} jobs of store {store} start and end too quickly: try again").format(
+                type=request.type, store=request.store
+            )
+        )
 
     def announce(self, job: Job) -> None:
         """Tell readers of a job that was made by `submit_in`, after the commit."""
@@ -116,30 +123,15 @@ class Jobs:
         async with self._database.acquire() as connection:
             job = await store.get(connection, job_id)
         if job is None:
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
         return job
 
     async def list_jobs(
-        self,
-        *,
-        store_name: StoreName | None = None,
-        job_type: JobType | None = None,
-        status: JobStatus | None = None,
-        parent: JobId | None = None,
-        before: JobId | None = None,
-        limit: int = 50,
-    ) -> list[Job]:
-        """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
+        self, filters: JobFilters = ALL_JOBS, *, before: JobId | None = None, limit: int = 50
+    ) -> FoundJobs:
+        """Jobs with these properties, newest first, older than `before`."""
         async with self._database.acquire() as connection:
-            return await store.list_jobs(
-                connection,
-                store=store_name,
-                job_type=job_type,
-                status=status,
-                parent=parent,
-                before=before,
-                limit=limit,
-            )
+            return await listing.find(connection, filters, before=before, limit=limit)
 
     async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
         """Dead letters of a job, oldest first; `after` is the last id of the previous page. Raises JobNotFound."""
@@ -152,25 +144,32 @@ class Jobs:
 
         Raises JobNotFound, and InvalidTransition if the job has ended.
         """
+        parent_id: JobId | None = None
         async with self._database.acquire() as connection, connection.transaction():
             job = await store.request_cancel(connection, job_id)
             if job is not None and job.status is JobStatus.CANCELLED:
                 await places.forget(connection, job_id)
+                parent_id = await note_cancelled(connection, job)
             elif job is not None and not await places.is_attended(connection, job_id):
                 job = await store.cancel_unattended(connection, job_id)
         if job is None:
             ended = await self.get(job_id)
-            raise InvalidTransition(f"Job {job_id} is already {ended.status}: there is nothing to cancel")
-        self._notifier.changed(job_id, at_once=True)
+            raise InvalidTransition(
+                _("Job {job_id} is already {status}: there is nothing to cancel").format(
+                    job_id=job_id, status=ended.status
+                )
+            )
+        for changed in filter(None, (job_id, parent_id)):
+            self._notifier.changed(changed, at_once=True)
         log.info("job_cancel_requested", store=job.store, job_id=str(job.id), type=str(job.type))
         if job.status is JobStatus.CANCELLED:  # a running one sees to its steps itself
             await self.cancel_steps(job_id)
         return job
 
     async def cancel_steps(self, job_id: JobId) -> None:
-        """Cancel the live steps of a job."""
+        """Cancel the steps of a job that have not ended."""
         async with self._database.acquire() as connection:
-            steps = await store.live_steps(connection, job_id)
+            steps = await store.unended_steps(connection, job_id)
         for step_id in steps:
             with suppress(InvalidTransition, JobNotFound):  # it has just ended by itself
                 await self.cancel(step_id)
@@ -186,47 +185,27 @@ class Jobs:
             async with self._database.acquire() as connection, connection.transaction():
                 job = await store.revive(connection, job_id, self._max_attempts)
                 if job is not None:
-                    admission = self._admission_of(job)
-                    await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
+                    await self._enqueue(connection, job)
         except UniqueViolationError:
-            raise await self._live_instead_of(job_id) from None
+            raise await live_instead_of(self._database, job_id) from None
         if job is None:
             present = await self.get(job_id)
             raise InvalidTransition(
-                f"Job {job_id} is {present.status}: only a failed or cancelled job is retried. "
-                "Submit a new one, or retry its failed rows with --failed."
+                _(
+                    "Job {job_id} is {status}: only a failed or cancelled job is retried. Submit a new one, or retry "
+                    "its failed rows with --failed."
+                ).format(job_id=job_id, status=present.status)
             )
         self.announce(job)
         return job
 
     async def approve(self, job_id: JobId) -> Job:
-        """Let a job that waits for approval carry out what it has asked about.
-
-        Raises JobNotFound, InvalidTransition if it does not wait, and LiveJobExists.
-        """
-        try:
-            async with self._database.acquire() as connection, connection.transaction():
-                job = await store.approve(connection, job_id, self._max_attempts)
-                if job is not None:
-                    admission = self._admission_of(job)
-                    await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
-        except UniqueViolationError:
-            raise await self._live_instead_of(job_id) from None
-        if job is None:
-            raise _not_awaiting_approval(await self.get(job_id))
-        self._notifier.changed(job.id, at_once=True)
-        log.info("job_approved", store=job.store, job_id=str(job.id), type=str(job.type))
-        return job
+        """Let a job that waits for approval carry out what it has asked about: see `Decisions.approve`."""
+        return await self.decisions.approve(job_id)
 
     async def reject(self, job_id: JobId) -> Job:
-        """End a job that waits for approval. Raises JobNotFound, and InvalidTransition if it does not wait."""
-        async with self._database.acquire() as connection:
-            job = await store.reject(connection, job_id, "Rejected by a person: nothing of it was carried out.")
-        if job is None:
-            raise _not_awaiting_approval(await self.get(job_id))
-        self._notifier.changed(job_id, at_once=True)
-        log.info("job_rejected", store=job.store, job_id=str(job.id), type=str(job.type))
-        return job
+        """End a job that waits for approval: see `Decisions.reject`."""
+        return await self.decisions.reject(job_id)
 
     async def plan_pruning(self, older_than: timedelta) -> PruningPlan:
         """How many jobs `prune` would delete, and how many it would keep for what reason."""
@@ -249,35 +228,19 @@ class Jobs:
             log.info("jobs_pruned", jobs=deleted, older_than_days=older_than / timedelta(days=1))
         return deleted
 
-    def _admission_of(self, job: Job) -> Admission:
-        return self._admissions.admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
+    async def _enqueue(self, connection: Connection, job: Job) -> None:
+        """Give a job that runs again its place in the queue."""
+        admission = self._admissions.admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
+        await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:
-            raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows once it has ended")
+            raise InvalidTransition(
+                _("Job {id} is {status}: retry its failed rows once it has ended").format(id=job.id, status=job.status)
+            )
         async with self._database.acquire() as connection:
             unresolved = await failures.count_unresolved(connection, job.id)
         if unresolved == 0:
-            raise InvalidTransition(f"Job {job.id} has no failed rows left to retry")
+            raise InvalidTransition(_("Job {id} has no failed rows left to retry").format(id=job.id))
         params = {"retry_of": str(job.id)}
         return await self.submit(JobRequest(job.type, job.store, JobTrigger.RETRY, params))
-
-    async def _live_instead_of(self, job_id: JobId) -> LiveJobExists | InvalidTransition:
-        job = await self.get(job_id)
-        async with self._database.acquire() as connection:
-            live = await store.find_live(connection, job.store, job.type, job.params)
-        return _live(live) if live is not None else InvalidTransition("The other job has just ended: try again")
-
-
-def _live(job: Job) -> LiveJobExists:
-    return LiveJobExists(
-        f"A {job.type} job of store {job.store} for exactly the same work is already {job.status}: {job.id}", job.id
-    )
-
-
-def _not_awaiting_approval(job: Job) -> InvalidTransition:
-    return InvalidTransition(f"Job {job.id} is {job.status}: there is nothing to approve or reject")
-
-
-def _unknown(job_id: JobId) -> JobNotFound:
-    return JobNotFound(f"There is no job {job_id}. `dongbo jobs list` shows the jobs that exist.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from daemon.database.pool import Connection, Database
 from daemon.errors import JobNotFound
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.events import EventHub
@@ -45,7 +46,7 @@ class Steps:
             while True:
                 job = await self.get(job_id)
                 if job is None:
-                    raise JobNotFound(f"The step {job_id} was deleted while it was waited for.")
+                    raise JobNotFound(_("The step {job_id} was deleted while it was waited for.").format(job_id=job_id))
                 if not job.status.is_live:
                     return job
                 try:

@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs.model import Counters, Job, JobStatus, JobTrigger, PruningPlan
+from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
 COLUMNS = ", ".join(name for name in Job.__slots__ if name != "eta_seconds")
@@ -45,11 +45,8 @@ GET = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = $1"
 
 GET_MANY = f"SELECT {COLUMNS} FROM dongbo.background_jobs WHERE id = ANY($1)"
 
-LIST = f"""
-SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR status = $3)
-  AND ($4::uuid IS NULL OR id < $4) AND ($6::uuid IS NULL OR parent_id = $6)
-ORDER BY id DESC LIMIT $5
+AFTERMATHS = """
+SELECT id, repaired_by, superseded_by, taken_up FROM dongbo.background_jobs WHERE id = ANY($1)
 """
 
 # What is newer than a version, and what may have become visible late: an older version of a later time.
@@ -147,10 +144,32 @@ RETURNING {COLUMNS}
 # What an older run asks about is of the past once a newer one has looked.
 REPLACE_WAITING = f"""
 UPDATE dongbo.background_jobs
-SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, {TOUCH}
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $4, superseded_by = $3, {TOUCH}
 WHERE store = $1 AND type = $2 AND id <> $3 AND status = 'AWAITING_APPROVAL'
   AND EXISTS (SELECT FROM dongbo.background_jobs AS newer WHERE newer.id = $3 AND newer.run_token = $5)
+RETURNING id, parent_id
+"""
+
+# A job whose step waits, waits along: the person is asked by the step.
+LOCK_ASKING = f"""
+SELECT {COLUMNS} FROM dongbo.background_jobs
+WHERE (id = $1 OR parent_id = $1) AND status = 'AWAITING_APPROVAL' ORDER BY id = $1 LIMIT 1
+FOR UPDATE
+"""
+
+END_WAITING = f"""
+UPDATE dongbo.background_jobs
+SET status = 'CANCELLED', completed_at = clock_timestamp(), error = $2, superseded_by = $3, {TOUCH}
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
 RETURNING id
+"""
+
+# Of a job that waited for its step.
+RESUME = f"""
+UPDATE dongbo.background_jobs
+SET status = 'PENDING', attempt = 0, not_before = NULL, error = NULL, {TOUCH}
+WHERE id = $1 AND status = 'AWAITING_APPROVAL'
+RETURNING {COLUMNS}
 """
 
 APPROVE = f"""
@@ -195,7 +214,8 @@ RETURNING {COLUMNS}
 REVIVE = f"""
 UPDATE dongbo.background_jobs
 SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attempts = $2, not_before = NULL,
-    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', {TOUCH},
+    error = NULL, cancel_requested = false, completed_at = NULL, trigger = 'retry', repaired_by = NULL,
+    superseded_by = NULL, {TOUCH},
     metadata = metadata - 'approved_at'  -- what was approved then need not be right now
 WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
@@ -245,13 +265,14 @@ FROM unnest($1::text[]) AS wanted (store) CROSS JOIN LATERAL (
 ) AS latest
 """
 
-LIST_LIVE_STEPS = f"SELECT id FROM dongbo.background_jobs WHERE parent_id = $1 AND {IS_LIVE}"
-
-COUNT_BY_STATUS = """
-SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
+LIST_UNENDED_STEPS = """
+SELECT id FROM dongbo.background_jobs
+WHERE parent_id = $1 AND status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
 """
 
-NOT_ENDED = "status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')"
+NOT_ENDED = """facet = ANY (ARRAY(
+    SELECT id FROM dongbo.job_facets WHERE status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
+))"""
 ENDED_LONG_AGO = "completed_at < statement_timestamp() - $1::interval"
 
 
@@ -259,9 +280,9 @@ def _ended(limit: str) -> str:
     """The oldest jobs that ended long ago, as many as `limit` says, as CTE `ended`: which of them stay, and why.
 
     The newest of each store, type and status stays: it says how fresh the stream is and where an interrupted pull goes
-    on. So does one that a job which has not ended builds on: it takes up its dead letters, or is a step of it. The
-    newest are looked for once for each kind of jobs that is there, from the newest of the stream on, and never by
-    comparing each job with all others.
+    on. So does one that a job which has not ended builds on: it takes up its dead letters, is a step of it, or has it
+    for a step. The newest are looked for once for each kind of jobs that is there, from the newest of the stream on,
+    and never by comparing each job with all others.
     """
     return f"""
 WITH RECURSIVE streams AS (
@@ -274,6 +295,11 @@ WITH RECURSIVE streams AS (
 ),
 needed AS MATERIALIZED (
     SELECT unnest(ARRAY[params ->> 'retry_of', parent_id::text]) AS id FROM dongbo.background_jobs WHERE {NOT_ENDED}
+    UNION
+    SELECT step.id::text FROM dongbo.background_jobs AS job CROSS JOIN LATERAL (
+        SELECT id FROM dongbo.background_jobs WHERE parent_id = job.id OFFSET 0
+    ) AS step
+    WHERE job.{NOT_ENDED}
 ),
 oldest AS MATERIALIZED (
     SELECT id, store, type, status, params ?| {PARTIAL} AS is_partial, completed_at FROM dongbo.background_jobs
@@ -381,21 +407,18 @@ async def get(connection: Connection, job_id: JobId) -> Job | None:
 
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of the jobs that exist, in no order."""
-    return await _jobs(await connection.fetch(GET_MANY, job_ids))
+    return await read_jobs(await connection.fetch(GET_MANY, job_ids))
 
 
-async def list_jobs(
-    connection: Connection,
-    *,
-    store: StoreName | None = None,
-    job_type: JobType | None = None,
-    status: JobStatus | None = None,
-    parent: JobId | None = None,
-    before: JobId | None = None,
-    limit: int = 50,
-) -> list[Job]:
-    """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
-    return await _jobs(await connection.fetch(LIST, store, job_type, status, before, limit, parent))
+async def aftermaths(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Aftermath]:
+    """What has happened since to those of the jobs that exist."""
+    rows = await connection.fetch(AFTERMATHS, job_ids)
+    return {
+        JobId(UUID(int=row["id"].int)): Aftermath(
+            plain_id(row["repaired_by"]), plain_id(row["superseded_by"]), row["taken_up"]
+        )
+        for row in rows
+    }
 
 
 async def open_changes(
@@ -416,7 +439,7 @@ async def open_changes(
 
 async def list_newest_and_unended(connection: Connection, limit: int) -> list[Job]:
     """The newest jobs, and the newest of each status that has not ended, at most `limit` of each; newest first."""
-    return await _jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
+    return await read_jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
 
 
 async def last_pruning(connection: Connection) -> LastPruning | None:
@@ -552,9 +575,38 @@ async def await_approval(
 
 
 async def replace_waiting(connection: Connection, job: Job, token: RunToken, reason: str) -> list[JobId]:
-    """Cancel what waits for approval of the same (store, type) as the run's job, itself apart; the ids."""
-    rows = await connection.fetch(REPLACE_WAITING, job.store, job.type, job.id, reason, token)
+    """Cancel what waits for approval of the same (store, type) as the run's job, itself apart, and what waits along
+    because that is a step of it; the ids."""
+    ended = []
+    for row in await connection.fetch(REPLACE_WAITING, job.store, job.type, job.id, reason, token):
+        ended.append(JobId(UUID(int=row["id"].int)))
+        if row["parent_id"] is not None:
+            ended += await end_waiting(connection, JobId(UUID(int=row["parent_id"].int)), reason, superseded_by=job.id)
+    return ended
+
+
+async def lock_asking(connection: Connection, job_id: JobId) -> Job | None:
+    """The job that waits for approval: this one, or the step for which it waits; nothing else happens to it before the
+    caller's transaction ends."""
+    row = await connection.fetchrow(LOCK_ASKING, job_id)
+    return _job(row) if row else None
+
+
+async def end_waiting(
+    connection: Connection, job_id: JobId, reason: str, *, superseded_by: JobId | None = None
+) -> list[JobId]:
+    """Cancel a job that waits along with its step, if it does; its id, or none. `superseded_by`: the newer run."""
+    rows = await connection.fetch(END_WAITING, job_id, _storable(reason), superseded_by)
     return [JobId(UUID(int=row["id"].int)) for row in rows]
+
+
+async def resume(connection: Connection, job_id: JobId) -> Job | None:
+    """Let a job run on that waits along with its step; None if it does not wait.
+
+    Raises asyncpg.UniqueViolationError where another job for the same work is live.
+    """
+    row = await connection.fetchrow(RESUME, job_id)
+    return _job(row) if row else None
 
 
 async def approve(connection: Connection, job_id: JobId, max_attempts: int) -> Job | None:
@@ -593,9 +645,9 @@ async def newest_other(connection: Connection, job: Job) -> Job | None:
     return _job(row) if row else None
 
 
-async def live_steps(connection: Connection, job_id: JobId) -> list[JobId]:
-    """The steps of a job that still have to run or run."""
-    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_LIVE_STEPS, job_id)]
+async def unended_steps(connection: Connection, job_id: JobId) -> list[JobId]:
+    """The steps of a job that still have to run, run, or wait for a person."""
+    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_UNENDED_STEPS, job_id)]
 
 
 async def last_completed(connection: Connection) -> list[tuple[StoreName, str, datetime]]:
@@ -610,11 +662,6 @@ async def latest_said(
     """{store: metadata} of the newest jobs of this type whose metadata has this name; of stores that have one."""
     rows = await connection.fetch(LATEST_SAID, list(stores), job_type, name)
     return {StoreName(row["store"]): orjson.loads(row["metadata"]) for row in rows}
-
-
-async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
-    """(type, status, jobs) of all jobs in the table."""
-    return [(row["type"], row["status"], row["jobs"]) for row in await connection.fetch(COUNT_BY_STATUS)]
 
 
 async def plan_pruning(connection: Connection, older_than: timedelta) -> PruningPlan:
@@ -633,12 +680,7 @@ def encode(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _storable(text: str | None) -> str | None:
-    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
-    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-async def _jobs(rows: Sequence[Record]) -> list[Job]:
+async def read_jobs(rows: Sequence[Record]) -> list[Job]:
     """The jobs of many rows; the loop turns in between."""
     jobs: list[Job] = []
     for start in range(0, len(rows), AT_ONCE):
@@ -648,12 +690,22 @@ async def _jobs(rows: Sequence[Record]) -> list[Job]:
     return jobs
 
 
+def plain_id(value: UUID | None) -> JobId | None:
+    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
+    return JobId(UUID(int=value.int)) if value is not None else None
+
+
+def _storable(text: str | None) -> str | None:
+    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
+    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
-    for name in ("id", "parent_id"):  # asyncpg's own kind of UUID is unknown to JSON encoders
-        columns[name] = JobId(UUID(int=columns[name].int)) if columns[name] is not None else None
+    for name in ("id", "parent_id"):
+        columns[name] = plain_id(columns[name])
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])

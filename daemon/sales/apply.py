@@ -13,6 +13,8 @@ import structlog
 from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import DongboError, SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.mirror import shopify as mirror
@@ -35,8 +37,8 @@ log = structlog.get_logger()
 PRODUCTS_AT_ONCE = 250  # at most: as many as the limits let through while what was read of them lasts
 PUSH_PATIENCE = timedelta(seconds=30)  # how long a push of the product sync is waited for
 
-BY_OTHERS = "somebody else changed the price while it was put on sale"
-NOT_REACHED = "interrupted before Shopify had it"
+BY_OTHERS = mark("somebody else changed the price while it was put on sale")
+NOT_REACHED = mark("interrupted before Shopify had it")
 
 STATES = (CampaignState.APPLYING, CampaignState.ACTIVE)
 
@@ -215,10 +217,12 @@ class Apply(Rounds):
             await campaigns.lock(page.connection, campaign.id)
             counts = await items.count_by_state(page.connection, campaign.id)
             if counts.get(ItemState.APPLYING):
-                raise ResultsUnknown(f"It is not known yet whether Shopify has set some prices of {campaign.name}.")
+                raise ResultsUnknown(
+                    _("It is not known yet whether Shopify has set some prices of {name}.").format(name=campaign.name)
+                )
             on_sale = sum(counts.get(state, 0) for state in HELD)
             if on_sale or counts.get(ItemState.PLANNED):
-                detail = f"on sale: {on_sale:,} variants"
+                detail = _("on sale: {n} variants").format(n=number_text(on_sale))
                 moved = await campaigns.move(
                     page.connection, campaign.id, [CampaignState.APPLYING], CampaignState.ACTIVE, now, detail=detail
                 )
@@ -253,9 +257,9 @@ def _result_of(move: Move) -> tuple[WriteResult, str | None]:
 
 def _nothing_on_sale(counts: Mapping[ItemState, int]) -> str:
     if not counts:
-        return (
-            "No variant was on sale: the targets matched none. Check them with `dongbo sale preview`, pull Shopify's "
-            "products if the shop has changed, and create the campaign again."
+        return _(
+            "No variant was on sale: the targets matched none. Check them with `dongbo sale preview`, pull "
+            "Shopify's products if the shop has changed, and create the campaign again."
         )
     said = ", ".join(f"{count:,} {state.lower()}" for state, count in sorted(counts.items()))
-    return f"No variant was on sale ({said}). `dongbo sale show` says why for each."
+    return _("No variant was on sale ({said}). `dongbo sale show` says why for each.").format(said=said)

@@ -12,6 +12,8 @@ from asyncpg import Record
 from daemon.api.sales import CampaignState, SaleEvent
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import stored
 from daemon.ids import CampaignId, SaleName, StoreName, new_job_id
 from daemon.sales.model import REOPENINGS, TRANSITIONS, Campaign
 
@@ -211,7 +213,7 @@ async def insert(
         definition.starts,
         definition.ends,
         notice,
-        f"created ({origin})",
+        _("created ({origin})").format(origin=origin),
     )
     return _campaign(row) if row else None
 
@@ -397,7 +399,7 @@ async def set_prepared(connection: Connection, campaign_id: CampaignId, at: date
 async def list_events(connection: Connection, campaign_id: CampaignId) -> list[SaleEvent]:
     """What happened to a campaign, oldest first."""
     rows = await connection.fetch(LIST_EVENTS, campaign_id)
-    return [SaleEvent(CampaignState(row["state"]), row["detail"], row["at"]) for row in rows]
+    return [SaleEvent(CampaignState(row["state"]), stored(row["detail"]), row["at"]) for row in rows]
 
 
 async def count_by_state(connection: Connection) -> list[tuple[StoreName, CampaignState, int]]:

@@ -12,6 +12,7 @@ import structlog
 
 from daemon.database.pool import Database
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.sales import campaigns
 from daemon.sources.meter import CallMeter
@@ -71,10 +72,12 @@ class Clocks:
         if (shopify := self._shopify(store)) is None:
             return None
         if (now := shopify.clock.now()) is None:
-            return f"Shopify ({store}) has not answered yet, so its time is not known. It is asked again."
+            return _("Shopify ({store}) has not answered yet, so its time is not known. It is asked again.").format(
+                store=store
+            )
         if abs(self.clock() - now) <= MOST_APART:
             return None
-        return _apart(self.clock() - now, f"Shopify's ({store})")
+        return _apart(self.clock() - now, _("Shopify's ({store})").format(store=store))
 
     def is_to_ask(self, store: StoreName) -> bool:
         """Whether a store's shop has not answered for so long that it should be asked for its time."""
@@ -105,15 +108,25 @@ class Clocks:
 
 def _apart(difference: timedelta, other: str) -> str:
     seconds = difference.total_seconds()
-    direction = "ahead of" if seconds > 0 else "behind"
-    return (
-        f"This machine's clock is {_span(abs(seconds))} {direction} {other}: no sale starts or ends by itself until "
-        "they agree. Correct it: timedatectl shows whether it is synchronised."
+    said = (
+        _(
+            "This machine's clock is {time} ahead of {other}: no sale starts or ends by itself until they agree. "
+            "Correct it: timedatectl shows whether it is synchronised."
+        )
+        if seconds > 0
+        else _(
+            "This machine's clock is {time} behind {other}: no sale starts or ends by itself until they agree. "
+            "Correct it: timedatectl shows whether it is synchronised."
+        )
     )
+    return said.format(time=_span(abs(seconds)), other=other)
 
 
 def _span(seconds: float) -> str:
-    for unit, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} seconds"
+    if seconds >= 2 * 86_400:
+        return _("{n} days").format(n=round(seconds / 86_400))
+    if seconds >= 2 * 3_600:
+        return _("{n} hours").format(n=round(seconds / 3_600))
+    if seconds >= 2 * 60:
+        return _("{n} minutes").format(n=round(seconds / 60))
+    return _("{n} seconds").format(n=round(seconds))

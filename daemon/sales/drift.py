@@ -8,6 +8,8 @@ from asyncpg import UniqueViolationError
 
 from daemon.api.sales import RUNNING, CampaignState, ItemState
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, ngettext, number_text
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal
 from daemon.sales.items import Move
@@ -20,11 +22,11 @@ MOST = 10_000  # variants that are looked at one by one
 
 CLOSED = (CampaignState.COMPLETED, CampaignState.CANCELLED)
 # Both are stored as notes and counted by their text, so the text must stay as it is.
-BY_OTHERS_OR_LATE = "the price is another one: somebody else changed it, or a call of dongbo's own came late"
-RETURNED = "the sale price came back after it was restored"
-NAMESAKE = (
-    "{count:,} of the prices that it had restored have its sale price again. Another sale of this name is open, so "
-    "they can't be restored from here: correct them in Shopify."
+BY_OTHERS_OR_LATE = mark("the price is another one: somebody else changed it, or a call of dongbo's own came late")
+RETURNED = mark("the sale price came back after it was restored")
+NAMESAKE = mark(
+    "{n} of the prices that it had restored have its sale price again. Another sale of this name "
+    "is open, so they can't be restored from here: correct them in Shopify."
 )
 
 
@@ -61,14 +63,19 @@ async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, Pri
         async with connection.transaction():
             if campaign.state in CLOSED:
                 await campaigns.move(
-                    connection, campaign.id, CLOSED, CampaignState.NEEDS_ATTENTION, datetime.now(UTC), detail=RETURNED
+                    connection,
+                    campaign.id,
+                    CLOSED,
+                    CampaignState.NEEDS_ATTENTION,
+                    datetime.now(UTC),
+                    detail=RETURNED,
                 )
             await items.move(connection, campaign.id, moves)
             counts = await items.count_by_state(connection, campaign.id)
             notice = await waiting_notice(connection, campaign, counts[ItemState.DRIFTED])
             await campaigns.set_notice(connection, campaign.id, notice)
     except UniqueViolationError:  # of the name
-        notice = NAMESAKE.format(count=len(prices))
+        notice = _(NAMESAKE).format(n=number_text(len(prices)))
         if not await campaigns.set_notice(connection, campaign.id, notice):
             return
     log.warning("sale_prices_came_back", sale=campaign.name, store=campaign.store, variants=len(prices), notice=notice)
@@ -76,25 +83,37 @@ async def _ask(connection: Connection, campaign: Campaign, prices: dict[int, Pri
 
 async def waiting_notice(connection: Connection, campaign: Campaign, drifted: int) -> str:
     """What a person has to decide about the drifted variants of a campaign that is over."""
-    decide = f"decide with `dongbo sale resume {campaign.name} --keep all` or `--restore all`, or one by one"
+    decide = _("decide with `dongbo sale resume {name} --keep all` or `--restore all`, or one by one").format(
+        name=campaign.name
+    )
     returned = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, RETURNED)
     doubtful = await items.count_by_note(connection, campaign.id, ItemState.DRIFTED, BY_OTHERS_OR_LATE)
     foreign = drifted - returned - doubtful
     said = []
     if foreign:
-        said.append(f"{_prices(foreign)} changed by somebody else during the sale and left so")
-    if doubtful:
-        said.append(
-            f"{_prices(doubtful)} changed during the sale, by somebody else or by a call of dongbo's own that came "
-            "late, and left so"
+        changed = ngettext(
+            "{n} price was changed by somebody else during the sale and left so",
+            "{n} prices were changed by somebody else during the sale and left so",
+            foreign,
         )
+        said.append(changed.format(n=number_text(foreign)))
+    if doubtful:
+        changed = ngettext(
+            "{n} price was changed during the sale, by somebody else or by a call of dongbo's own that came late, "
+            "and left so",
+            "{n} prices were changed during the sale, by somebody else or by a call of dongbo's own that came late, "
+            "and left so",
+            doubtful,
+        )
+        said.append(changed.format(n=number_text(doubtful)))
     if returned:
-        said.append(f"{_prices(returned)} restored and {'have' if returned > 1 else 'has'} the sale price again")
+        changed = ngettext(
+            "{n} price was restored and has the sale price again",
+            "{n} prices were restored and have the sale price again",
+            returned,
+        )
+        said.append(changed.format(n=number_text(returned)))
     return f"{'; '.join(said)}: {decide}."
-
-
-def _prices(count: int) -> str:
-    return f"{count:,} {'prices were' if count > 1 else 'price was'}"
 
 
 async def _notice(connection: Connection, campaign: Campaign) -> tuple[str | None, dict[str, int]]:
@@ -107,19 +126,27 @@ async def _notice(connection: Connection, campaign: Campaign) -> tuple[str | Non
     refused = counts.get(ItemState.REFUSED, 0)
     said = []
     if foreign:
-        said.append(
-            f"{_prices(foreign)} changed by somebody else since {'they were' if foreign > 1 else 'it was'} put on "
-            "sale, and left so: at the end of the sale you decide."
+        changed = ngettext(
+            "{n} price was changed by somebody else since it was put on sale, and left so: at the end of the sale "
+            "you decide.",
+            "{n} prices were changed by somebody else since they were put on sale, and left so: at the end of the "
+            "sale you decide.",
+            foreign,
         )
+        said.append(changed.format(n=number_text(foreign)))
     if doubtful:
-        said.append(
-            f"{doubtful:,} {'prices are' if doubtful > 1 else 'price is'} not the sale's: somebody else changed "
-            f"{'them' if doubtful > 1 else 'it'}, or a call of dongbo's own came late."
+        changed = ngettext(
+            "{n} price is not the sale's: somebody else changed it, or a call of dongbo's own came late.",
+            "{n} prices are not the sale's: somebody else changed them, or a call of dongbo's own came late.",
+            doubtful,
         )
+        said.append(changed.format(n=number_text(doubtful)))
     if refused:
-        said.append(
-            f"Shopify refused {refused:,} sale price{'s' if refused > 1 else ''}: `dongbo sale show {campaign.name} "
-            "--items` says why."
+        changed = ngettext(
+            "Shopify refused {n} sale price: `dongbo sale show {name} --items` says why.",
+            "Shopify refused {n} sale prices: `dongbo sale show {name} --items` says why.",
+            refused,
         )
+        said.append(changed.format(n=number_text(refused), name=campaign.name))
     figures = {"by_others": foreign, "doubtful": doubtful, "refused": refused}
     return " ".join(said) or None, figures

@@ -14,6 +14,8 @@ from daemon.api.sales import CampaignState
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import CampaignId, StoreName
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign
@@ -24,23 +26,23 @@ log = structlog.get_logger()
 
 ON_SALE = (CampaignState.APPLYING, CampaignState.ACTIVE)
 WAITING = (CampaignState.DRAFT, CampaignState.SCHEDULED)
-PAST = "Its end had passed when it was first seen in the configuration file: it was never started."
-REMOVED = "removed from the configuration file before it started"
-RUNS_ON = (
+PAST = mark("Its end had passed when it was first seen in the configuration file: it was never started.")
+REMOVED = mark("removed from the configuration file before it started")
+RUNS_ON = mark(
     "It was removed from the configuration file while running: it continues until {end}. To end it now: {command}."
 )
-CHANGED = (
-    "The configuration file has changed ({keys}): this sale continues as it started. To run it as the file says, end "
-    "it ({command}), give it another name or a start in the future, and reload."
+CHANGED = mark(
+    "The configuration file has changed ({keys}): this sale continues as it started. To run it as the "
+    "file says, end it ({command}), give it another name or a start in the future, and reload."
 )
-NO_LONGER = (
+NO_LONGER = mark(
     "The configuration file moves its end to {end}, but other campaigns hold its variants then: {end_now} stays."
 )
-OVER = (
-    "The configuration file has changed a sale that has run or is being taken back: to run it again, give it a start "
-    "in the future, or another name, and reload once it is over."
+OVER = mark(
+    "The configuration file has changed a sale that has run or is being taken back: to run it again, "
+    "give it a start in the future, or another name, and reload once it is over."
 )
-NAMESAKE = (
+NAMESAKE = mark(
     "The configuration file also has a sale of this name: it waits until this one is over and the file is reloaded."
 )
 
@@ -129,7 +131,7 @@ async def _update_running(
     ):
         return  # the notice is about that
     if others:
-        await _notice(database, campaign, CHANGED.format(keys=", ".join(others), command=_revert(campaign)))
+        await _notice(database, campaign, _(CHANGED).format(keys=", ".join(others), command=_revert(campaign)))
 
 
 async def _replace(database: Database, sales: Sales, campaign: Campaign, definition: SaleSettings) -> None:
@@ -139,8 +141,8 @@ async def _replace(database: Database, sales: Sales, campaign: Campaign, definit
             return  # it has just started: the next reload says so
         await campaigns.set_definition(connection, campaign.id, definition)
         await campaigns.set_in_file(connection, campaign.id, definition)
-        await items.close_planned(connection, campaign.id, "planned again")
-        detail = "the configuration file has changed: planned again"
+        await items.close_planned(connection, campaign.id, mark("planned again"))
+        detail = mark("the configuration file has changed: planned again")
         if present.state is CampaignState.SCHEDULED:
             await campaigns.move(
                 connection, campaign.id, [present.state], CampaignState.DRAFT, sales.clock(), detail=detail
@@ -157,7 +159,7 @@ async def _move_end(database: Database, sales: Sales, campaign: Campaign, defini
         async with database.acquire() as connection, connection.transaction():
             await _move_end_in(connection, sales, campaign, definition)
     except ExclusionViolationError:
-        await _notice(database, campaign, NO_LONGER.format(end=end, end_now=sales.shown(campaign.ends_at)))
+        await _notice(database, campaign, _(NO_LONGER).format(end=end, end_now=sales.shown(campaign.ends_at)))
         return False
     log.warning("sale_end_moved", sale=campaign.name, store=campaign.store, ends_at=end)
     return True
@@ -174,14 +176,16 @@ async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign,
     await campaigns.set_in_file(connection, campaign.id, definition)
     if ends_at is None or ends_at > sales.clock():
         await items.set_held(connection, campaign.id, period(present.starts_at, ends_at, sales.clock()))
-    detail = f"its end was moved in the configuration file: {sales.shown(definition.ends)}"
+    detail = _("its end was moved in the configuration file: {ends}").format(ends=sales.shown(definition.ends))
     await campaigns.note(connection, campaign.id, detail)
     await campaigns.set_notice(connection, campaign.id, None)
 
 
 async def _remove(database: Database, sales: Sales, campaign: Campaign) -> None:
     if campaign.state in ON_SALE:
-        await _notice(database, campaign, RUNS_ON.format(end=sales.shown(campaign.ends_at), command=_revert(campaign)))
+        await _notice(
+            database, campaign, _(RUNS_ON).format(end=sales.shown(campaign.ends_at), command=_revert(campaign))
+        )
         return
     if campaign.state not in WAITING:
         return

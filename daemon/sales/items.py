@@ -11,6 +11,7 @@ from asyncpg import Range, Record
 
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales.model import HELD_SQL, Item
 from daemon.sales.planning import PlannedItem
@@ -410,7 +411,7 @@ async def write_plan(
 
 def rival_note(rival: str) -> str:
     """Why a variant is skipped that another campaign holds."""
-    return f"the campaign {rival} holds it at an overlapping time"
+    return _("the campaign {rival} holds it at an overlapping time").format(rival=rival)
 
 
 async def set_held(connection: Connection, campaign_id: CampaignId, held: Range) -> None:

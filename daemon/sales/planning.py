@@ -10,6 +10,8 @@ from asyncpg import Range, Record
 
 from daemon.config import SaleSelection, SaleSettings
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import CampaignId, StoreName
 from daemon.mirror.keys import match_key
 from daemon.sales.model import HELD_SQL
@@ -65,12 +67,12 @@ LIST_TARGETED = TARGETED.format(held=HELD_SQL, targeted=_selected(5), excluded=f
 
 # What has no plain price of its own is put on sale only if it is named.
 NO_PLAIN_PRICE = {
-    "is_gift_card": "it is a gift card, which is worth its face value",
-    "is_bundle": "it is a bundle, whose price the bundle app sets",
-    "is_subscription": "it is sold by subscription only, and the plan sets its price",
-    "is_combined_parent": "it is the parent of a combined listing, which has no price of its own",
+    "is_gift_card": mark("it is a gift card, which is worth its face value"),
+    "is_bundle": mark("it is a bundle, whose price the bundle app sets"),
+    "is_subscription": mark("it is sold by subscription only, and the plan sets its price"),
+    "is_combined_parent": mark("it is the parent of a combined listing, which has no price of its own"),
 }
-NAME_IT = "name it under products or skus to put it on sale anyway"
+NAME_IT = mark("name it under products or skus to put it on sale anyway")
 
 # What a definition names but the shop does not have; a collection, if nothing of the shop is in it.
 LIST_UNMATCHED = """
@@ -265,7 +267,7 @@ def _not_plain(row: Record) -> NotOnSale | None:
     """Why a variant is not put on sale unless a person names it or its product, which nobody has."""
     if row["is_named"]:
         return None
-    return next((NotOnSale(f"{reason}: {NAME_IT}") for flag, reason in NO_PLAIN_PRICE.items() if row[flag]), None)
+    return next((NotOnSale(f"{_(reason)}: {_(NAME_IT)}") for flag, reason in NO_PLAIN_PRICE.items() if row[flag]), None)
 
 
 def stores_collections(definition: SaleSettings) -> tuple[StoreName, tuple[str, ...]]:

@@ -11,6 +11,8 @@ from asyncpg import ExclusionViolationError
 from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database
 from daemon.errors import SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import StoreName
 from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
@@ -28,8 +30,7 @@ log = structlog.get_logger()
 
 COLLECTIONS_LAST = timedelta(minutes=5)  # how old the members of a collection may be that a plan is made from
 READ_AT_ONCE = 250
-MISSING_BEGINS = "Shopify has no collection"
-MISSING = MISSING_BEGINS + " {names} any more: the sale covers the products that were last seen in it."
+MISSING = mark("Shopify has no collection {names} any more: the sale covers the products that were last seen in it.")
 PLAN_ATTEMPTS = 5  # others may take the same variants at the same time
 
 # The journal is written so long before the start: a minute or two, and what reading the prices takes while half of
@@ -68,10 +69,9 @@ class Preparation:
         await refresh_collections(self.database, self.shopify, store, references, self.meter, self.wait)
         async with self.database.acquire_for_work() as connection:
             missing = await collection_mirror.list_missing(connection, store, references)
-            notice = MISSING.format(names=", ".join(missing)) if missing else None
-            if (missing or (campaign.notice or "").startswith(MISSING_BEGINS)) and await campaigns.set_notice(
-                connection, campaign.id, notice
-            ):
+            notice = _(MISSING).format(names=", ".join(missing)) if missing else None
+            was_missing = (campaign.notice or "").startswith(_(MISSING).partition("{")[0])
+            if (missing or was_missing) and await campaigns.set_notice(connection, campaign.id, notice):
                 log.warning("sale_collection_missing", sale=campaign.name, store=store, collections=missing)
 
     async def refresh(self, known: Mapping[int, PricePair]) -> tuple[float, dict[int, str]]:
@@ -106,7 +106,7 @@ class Preparation:
         return changed + list(reading.unread), watch.sent_at
 
     async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
-        for _ in range(PLAN_ATTEMPTS):
+        for _attempt in range(PLAN_ATTEMPTS):
             try:
                 async with self.database.acquire_for_work() as connection:
                     present = await campaigns.get(connection, campaign.id)
@@ -119,7 +119,9 @@ class Preparation:
             if replanned is not None:
                 return replanned
         raise SourceUnavailable(
-            f"Other campaigns took variants of {campaign.name} each time it was planned. It is planned again later."
+            _("Other campaigns took variants of {name} each time it was planned. It is planned again later.").format(
+                name=campaign.name
+            )
         )
 
     async def _write_in(

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from daemon.config import SaleSettings
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.money import Currency
 from daemon.sources.shopify.models import PricePair
 
 HUNDRED = Decimal(100)
 
-NO_CHEAPER_BY_FLOOR = "it already costs no more than the floor"
+NO_CHEAPER_BY_FLOOR = mark("it already costs no more than the floor")
 # Without the floor only a compare-at price can do that: rounding goes down.
-NO_CHEAPER = "the discount from its compare-at price would not make it cheaper"
+NO_CHEAPER = mark("the discount from its compare-at price would not make it cheaper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,15 @@ def sale_prices(rule: SaleSettings, base: PricePair) -> PricePair | NotOnSale:
     crossed_out = base.compare_at if base.compare_at is not None and base.compare_at > base.price else None
     reference = crossed_out if crossed_out is not None and rule.discount_from == "compare_at_price" else base.price
     if base.price <= 0:
-        return NotOnSale("it is already free")
+        return NotOnSale(_("it is already free"))
     price = _rounded(_discounted(rule, reference), rule)
     is_at_floor = rule.floor is not None and price < rule.floor
     if rule.floor is not None and is_at_floor:
         price = rule.floor
     if price <= 0:
-        return NotOnSale("the discount would leave nothing of its price: set a floor")
+        return NotOnSale(_("the discount would leave nothing of its price: set a floor"))
     if price >= base.price:
-        return NotOnSale(NO_CHEAPER_BY_FLOOR if is_at_floor else NO_CHEAPER)
+        return NotOnSale(_(NO_CHEAPER_BY_FLOOR) if is_at_floor else _(NO_CHEAPER))
     return PricePair(price, crossed_out if crossed_out is not None else base.price)
 
 
@@ -62,11 +64,11 @@ def currency_doubt(rule: SaleSettings, shop: Currency, usual: Currency) -> str |
     doubtful = [*rule.sums, *rounding]
     if not doubtful:
         return None
-    return (
-        f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {usual}, so it is not clear which of them "
-        f"{' and '.join(doubtful)} of the sale {rule.name} is in. Give the discount in percent, and round it to "
-        f'what only {shop} has, or set currency = "{shop}" in [stores.{rule.store}.nhanh] if Nhanh.vn has it.'
-    )
+    return _(
+        "The shop's currency is {shop}, and Nhanh.vn's amounts are in {usual}, so it is not clear which of "
+        "them {doubtful} of the sale {name} is in. Give the discount in percent, and round it to what only "
+        '{shop} has, or set currency = "{shop}" in [stores.{store}.nhanh] if Nhanh.vn has it.'
+    ).format(shop=shop, usual=usual, doubtful=_(" and ").join(doubtful), name=rule.name, store=rule.store)
 
 
 def _discounted(rule: SaleSettings, reference: Decimal) -> Decimal:

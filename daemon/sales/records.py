@@ -18,6 +18,7 @@ from daemon.api.sales import (
     SaleWrite,
     Times,
 )
+from daemon.i18n import stored
 from daemon.money import amount_text, amount_text_or_none
 from daemon.sales.journal import RecordedWrite
 from daemon.sales.model import Campaign, Item
@@ -35,7 +36,7 @@ def sale_of(campaign: Campaign, counts: Mapping[ItemState, int], now: datetime) 
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
         is_cancelled=campaign.is_cancelled,
-        notice=campaign.notice,
+        notice=stored(campaign.notice),
         variants=campaign.variants,
         prepared_at=campaign.prepared_at,
         started_at=campaign.started_at,
@@ -78,7 +79,7 @@ def open_sale_of(campaign: Campaign, now: datetime) -> OpenSale:
         ends_at=campaign.ends_at,
         overdue_start_seconds=overdue.start_seconds,
         overdue_end_seconds=overdue.end_seconds,
-        notice=campaign.notice,
+        notice=stored(campaign.notice),
     )
 
 
@@ -110,7 +111,7 @@ def item_of(item: Item) -> SaleItem:
         found_price=amount_text(found.price) if found else None,
         found_compare_at_price=amount_text_or_none(found.compare_at) if found else None,
         decision=item.decision,
-        note=item.note,
+        note=stored(item.note),
         applied_at=item.applied_at,
         closed_at=item.closed_at,
         verified_at=item.verified_at,
@@ -130,7 +131,7 @@ def _write(write: RecordedWrite) -> SaleWrite:
         new_price=amount_text(write.new.price),
         new_compare_at_price=amount_text_or_none(write.new.compare_at),
         result=write.result,
-        detail=write.detail,
+        detail=stored(write.detail),
         intended_at=write.intended_at,
         settled_at=write.settled_at,
         job_id=write.job_id,

@@ -9,6 +9,8 @@ from typing import IO, Final
 from daemon.api.sales import Edge, ItemState, ReportCounts, SaleEvent, SaleItem, SaleReport, Times
 from daemon.database.pool import Connection
 from daemon.errors import SaleNotFound
+from daemon.i18n import gettext as _
+from daemon.i18n import stored
 from daemon.ids import CampaignId
 from daemon.sales import campaigns, export, items
 from daemon.sales.model import HELD, Campaign, Item
@@ -33,7 +35,7 @@ async def write(connection: Connection, campaign_id: CampaignId, file: IO[bytes]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         campaign = await campaigns.get(connection, campaign_id)
         if campaign is None:
-            raise SaleNotFound("The sale has just been deleted.")
+            raise SaleNotFound(_("The sale has just been deleted."))
         times = await read_times(connection, campaign_id)
         tally = ItemTally()
         async for page in _read_pages(connection, campaign_id):
@@ -51,7 +53,7 @@ def _report(campaign: Campaign, times: Times, counts: ReportCounts, events: Sequ
         name=campaign.name,
         origin=campaign.origin,
         state=campaign.state,
-        notice=campaign.notice,
+        notice=stored(campaign.notice),
         is_cancelled=campaign.is_cancelled,
         definition=campaign.definition.to_json(),
         made_at=datetime.now(UTC),

@@ -15,6 +15,7 @@ from asyncpg import UniqueViolationError
 from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import RowsUnread
+from daemon.i18n import mark, ngettext, number_text
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, drift, items, journal
 from daemon.sales.drift import BY_OTHERS_OR_LATE
@@ -33,10 +34,10 @@ OPEN = (ItemState.APPLYING, ItemState.APPLIED, ItemState.REVERTING)
 FIRST_PASS = (*OPEN, ItemState.STUCK)  # what Shopify refused before is tried again once
 OVER = (CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.NEEDS_ATTENTION)
 
-FOREIGN = "somebody else set another price during the sale"
-FOREIGN_AFTER = "somebody else set another price after it was restored"
-NOT_BEGUN = "the campaign ended before it was put on sale"
-NOT_REACHED = "interrupted, and Shopify did not have it"
+FOREIGN = mark("somebody else set another price during the sale")
+FOREIGN_AFTER = mark("somebody else set another price after it was restored")
+NOT_BEGUN = mark("the campaign ended before it was put on sale")
+NOT_REACHED = mark("interrupted, and Shopify did not have it")
 
 
 class Revert(Rounds):
@@ -152,8 +153,11 @@ class Revert(Rounds):
                 await campaigns.set_verify(page.connection, campaign.id, None)
                 return
             self._progress.pop(campaign.id, None)
-            prices = "1 sale price is" if came_back == 1 else f"{came_back:,} sale prices are"
-            detail = f"a call arrived late: {prices} taken back again"
+            detail = ngettext(
+                "a call arrived late: {n} sale price is taken back again",
+                "a call arrived late: {n} sale prices are taken back again",
+                came_back,
+            ).format(n=number_text(came_back))
             now = datetime.now(UTC)
             await campaigns.move(page.connection, campaign.id, OVER, CampaignState.REVERTING, now, detail=detail)
         log.warning("sale_call_came_late", sale=campaign.name, store=self._store, variants=came_back)
@@ -275,7 +279,12 @@ async def _outcome(
         said.append(await drift.waiting_notice(connection, campaign, drifted))
     if stuck:
         said.append(
-            f"Shopify refused to take {stuck:,} price{'s' if stuck > 1 else ''} back: fix what `dongbo sale show "
-            f"{campaign.name}` reports, then run `dongbo sale resume {campaign.name}`."
+            ngettext(
+                "Shopify refused to take {n} price back: fix what `dongbo sale show {name}` reports, "
+                "then run `dongbo sale resume {name}`.",
+                "Shopify refused to take {n} prices back: fix what `dongbo sale show {name}` reports, "
+                "then run `dongbo sale resume {name}`.",
+                stuck,
+            ).format(n=number_text(stuck), name=campaign.name)
         )
     return CampaignState.NEEDS_ATTENTION, " ".join(said)

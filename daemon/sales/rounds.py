@@ -18,6 +18,8 @@ import orjson
 from daemon.api.sales import ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import DongboError, RowsUnread, SourceError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, ngettext, number_text
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.failures import DeadLetter
@@ -42,9 +44,9 @@ FAILED_ROUNDS = 2  # without any success, after which the run goes on later
 ROUND_SECONDS = 0.75 * READ_LASTS
 MOST_NAMED = 5
 
-GONE = "the variant no longer exists in Shopify"
-WAS_THERE = "Shopify already had the price to go back to"
-NOT_SENT = "not sent: the price had changed since it was read"
+GONE = mark("the variant no longer exists in Shopify")
+WAS_THERE = mark("Shopify already had the price to go back to")
+NOT_SENT = mark("not sent: the price had changed since it was read")
 
 
 @dataclass(slots=True)
@@ -280,16 +282,19 @@ class Rounds(ABC):
 def unread_error(campaign: Campaign, unread: Mapping[int, str]) -> RowsUnread:
     """The error of a run that has done everything but the variants whose prices can't be read."""
     some, reason = ", ".join(map(str, list(unread)[:MOST_NAMED])), next(iter(unread.values()), "")
-    prices = "1 price" if len(unread) == 1 else f"{len(unread):,} prices"
-    return RowsUnread(
-        f"{prices} of the sale {campaign.name} could not be read from Shopify (variants such as {some}): {reason} "
-        "Everything else was done; the next run tries these again."
+    said = ngettext(
+        "{n} price of the sale {name} could not be read from Shopify (variants such as {some}): {reason} "
+        "Everything else was done; the next run tries these again.",
+        "{n} prices of the sale {name} could not be read from Shopify (variants such as {some}): {reason} "
+        "Everything else was done; the next run tries these again.",
+        len(unread),
     )
+    return RowsUnread(said.format(n=number_text(len(unread)), name=campaign.name, some=some, reason=reason))
 
 
 def _unread(campaign: Campaign, variant_id: int, reason: str) -> DeadLetter:
     payload = orjson.dumps({"campaign": campaign.name, "variant_id": variant_id})
-    said = f"Its present price could not be read, so it was left alone: {reason}"
+    said = _("Its present price could not be read, so it was left alone: {reason}").format(reason=reason)
     return DeadLetter(str(variant_id), said, payload)
 
 
@@ -302,7 +307,7 @@ def _refusal(campaign: Campaign, write: Write, error: WriteError) -> DeadLetter:
         "new_price": amount_text(write.new.price),
         "new_compare_at_price": amount_text_or_none(write.new.compare_at),
     }
-    reason = f"Shopify refused to set its price: {error.message}"
+    reason = _("Shopify refused to set its price: {message}").format(message=error.message)
     return DeadLetter(str(write.variant_id), reason, orjson.dumps(payload))
 
 
@@ -327,4 +332,4 @@ def _is_gone(error: WriteError) -> bool:
 
 
 def _why(error: WriteError) -> str:
-    return GONE if _is_gone(error) else f"Shopify refused the price: {error.message}"
+    return GONE if _is_gone(error) else _("Shopify refused the price: {message}").format(message=error.message)

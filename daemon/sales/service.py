@@ -18,6 +18,8 @@ from daemon.api.sales import CampaignState, Decision
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.jobs.model import JobRequest, JobTrigger
 from daemon.jobs.service import Jobs, Submission
@@ -110,16 +112,20 @@ class Sales:
             if not found and (number := _uuid(reference)) is not None:
                 found = [campaign] if (campaign := await campaigns.get(connection, CampaignId(number))) else []
         if not found:
-            raise SaleNotFound("There is no such sale. `dongbo sale list` shows all sales.")
+            raise SaleNotFound(_("There is no such sale. `dongbo sale list` shows all sales."))
         if len(found) > 1:
             stores = " and ".join(sorted(campaign.store for campaign in found))
-            raise SaleConflict(f"There is a sale {reference} in {stores}: choose one with --store.")
+            raise SaleConflict(
+                _("There is a sale {reference} in {stores}: choose one with --store.").format(
+                    reference=reference, stores=stores
+                )
+            )
         return found[0]
 
     def read(self, definition: SaleSettings) -> SaleSettings:
         """A definition with its times in UTC; raises InvalidSale where they don't fit."""
         if definition.targets.skus_file or definition.excludes.skus_file:
-            raise InvalidSale("skus_file is for the configuration file only: send the SKUs themselves as skus.")
+            raise InvalidSale(_("skus_file is for the configuration file only: send the SKUs themselves as skus."))
         try:
             return definition.in_zone(self._zone())
         except ValueError as error:
@@ -146,8 +152,9 @@ class Sales:
         now = self.clock()
         if definition.starts is not None and definition.starts < now - PAST:
             raise InvalidSale(
-                f"Its start, {self._shown(definition.starts)}, has passed: leave out starts to start now, or set a "
-                "later one."
+                _("Its start, {time}, has passed: leave out starts to start now, or set a later one.").format(
+                    time=self._shown(definition.starts)
+                )
             )
         self._check_end(definition)
         begins = not is_draft and _has_come(definition.starts, now)
@@ -159,8 +166,9 @@ class Sales:
             campaign = await campaigns.insert(connection, definition, origin)
             if campaign is None:
                 raise SaleConflict(
-                    f"{definition.store} already has a sale {definition.name} that has not ended: cancel it first, or "
-                    "choose another name."
+                    _(
+                        "{store} already has a sale {name} that has not ended: cancel it first, or choose another name."
+                    ).format(store=definition.store, name=definition.name)
                 )
             return (campaign, None) if is_draft else await self.schedule_in(connection, campaign, now)
 
@@ -184,7 +192,7 @@ class Sales:
     ) -> tuple[Campaign, Submission | None]:
         """Take back a campaign that a wrong clock started too early, in the caller's transaction."""
         await campaigns.set_recalled(connection, campaign.id)
-        detail = "taken back: a wrong clock had started it early; it starts again on time"
+        detail = mark("taken back: a wrong clock had started it early; it starts again on time")
         return await self.begin_end_in(connection, campaign, now, detail)
 
     async def plan_again(self, campaign: Campaign) -> Campaign:
@@ -198,7 +206,7 @@ class Sales:
             await campaigns.set_replanned(connection, present.id, now)
             if present.ends_at is not None and present.ends_at <= now:
                 return present, None
-            await campaigns.note(connection, present.id, "planned again: a wrong clock had started or ended it")
+            await campaigns.note(connection, present.id, mark("planned again: a wrong clock had started or ended it"))
             made = await campaigns.insert(connection, present.definition, present.origin)
             if made is None:  # there is another one of its name now
                 return present, None
@@ -220,11 +228,15 @@ class Sales:
         async def start(connection: Connection) -> tuple[Campaign, Submission | None]:
             now, present = self.clock(), await self._locked(connection, campaign)
             if present.state not in (CampaignState.DRAFT, CampaignState.SCHEDULED):
-                raise SaleConflict(f"The sale {present.name} is {present.state}: it can't be started.")
+                raise SaleConflict(
+                    _("The sale {name} is {state}: it can't be started.").format(name=present.name, state=present.state)
+                )
             if present.ends_at is not None and present.ends_at <= now:
-                raise InvalidSale(f"Its end, {self._shown(present.ends_at)}, has passed: set another end first.")
+                raise InvalidSale(
+                    _("Its end, {time}, has passed: set another end first.").format(time=self._shown(present.ends_at))
+                )
             await campaigns.set_times(connection, present.id, now, present.ends_at)
-            await campaigns.note(connection, present.id, "started by a person")
+            await campaigns.note(connection, present.id, mark("started by a person"))
             if present.state is CampaignState.SCHEDULED:
                 await campaigns.move(connection, present.id, [present.state], CampaignState.DRAFT, now)
             return await self.schedule_in(connection, await self._locked(connection, present), now)
@@ -237,10 +249,14 @@ class Sales:
         async def end(connection: Connection) -> tuple[Campaign, Submission | None]:
             present = await self._locked(connection, campaign)
             if present.state not in (CampaignState.APPLYING, CampaignState.ACTIVE):
-                raise SaleConflict(f"The sale {present.name} is {present.state}: there is nothing to take back.")
+                raise SaleConflict(
+                    _("The sale {name} is {state}: there is nothing to take back.").format(
+                        name=present.name, state=present.state
+                    )
+                )
             if is_cancelled:
                 await campaigns.set_cancelled(connection, present.id)
-            what = "cancelled by a person" if is_cancelled else "ended by a person"
+            what = mark("cancelled by a person") if is_cancelled else mark("ended by a person")
             return await self.begin_end_in(connection, present, self.clock(), what, JobTrigger.API)
 
         return await self._carry_out(end)
@@ -253,8 +269,14 @@ class Sales:
         async def cancel(connection: Connection) -> tuple[Campaign, Submission | None]:
             present = await self._locked(connection, campaign)
             if present.state not in (CampaignState.DRAFT, CampaignState.SCHEDULED):
-                raise SaleConflict(f"The sale {present.name} is {present.state}: it can't be cancelled.")
-            return await self.close_in(connection, present, CampaignState.CANCELLED, "cancelled by a person"), None
+                raise SaleConflict(
+                    _("The sale {name} is {state}: it can't be cancelled.").format(
+                        name=present.name, state=present.state
+                    )
+                )
+            return await self.close_in(
+                connection, present, CampaignState.CANCELLED, mark("cancelled by a person")
+            ), None
 
         return await self._carry_out(cancel)
 
@@ -272,16 +294,29 @@ class Sales:
         async def resume(connection: Connection) -> tuple[Campaign, Submission | None]:
             present = await self._locked(connection, campaign)
             if present.state is not CampaignState.NEEDS_ATTENTION:
-                raise SaleConflict(f"The sale {present.name} is {present.state}: it does not need a decision.")
+                raise SaleConflict(
+                    _("The sale {name} is {state}: it does not need a decision.").format(
+                        name=present.name, state=present.state
+                    )
+                )
             if decision is not None:
                 decided = await items.decide(connection, present.id, decision, variant_ids)
                 missing = set(variant_ids or ()).difference(decided)
                 if missing or not decided:
-                    which = ", ".join(map(str, sorted(missing)[:10])) or "any variant"
-                    raise SaleConflict(f"There is nothing to decide about {which} in the sale {present.name}.")
-                detail = f"decided by a person: {decision} {len(decided):,} prices"
+                    which = ", ".join(map(str, sorted(missing)[:10])) or _("any variant")
+                    raise SaleConflict(
+                        _("There is nothing to decide about {which} in the sale {name}.").format(
+                            which=which, name=present.name
+                        )
+                    )
+                decided_so = (
+                    _("decided by a person: keep {n} prices")
+                    if decision is Decision.KEEP
+                    else _("decided by a person: restore {n} prices")
+                )
+                detail = decided_so.format(n=number_text(len(decided)))
             else:
-                detail = "resumed by a person"
+                detail = mark("resumed by a person")
             moved = await campaigns.move(
                 connection, present.id, [present.state], CampaignState.REVERTING, self.clock(), detail=detail
             )
@@ -298,7 +333,9 @@ class Sales:
         if present.state is not CampaignState.DRAFT:
             return present, None
         if present.ends_at is not None and present.ends_at <= now:
-            raise InvalidSale(f"Its end, {self._shown(present.ends_at)}, has passed: set a later one.")
+            raise InvalidSale(
+                _("Its end, {time}, has passed: set a later one.").format(time=self._shown(present.ends_at))
+            )
         await self._require_full_pull(connection, present.store)
         await self._check_currency(connection, present.definition)
         held = period(present.starts_at, present.ends_at, now)
@@ -307,7 +344,7 @@ class Sales:
         await items.write_plan(connection, present.id, present.store, held, planned)
         await campaigns.set_prepared(connection, present.id, None, len(planned))
         unmatched = await list_unmatched(connection, present.definition)
-        detail = f"planned for {len(planned):,} variants" + _not_there(unmatched)
+        detail = _("planned for {n} variants").format(n=number_text(len(planned))) + _not_there(unmatched)
         moved = await campaigns.move(
             connection, present.id, [CampaignState.DRAFT], CampaignState.SCHEDULED, now, detail=detail
         )
@@ -376,7 +413,7 @@ class Sales:
 
     async def _carry_out(self, act: Callable[[Connection], Awaitable[tuple[Campaign, Submission | None]]]) -> Campaign:
         """Do something in one transaction; once more if another campaign takes the same variants meanwhile."""
-        for _ in range(ATTEMPTS):
+        for _attempt in range(ATTEMPTS):
             try:
                 async with self._database.acquire() as connection, connection.transaction():
                     campaign, submission = await act(connection)
@@ -385,12 +422,12 @@ class Sales:
             self.announce(submission)
             log.info("sale_changed", sale=campaign.name, store=campaign.store, state=str(campaign.state))
             return campaign
-        raise SaleConflict("Other campaigns are taking the same variants right now: try again.")
+        raise SaleConflict(_("Other campaigns are taking the same variants right now: try again."))
 
     async def _locked(self, connection: Connection, campaign: Campaign) -> Campaign:
         present = await campaigns.lock(connection, campaign.id)
         if present is None:
-            raise SaleNotFound(f"The sale {campaign.name} no longer exists.")
+            raise SaleNotFound(_("The sale {name} no longer exists.").format(name=campaign.name))
         return present
 
     async def _learn_collections(self, definition: SaleSettings) -> None:
@@ -408,12 +445,14 @@ class Sales:
         try:
             await refresh_collections(self._database, client, store, references, meter, wait)
         except TimeoutError:
-            raise SaleConflict("Shopify did not list the collections' products in time: try again.") from None
+            raise SaleConflict(_("Shopify did not list the collections' products in time: try again.")) from None
         async with self._database.acquire() as connection:
             missing = await collection_mirror.list_missing(connection, store, references)
         if missing:
             raise InvalidSale(
-                f"Shopify has no collection {', '.join(missing)}: use its handle, the last part of its address."
+                _("Shopify has no collection {missing}: use its handle, the last part of its address.").format(
+                    missing=", ".join(missing)
+                )
             )
 
     async def _require_full_pull(self, connection: Connection, store: StoreName) -> None:
@@ -421,8 +460,10 @@ class Sales:
         known = await watermarks.get(connection, store, shopify_mirror.PRODUCTS.name)
         if known is None or known.full_pull_at is None:
             raise InvalidSale(
-                "Shopify's products have not been pulled in full yet, so its variants are not known: run "
-                f"`dongbo pull shopify-products --store {store}`."
+                _(
+                    "Shopify's products have not been pulled in full yet, so its variants are not known: run `dongbo "
+                    "pull shopify-products --store {store}`."
+                ).format(store=store)
             )
 
     async def _check_currency(self, connection: Connection, definition: SaleSettings) -> None:
@@ -435,32 +476,45 @@ class Sales:
 
     def _check_end(self, definition: SaleSettings) -> None:
         if definition.ends is not None and definition.ends <= self.clock():
-            raise InvalidSale(f"Its end, {self._shown(definition.ends)}, has passed: set a later one.")
+            raise InvalidSale(
+                _("Its end, {time}, has passed: set a later one.").format(time=self._shown(definition.ends))
+            )
 
     def shown(self, moment: datetime | None) -> str:
         """An end as shown to people, in the shop's time."""
-        return "a person ends it" if moment is None else self._shown(moment)
+        return _("a person ends it") if moment is None else self._shown(moment)
 
     def _check_plan(self, definition: SaleSettings, planned: Sequence[PlannedItem]) -> None:
         preview = Preview(definition, list(planned))
         if preview.conflicts:
-            named = [f"{name} ({count:,} variants)" for name, count in preview.conflicts.items()]
+            named = [
+                _("{name} ({n} variants)").format(name=name, n=number_text(count))
+                for name, count in preview.conflicts.items()
+            ]
             examples = ", ".join(item.sku or str(item.variant_id) for item in planned if item.rival)[:200]
             raise SaleConflict(
-                f"The sale {definition.name} can't hold variants that another campaign holds at an overlapping time: "
-                f"{', '.join(named[:RIVALS_NAMED])}, such as {examples}. Change the times, exclude these variants, or, "
-                "if that one is over, decide about its prices first (`dongbo sale resume`)."
+                _(
+                    "The sale {name} can't hold variants that another campaign holds at an overlapping time: {named}, "
+                    "such as {examples}. Change the times, exclude these variants, or, if that one is over, decide "
+                    "about its prices first (`dongbo sale resume`)."
+                ).format(name=definition.name, named=", ".join(named[:RIVALS_NAMED]), examples=examples)
             )
         if not planned:
             raise InvalidSale(
-                f"No variant matches the targets of the sale {definition.name}: check them, and pull Shopify's "
-                "products if they are new."
+                _(
+                    "No variant matches the targets of the sale {name}: check them, and pull Shopify's products if "
+                    "they are new."
+                ).format(name=definition.name)
             )
         if not preview.on_sale:
             reasons = "; ".join(
-                f"{count:,}: {reason}" for reason, count in list(preview.skipped.items())[:RIVALS_NAMED]
+                f"{number_text(count)}: {reason}" for reason, count in list(preview.skipped.items())[:RIVALS_NAMED]
             )
-            raise InvalidSale(f"None of its {len(planned):,} variants would go on sale ({reasons}).")
+            raise InvalidSale(
+                _("None of its {n} variants would go on sale ({reasons}).").format(
+                    n=number_text(len(planned)), reasons=reasons
+                )
+            )
 
     def _shown(self, moment: datetime) -> str:
         return f"{moment.astimezone(self._zone()):%Y-%m-%d %H:%M:%S}"
@@ -479,7 +533,7 @@ def _named(unmatched: Unmatched) -> dict[str, str]:
     """What matches nothing, as shown to people: {"targets_skus": "AO-1, AO-2"}."""
     return {
         f"{part}_{kind}": ", ".join(map(str, names[:UNKNOWN_NAMED]))
-        + (f" and {len(names) - UNKNOWN_NAMED:,} more" if len(names) > UNKNOWN_NAMED else "")
+        + (_(" and {n} more").format(n=number_text(len(names) - UNKNOWN_NAMED)) if len(names) > UNKNOWN_NAMED else "")
         for part, kinds in unmatched.items()
         for kind, names in kinds.items()
     }
@@ -487,7 +541,7 @@ def _named(unmatched: Unmatched) -> dict[str, str]:
 
 def _not_there(unmatched: Unmatched) -> str:
     named = "; ".join(f"{key.replace('_', ' ')} {names}" for key, names in _named(unmatched).items())
-    return f"; nothing in the shop matches {named}" if named else ""
+    return _("; nothing in the shop matches {named}").format(named=named) if named else ""
 
 
 def _uuid(text: str) -> UUID | None:

@@ -32,6 +32,7 @@ class ScheduleEntry:
     failed: datetime | None = None  # the fire time that did not succeed last
     failures: int = 0  # of that fire time
     retry_at: float = 0.0  # the loop's time before which that fire time is not tried again
+    ahead: list[datetime] = field(default_factory=list)  # fire times from `upcoming` on, as far as they were asked for
 
     def __post_init__(self) -> None:
         self._look_up(self.since)
@@ -94,6 +95,19 @@ class ScheduleEntry:
             last_detail=last.detail if last else None,
             paused=self.paused,
         )
+
+    def next_fires(self, now: datetime, most: int) -> list[datetime]:
+        """The next fire times; none while it is paused. Costs little where they were asked for before."""
+        self.advance(now)
+        if self.paused or self.upcoming is None:
+            return []
+        if self.upcoming in self.ahead:
+            self.ahead = self.ahead[self.ahead.index(self.upcoming) :]
+        else:
+            self.ahead = [self.upcoming]
+        while len(self.ahead) < most and (later := self.timetable.next_fire(self.ahead[-1])) is not None:
+            self.ahead.append(later)
+        return self.ahead[:most]
 
     def _look_up(self, now: datetime) -> None:
         self.due = self.timetable.previous_fire(now)

@@ -22,8 +22,10 @@ import structlog
 from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import DongboError, JobError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import CampaignId, ScheduleName, StoreName
-from daemon.jobs import store as job_store
+from daemon.jobs import listing
 from daemon.jobs.model import JobStatus
 from daemon.jobs.service import Submission
 from daemon.jobs.types import JobType
@@ -44,7 +46,7 @@ SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
 TIMER_NAME: Final = ScheduleName("sales")
 LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
-MISSED = "It never started: between its start and its end no daemon ran, or it could not be planned."
+MISSED = mark("It never started: between its start and its end no daemon ran, or it could not be planned.")
 
 
 @dataclass(slots=True)
@@ -108,10 +110,10 @@ class SaleClock(Part):
     def health(self) -> Health:
         """Whether campaigns are checked."""
         if not self.is_running:
-            return Health(False, "the sale clock is not running: restart the daemon")
+            return Health(False, _("the sale clock is not running: restart the daemon"))
         if (trouble := self._sweeps.trouble) is not None:
-            return Health(False, f"no sale could be checked {trouble}")
-        return Health(True, "starts and ends sales")
+            return Health(False, _("no sale could be checked {trouble}").format(trouble=trouble))
+        return Health(True, _("starts and ends sales"))
 
     @property
     def clock_problem(self) -> str | None:
@@ -380,7 +382,8 @@ async def _may_submit(connection: Connection, store: StoreName, job_type: JobTyp
 
     `changed_at`: when a campaign of the store last changed.
     """
-    newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=JOBS_COMPARED)
+    wanted = listing.JobFilters(store=store, type=job_type)
+    newest = (await listing.find(connection, wanted, limit=JOBS_COMPARED)).jobs
     if not newest:
         return True
     job = newest[0]

@@ -14,6 +14,7 @@ import structlog
 
 from daemon.database.pool import Connection, Database, is_connection_error
 from daemon.errors import InvalidTransition, ScheduleNotFound
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, ScheduleName
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind
@@ -102,10 +103,12 @@ class Scheduler(Part):
     def health(self) -> Health:
         """Whether schedules fire."""
         if not self.is_running:
-            return Health(False, "the scheduler does not run: restart the daemon")
+            return Health(False, _("the scheduler does not run: restart the daemon"))
         if (trouble := self._sweeps.trouble) is not None:
-            return Health(False, f"the schedules could not be compared with the database {trouble}")
-        return Health(True, "fires schedules")
+            return Health(
+                False, _("the schedules could not be compared with the database {trouble}").format(trouble=trouble)
+            )
+        return Health(True, _("fires schedules"))
 
     async def apply(self, specs: Sequence[ScheduleSpec]) -> AppliedChanges:
         """Make these the schedules, at the start and on a reload; touches only what differs, by name.
@@ -178,6 +181,10 @@ class Scheduler(Part):
     def state(self, name: ScheduleName) -> ScheduleState:
         """Where a schedule stands, as `states` does. Raises `ScheduleNotFound`."""
         return self._entry(name).state(self._clock())
+
+    def next_fires(self, name: ScheduleName, most: int) -> list[datetime]:
+        """The next fire times of a schedule; none while it is paused. Raises `ScheduleNotFound`."""
+        return self._entry(name).next_fires(self._clock(), most)
 
     def states(self) -> list[ScheduleState]:
         """Where each schedule stands, in the order of the configuration, as of the last sweep or later."""
@@ -268,7 +275,9 @@ class Scheduler(Part):
 
     async def _carry_out(self, spec: ScheduleSpec, fire_time: datetime, late: timedelta) -> FireOutcome:
         if spec.misfire == "skip" and late > MISFIRE_GRACE:
-            reason = f"missed by {late.total_seconds():.0f} s, and this schedule does not make up missed fires"
+            reason = _("missed by {n} s, and this schedule does not make up missed fires").format(
+                n=round(late.total_seconds())
+            )
             return await self._firing.skip(spec, fire_time, reason)
         return await self._firing.fire(spec, fire_time)
 
@@ -276,13 +285,17 @@ class Scheduler(Part):
         try:
             return self._entries[name]
         except KeyError:
-            known = ", ".join(self._entries) or "none"
-            raise ScheduleNotFound(f"there is no such schedule in the configuration; there are: {known}") from None
+            known = ", ".join(self._entries) or _("none")
+            raise ScheduleNotFound(
+                _("there is no such schedule in the configuration; there are: {known}").format(known=known)
+            ) from None
 
     def _firing_entry(self, name: ScheduleName) -> ScheduleEntry:
         entry = self._entry(name)
         if entry.spec.is_preset:
-            raise InvalidTransition(f"{name} never fires by itself: it is a preset, which only a person starts")
+            raise InvalidTransition(
+                _("{name} never fires by itself: it is a preset, which only a person starts").format(name=name)
+            )
         return entry
 
     @staticmethod

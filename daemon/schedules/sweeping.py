@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 
 from daemon.database.pool import is_connection_error
+from daemon.i18n import gettext as _
 
 log = structlog.get_logger()
 
@@ -44,7 +45,9 @@ class Sweeps:
     def trouble(self) -> str | None:
         """Since when there has been no successful sweep, and why; None if all is well."""
         age = asyncio.get_running_loop().time() - self._swept_at
-        return f"for {age:.0f} s: {self._error or 'no answer'}" if age > UNHEALTHY_AFTER else None
+        if age <= UNHEALTHY_AFTER:
+            return None
+        return _("for {n} s: {error}").format(n=round(age), error=self._error or _("no answer"))
 
     async def run_for_ever(self) -> None:
         """Sweep until cancelled."""
@@ -74,5 +77,5 @@ class Sweeps:
 def describe(error: Exception) -> str:
     """Why something on the database failed, in words for people."""
     if isinstance(error, TimeoutError) and not str(error):
-        return "no answer from the database in time"
+        return _("no answer from the database in time")
     return str(error) or type(error).__name__

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 import msgspec
 import orjson
 
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.sources.page import BadRow, SourceRow
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -48,15 +50,15 @@ codecs.register_error("dongbo.nul", lambda error: ("\\u0000", getattr(error, "en
 
 
 _WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "decimal": "a number",
-    "str": "a text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "nothing",
-    "datetime": "a time",
+    "int": mark("a whole number"),
+    "float": mark("a number"),
+    "decimal": mark("a number"),
+    "str": mark("a text"),
+    "bool": mark("true or false"),
+    "array": mark("a list"),
+    "object": mark("an object"),
+    "null": mark("nothing"),
+    "datetime": mark("a time"),
 }
 
 
@@ -71,11 +73,13 @@ def check_amount(name: str, value: Decimal | None, *, negative: bool = False) ->
     if not value:
         return ZERO
     if not value.is_finite():
-        raise UnfitRowError(f"The field {name} is not a number: {value}.")
+        raise UnfitRowError(_("The field {name} is not a number: {value}.").format(name=name, value=value))
     if not -20 <= value.adjusted() <= 15:
-        raise UnfitRowError(f"The field {name} is too large or too small to be stored: {value:.6E}.")
+        raise UnfitRowError(
+            _("The field {name} is too large or too small to be stored: {value:.6E}.").format(name=name, value=value)
+        )
     if not negative and value < 0:
-        raise UnfitRowError(f"The field {name} is negative: {value}.")
+        raise UnfitRowError(_("The field {name} is negative: {value}.").format(name=name, value=value))
     return value
 
 
@@ -167,19 +171,19 @@ class RowDecoder(Generic[T]):
             UnfitRowError: it doesn't fit, with a sentence that names the field.
         """
         if is_nested_too_deeply(document):
-            raise UnfitRowError("The row is nested too deeply.")
+            raise UnfitRowError(_("The row is nested too deeply."))
         try:
             return self._decode(document)
         except (msgspec.ValidationError, UnfitRowError):
             pass
         except (msgspec.DecodeError, RecursionError) as error:
-            raise UnfitRowError(f"The row is not valid JSON: {error}.") from error
+            raise UnfitRowError(_("The row is not valid JSON: {error}.").format(error=error)) from error
         try:
             return self._decode(self._cleaned(document))
         except msgspec.DecodeError as error:
             raise UnfitRowError(_sentence(error)) from error
         except RecursionError as error:
-            raise UnfitRowError("The row is nested too deeply.") from error
+            raise UnfitRowError(_("The row is nested too deeply.")) from error
 
     def bad(self, document: bytes, reason: str) -> BadRow:
         """A dead letter for this row, with its id if that can be read."""
@@ -194,7 +198,7 @@ class RowDecoder(Generic[T]):
         """The row without empty values, and with text where text is wanted. Numbers keep every digit."""
         row = _loads_exactly(document)
         if not isinstance(row, dict):
-            raise UnfitRowError("The row is not an object.")
+            raise UnfitRowError(_("The row is not an object."))
         row = _without_empty(row)
         for name in self._texts & row.keys():
             if isinstance(row[name], int | Decimal) and not isinstance(row[name], bool):
@@ -219,15 +223,19 @@ def is_nested_too_deeply(document: bytes) -> bool:
 def check_document(document: bytes) -> None:
     """Raise `UnfitRowError` if the document is too large or holds what PostgreSQL's jsonb refuses."""
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise UnfitRowError(f"The row is too large: {len(document):,} bytes; the limit is {MAX_DOCUMENT_BYTES:,}.")
+        raise UnfitRowError(
+            _("The row is too large: {n} bytes; the limit is {most}.").format(
+                n=number_text(len(document)), most=number_text(MAX_DOCUMENT_BYTES)
+            )
+        )
     if _NUL.search(document):
-        raise UnfitRowError("The row contains a NUL or invalid character, which PostgreSQL can't store.")
+        raise UnfitRowError(_("The row contains a NUL or invalid character, which PostgreSQL can't store."))
     if _HUGE_NUMBER.search(document):
-        raise UnfitRowError("The row contains a number with more digits than PostgreSQL can store.")
+        raise UnfitRowError(_("The row contains a number with more digits than PostgreSQL can store."))
     try:
         orjson.loads(document)
     except orjson.JSONDecodeError as error:
-        raise UnfitRowError(f"The row is not valid JSON: {error.msg}.") from error
+        raise UnfitRowError(_("The row is not valid JSON: {msg}.").format(msg=error.msg)) from error
 
 
 def _exact(number: str) -> Decimal:
@@ -270,10 +278,14 @@ def _sentence(error: msgspec.DecodeError) -> str:
     """What msgspec says, as a sentence for people: "Expected `int`, got `str` - at `$.id`" and its kin."""
     if isinstance(error.__cause__, UnfitRowError):
         return str(error.__cause__)
-    text, _, path = str(error).partition(" - at `$")
+    text, _at, path = str(error).partition(" - at `$")
     field = path.rstrip("`").removeprefix(".")
     if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
-        return f"The field {f'{field}.{missing[1]}' if field else missing[1]} is missing."
-    said = re.sub(r"`(\w+)( \| null)?`", lambda word: _WORDS.get(word[1], word[1]), text)
-    said = said[:1].lower() + said[1:].rstrip()
-    return f"The field {field} doesn't fit: {said}." if field else f"The row doesn't fit: {said}."
+        return _("The field {field} is missing.").format(field=f"{field}.{missing[1]}" if field else missing[1])
+    said = re.sub(r"`(\w+)( \| null)?`", lambda word: _(_WORDS.get(word[1], word[1])), text).rstrip()
+    if expected := re.fullmatch(r"Expected (.+), got (.+)", said):
+        said = _("expected {wanted}, got {given}").format(wanted=expected[1], given=expected[2])
+    said = said[:1].lower() + said[1:]
+    if field:
+        return _("The field {field} doesn't fit: {said}.").format(field=field, said=said)
+    return _("The row doesn't fit: {said}.").format(said=said)

@@ -12,6 +12,8 @@ from math import isfinite
 from types import MappingProxyType
 
 from daemon.errors import AskedTooMuch, CredentialRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 
 # ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -25,29 +27,29 @@ PERHAPS_TOO_MUCH = frozenset({500, 502, 504, 524})
 
 SHOPIFY: Mapping[int, str] = MappingProxyType(
     {
-        402: "says that the shop is frozen because of unpaid bills; its owner must pay them",
-        403: "denies access; check that the app is installed in the shop and that access_token belongs to it",
-        404: "does not know this shop or API version; check shop in the configuration",
-        423: "says that the shop is locked; its owner must contact Shopify",
+        402: mark("says that the shop is frozen because of unpaid bills; its owner must pay them"),
+        403: mark("denies access; check that the app is installed in the shop and that access_token belongs to it"),
+        404: mark("does not know this shop or API version; check shop in the configuration"),
+        423: mark("says that the shop is locked; its owner must contact Shopify"),
     }
 )
 NHANH: Mapping[int, str] = MappingProxyType(
     {
-        401: "does not accept the access token; get a new one with `dongbo connect nhanh`",
-        402: "says that the account is suspended because of unpaid bills; its owner must pay them",
-        403: ("denies access; check the app's permissions, and whether a firewall blocks this machine's address"),
-        404: "does not know this address; check base_url in the configuration",
-        423: "says that the account is locked; its owner must contact Nhanh.vn",
+        401: mark("does not accept the access token; get a new one with `dongbo connect nhanh`"),
+        402: mark("says that the account is suspended because of unpaid bills; its owner must pay them"),
+        403: mark("denies access; check the app's permissions, and whether a firewall blocks this machine's address"),
+        404: mark("does not know this address; check base_url in the configuration"),
+        423: mark("says that the account is locked; its owner must contact Nhanh.vn"),
     }
 )
 _IN_BETWEEN: Mapping[int, str] = MappingProxyType(
     {
-        407: "is behind a proxy that requires a user name and password; put them into HTTPS_PROXY",
-        413: "or a proxy in front of it says that the request is too large; check the proxy's limits",
-        451: "may not serve this location for legal reasons; contact its support",
+        407: mark("is behind a proxy that requires a user name and password; put them into HTTPS_PROXY"),
+        413: mark("or a proxy in front of it says that the request is too large; check the proxy's limits"),
+        451: mark("may not serve this location for legal reasons; contact its support"),
     }
 )
-OTHERWISE = "refused the request"
+OTHERWISE = mark("refused the request")
 
 
 def may_pass(status: int) -> bool:
@@ -68,22 +70,31 @@ def passing(source: str, status: int, retry_after: float | None, rest: float) ->
     """
     if status in RESTING:
         seconds = retry_after or max(rest, RESTING[status])
-        return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (HTTP {status}).", seconds)
+        return RateLimited(
+            _("{source} allows no more calls for {seconds:.0f} s (HTTP {status}).").format(
+                source=source, seconds=seconds, status=status
+            ),
+            seconds,
+        )
     if not may_pass(status):
         return None
     kind = AskedTooMuch if status in PERHAPS_TOO_MUCH else SourceUnavailable
-    return kind(f"{source} is in trouble (HTTP {status}).")
+    return kind(_("{source} is in trouble (HTTP {status}).").format(source=source, status=status))
 
 
 def final_advice(status: int, meanings: Mapping[int, str]) -> str:
-    """What a status means that will not resolve itself, by one of the tables above; it follows the source's name."""
+    """What a status means that will not resolve itself, by one of the tables above; it follows the source's name.
+
+    Marked, not yet looked up.
+    """
     return meanings.get(status) or _IN_BETWEEN.get(status) or OTHERWISE
 
 
 def final(source: str, status: int, meanings: Mapping[int, str], said: str = "") -> SourceError:
     """The error of an HTTP status that will not resolve itself; `said` is what the source itself said."""
     kind = CredentialRefused if status == 401 else SourceRefused
-    return kind(f"{source} {final_advice(status, meanings)} (HTTP {status}{f': {said}' if said else ''}).")
+    why = _(final_advice(status, meanings))
+    return kind(f"{source} {why} (HTTP {status}{f': {said}' if said else ''}).")
 
 
 # ── GraphQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from daemon.errors import InvalidFilter
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 
 Reader = Callable[[str, object], object]
 Schema = Mapping[str, Any]
@@ -60,12 +62,16 @@ class Filters:
             InvalidFilter: an unknown filter or an invalid value, in a plain sentence.
         """
         if given.keys() - self.known.keys():
-            raise InvalidFilter(f"Unknown filter for {self.of}; the filters are {', '.join(self.known)}.")
+            raise InvalidFilter(
+                _("Unknown filter for {of}; the filters are {known}.").format(
+                    of=_(self.of), known=", ".join(self.known)
+                )
+            )
         values = {name: given.get(name) for name in self.known}
         found = {name: self.known[name].read(name, value) for name, value in values.items() if value is not None}
         for start, end in self.spans:
             if start in found and end in found and str(found[start]) > str(found[end]):
-                raise InvalidFilter(f"The filter {start} is later than {end}.")
+                raise InvalidFilter(_("The filter {start} is later than {end}.").format(start=start, end=end))
         return found
 
     @property
@@ -73,7 +79,7 @@ class Filters:
         """What may be given, as `normalise` reads it."""
         return {
             "type": "object",
-            "description": f"Which {self.of} to pull; all if empty.",
+            "description": mark("Which rows to pull; all if empty."),
             "additionalProperties": False,
             "properties": {name: one.schema for name, one in self.known.items()},
         }
@@ -85,7 +91,7 @@ def whole_number(name: str, value: object) -> int:
         return value
     if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
         return int(value)
-    raise InvalidFilter(f"The filter {name} must be a whole number of at most 18 digits.")
+    raise InvalidFilter(_("The filter {name} must be a whole number of at most 18 digits.").format(name=name))
 
 
 def choice(about: str, allowed: range) -> Filter:
@@ -94,7 +100,9 @@ def choice(about: str, allowed: range) -> Filter:
     def read(name: str, value: object) -> int:
         number = whole_number(name, value)
         if number not in allowed:
-            raise InvalidFilter(f"The filter {name} must be one of {', '.join(map(str, allowed))}.")
+            raise InvalidFilter(
+                _("The filter {name} must be one of {allowed}.").format(name=name, allowed=", ".join(map(str, allowed)))
+            )
         return number
 
     return Filter(about, read, ({"type": "integer", **_bounds(allowed)}, _string_of(_digits(allowed))))
@@ -112,14 +120,18 @@ def numbers(about: str, allowed: range | None = None, *, most: int | None = None
         items = value.split(",") if isinstance(value, str) else value
         items = items if isinstance(items, list | tuple | set | frozenset) else [items]
         if most is not None and len(items) > most:
-            raise InvalidFilter(f"The filter {name} takes at most {most} values, not {len(items)}.")
+            raise InvalidFilter(
+                _("The filter {name} takes at most {most} values, not {n}.").format(name=name, most=most, n=len(items))
+            )
         found = sorted({whole_number(name, item) for item in items})
         if not found:
-            raise InvalidFilter(f"The filter {name} is empty; leave it out to get everything.")
+            raise InvalidFilter(_("The filter {name} is empty; leave it out to get everything.").format(name=name))
         if allowed is not None and not set(found) <= set(allowed):
-            raise InvalidFilter(f"The filter {name} takes only {', '.join(map(str, allowed))}.")
+            raise InvalidFilter(
+                _("The filter {name} takes only {allowed}.").format(name=name, allowed=", ".join(map(str, allowed)))
+            )
         if found[0] < 1:
-            raise InvalidFilter(f"The filter {name} takes only positive numbers.")
+            raise InvalidFilter(_("The filter {name} takes only positive numbers.").format(name=name))
         return found
 
     number = {"type": "integer", **(_bounds(allowed) if allowed else {"minimum": 1, "maximum": LARGEST_NUMBER})}
@@ -141,7 +153,9 @@ def words(about: str, allowed: tuple[str, ...]) -> Filter:
             else set()
         )
         if not found or not found <= set(allowed):
-            raise InvalidFilter(f"The filter {name} must be one of {', '.join(allowed)}.")
+            raise InvalidFilter(
+                _("The filter {name} must be one of {allowed}.").format(name=name, allowed=", ".join(allowed))
+            )
         return sorted(found)
 
     items = {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(allowed)}}
@@ -153,7 +167,7 @@ def text(about: str) -> Filter:
 
     def read(name: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            raise InvalidFilter(f"The filter {name} must be text that is not blank.")
+            raise InvalidFilter(_("The filter {name} must be text that is not blank.").format(name=name))
         return value.strip()
 
     return Filter(about, read, ({"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},))
@@ -170,7 +184,7 @@ def day(about: str) -> Filter:
                 return datetime.strptime(value.strip(), "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
             except ValueError:
                 pass
-        raise InvalidFilter(f"The filter {name} must be a date such as 2026-10-01.")
+        raise InvalidFilter(_("The filter {name} must be a date such as 2026-10-01.").format(name=name))
 
     return Filter(about, read, ({"type": "string", "format": "date"},))
 
@@ -198,10 +212,10 @@ def moment(about: str) -> Filter:
             return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
         except (ValueError, OverflowError, OSError) as error:
             raise InvalidFilter(
-                f"The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z."
+                _("The filter {name} must be a time with a zone such as 2026-10-01T00:00:00Z.").format(name=name)
             ) from error
 
-    seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": "Unix seconds"}
+    seconds = {"type": "number", "minimum": UNIX_START, "maximum": UNIX_END, "description": mark("Unix seconds")}
     return Filter(about, read, ({"type": "string", "format": "date-time"}, seconds, _string_of("[0-9]{1,11}")))
 
 

@@ -15,7 +15,9 @@ import structlog
 from yarl import URL
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources import failures
+from daemon.sources.health import SourceHealth
 from daemon.sources.meter import CallMeter
 from daemon.sources.proxy import Proxy, proxy_for
 
@@ -110,7 +112,9 @@ async def post(
             answer = HttpAnswer(response.status, content, _retry_after(response), _date(response), response.headers)
     if 300 <= answer.status < 400:
         raise SourceRefused(
-            f"{source} answered with a redirect (HTTP {answer.status}); correct the address in the configuration."
+            _("{source} answered with a redirect (HTTP {status}); correct the address in the configuration.").format(
+                source=source, status=answer.status
+            )
         )
     return answer
 
@@ -143,12 +147,18 @@ async def downloading(
 
 
 async def retrying(
-    attempt: Callable[[], Awaitable[T]], *, meter: CallMeter, source: str, backoff: Backoff = BACKOFF
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    meter: CallMeter,
+    source: str,
+    health: SourceHealth,
+    backoff: Backoff = BACKOFF,
 ) -> T:
     """Make a call, and repeat it after failures that may resolve themselves.
 
     A refusal is raised at once. After a rate limit the call is repeated without a wait of its own: the limiter holds it
     back for as long as the server asked. Failures draw on the meter's budget for the whole job, rate limits don't.
+    What comes of it is noted in `health`.
 
     Raises:
         SourceUnavailable, RateLimited: the last failure, when attempts or budget are used up.
@@ -157,8 +167,14 @@ async def retrying(
     failures = rate_limits = 0
     while True:
         try:
-            return await attempt()
+            answer = await attempt()
+            health.answers()
+            return answer
+        except SourceRefused:
+            health.answers()
+            raise
         except RateLimited as error:
+            health.answers()
             rate_limits += 1
             meter.rate_limited += 1
             if rate_limits >= backoff.rate_limited_attempts:
@@ -166,10 +182,13 @@ async def retrying(
             log.warning("call_rate_limited", source=source, retry=rate_limits, reason=str(error))
         except SourceUnavailable as error:
             failures += 1
+            health.misses(str(error))
             if failures >= backoff.attempts:
+                health.is_lost(str(error))
                 raise
             if meter.retry_budget <= 0:
-                raise SourceUnavailable(f"{error} The job has used up its retries.") from error
+                health.is_lost(str(error))
+                raise SourceUnavailable(_("{error} The job has used up its retries.").format(error=error)) from error
             meter.retry_budget -= 1
             wait = backoff.wait(failures)
             log.warning("call_retried", source=source, retry=failures, wait_seconds=round(wait, 3), reason=str(error))
@@ -181,17 +200,27 @@ async def retrying(
 @contextmanager
 def _failures_told(url: str, source: str, proxy: Proxy | None) -> Iterator[None]:
     """Turn failures on the way to a source into our own errors."""
-    way = f" through the proxy {proxy}" if proxy is not None else ""
+    way = _(" through the proxy {proxy}").format(proxy=proxy) if proxy is not None else ""
     try:
         yield
     except aiohttp.InvalidURL as error:
-        raise SourceRefused(f"{source}: {url!r} is not a valid address; fix base_url in the configuration.") from error
+        raise SourceRefused(
+            _("{source}: {url!r} is not a valid address; fix base_url in the configuration.").format(
+                source=source, url=url
+            )
+        ) from error
     except TimeoutError as error:
-        raise AskedTooMuch(f"{source} did not answer{way} within the time-out; it will be tried again.") from error
+        raise AskedTooMuch(
+            _("{source} did not answer{way} within the time-out; it will be tried again.").format(
+                source=source, way=way
+            )
+        ) from error
     except aiohttp.ClientHttpProxyError as error:
         raise _refused_by_proxy(source, proxy, error.status) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise SourceUnavailable(f"{source} can't be reached{way}: {_plain(error)}.") from error
+        raise SourceUnavailable(
+            _("{source} can't be reached{way}: {error}.").format(source=source, way=way, error=_plain(error))
+        ) from error
 
 
 def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:
@@ -201,12 +230,16 @@ def _beside_the_call(url: str, proxy: Proxy | None) -> Mapping[str, str]:
 
 def _refused_by_proxy(source: str, proxy: Proxy | None, status: int) -> SourceUnavailable | SourceRefused:
     """What it means that a proxy refused to open the tunnel (HTTP status of its CONNECT)."""
-    said = f"The proxy {proxy} does not let calls to {source} through (HTTP {status})"
+    said = _("The proxy {proxy} does not let calls to {source} through (HTTP {status})").format(
+        proxy=proxy, source=source, status=status
+    )
     if status == 407:
-        return SourceRefused(f"{said}: it requires a user name and password; put them into the variable.")
+        return SourceRefused(
+            _("{said}: it requires a user name and password; put them into the variable.").format(said=said)
+        )
     if failures.may_pass(status):
-        return SourceUnavailable(f"{said}; it will be tried again.")
-    return SourceRefused(f"{said}: allow the address in the proxy, or add it to NO_PROXY.")
+        return SourceUnavailable(_("{said}; it will be tried again.").format(said=said))
+    return SourceRefused(_("{said}: allow the address in the proxy, or add it to NO_PROXY.").format(said=said))
 
 
 async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
@@ -214,7 +247,11 @@ async def _read(response: aiohttp.ClientResponse, source: str) -> bytes:
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
-            raise SourceUnavailable(f"{source} sent an answer of more than {MAX_ANSWER_BYTES // 2**20} MiB.")
+            raise SourceUnavailable(
+                _("{source} sent an answer of more than {most} MiB.").format(
+                    source=source, most=MAX_ANSWER_BYTES // 2**20
+                )
+            )
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+from daemon.i18n import mark
+
 LONG_WAIT = 1.0  # seconds after which a person wants to know that a job is waiting for the rate limit
 
 BeforeSend = Callable[[], Awaitable[None]]
@@ -44,7 +46,7 @@ class CallMeter:
         """What its calls are waiting for right now, in words."""
         if self._others_awaited:
             return self._others_awaited[-1]
-        return "the rate limit" if self._waiting else "an answer from the source"
+        return mark("the rate limit") if self._waiting else mark("an answer from the source")
 
     @property
     def limited_since(self) -> datetime | None:

@@ -10,6 +10,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from yarl import URL
 
 from daemon.errors import SourceRefused
+from daemon.i18n import gettext as _
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def proxy_for(address: str) -> Proxy | None:
         bare = URL.build(scheme=url.scheme, host=url.host, port=url.port)
     except ValueError:  # which may hold a password
         raise SourceRefused(
-            f"The proxy in {variable} can't be used: write it as http://proxy.example.com:3128, with user and password"
-            " in front of the host name where it requires them; other kinds, such as socks5, don't work."
+            _(
+                "The proxy in {variable} can't be used: write it as http://proxy.example.com:3128, with user and "
+                "password in front of the host name where it requires them; other kinds, such as socks5, don't work."
+            ).format(variable=variable)
         ) from None
     return Proxy(variable, bare, url.user, url.password or "")

@@ -20,10 +20,15 @@ from daemon.status.reading import JSON_TYPE
 
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string", "format": "uuid"}},
+    "approval": {
+        "description": "A question's id.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+    },
     "name": {"description": "A schedule's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
+    "folder": {"description": "A part of the page.", "schema": {"type": "string", "pattern": "^[a-z]+$"}},
     "file": {
         "description": "A file of the page.",
-        "schema": {"type": "string", "pattern": r"^[a-z-]+(\.[a-z]+){1,2}$"},
+        "schema": {"type": "string", "pattern": r"^[A-Za-z-]+(\.[a-z]+){1,3}$"},
     },
     "ref": {
         "description": "A sale campaign's id, or its name: the open one's, else the last one's.",

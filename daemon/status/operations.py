@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 from aiohttp import web
 
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
@@ -98,5 +99,10 @@ def known_store(request: web.Request, name: str, status: int) -> StoreName:
     store = StoreName(name)
     stores = request.app[PARTS].stores()
     if store not in stores:
-        raise Problem(status, f"The configuration has no such store: it has {', '.join(sorted(stores)) or 'none'}")
+        raise Problem(
+            status,
+            _("The configuration has no such store: it has {stores}").format(
+                stores=", ".join(sorted(stores)) or _("none")
+            ),
+        )
     return store

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from daemon.conditions.watch import Conditions
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import StoreName
@@ -31,9 +32,11 @@ class StatusParts:
         started_at: when the daemon started, aware UTC.
         stores: the configured stores, looked up each time, since a reload may change them.
         job_types: what this daemon can run, and the JSON Schema of what its params may be.
+        stores_for: the stores that have all that a job of a type needs, looked up each time.
         product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
         credentials: how each store signs in at its sources, looked up each time.
         clocks: how the clocks of the sources differ from this machine's, looked up each time.
+        conditions: says whether the shop is right.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
@@ -54,6 +57,7 @@ class StatusParts:
     started_at: datetime
     stores: Callable[[], Collection[StoreName]]
     job_types: Mapping[JobType, Mapping[str, Any]]
+    stores_for: Callable[[JobType], Sequence[StoreName]]
     product_sync: Callable[[StoreName], ProductSyncSettings | None]
     credentials: Callable[[], Sequence[CredentialReport]]
     zone: ZoneInfo
@@ -61,6 +65,7 @@ class StatusParts:
     allowed_hosts: Collection[str]
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]]
+    conditions: Conditions
     most_connections: int
     shop_of: Callable[[StoreName], str | None]
     item_reader: ItemReader

@@ -8,15 +8,19 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
+from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.items import ITEM_OPERATIONS
+from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
 from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
 from daemon.status.handlers.probes import PROBE_OPERATIONS
 from daemon.status.handlers.sales import SALE_OPERATIONS
 from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
+from daemon.status.handlers.strips import STRIP_OPERATIONS
 from daemon.status.openapi import describe_api
 from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
 from daemon.status.problems import Handler, wrong_method
@@ -50,7 +54,11 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *APPROVAL_OPERATIONS,
+    *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
+    *STRIP_OPERATIONS,
+    *CHOICE_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *ITEM_OPERATIONS,

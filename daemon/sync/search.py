@@ -12,7 +12,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
-from daemon.i18n import number
+from daemon.i18n import number_text
 from daemon.ids import StoreName
 from daemon.mirror.search_texts import CUSTOMER_TEXTS, ITEM_TEXTS, Sought, holds
 
@@ -178,4 +178,4 @@ async def _texts(connection: Connection, store: StoreName, searched: Searched, s
 
 
 def _too_much() -> str:
-    return _("More than {n} have this: give more of what you look for.").format(n=number(MOST_FOUND))
+    return _("More than {n} have this: give more of what you look for.").format(n=number_text(MOST_FOUND))

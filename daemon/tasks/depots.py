@@ -5,6 +5,7 @@ from collections.abc import Collection
 import structlog
 
 from daemon.errors import CredentialRefused, DongboError, SourceRefused
+from daemon.i18n import gettext as _
 from daemon.jobs.context import JobContext
 from daemon.mirror import places, watermarks
 from daemon.sources.meter import CallMeter
@@ -64,9 +65,11 @@ async def hidden_depots(
         return {}
     if not store.nhanh.can_check_access:
         raise PlacesMissing(
-            "Whether the access token may see all depots can't be checked without the app's secret key, and a depot"
-            " that it can't see would look like no stock. Nothing was pushed."
-            f" Add secret_key to [stores.{store.name}.nhanh]."
+            _(
+                "Whether the access token may see all depots can't be checked without the app's secret key, and a "
+                "depot that it can't see would look like no stock. Nothing was pushed. Add secret_key to "
+                "[stores.{name}.nhanh]."
+            ).format(name=store.name)
         )
     try:
         await refresh_depots(context, store, meter)
@@ -77,7 +80,9 @@ async def hidden_depots(
     async with context.database.acquire_for_work() as connection:
         known = {depot.id: depot for depot in await places.list_depots(connection, store.name)}
     return {
-        number: f"{_named(number, depot.name if depot else None)} is closed, or the access token may not see it"
+        number: _("{depot} is closed, or the access token may not see it").format(
+            depot=_named(number, depot.name if depot else None)
+        )
         for number in sorted(depot_ids)
         if (depot := known.get(number)) is None or depot.hidden_at is not None
     }
@@ -109,11 +114,15 @@ async def closed_locations(
 def why_unusable(location_id: int, location: Location | None) -> str | None:
     """Why a configured location can receive no stock; None if it can."""
     if location is None:
-        return f"{location_id} is not there: it was deleted, or belongs to a fulfilment service"
+        return _("{location} is not there: it was deleted, or belongs to a fulfilment service").format(
+            location=location_id
+        )
     if not location.is_active:
-        return f"{_named(location_id, location.name)} is deactivated"
+        return _("{location} is deactivated").format(location=_named(location_id, location.name))
     if location.is_fulfillment_service:
-        return f"{_named(location_id, location.name)} belongs to a fulfilment service, which keeps its stock itself"
+        return _("{location} belongs to a fulfilment service, which keeps its stock itself").format(
+            location=_named(location_id, location.name)
+        )
     return None
 
 

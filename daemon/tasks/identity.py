@@ -1,6 +1,7 @@
 """Whether the mirror is of the shop and business that the configuration names: else nothing of it is pushed."""
 
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
 from daemon.jobs.context import JobContext
 from daemon.mirror import watermarks
 from daemon.sources.meter import CallMeter
@@ -33,9 +34,15 @@ async def check_identities(context: JobContext, store: Store, meter: CallMeter, 
     for source, identity in present.items():
         others = {stream: of for stream, of in known.items() if stream.startswith(source) and of != identity}
         if others:
-            pulls = " and ".join(f"`dongbo pull {stream.replace('_', '-')} --store {store.name}`" for stream in others)
+            pulls = _(" and ").join(
+                f"`dongbo pull {stream.replace('_', '-')} --store {store.name}`" for stream in others
+            )
             raise OtherShop(
-                f"Nothing was pushed: the configuration of store {store.name} names {identity}, and what was pulled is "
-                f"of {next(iter(others.values()))}. If that is meant, run {pulls}, which will be in full; else correct "
-                f"[stores.{store.name}.{source}]."
+                _(
+                    "Nothing was pushed: the configuration of store {name} names {identity}, and what was pulled is of "
+                    "{other}. If that is meant, run {pulls}, which will be in full; else correct "
+                    "[stores.{name}.{source}]."
+                ).format(
+                    name=store.name, identity=identity, other=next(iter(others.values())), pulls=pulls, source=source
+                )
             )

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 from daemon.database.pool import Connection
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.types import JobType
@@ -56,6 +57,8 @@ async def _check_pulled(connection: Connection, store: StoreName) -> None:
     missing = [STREAMS[stream] for stream, mark in marks.items() if mark is None or mark.full_pull_at is None]
     if missing:
         raise NotPulledYet(
-            f"Not all products have been pulled yet, so what looks unique need not be. Nothing was matched. Let "
-            f"{' and '.join(missing)} complete once, then match again."
+            _(
+                "Not all products have been pulled yet, so what looks unique need not be. Nothing was matched. Let "
+                "{missing} complete once, then match again."
+            ).format(missing=_(" and ").join(missing))
         )

@@ -6,15 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from daemon.errors import InvalidFilter, InvalidJobRequest
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, ngettext
 from daemon.sources.filters import Filters, Schema
 from daemon.sources.shopify.filters import QUERY_SCHEMA, normalise_query
 
 Params = Mapping[str, Any]
 
 FLAGS: Mapping[str, str] = {
-    "full": "Read everything, and find what was deleted.",
-    "restart": "Begin anew instead of going on where an interrupted pull of the same stopped.",
-    "allow_deletions": "Believe deletions of an implausible share of the rows; implies `full`.",
+    "full": mark("Read everything, and find what was deleted."),
+    "restart": mark("Begin anew instead of going on where an interrupted pull of the same stopped."),
+    "allow_deletions": mark("Believe deletions of an implausible share of the rows; implies `full`."),
 }
 
 
@@ -65,20 +67,27 @@ def scope(params: Params) -> dict[str, Any]:
 def refuse_unknown(params: Params, known: Sequence[str], *, unlisted: Sequence[str] = ()) -> None:
     """Raises InvalidJobRequest for a name that is neither known nor `unlisted`; repeats nothing that was sent."""
     if params.keys() - {*known, *unlisted}:
-        are = "are" if len(known) > 1 else "is"
-        raise InvalidJobRequest(f"params has a name that is not known. There {are} {', '.join(known)}.")
+        problem = ngettext(
+            "params has a name that is not known. There is {known}.",
+            "params has a name that is not known. There are {known}.",
+            len(known),
+        )
+        raise InvalidJobRequest(problem.format(known=", ".join(known)))
 
 
 def _read_none(params: Params) -> dict[str, Any]:
     if params:
-        raise InvalidJobRequest("This job takes no params.")
+        raise InvalidJobRequest(_("This job takes no params."))
     return {}
 
 
 def _read_dry_run(params: Params) -> dict[str, Any]:
     if "retry_of" in params:
         raise InvalidJobRequest(
-            "Matching and syncing plan anew from what both sides have: submit another job, and it takes up what failed."
+            _(
+                "Matching and syncing plan anew from what both sides have: submit another job, and it takes up what "
+                "failed."
+            )
         )
     refuse_unknown(params, ["dry_run"])
     return {"dry_run": True} if _flag("dry_run", params.get("dry_run")) else {}
@@ -104,7 +113,7 @@ def _read_pull(params: Params, parts: Mapping[str, _Part]) -> dict[str, Any]:
             canonical[name] = value
     if params.get("retry_of") is not None:
         if canonical:
-            raise InvalidJobRequest("params.retry_of stands alone: it takes up the failed rows of that job.")
+            raise InvalidJobRequest(_("params.retry_of stands alone: it takes up the failed rows of that job."))
         canonical["retry_of"] = _job_id(params["retry_of"])
     return canonical
 
@@ -112,7 +121,7 @@ def _read_pull(params: Params, parts: Mapping[str, _Part]) -> dict[str, Any]:
 def _flag(name: str, value: object) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise InvalidJobRequest(f"params.{name} must be true or false.")
+    raise InvalidJobRequest(_("params.{name} must be true or false.").format(name=name))
 
 
 def _filters(filters: Filters) -> _Part:
@@ -120,7 +129,7 @@ def _filters(filters: Filters) -> _Part:
         if given is None:
             return {}
         if not isinstance(given, Mapping):
-            raise InvalidJobRequest("params.filters must be an object.")
+            raise InvalidJobRequest(_("params.filters must be an object."))
         return filters.normalise(given)
 
     return _Part(read, {**filters.schema, "type": ["object", "null"]})
@@ -130,14 +139,14 @@ def _job_id(value: object) -> str:
     try:
         return str(UUID(str(value)))
     except ValueError:
-        raise InvalidJobRequest("params.retry_of must be a job's id.") from None
+        raise InvalidJobRequest(_("params.retry_of must be a job's id.")) from None
 
 
 none = ReadParams(_read_none, object_schema({}, example={}))
 dry_run = ReadParams(
     _read_dry_run,
     object_schema(
-        {"dry_run": {"type": ["boolean", "null"], "description": "Say what would be done, and do nothing."}},
+        {"dry_run": {"type": ["boolean", "null"], "description": mark("Say what would be done, and do nothing.")}},
         example={"dry_run": True},
     ),
 )

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from daemon.errors import DongboError, InvalidJobRequest
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import JobId
-from daemon.jobs.context import JobContext
+from daemon.jobs.context import JobContext, StepAsks
 from daemon.jobs.model import Counters, Job, JobStatus
 from daemon.jobs.service import Submission
 from daemon.jobs.types import JobType
@@ -55,7 +57,7 @@ def _read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     refuse_unknown(params, ["pull_products"])
     pull_products = params.get("pull_products", True)
     if not isinstance(pull_products, bool):
-        raise InvalidJobRequest("params.pull_products must be true or false.")
+        raise InvalidJobRequest(_("params.pull_products must be true or false."))
     return {"pull_products": pull_products}
 
 
@@ -66,7 +68,7 @@ PARAMS = ReadParams(
             "pull_products": {
                 "type": "boolean",
                 "default": True,
-                "description": "Whether the products of both sides are pulled, too.",
+                "description": mark("Whether the products of both sides are pulled, too."),
             }
         },
         example={"pull_products": False},
@@ -78,17 +80,23 @@ PARAMS = ReadParams(
 async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) -> None:
     """One row of the counters is one step: updated where it has written something, else skipped.
 
-    A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew.
+    A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew. While one
+    waits for a person's approval, so does the chain, without a run of its own.
     """
-    types = (*STOCK, *(PRODUCTS if context.params["pull_products"] else ()), *PUSH)
+    types = steps_of(context.params)
     chain = _Chain(context, types)
     progress = Progress(**context.job.checkpoint) if context.job.checkpoint else Progress()
     progress = replace(progress, job_ids=tuple(progress.job_ids))
-    if progress.is_stale:
+    if progress.is_stale and not await chain.is_at_its_end(progress):
         progress = Progress()
     await context.describe(total=context.processed + len(types) - progress.ended, steps=chain.shown(progress))
     while progress.ended < len(types):
         progress = await chain.run_step(progress)
+
+
+def steps_of(params: Mapping[str, Any]) -> tuple[JobType, ...]:
+    """The types of a chain's steps, in their order."""
+    return (*STOCK, *(PRODUCTS if params.get("pull_products", True) else ()), *PUSH)
 
 
 class _Chain:
@@ -102,26 +110,38 @@ class _Chain:
         step = await self._context.unless_stopped(self._context.steps.wait(step_id))
         if step.status is not JobStatus.COMPLETED:
             await self._context.describe(total=self._context.total, steps=self.shown(progress, step))
-            raise StepFailed(_explain(step, progress.ended + 1, len(self._types)))
+            sentence = _explain(step, progress.ended + 1, len(self._types))
+            if step.status is JobStatus.AWAITING_APPROVAL:
+                raise StepAsks(step.id, sentence)
+            raise StepFailed(sentence)
         following = progress.completed(step)
         async with self._context.page(checkpoint=asdict(following)) as page:
             page.metadata["steps"] = self.shown(following)
             page.count(Counters(updated=1) if step.successful else Counters(skipped=1))
         return following
 
+    async def is_at_its_end(self, progress: Progress) -> bool:
+        """Whether its last step is under way, or was approved long after it had asked: nothing is begun after it."""
+        return progress.ended == len(self._types) - 1 and await self._under_way(progress) is not None
+
     async def _submitted(self, progress: Progress) -> tuple[Progress, JobId]:
         """The step under way: the one that the progress names, if that can still complete, else a new one."""
-        if progress.step_id is not None:
-            step_id = JobId(UUID(progress.step_id))
-            step = await self._context.steps.get(step_id)
-            if step is not None and (step.status.is_live or step.status is JobStatus.COMPLETED):
-                return progress, step_id
+        step = await self._under_way(progress)
+        if step is not None:
+            return progress, step.id
         while True:
             submission = await self._submit(progress)
             if submission.is_new:
                 return progress.submitted(submission.job), submission.job.id
             # It may have begun before the change that this chain is there for: its own step comes after it.
             await self._context.unless_stopped(self._context.steps.wait(submission.job.id))
+
+    async def _under_way(self, progress: Progress) -> Job | None:
+        """The step that the progress names, unless it has ended without completing."""
+        if progress.step_id is None:
+            return None
+        step = await self._context.steps.get(JobId(UUID(progress.step_id)))
+        return None if step is None or step.status in (JobStatus.FAILED, JobStatus.CANCELLED) else step
 
     async def _submit(self, progress: Progress) -> Submission:
         """Make the next step and note it, in one transaction; or find another live job for the same work in the way."""
@@ -156,11 +176,13 @@ class _Chain:
 
 
 def _explain(step: Job, number: int, steps: int) -> str:
-    which = f"Step {number} of {steps}, {step.type}"
     match step.status:
         case JobStatus.AWAITING_APPROVAL:
-            return f"{which}, waits for a person: {step.error} Approve or reject it (job {step.id}); it then continues."
+            sentence = _("Step {number} of {steps}, {step}, waits for a person: {reason}")
         case JobStatus.CANCELLED:
-            return f"{which}, was cancelled (job {step.id}), so the steps after it did not begin."
-        case _:
-            return f"{which}, did not complete (job {step.id}): {step.error}"
+            sentence = _(
+                "Step {number} of {steps}, {step}, was cancelled (job {job}), so the steps after it did not begin."
+            )
+        case _status:
+            sentence = _("Step {number} of {steps}, {step}, did not complete (job {job}): {reason}")
+    return sentence.format(number=number, steps=steps, step=step.type, job=step.id, reason=step.error)

@@ -11,6 +11,8 @@ import structlog
 
 from daemon.database.pool import Connection
 from daemon.errors import CursorRefused, DongboError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters, Job
@@ -35,11 +37,11 @@ OLD_OVERLAP = timedelta(days=1)
 # How far the clock of a source may go back, and its `Date` differ from the time of its rows, before it is said to have
 # been set back.
 CLOCK_TOLERANCE = timedelta(seconds=10)
-OTHER_SHOP = (
-    "What was pulled before is of {}, and the configuration now names {}: everything is pulled anew, and what is left "
-    "of the other is marked as deleted. Nothing is pushed before that is done."
+OTHER_SHOP = mark(
+    "What was pulled before is of {before}, and the configuration now names {now}: everything is pulled anew, and "
+    "what is left of the other is marked as deleted. Nothing is pushed before that is done."
 )
-CLOCK_WAS_AHEAD = "The last pull went by a clock that was ahead: what it says of the time is worth nothing."
+CLOCK_WAS_AHEAD = mark("The last pull went by a clock that was ahead: what it says of the time is worth nothing.")
 
 
 class ImplausibleDeletions(DongboError):
@@ -115,7 +117,9 @@ class _Pull(Generic[T]):
             known = await watermarks.get(connection, self._store, self._stream_key)
         log.warning("pull_begun_afresh", reason=str(refusal))
         checkpoint = await self._start_over(known, horizon)
-        await self._describe(checkpoint, known, begun_afresh=f"The list could not be continued: {refusal}")
+        await self._describe(
+            checkpoint, known, begun_afresh=_("The list could not be continued: {refusal}").format(refusal=refusal)
+        )
         return checkpoint
 
     async def _start_over(self, known: watermarks.Watermark | None, horizon: Horizon) -> Checkpoint:
@@ -145,7 +149,7 @@ class _Pull(Generic[T]):
         if known is None:
             return None, None
         if known.identity not in (None, horizon.identity):
-            return None, OTHER_SHOP.format(known.identity, horizon.identity)
+            return None, _(OTHER_SHOP).format(before=known.identity, now=horizon.identity)
         if (
             self._context.params.get("full")
             or self._stream.must_be_full
@@ -154,10 +158,10 @@ class _Pull(Generic[T]):
             return None, None
         if known.source_complete_to is None:
             if known.complete_to > datetime.now(UTC):
-                return None, CLOCK_WAS_AHEAD
+                return None, _(CLOCK_WAS_AHEAD)
             return known.complete_to + timedelta(seconds=self._stream.clock.offset or 0) - OLD_OVERLAP, None
         if horizon.time is not None and known.source_complete_to > horizon.time + CLOCK_TOLERANCE:
-            return None, CLOCK_WAS_AHEAD
+            return None, _(CLOCK_WAS_AHEAD)
         return known.source_complete_to - self._stream.overlap, None
 
     async def _begin(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -233,7 +237,7 @@ class _Pull(Generic[T]):
         self._circumstances = self._circumstances.after(page)
         transaction.metadata |= self._circumstances.to_json()
         if checkpoint.finds_deletions and not following.finds_deletions:
-            reason = "a page had a row without a readable id, or ids out of order"
+            reason = _("a page had a row without a readable id, or ids out of order")
             transaction.metadata["deletions_not_sought"] = reason
             log.warning("deletions_not_sought", reason=reason, next_step="fix the failed rows, then pull with full")
         elif checkpoint.finds_deletions and self._stream.table is not None:
@@ -297,9 +301,16 @@ class _Pull(Generic[T]):
             return
         if gone > present * self._policy.implausible_deletion_share:
             raise ImplausibleDeletions(
-                f"{gone:,} of {present:,} rows in {table.name} are no longer at the source, which is "
-                f"more than the {self._policy.implausible_deletion_share:.0%} taken as plausible. Nothing was marked "
-                "as deleted. If it is right, pull again with --allow-deletions; else look at the permissions there."
+                _(
+                    "{gone} of {present} rows in {table} are no longer at the source, which is more than the "
+                    "{share:.0%} taken as plausible. Nothing was marked as deleted. If it is "
+                    "right, pull again with --allow-deletions; else look at the permissions there."
+                ).format(
+                    gone=number_text(gone),
+                    present=number_text(present),
+                    table=table.name,
+                    share=self._policy.implausible_deletion_share,
+                )
             )
 
 

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
+from daemon.i18n import gettext as _
 from daemon.ids import Lane, StoreName
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest
@@ -16,6 +17,7 @@ from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
 from daemon.sources.filters import Schema
+from daemon.sources.health import SourceHealth, SourceReport
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.page import Page
@@ -42,21 +44,27 @@ class Store:
     def nhanh(self) -> NhanhClient:
         """The client of Nhanh.vn; raises InvalidJobRequest where the store has none."""
         if self.nhanh_client is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.nhanh] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.nhanh] in the configuration.").format(name=self.name)
+            )
         return self.nhanh_client
 
     @property
     def shopify(self) -> ShopifyClient:
         """The client of Shopify; raises InvalidJobRequest where the store has none."""
         if self.shopify_client is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.shopify] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.shopify] in the configuration.").format(name=self.name)
+            )
         return self.shopify_client
 
     @property
     def product_sync(self) -> ProductSyncSettings:
         """What of the products is pushed; raises InvalidJobRequest where that is not configured."""
         if self.product_sync_settings is None:
-            raise InvalidJobRequest(f"Store {self.name} has no [stores.{self.name}.product_sync] in the configuration.")
+            raise InvalidJobRequest(
+                _("Store {name} has no [stores.{name}.product_sync] in the configuration.").format(name=self.name)
+            )
         return self.product_sync_settings
 
     @property
@@ -64,7 +72,7 @@ class Store:
         """What of the customers is pushed; raises InvalidJobRequest where that is not configured."""
         if self.customer_sync_settings is None:
             raise InvalidJobRequest(
-                f"Store {self.name} has no [stores.{self.name}.customer_sync] in the configuration."
+                _("Store {name} has no [stores.{name}.customer_sync] in the configuration.").format(name=self.name)
             )
         return self.customer_sync_settings
 
@@ -84,6 +92,23 @@ class Store:
             found[Source.NHANH] = self.nhanh_client.clock
         if self.shopify_client is not None:
             found[Source.SHOPIFY] = self.shopify_client.clock
+        return found
+
+    async def greet(self, source: Source) -> None:
+        """Make a small call, only to see whether the source answers. Raises what the source raises, refusals too."""
+        match source:
+            case Source.NHANH:
+                await self.nhanh.depots()
+            case Source.SHOPIFY:
+                await self.shopify.granted_scopes()
+
+    def healths(self) -> dict[Source, SourceHealth]:
+        """Whether each of its sources answers."""
+        found = {}
+        if self.nhanh_client is not None:
+            found[Source.NHANH] = self.nhanh_client.health
+        if self.shopify_client is not None:
+            found[Source.SHOPIFY] = self.shopify_client.health
         return found
 
     def has(self, source: Source) -> bool:
@@ -187,6 +212,15 @@ def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
     ]
 
 
+def source_reports(stores: Mapping[StoreName, Store]) -> list[SourceReport]:
+    """Whether the sources can be reached, as the last calls to each have found."""
+    return [
+        SourceReport(name, source.value, health.is_reachable, health.lost_since, health.reason)
+        for name, store in sorted(stores.items())
+        for source, health in store.healths().items()
+    ]
+
+
 class TaskRegistry(Admissions, Tasks):
     """The known tasks on the configured stores: admits requests, names lanes, runs jobs."""
 
@@ -203,14 +237,12 @@ class TaskRegistry(Admissions, Tasks):
         """Check a request; raises InvalidJobRequest with what is wrong and what there is."""
         spec = JOB_TYPES[request.type]
         store = self.store(request.store)
-        for source in spec.sources:
-            if not store.has(source):
-                raise InvalidJobRequest(
-                    f"{request.type} needs [stores.{store.name}.{source.value}] in the configuration, which has none."
-                )
-        if spec.section is not None:
-            store.require(spec.section)
+        _require(store, request.type)
         return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
+
+    def stores_for(self, job_type: JobType) -> list[StoreName]:
+        """The stores that have all that a job of this type needs."""
+        return [name for name, store in sorted(self.stores.items()) if _suffices(store, job_type)]
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""
@@ -225,9 +257,33 @@ class TaskRegistry(Admissions, Tasks):
         """The store of this name. Raises InvalidJobRequest where there is none."""
         store = self.stores.get(name)
         if store is None:
-            known = ", ".join(sorted(self.stores)) or "none"
-            raise InvalidJobRequest(f"There is no such store in the configuration. Configured: {known}.")
+            known = ", ".join(sorted(self.stores)) or _("none")
+            raise InvalidJobRequest(
+                _("There is no such store in the configuration. Configured: {known}.").format(known=known)
+            )
         return store
+
+
+def _require(store: Store, job_type: JobType) -> None:
+    """Raises InvalidJobRequest with what the configuration lacks for such a job."""
+    spec = JOB_TYPES[job_type]
+    for source in spec.sources:
+        if not store.has(source):
+            raise InvalidJobRequest(
+                _("{type} needs [stores.{name}.{source}] in the configuration, which has none.").format(
+                    type=job_type, name=store.name, source=source.value
+                )
+            )
+    if spec.section is not None:
+        store.require(spec.section)
+
+
+def _suffices(store: Store, job_type: JobType) -> bool:
+    try:
+        _require(store, job_type)
+    except InvalidJobRequest:
+        return False
+    return True
 
 
 def _lane(store: Store, spec: JobSpec) -> Lane:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from daemon.database.pool import Connection
 from daemon.errors import InvalidJobRequest
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs import failures, store
 from daemon.jobs.context import JobContext
@@ -45,7 +46,11 @@ async def _check_origin(connection: Connection, context: JobContext, origin: Job
     """The ids in dead letters mean nothing to another source."""
     asked = await store.get(connection, origin)
     if asked is None or (asked.store, asked.type) != (context.job.store, context.job.type):
-        raise InvalidJobRequest(f"params.retry_of: {origin} is no {context.job.type} job of store {context.job.store}.")
+        raise InvalidJobRequest(
+            _("params.retry_of: {origin} is no {type} job of store {store}.").format(
+                origin=origin, type=context.job.type, store=context.job.store
+            )
+        )
 
 
 async def _retry_batch(
@@ -78,5 +83,5 @@ async def _retry_batch(
 
 
 def _still_nameless(letter: JobFailure) -> DeadLetter:
-    reason = "The row has no readable id, so it can't be asked for again: fix it at the source and pull."
+    reason = _("The row has no readable id, so it can't be asked for again: fix it at the source and pull.")
     return DeadLetter(letter.source_id, reason, letter.payload.encode())

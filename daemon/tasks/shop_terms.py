@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from daemon.api.sales import CampaignState
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
 from daemon.ids import CampaignId
 from daemon.jobs.context import JobContext
 from daemon.mirror import shops
@@ -46,12 +47,14 @@ async def read_shop(context: JobContext, store: Store, meter: CallMeter) -> Shop
     async with context.database.acquire_for_work() as connection:
         known = await shops.get(connection, store.name)
     if known is None:  # it was noted a moment ago
-        raise CurrencyMismatch(f"What is known of the shop of {store.name} is gone: sync again.")
+        raise CurrencyMismatch(_("What is known of the shop of {name} is gone: sync again.").format(name=store.name))
     if known.currency.code != said.currency:
         raise CurrencyMismatch(
-            f"The shop's currency has changed from {known.currency} to {said.currency} since its prices were read. "
-            f"Look whether [stores.{store.name}.nhanh] currency and the prices in Shopify are as they should be, then "
-            f"read them all anew: dongbo pull shopify-products --full --store {store.name}."
+            _(
+                "The shop's currency has changed from {before} to {now} since its prices were read. Look "
+                "whether [stores.{name}.nhanh] currency and the prices in Shopify are as they should be, then read "
+                "them all anew: dongbo pull shopify-products --full --store {name}."
+            ).format(before=known.currency, now=said.currency, name=store.name)
         )
     return known
 
@@ -60,9 +63,11 @@ def check_currency(store: Store, shop: Currency, what: str) -> None:
     """Raise CurrencyMismatch unless the shop has the currency of Nhanh.vn's amounts; `what` would have been pushed."""
     if shop != store.nhanh_currency:
         raise CurrencyMismatch(
-            f"The shop's currency is {shop}, and Nhanh.vn's amounts are in {store.nhanh_currency}: no {what} were "
-            f'pushed. If Nhanh.vn has them in {shop}, set currency = "{shop}" in [stores.{store.name}.nhanh]; else '
-            f"take {what} out of what is synced."
+            _(
+                "The shop's currency is {shop}, and Nhanh.vn's amounts are in {nhanh_currency}: no {what} were "
+                'pushed. If Nhanh.vn has them in {shop}, set currency = "{shop}" in [stores.{name}.nhanh]; else take '
+                "{what} out of what is synced."
+            ).format(shop=shop, nhanh_currency=store.nhanh_currency, what=what, name=store.name)
         )
 
 

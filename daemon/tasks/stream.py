@@ -9,6 +9,7 @@ import asyncpg
 
 from daemon.clock import boot_time
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.context import PageTransaction
 from daemon.jobs.failures import DeadLetter
@@ -103,6 +104,7 @@ async def store_one_by_one(
                 counted = await stream.store(transaction.connection, store, [row], asked)
         except UNSTORABLE as error:
             source_id = str(row_ids([row])[0])
-            transaction.reject([DeadLetter(source_id, f"The database refused the row: {error}"[:1000], row.document)])
+            reason = _("The database refused the row: {error}").format(error=error)
+            transaction.reject([DeadLetter(source_id, reason[:1000], row.document)])
         else:
             transaction.count(counted)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from daemon.i18n import gettext as _
 from daemon.jobs.context import JobContext
 from daemon.jobs.model import Counters
 from daemon.jobs.types import JobType
@@ -32,7 +33,7 @@ async def sync_customers(context: JobContext, store: Store, _policy: JobPolicy) 
     rules, meter = CustomerRules(store.customer_sync), counted_calls(context)
     await check_identities(context, store, meter, CUSTOMER_STREAMS)
     shop = await read_shop(context, store, meter)
-    check_currency(store, shop.currency, "totals")
+    check_currency(store, shop.currency, _("totals"))
     run = CustomerRun(context, store.name, store.shopify, rules, meter)
     sync = _Sync(run, CustomerPlan(context.database, store.name))
     await (sync.describe_only() if context.params.get("dry_run") else sync.push())

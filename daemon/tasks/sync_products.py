@@ -10,6 +10,9 @@ from typing import Any
 import structlog
 
 from daemon.errors import SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
+from daemon.jobs import approvals as questions
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.model import Counters
 from daemon.jobs.types import JobType
@@ -19,16 +22,17 @@ from daemon.sales import items
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.errors import IdempotencyLost
 from daemon.sync import pushes
-from daemon.sync.products import approvals, price_push, stock_push
+from daemon.sync.products import approvals, price_push, stock_push, synced_settings
 from daemon.sync.products.obstacles import COMMON
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.price_push import PricePush
 from daemon.sync.products.reconciliation import Reconciliation
-from daemon.sync.products.rows import START, Batch, R, in_batches, is_large_change
+from daemon.sync.products.rows import START, Batch, R, Window, in_batches, is_large_change
 from daemon.sync.products.rules import DEFAULT_SHOP
 from daemon.sync.products.run import Phase, PlanPosition, SyncRun
 from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, SafetyLimits
 from daemon.sync.products.stock_push import StockPush
+from daemon.sync.products.synced_settings import SyncedSettings, settings_of
 from daemon.tasks import params
 from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
 from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
@@ -43,13 +47,13 @@ MAX_PLANS = 5  # of one run: each time, what a used-up key left open is settled,
 SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
 DONE = PlanPosition(Phase.DONE)
 
-KEYS_LOST = (
-    f"Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {MAX_PLANS} times. "
-    "What they did has been read; the sync continues later."
+KEYS_LOST = mark(
+    "Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {n} "
+    "times. What they did has been read; the sync continues later."
 )
-OVERTURNED = (
-    f"While this run pushed, stock or prices changed so that more of it became risky than is pushed unasked, and that "
-    f"{MAX_PLANS} times. What was pushed has been recorded; the sync continues later."
+OVERTURNED = mark(
+    "While this run pushed, stock or prices changed so that more of it became risky than is pushed "
+    "unasked, and that {n} times. What was pushed has been recorded; the sync continues later."
 )
 
 
@@ -89,6 +93,9 @@ class _Sync:
             await self._plan_and_push()
         if self._mismatch is not None:
             raise self._mismatch
+        if not is_dry:
+            async with self._run.step() as page:
+                await synced_settings.record(page.connection, self._store.name, self._context.job.type, self._synced_by)
 
     async def _rebase_sales(self) -> None:
         """Let variants that are on sale go back to what Nhanh.vn says by now, instead of pushing it.
@@ -107,7 +114,7 @@ class _Sync:
 
     async def _plan_and_push(self) -> None:
         reason = ""
-        for _ in range(MAX_PLANS):
+        for _plan in range(MAX_PLANS):
             survey = await self._survey()
             if survey.is_empty:
                 await self._run.close_unchanged(self._plan, survey.rows)
@@ -115,12 +122,12 @@ class _Sync:
             try:
                 await self._push()
             except PlanOverturned:
-                reason = OVERTURNED
+                reason = _(OVERTURNED).format(n=MAX_PLANS)
                 continue
             except IdempotencyLost as error:
                 log.warning("key_lost", error=str(error), next_step="reading Shopify again and planning anew")
                 await self._settle()
-                reason = KEYS_LOST
+                reason = _(KEYS_LOST).format(n=MAX_PLANS)
                 continue
             return
         raise SourceUnavailable(reason)
@@ -142,15 +149,19 @@ class _Sync:
         table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
             self._notices.append(
-                f"Some of {table} can receive no stock: {_listed(closed)}. Everything else is synced. Open them again "
-                "at Shopify, or take them out of the configuration."
+                _(
+                    "Some of {table} can receive no stock: {closed}. Everything else is synced. Open them again at "
+                    "Shopify, or take them out of the configuration."
+                ).format(table=table, closed=_listed(closed))
             )
         if hidden:
             left_out = ", ".join(name for name in open_ones if name not in kept)
             self._notices.append(
-                f"Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {_listed(hidden)}. "
-                f"What they feed is left out: {left_out}. Everything else is synced. Let the access token see all "
-                "depots (dongbo connect nhanh), or take these out of the configuration."
+                _(
+                    "Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {hidden}. What they "
+                    "feed is left out: {left_out}. Everything else is synced. Let the access token see all depots "
+                    "(dongbo connect nhanh), or take these out of the configuration."
+                ).format(table=table, hidden=_listed(hidden), left_out=left_out)
             )
         self._settings = self._settings.model_copy(update={"locations": kept})
         found = {"closed_locations": list(closed), "hidden_depots": list(hidden)}
@@ -159,8 +170,10 @@ class _Sync:
             log.warning("places_left_out", store=self._store.name, **found, reason=notice)
         if not kept and not self._has_prices:
             raise PlacesMissing(
-                f"No stock can be pushed to any of {table}: {_listed(closed, hidden)}. Nothing was pushed. Open the "
-                "locations at Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
+                _(
+                    "No stock can be pushed to any of {table}: {closed}. Nothing was pushed. Open the locations at "
+                    "Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
+                ).format(table=table, closed=_listed(closed, hidden))
             )
         await self._run.rely_on(set(chain(*kept.values())))
 
@@ -176,7 +189,7 @@ class _Sync:
             return
         try:
             self._shop = await read_shop(self._context, self._store, self._meter)
-            check_currency(self._store, self._shop.currency, "prices")
+            check_currency(self._store, self._shop.currency, _("prices"))
         except CurrencyMismatch as mismatch:
             if not settings.locations:
                 raise
@@ -186,7 +199,7 @@ class _Sync:
     async def _safety_limits(self) -> SafetyLimits:
         context, settings = self._context, self._settings
         async with context.database.acquire_for_work() as connection:
-            approved = await approvals.list_changes(connection, context.job.id) if context.is_approved else frozenset()
+            approved = await approvals.list_approved(connection, context.job.id) if context.is_approved else frozenset()
             unasked = await approvals.list_unasked(connection, self._store.name, settings.large_price_change)
             if context.is_approved and context.job.metadata.get("price_changes_by_vat"):
                 await shops.agree_to_vat(connection, self._store.name)
@@ -199,13 +212,35 @@ class _Sync:
         await self._context.describe(
             total=self._context.processed + survey.rows, **await self._left_alone(), **survey.figures()
         )
+        if survey.needs_approval:
+            survey = await self._ask()
+        return survey
+
+    async def _ask(self) -> PlanSurvey:
+        """Read the plan again, noting each of its changes, and ask about these.
+
+        Returns the survey where, meanwhile, there is nothing left to ask. Raises ApprovalNeeded.
+        """
+        job = self._context.job
+        await self._drop_drafts()
+        survey = await self._look(keeps_changes=True)
         if not survey.needs_approval:
+            await self._drop_drafts()
             return survey
+        async with self._context.database.acquire_for_work() as connection:
+            pushed = await pushes.count_applied(connection, job.id)
+            changes = await synced_settings.changes(connection, job.store, job.type, self._synced_by)
+        question = replace(survey.question(pushed), changed_settings=changes.changed, settings_since=changes.since)
+        raise ApprovalNeeded(question.text(), question.to_json(), **survey.figures(), **survey.sample)
+
+    async def _drop_drafts(self) -> None:
         async with self._run.step() as page:
-            await approvals.replace(page.connection, self._context.job.id, survey.items)
-            page.metadata["approved_at"] = None  # an earlier approval is not an answer to this question
-            pushed = await pushes.count_applied(page.connection, self._context.job.id)
-        raise ApprovalNeeded(survey.question(pushed), **survey.figures(), sample=survey.sample)
+            await questions.drop_drafts(page.connection, self._context.job.id)
+
+    @property
+    def _synced_by(self) -> SyncedSettings:
+        store = self._store
+        return settings_of(store.product_sync, store.nhanh.account, store.shopify.account, store.nhanh_currency)
 
     async def _left_alone(self) -> dict[str, Any]:
         found = await self._plan.left_alone()
@@ -214,26 +249,29 @@ class _Sync:
             "left_alone_examples": {reason: left.examples for reason, left in found.items() if reason not in COMMON},
         }
 
-    async def _look(self) -> PlanSurvey:
-        survey, position = PlanSurvey(self._run.limits), self._run.position
+    async def _look(self, *, keeps_changes: bool = False) -> PlanSurvey:
+        """Survey what is left of the plan; `keeps_changes`: note each of its changes as a draft, too."""
+        survey, position = PlanSurvey(self._run.limits, keeps_changes), self._run.position
         if position.phase is Phase.STOCK:
-            async with aclosing(self._plan.stock_windows(position.after)) as stock:
-                async for window in stock:
-                    survey.rows += window.population
-                    for place, row in enumerate(window.rows):
-                        survey.add_stock(row)
-                        if place % SURVEYED_AT_ONCE == 0:
-                            await asyncio.sleep(0)
+            await self._survey_windows(survey, self._plan.stock_windows(position.after), survey.add_stock)
         if position.phase is not Phase.DONE:
             after = position.after if position.phase is Phase.PRICES else START
-            async with aclosing(self._plan.price_windows(after)) as prices:
-                async for priced in prices:
-                    survey.rows += priced.population
-                    for place, price in enumerate(priced.rows):
-                        survey.add_price(price)
-                        if place % SURVEYED_AT_ONCE == 0:
-                            await asyncio.sleep(0)
+            await self._survey_windows(survey, self._plan.price_windows(after), survey.add_price)
         return survey
+
+    async def _survey_windows(
+        self, survey: PlanSurvey, windows: AsyncGenerator[Window[R], None], add: Callable[[R], None]
+    ) -> None:
+        async with aclosing(windows):
+            async for window in windows:
+                survey.rows += window.population
+                for place, row in enumerate(window.rows):
+                    add(row)
+                    if place % SURVEYED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                if changes := survey.take_changes():
+                    async with self._run.step() as page:
+                        await approvals.draft(page.connection, self._store.name, self._context.job.id, changes)
 
     async def _describe_only(self) -> None:
         if self._run.position == DONE:  # interrupted after its only page
@@ -242,9 +280,9 @@ class _Sync:
         await self._context.describe(
             total=self._context.processed + survey.rows,
             **await self._left_alone(),
-            sample=survey.sample,
-            would_ask=survey.question() if survey.needs_approval else None,
+            would_ask=survey.question().text() if survey.needs_approval else None,
             **survey.figures(),
+            **survey.sample,
         )
         self._run.position = DONE
         async with self._context.page(checkpoint=DONE.to_json()) as page:

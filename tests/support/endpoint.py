@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs import store
+from daemon.jobs import approvals, store
 from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
@@ -35,6 +35,8 @@ from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
 from daemon.sync import pushes
+from daemon.sync.products.approvals import HeldChange, draft
+from daemon.sync.products.question import PlanQuestion
 from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
 from daemon.tasks.item_reader import ItemReader
@@ -116,11 +118,23 @@ class Endpoint:
         """End a running job."""
         await self.change(lambda c: store.finish(c, job.id, token, status, error, {}), job.id)
 
-    async def asking(self, job_type: JobType = JobType.SYNC_PRODUCTS, reason: str = "It would zero 30 items.") -> Job:
-        """A job that waits for approval."""
+    async def asking(
+        self,
+        job_type: JobType = JobType.SYNC_PRODUCTS,
+        reason: str = "It would zero 30 items.",
+        *,
+        question: PlanQuestion | None = None,
+        changes: Sequence[HeldChange] = (),
+    ) -> Job:
+        """A job that waits for approval of these changes; one that waits already is replaced."""
         job = await self.submit(job_type)
         token = await self.claim(job)
+        await self.change(lambda c: draft(c, STORE, job.id, changes), job.id)
+        for replaced in await self.change(lambda c: store.replace_waiting(c, job, token, "A newer run."), job.id):
+            self.parts.notifier.changed(replaced, at_once=True)
         await self.change(lambda c: store.await_approval(c, job.id, token, reason, {"zeroed": 30}), job.id)
+        facts = question.to_json() if question is not None else {}
+        await self.change(lambda c: approvals.ask(c, job, reason, facts), job.id)
         return await self.parts.jobs.get(job.id)
 
     async def push(
@@ -196,6 +210,7 @@ async def running_endpoint(
             started_at=datetime.now(UTC),
             stores=lambda: [STORE],
             job_types=params_schemas(),
+            stores_for=registry.stores_for,
             product_sync=lambda _store: PRODUCT_SYNC,
             credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,
@@ -203,6 +218,7 @@ async def running_endpoint(
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
             clocks=list,
+            conditions=parts.conditions,
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
             item_reader=ItemReader(database, registry.store),

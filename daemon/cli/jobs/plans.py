@@ -76,6 +76,8 @@ def write_plan(job: Job) -> None:
             continue
         output.write_text(f"\n{plain(kind)}:" if kind else "")
         _write_rows(rows)
+    if (of := job.metadata.get("sample_of", 0)) > len(sample):
+        output.write_text(f"\nShown: {values.number(len(sample))} of {values.number(of)} changes.")
 
 
 def _figures(metadata: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pgqueuer.domain.types import QueueManagerId
 from pgqueuer.qm import QueueManager
 
 from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, Lane, WorkerName
 from daemon.jobs.context import StopReason
 from daemon.jobs.queue.driver import CHANNEL, QueueDriver, queries
@@ -55,8 +56,8 @@ class JobQueue(Part):
     def health(self) -> Health:
         """Whether a cycle is up: connected, listening, taking jobs."""
         if self.worker is not None:
-            return Health(True, f"takes jobs as {self.worker}")
-        return Health(False, "takes no jobs: connects to the queue again by itself, or the daemon stops")
+            return Health(True, _("takes jobs as {worker}").format(worker=self.worker))
+        return Health(False, _("takes no jobs: connects to the queue again by itself, or the daemon stops"))
 
     async def wait_taking(self, seconds: float) -> bool:
         """Wait until jobs are taken; False if they still are not after `seconds`."""

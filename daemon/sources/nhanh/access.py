@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from daemon.errors import SourceUnavailable
+from daemon.i18n import gettext as _
 
 
 class NhanhAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +41,9 @@ def read_access(source: str, action: str, data: bytes) -> NhanhAccess:
             business_id=found.business_id,
         )
     except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
-        raise SourceUnavailable(f"{source} sent an answer to {action} that can't be read.") from error
+        raise SourceUnavailable(
+            _("{source} sent an answer to {action} that can't be read.").format(source=source, action=action)
+        ) from error
 
 
 def _depot_ids(found: list[int | str] | str | None) -> list[int]:

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from daemon.errors import CredentialRefused, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.http import post
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh import errors
@@ -99,23 +100,27 @@ async def exchange_code(
         source=source,
         meter=CallMeter(),
     )
-    envelope, _ = read_envelope(answer.body)
+    envelope, _sound = read_envelope(answer.body)
     if not envelope.succeeded or answer.status >= 400:
         error = errors.failure(source, answer, envelope, (code, secret_key), wall_time)
         if isinstance(error, SourceRefused) and envelope.error_code not in errors.CREDENTIAL_CODES:
             said = errors.plain_messages(envelope, (code, secret_key))
             raise CredentialRefused(
-                f"{source} does not accept the access code or the secret key{f' ({said})' if said else ''}. A code"
-                " works once, within ten minutes; the app's page on open.nhanh.vn shows the secret key. Start again."
+                _(
+                    "{source} does not accept the access code or the secret key{said}. A code works once, within ten "
+                    "minutes; the app's page on open.nhanh.vn shows the secret key. Start again."
+                ).format(source=source, said=f" ({said})" if said else "")
             ) from error
         raise error
     data = bytes(envelope.data)
     try:
         token = msgspec.json.decode(data, type=_Token).access_token
     except msgspec.DecodeError as error:
-        raise SourceUnavailable(f"{source} sent an answer to {ACTION} that can't be read.") from error
+        raise SourceUnavailable(
+            _("{source} sent an answer to {action} that can't be read.").format(source=source, action=ACTION)
+        ) from error
     if not token or not token.isascii() or not token.isprintable() or len(token.split()) != 1:
-        raise SourceUnavailable(f"{source} sent an invalid access token.")
+        raise SourceUnavailable(_("{source} sent an invalid access token.").format(source=source))
     return NewToken(token, read_access(source, ACTION, data))
 
 

@@ -15,8 +15,10 @@ import msgspec
 import structlog
 
 from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import RowDecoder, UnfitRowError
+from daemon.sources.health import SourceHealth
 from daemon.sources.horizon import Horizon
 from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
@@ -74,6 +76,7 @@ class NhanhClient:
         self._wall_clock = wall_clock
         self._warned: set[tuple[str, str]] = set()
         self.clock = SourceClock(wall=wall_clock)
+        self.health = SourceHealth()
         self.identity = f"business {business_id}"  # the app may be another one: the rows are those of the business
         self._depots = RowDecoder(NhanhDepot)
         self._details = RowDecoder(NhanhDetail)
@@ -129,7 +132,7 @@ class NhanhClient:
         bad: list[BadRow] = []
         left = list(dict.fromkeys(ids))
         # What is missing is gone, or has no stock: that is believed only when it is said twice.
-        for _ in range(2):
+        for _time in range(2):
             for start in range(0, len(left), MAX_IDS):
                 narrowed = {**wanted.unless_asked, "ids": left[start : start + MAX_IDS]}
                 pages = self._pages(wanted.action, narrowed, wanted.decoder, None, meter, PAGE_SIZE, wanted.sort)
@@ -181,9 +184,13 @@ class NhanhClient:
         """
         token, secret_key = self.credential.token, self.credential.secret_key
         if not secret_key:
-            raise SourceRefused(f"{self._source}: the check of the access token needs secret_key in the configuration.")
+            raise SourceRefused(
+                _("{source}: the check of the access token needs secret_key in the configuration.").format(
+                    source=self._source
+                )
+            )
         action = "app/checkaccesstoken"
-        envelope, _ = await self._call(action, {"secretKey": secret_key}, meter or CallMeter())
+        envelope, _sound = await self._call(action, {"secretKey": secret_key}, meter or CallMeter())
         access = read_access(self._source, action, bytes(envelope.data))
         if token == self.credential.token:
             self.credential.expires_at = access.expires_at
@@ -281,10 +288,16 @@ class NhanhClient:
                     # Judged before the place is given back, so that nobody else calls while the account is locked.
                     envelope, sound = self._judged(answer, limiter, has_cursor=has_cursor)
                     if is_list and not _is_list(bytes(envelope.data)):
-                        raise SourceUnavailable(f"{self._source} answered {action} without a list of rows.")
+                        raise SourceUnavailable(
+                            _("{source} answered {action} without a list of rows.").format(
+                                source=self._source, action=action
+                            )
+                        )
                     return envelope, sound
 
-        envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
+        envelope, sound = await retrying(
+            attempt, meter=meter, source=self._source, health=self.health, backoff=self._backoff
+        )
         if token == self.credential.token:
             self.credential.works()
         self._warn_once(action, envelope)
@@ -294,7 +307,7 @@ class NhanhClient:
         envelope, sound = read_envelope(answer.body)
         if envelope.succeeded and answer.status < 400:
             if not bytes(envelope.data):  # an empty list is sent as one
-                raise SourceUnavailable(f"{self._source} sent an answer without data.")
+                raise SourceUnavailable(_("{source} sent an answer without data.").format(source=self._source))
             return envelope, sound
         error = errors.failure(
             self._source, answer, envelope, self.credential.secrets, self._wall_clock(), has_cursor=has_cursor
@@ -312,7 +325,9 @@ class NhanhClient:
         try:
             rows = _split_rows(data)
         except msgspec.DecodeError as error:
-            raise SourceUnavailable(f"{self._source} answered {action} without a list of rows.") from error
+            raise SourceUnavailable(
+                _("{source} answered {action} without a list of rows.").format(source=self._source, action=action)
+            ) from error
         return decoder.rows(rows, sound=sound)
 
     def _next(self, action: str, paginator: msgspec.Raw) -> bytes | None:
@@ -328,7 +343,9 @@ class NhanhClient:
             following = bytes(msgspec.json.decode(sent, type=_Paginator).next)
         except msgspec.DecodeError as error:
             raise SourceUnavailable(
-                f"{self._source} sent an unreadable position for the next page of {action}."
+                _("{source} sent an unreadable position for the next page of {action}.").format(
+                    source=self._source, action=action
+                )
             ) from error
         return None if following in _NO_MORE else following
 
@@ -349,7 +366,7 @@ class _EndlessnessGuard:
     """Notices a list that would never end: the same `next` with the same rows again, or nothing but empty pages."""
 
     def __init__(self, source: str, action: str) -> None:
-        self._list = f"the list {action} of {source}"
+        self._list = _("the list {action} of {source}").format(action=action, source=source)
         self._repeats = self._empty = 0
         self._last_data: bytes | None = None
 
@@ -363,9 +380,13 @@ class _EndlessnessGuard:
         if following is None:
             return
         if self._repeats >= MAX_REPEATS:
-            raise SourceUnavailable(f"Reading {self._list} stopped: it keeps naming the same next page.")
+            raise SourceUnavailable(
+                _("Reading {list} stopped: it keeps naming the same next page.").format(list=self._list)
+            )
         if self._empty >= MAX_EMPTY_PAGES:
-            raise SourceUnavailable(f"Reading {self._list} stopped: {MAX_EMPTY_PAGES} empty pages in a row.")
+            raise SourceUnavailable(
+                _("Reading {list} stopped: {n} empty pages in a row.").format(list=self._list, n=MAX_EMPTY_PAGES)
+            )
 
 
 def _is_list(data: bytes) -> bool:

@@ -9,6 +9,8 @@ import msgspec
 import orjson
 
 from daemon.errors import CredentialRefused, CursorRefused, RateLimited, SourceError, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.sources import failures
 from daemon.sources.http import HttpAnswer
 from daemon.sources.nhanh.envelope import Envelope
@@ -30,29 +32,31 @@ RATE_LIMIT_CODES = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
 
 _SERVER_ERROR = re.compile("ERR_5[0-9]{2}")  # not documented; ERR_403 and ERR_429 are, and follow HTTP
 
-RENEW = "get a new one with `dongbo connect nhanh`"
-
 # Nhanh documentation, "Common error codes".
 _ADVICE = {
-    "ERR_INVALID_APP_ID": (
+    "ERR_INVALID_APP_ID": mark(
         "refused the app id; compare app_id in the configuration with the app's page on open.nhanh.vn"
     ),
-    "ERR_INVALID_ACCESS_TOKEN": f"refused the access token; {RENEW}",
-    "ERR_INVALID_VERSION": f"says that the access token is not for API version 3.0; {RENEW}",
-    "ERR_INVALID_BUSINESS_ID": (
+    "ERR_INVALID_ACCESS_TOKEN": mark("refused the access token; get a new one with `dongbo connect nhanh`"),
+    "ERR_INVALID_VERSION": mark(
+        "says that the access token is not for API version 3.0; get a new one with `dongbo connect nhanh`"
+    ),
+    "ERR_INVALID_BUSINESS_ID": mark(
         "refused the business id; compare business_id in the configuration with the one that came with the access token"
     ),
-    "ERR_INVALID_DEPOT_ID": (
+    "ERR_INVALID_DEPOT_ID": mark(
         "says that the access token does not cover this depot; grant the app all depots and use the new access token"
     ),
-    "ERR_INVALID_FORM_FIELDS": "refused a field of the request; check the filters of this pull",
-    "ERR_INVALID_DATA": "could not read the request; check the filters of this pull, and report it if they look right",
-    "ERR_BUSINESS_NOT_ENABLE_API": (
+    "ERR_INVALID_FORM_FIELDS": mark("refused a field of the request; check the filters of this pull"),
+    "ERR_INVALID_DATA": mark(
+        "could not read the request; check the filters of this pull, and report it if they look right"
+    ),
+    "ERR_BUSINESS_NOT_ENABLE_API": mark(
         "says that the business has not enabled its Open API; as director, enable it in the settings on nhanh.vn"
     ),
-    "ERR_403": (
-        "says that the access token lacks the permission for this; grant it to the app with an account that has it,"
-        " and use the new access token"
+    "ERR_403": mark(
+        "says that the access token lacks the permission for this; grant it to the app with an account that "
+        "has it, and use the new access token"
     ),
 }
 
@@ -93,17 +97,25 @@ def failure(
         return _unreadable(source, answer)
     said = plain_messages(envelope, secrets)
     if has_cursor and (str(envelope.error_code) in CURSOR_CODES or _CURSOR.search(said)):
-        return CursorRefused(f"{source} no longer accepts the next page's position: {said or 'it does not say why'}.")
+        return CursorRefused(
+            _("{source} no longer accepts the next page's position: {said}.").format(
+                source=source, said=said or _("it does not say why")
+            )
+        )
     if not envelope.error_code:
         if answer.status >= 400:
             return failures.final(source, answer.status, failures.NHANH, said)
-        return SourceUnavailable(f"{source} failed without an error code{': ' + said if said else ''}.")
+        return SourceUnavailable(
+            _("{source} failed without an error code{said}.").format(source=source, said=f": {said}" if said else "")
+        )
     code = str(envelope.error_code)
     if _SERVER_ERROR.fullmatch(code):
-        return SourceUnavailable(f"{source} is in trouble ({code}{': ' + said if said else ''}).")
+        return SourceUnavailable(
+            _("{source} is in trouble ({reason}).").format(source=source, reason=f"{code}: {said}" if said else code)
+        )
     advice = _ADVICE.get(code) or failures.final_advice(answer.status, failures.NHANH)
     refusal = CredentialRefused if code in CREDENTIAL_CODES else SourceRefused
-    return refusal(f"{source} {advice} ({code}{': ' + said if said else ''}).")
+    return refusal(f"{source} {_(advice)} ({code}{': ' + said if said else ''}).")
 
 
 def lock_seconds(
@@ -147,7 +159,10 @@ def _rate_limited(source: str, answer: HttpAnswer, data: bytes, wall_time: float
     except msgspec.DecodeError:
         lock = _Lock()
     seconds = lock_seconds(lock.locked_seconds, lock.unlocked_at, answer, wall_time)
-    return RateLimited(f"{source} allows no more calls for {seconds:.0f} s (rate limit).", seconds)
+    return RateLimited(
+        _("{source} allows no more calls for {seconds:.0f} s (rate limit).").format(source=source, seconds=seconds),
+        seconds,
+    )
 
 
 def _unreadable(source: str, answer: HttpAnswer) -> SourceError:
@@ -155,9 +170,11 @@ def _unreadable(source: str, answer: HttpAnswer) -> SourceError:
     if answer.status >= 400:
         return failures.final(source, answer.status, failures.NHANH)
     start = answer.body[:15].lstrip().lower()
-    kind = "a web page" if start.startswith(b"<") else "a broken or cut-off answer"
+    kind = _("a web page") if start.startswith(b"<") else _("a broken or cut-off answer")
     return SourceUnavailable(
-        f"{source} sent {kind} instead of data (HTTP {answer.status}, {len(answer.body):,} bytes)."
+        _("{source} sent {kind} instead of data (HTTP {status}, {n} bytes).").format(
+            source=source, kind=kind, status=answer.status, n=number_text(len(answer.body))
+        )
     )
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from daemon.i18n import mark
 from daemon.sources import filters as read
 from daemon.sources.decode import RowDecoder
 from daemon.sources.filters import Filter, Filters
@@ -21,12 +22,12 @@ ALL_STATUSES = range(1, 5)
 CUSTOMER_TYPES = range(1, 4)  # Nhanh documentation: 1 retail, 2 wholesale, 3 agent
 
 _UPDATED: dict[str, Filter] = {
-    "updated_from": read.moment("Changed at this time or later."),
-    "updated_to": read.moment("Changed at this time or earlier."),
-    "ids": read.numbers("Those with these ids.", most=read.MAX_IDS),
+    "updated_from": read.moment(mark("Changed at this time or later.")),
+    "updated_to": read.moment(mark("Changed at this time or earlier.")),
+    "ids": read.numbers(mark("Those with these ids."), most=read.MAX_IDS),
 }
-_BRANDS = read.numbers("Of these brands, by id.")
-_NAME = read.text("With this in their name, code or barcode.")
+_BRANDS = read.numbers(mark("Of these brands, by id."))
+_NAME = read.text(mark("With this in their name, code or barcode."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ CUSTOMERS = NhanhList(
     "customer/list",
     RowDecoder(NhanhCustomer),
     Filters(
-        "customers of Nhanh",
+        mark("customers of Nhanh"),
         {
-            "type": read.choice("1 retail, 2 wholesale, 3 agent.", CUSTOMER_TYPES),
-            "last_bought_from": read.day("Last bought on this day or later."),
-            "last_bought_to": read.day("Last bought on this day or earlier."),
+            "type": read.choice(mark("1 retail, 2 wholesale, 3 agent."), CUSTOMER_TYPES),
+            "last_bought_from": read.day(mark("Last bought on this day or later.")),
+            "last_bought_to": read.day(mark("Last bought on this day or earlier.")),
             **_UPDATED,
         },
         spans=(("last_bought_from", "last_bought_to"), ("updated_from", "updated_to")),
@@ -71,11 +72,11 @@ PRODUCTS = NhanhList(
     "product/list",
     RowDecoder(NhanhProduct),
     Filters(
-        "products of Nhanh",
+        mark("products of Nhanh"),
         {
-            "status": read.numbers("1 new, 2 selling, 3 stopped, 4 out of stock.", ALL_STATUSES),
+            "status": read.numbers(mark("1 new, 2 selling, 3 stopped, 4 out of stock."), ALL_STATUSES),
             **_UPDATED,
-            "category_ids": read.numbers("Of these categories, by id."),
+            "category_ids": read.numbers(mark("Of these categories, by id.")),
             "brand_ids": _BRANDS,
             "name": _NAME,
         },
@@ -88,7 +89,7 @@ INVENTORY = NhanhList(
     "product/inventory",
     RowDecoder(NhanhInventory, id_field="productId"),
     Filters(
-        "stock of Nhanh",
+        mark("stock of Nhanh"),
         {**_UPDATED, "brand_ids": _BRANDS, "name": _NAME},
         spans=(("updated_from", "updated_to"),),
     ),

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import EPOCH, ZERO, Id, Moment, Reference, Small, Text, UnfitRowError, check_amount
 
 VAT_MARKS = frozenset(map(Decimal, (-1, -2, -100)))  # Nhanh.vn documentation, product/detail: no VAT is paid
@@ -107,7 +108,11 @@ class DepotStock(StockFigures, gc=False, kw_only=True):
     def __post_init__(self) -> None:
         for name, figure in (("remain", self.remain), ("available", self.available)):
             if figure == ABSENT:
-                raise UnfitRowError(f"The field inventory.depots.{name} of depot {self.depot_id} is missing.")
+                raise UnfitRowError(
+                    _("The field inventory.depots.{name} of depot {depot_id} is missing.").format(
+                        name=name, depot_id=self.depot_id
+                    )
+                )
         StockFigures.__post_init__(self)
 
 
@@ -257,4 +262,4 @@ def _moment(name: str, value: datetime | None) -> datetime | None:
         return value
     if value == EPOCH:  # Nhanh's way of saying never
         return None
-    raise UnfitRowError(f"The field {name} is out of range: {value.isoformat()}.")
+    raise UnfitRowError(_("The field {name} is out of range: {value}.").format(name=name, value=value.isoformat()))

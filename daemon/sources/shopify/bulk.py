@@ -21,6 +21,8 @@ from yarl import URL
 
 from daemon.clock import boot_time
 from daemon.errors import SourceError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sources.http import downloading
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import operations
@@ -148,8 +150,10 @@ class BulkReader:
             operations.RUN_BULK_QUERY, {"query": text}, meter, read=read, estimate=SMALL_COST
         )
         if state is None or errors:
-            said = said_of(errors, self._endpoint.credential.secrets) or "it does not say why"
-            raise NotReadInBulk(f"{self._endpoint.source} refused to start a bulk operation: {said}.")
+            said = said_of(errors, self._endpoint.credential.secrets) or _("it does not say why")
+            raise NotReadInBulk(
+                _("{source} refused to start a bulk operation: {said}.").format(source=self._endpoint.source, said=said)
+            )
         return state
 
     async def _ended(self, state: BulkState, wanted: Sequence[str], meter: CallMeter) -> BulkState:
@@ -162,16 +166,20 @@ class BulkReader:
                     return state
                 case BulkStatus.FAILED | BulkStatus.CANCELED | BulkStatus.CANCELING | BulkStatus.EXPIRED:
                     why = f" ({state.error_code})" if state.error_code is not None else ""
-                    raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} ended as {state.status}{why}.")
+                    raise NotReadInBulk(
+                        _("A bulk operation of {source} ended as {status}{why}.").format(
+                            source=self._endpoint.source, status=state.status, why=why
+                        )
+                    )
                 case BulkStatus.CREATED | BulkStatus.RUNNING:
                     pass
                 case _:
                     assert_never(state.status)
             if state.roots > len(wanted):
-                await self._give_up(state, "found more than was searched for", meter)
+                await self._give_up(state, _("found more than was searched for"), meter)
             if loop.time() + wait > gives_up_at:
-                await self._give_up(state, f"took longer than {self.patience.total:.0f} s", meter)
-            with meter.waiting_for("a bulk operation"):
+                await self._give_up(state, _("took longer than {n:.0f} s").format(n=self.patience.total), meter)
+            with meter.waiting_for(mark("a bulk operation")):
                 await asyncio.sleep(wait)
             wait = min(wait * 2, self.patience.longest)
             state = await self._look(state, meter)
@@ -184,7 +192,9 @@ class BulkReader:
             operations.BULK_OPERATION, {"id": state.id}, meter, read=read, estimate=SMALL_COST
         )
         if seen is None:
-            raise NotReadInBulk(f"{self._endpoint.source} no longer knows a bulk operation that it had started.")
+            raise NotReadInBulk(
+                _("{source} no longer knows a bulk operation that it had started.").format(source=self._endpoint.source)
+            )
         return seen
 
     async def _give_up(self, state: BulkState, why: str, meter: CallMeter) -> NoReturn:
@@ -196,22 +206,34 @@ class BulkReader:
             read=lambda data: data["bulkOperationCancel"]["userErrors"],  # it may have ended meanwhile: just as good
             estimate=SMALL_COST,
         )
-        raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} {why}; it was cancelled.")
+        raise NotReadInBulk(
+            _("A bulk operation of {source} {why}; it was cancelled.").format(source=self._endpoint.source, why=why)
+        )
 
     async def _read_file(self, state: BulkState, wanted: Sequence[str], meter: CallMeter) -> list[Any]:
         if state.url is None:
             if state.objects == 0:
                 return []
-            raise NotReadInBulk(f"A bulk operation of {self._endpoint.source} is completed, but there is no file.")
+            raise NotReadInBulk(
+                _("A bulk operation of {source} is completed, but there is no file.").format(
+                    source=self._endpoint.source
+                )
+            )
         if state.file_bytes > MAX_FILE_BYTES:
-            raise NotReadInBulk(f"The file of a bulk operation of {self._endpoint.source} is too large to be read.")
+            raise NotReadInBulk(
+                _("The file of a bulk operation of {source} is too large to be read.").format(
+                    source=self._endpoint.source
+                )
+            )
         place = self._place(state.url)
         for last in (False,) * (DOWNLOADS - 1) + (True,):
             try:
                 return await self._download(state, state.url, place, wanted, meter)
             except HalfReadError as error:
                 if last:
-                    raise NotReadInBulk(f"The file at {place} is not complete: {error}") from error
+                    raise NotReadInBulk(
+                        _("The file at {place} is not complete: {error}").format(place=place, error=error)
+                    ) from error
                 meter.retries += 1
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -222,14 +244,14 @@ class BulkReader:
         except ValueError:
             address = URL()
         if address.host is None or address.scheme not in {"https", URL(self._endpoint.url).scheme}:
-            raise NotReadInBulk(f"{self._endpoint.source} gave an invalid address for a file.")
+            raise NotReadInBulk(_("{source} gave an invalid address for a file.").format(source=self._endpoint.source))
         return address.host
 
     async def _download(
         self, state: BulkState, url: str, place: str, wanted: Sequence[str], meter: CallMeter
     ) -> list[Any]:
         assembly = Assembly(lambda row: may_be_one_of(row, wanted))
-        source, is_reached = f"The file of a bulk operation at {place}", False
+        source, is_reached = _("The file of a bulk operation at {place}").format(place=place), False
         try:
             async with downloading(self._endpoint.session, url, source=source, meter=meter) as response:
                 is_reached = True
@@ -248,10 +270,10 @@ class BulkReader:
         return assembly.rows(objects=state.objects, roots=state.roots)
 
     def _unreachable(self, place: str, error: SourceError) -> str:
-        return (
-            f"Files of {self._endpoint.source}'s bulk operations can't be fetched from {place}: allow this machine, or"
-            f" the proxy, to reach it. Until then changes are read by pages, which costs more points. ({error})"
-        )
+        return _(
+            "Files of {source}'s bulk operations can't be fetched from {place}: allow this machine, or the "
+            "proxy, to reach it. Until then changes are read by pages, which costs more points. ({error})"
+        ).format(source=self._endpoint.source, place=place, error=error)
 
 
 def written(query: GraphqlOperation, variables: Mapping[str, Any]) -> str:

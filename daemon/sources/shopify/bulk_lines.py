@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import read_json
 
 PARENT = "__parentId"
@@ -38,7 +39,7 @@ async def lines_of(chunks: AsyncIterator[bytes], *, limit: int) -> AsyncGenerato
     async for chunk in chunks:
         size += len(chunk)
         if size > limit:
-            raise HalfReadError(f"The file is larger than {limit // 2**20} MiB.")
+            raise HalfReadError(_("The file is larger than {limit} MiB.").format(limit=limit // 2**20))
         *whole, rest = (rest + chunk).split(b"\n")
         for line in filter(None, whole):
             yield line
@@ -64,14 +65,14 @@ class Assembly:
         """
         row = read_json(line)
         if not isinstance(row, dict):
-            raise HalfReadError("A line is cut off, or is not a row.")
+            raise HalfReadError(_("A line is cut off, or is not a row."))
         self.lines += 1
         self._put(row, row.pop(PARENT, None))
         identifier = row.get("id")
         if not isinstance(identifier, str):
             return
         if identifier in self._seen:
-            raise HalfReadError(f"A row comes twice: {identifier[:100]}.")
+            raise HalfReadError(_("A row comes twice: {identifier}.").format(identifier=identifier[:100]))
         self._seen.add(identifier)
         kind = _KIND.match(identifier)
         if kind is not None and kind[1] in CONNECTIONS:
@@ -86,21 +87,25 @@ class Assembly:
             HalfReadError: the counts are wrong, or some rows lack their parent.
         """
         if (self.lines, len(self._roots)) != (objects, roots):
-            raise HalfReadError(f"{self.lines} of {objects} rows are there, and {len(self._roots)} of {roots} roots.")
+            raise HalfReadError(
+                _("{n} of {objects} rows are there, and {m} of {roots} roots.").format(
+                    n=self.lines, objects=objects, m=len(self._roots), roots=roots
+                )
+            )
         orphans = self._children.keys() - self._seen
         if orphans:
-            raise HalfReadError(f"Rows lack their parent, such as {min(orphans)[:100]}.")
+            raise HalfReadError(_("Rows lack their parent, such as {orphans}.").format(orphans=min(orphans)[:100]))
         return self._roots
 
     def _put(self, row: dict[str, Any], parent: Any) -> None:
         if parent is None:
             if not self._is_wanted(row):
-                raise HalfReadError("A row was not asked for: the search was ignored.")
+                raise HalfReadError(_("A row was not asked for: the search was ignored."))
             self._roots.append(row)
         elif isinstance(parent, str):
             self._children.setdefault(parent, []).append(row)
         else:
-            raise HalfReadError("A row does not name its parent.")
+            raise HalfReadError(_("A row does not name its parent."))
 
     def _connect(self, row: dict[str, Any], identifier: str, path: tuple[str, ...]) -> None:
         """Give a row its children: those that have come, and those that will come."""
@@ -109,5 +114,9 @@ class Assembly:
         for step in around:
             holder = holder.get(step) if isinstance(holder, dict) else None
         if not isinstance(holder, dict):
-            raise HalfReadError(f"A row lacks its {'.'.join(around)}: {identifier[:100]}.")
+            raise HalfReadError(
+                _("A row lacks its {around}: {identifier}.").format(
+                    around=".".join(around), identifier=identifier[:100]
+                )
+            )
         holder[last] = {"pageInfo": _NOTHING_BEHIND, "nodes": self._children.setdefault(identifier, [])}

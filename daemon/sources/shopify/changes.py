@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import Moment
 from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.models import gid_number
@@ -34,7 +35,7 @@ async def read_versions(nodes: list[Any]) -> tuple[list[SourceRow[Version]], lis
         if version is not None:
             good.append(SourceRow(version, _DOCUMENT))
         else:
-            bad.append(BadRow(None, "The row has no readable id.", orjson.dumps(getattr(node, "row", node))))
+            bad.append(BadRow(None, _("The row has no readable id."), orjson.dumps(getattr(node, "row", node))))
     return good, bad
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from daemon.clock import boot_time
 from daemon.errors import AskedTooMuch, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.horizon import Horizon
 from daemon.sources.http import BACKOFF, Backoff
 from daemon.sources.limits import LimiterRegistry
@@ -104,6 +105,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account
         self.clock = endpoint.clock
+        self.health = endpoint.health
         self.credential = credential
         self.bulk = BulkReader(endpoint, patience)
         self._customers = CustomerReader(customer_metafields)
@@ -446,7 +448,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         while True:
             began = boot_time()
             try:
-                (nodes, following), _ = await self._endpoint.shaped(
+                (nodes, following), _cost = await self._endpoint.shaped(
                     operation, variables | {"after": cursor}, shape, meter, read=read_page, cut_short=lacking
                 )
             except ProtectedDataRefused as error:
@@ -455,7 +457,11 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             except AskedTooMuch as error:
                 nodes, following = await self._unread(operation, field, variables, cursor, meter, error)
             if following is not None and following == cursor:
-                raise SourceUnavailable(f"Reading {field} of {self._endpoint.source} stopped: its pages repeat.")
+                raise SourceUnavailable(
+                    _("Reading {field} of {source} stopped: its pages repeat.").format(
+                        field=field, source=self._endpoint.source
+                    )
+                )
             rows, bad = await read(nodes)
             yield Page(rows, bad, following, self._notices(rows), began)
             if following is None:
@@ -478,7 +484,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             SourceUnavailable: not even that can be read.
         """
         known = {"query": variables["query"], "sortKey": variables.get("sortKey", "ID")}
-        (nodes, following), _ = await self._endpoint.shaped(
+        (nodes, following), _cost = await self._endpoint.shaped(
             IDS_OF[operation.name],
             known | {"after": cursor},
             PageShape(1),
@@ -535,7 +541,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         def read(data: dict[str, Any]) -> tuple[list[Any], str | None]:
             return whole_page(data["product"]["variants"])
 
-        what = f"variants of product {gid_number(product)}"
+        what = _("variants of product {product}").format(product=gid_number(product))
         return await behind(
             self._endpoint,
             operations.PRODUCT_VARIANTS,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify import operations
@@ -54,7 +55,9 @@ class CollectionReader:
                 return CollectionProducts(number, handle, title, tuple(found))
             if following == cursor:
                 raise SourceUnavailable(
-                    f"Reading the collection {reference} of {self._endpoint.source} stopped: its pages repeat."
+                    _("Reading the collection {reference} of {source} stopped: its pages repeat.").format(
+                        reference=reference, source=self._endpoint.source
+                    )
                 )
             # By id from now on: the handle may pass to another collection in the meantime.
             identifier, cursor = {"id": gid("Collection", number)}, following
@@ -80,7 +83,7 @@ class CollectionReader:
             return named, [_id(node) for node in nodes], following
 
         variables = {"identifier": identifier, "after": cursor}
-        page, _ = await self._endpoint.shaped(
+        page, _cost = await self._endpoint.shaped(
             operations.COLLECTION_PRODUCTS, variables, self._collection_pages, meter, read=read, row_cost=ROW_COST
         )
         return page
@@ -95,5 +98,5 @@ def _identifier(reference: str) -> dict[str, str]:
 def _id(node: dict[str, Any]) -> int:
     number = gid_number(node["id"])
     if number is None:
-        raise UnfitRowError("The field id is not a Shopify id.")
+        raise UnfitRowError(_("The field id is not a Shopify id."))
     return number

@@ -14,6 +14,7 @@ import structlog
 
 from daemon.clock import boot_time
 from daemon.errors import CredentialRefused, RateLimited, SourceError
+from daemon.i18n import mark
 from daemon.logging import forget_secret, register_secret
 from daemon.sources.credential import Credential, CredentialKind
 from daemon.sources.meter import CallMeter
@@ -136,7 +137,7 @@ class ClientCredentials(ShopifyCredential):
         if self._asking.locked() and (good := self._good()) is not None:
             return good
         seen = self._attempts
-        with meter.waiting_for("an access token"):
+        with meter.waiting_for(mark("an access token")):
             async with self._asking:
                 if (fresh := self._fresh()) is not None:
                     return fresh

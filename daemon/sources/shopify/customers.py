@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.errors import ProtectedDataRefused
@@ -34,12 +36,12 @@ _GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 _PROTECTED = frozenset().union(*_GROUPS.values())
 _WORDS = {
-    "firstName": "first name",
-    "lastName": "last name",
-    "displayName": "name",
-    "defaultEmailAddress": "email address",
-    "defaultPhoneNumber": "phone number",
-    "defaultAddress": "address",
+    "firstName": mark("first name"),
+    "lastName": mark("last name"),
+    "displayName": mark("name"),
+    "defaultEmailAddress": mark("email address"),
+    "defaultPhoneNumber": mark("phone number"),
+    "defaultAddress": mark("address"),
 }
 
 
@@ -48,8 +50,9 @@ CUSTOMERS_AT_ONCE = 50  # read without a break: some 2 ms
 
 def in_words(path: str) -> str:
     """What people call a customer's field, given its path with dots between names."""
-    top, _, inside = path.partition(".")
-    return f"{inside} in the {_WORDS.get(top, top)}" if top == "defaultAddress" and inside else _WORDS.get(top, top)
+    top, _dot, inside = path.partition(".")
+    word = _(_WORDS.get(top, top))
+    return _("{inside} in the {word}").format(inside=inside, word=word) if top == "defaultAddress" and inside else word
 
 
 def leave_out(variables: dict[str, Any], refusal: ProtectedDataRefused) -> None:
@@ -110,7 +113,7 @@ class CustomerReader:
 
     def _customer(self, node: Any) -> SourceRow[ShopifyCustomer]:
         if not isinstance(node, dict):
-            raise UnfitRowError("The row is not an object.")
+            raise UnfitRowError(_("The row is not an object."))
         besides = self._aliases.keys() | {DENIED}
         document = orjson.dumps({name: value for name, value in node.items() if name not in besides})
         customer = self._customers.checked(document)
@@ -121,13 +124,13 @@ class CustomerReader:
 
     def _metafield(self, node: dict[str, Any], alias: str, name: str) -> Metafield | None:
         if alias not in node:  # it was asked for, so that null alone means that it is not set
-            raise UnfitRowError(f"The metafield {name} is missing.")
+            raise UnfitRowError(_("The metafield {name} is missing.").format(name=name))
         if node[alias] is None:
             return None
         try:
             return self._metafields.checked(orjson.dumps(node[alias]))
         except UnfitRowError as error:
-            raise UnfitRowError(f"Metafield {name}: {error}") from error
+            raise UnfitRowError(_("Metafield {name}: {error}").format(name=name, error=error)) from error
 
 
 def _definition(name: str, nodes: list[dict[str, Any]]) -> MetafieldDefinition | None:

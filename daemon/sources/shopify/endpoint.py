@@ -10,8 +10,10 @@ import orjson
 import structlog
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavailable
+from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import read_json
+from daemon.sources.health import SourceHealth
 from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
@@ -60,6 +62,7 @@ class GraphqlEndpoint:
         self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
         self.clock = SourceClock()
+        self.health = SourceHealth()
         self._backoff = backoff
         self.version = ApiVersion()
         self._warned: set[str] = set()
@@ -137,7 +140,7 @@ class GraphqlEndpoint:
                     self._warn_once(payload)
                     return read(payload["data"])
 
-        return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
+        return await retrying(attempt, meter=meter, source=self.source, health=self.health, backoff=self._backoff)
 
     def _partial(self, answer: HttpAnswer, payload: Any) -> Partial | None:
         """The usable part of an answer with errors; None if there is none."""
@@ -280,7 +283,7 @@ class GraphqlEndpoint:
         found, absent = await self._nodes(operation, ids, shape, meter, variables, cut_short, row_cost, before_send)
         if absent:
             # Not through `before_send`, which may note when a question was sent: the first one counts.
-            back, _ = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
+            back, _cost = await self._nodes(operation, absent, shape, meter, variables, cut_short, row_cost, at_once)
             found += back
         return found
 
@@ -349,7 +352,9 @@ class GraphqlEndpoint:
 
     def unreadable(self, operation: GraphqlOperation) -> SourceUnavailable:
         """The error of an answer that holds something other than the operation asked for."""
-        return SourceUnavailable(f"{self.source} sent an answer to {operation.name} that can't be read.")
+        return SourceUnavailable(
+            _("{source} sent an answer to {name} that can't be read.").format(source=self.source, name=operation.name)
+        )
 
     def _warn_once(self, payload: dict[str, Any]) -> None:
         """Shopify ignores a search filter that it does not know, and says so only here."""

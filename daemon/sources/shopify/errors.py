@@ -14,6 +14,8 @@ from daemon.errors import (
     SourceRefused,
     SourceUnavailable,
 )
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.sources import failures
 from daemon.sources.credential import CredentialKind
 from daemon.sources.http import HttpAnswer
@@ -56,9 +58,9 @@ _CURSOR = re.compile(r"\bcursor\b", re.IGNORECASE)
 _PROTECTED = re.compile(
     r"not approved to (?:access|use) the|protected customer data|personally identifiable", re.IGNORECASE
 )
-ASK_FOR_PROTECTED = (
-    "request them in the Dev Dashboard, in the app's API access requests under Protected customer data access; an app"
-    " that was made in the shop's admin gets them with a higher plan of the shop"
+ASK_FOR_PROTECTED = mark(
+    "request them in the Dev Dashboard, in the app's API access requests under Protected customer data "
+    "access; an app that was made in the shop's admin gets them with a higher plan of the shop"
 )
 
 # As in Shopify's schema: activation answers with user errors that have no code, so their messages must do.
@@ -81,9 +83,15 @@ def idempotency_failure(source: str, codes: Iterable[str], said: str) -> SourceE
     """What the error codes of a call with an idempotency key say about the key; None if nothing."""
     found = set(codes)
     if found & KEY_LOST_CODES:
-        return IdempotencyLost(f"{source} no longer accepts the idempotency key of a call: {said}.")
+        return IdempotencyLost(
+            _("{source} no longer accepts the idempotency key of a call: {said}.").format(source=source, said=said)
+        )
     if found & UNDER_WAY_CODES:
-        return SourceUnavailable(f"{source} is still busy with an earlier attempt of the same call: {said}.")
+        return SourceUnavailable(
+            _("{source} is still busy with an earlier attempt of the same call: {said}.").format(
+                source=source, said=said
+            )
+        )
     return None
 
 
@@ -100,15 +108,19 @@ def failure(
     if answer.status >= 400:
         said = _said_with_status(payload, secrets)
         if answer.status == 400 and has_cursor:
-            return CursorRefused(f"{source} {failures.OTHERWISE} (HTTP 400: {said}).")
+            return CursorRefused(f"{source} {_(failures.OTHERWISE)} (HTTP 400: {said}).")
         return failures.final(source, answer.status, failures.SHOPIFY, said)
     if not isinstance(payload, dict):
-        size = f"HTTP {answer.status}, {len(answer.body):,} bytes"
-        return SourceUnavailable(f"{source} sent something other than data, or only a part of it ({size}).")
+        size = _("HTTP {status}, {n} bytes").format(status=answer.status, n=number_text(len(answer.body)))
+        return SourceUnavailable(
+            _("{source} sent something other than data, or only a part of it ({size}).").format(
+                source=source, size=size
+            )
+        )
     if payload.get("errors"):
         return _of_errors(source, payload["errors"], throttle_status(payload), secrets, has_cursor=has_cursor)
     if not isinstance(payload.get("data"), dict):
-        return SourceUnavailable(f"{source} sent an answer without data.")
+        return SourceUnavailable(_("{source} sent an answer without data.").format(source=source))
     return None
 
 
@@ -116,14 +128,14 @@ def token_refused(source: str, kind: CredentialKind) -> CredentialRefused:
     """The error for a call whose token was refused (HTTP 401) and, where a new one can be had, that one too."""
     match kind:
         case CredentialKind.ACCESS_TOKEN:
-            advice = (
-                "refused the access token: the app was uninstalled, or the token revoked. Correct access_token in the"
-                " configuration, or create an app in the Dev Dashboard and run `dongbo connect shopify`"
+            advice = _(
+                "refused the access token: the app was uninstalled, or the token revoked. Correct access_token in "
+                "the configuration, or create an app in the Dev Dashboard and run `dongbo connect shopify`"
             )
         case CredentialKind.CLIENT_CREDENTIALS:
-            advice = (
-                "refused the access token, and the new one that it had just issued as well: check in the Dev Dashboard"
-                " that the app is still installed in this shop"
+            advice = _(
+                "refused the access token, and the new one that it had just issued as well: check in the Dev "
+                "Dashboard that the app is still installed in this shop"
             )
         case _:
             assert_never(kind)
@@ -161,31 +173,44 @@ def _of_errors(
         lacking = max(0.0, (status.requested or 0.0) - status.currently_available) if status else 0.0
         wanted = lacking / max(status.restore_rate, 1.0) if status else DEFAULT_RETRY_SECONDS
         seconds = min(wanted, failures.LONGEST_REST)
-        return RateLimited(f"{source} has no points left for {seconds:.1f} s (THROTTLED).", seconds)
+        return RateLimited(
+            _("{source} has no points left for {seconds:.1f} s (THROTTLED).").format(source=source, seconds=seconds),
+            seconds,
+        )
     if failures.MAX_COST_EXCEEDED in codes:
-        return PageTooLargeError(f"{source} refused a query as too expensive: {said}.", for_good=True)
+        return PageTooLargeError(
+            _("{source} refused a query as too expensive: {said}.").format(source=source, said=said), for_good=True
+        )
     if any(map(is_protected, found)):
         return ProtectedDataRefused(
-            f"{source} keeps protected customer data from the app: {ASK_FOR_PROTECTED} ({said}).",
+            _("{source} keeps protected customer data from the app: {advice} ({said}).").format(
+                source=source, advice=_(ASK_FOR_PROTECTED), said=said
+            ),
             frozenset(str(step) for error in found if is_protected(error) for step in error.get("path") or ()),
         )
     if failures.ACCESS_DENIED in codes:
         return SourceRefused(
-            f"{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard,"
-            f" release it and approve it in the shop (`dongbo check --live` lists what is missing) ({said})."
+            _(
+                "{source} says that the app lacks an access scope; add it to the app's version in the Dev Dashboard, "
+                "release it and approve it in the shop (`dongbo check --live` lists what is missing) ({said})."
+            ).format(source=source, said=said)
         )
     if failures.SHOP_INACTIVE in codes:
-        return SourceRefused(f"{source} says that the shop is inactive; its owner must choose a plan ({said}).")
+        return SourceRefused(
+            _("{source} says that the shop is inactive; its owner must choose a plan ({said}).").format(
+                source=source, said=said
+            )
+        )
     if (error := idempotency_failure(source, codes, said)) is not None:
         return error
     if has_cursor and _CURSOR.search(said):
-        return CursorRefused(f"{source} refused the request: {said}.")
+        return CursorRefused(_("{source} refused the request: {said}.").format(source=source, said=said))
     if any(failures.graphql_code_is_of_size(code_of(error)) and not is_of_the_document(error) for error in found):
-        return AnswerFailed(f"{source} is in trouble: {said}.")
+        return AnswerFailed(_("{source} is in trouble: {said}.").format(source=source, said=said))
     if any(map(may_pass, found)):
-        return SourceUnavailable(f"{source} is in trouble: {said}.")
+        return SourceUnavailable(_("{source} is in trouble: {said}.").format(source=source, said=said))
     kind = CursorRefused if has_cursor else SourceRefused
-    return kind(f"{source} refused the request: {said}.")
+    return kind(_("{source} refused the request: {said}.").format(source=source, said=said))
 
 
 def is_protected(error: Any) -> bool:
@@ -195,10 +220,10 @@ def is_protected(error: Any) -> bool:
 
 def protected_notice(source: str, fields: Iterable[str]) -> str:
     """What to say where a list comes without some of its fields, for which an earlier value may be known."""
-    return (
-        f"{source} keeps protected customer data from the app: {', '.join(sorted(fields))}. What was known of them"
-        f" stays as it is; {ASK_FOR_PROTECTED}."
-    )
+    return _(
+        "{source} keeps protected customer data from the app: {fields}. What was known of them stays as it "
+        "is; {advice}."
+    ).format(source=source, fields=", ".join(sorted(fields)), advice=_(ASK_FOR_PROTECTED))
 
 
 def may_pass(error: Any) -> bool:
@@ -242,5 +267,5 @@ def code_of(error: Any) -> str | None:
 def _message(error: Any) -> str:
     said = (error.get("message") or error.get("extensions") or error) if isinstance(error, dict) else error
     if said is None:
-        return "it does not say why"
+        return _("it does not say why")
     return " ".join(str(said).split()).rstrip(".")

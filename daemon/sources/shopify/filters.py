@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from daemon.errors import InvalidFilter
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sources import filters as read
 from daemon.sources.filters import Filters, Schema
 
@@ -12,10 +14,10 @@ MAX_QUERY = 2000  # characters
 QUERY_SCHEMA: Schema = {
     "type": ["string", "null"],
     "maxLength": MAX_QUERY,
-    "description": "Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match.",
+    "description": mark("Only rows that this search finds, in Shopify's syntax; quotes and parentheses must match."),
 }
 PRODUCT_FILTERS = Filters(
-    "products of Shopify", {"status": read.words("With one of these statuses.", PRODUCT_STATUSES)}
+    mark("products of Shopify"), {"status": read.words(mark("With one of these statuses."), PRODUCT_STATUSES)}
 )
 
 
@@ -29,12 +31,14 @@ def normalise_query(query: object) -> str | None:
     if query is None:
         return None
     if not isinstance(query, str):
-        raise InvalidFilter("The query must be text in Shopify's search syntax.")
+        raise InvalidFilter(_("The query must be text in Shopify's search syntax."))
     trimmed = query.strip()
     if len(trimmed) > MAX_QUERY or "\0" in trimmed:
-        raise InvalidFilter(f"The query is longer than {MAX_QUERY} characters or contains a NUL character.")
+        raise InvalidFilter(
+            _("The query is longer than {n} characters or contains a NUL character.").format(n=MAX_QUERY)
+        )
     if not _is_balanced(trimmed):
-        raise InvalidFilter("The quotes or parentheses of the query don't match.")
+        raise InvalidFilter(_("The quotes or parentheses of the query don't match."))
     return trimmed or None
 
 

@@ -16,6 +16,8 @@ import orjson
 
 from daemon.clock import boot_time
 from daemon.errors import CredentialRefused, SourceError, SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark, number_text
 from daemon.sources import failures
 from daemon.sources.http import HttpAnswer, post
 from daemon.sources.meter import CallMeter
@@ -29,18 +31,18 @@ DAY = 86_399.0  # seconds; what the documentation says about every such token
 OAUTH_ERROR = re.compile(r"oauth error ([a-z_]+)", re.IGNORECASE)
 ERROR_CODE = re.compile(r"[a-z_]{3,64}")
 
-DASHBOARD = "the Dev Dashboard (dev.shopify.com/dashboard)"
-WRONG_PAIR = (
-    f"does not recognize this client id and secret: open your app in {DASHBOARD}, compare both under Settings,"
-    " and run `dongbo connect shopify` with a secret that is not revoked"
+DASHBOARD = mark("the Dev Dashboard (dev.shopify.com/dashboard)")
+WRONG_PAIR = mark(
+    "does not recognize this client id and secret: open your app in {dashboard}, compare both under "
+    "Settings, and run `dongbo connect shopify` with a secret that is not revoked"
 )
-NOT_INSTALLED = (
-    f"says that the app is not installed in the shop: open your app in {DASHBOARD}, release a version with its scopes,"
-    " and install it in this shop"
+NOT_INSTALLED = mark(
+    "says that the app is not installed in the shop: open your app in {dashboard}, release a version "
+    "with its scopes, and install it in this shop"
 )
-OTHER_ORGANISATION = (
-    "gives tokens only to apps of the shop's own organisation, and this app belongs to another: create the app in the"
-    f" shop's organisation in {DASHBOARD}, and compare shop in the configuration"
+OTHER_ORGANISATION = mark(
+    "gives tokens only to apps of the shop's own organisation, and this app belongs to another: create "
+    "the app in the shop's organisation in {dashboard}, and compare shop in the configuration"
 )
 ADVICE = {
     "invalid_client": WRONG_PAIR,
@@ -49,13 +51,13 @@ ADVICE = {
     "unauthorized_client": WRONG_PAIR,
     "app_not_installed": NOT_INSTALLED,
     "shop_not_permitted": OTHER_ORGANISATION,
-    "unsupported_grant_type": f"gives this app no tokens for its secret: create a new app in {DASHBOARD}",
+    "unsupported_grant_type": mark("gives this app no tokens for its secret: create a new app in {dashboard}"),
 }
 STATUS_ONLY = {
     **failures.SHOPIFY,
     401: WRONG_PAIR,
     403: NOT_INSTALLED,
-    404: "does not know this shop; compare shop in the configuration with the name before .myshopify.com",
+    404: mark("does not know this shop; compare shop in the configuration with the name before .myshopify.com"),
 }
 
 
@@ -116,12 +118,14 @@ async def ask_for_token(
         token, lifetime = payload["access_token"], _lifetime(payload.get("expires_in"))
         scopes = read_scopes(payload.get("scope"))
     except (KeyError, TypeError, ValueError, AttributeError):
-        kind = "a web page" if answer.body.lstrip()[:1] == b"<" else "something else"
+        kind = _("a web page") if answer.body.lstrip()[:1] == b"<" else _("something else")
         raise SourceUnavailable(
-            f"{source} sent {kind} instead of an access token (HTTP {answer.status}, {len(answer.body):,} bytes)."
+            _("{source} sent {kind} instead of an access token (HTTP {status}, {n} bytes).").format(
+                source=source, kind=kind, status=answer.status, n=number_text(len(answer.body))
+            )
         ) from None
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
-        raise SourceUnavailable(f"{source} sent an invalid access token.")
+        raise SourceUnavailable(_("{source} sent an invalid access token.").format(source=source))
     return Grant(token, scopes, asked_at, asked_at + lifetime)
 
 
@@ -133,8 +137,9 @@ def _refusal(source: str, answer: HttpAnswer, payload: Any, secret: str) -> Sour
         code = None
     advice = ADVICE.get(code or "") or failures.final_advice(answer.status, STATUS_ONLY)
     if advice == failures.OTHERWISE:
-        advice = f"issued no access token; look at {DASHBOARD}"
-    return CredentialRefused(f"{source} {advice} (HTTP {answer.status}{f', {code}' if code else ''}).")
+        advice = mark("issued no access token; look at {dashboard}")
+    why = _(advice).format(dashboard=_(DASHBOARD))
+    return CredentialRefused(f"{source} {why} (HTTP {answer.status}{f', {code}' if code else ''}).")
 
 
 def _error_code(answer: HttpAnswer, payload: Any) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.shopify.endpoint import has_more, whole_page
 from daemon.sources.shopify.models import gid_number
@@ -26,12 +27,14 @@ async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int
         UnfitRowError: a level can't be read, or some are missing.
     """
     if not _has_levels(item):
-        raise UnfitRowError("The field inventoryItem.inventoryLevels is missing.")
+        raise UnfitRowError(_("The field inventoryItem.inventoryLevels is missing."))
     nodes = item["inventoryLevels"]["nodes"]
     try:
-        _, following = whole_page(item["inventoryLevels"])
+        _nodes, following = whole_page(item["inventoryLevels"])
     except ValueError as error:
-        raise UnfitRowError(f"The stock levels are incomplete, or can't be read: {error}.") from error
+        raise UnfitRowError(
+            _("The stock levels are incomplete, or can't be read: {error}.").format(error=error)
+        ) from error
     if following is not None:
         nodes = [*nodes, *await more_levels(item["id"], following)]
     return dict(_level(node) for node in nodes if is_active(node))
@@ -45,7 +48,7 @@ def is_active(level: Any) -> bool:
     """
     active = level.get("isActive") if isinstance(level, dict) else None
     if not isinstance(active, bool):
-        raise UnfitRowError("A stock level does not say whether it is active.")
+        raise UnfitRowError(_("A stock level does not say whether it is active."))
     return active
 
 
@@ -59,9 +62,13 @@ def quantity_of(level: Any) -> int:
         (available,) = level["quantities"]
         quantity = available["quantity"]
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitRowError("A stock level has no available quantity.") from error
+        raise UnfitRowError(_("A stock level has no available quantity.")) from error
     if not isinstance(quantity, int) or isinstance(quantity, bool) or quantity not in _INT32:
-        raise UnfitRowError(f"The available quantity of a stock level is not a whole number: {str(quantity)[:100]!r}.")
+        raise UnfitRowError(
+            _("The available quantity of a stock level is not a whole number: {quantity!r}.").format(
+                quantity=str(quantity)[:100]
+            )
+        )
     return quantity
 
 
@@ -69,7 +76,7 @@ def _level(node: Any) -> tuple[int, int]:
     location = node.get("location") if isinstance(node, dict) else None
     number = gid_number(location.get("id")) if isinstance(location, dict) else None
     if number is None:
-        raise UnfitRowError("A stock level does not name its location.")
+        raise UnfitRowError(_("A stock level does not name its location."))
     return number, quantity_of(node)
 
 

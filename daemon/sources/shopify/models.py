@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import Moment, Note, Reference, Text, UnfitRowError, check_amount
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def dec_hook(kind: type, value: Any) -> Any:
     if kind is not Gid:
         raise NotImplementedError(kind)
     if (number := gid_number(value)) is None:
-        raise UnfitRowError(f"The field id is not a Shopify id: {str(value)[:100]!r}.")
+        raise UnfitRowError(_("The field id is not a Shopify id: {value!r}.").format(value=str(value)[:100]))
     return Gid(number)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.i18n import gettext as _
 from daemon.sources import failures
 from daemon.sources.shopify import errors
 
@@ -27,7 +28,7 @@ class Unreadable:
     @property
     def reason(self) -> str:
         """For the dead letter."""
-        return f"Shopify could not give the row: {self.said}."
+        return _("Shopify could not give the row: {said}.").format(said=self.said)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -71,9 +72,9 @@ def mark_rows(payload: Any, secrets: Iterable[str]) -> Partial | None:
             broken.setdefault(key, (rows, []))[1].append(error)
     if _are_too_many(broken):
         return None
-    for (_, index), (rows, names) in denied.items():
+    for (_name, index), (rows, names) in denied.items():
         rows[index][DENIED] = sorted(names)
-    for (_, index), (rows, about) in broken.items():
+    for (_name, index), (rows, about) in broken.items():
         rows[index] = Unreadable(errors.said_of(about, secrets), rows[index])
     return Partial(any(errors.may_pass(error) for _, about in broken.values() for error in about))
 
@@ -100,7 +101,7 @@ def _is_of_a_row(error: Any) -> bool:
 def _are_too_many(broken: _Broken) -> bool:
     counts: dict[int, int] = defaultdict(int)
     sizes: dict[int, int] = {}
-    for (name, _), (rows, about) in broken.items():
+    for (name, _index), (rows, about) in broken.items():
         if any(map(errors.may_pass, about)):
             counts[name] += 1
             sizes[name] = len(rows)

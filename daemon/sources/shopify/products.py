@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from daemon.i18n import gettext as _
 from daemon.sources.decode import RowDecoder, UnfitRowError
 from daemon.sources.page import BadRow, SourceRow
 from daemon.sources.shopify.endpoint import nodes_of, whole_page
@@ -64,9 +65,9 @@ class ProductReader:
 
     async def _product(self, node: Any) -> SourceRow[ShopifyProduct]:
         if not isinstance(node, dict):
-            raise UnfitRowError("The row is not an object.")
+            raise UnfitRowError(_("The row is not an object."))
         if DENIED in node:
-            raise UnfitRowError(f"Shopify keeps {', '.join(node[DENIED])} from the app.")
+            raise UnfitRowError(_("Shopify keeps {fields} from the app.").format(fields=", ".join(node[DENIED])))
         document = orjson.dumps({name: value for name, value in node.items() if name != "variants"})
         product = self._products.checked(document)
         for place, variant in enumerate(await self._all_variants(node)):
@@ -78,25 +79,33 @@ class ProductReader:
     async def _all_variants(self, node: dict[str, Any]) -> list[Any]:
         connection = node.get("variants")
         if connection is None:
-            raise UnfitRowError("The field variants is missing.")
+            raise UnfitRowError(_("The field variants is missing."))
         try:
             nodes, following = whole_page(connection)
         except ValueError as error:
-            raise UnfitRowError(f"The variants are incomplete, or can't be read: {error}.") from error
+            raise UnfitRowError(
+                _("The variants are incomplete, or can't be read: {error}.").format(error=error)
+            ) from error
         return nodes if following is None else [*nodes, *await self._more_variants(node["id"], following)]
 
     async def _variant(self, node: Any) -> ShopifyVariant:
         if isinstance(node, Unreadable):
-            raise UnfitRowError(f"Variant {shopify_id(node.row.get('id')) or 'without a readable id'}: {node.reason}")
+            raise UnfitRowError(
+                _("Variant {id}: {reason}").format(
+                    id=shopify_id(node.row.get("id")) or _("without a readable id"), reason=node.reason
+                )
+            )
         document = orjson.dumps(_without_levels(node))
         try:
             variant = self._variants.checked(document)
             if variant.inventory_item is None:  # every variant has one: without it, its stock would be unknown
-                raise UnfitRowError("The field inventoryItem is missing.")
+                raise UnfitRowError(_("The field inventoryItem is missing."))
             variant.levels = await read_levels(node["inventoryItem"], self._more_levels)
         except UnfitRowError as error:
             identifier = shopify_id(node.get("id")) if isinstance(node, dict) else None
-            raise UnfitRowError(f"Variant {identifier or 'without a readable id'}: {error}") from error
+            raise UnfitRowError(
+                _("Variant {id}: {reason}").format(id=identifier or _("without a readable id"), reason=error)
+            ) from error
         variant.document = document
         return variant
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from daemon.errors import CursorRefused, SourceRefused, SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import number_text
 from daemon.sources.decode import Moment, UnfitRowError, check_amount
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
@@ -53,7 +55,7 @@ class StockReader:
             return [_location(node) for node in nodes], following
 
         while True:
-            (places, following), _ = await self._endpoint.shaped(
+            (places, following), _cost = await self._endpoint.shaped(
                 operations.LOCATIONS,
                 {"after": cursor},
                 self._location_pages,
@@ -65,7 +67,11 @@ class StockReader:
             if following is None:
                 return found
             if following == cursor:
-                raise SourceUnavailable(f"Reading the locations of {self._endpoint.source} stopped: its pages repeat.")
+                raise SourceUnavailable(
+                    _("Reading the locations of {source} stopped: its pages repeat.").format(
+                        source=self._endpoint.source
+                    )
+                )
             cursor = following
 
     async def stock_levels(self, item_ids: Sequence[int], *, meter: CallMeter) -> Reading[ItemStock]:
@@ -158,8 +164,13 @@ class StockReader:
         if len(reading.unread) > max(FEW, len(reading.found)):
             said = next(iter(reading.unread.values()))
             raise SourceUnavailable(
-                f"{self._endpoint.source} could not answer {operation.name} for {len(reading.unread):,} of "
-                f"{len(reading.unread) + len(reading.found):,}: {said}"
+                _("{source} could not answer {name} for {n} of {all}: {said}").format(
+                    source=self._endpoint.source,
+                    name=operation.name,
+                    n=number_text(len(reading.unread)),
+                    all=number_text(len(reading.unread) + len(reading.found)),
+                    said=said,
+                )
             )
         return reading
 
@@ -173,7 +184,7 @@ class StockReader:
         def read(data: dict[str, Any]) -> tuple[list[Any], str | None]:
             return whole_page(data["inventoryItem"]["inventoryLevels"])
 
-        what = f"stock levels of inventory item {gid_number(item)}"
+        what = _("stock levels of inventory item {item}").format(item=gid_number(item))
         return await behind(
             self._endpoint,
             operations.MORE_LEVELS,
@@ -224,13 +235,17 @@ async def behind(
     while following is not None:
         variables = {"id": owner, "after": following}
         try:
-            (nodes, then), _ = await endpoint.shaped(
+            (nodes, then), _cost = await endpoint.shaped(
                 operation, variables, shape, meter, read=_unless_gone(read), cut_short=cut_short, row_cost=row_cost
             )
         except (_GoneError, AnswerFailed, CursorRefused) as error:
-            raise UnfitRowError(f"The {what} could not be read whole: {error}") from error
+            raise UnfitRowError(
+                _("The {what} could not be read whole: {error}").format(what=what, error=error)
+            ) from error
         if then == following:
-            raise SourceUnavailable(f"Reading the {what} of {endpoint.source} stopped: its pages repeat.")
+            raise SourceUnavailable(
+                _("Reading the {what} of {source} stopped: its pages repeat.").format(what=what, source=endpoint.source)
+            )
         found += nodes
         following = then
     return found
@@ -251,7 +266,7 @@ def _unless_gone(
         if all(owner is None for owner in data.values()):
             absences += 1
             if absences > 1:
-                raise _GoneError("it no longer exists.")
+                raise _GoneError(_("it no longer exists."))
         return read(data)
 
     return look
@@ -262,12 +277,14 @@ def _whole(node: Any) -> dict[str, Any]:
     if isinstance(node, Unreadable):
         raise UnfitRowError(node.reason)
     if not isinstance(node, dict):
-        raise UnfitRowError("This is not a row.")
+        raise UnfitRowError(_("This is not a row."))
     return node
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, UnfitRowError) else f"A field of it can't be read: {error}."
+    if isinstance(error, UnfitRowError):
+        return str(error)
+    return _("A field of it can't be read: {error}.").format(error=error)
 
 
 def read_price_pair(variant: dict[str, Any]) -> PricePair:
@@ -284,7 +301,9 @@ def _amount(name: str, value: Any) -> Decimal:
     try:
         amount = check_amount(name, msgspec.convert(value, Decimal, strict=False))
     except msgspec.ValidationError as error:
-        raise UnfitRowError(f"The field {name} is not a number: {str(value)[:100]!r}.") from error
+        raise UnfitRowError(
+            _("The field {name} is not a number: {value!r}.").format(name=name, value=str(value)[:100])
+        ) from error
     return amount or Decimal(0)
 
 
@@ -301,17 +320,17 @@ def _updated_at(node: dict[str, Any]) -> datetime:
     try:
         return msgspec.convert(node["updatedAt"], Moment)
     except msgspec.ValidationError as error:
-        raise UnfitRowError("The field updatedAt is not a valid time.") from error
+        raise UnfitRowError(_("The field updatedAt is not a valid time.")) from error
 
 
 def _id(node: dict[str, Any]) -> int:
     number = gid_number(node["id"])
     if number is None:
-        raise UnfitRowError("The field id is not a Shopify id.")
+        raise UnfitRowError(_("The field id is not a Shopify id."))
     return number
 
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise UnfitRowError(f"Neither true nor false: {str(value)[:100]!r}.")
+        raise UnfitRowError(_("Neither true nor false: {value!r}.").format(value=str(value)[:100]))
     return value

@@ -7,6 +7,8 @@ afterwards a call falls forward to the oldest supported version, and only a head
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from daemon.i18n import gettext as _
+
 API_VERSION = "2026-10"
 ENDS_SOON = timedelta(days=60)  # by then a new release of dongbo must be out and installed
 
@@ -39,18 +41,23 @@ class ApiVersion:
         told = list(self._told())
         if self.served == API_VERSION and now > supported_until() - ENDS_SOON:
             told.append(
-                f"Version {API_VERSION} of Shopify's API is supported only until {supported_until():%Y-%m-%d}: upgrade"
-                " dongbo before then."
+                _(
+                    "Version {version} of Shopify's API is supported only until {day}: upgrade dongbo before then."
+                ).format(version=API_VERSION, day=supported_until().date())
             )
         return told
 
     def _told(self) -> Iterator[str]:
         if self.served != API_VERSION:
             yield (
-                f"Shopify answers with version {self.served[:50]} of its API instead of {API_VERSION}, which dongbo"
-                " was made for: upgrade dongbo, and until then look closely at what it pulls and pushes."
+                _(
+                    "Shopify answers with version {served} of its API instead of {version}, which dongbo was made "
+                    "for: upgrade dongbo, and until then look closely at what it pulls and pushes."
+                ).format(served=self.served[:50], version=API_VERSION)
             )
         if self.deprecated_reason is not None:
             yield (
-                f"Shopify will soon remove a call that dongbo makes ({self.deprecated_reason[:300]}): upgrade dongbo."
+                _("Shopify will soon remove a call that dongbo makes ({reason}): upgrade dongbo.").format(
+                    reason=self.deprecated_reason[:300]
+                )
             )

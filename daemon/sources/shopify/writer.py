@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
@@ -32,7 +34,7 @@ from daemon.sources.shopify.writes import (
 
 T = TypeVar("T")
 
-NOT_MENTIONED = "Shopify's answer does not mention the location."
+NOT_MENTIONED = mark("Shopify's answer does not mention the location.")
 
 
 class ShopifyWriter(StockReader):
@@ -258,7 +260,7 @@ def _error(error: dict[str, Any], changes: int) -> WriteError:
 
 def _activated(payload: dict[str, Any], location_ids: Sequence[int]) -> dict[int, int | WriteError]:
     errors = _errors(payload, len(location_ids))
-    missing = WriteError(None, UNCONFIRMED, "; ".join(error.message for error in errors) or NOT_MENTIONED)
+    missing = WriteError(None, UNCONFIRMED, "; ".join(error.message for error in errors) or _(NOT_MENTIONED))
     found: dict[int, int | WriteError] = dict.fromkeys(location_ids, missing)
     found |= {location_ids[error.index]: error for error in errors if error.index is not None}
     for level in payload.get("inventoryLevels") or ():
@@ -305,7 +307,7 @@ def _prices(variants: Iterable[dict[str, Any]]) -> Iterable[tuple[int, PricePair
     for variant in variants:
         number = gid_number(variant["id"])
         if number is None:
-            raise UnfitRowError("The field id is not a Shopify id.")
+            raise UnfitRowError(_("The field id is not a Shopify id."))
         yield number, read_price_pair(variant)
 
 

@@ -11,6 +11,8 @@ from importlib.resources.abc import Traversable
 
 from aiohttp import hdrs, web
 
+from daemon.i18n import Language, page_words
+from daemon.i18n import gettext as _
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -22,7 +24,6 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 INDEX = "index.html"
-VIEWS = "views"  # the folder of the files that belong to one view
 EXAMPLES = {
     "text/html": "<!doctype html>",
     "text/css": "body { margin: 0 }",
@@ -60,16 +61,20 @@ async def get_page_file(request: web.Request) -> web.Response:
     return _serve(request, request.match_info["file"])
 
 
-async def get_view_file(request: web.Request) -> web.Response:
-    """Style and script of one of its views."""
-    return _serve(request, f"{VIEWS}/{request.match_info['file']}")
+async def get_part_file(request: web.Request) -> web.Response:
+    """Style and scripts of one of its views, or of what views are made of."""
+    return _serve(request, f"{request.match_info['folder']}/{request.match_info['file']}")
 
 
 @cache
 def page_files() -> dict[str, bytes]:
-    """The files of the page by their names, those of a view as "views/…"."""
+    """The files of the page by their names, those in its folders as "views/…", and its words as "words.vi.json"."""
     folder = importlib.resources.files("daemon.status") / "page"
-    return _files_in(folder, "") | _files_in(folder / VIEWS, f"{VIEWS}/")
+    files = {f"words.{language}.json": page_words(language) for language in Language} | _files_in(folder, "")
+    for part in folder.iterdir():
+        if part.is_dir():
+            files |= _files_in(part, f"{part.name}/")
+    return files
 
 
 def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
@@ -79,7 +84,7 @@ def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
 def _serve(request: web.Request, name: str) -> web.Response:
     content = page_files().get(name)
     if content is None:
-        raise Problem(404, "The page has no such file")
+        raise Problem(404, _("The page has no such file"))
     tag = _tag(name)
     headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
     if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
@@ -105,9 +110,9 @@ PAGE_OPERATIONS = (
     Operation("GET", "/page/{file}", get_page_file, "Style and scripts of the page", FILE, headers=ASKED, is_open=True),
     Operation(
         "GET",
-        f"/page/{VIEWS}/{{file}}",
-        get_view_file,
-        "Style and scripts of one view of the page",
+        "/page/{folder}/{file}",
+        get_part_file,
+        "Style and scripts of a part of the page",
         FILE,
         headers=ASKED,
         is_open=True,

@@ -1,20 +1,66 @@
-"""Schedules: list, run now, pause, resume."""
+"""Schedules: list, look, what came of their fires, run now, pause, resume."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
 
 from aiohttp import web
 
-from daemon.api.schedules import Schedule, ScheduleList
-from daemon.errors import ScheduleNotFound
-from daemon.ids import ScheduleName
-from daemon.jobs.model import Job
-from daemon.schedules.model import FireResult, ScheduleState
+from daemon.api.schedules import (
+    FireList,
+    FiresQuery,
+    Schedule,
+    ScheduleFire,
+    ScheduleList,
+    ScheduleOverview,
+    ScheduleRun,
+)
+from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.ids import JobId, ScheduleName
+from daemon.jobs import store
+from daemon.jobs.model import Job, JobSummary
+from daemon.jobs.results import TONES, summarise
+from daemon.jobs.types import JobType
+from daemon.jobs.words import job_name, outcome_name
+from daemon.schedules import fires
+from daemon.schedules.model import FireRecord, FireResult, ScheduleState
+from daemon.schedules.runs import NewestRuns, newest_runs
+from daemon.schedules.words import in_words
 from daemon.status.handlers.jobs import accepted
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
+from daemon.status.reading import number_cursor, paged, read_number_cursor, read_query
+
+FIRES_SHOWN = 5
+AT_ONCE = 50  # schedules that are described between two turns of the loop
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def list_schedules(request: web.Request) -> web.Response:
-    """All schedules."""
-    return json_response(ScheduleList([describe(state) for state in request.app[PARTS].scheduler.states()]))
+    """All schedules, with how their runs went."""
+    return json_response(ScheduleList(await _overviews(request, request.app[PARTS].scheduler.states())))
+
+
+async def get_schedule(request: web.Request) -> web.Response:
+    """One schedule, with how its runs went."""
+    (overview,) = await _overviews(request, [request.app[PARTS].scheduler.state(_name(request))])
+    return json_response(overview)
+
+
+async def list_fires(request: web.Request) -> web.Response:
+    """When a schedule fired, and what came of it."""
+    query = read_query(request, FiresQuery)
+    parts = request.app[PARTS]
+    spec = parts.scheduler.state(_name(request)).spec
+    before = None if query.cursor is None else _time_of(read_number_cursor(query.cursor))
+    async with parts.database.acquire() as connection:
+        found = await fires.list_fires(connection, spec, before=before, limit=query.limit + 1)
+        page, cursor = paged(found, query.limit, lambda fire: number_cursor(_microseconds(fire.fire_time)))
+        summaries = await _summaries(connection, [fire.job_id for fire in page if fire.job_id is not None])
+    return json_response(FireList([_fire(fire, summaries) for fire in page], cursor))
 
 
 async def run_schedule(request: web.Request) -> web.Response:
@@ -24,55 +70,119 @@ async def run_schedule(request: web.Request) -> web.Response:
     if outcome.result is FireResult.SUBMITTED and outcome.job_id is not None:
         return accepted(await parts.jobs.get(outcome.job_id))
     if outcome.result is FireResult.ALREADY_LIVE:
-        detail = outcome.detail or f"A job of this store and type is already live: {outcome.job_id}"
+        detail = outcome.detail or _("A job of this store and type is already live: {job_id}").format(
+            job_id=outcome.job_id
+        )
         raise Problem(409, detail, kind="live-job-exists", job_id=outcome.job_id)
-    raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")
+    raise Problem(
+        422,
+        outcome.detail or _("The job was not submitted: {result}").format(result=outcome.result),
+        kind="invalid-request",
+    )
 
 
 async def pause_schedule(request: web.Request) -> web.Response:
     """Stop a schedule from firing."""
-    name = _name(request)
-    await request.app[PARTS].scheduler.pause(name)
-    return json_response(describe(_state(request, name)))
+    scheduler, name = request.app[PARTS].scheduler, _name(request)
+    await scheduler.pause(name)
+    return json_response(describe(scheduler.state(name)))
 
 
 async def resume_schedule(request: web.Request) -> web.Response:
     """Let a schedule fire again."""
-    name = _name(request)
-    await request.app[PARTS].scheduler.resume(name)
-    return json_response(describe(_state(request, name)))
+    scheduler, name = request.app[PARTS].scheduler, _name(request)
+    await scheduler.resume(name)
+    return json_response(describe(scheduler.state(name)))
 
 
 def describe(state: ScheduleState) -> Schedule:
     """A schedule and its state, as the API shows it."""
-    spec = state.spec
-    return Schedule(
-        name=spec.name,
-        store=spec.store,
-        kind=spec.kind,
-        cron=spec.expression,
-        timezone=str(spec.zone),
-        misfire=spec.misfire,
-        type=spec.job_type,
-        params=dict(spec.params),
-        next_fire=state.next_fire,
-        last_fire=state.last_fire,
-        last_outcome=state.last_outcome,
-        last_job_id=state.last_job_id,
-        last_detail=state.last_detail,
-        paused=state.paused,
+    return Schedule(**_members(state))
+
+
+async def _overviews(request: web.Request, states: Sequence[ScheduleState]) -> list[ScheduleOverview]:
+    parts = request.app[PARTS]
+    async with parts.database.acquire() as connection:
+        runs = await newest_runs(connection, [state.spec for state in states])
+        summaries = await _summaries(connection, [of_one.runs[0].job_id for of_one in runs if of_one.runs])
+    overviews = []
+    for state, newest in zip(states, runs, strict=True):
+        overviews.append(_overview(state, newest, summaries, parts.scheduler.next_fires(state.spec.name, FIRES_SHOWN)))
+        if len(overviews) % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return overviews
+
+
+def _overview(
+    state: ScheduleState, newest: NewestRuns, summaries: Mapping[UUID, JobSummary], next_fires: Sequence[datetime]
+) -> ScheduleOverview:
+    return ScheduleOverview(
+        **_members(state),
+        type_name=job_name(JobType(state.spec.job_type)),
+        last_result=summaries.get(newest.runs[0].job_id) if newest.runs else None,
+        last_ten=[
+            ScheduleRun(run.job_id, run.asked_at, TONES[run.outcome], outcome_name(run.outcome)) for run in newest.runs
+        ],
+        usual_seconds=newest.usual_seconds,
+        next_fires=next_fires,
     )
+
+
+def _members(state: ScheduleState) -> dict[str, Any]:
+    """Those of a `Schedule`."""
+    spec = state.spec
+    return {
+        "name": spec.name,
+        "store": spec.store,
+        "kind": spec.kind,
+        "cron": spec.expression,
+        "words": in_words(spec.expression),
+        "is_preset": spec.is_preset,
+        "timezone": str(spec.zone),
+        "misfire": spec.misfire,
+        "type": spec.job_type,
+        "params": dict(spec.params),
+        "next_fire": state.next_fire,
+        "last_fire": state.last_fire,
+        "last_outcome": state.last_outcome,
+        "last_job_id": state.last_job_id,
+        "last_detail": state.last_detail,
+        "paused": state.paused,
+    }
+
+
+def _fire(fire: FireRecord, summaries: Mapping[UUID, JobSummary]) -> ScheduleFire:
+    return ScheduleFire(
+        fire_time=fire.fire_time,
+        fired_at=fire.fired_at,
+        outcome=fire.outcome,
+        detail=fire.detail,
+        job_id=fire.job_id,
+        summary=summaries.get(fire.job_id) if fire.job_id is not None else None,
+    )
+
+
+async def _summaries(connection: Connection, job_ids: Sequence[JobId]) -> dict[UUID, JobSummary]:
+    """What came of those of the jobs that are still there."""
+    jobs = await store.get_many(connection, job_ids)
+    return {summary.job_id: summary for summary in await summarise(connection, jobs)}
 
 
 def _name(request: web.Request) -> ScheduleName:
     return ScheduleName(request.match_info["name"])
 
 
-def _state(request: web.Request, name: ScheduleName) -> ScheduleState:
-    for state in request.app[PARTS].scheduler.states():
-        if state.spec.name == name:
-            return state
-    raise ScheduleNotFound(f"The schedule {name!r} has just been removed from the configuration")
+def _microseconds(moment: datetime) -> int:
+    """Since 1970; a cursor holds no fire times before."""
+    return max((moment - EPOCH) // timedelta(microseconds=1), 0)
+
+
+def _time_of(microseconds: int) -> datetime:
+    """Raises Problem 400 for a time that no fire has."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise Problem(400, _("Unknown cursor: send the one that came with the previous page")) from None
 
 
 SCHEDULE_OPERATIONS = (
@@ -80,8 +190,23 @@ SCHEDULE_OPERATIONS = (
         "GET",
         "/api/schedules",
         list_schedules,
-        "Schedules with their last and next fire",
+        "Schedules with their last results and next fires",
         {200: Answer("All schedules, in the order of the configuration", ScheduleList)},
+    ),
+    Operation(
+        "GET",
+        "/api/schedules/{name}",
+        get_schedule,
+        "A schedule with its last results and next fires",
+        {200: Answer("The schedule", ScheduleOverview)},
+    ),
+    Operation(
+        "GET",
+        "/api/schedules/{name}/history",
+        list_fires,
+        "When a schedule fired, and what came of it",
+        {200: Answer("A page of fires, newest first", FireList)},
+        query=FiresQuery,
     ),
     Operation(
         "POST",
@@ -97,6 +222,7 @@ SCHEDULE_OPERATIONS = (
         pause_schedule,
         "Stop the schedule from firing, on all daemons and even after a restart",
         {200: Answer("The schedule", Schedule)},
+        own_problems=(409,),
     ),
     Operation(
         "POST",
@@ -104,5 +230,6 @@ SCHEDULE_OPERATIONS = (
         resume_schedule,
         "Let a paused schedule fire again; what it missed is not made up",
         {200: Answer("The schedule", Schedule)},
+        own_problems=(409,),
     ),
 )

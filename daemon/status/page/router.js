@@ -94,5 +94,5 @@ function follow(event) {
   const url = new URL(anchor.href);
   if (url.origin !== location.origin || !views.some((view) => view.path.test(url.pathname))) return;
   event.preventDefault();
-  go(url.pathname + url.search);
+  go(url.pathname + url.search + url.hash);
 }

@@ -1,9 +1,11 @@
 // The views, the most particular address first, and what the bar of views leads to.
 
+import job from "./views/job.js";
+import jobs from "./views/jobs.js";
 import now from "./views/now.js";
 import { t } from "./words.js";
 
-export const views = [now];
+export const views = [now, jobs, job];
 
 /** `also`: further views that are reached by way of this one. */
 export const bar = [

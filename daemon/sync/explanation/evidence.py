@@ -110,7 +110,9 @@ WHERE store = $1 AND type = 'SYNC_PRODUCTS' AND status = 'AWAITING_APPROVAL'
 """
 
 LIST_APPROVALS = """
-SELECT kind, owner_id, location_id FROM dongbo.approval_items WHERE job_id = $1 AND owner_id = ANY ($2)
+SELECT kind, owner_id, location_id
+FROM dongbo.approvals AS approval JOIN dongbo.approval_changes AS change ON change.approval_id = approval.id
+WHERE job_id = $1 AND state = 'open' AND is_risky AND kind = ANY ($3) AND owner_id = ANY ($2)
 """
 
 LAST_SYNC = """
@@ -213,7 +215,7 @@ async def gather(
     found.holders = await items.holders(connection, store, variant_ids)
     found.sale_writes = await journal.last_applied(connection, store, variant_ids)
     if found.waiting_sync is not None:
-        for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids):
+        for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids, KINDS):
             found.asked.add((_kind(PushKind(row["kind"])), row["owner_id"], row["location_id"]))
     pushed = variant_ids if with_pushes else []
     for push in await pushes.list_of_owners(connection, store, pushed, KINDS, limit=SHOWN_PUSHES):

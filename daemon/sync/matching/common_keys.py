@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
-from daemon.i18n import mark, number
+from daemon.i18n import mark, number_text
 from daemon.ids import StoreName
 from daemon.mirror.keys import MOST_ROWS, match_key, why_no_key
 
@@ -148,5 +148,5 @@ def _obstacle(text: str | None, common: Record | None) -> str | None:
     if common is None:
         return why_no_key(text)
     if common["shopify_rows"] >= common["nhanh_rows"]:
-        return _("is on {n} variants of Shopify").format(n=number(common["shopify_rows"]))
-    return _("is on {n} products of Nhanh.vn").format(n=number(common["nhanh_rows"]))
+        return _("is on {n} variants of Shopify").format(n=number_text(common["shopify_rows"]))
+    return _("is on {n} products of Nhanh.vn").format(n=number_text(common["nhanh_rows"]))

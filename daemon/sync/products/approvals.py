@@ -1,37 +1,42 @@
-"""All SQL on `dongbo.approval_items`: the risky changes that a person was asked about, one by one."""
+"""The changes of the product sync that a person is asked about: drafted, looked up when approved, listed for people."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from asyncpg import Record
+
 from daemon.api.pushes import PushKind
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.sync.matching.mapping_list import TITLE
 
-# What was carried out stays noted as approved: it does not count among what nobody was asked about.
-CLEAR = """
-DELETE FROM dongbo.approval_items AS item WHERE job_id = $1 AND NOT EXISTS (
-    SELECT FROM dongbo.pushes AS push
-    WHERE push.job_id = $1 AND push.result = 'applied' AND push.kind = item.kind AND push.owner_id = item.owner_id
-      AND coalesce(push.location_id, 0) = item.location_id AND push.new_value IS NOT DISTINCT FROM item.new_value
-)
-"""
-
-INSERT = """
-INSERT INTO dongbo.approval_items (job_id, kind, owner_id, location_id, old_value, new_value)
-SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+# A product may move while the plan is read, and its variants then come twice.
+DRAFT = f"""
+INSERT INTO dongbo.approval_drafts AS draft
+    (job_id, kind, owner_id, location_id, old_value, new_value, is_risky, share, amount, sku, reason, title)
+SELECT $1, change.*, {TITLE}
+FROM unnest(
+    $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::boolean[], $9::float8[], $10::float8[],
+    $11::text[], $12::text[]
+) AS change (kind, owner_id, location_id, old_value, new_value, is_risky, share, amount, sku, reason)
+LEFT JOIN dongbo.shopify_variants AS variant ON variant.store = $2 AND variant.id = owner_id
+LEFT JOIN dongbo.shopify_products AS product ON product.store = $2 AND product.id = variant.product_id
 ON CONFLICT (job_id, kind, owner_id, location_id) DO UPDATE SET
-    old_value = excluded.old_value, new_value = excluded.new_value
+    old_value = excluded.old_value, new_value = excluded.new_value, is_risky = excluded.is_risky,
+    share = excluded.share, amount = excluded.amount, reason = excluded.reason
 """
 
-LIST = """
-SELECT kind, owner_id, location_id, new_value FROM dongbo.approval_items
-WHERE job_id = $1 AND (kind, owner_id, location_id) > ($2, $3, $4)
-ORDER BY kind, owner_id, location_id LIMIT $5
+# An approval that a later question of the job has followed is not one of what is left: that was asked about again.
+LATEST_APPROVED = "SELECT max(id) FROM dongbo.approvals WHERE job_id = $1 AND state = 'approved'"
+
+LIST_APPROVED = """
+SELECT place, kind, owner_id, location_id, new_value FROM dongbo.approval_changes
+WHERE approval_id = $1 AND is_risky AND place > $2 ORDER BY place LIMIT $3
 """
 
-# What was pushed recently that a person would be asked about in large numbers, and nobody was.
+# What was pushed recently that a person would be asked about in large numbers, and nobody has approved.
 LIST_UNASKED = """
 SELECT DISTINCT push.kind = 'stock' AS is_stock, CASE push.kind WHEN 'stock' THEN item_id ELSE owner_id END AS id
 FROM dongbo.pushes AS push
@@ -46,11 +51,21 @@ WHERE push.store = $1 AND push.settled_at > clock_timestamp() - $2::interval AND
     ELSE false
   END
   AND NOT EXISTS (
-    SELECT FROM dongbo.approval_items AS item
-    WHERE item.job_id = push.job_id AND item.kind = push.kind AND item.owner_id = push.owner_id
-      AND item.location_id = coalesce(push.location_id, 0) AND item.new_value IS NOT DISTINCT FROM push.new_value
+    SELECT FROM dongbo.approvals AS approval JOIN dongbo.approval_changes AS change ON change.approval_id = approval.id
+    WHERE approval.job_id = push.job_id AND approval.state IN ('approved', 'carried_out') AND change.is_risky
+      AND change.kind = push.kind AND change.owner_id = push.owner_id
+      AND change.location_id = coalesce(push.location_id, 0) AND change.new_value IS NOT DISTINCT FROM push.new_value
   )
 """
+
+LIST_CHANGES = """
+SELECT change.*, location.name AS location_name FROM dongbo.approval_changes AS change
+JOIN dongbo.approvals AS approval ON approval.id = change.approval_id
+LEFT JOIN dongbo.shopify_locations AS location ON location.store = approval.store AND location.id = change.location_id
+WHERE approval_id = $1 AND place > $2::bigint {of_kind} ORDER BY place LIMIT $3
+"""
+LIST_ALL = LIST_CHANGES.format(of_kind="")
+LIST_OF_KIND = LIST_CHANGES.format(of_kind="AND kind = $4")
 
 LOOKED_BACK = timedelta(hours=24)  # many small runs add up to a large one
 ROWS_AT_ONCE = 1_000  # some milliseconds
@@ -70,52 +85,109 @@ class RiskyChange:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalItem:
-    """A risky change and the value that it would replace."""
+class HeldChange:
+    """A change of the plan that waits for the answer to a question.
+
+    Args:
+        old_value: the present one, a number as text; None where there is none.
+        is_risky: whether a person is asked about it; the others wait with those.
+        reason: why it is to be made, in words for people.
+    """
 
     change: RiskyChange
     old_value: str | None
+    is_risky: bool
+    sku: str | None
+    reason: str
+
+    @property
+    def amount(self) -> float:
+        """By how much it changes."""
+        return float(abs(Decimal(self.change.new_value or 0) - Decimal(self.old_value or 0)))
+
+    @property
+    def share(self) -> float | None:
+        """By how much of the old value it changes; None where there was nothing."""
+        old = abs(float(self.old_value or 0))
+        return self.amount / old if old else None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedChange:
+    """A change of a question, as it is shown. `place` is that among all of them, from 1: the largest come first."""
+
+    place: int
+    held: HeldChange
+    share: float | None
+    title: str | None
+    location_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Unasked:
-    """What was pushed within `LOOKED_BACK` without anybody being asked."""
+    """What was pushed within `LOOKED_BACK` without anybody's approval."""
 
     zeroed: frozenset[int] = frozenset()  # items
     repriced: frozenset[int] = frozenset()  # variants
 
 
-async def replace(connection: Connection, job_id: JobId, items: Sequence[ApprovalItem]) -> None:
-    """Note what a person is asked about, in the place of what was asked before."""
-    await connection.execute(CLEAR, job_id)
-    for start in range(0, len(items), ROWS_AT_ONCE):
-        portion = items[start : start + ROWS_AT_ONCE]
+async def draft(connection: Connection, store: StoreName, job_id: JobId, changes: Sequence[HeldChange]) -> None:
+    """Note what a run is about to ask; `daemon.jobs.approvals.ask` takes it over."""
+    for start in range(0, len(changes), ROWS_AT_ONCE):
+        portion = changes[start : start + ROWS_AT_ONCE]
         await connection.execute(
-            INSERT,
+            DRAFT,
             job_id,
-            [item.change.kind for item in portion],
-            [item.change.owner_id for item in portion],
-            [item.change.location_id for item in portion],
-            [item.old_value for item in portion],
-            [item.change.new_value for item in portion],
+            store,
+            [held.change.kind for held in portion],
+            [held.change.owner_id for held in portion],
+            [held.change.location_id for held in portion],
+            [held.old_value for held in portion],
+            [held.change.new_value for held in portion],
+            [held.is_risky for held in portion],
+            [held.share for held in portion],
+            [held.amount for held in portion],
+            [held.sku for held in portion],
+            [held.reason for held in portion],
         )
 
 
-async def list_changes(connection: Connection, job_id: JobId) -> Collection[RiskyChange]:
-    """What a person was asked about."""
+async def list_approved(connection: Connection, job_id: JobId) -> Collection[RiskyChange]:
+    """What a person has approved for a job the last time."""
+    approval_id = await connection.fetchval(LATEST_APPROVED, job_id)
     changes: set[RiskyChange] = set()
-    last: tuple[str, int, int] = ("", 0, 0)
-    while rows := await connection.fetch(LIST, job_id, *last, ROWS_AT_ONCE):
-        for row in rows:
-            changes.add(RiskyChange(PushKind(row["kind"]), row["owner_id"], row["location_id"], row["new_value"]))
-        last = (rows[-1]["kind"], rows[-1]["owner_id"], rows[-1]["location_id"])
+    last = 0
+    while rows := await connection.fetch(LIST_APPROVED, approval_id, last, ROWS_AT_ONCE):
+        changes.update(map(_change, rows))
+        last = rows[-1]["place"]
     return changes
 
 
+async def list_changes(
+    connection: Connection, approval_id: int, kind: PushKind | None = None, *, after: int = 0, limit: int = 100
+) -> list[AskedChange]:
+    """The changes of a question, the largest first; `after` is the place of the last of the previous page."""
+    rows = (
+        await connection.fetch(LIST_ALL, approval_id, after, limit)
+        if kind is None
+        else await connection.fetch(LIST_OF_KIND, approval_id, after, limit, kind)
+    )
+    return [_asked(row) for row in rows]
+
+
 async def list_unasked(connection: Connection, store: StoreName, large_price_change: float) -> Unasked:
-    """What all runs have pushed recently without anybody being asked; `large_price_change` is a share of the price."""
+    """What all runs have pushed recently that nobody has approved; `large_price_change` is a share of the price."""
     rows = await connection.fetch(LIST_UNASKED, store, LOOKED_BACK, Decimal(str(large_price_change)))
     return Unasked(
         frozenset(row["id"] for row in rows if row["is_stock"]),
         frozenset(row["id"] for row in rows if not row["is_stock"]),
     )
+
+
+def _change(row: Record) -> RiskyChange:
+    return RiskyChange(PushKind(row["kind"]), row["owner_id"], row["location_id"], row["new_value"])
+
+
+def _asked(row: Record) -> AskedChange:
+    held = HeldChange(_change(row), row["old_value"], row["is_risky"], row["sku"], row["reason"])
+    return AskedChange(row["place"], held, row["share"], row["title"], row["location_name"])

@@ -6,9 +6,11 @@ from typing import Any
 
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
+from daemon.i18n import gettext as _
 from daemon.money import amount_text, amount_text_or_none
-from daemon.sync.products.approvals import ApprovalItem, RiskyChange, Unasked
-from daemon.sync.products.rows import REASON, PriceRow, StockRow
+from daemon.sync.products.approvals import HeldChange, RiskyChange, Unasked
+from daemon.sync.products.question import Example, PlanQuestion
+from daemon.sync.products.rows import PriceRow, StockRow
 
 SAMPLE = 50  # changes shown with a job
 SAMPLE_ASKED_ABOUT = 200  # of the changes that a person is asked about
@@ -48,19 +50,25 @@ class SafetyLimits:
             return None
         return RiskyChange(PushKind.STOCK, row.key.variant_id, row.key.location_id, str(row.desired))
 
-    def risks_of_price(self, row: PriceRow) -> list[ApprovalItem]:
+    def risks_of_price(self, row: PriceRow) -> list[RiskyChange]:
         """What of the row is a risky change: the price, the compare-at price, both or neither."""
-        risks, variant_id, share = [], row.key.variant_id, self.settings.large_price_change
+        return [held.change for held in self.price_changes(row) if held.is_risky]
+
+    def price_changes(self, row: PriceRow) -> list[HeldChange]:
+        """What of the row changes, and whether that is a risky change: the price, the compare-at price, or both."""
+        changes, variant_id, share = [], row.key.variant_id, self.settings.large_price_change
         is_new_rule = self.is_by_new_rule(row)
-        if row.is_large(share) or (is_new_rule and row.changes_price):
+        if row.changes_price:
             change = RiskyChange(PushKind.PRICE, variant_id, 0, amount_text(row.desired_price))
-            risks.append(ApprovalItem(change, amount_text(row.price)))
-        if row.is_large_of_compare_at(share) or (is_new_rule and row.changes_compare_at_price):
-            change = RiskyChange(
-                PushKind.COMPARE_AT_PRICE, variant_id, 0, amount_text_or_none(row.desired_compare_at_price)
-            )
-            risks.append(ApprovalItem(change, amount_text_or_none(row.compare_at_price)))
-        return risks
+            is_risky = row.is_large(share) or is_new_rule
+            changes.append(HeldChange(change, amount_text(row.price), is_risky, row.sku, row.price_reason))
+        if row.changes_compare_at_price:
+            new = amount_text_or_none(row.desired_compare_at_price)
+            change = RiskyChange(PushKind.COMPARE_AT_PRICE, variant_id, 0, new)
+            is_risky = row.is_large_of_compare_at(share) or is_new_rule
+            old = amount_text_or_none(row.compare_at_price)
+            changes.append(HeldChange(change, old, is_risky, row.sku, row.compare_at_reason))
+        return changes
 
     def is_large(self, row: PriceRow) -> bool:
         """Whether a price changes a lot: a few of these are pushed unasked."""
@@ -86,7 +94,7 @@ class SafetyLimits:
 
     def admit_prices(self, rows: Collection[PriceRow]) -> None:
         """As `admit_stock`."""
-        new = [row for row in rows if any(self._is_new(item.change) for item in self.risks_of_price(row))]
+        new = [row for row in rows if any(map(self._is_new, self.risks_of_price(row)))]
         if any(map(self.is_never_unasked, new)):
             raise PlanOverturned
         self._admit(set(), {row.key.variant_id for row in new if self.is_large(row)})
@@ -113,6 +121,7 @@ class PlanSurvey:
     """What the whole plan amounts to, before any of it is carried out."""
 
     limits: SafetyLimits
+    keeps_changes: bool = False  # whether each change is kept until it is taken, too
     rows: int = 0
     stock_changes: int = 0
     price_changes: int = 0
@@ -122,13 +131,15 @@ class PlanSurvey:
     unapproved_repriced: set[int] = field(default_factory=set)
     beyond_reason: set[int] = field(default_factory=set)  # variants that nobody has approved yet, whatever the settings
     by_new_rule: set[int] = field(default_factory=set)  # variants that VAT changes for the first time, likewise
-    items: list[ApprovalItem] = field(default_factory=list)
+    _is_partly_approved: bool = False
+    _changes: int = 0  # a variant's price and its compare-at price are two
+    _kept: list[HeldChange] = field(default_factory=list)
     _asked_about: list[dict[str, Any]] = field(default_factory=list)
     _others: list[dict[str, Any]] = field(default_factory=list)
-    _zero_examples: list[str] = field(default_factory=list)
-    _price_examples: list[str] = field(default_factory=list)
-    _beyond_examples: list[str] = field(default_factory=list)
-    _rule_examples: list[str] = field(default_factory=list)
+    _zero_examples: list[Example] = field(default_factory=list)
+    _price_examples: list[Example] = field(default_factory=list)
+    _beyond_examples: list[Example] = field(default_factory=list)
+    _rule_examples: list[Example] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -136,9 +147,10 @@ class PlanSurvey:
         return not self.stock_changes and not self.price_changes
 
     @property
-    def sample(self) -> list[dict[str, Any]]:
-        """Changes to show: first those that a person is asked about, then others."""
-        return [*self._asked_about, *self._others[: max(SAMPLE - len(self._asked_about), 0)]]
+    def sample(self) -> dict[str, Any]:
+        """Changes to show, and of how many they are: first those that a person is asked about, then others."""
+        others = self._others[: max(SAMPLE - len(self._asked_about), 0)]
+        return {"sample": [*self._asked_about, *others], "sample_of": self._changes}
 
     @property
     def needs_approval(self) -> bool:
@@ -147,55 +159,37 @@ class PlanSurvey:
             return True
         return not self.limits.allows(self.unapproved_zeroed, self.unapproved_repriced)
 
+    def take_changes(self) -> list[HeldChange]:
+        """The changes that were kept since this was called last."""
+        taken, self._kept = self._kept, []
+        return taken
+
     def add_stock(self, row: StockRow) -> None:
         """Count a row that differs."""
         self.stock_changes += 1
-        old = None if row.present is None else str(row.present)
         risk = self.limits.risk_of_stock(row)
-        shown = _shown(PushKind.STOCK, row, old, str(row.desired), row.reason) | {"location_id": row.key.location_id}
-        self._show(shown, is_asked_about=risk is not None and not self.limits.is_approved(risk))
+        old = None if row.present is None else str(row.present)
+        change = risk or RiskyChange(PushKind.STOCK, row.key.variant_id, row.key.location_id, str(row.desired))
+        self._keep(HeldChange(change, old, risk is not None, row.sku, row.reason))
         if risk is None:
             return
-        self.items.append(ApprovalItem(risk, str(row.present)))
         self.zeroed.add(row.item_id)
-        if not self.limits.is_approved(risk):
+        if not self._is_approved(risk):
             self.unapproved_zeroed.add(row.item_id)
-            if len(self._zero_examples) < EXAMPLES:
-                self._zero_examples.append(f"{_name(row)} ({row.present} → 0 at {row.key.location_id})")
+            _add_example(self._zero_examples, Example(_name(row), old, str(row.desired), row.key.location_id))
 
     def add_price(self, row: PriceRow) -> None:
         """Count a row that differs."""
         self.price_changes += 1
-        variant_id = row.key.variant_id
-        old, new = amount_text(row.price), amount_text(row.desired_price)
-        risks = self.limits.risks_of_price(row)
-        is_asked_about = any(not self.limits.is_approved(item.change) for item in risks)
-        if row.changes_price:
-            self._show(_shown(PushKind.PRICE, row, old, new, row.price_reason), is_asked_about=is_asked_about)
-        if row.changes_compare_at_price:
-            before, after = amount_text_or_none(row.compare_at_price), amount_text_or_none(row.desired_compare_at_price)
-            shown = _shown(PushKind.COMPARE_AT_PRICE, row, before, after, row.compare_at_reason)
-            self._show(shown, is_asked_about=is_asked_about)
         is_large = self.limits.is_large(row)
-        for item in risks:
-            self.items.append(item)
+        for held in self.limits.price_changes(row):
+            self._keep(held)
+            if not held.is_risky:
+                continue
             if is_large:
-                self.repriced.add(variant_id)
-            if not self.limits.is_approved(item.change):
-                self._ask_about(row, item, is_large=is_large)
-
-    def _ask_about(self, row: PriceRow, item: ApprovalItem, *, is_large: bool) -> None:
-        variant_id, example = row.key.variant_id, f"{_name(row)} ({_change(item)})"
-        places = [
-            (self.unapproved_repriced, self._price_examples, is_large),
-            (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
-            (self.by_new_rule, self._rule_examples, self.limits.is_by_new_rule(row)),
-        ]
-        for found, examples, concerned in places:
-            if concerned:
-                found.add(variant_id)
-                if len(examples) < EXAMPLES:
-                    examples.append(example)
+                self.repriced.add(row.key.variant_id)
+            if not self._is_approved(held.change):
+                self._ask_about(row, held, is_large=is_large)
 
     def figures(self) -> dict[str, Any]:
         """To be shown with the job."""
@@ -207,83 +201,71 @@ class PlanSurvey:
             "price_changes_by_vat": len(self.by_new_rule),
         }
 
-    def question(self, pushed: int = 0) -> str:
-        """What a person is asked: what would happen, and what to look at before approving it.
-
-        `pushed` is how many values this job has pushed before.
-        """
-        settings, said, look = self.limits.settings, [], []
-        if self.unapproved_zeroed:
-            examples = ", ".join(self._zero_examples)
-            depots = sorted(depot for depots in settings.depots_of.values() for depot in depots)
-            said.append(
-                f"set {_count(self.unapproved_zeroed, 'item')} to zero that Shopify has in stock"
-                f"{_besides(self.limits.zeroed - self.unapproved_zeroed, 'zeroed')} (more than {settings.max_zeroed} "
-                f"within 24 hours are not set to zero unasked), such as {examples}"
-            )
-            look.append(
-                "whether its stock there is right, and whether the access token can still see all depots "
-                f"({', '.join(map(str, depots))})"
-            )
-        if self.by_new_rule:
-            said.append(
-                f"take VAT into account in {_count(self.by_new_rule, 'price')} for the first time, because prices "
-                "include it on one side and not on the other (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), "
-                f"such as {', '.join(self._rule_examples)}"
-            )
-            look.append("whether the VAT of these products is right, and whether Shopify adds tax at the checkout")
-        if self.beyond_reason:
-            said.append(
-                f"change {_count(self.beyond_reason, 'price')} by a factor of {REASON} or more, which always needs "
-                f"approval, such as {', '.join(self._beyond_examples)}"
-            )
-        if self.unapproved_repriced - self.beyond_reason:
-            said.append(
-                f"change {_count(self.unapproved_repriced, 'price')} by {settings.large_price_change:.0%} or more"
-                f"{_besides(self.limits.repriced - self.unapproved_repriced, 'changed so much')} (more than "
-                f"{settings.max_large_price_changes} within 24 hours are not changed so much unasked; removing a "
-                f"compare-at price counts as well), such as {', '.join(self._price_examples)}"
-            )
-        if self.unapproved_repriced or self.beyond_reason:
-            prices = filter(None, (settings.price, settings.compare_at_price))
-            look.append(f"whether the {' and '.join(prices)} prices there are right")
-        again = " The rest was approved before." if self._was_asked else ""
-        before = (
-            f", but this job has already pushed {pushed:,} other value{'s' if pushed != 1 else ''}" if pushed else ""
-        )
-        return (
-            f"This sync would {', and '.join(said)}.{again} None of that was pushed{before}. Check at "
-            f"Nhanh.vn first: {'; '.join(look)}. Then approve these changes, or reject them."
+    def question(self, pushed: int = 0) -> PlanQuestion:
+        """What a person is asked; `pushed` is how many values this job has pushed before."""
+        settings, limits = self.limits.settings, self.limits
+        return PlanQuestion(
+            zeroed=len(self.unapproved_zeroed),
+            zeroed_before=len(limits.zeroed - self.unapproved_zeroed),
+            max_zeroed=settings.max_zeroed,
+            zero_examples=self._zero_examples,
+            depots=sorted(depot for depots in settings.depots_of.values() for depot in depots),
+            by_vat=len(self.by_new_rule),
+            vat_examples=self._rule_examples,
+            beyond_reason=len(self.beyond_reason),
+            beyond_examples=self._beyond_examples,
+            repriced=len(self.unapproved_repriced),
+            repriced_within_reason=len(self.unapproved_repriced - self.beyond_reason),
+            repriced_before=len(limits.repriced - self.unapproved_repriced),
+            max_repriced=settings.max_large_price_changes,
+            large_price_change=settings.large_price_change,
+            price_examples=self._price_examples,
+            prices=[price for price in (settings.price, settings.compare_at_price) if price is not None],
+            is_partly_approved=self._is_partly_approved,
+            pushed=pushed,
         )
 
-    @property
-    def _was_asked(self) -> bool:
-        return any(self.limits.is_approved(item.change) for item in self.items)
+    def _is_approved(self, change: RiskyChange) -> bool:
+        is_approved = self.limits.is_approved(change)
+        self._is_partly_approved = self._is_partly_approved or is_approved
+        return is_approved
 
-    def _show(self, shown: dict[str, Any], *, is_asked_about: bool) -> None:
-        if is_asked_about and len(self._asked_about) < SAMPLE_ASKED_ABOUT:
-            self._asked_about.append(shown)
-        elif not is_asked_about and len(self._others) < SAMPLE:
-            self._others.append(shown)
+    def _ask_about(self, row: PriceRow, held: HeldChange, *, is_large: bool) -> None:
+        change = held.change
+        is_compare_at = change.kind is PushKind.COMPARE_AT_PRICE
+        example = Example(_name(row), held.old_value, change.new_value, is_compare_at_price=is_compare_at)
+        places = [
+            (self.unapproved_repriced, self._price_examples, is_large),
+            (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
+            (self.by_new_rule, self._rule_examples, self.limits.is_by_new_rule(row)),
+        ]
+        for found, examples, concerned in places:
+            if concerned:
+                found.add(row.key.variant_id)
+                _add_example(examples, example)
+
+    def _keep(self, held: HeldChange) -> None:
+        self._changes += 1
+        if self.keeps_changes:
+            self._kept.append(held)
+        if held.is_risky and not self.limits.is_approved(held.change):
+            if len(self._asked_about) < SAMPLE_ASKED_ABOUT:
+                self._asked_about.append(_shown(held))
+        elif len(self._others) < SAMPLE:
+            self._others.append(_shown(held))
 
 
-def _shown(kind: PushKind, row: StockRow | PriceRow, old: str | None, new: str | None, reason: str) -> dict[str, Any]:
-    known = {"kind": str(kind), "sku": row.sku, "variant_id": row.key.variant_id}
-    return known | {"old": old, "new": new, "reason": reason}
+def _shown(held: HeldChange) -> dict[str, Any]:
+    change = held.change
+    known = {"kind": str(change.kind), "sku": held.sku, "variant_id": change.owner_id}
+    place = {"location_id": change.location_id} if change.location_id else {}
+    return known | {"old": held.old_value, "new": change.new_value, "reason": held.reason} | place
 
 
 def _name(row: StockRow | PriceRow) -> str:
-    return row.sku or f"variant {row.key.variant_id}"
+    return row.sku or _("variant {id}").format(id=row.key.variant_id)
 
 
-def _count(things: Collection[object], noun: str) -> str:
-    return f"{len(things):,} {noun}{'s' if len(things) != 1 else ''}"
-
-
-def _besides(done: Collection[int], how: str) -> str:
-    return f", besides {len(done):,} that were {how} unasked in the last 24 hours" if done else ""
-
-
-def _change(item: ApprovalItem) -> str:
-    values = f"{item.old_value or 'none'} → {item.change.new_value or 'none'}"
-    return values if item.change.kind is PushKind.PRICE else f"compare-at price {values}"
+def _add_example(examples: list[Example], example: Example) -> None:
+    if len(examples) < EXAMPLES:
+        examples.append(example)

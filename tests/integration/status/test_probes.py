@@ -1,6 +1,7 @@
 """What monitoring sees: alive, ready, status, metrics, and the description of the API."""
 
 import asyncio
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
@@ -179,7 +180,8 @@ async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:
 async def test_every_address_carries_the_headers_that_protect_the_page(endpoint: Any) -> None:
     """No script but ours, no framing, no sniffing, no referrer, and no name of the server's software."""
     for path in sorted({operation.path for operation in OPERATIONS if operation.method == "GET"}):
-        async with endpoint.client.head(path.replace("{id}", "x").replace("{file}", "page.js")) as response:
+        own = path.format_map(defaultdict(lambda: "x", folder="views", file="now.js"))
+        async with endpoint.client.head(own) as response:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             assert "unsafe" not in response.headers["Content-Security-Policy"]
             assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -197,5 +199,6 @@ async def test_the_page_is_not_sent_twice(endpoint: Any) -> None:
         tag = response.headers["ETag"]
     async with endpoint.client.get("/page/page.js", headers={"If-None-Match": tag}) as response:
         assert response.status == 304
-    for name in ("nothing.js", "..%2Fserver.py", "%2Fetc%2Fpasswd", "__init__.py"):
+    for name in ("nothing.js", "..%2Fserver.py", "%2Fetc%2Fpasswd", "__init__.py", "views"):
         await endpoint.get(f"/page/{name}", 404)
+        await endpoint.get(f"/page/views/{name}", 404)

@@ -90,6 +90,7 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         started_at=datetime.now(UTC),
         stores=lambda: [STORE],
         job_types=params_schemas(),
+        stores_for=parts.registry.stores_for,
         product_sync=lambda _store: None,
         credentials=lambda: report(parts.registry.stores, datetime.now(UTC)),
         zone=parts.zone,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,9 +19,10 @@ from multidict import CIMultiDict
 from daemon.errors import ListenError
 from daemon.status.parts import StatusParts
 from daemon.status.routes import OPERATIONS
+from daemon.status.security import FOR_ALL_PAGES
 
 TOKEN = "s3cret-tokén"
-OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}"}
+OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/", "/page/{file}", "/page/{folder}/{file}"}
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -43,7 +45,7 @@ async def test_all_but_probes_and_the_empty_page_need_the_token(open_endpoint: A
     """401 with WWW-Authenticate without it, or with a wrong one."""
     async with open_endpoint(token=TOKEN) as endpoint:
         for operation in OPERATIONS:
-            path = operation.path.replace("{file}", "index.html").replace("{id}", "x").replace("{name}", "other")
+            path = operation.path.format_map(defaultdict(lambda: "x", folder="views", file="now.js", name="other"))
             async with endpoint.client.request(operation.method, path) as response:
                 assert (response.status == 401) is (operation.path not in OPEN), operation.path
                 if response.status == 401:
@@ -177,7 +179,7 @@ async def test_a_change_needs_a_header_that_no_form_sends(endpoint: Any) -> None
 async def test_what_a_foreign_page_loads_is_refused(endpoint: Any) -> None:
     """Images, scripts, frames, links and event streams: by Sec-Fetch-Site, where there is no Origin."""
     for operation in OPERATIONS:
-        if operation.method != "GET" or operation.path in ("/", "/page/{file}", "/livez"):
+        if operation.method != "GET" or operation.path in FOR_ALL_PAGES:
             continue
         path = operation.path.replace("{id}", "x").replace("{ref}", "tet").replace("{variant_id}", "1")
         for site in ("cross-site", "same-site", "Cross-Site", "unheard-of"):

@@ -20,6 +20,13 @@ from daemon.sync.explanation.explain import explain
 from daemon.sync.explanation.search_terms import NotExplained, read_search_terms
 from tests.support.mirror_tables import ITEM, NHANH, NOON, STORE, VARIANT, Tables
 
+ASK_ABOUT_STOCK = """
+WITH approval AS (
+    INSERT INTO dongbo.approvals (store, type, job_id, reason) VALUES ('main', 'SYNC_PRODUCTS', $1, '') RETURNING id
+)
+INSERT INTO dongbo.approval_changes (approval_id, kind, owner_id, location_id, place, is_risky, reason, asked_in)
+SELECT id, 'stock', $2, 31, 1, true, '', 1 FROM approval
+"""
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 SETTINGS = ProductSyncSettings.model_validate(
     {"locations": {"31": [1, 2]}, "price": "retail", "compare_at_price": "old"}
@@ -183,11 +190,7 @@ async def test_what_waits_for_approval_is_told_with_the_job(tables: Tables, ask:
     value = only(await ask())
     assert value.approval_job_id == job
     assert f"waits for the approval of other changes, asked by job {job}." in value.verdict
-    await tables.execute(
-        "INSERT INTO dongbo.approval_items (job_id, kind, owner_id, location_id) VALUES ($1, 'stock', $2, 31)",
-        job,
-        VARIANT,
-    )
+    await tables.execute(ASK_ABOUT_STOCK, job, VARIANT)
     assert only(await ask()).verdict.endswith(
         "The change to 0 (Nhanh.vn has 0 + 0 in depots Kho A (1) and 2) waits for approval, asked by job "
         f"{job}: “This sync would set 30 items to zero”."

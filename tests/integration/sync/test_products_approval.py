@@ -15,6 +15,11 @@ from tests.support.synced_shop import SyncedShop, before_each_call, check_counte
 
 __all__ = ["sandbox_settings", "shop"]
 
+OPEN_CHANGES = """
+SELECT count(*) FROM dongbo.approval_changes AS change JOIN dongbo.approvals AS approval ON approval.id = approval_id
+WHERE job_id = $1 AND state = 'open' AND is_risky
+"""
+
 
 async def stocked(shop: SyncedShop, count: int) -> None:
     """Give some items stock on both sides."""
@@ -49,8 +54,8 @@ async def test_too_many_zeroes_stop_and_ask(shop: SyncedShop) -> None:
     assert f"({50} → 0 at {shop.location})" in str(job.error)
     assert "access token" in str(job.error)
     assert job.metadata["zeroed"] == 6
-    assert len(job.metadata["sample"]) == 6
-    items = await shop.workshop.rows("SELECT * FROM dongbo.approval_items")
+    assert (len(job.metadata["sample"]), job.metadata["sample_of"]) == (6, 6)
+    items = await shop.workshop.rows("SELECT * FROM dongbo.approval_changes WHERE is_risky")
     assert {(item["kind"], item["owner_id"], item["old_value"], item["new_value"]) for item in items} == {
         ("stock", variant.id, "50", "0") for variant, _ in shop.pairs[:6]
     }
@@ -104,7 +109,7 @@ async def test_newly_risky_changes_are_asked_about_again(shop: SyncedShop) -> No
     assert shop.shopify.writes == []
     assert "set 6 items to zero" in str(job.error)
     assert "The rest was approved before" in str(job.error)
-    assert await shop.workshop.value("SELECT count(*) FROM dongbo.approval_items WHERE job_id = $1", job.id) == 12
+    assert await shop.workshop.value(OPEN_CHANGES, job.id) == 12
     job = await approved(shop, job)
     assert job.status is JobStatus.COMPLETED
     assert shop.differences() == {}
@@ -135,9 +140,9 @@ async def test_question_that_was_not_put_is_no_approval(shop: SyncedShop, monkey
     await shop.pull()
     deaths = []
 
-    def die_once(reason: str, **metadata: object) -> Exception:
+    def die_once(reason: str, facts: dict[str, object], **metadata: object) -> Exception:
         if deaths:
-            return ApprovalNeeded(reason, **metadata)
+            return ApprovalNeeded(reason, facts, **metadata)
         deaths.append(reason)
         return SourceUnavailable("died before it could ask")
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from daemon.database.pool import Database
 from daemon.ids import JobId
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.queue import worker as queue_worker
+from daemon.jobs.queue.recovery import restore_places
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings, running_sandbox
 from tests.support.shop_memory import product_sync
@@ -69,7 +72,7 @@ def configure(workshop: Workshop, **settings: object) -> None:
 
 async def steps_of(workshop: Workshop, chain: Job) -> list[Job]:
     """The steps of a chain, oldest first."""
-    return (await workshop.parts.jobs.list_jobs(parent=chain.id))[::-1]
+    return ((await workshop.parts.jobs.list_jobs(JobFilters(parent=chain.id))).jobs)[::-1]
 
 
 async def running_step(workshop: Workshop, chain: Job, job_type: JobType) -> Job:
@@ -158,39 +161,165 @@ async def test_retried_chain_goes_on_with_the_step_that_failed(workshop: Worksho
     assert shown_steps(chain) == [(step, "COMPLETED") for step in STEPS]
 
 
-async def test_step_that_waits_for_approval_ends_the_chain(workshop: Workshop) -> None:
-    """The chain does not wait for a person: it ends and says who is asked; approved, the step completes by itself."""
+async def asked(workshop: Workshop) -> tuple[Job, Job]:
+    """A chain that waits, and the step for which it does."""
     await workshop.completed(CHAIN)
     configure(workshop, max_zeroed=0)
     await sell_out(workshop)
     chain = await workshop.run(CHAIN)
-    waiting = (await steps_of(workshop, chain))[-1]
-    assert (chain.status, waiting.type) == (JobStatus.FAILED, JobType.SYNC_PRODUCTS)
-    assert waiting.status is JobStatus.AWAITING_APPROVAL
+    step = (await steps_of(workshop, chain))[-1]
+    assert (chain.status, step.status) == (JobStatus.AWAITING_APPROVAL, JobStatus.AWAITING_APPROVAL), chain.error
+    return chain, step
+
+
+async def test_chain_waits_along_with_its_step(workshop: Workshop) -> None:
+    """A chain whose step asks a person waits without a run of its own, and says for what; approved, both complete."""
+    chain, step = await asked(workshop)
+    assert step.type is JobType.SYNC_PRODUCTS
     assert chain.error is not None
-    assert chain.error.startswith("Step 5 of 5, SYNC_PRODUCTS, waits for a person: This sync would set ")
-    assert str(waiting.id) in chain.error
+    assert chain.error.startswith("Step 5 of 5, SYNC_PRODUCTS, waits for a person: This sync would set 1 item to zero")
+    assert (chain.worker, chain.completed_at) == (None, None)
     assert shown_steps(chain)[-1] == (JobType.SYNC_PRODUCTS, "AWAITING_APPROVAL")
     written = len(workshop.sandbox.shopify.writes)
-    await workshop.parts.jobs.approve(waiting.id)
-    done = await workshop.wait(waiting.id)
+    await workshop.parts.jobs.approve(step.id)
+    done = await workshop.wait(step.id)
     assert (done.status, done.updated) == (JobStatus.COMPLETED, 1), done.error
+    ended = await workshop.wait(chain.id)
+    assert (ended.status, ended.processed, ended.error) == (JobStatus.COMPLETED, 5, None)
     assert len(workshop.sandbox.shopify.writes) == written + 1
-    assert (await workshop.parts.jobs.get(chain.id)).status is JobStatus.FAILED
+    assert len(await steps_of(workshop, chain)) == 5
 
 
-async def test_rejected_step_changes_nothing_and_is_asked_for_again(workshop: Workshop) -> None:
-    """After a rejection the next chain looks anew, and asks anew."""
-    await workshop.completed(CHAIN)
-    configure(workshop, max_zeroed=0)
-    await sell_out(workshop)
-    first = (await steps_of(workshop, await workshop.run(CHAIN)))[-1]
-    await workshop.parts.jobs.reject(first.id)
+async def test_to_approve_the_chain_is_to_approve_its_step(workshop: Workshop) -> None:
+    """Whoever looks at the chain decides the same question."""
+    chain, step = await asked(workshop)
+    assert (await workshop.parts.jobs.approve(chain.id)).id == chain.id
+    assert (await workshop.wait(chain.id)).status is JobStatus.COMPLETED
+    assert (await workshop.parts.jobs.get(step.id)).updated == 1
+
+
+async def test_approved_after_days_only_what_was_shown_is_pushed(workshop: Workshop) -> None:
+    """A chain that has waited long goes on with the step that was approved, and does not begin anew."""
+    chain, step = await asked(workshop)
+    async with workshop.database.acquire() as connection:
+        await connection.execute(
+            "UPDATE dongbo.background_jobs SET checkpoint = checkpoint || $2 WHERE id = $1",
+            chain.id,
+            '{"began_at": "2026-01-01T00:00:00+00:00"}',
+        )
+    await workshop.parts.jobs.approve(step.id)
+    ended = await workshop.wait(chain.id)
+    assert (ended.status, len(await steps_of(workshop, chain))) == (JobStatus.COMPLETED, 5), ended.error
+
+
+async def test_rejected_step_ends_the_chain_and_is_asked_for_again(workshop: Workshop) -> None:
+    """Rejected, nothing is pushed and the chain ends with a sentence; the next one looks and asks anew."""
+    chain, step = await asked(workshop)
     written = len(workshop.sandbox.shopify.writes)
-    second = (await steps_of(workshop, await workshop.run(CHAIN)))[-1]
-    assert second.status is JobStatus.AWAITING_APPROVAL
-    assert (await workshop.parts.jobs.get(first.id)).status is JobStatus.CANCELLED
+    await workshop.parts.jobs.reject(step.id)
+    ended = await workshop.parts.jobs.get(chain.id)
+    assert ended.status is JobStatus.CANCELLED
+    assert ended.error == (
+        f"Its step SYNC_PRODUCTS, job {step.id}, was rejected by a person: nothing of that was carried out."
+    )
+    again = await workshop.run(CHAIN)
+    assert again.status is JobStatus.AWAITING_APPROVAL
+    assert (await workshop.parts.jobs.get(step.id)).status is JobStatus.CANCELLED
     assert len(workshop.sandbox.shopify.writes) == written
+
+
+async def test_newer_chain_takes_the_place_of_one_that_waits(workshop: Workshop) -> None:
+    """The older one ends as superseded, with its step; the question stays the same one, asked by one run more."""
+    chain, step = await asked(workshop)
+    (before,) = await workshop.rows("SELECT * FROM dongbo.approvals")
+    newer = await workshop.run(CHAIN)
+    newer_step = (await steps_of(workshop, newer))[-1]
+    assert (newer.status, newer_step.status) == (JobStatus.AWAITING_APPROVAL, JobStatus.AWAITING_APPROVAL)
+    for ended in (await workshop.parts.jobs.get(chain.id), await workshop.parts.jobs.get(step.id)):
+        assert ended.status is JobStatus.CANCELLED
+        assert ended.metadata["superseded_by"] == str(newer_step.id)
+    (after,) = await workshop.rows("SELECT * FROM dongbo.approvals")
+    assert (after["id"], after["since"], after["asked_runs"]) == (before["id"], before["since"], 2)
+    assert (after["job_id"], after["last_asked_at"] > before["last_asked_at"]) == (newer_step.id, True)
+
+
+async def test_newer_chain_with_nothing_to_ask_ends_the_waiting(workshop: Workshop) -> None:
+    """Once there is nothing left to approve, the older chain ends and the question is withdrawn, with its end."""
+    chain, step = await asked(workshop)
+    configure(workshop, max_zeroed=10_000)
+    await workshop.completed(CHAIN)
+    for job_id in (chain.id, step.id):
+        assert (await workshop.parts.jobs.get(job_id)).status is JobStatus.CANCELLED
+    (question,) = await workshop.rows("SELECT * FROM dongbo.approvals")
+    assert (question["state"], question["ended_at"] is not None) == ("withdrawn", True)
+    assert await workshop.value("SELECT count(*) FROM dongbo.approval_changes") == 0
+
+
+async def test_approval_while_a_newer_chain_runs(workshop: Workshop) -> None:
+    """The step is carried out; its chain gives way to the newer one, which waits for it and then has its own."""
+    chain, step = await asked(workshop)
+    workshop.sandbox.faults.slow_seconds = 1.0
+    workshop.sandbox.faults.next("slow", path=SHOPIFY)
+    newer = await workshop.submit(CHAIN)
+    await running_step(workshop, newer, JobType.PULL_SHOPIFY_PRODUCTS)
+    await workshop.parts.jobs.approve(step.id)
+    assert (await workshop.wait(step.id)).status is JobStatus.COMPLETED
+    older = await workshop.parts.jobs.get(chain.id)
+    assert (older.status, older.metadata["superseded_by"]) == (JobStatus.CANCELLED, str(newer.id))
+    assert (await workshop.wait(newer.id)).status is JobStatus.COMPLETED
+
+
+async def test_cancelling_a_chain_that_waits_cancels_its_step(workshop: Workshop) -> None:
+    """Nobody is asked any more: to cancel is to reject."""
+    chain, step = await asked(workshop)
+    assert (await workshop.parts.jobs.cancel(chain.id)).status is JobStatus.CANCELLED
+    assert (await workshop.parts.jobs.get(step.id)).status is JobStatus.CANCELLED
+    assert await workshop.value("SELECT state FROM dongbo.approvals") == "rejected"
+
+
+async def test_cancelling_the_step_ends_the_chain_that_waits(workshop: Workshop) -> None:
+    """It would wait for nothing."""
+    chain, step = await asked(workshop)
+    await workshop.parts.jobs.cancel(step.id)
+    ended = await workshop.parts.jobs.get(chain.id)
+    assert ended.status is JobStatus.CANCELLED
+    assert ended.error == f"Its step SYNC_PRODUCTS, job {step.id}, was cancelled while it waited for approval."
+
+
+async def test_chain_waits_through_a_restart(database: Database, sandbox_settings: SandboxSettings) -> None:
+    """What waits is a row: the next daemon, or another one, approves and completes it."""
+    async with running_sandbox(sandbox_settings) as sandbox:
+        async with running_parts(database, sandbox, product_sync=product_sync) as parts:
+            chain, step = await asked(Workshop(parts, sandbox))
+        async with running_parts(database, sandbox, product_sync=product_sync) as parts:
+            workshop = Workshop(parts, sandbox)
+            assert (await parts.jobs.get(chain.id)).status is JobStatus.AWAITING_APPROVAL
+            await parts.jobs.approve(step.id)
+            ended = await workshop.wait(chain.id)
+            assert (ended.status, ended.processed) == (JobStatus.COMPLETED, 5), ended.error
+
+
+async def test_chain_that_was_killed_before_it_waited_waits_after_all(workshop: Workshop) -> None:
+    """Its step asks, and the daemon dies before the chain has noticed: the next run notices."""
+    chain, step = await asked(workshop)
+    async with workshop.database.acquire() as connection:
+        await connection.execute(
+            "UPDATE dongbo.background_jobs SET status = 'PENDING', error = NULL, updated_at = now() - interval '1 min' "
+            "WHERE id = $1",
+            chain.id,
+        )
+        await restore_places(connection)
+    waiting = await workshop.wait(chain.id, lambda job: job.status is JobStatus.AWAITING_APPROVAL)
+    assert waiting.error == chain.error
+    assert (await steps_of(workshop, chain))[-1].id == step.id
+
+
+async def test_steps_of_a_chain_that_waits_are_not_pruned(workshop: Workshop) -> None:
+    """However long it waits, its steps are there to be looked at."""
+    chain, _ = await asked(workshop)
+    await workshop.completed(JobType.MATCH_PRODUCTS)  # the newest of its kind stays anyway
+    await workshop.parts.jobs.prune(timedelta(0))
+    assert len(await steps_of(workshop, chain)) == 5
 
 
 async def sell_out(workshop: Workshop) -> None:

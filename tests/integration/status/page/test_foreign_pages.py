@@ -4,20 +4,16 @@ The attacker is a page that another program of this machine serves on another po
 its owner points at this machine (DNS rebinding). The endpoint asks for no token, as is its default.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from aiohttp import web
+from playwright.async_api import Page, expect
 
-from tests.integration.status.test_page import CHROMIUM, Page, _browsing
+from tests.support.browser import REBOUND, Visitor
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-REBOUND = "rebound.example"  # the browser takes this name for 127.0.0.1
 PAUSE = "api/schedules/other/pause"
 JOB = '{"type": "NOOP", "store": "main", "params": {}}'
 
@@ -65,32 +61,30 @@ READS = {
     " return frame.contentDocument?.body?.innerText ?? ''",
 }
 SCRIPT = """
-{
-const PAUSE = %r, JOB = %r;
-const submitted = (action, enctype, sandboxed) => new Promise((done) => {
-  const frame = document.createElement("iframe");
-  frame.name = "target";
-  document.body.append(frame);
-  const form = `<form method="post" action="${action}" enctype="${enctype || "application/x-www-form-urlencoded"}"
-    ${sandboxed ? "" : "target=target"}><input name='${JOB.slice(0, -1)},"x":"' value='"}'></form>`;
-  if (sandboxed) {
-    frame.sandbox = "allow-scripts allow-forms";
-    frame.srcdoc = form + "<script>document.forms[0].submit()</scr" + "ipt>";
-    let loads = 0;
-    frame.onload = () => { loads += 1; if (loads === 2) done(); };
-  } else {
-    document.body.insertAdjacentHTML("beforeend", form);
-    frame.onload = () => done();
-    document.forms[0].submit();
-  }
-  setTimeout(done, 3000);
-});
-(async (url) => {
+async (url) => {
+  const PAUSE = %r, JOB = %r;
+  const submitted = (action, enctype, sandboxed) => new Promise((done) => {
+    const frame = document.createElement("iframe");
+    frame.name = "target";
+    document.body.append(frame);
+    const form = `<form method="post" action="${action}" enctype="${enctype || "application/x-www-form-urlencoded"}"
+      ${sandboxed ? "" : "target=target"}><input name='${JOB.slice(0, -1)},"x":"' value='"}'></form>`;
+    if (sandboxed) {
+      frame.sandbox = "allow-scripts allow-forms";
+      frame.srcdoc = form + "<script>document.forms[0].submit()</scr" + "ipt>";
+      let loads = 0;
+      frame.onload = () => { loads += 1; if (loads === 2) done(); };
+    } else {
+      document.body.insertAdjacentHTML("beforeend", form);
+      frame.onload = () => done();
+      document.forms[0].submit();
+    }
+    setTimeout(done, 3000);
+  });
   try { BODY } catch (error) {
     if (error instanceof TypeError || error instanceof DOMException) return "";
     throw error;
   }
-})(%r)
 }
 """
 
@@ -114,27 +108,16 @@ async def serving_a_page() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Page]:
-    """A browser for which REBOUND is this machine."""
-    async with _browsing(tmp_path / "profile", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as page:
-        yield page
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(visitor: Visitor) -> AsyncIterator[Page]:
+    """An empty tab, whose console may say what the browser refuses."""
+    yield await visitor.open("about:blank")
+    visitor.complaints.clear()
 
 
-async def shown(page: Page, url: str) -> None:
-    """Open a page, and wait until it is there."""
-    await page.open(url)
-    async with asyncio.timeout(20):
-        while await page.value(f"document.readyState === 'complete' && location.href === {url!r}") is not True:
-            await asyncio.sleep(0.02)
-
-
-async def attempted(page: Page, url: str, body: str) -> Any:
+async def attempted(tab: Page, url: str, body: str) -> Any:
     """What a script could read."""
-    script = SCRIPT.replace("BODY", body) % (PAUSE, JOB, url)
-    result = await page.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-    assert "exceptionDetails" not in result, result
-    return result["result"].get("value")
+    return await tab.evaluate(SCRIPT.replace("BODY", body) % (PAUSE, JOB), url)
 
 
 async def is_untouched(endpoint: Any) -> bool:
@@ -143,59 +126,57 @@ async def is_untouched(endpoint: Any) -> bool:
     return not jobs["jobs"] and not any(state.paused for state in endpoint.parts.scheduler.states())
 
 
-async def test_a_page_on_another_port_changes_nothing(endpoint: Any, browser: Page) -> None:
+async def test_a_page_on_another_port_changes_nothing(endpoint: Any, tab: Page) -> None:
     """Nor does it learn whether it could have."""
     async with serving_a_page() as elsewhere:
         for name, body in CHANGES.items():
-            await shown(browser, elsewhere)
-            assert not await attempted(browser, endpoint.url, body), name
+            await tab.goto(elsewhere)
+            assert not await attempted(tab, endpoint.url, body), name
             assert await is_untouched(endpoint), name
 
 
-async def test_a_page_on_another_port_reads_nothing(endpoint: Any, browser: Page) -> None:
+async def test_a_page_on_another_port_reads_nothing(endpoint: Any, tab: Page) -> None:
     """By no means that a browser has."""
     async with serving_a_page() as elsewhere:
-        await shown(browser, elsewhere)
+        await tab.goto(elsewhere)
         for name, body in READS.items():
-            assert not await attempted(browser, endpoint.url, body), name
+            assert not await attempted(tab, endpoint.url, body), name
     async with endpoint.client.get("/metrics") as response:
         assert "dongbo_event_streams 0.0" in await response.text()
 
 
-async def test_a_page_of_a_rebound_name_gets_nothing(endpoint: Any, browser: Page) -> None:
+async def test_a_page_of_a_rebound_name_gets_nothing(endpoint: Any, tab: Page) -> None:
     """Its name is none of the endpoint's, though the browser holds it for the page's own origin."""
     rebound = endpoint.url.replace("127.0.0.1", REBOUND)
-    await shown(browser, rebound)  # what the endpoint has to say to that name
-    assert "allowed_hosts" in await browser.value("document.body.innerText")
+    await tab.goto(rebound)  # what the endpoint has to say to that name
+    await expect(tab.locator("body")).to_contain_text("allowed_hosts")
     for name, body in CHANGES.items():
-        await attempted(browser, rebound, body)
+        await attempted(tab, rebound, body)
         assert await is_untouched(endpoint), name
     for path in ("api/jobs", "status", "page/page.js", "api/events"):
-        assert await browser.value(f"fetch('/{path}').then((answer) => answer.status)") == 421
+        assert await tab.evaluate(f"fetch('/{path}').then((answer) => answer.status)") == 421
 
 
-async def test_the_endpoints_own_page_may_do_all_that(endpoint: Any, browser: Page) -> None:
+async def test_the_endpoints_own_page_may_do_all_that(endpoint: Any, tab: Page) -> None:
     """The same requests with the page's header pass from its own origin, so that the attacks above mean something."""
-    await shown(browser, endpoint.url)
-    assert "jobs" in await attempted(browser, endpoint.url, READS["fetch"])
-    assert await attempted(browser, endpoint.url, READS["event stream"]) in ("open", "snapshot")
+    await tab.goto(endpoint.url)
+    assert "jobs" in await attempted(tab, endpoint.url, READS["fetch"])
+    assert await attempted(tab, endpoint.url, READS["event stream"]) in ("open", "snapshot")
     assert await is_untouched(endpoint)
-    await attempted(browser, endpoint.url, CHANGES["fetch without CORS"])
+    await attempted(tab, endpoint.url, CHANGES["fetch without CORS"])
     assert await is_untouched(endpoint)  # not without the header, even so
-    await attempted(browser, endpoint.url, CHANGES["fetch with our header"])
-    await attempted(browser, endpoint.url, CHANGES["fetch with CORS"])
+    await attempted(tab, endpoint.url, CHANGES["fetch with our header"])
+    await attempted(tab, endpoint.url, CHANGES["fetch with CORS"])
     assert any(state.paused for state in endpoint.parts.scheduler.states())
     assert (await endpoint.get("/api/jobs"))["jobs"]
 
 
-async def test_an_address_that_a_person_types_works(endpoint: Any, browser: Page) -> None:
+async def test_an_address_that_a_person_types_works(endpoint: Any, tab: Page) -> None:
     """And so does a link to the page on somebody else's, but none to what costs more."""
-    await shown(browser, endpoint.url + "status")
-    assert "uptime_seconds" in await browser.value("document.body.innerText")
+    await tab.goto(endpoint.url + "status")
+    await expect(tab.locator("body")).to_contain_text("uptime_seconds")
     async with serving_a_page() as elsewhere:
         for path, text in (("", "dongbo"), ("status", "Pages of other origins")):
-            await shown(browser, elsewhere)
-            await browser.value(f"location.href = {endpoint.url + path!r}")
-            async with asyncio.timeout(20):
-                while text not in (await browser.value("document.documentElement?.innerText") or ""):
-                    await asyncio.sleep(0.02)
+            await tab.goto(elsewhere)
+            await tab.evaluate(f"location.href = {endpoint.url + path!r}")
+            await expect(tab.locator("body")).to_contain_text(text)

@@ -1,0 +1,85 @@
+// What the states and origins of jobs are called.
+
+import { t } from "../words.js";
+
+/** How a run stands, in the order of the filter; the tone and the sentence of a run come with its summary. */
+export const OUTCOMES = {
+  pending: () => t("Waiting"),
+  retrying: () => t("Trying again"),
+  running: () => t("Running"),
+  awaiting_approval: () => t("Waiting for approval"),
+  completed: () => t("Completed"),
+  completed_with_failures: () => t("Completed with failures"),
+  repaired: () => t("Repaired since"),
+  failed: () => t("Failed"),
+  cancelled: () => t("Cancelled"),
+  superseded: () => t("Superseded"),
+};
+
+/** The same in the words of a filter, where a name alone leaves a doubt. */
+export const OUTCOME_CHOICES = {
+  ...OUTCOMES,
+  completed: () => t("Completed without failures"),
+  completed_with_failures: () => t("Completed, rows still fail"),
+  repaired: () => t("Failed, repaired since"),
+  failed: () => t("Failed, not repaired"),
+};
+
+export const STATUSES = {
+  PENDING: () => t("Waiting"),
+  RUNNING: () => t("Running"),
+  AWAITING_APPROVAL: () => t("Waiting for approval"),
+  COMPLETED: () => t("Completed"),
+  FAILED: () => t("Failed"),
+  CANCELLED: () => t("Cancelled"),
+};
+
+export const TRIGGERS = {
+  schedule: () => t("by schedule"),
+  api: () => t("by hand"),
+  cli: () => t("in the terminal"),
+  webhook: () => t("by webhook"),
+  retry: () => t("retried"),
+};
+
+export const ATTEMPT_RESULTS = {
+  running: () => t("runs"),
+  completed: () => t("completed"),
+  failed: () => t("failed"),
+  retried: () => t("failed, to be tried again"),
+  released: () => t("given back, because the daemon stopped"),
+  cancelled: () => t("cancelled"),
+  asked: () => t("asked for approval"),
+  lost: () => t("lost: the daemon or its connection was gone"),
+};
+
+export const PUSH_KINDS = {
+  stock: () => t("Stock"),
+  activation: () => t("Stocked at a location"),
+  price: () => t("Price"),
+  compare_at_price: () => t("Compare-at price"),
+  metafield: () => t("Customer total"),
+  tags: () => t("Customer tags"),
+};
+
+export const PUSH_RESULTS = {
+  intended: () => t("under way"),
+  applied: () => t("set"),
+  stale: () => t("changed by others meanwhile"),
+  refused: () => t("refused"),
+  unknown: () => t("interrupted"),
+};
+
+const WAITS = {
+  "the rate limit": () => t("the rate limit"),
+  "an access token": () => t("an access token"),
+  "a bulk operation": () => t("Shopify’s bulk operation"),
+  "an answer from the source": () => t("an answer from the source"),
+  "the source": () => t("an answer from the source"),
+};
+
+/** The word of a table for a code; the code itself where the daemon is newer than this page. */
+export const word = (table, code) => table[code]?.() ?? code;
+
+/** What a running job waits for. */
+export const waitsFor = (what) => word(WAITS, what);
