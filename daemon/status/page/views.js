@@ -3,9 +3,11 @@
 import job from "./views/job.js";
 import jobs from "./views/jobs.js";
 import now from "./views/now.js";
+import schedule from "./views/schedule.js";
+import schedules from "./views/schedules.js";
 import { t } from "./words.js";
 
-export const views = [now, jobs, job];
+export const views = [now, jobs, job, schedules, schedule];
 
 /** `also`: further views that are reached by way of this one. */
 export const bar = [
