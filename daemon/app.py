@@ -39,6 +39,7 @@ from daemon.status.parts import MOST_CONNECTIONS, StatusParts
 from daemon.status.server import serving
 from daemon.stores import StoreFactory
 from daemon.tasks import TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 from daemon.tasks.registry import clock_reports
 from daemon.watchdog import Watchdog
 
@@ -100,6 +101,7 @@ class Application:
                 daemon.cancellation_watch,
                 Pruner(daemon),
                 daemon.credential_watch,
+                daemon.conditions,
                 Watchdog(self._service, database, daemon.scheduler),
                 daemon.queue,
                 daemon.scheduler,
@@ -275,12 +277,14 @@ def _status_parts(daemon: Daemon, secrets: ResolvedSecrets, schema_version: int,
         stores_for=registry.stores_for,
         product_sync=lambda name: registry.stores[name].product_sync_settings,
         shop_of=shop_of,
+        item_reader=ItemReader(daemon.database, registry.store),
         credentials=lambda: report(registry.stores, datetime.now(UTC)),
         zone=daemon.settings.timezone,
         token=secrets.status_token.get_secret_value() if secrets.status_token else None,
         allowed_hosts=list(daemon.settings.status.allowed_hosts),
         schema_version=schema_version,
         clocks=lambda: clock_reports(registry.stores),
+        conditions=daemon.conditions,
         most_connections=most_connections,
     )
 

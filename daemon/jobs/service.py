@@ -12,13 +12,13 @@ from asyncpg import UniqueViolationError
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidTransition, JobNotFound
 from daemon.i18n import gettext as _
-from daemon.ids import JobId, Lane, ScheduleName, StoreName, new_job_id
-from daemon.jobs import failures, store
+from daemon.ids import JobId, Lane, ScheduleName, new_job_id
+from daemon.jobs import failures, listing, store
 from daemon.jobs.deciding import Decisions, live_instead_of, live_job, note_cancelled, unknown_job
 from daemon.jobs.events import JobNotifier
+from daemon.jobs.listing import ALL_JOBS, FoundJobs, JobFilters
 from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.queue import places
-from daemon.jobs.types import JobType
 
 log = structlog.get_logger()
 
@@ -127,26 +127,11 @@ class Jobs:
         return job
 
     async def list_jobs(
-        self,
-        *,
-        store_name: StoreName | None = None,
-        job_type: JobType | None = None,
-        status: JobStatus | None = None,
-        parent: JobId | None = None,
-        before: JobId | None = None,
-        limit: int = 50,
-    ) -> list[Job]:
-        """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
+        self, filters: JobFilters = ALL_JOBS, *, before: JobId | None = None, limit: int = 50
+    ) -> FoundJobs:
+        """Jobs with these properties, newest first, older than `before`."""
         async with self._database.acquire() as connection:
-            return await store.list_jobs(
-                connection,
-                store=store_name,
-                job_type=job_type,
-                status=status,
-                parent=parent,
-                before=before,
-                limit=limit,
-            )
+            return await listing.find(connection, filters, before=before, limit=limit)
 
     async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
         """Dead letters of a job, oldest first; `after` is the last id of the previous page. Raises JobNotFound."""

@@ -49,13 +49,6 @@ AFTERMATHS = """
 SELECT id, repaired_by, superseded_by, taken_up FROM dongbo.background_jobs WHERE id = ANY($1)
 """
 
-LIST = f"""
-SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR status = $3)
-  AND ($4::uuid IS NULL OR id < $4) AND ($6::uuid IS NULL OR parent_id = $6)
-ORDER BY id DESC LIMIT $5
-"""
-
 # What is newer than a version, and what may have become visible late: an older version of a later time.
 CHANGES = """
 SELECT id, version FROM dongbo.background_jobs
@@ -277,10 +270,6 @@ SELECT id FROM dongbo.background_jobs
 WHERE parent_id = $1 AND status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
 """
 
-COUNT_BY_STATUS = """
-SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
-"""
-
 NOT_ENDED = """facet = ANY (ARRAY(
     SELECT id FROM dongbo.job_facets WHERE status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
 ))"""
@@ -418,30 +407,18 @@ async def get(connection: Connection, job_id: JobId) -> Job | None:
 
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of the jobs that exist, in no order."""
-    return await _jobs(await connection.fetch(GET_MANY, job_ids))
+    return await read_jobs(await connection.fetch(GET_MANY, job_ids))
 
 
 async def aftermaths(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Aftermath]:
     """What has happened since to those of the jobs that exist."""
     rows = await connection.fetch(AFTERMATHS, job_ids)
     return {
-        JobId(UUID(int=row["id"].int)): Aftermath(_id(row["repaired_by"]), _id(row["superseded_by"]), row["taken_up"])
+        JobId(UUID(int=row["id"].int)): Aftermath(
+            plain_id(row["repaired_by"]), plain_id(row["superseded_by"]), row["taken_up"]
+        )
         for row in rows
     }
-
-
-async def list_jobs(
-    connection: Connection,
-    *,
-    store: StoreName | None = None,
-    job_type: JobType | None = None,
-    status: JobStatus | None = None,
-    parent: JobId | None = None,
-    before: JobId | None = None,
-    limit: int = 50,
-) -> list[Job]:
-    """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
-    return await _jobs(await connection.fetch(LIST, store, job_type, status, before, limit, parent))
 
 
 async def open_changes(
@@ -462,7 +439,7 @@ async def open_changes(
 
 async def list_newest_and_unended(connection: Connection, limit: int) -> list[Job]:
     """The newest jobs, and the newest of each status that has not ended, at most `limit` of each; newest first."""
-    return await _jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
+    return await read_jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
 
 
 async def last_pruning(connection: Connection) -> LastPruning | None:
@@ -687,11 +664,6 @@ async def latest_said(
     return {StoreName(row["store"]): orjson.loads(row["metadata"]) for row in rows}
 
 
-async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
-    """(type, status, jobs) of all jobs in the table."""
-    return [(row["type"], row["status"], row["jobs"]) for row in await connection.fetch(COUNT_BY_STATUS)]
-
-
 async def plan_pruning(connection: Connection, older_than: timedelta) -> PruningPlan:
     """What `prune` would delete and keep, by the very same rule."""
     return PruningPlan(**dict(await connection.fetchrow(PLAN_PRUNING, older_than)))
@@ -708,12 +680,7 @@ def encode(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _storable(text: str | None) -> str | None:
-    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
-    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-async def _jobs(rows: Sequence[Record]) -> list[Job]:
+async def read_jobs(rows: Sequence[Record]) -> list[Job]:
     """The jobs of many rows; the loop turns in between."""
     jobs: list[Job] = []
     for start in range(0, len(rows), AT_ONCE):
@@ -723,21 +690,26 @@ async def _jobs(rows: Sequence[Record]) -> list[Job]:
     return jobs
 
 
+def plain_id(value: UUID | None) -> JobId | None:
+    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
+    return JobId(UUID(int=value.int)) if value is not None else None
+
+
+def _storable(text: str | None) -> str | None:
+    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
+    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
     for name in ("id", "parent_id"):
-        columns[name] = _id(columns[name])
+        columns[name] = plain_id(columns[name])
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])
     return Job(**columns, eta_seconds=_eta(columns))
-
-
-def _id(value: UUID | None) -> JobId | None:
-    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
-    return JobId(UUID(int=value.int)) if value is not None else None
 
 
 def _eta(columns: Mapping[str, Any]) -> float | None:

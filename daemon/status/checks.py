@@ -17,6 +17,7 @@ from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
+DATABASE_CHECK = "database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,10 @@ class Checks:
             failure = reason(error)
         else:
             return [
-                Check("database", True, _("answers in {n:.1f} ms").format(n=answer.seconds * 1000)),
+                Check(DATABASE_CHECK, True, _("answers in {n:.1f} ms").format(n=answer.seconds * 1000)),
                 self._check_schema(answer),
             ]
-        return [Check("database", False, failure), Check("schema", False, _("unknown while the database is away"))]
+        return [Check(DATABASE_CHECK, False, failure), Check("schema", False, _("unknown while the database is away"))]
 
     def _check_schema(self, answer: _DatabaseAnswer) -> Check:
         found, wanted = answer.schema_version, self._parts.schema_version

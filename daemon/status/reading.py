@@ -28,9 +28,11 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
 LONGEST_NUMBER = 1_000  # digits in a body: the message for Python's own limit of 4,300 is about Python
+MOST_IDS = 100  # in a parameter
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
+SOURCE_ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -85,6 +87,22 @@ def read_job_id(request: web.Request) -> JobId:
     if not UUID_FORM.fullmatch(text):
         raise Problem(404, _("There is no such job: its id is not a UUID"))
     return JobId(UUID(text))
+
+
+def read_job_ids(name: str, text: str) -> list[JobId]:
+    """The ids of jobs in a parameter, with commas between them. Raises Problem 400 for what is no id, and for many."""
+    ids = text.split(",")
+    if len(ids) > MOST_IDS or not all(map(UUID_FORM.fullmatch, ids)):
+        raise Problem(400, f"{name} takes at most {MOST_IDS} ids of jobs, with commas between them")
+    return [JobId(UUID(each)) for each in ids]
+
+
+def read_source_id(request: web.Request, name: str) -> int:
+    """An id of a source in the path. Raises Problem 404 for one that nothing can have."""
+    text = request.match_info[name]
+    if not SOURCE_ID_FORM.fullmatch(text) or int(text) not in INT64:
+        raise Problem(404, _("There is nothing with this id: an id is a number"))
+    return int(text)
 
 
 def job_cursor(job_id: JobId) -> str:

@@ -39,6 +39,7 @@ from daemon.sync.products.approvals import HeldChange, draft
 from daemon.sync.products.question import PlanQuestion
 from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -217,8 +218,10 @@ async def running_endpoint(
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
             clocks=list,
+            conditions=parts.conditions,
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
+            item_reader=ItemReader(database, registry.store),
         )
         status = replace(status, **changes)
         async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:

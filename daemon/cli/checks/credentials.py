@@ -8,10 +8,10 @@ from daemon.cli.checks.clocks import judge_offset
 from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
 from daemon.cli.checks.prices import check_currency, show_prices
 from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
-from daemon.credentials import ENDS_SOON
 from daemon.errors import RateLimited, SourceError, SourceRefused
 from daemon.jobs.types import JobType
 from daemon.sources.clock import SourceClock
+from daemon.sources.credential import ENDS_SOON
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter

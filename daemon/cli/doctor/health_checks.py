@@ -16,7 +16,7 @@ from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
 from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
-from daemon.jobs import store
+from daemon.jobs import listing
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 
@@ -52,7 +52,7 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[Job]:
     """The newest jobs as the database has them, where no daemon runs."""
     if not await connection.fetchval(HAS_JOBS):
         return []
-    return await store.list_jobs(cast("Connection", connection), limit=JOBS_LOOKED_AT)
+    return (await listing.find(cast("Connection", connection), listing.ALL_JOBS, limit=JOBS_LOOKED_AT)).jobs
 
 
 def judge_jobs(jobs: Sequence[Job], now: datetime) -> list[Finding]:

@@ -17,7 +17,6 @@ from daemon.status.problems import Problem
 from daemon.status.reading import MOST_MISTAKES, UUID_FORM, listed, read_json
 
 BODY_LIMIT = 1024 * 1024  # bytes: ten thousand SKUs fit
-ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 class SaleBody(SaleSettings):
@@ -61,14 +60,6 @@ def read_reference(request: web.Request) -> str:
     if not (UUID_FORM.fullmatch(text) or re.fullmatch(NAME_PATTERN, text)):
         raise Problem(404, _("There is no such sale: this is neither an id nor a name"))
     return text
-
-
-def read_variant_id(request: web.Request) -> int:
-    """The variant's id in the path. Raises Problem 404 for one that no variant can have."""
-    text = request.match_info["variant_id"]
-    if not ID_FORM.fullmatch(text) or int(text) not in INT64:
-        raise Problem(404, _("There is no such variant: its id is a number"))
-    return int(text)
 
 
 def read_item_cursor(cursor: str | None) -> tuple[int, int]:

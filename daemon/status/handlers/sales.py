@@ -34,11 +34,10 @@ from daemon.status.handlers.sale_requests import (
     read_item_cursor,
     read_reference,
     read_sale,
-    read_variant_id,
 )
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
-from daemon.status.reading import JSON_TYPE, paged, read_body, read_query
+from daemon.status.reading import JSON_TYPE, paged, read_body, read_query, read_source_id
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -105,7 +104,7 @@ async def list_items(request: web.Request) -> web.Response:
 
 async def get_item(request: web.Request) -> web.Response:
     """One variant of a campaign."""
-    variant_id = read_variant_id(request)
+    variant_id = read_source_id(request, "variant_id")
     campaign = await _campaign(request, read_query(request, SaleQuery))
     async with request.app[PARTS].database.acquire() as connection:
         item = await items.get(connection, campaign.id, variant_id)
