@@ -11,6 +11,7 @@ import orjson
 
 from daemon.api.decoding import UnexpectedShape, decode
 from daemon.api.explanation import Explanation
+from daemon.api.findings import Finding, Findings
 from daemon.api.jobs import FailureList, JobList, PruneBody, Pruned, RetryBody, SubmitBody
 from daemon.api.mappings import (
     Entry,
@@ -82,6 +83,10 @@ class DaemonClient:
     async def status(self) -> Status:
         """The daemon at a glance."""
         return await self.ask(Status, "GET", "/status")
+
+    async def check_credentials(self) -> Sequence[Finding]:
+        """What the daemon finds when it tries the credentials that it works with."""
+        return (await self.ask(Findings, "POST", "/api/checks/credentials")).findings
 
     async def jobs(
         self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50

@@ -246,7 +246,7 @@ def test_schedules_are_listed_run_paused_and_resumed(dongbo: Dongbo) -> None:
     """A paused schedule has no next fire; one that is run submits its job."""
     assert dongbo("schedules", "pause", "yearly", "--json").document["paused"] is True
     assert re.search(r"^yearly .* paused ", dongbo("schedules", "list").out, re.MULTILINE)
-    assert "yearly is paused" in dongbo("doctor", "--no-credentials").out
+    assert "Schedule yearly is paused" in dongbo("doctor", "--no-credentials").out
     resumed = dongbo("schedules", "resume", "yearly")
     assert re.fullmatch(r"yearly fires next at \d{4}-01-01 00:00:00\n", resumed.out)
     ran = dongbo("schedules", "run", "yearly", "--wait", "--json")
@@ -257,13 +257,20 @@ def test_schedules_are_listed_run_paused_and_resumed(dongbo: Dongbo) -> None:
     assert "yearly" in unknown.err
 
 
-def test_status_says_that_all_is_well(dongbo: Dongbo) -> None:
-    """Exit code 0 while the daemon is ready."""
+def test_status_opens_with_the_verdict(dongbo: Dongbo) -> None:
+    """The daemon is ready; but nothing is pushed with this configuration, and while a condition holds the code is 1."""
     ended = dongbo("status")
-    assert ended.code == 0
+    assert ended.code == 1
+    document = dongbo("--json", "status").document
+    verdict = document["verdicts"][0]
+    assert ended.out.splitlines()[0] == f"! {verdict['text']}"
+    assert [condition["name"] for condition in document["conditions"] if condition["needs_person"]]
+    for condition in document["conditions"]:
+        assert f"! main: {condition['text']}" in ended.out
+        assert condition["next_step"] in ended.out
     assert ": ready, process" in ended.out
     assert re.search(r"^✓ database: ", ended.out, re.MULTILINE)
-    assert dongbo("--json", "status").document["ready"] is True
+    assert document["ready"] is True
 
 
 def test_pruning_deletes_what_ended_long_ago(dongbo: Dongbo) -> None:
