@@ -1,37 +1,45 @@
-"""Tables to save, in CSV: written page by page into a temporary file, whatever their length and their readers."""
+"""Tables to download: CSV that is sent while it is read, so that neither its length nor a slow reader costs memory."""
 
-import tempfile
-from codecs import BOM_UTF8
 from collections.abc import AsyncIterable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
 
-from daemon.sales.export import Cell, write_csv
-from daemon.status.operations import Answer
+from daemon.sales.export import Cell, csv_lines
 
 T = TypeVar("T")
 
-CSV_TYPE = "text/csv"
+CSV_TYPE: Final = "text/csv"
+BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()  # without it, spreadsheets don't take it for UTF-8
 
 
-async def csv_download(
-    name: str, columns: Sequence[str], pages: AsyncIterable[Sequence[T]], cells: Callable[[T], Sequence[Cell]]
-) -> web.Response:
-    """A table with a line of column names; `name` is that of the file, without its ending or what has to be quoted."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    try:
-        file.write(BOM_UTF8)  # by which Excel recognises UTF-8
-        await write_csv(file, columns, pages, cells)
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.csv"'}
-    return web.Response(body=file, content_type=CSV_TYPE, charset="utf-8", headers=headers)
+async def send_csv(
+    request: web.Request,
+    name: str,
+    columns: Sequence[str],
+    pages: AsyncIterable[Sequence[T]],
+    cells: Callable[[T], Sequence[Cell]],
+) -> web.StreamResponse:
+    """Send a table page by page (RFC 4180, UTF-8 with a byte order mark), to be saved as `name`.csv.
+
+    There is at least one page, be it empty. What fails before it is a problem as anywhere; afterwards the answer ends
+    in the middle.
+    """
+    response = web.StreamResponse(headers={hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}.csv"'})
+    response.content_type, response.charset = CSV_TYPE, "utf-8"
+    if request.method == hdrs.METH_HEAD:
+        return response
+    lines = BYTE_ORDER_MARK + csv_lines([columns])
+    async for page in pages:
+        lines += csv_lines([cells(row) for row in page])
+        if not response.prepared:
+            await response.prepare(request)
+        await response.write(lines)
+        lines = b""
+    await response.write_eof()
+    return response
 
 
-def csv_answer(description: str, columns: Sequence[str]) -> Answer:
-    """The answer with such a table, for the description of an operation."""
-    example = ",".join(columns) + "\r\n"
-    return Answer(description, texts={CSV_TYPE: example}, headers=("Content-Disposition",))
+def described(columns: Sequence[str]) -> dict[str, str]:
+    """How such a table begins, for the description of the API."""
+    return {CSV_TYPE: ",".join(columns) + "\r\n"}

@@ -34,6 +34,10 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "description": "A sale campaign's id, or its name: the open one's, else the last one's.",
         "schema": {"type": "string", "pattern": NAME_PATTERN},  # an id in lower case is of this form, too
     },
+    "customer_id": {
+        "description": "A customer's id at Shopify.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+    },
     "variant_id": {
         "description": "A variant's id at Shopify.",
         "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},

@@ -9,8 +9,11 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
+from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
+from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.items import ITEM_OPERATIONS
 from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
@@ -57,8 +60,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,
+    *CHECK_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
+    *ITEM_OPERATIONS,
+    *CUSTOMER_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

@@ -14,6 +14,7 @@ import aiohttp
 
 from daemon.api.pushes import PushKind, PushResult
 from daemon.bootstrap import Daemon
+from daemon.checks.credentials import check_all
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
 from daemon.database.migrate import program_version
@@ -39,6 +40,7 @@ from daemon.sync.products.approvals import HeldChange, draft
 from daemon.sync.products.question import PlanQuestion
 from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -217,8 +219,11 @@ async def running_endpoint(
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
             clocks=list,
+            conditions=parts.conditions,
+            check_credentials=lambda: check_all(registry.stores, parts.settings),
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
+            item_reader=ItemReader(database, registry.store),
         )
         status = replace(status, **changes)
         async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:

@@ -26,7 +26,7 @@ from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.model import ApprovalState
 from daemon.jobs.words import job_name
 from daemon.sales.export import Cell
-from daemon.status.downloads import csv_answer, csv_download
+from daemon.status.downloads import described, send_csv
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.reading import number_cursor, paged, read_body, read_number_cursor, read_query
 from daemon.sync.products import approvals
@@ -78,11 +78,11 @@ async def list_changes(request: web.Request) -> web.Response:
     return json_response(ChangeList([_change(change) for change in page], cursor))
 
 
-async def save_changes(request: web.Request) -> web.Response:
+async def save_changes(request: web.Request) -> web.StreamResponse:
     """The same, all of it."""
     query, question = read_query(request, ChangesFileQuery), await _question(request)
     pages = _pages(request.app[PARTS].database, question.id, query.kind)
-    return await csv_download(f"approval-{question.id}", CSV_COLUMNS, pages, _cells)
+    return await send_csv(request, f"approval-{question.id}", CSV_COLUMNS, pages, _cells)
 
 
 async def approve_question(request: web.Request) -> web.Response:
@@ -209,7 +209,7 @@ APPROVAL_OPERATIONS = (
         "/api/approvals/{approval}/changes.csv",
         save_changes,
         "All changes that wait for the answer to a question, as CSV",
-        {200: csv_answer("The changes, the largest first", CSV_COLUMNS)},
+        {200: Answer("The changes, the largest first", texts=described(CSV_COLUMNS), headers=("Content-Disposition",))},
         query=ChangesFileQuery,
     ),
     Operation(
