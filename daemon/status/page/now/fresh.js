@@ -53,7 +53,7 @@ const columns = () => [
 ];
 
 function expected(stream) {
-  if (!stream.rhythm) return t("by nobody’s schedule");
+  if (!stream.rhythm) return null;
   const by = stream.expected_by ? element("small", {}, t("by {time}", { time: time(stream.expected_by, { seconds: false }) })) : null;
   return [stream.rhythm, by];
 }

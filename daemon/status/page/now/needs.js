@@ -5,7 +5,7 @@ import { getJson, post } from "../api.js";
 import { button, element, prose, renew, setHidden, setText } from "../dom.js";
 import { link } from "../router.js";
 import { needs, notices, refreshSoon } from "../status.js";
-import { number, t, time } from "../words.js";
+import { number, t, time, tn } from "../words.js";
 
 export class Needs {
   constructor(signal) {
@@ -68,7 +68,7 @@ export class Needs {
     const path = `/api/approvals/${approval.id}`;
     const shown = { asked_runs: approval.asked_runs }; // what other runs have asked since is not decided unseen
     const approve = button(t("Approve"), (pressed) => {
-      if (!confirm(`${t("Approve?")}\n\n${item.text}`)) return undefined;
+      if (!confirm(`${t("Approve?")}\n\n${approval.question}`)) return undefined;
       return this.#settle(pressed, item, async () => {
         const decided = await post(`${path}/approve`, shown);
         return [`${t("approved:")} `, link(`/jobs/${decided.decided_job_id ?? approval.job_id}`, t("view"))];
@@ -97,19 +97,23 @@ export class Needs {
 
 const asks = (condition) => condition.approval_id !== null && condition.name === "approval_waiting";
 
-/** What is wrong, why, since when, and what to do. */
-function notice(item) {
-  const said = item.cause ? `${item.text}: ${item.cause}` : item.text;
-  const about = [item.store, t("since {time}", { time: time(item.since, { seconds: false }) })].filter(Boolean).join(" · ");
-  const first = item.approval?.look_at?.[0];
+/** What is wrong, why, since when, and what to do; of a question what is asked, how often, and what to look at first. */
+function notice({ text, cause, severity, since, next_step: next, store, approval }) {
+  const said = approval ? approval.question : [text, cause].filter(Boolean).join(": ");
+  const about = [
+    store,
+    t("since {time}", { time: time(since, { seconds: false }) }),
+    approval && tn("asked by {n} run", "asked by {n} runs", { n: approval.asked_runs }),
+  ];
+  const first = approval?.look_at[0];
   return element(
     "div",
     { class: "need" },
     element(
       "div",
       {},
-      element("b", { class: item.severity === "bad" ? "tone-bad" : null }, prose(said)),
-      element("p", {}, `${about} · `, prose(item.next_step)),
+      element("b", { class: severity === "bad" ? "tone-bad" : null }, prose(said)),
+      element("p", {}, `${about.filter(Boolean).join(" · ")} · `, prose(next)),
       first ? element("p", {}, prose(first)) : null,
     ),
   );

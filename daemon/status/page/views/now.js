@@ -39,7 +39,7 @@ class NowView {
     if (status()) this.onStatus(status());
   }
 
-  onStatus({ verdicts = [], conditions = [], streams = null, stores, checks }) {
+  onStatus({ verdicts, conditions, streams, stores, checks }) {
     renew(this.verdicts, verdicts, (one) => one.store, verdictCard);
     this.#showChecks(checks.filter((check) => !check.ok));
     this.firstSteps.show(conditions);
