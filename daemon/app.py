@@ -18,6 +18,7 @@ import structlog
 
 from daemon import __version__
 from daemon.bootstrap import Daemon, check_schedules, job_policy, make_sales, make_schedules
+from daemon.checks.credentials import check_all
 from daemon.config import ResolvedSecrets, Settings, resolve_secrets, secret_files_version, state_directory
 from daemon.credentials import report
 from daemon.database.embedded import Supervisor, embedded_server
@@ -39,6 +40,7 @@ from daemon.status.parts import MOST_CONNECTIONS, StatusParts
 from daemon.status.server import serving
 from daemon.stores import StoreFactory
 from daemon.tasks import TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 from daemon.tasks.registry import clock_reports
 from daemon.watchdog import Watchdog
 
@@ -100,6 +102,7 @@ class Application:
                 daemon.cancellation_watch,
                 Pruner(daemon),
                 daemon.credential_watch,
+                daemon.conditions,
                 Watchdog(self._service, database, daemon.scheduler),
                 daemon.queue,
                 daemon.scheduler,
@@ -275,12 +278,15 @@ def _status_parts(daemon: Daemon, secrets: ResolvedSecrets, schema_version: int,
         stores_for=registry.stores_for,
         product_sync=lambda name: registry.stores[name].product_sync_settings,
         shop_of=shop_of,
+        item_reader=ItemReader(daemon.database, registry.store),
         credentials=lambda: report(registry.stores, datetime.now(UTC)),
         zone=daemon.settings.timezone,
         token=secrets.status_token.get_secret_value() if secrets.status_token else None,
         allowed_hosts=list(daemon.settings.status.allowed_hosts),
         schema_version=schema_version,
         clocks=lambda: clock_reports(registry.stores),
+        conditions=daemon.conditions,
+        check_credentials=lambda: check_all(registry.stores, daemon.settings),
         most_connections=most_connections,
     )
 

@@ -2,10 +2,13 @@
 
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.conditions.facts import store_facts
+from daemon.conditions.watch import Conditions, Surroundings
 from daemon.config import SaleSelection, SaleSettings, Settings, read_skus
-from daemon.credentials import CredentialWatch
+from daemon.credentials import CredentialWatch, report
 from daemon.database.pool import Database
 from daemon.errors import ConfigError, JobError
 from daemon.ids import StoreName, WorkerName
@@ -14,7 +17,7 @@ from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.runner import CancellationWatch, JobRunner, RetryPolicy
 from daemon.jobs.service import Jobs
 from daemon.jobs.steps import Steps
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JobType, Source
 from daemon.money import Currency
 from daemon.sales.service import Sales
 from daemon.schedules.firing import Firing
@@ -24,6 +27,7 @@ from daemon.schedules.scheduler import Scheduler
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.stores import StoreFactory
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
+from daemon.tasks.registry import clock_reports, source_reports
 
 
 class Daemon:
@@ -60,11 +64,25 @@ class Daemon:
         )
         self.credential_watch = CredentialWatch(registry)
         self.sale_clock = SaleClock(database, self.sales, lambda: sorted(registry.stores))
+        self.conditions = Conditions(database, self._surroundings())
 
     def use_stores(self, stores: Mapping[StoreName, Store], policy: JobPolicy) -> None:
         """Let new jobs run on other stores; those that are running keep theirs."""
         self.registry.use(stores, policy)
         self.queue.set_lanes(self.registry.lanes())
+
+    def _surroundings(self) -> Surroundings:
+        registry = self.registry
+        return Surroundings(
+            stores=lambda: store_facts(registry.stores),
+            schedules=lambda: [state.spec for state in self.scheduler.states()],
+            sources=lambda: source_reports(registry.stores),
+            credentials=lambda: report(registry.stores, datetime.now(UTC)),
+            clocks=lambda: clock_reports(registry.stores),
+            sale_clock_problem=lambda: self.sale_clock.clock_problem,
+            zone=lambda: self.zone,
+            ask=lambda store, source: registry.store(store).greet(Source(source)),
+        )
 
     def _shopify_of(self, name: StoreName) -> ShopifyClient:
         return self.registry.store(name).shopify
@@ -86,6 +104,7 @@ def make_schedules(settings: Settings) -> list[ScheduleSpec]:
             misfire=schedule.misfire,
             job_type=schedule.job,
             params=schedule.to_params(),
+            fresh_within=schedule.fresh_within,
         )
         for schedule in settings.schedules
     ]

@@ -10,7 +10,7 @@ from daemon.errors import SourceError
 from daemon.ids import StoreName
 from daemon.jobs.types import Source
 from daemon.lifecycle import Part
-from daemon.sources.credential import Credential, CredentialReport
+from daemon.sources.credential import ENDS_SOON, Credential, CredentialReport
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
@@ -18,7 +18,6 @@ from daemon.tasks import Store, TaskRegistry
 
 log = structlog.get_logger()
 
-ENDS_SOON = timedelta(days=30)  # a person, who may be on holiday, has to log in at Nhanh.vn
 CHECK_INTERVAL = timedelta(hours=12)
 CHECK_AGAIN = timedelta(minutes=15)  # after a check that failed
 DIED_YOUNG = 2  # tokens in a row: one may be a reinstallation of the app

@@ -36,6 +36,11 @@ def configure(language: Language) -> None:
     _configured = language
 
 
+def configured_language() -> Language:
+    """What the daemon writes and sends by itself."""
+    return _configured
+
+
 def language() -> Language:
     """The language that is spoken here and now."""
     return _spoken.get() or _configured

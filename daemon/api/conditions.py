@@ -17,6 +17,7 @@ class ConditionName(StrEnum):
     FAILING = "failing"  # jobs of a stream fail, or are tried again
     SOURCE_UNREACHABLE = "source_unreachable"
     CREDENTIAL_REFUSED = "credential_refused"
+    SCOPES_MISSING = "scopes_missing"  # what the configured jobs need at Shopify and was not granted
     CREDENTIAL_EXPIRING = "credential_expiring"
     LOCATION_CLOSED = "location_closed"
     DEPOT_HIDDEN = "depot_hidden"

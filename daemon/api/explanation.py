@@ -79,7 +79,12 @@ class ExplainedPush:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedValue:
-    """A value at Shopify: stock at a location, the price, the compare-at price. Numbers are decimal, as text."""
+    """A value at Shopify: stock at a location, the price, the compare-at price. Numbers are decimal, as text.
+
+    Args:
+        equal: whether Shopify has what it should have; None where nothing says what that is.
+        sale: the sale that has the price, where one has.
+    """
 
     kind: PushKind
     location_id: int | None
@@ -89,6 +94,8 @@ class ExplainedValue:
     desired: str | None
     shopify: str | None
     shopify_changed_at: datetime | None  # of prices: when anything of the variant has changed
+    equal: bool | None
+    sale: str | None
     obstacle: str | None
     approval_job_id: UUID | None
     pushes: Sequence[ExplainedPush]

@@ -5,7 +5,9 @@ both, and nobody else has to. A class that is sent as a body has `__pydantic_con
 """
 
 import math
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from annotated_types import Ge, Le, Len, MaxLen
@@ -15,6 +17,9 @@ J = TypeVar("J")  # JSON
 DEEPEST: Final = 32  # levels of nesting in a body
 LARGEST_ID: Final = 2**63 - 1  # bigint
 INT64: Final = range(-(2**63), 2**63)  # what orjson and PostgreSQL take
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 STORE_PATTERN: Final = r"^[A-Za-z0-9_-]{1,63}$"
 NUMBER_CURSOR_PATTERN: Final = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, of a number not negative
 
@@ -58,8 +63,31 @@ class Storable:
 
 STORABLE: Final = Storable()
 
+
+def read_moment(value: object) -> datetime:
+    """A time of RFC 3339 as text. Raises ValueError for any other form: without a zone it would mean anything.
+
+    One that lies beyond all that can be stored is the first or last moment that can be.
+    """
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise ValueError("must be a time with its zone, such as 2026-11-29T07:00:00+07:00")
+    return min(max(datetime.fromisoformat(value), EARLIEST), LATEST)
+
+
+class Aware:
+    """Marks a time that must have a zone."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Mapping[str, Any]:
+        """How pydantic reads it, as for `Storable`."""
+        read = {"type": "no-info", "function": read_moment}
+        return {"type": "function-before", "schema": handler(source), "function": read}
+
+
+AWARE: Final = Aware()
+
 Id: TypeAlias = Annotated[int, Ge(1), Le(LARGEST_ID)]
 Limit: TypeAlias = Annotated[int, Ge(1), Le(500)]
 Days: TypeAlias = Annotated[float, Ge(0), Le(36_500)]
 StoreText: TypeAlias = Annotated[str, MaxLen(63), STORABLE]
+Moment: TypeAlias = Annotated[datetime, AWARE]
 Text: TypeAlias = Annotated[str, Len(1, 300), STORABLE]

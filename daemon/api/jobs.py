@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
+from annotated_types import Len
+
 from daemon.api.fields import (
     LENIENT,
     NUMBER_CURSOR_PATTERN,
@@ -14,11 +16,13 @@ from daemon.api.fields import (
     STRICT,
     Days,
     Limit,
+    Moment,
     StoreText,
 )
-from daemon.jobs.model import Job, JobFailure, JobStatus
+from daemon.jobs.model import Job, JobFailure, JobOutcome, JobStatus, JobSummary, JobTrigger
 from daemon.jobs.types import JobType
 
+UUID_PATTERN: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 JOB_CURSOR_PATTERN: Final = r"^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes
 
 
@@ -27,7 +31,8 @@ class JobList:
     """Jobs, newest first."""
 
     jobs: Sequence[Job]
-    next_cursor: str | None  # None on the last page
+    summaries: Sequence[JobSummary]  # of the same jobs in the same order
+    next_cursor: str | None  # None on the last page; a search may find fewer jobs than `limit` and go on all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +100,47 @@ class PruneBody:
 
 
 @dataclass(frozen=True, slots=True)
-class JobsQuery:
-    """Which jobs to list."""
+class JobFilterQuery:
+    """Which jobs are wanted: those with all of these properties."""
 
     __pydantic_config__: ClassVar[Any] = LENIENT
 
     store: str | None = field(default=None, metadata={"pattern": STORE_PATTERN})
     type: JobType | None = None
     status: JobStatus | None = None
+    outcome: JobOutcome | None = field(
+        default=None, metadata={"description": "As its summary says: completed_with_failures, repaired, retrying…"}
+    )
+    schedule: Annotated[str, Len(1, 63), STORABLE] | None = field(
+        default=None, metadata={"description": "By this schedule, also those that a person ran."}
+    )
+    trigger: JobTrigger | None = None
     parent: UUID | None = field(default=None, metadata={"description": "Only the steps of this job."})
+    since: Moment | None = field(default=None, metadata={"description": "Asked for at this time or later."})
+    until: Moment | None = field(default=None, metadata={"description": "Asked for before this time."})
+    search: Annotated[str, Len(1, 200), STORABLE] | None = field(
+        default=None,
+        metadata={
+            "description": "In the error or the parameters; or the id of a job, or the beginning of one from four "
+            "digits on. Such a page may hold few jobs or none though there are more: next_cursor goes on."
+        },
+    )
+    runs: bool = field(
+        default=False, metadata={"description": "One row a run: no steps of chains, no tests of dongbo doctor."}
+    )
+    ids: str | None = field(
+        default=None,
+        metadata={
+            "pattern": f"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,99}}$",
+            "description": "Only these jobs: at most a hundred ids, with commas between them.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobsQuery(JobFilterQuery):
+    """Which jobs to list."""
+
     limit: Limit = 50
     cursor: str | None = field(
         default=None, metadata={"pattern": JOB_CURSOR_PATTERN, "description": "next_cursor of the page before."}

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
+from daemon.api.conditions import Condition, StreamReport, Verdict
 from daemon.api.sales import OpenSale
 from daemon.api.schedules import Schedule
 from daemon.database.usage import PoolUsage
+from daemon.i18n import Language
 from daemon.ids import StoreName
 from daemon.jobs.model import Job
 from daemon.jobs.types import JobType
@@ -59,11 +61,6 @@ class WaitingJob:
     reason: str
     since: datetime
 
-    @classmethod
-    def of(cls, job: Job) -> Self:
-        """The job in short."""
-        return cls(job.id, job.store, job.type, job.error or "", job.updated_at)
-
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -106,7 +103,9 @@ class Status:
     """The daemon at a glance. `credentials` is how each store signs in at its sources, and `clocks` how the sources'
     clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
     (those that have not ended) are null while the database is away; so is `left_out`, the places that the last product
-    sync of a store had to leave out, of stores where there are any. `sale_clock_problem` says why no sale starts or
+    sync of a store had to leave out, of stores where there are any, and `streams`. `verdicts` (one a store) and
+    `conditions` (what holds, bad ones first) come always. `language` is what the daemon writes by itself.
+    `sale_clock_problem` says why no sale starts or
     ends by itself, where the clocks differ."""
 
     version: str
@@ -132,6 +131,10 @@ class Status:
     stores: Sequence[str]
     job_types: Sequence[JobType]
     clocks: Sequence[ClockReport]
+    verdicts: Sequence[Verdict]
+    conditions: Sequence[Condition]
+    streams: Sequence[StreamReport] | None
+    language: Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ The models check what can be judged inside one table; whether a schedule's store
 `daemon.config.references`. A key that is a length of time carries its unit in its name.
 """
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -372,6 +373,17 @@ class _ScheduleBase(Section):
     misfire: Literal["once", "skip"] = Field(
         default="once", description="Fires missed while no daemon ran: made up once, or skipped."
     )
+    fresh_within_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=527_040,
+        description="How old its data may be before it is late; by default its fires and usual duration say so.",
+    )
+
+    @property
+    def fresh_within(self) -> timedelta | None:
+        """How old its data may be before it is late; None: as its fires and the usual duration of its job say."""
+        return None if self.fresh_within_minutes is None else timedelta(minutes=self.fresh_within_minutes)
 
     def refuse_words_on_fires(self) -> None:
         """Raises ValueError where a preset says something about fires, of which it has none."""

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from daemon.errors import DatabaseUnavailable
+from daemon.i18n import gettext as _
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -35,13 +36,17 @@ def describe(dsn: str) -> str:
         url = urlsplit(dsn)
         options = parse_qs(url.query)
     except ValueError:
-        return "the database"
+        return _("the database")
     # An @ after the host means that a / ? or # in the password was not escaped, and ended the host too early.
     if not dsn.startswith(SCHEMES) or "@" in url.path + url.query + url.fragment:
-        return "the database"
+        return _("the database")
     name = unquote(url.path.lstrip("/")) or options.get("dbname", options.get("database", [""]))[-1]
     host = options.get("host", [""])[-1] or unquote(url.netloc.rpartition("@")[2])
-    return f"database {name!r} at {host}" if host else f"database {name!r}"
+    return (
+        _("database {name!r} at {host}").format(name=name, host=host)
+        if host
+        else _("database {name!r}").format(name=name)
+    )
 
 
 def is_connection_error(error: BaseException) -> bool:
@@ -57,9 +62,9 @@ def reason(error: BaseException) -> str:
     """What went wrong with a connection, in words for people."""
     match error:
         case ConnectionRefusedError() | FileNotFoundError():
-            return "no PostgreSQL listens there"
+            return _("no PostgreSQL listens there")
         case TimeoutError():
-            return "no answer in time"
+            return _("no answer in time")
         case OSError(strerror=str(text)):
             return text
         case _:
@@ -70,10 +75,10 @@ def next_step(error: BaseException) -> str:
     """What a person can do about a connection that could not be had."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():  # also a wrong password
-            return "Check user and password in [database] url, and the server's pg_hba.conf"
+            return _("Check user and password in [database] url, and the server's pg_hba.conf")
         case asyncpg.InvalidCatalogNameError():
-            return "Make it with `createdb`, or correct its name in [database] url"
+            return _("Make it with `createdb`, or correct its name in [database] url")
         case asyncpg.TooManyConnectionsError():
-            return "Raise the server's max_connections, or lower [database] max_connections"
+            return _("Raise the server's max_connections, or lower [database] max_connections")
         case _:
-            return "Check that the server runs and that [database] url is right"
+            return _("Check that the server runs and that [database] url is right")

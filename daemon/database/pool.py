@@ -14,6 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 from daemon.database.connection_errors import SCHEMES, describe, is_connection_error, next_step, reason
 from daemon.database.usage import PoolUsage
 from daemon.errors import ConfigError, DatabaseUnavailable, DatabaseUnsuitable
+from daemon.i18n import gettext as _
 
 __all__ = ["Connection", "Database", "is_connection_error", "open_database"]
 
@@ -125,11 +126,14 @@ class Database:
         except TimeoutError:
             usage = self.usage()
             raise DatabaseUnavailable(
-                f"no connection to {self._where} within {ACQUIRE_TIMEOUT:.0f} s "
-                f"({usage.in_use} of at most {usage.max} are in use)"
+                _("no connection to {where} within {seconds:.0f} s ({in_use} of at most {most} are in use)").format(
+                    where=self._where, seconds=ACQUIRE_TIMEOUT, in_use=usage.in_use, most=usage.max
+                )
             ) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise DatabaseUnavailable(f"no connection to {self._where}: {reason(error)}") from error
+            raise DatabaseUnavailable(
+                _("no connection to {where}: {error}").format(where=self._where, error=reason(error))
+            ) from error
         return connection
 
     async def _give_back(self, connection: Connection) -> None:

@@ -8,7 +8,6 @@ drafted by the run that asks and taken over in the transaction in which its job 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +17,10 @@ from asyncpg import Record
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 from daemon.jobs.actions import Way
-from daemon.jobs.model import Job
+from daemon.jobs.model import ApprovalState, Job
 from daemon.jobs.types import JobType
 
 NAMED = 3  # new changes that a refusal names
-
-
-class ApprovalState(StrEnum):
-    """Where a question stands."""
-
-    OPEN = "open"
-    APPROVED = "approved"  # the job may carry it out
-    REJECTED = "rejected"
-    WITHDRAWN = "withdrawn"  # nobody has decided: a run found nothing left to ask
-    CARRIED_OUT = "carried_out"  # the job that was approved has completed
 
 
 @dataclass(frozen=True, slots=True)

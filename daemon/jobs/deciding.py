@@ -13,9 +13,9 @@ from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs import actions, approvals, store
 from daemon.jobs.actions import ActionKind, SubjectKind
-from daemon.jobs.approvals import ApprovalState, AskedQuestion
+from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job
+from daemon.jobs.model import ApprovalState, Job
 
 log = structlog.get_logger()
 
@@ -130,19 +130,24 @@ async def live_instead_of(database: Database, job_id: JobId) -> LiveJobExists | 
     async with database.acquire() as connection:
         job = await store.get(connection, job_id)
         live = await store.find_live(connection, job.store, job.type, job.params) if job is not None else None
-    return live_job(live) if live is not None else InvalidTransition("The other job has just ended: try again")
+    return live_job(live) if live is not None else InvalidTransition(_("The other job has just ended: try again"))
 
 
 def live_job(job: Job) -> LiveJobExists:
     """What to raise for a request that this live job stands in the way of."""
     return LiveJobExists(
-        f"A {job.type} job of store {job.store} for exactly the same work is already {job.status}: {job.id}", job.id
+        _("A {type} job of store {store} for exactly the same work is already {status}: {id}").format(
+            type=job.type, store=job.store, status=job.status, id=job.id
+        ),
+        job.id,
     )
 
 
 def unknown_job(job_id: JobId) -> JobNotFound:
     """What to raise where there is no job of this id."""
-    return JobNotFound(f"There is no job {job_id}. `dongbo jobs list` shows the jobs that exist.")
+    return JobNotFound(
+        _("There is no job {job_id}. `dongbo jobs list` shows the jobs that exist.").format(job_id=job_id)
+    )
 
 
 async def _asking(connection: Connection, job_id: JobId, question: int | None, seen: int | None) -> Job:
@@ -152,10 +157,14 @@ async def _asking(connection: Connection, job_id: JobId, question: int | None, s
         present = await store.get(connection, job_id)
         if present is None:
             raise unknown_job(job_id)
-        raise InvalidTransition(f"Job {job_id} is {present.status}: there is nothing to approve or reject")
+        raise InvalidTransition(
+            _("Job {job_id} is {status}: there is nothing to approve or reject").format(
+                job_id=job_id, status=present.status
+            )
+        )
     asked = await approvals.lock_open(connection, asking.id)
     if question is not None and (asked is None or asked.id != question):
-        raise InvalidTransition(f"Job {job_id} asks another question by now")
+        raise InvalidTransition(_("Job {job_id} asks another question by now").format(job_id=job_id))
     if asked is not None and seen is not None:
         await _refuse_unseen(connection, asked, seen)
     return asking

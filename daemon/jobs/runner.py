@@ -141,10 +141,10 @@ class JobRunner:
             await self._finish(context, token, JobStatus.CANCELLED, None)
             return None
         if job.attempt > job.max_attempts:
-            message = (
-                f"The daemon died {job.max_attempts} times in a row while it ran this job. "
-                "Look into its log for the cause, then retry the job."
-            )
+            message = _(
+                "The daemon died {n} times in a row while it ran this job. Look into its log for the "
+                "cause, then retry the job."
+            ).format(n=job.max_attempts)
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         log.info("job_started", attempt=job.attempt, resumed=job.checkpoint is not None)
@@ -168,13 +168,14 @@ class JobRunner:
             if is_connection_error(error):
                 return await self._release(context, token, str(error) or type(error).__name__)
             if isinstance(error, MAY_PASS):
-                refusal = DatabaseUnavailable(f"PostgreSQL refused to store a page: {error}. Look into its log")
+                refusal = DatabaseUnavailable(
+                    _("PostgreSQL refused to store a page: {error}. Look into its log").format(error=error)
+                )
                 return await self._failed_attempt(context, token, refusal)
             log.exception("job_crashed")
-            message = (
-                f"A bug in the program ended this job ({type(error).__name__}). "
-                "The log entry job_crashed says where; please report it."
-            )
+            message = _(
+                "A bug in the program ended this job ({name}). The log entry job_crashed says where; please report it."
+            ).format(name=type(error).__name__)
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
         await self._finish(context, token, JobStatus.COMPLETED, None)
@@ -197,8 +198,8 @@ class JobRunner:
         # Pages committed in this run made it the first attempt again (see store.STORE_PAGE).
         attempt = 1 if context.has_progressed else context.job.attempt
         if attempt >= context.job.max_attempts:
-            message = (
-                f"{error} (attempt {attempt} of {context.job.max_attempts}; retry the job once the cause is fixed)"
+            message = _("{error} (attempt {attempt} of {most}; retry the job once the cause is fixed)").format(
+                error=error, attempt=attempt, most=context.job.max_attempts
             )
             await self._finish(context, token, JobStatus.FAILED, message)
             return None
@@ -217,7 +218,7 @@ class JobRunner:
 
     async def _release(self, context: JobContext, token: RunToken, reason: str) -> Requeue | None:
         """Put the job back at no cost; where the database is away its row stays, and the next cycle puts it back."""
-        job = await self._record(lambda c: store.release(c, context.job.id, token))
+        job = await self._record(lambda c: store.release(c, context.job.id, token, reason))
         if job is None:
             return None
         self._notifier.changed(job.id, at_once=True)
@@ -285,6 +286,7 @@ class JobRunner:
                 if ended is not None and is_done:
                     await approvals.withdraw(connection, ended.store, ended.type)
                     await approvals.note_carried_out(connection, ended.id)
+                    await store.repair(connection, ended)
                 return ended
 
         job = await self._record(finish)

@@ -11,13 +11,14 @@ from asyncpg import UniqueViolationError
 
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidTransition, JobNotFound
-from daemon.ids import JobId, Lane, ScheduleName, StoreName, new_job_id
-from daemon.jobs import failures, store
+from daemon.i18n import gettext as _
+from daemon.ids import JobId, Lane, ScheduleName, new_job_id
+from daemon.jobs import failures, listing, store
 from daemon.jobs.deciding import Decisions, live_instead_of, live_job, note_cancelled, unknown_job
 from daemon.jobs.events import JobNotifier
+from daemon.jobs.listing import ALL_JOBS, FoundJobs, JobFilters
 from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.queue import places
-from daemon.jobs.types import JobType
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ class Jobs:
     ) -> Submission:
         """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
         admission = self._admissions.admit(request)
-        for _ in range(SUBMIT_ATTEMPTS):
+        for _attempt in range(SUBMIT_ATTEMPTS):
             new = store.NewJob(
                 id=new_job_id(),
                 store=request.store,
@@ -106,7 +107,11 @@ class Jobs:
             live = await store.find_live(connection, request.store, request.type, admission.params)
             if live is not None:
                 return Submission(live, is_new=False)
-        raise InvalidTransition(f"{request.type} jobs of store {request.store} start and end too quickly: try again")
+        raise InvalidTransition(
+            _("{type} jobs of store {store} start and end too quickly: try again").format(
+                type=request.type, store=request.store
+            )
+        )
 
     def announce(self, job: Job) -> None:
         """Tell readers of a job that was made by `submit_in`, after the commit."""
@@ -122,26 +127,11 @@ class Jobs:
         return job
 
     async def list_jobs(
-        self,
-        *,
-        store_name: StoreName | None = None,
-        job_type: JobType | None = None,
-        status: JobStatus | None = None,
-        parent: JobId | None = None,
-        before: JobId | None = None,
-        limit: int = 50,
-    ) -> list[Job]:
-        """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
+        self, filters: JobFilters = ALL_JOBS, *, before: JobId | None = None, limit: int = 50
+    ) -> FoundJobs:
+        """Jobs with these properties, newest first, older than `before`."""
         async with self._database.acquire() as connection:
-            return await store.list_jobs(
-                connection,
-                store=store_name,
-                job_type=job_type,
-                status=status,
-                parent=parent,
-                before=before,
-                limit=limit,
-            )
+            return await listing.find(connection, filters, before=before, limit=limit)
 
     async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
         """Dead letters of a job, oldest first; `after` is the last id of the previous page. Raises JobNotFound."""
@@ -164,7 +154,11 @@ class Jobs:
                 job = await store.cancel_unattended(connection, job_id)
         if job is None:
             ended = await self.get(job_id)
-            raise InvalidTransition(f"Job {job_id} is already {ended.status}: there is nothing to cancel")
+            raise InvalidTransition(
+                _("Job {job_id} is already {status}: there is nothing to cancel").format(
+                    job_id=job_id, status=ended.status
+                )
+            )
         for changed in filter(None, (job_id, parent_id)):
             self._notifier.changed(changed, at_once=True)
         log.info("job_cancel_requested", store=job.store, job_id=str(job.id), type=str(job.type))
@@ -197,8 +191,10 @@ class Jobs:
         if job is None:
             present = await self.get(job_id)
             raise InvalidTransition(
-                f"Job {job_id} is {present.status}: only a failed or cancelled job is retried. "
-                "Submit a new one, or retry its failed rows with --failed."
+                _(
+                    "Job {job_id} is {status}: only a failed or cancelled job is retried. Submit a new one, or retry "
+                    "its failed rows with --failed."
+                ).format(job_id=job_id, status=present.status)
             )
         self.announce(job)
         return job
@@ -239,10 +235,12 @@ class Jobs:
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:
-            raise InvalidTransition(f"Job {job.id} is {job.status}: retry its failed rows once it has ended")
+            raise InvalidTransition(
+                _("Job {id} is {status}: retry its failed rows once it has ended").format(id=job.id, status=job.status)
+            )
         async with self._database.acquire() as connection:
             unresolved = await failures.count_unresolved(connection, job.id)
         if unresolved == 0:
-            raise InvalidTransition(f"Job {job.id} has no failed rows left to retry")
+            raise InvalidTransition(_("Job {id} has no failed rows left to retry").format(id=job.id))
         params = {"retry_of": str(job.id)}
         return await self.submit(JobRequest(job.type, job.store, JobTrigger.RETRY, params))

@@ -16,6 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+from daemon.jobs import attempts
 from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
@@ -49,13 +50,6 @@ AFTERMATHS = """
 SELECT id, repaired_by, superseded_by, taken_up FROM dongbo.background_jobs WHERE id = ANY($1)
 """
 
-LIST = f"""
-SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR status = $3)
-  AND ($4::uuid IS NULL OR id < $4) AND ($6::uuid IS NULL OR parent_id = $6)
-ORDER BY id DESC LIMIT $5
-"""
-
 # What is newer than a version, and what may have become visible late: an older version of a later time.
 CHANGES = """
 SELECT id, version FROM dongbo.background_jobs
@@ -82,21 +76,24 @@ SELECT id FROM dongbo.background_jobs WHERE completed_at <= $1 ORDER BY complete
 
 LATEST_VERSION = "SELECT last_value FROM dongbo.job_version"
 
-CLAIM = f"""
+CLAIM = attempts.begun_by(
+    f"""
 UPDATE dongbo.background_jobs
-SET status = 'RUNNING', run_token = $2, worker = $3, attempt = attempt + 1, not_before = NULL, error = NULL,
+SET status = 'RUNNING', run_token = $2, worker = $3, attempt = attempt + 1, not_before = NULL,
     started_at = coalesce(started_at, clock_timestamp()), {TOUCH}
 WHERE id = $1 AND {IS_LIVE}
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+)
 
-# A committed page is progress, so the run counts as the first attempt again: a job fails only after `max_attempts`
-# runs in a row that got nowhere.
+# A committed page is progress, so the run counts as the first attempt again, and what the one before failed of is of
+# the past: a job fails only after `max_attempts` runs in a row that got nowhere.
 STORE_PAGE = f"""
 UPDATE dongbo.background_jobs
 SET created = created + $3, updated = updated + $4, skipped = skipped + $5, failed = failed + $6,
     successful = successful + $3 + $4, processed = processed + $3 + $4 + $5 + $6,
-    checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END, {TOUCH}
+    checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END,
+    error = CASE WHEN $9 THEN NULL ELSE error END, {TOUCH}
 WHERE id = $1 AND run_token = $2
 RETURNING cancel_requested
 """
@@ -112,41 +109,55 @@ WHERE id = $1 AND run_token = $2
 RETURNING id
 """
 
-FINISH = f"""
+FINISH = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET status = $3, error = $4, metadata = metadata || $5, run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="lower(ended.status)",
+    error="ended.error",
+)
 
 # A run that goes back to the queue goes nowhere if cancelling was asked for meanwhile.
 BACK_TO_QUEUE = """
 run_token = NULL, status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'PENDING' END,
     completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END"""
 
-DEFER = f"""
+DEFER = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
-SET {BACK_TO_QUEUE}, error = $3, not_before = clock_timestamp() + $4,
-    metadata = metadata || $5, {TOUCH}
+SET {BACK_TO_QUEUE}, error = $3, not_before = clock_timestamp() + $4, metadata = metadata || $5, {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'retried'",
+    error="ended.error",
+)
 
-RELEASE = f"""
+RELEASE = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET {BACK_TO_QUEUE}, worker = NULL, attempt = greatest(attempt - 1, 0), {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'released'",
+    error="$3",
+)
 
-AWAIT_APPROVAL = f"""
+AWAIT_APPROVAL = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET run_token = NULL, worker = NULL, error = $3, metadata = metadata || $4,
     status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'AWAITING_APPROVAL' END,
     completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END, {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'asked'",
+)
 
 # What an older run asks about is of the past once a newer one has looked.
 REPLACE_WAITING = f"""
@@ -195,12 +206,15 @@ WHERE id = $1 AND status = 'AWAITING_APPROVAL'
 RETURNING {COLUMNS}
 """
 
-RELEASE_ORPHANS = f"""
+RELEASE_ORPHANS = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET {BACK_TO_QUEUE}, attempt = CASE WHEN $2 THEN greatest(attempt - 1, 0) ELSE attempt END, {TOUCH}
 WHERE status = 'RUNNING' AND worker = $1
-RETURNING id
-"""
+""",
+    "id",
+    result="CASE WHEN $2 THEN 'released' ELSE 'lost' END",
+)
 
 REQUEST_CANCEL = f"""
 UPDATE dongbo.background_jobs
@@ -211,12 +225,15 @@ WHERE id = $1 AND ({IS_LIVE} OR status = 'AWAITING_APPROVAL')
 RETURNING {COLUMNS}
 """
 
-CANCEL_UNATTENDED = f"""
+CANCEL_UNATTENDED = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET status = 'CANCELLED', run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
 WHERE id = $1 AND status = 'RUNNING' AND cancel_requested
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'lost'",
+)
 
 REVIVE = f"""
 UPDATE dongbo.background_jobs
@@ -226,6 +243,44 @@ SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attemp
     metadata = metadata - 'approved_at'  -- what was approved then need not be right now
 WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
+"""
+
+# A later job that has completed makes up for what failed where it has done all that was to be done then, with no row
+# failing: the very same, or the whole where that was a part. A pull of what has changed reads no row again that has
+# failed, and finds nothing that was deleted.
+REPAIR = f"""
+WITH later AS (
+    SELECT id, params, failed, coalesce(metadata ->> 'mode', 'full') = 'full' AS is_full,
+        NOT params ?| {PARTIAL} AND NOT params @> '{{"pull_products": false}}' AS is_whole
+    FROM dongbo.background_jobs WHERE id = $1
+), repaired AS (
+    UPDATE dongbo.background_jobs AS earlier SET repaired_by = later.id, taken_up = earlier.failed
+    FROM later
+    WHERE facet = ANY (ARRAY(
+            SELECT facet.id FROM dongbo.job_facets AS facet
+            WHERE store = $2 AND type = $3 AND outcome IN ('failed', 'completed_with_failures')
+        ))
+        AND earlier.id <> later.id
+        AND (earlier.params = later.params
+            OR (is_whole AND (is_full OR NOT earlier.params ?| ARRAY['full', 'retry_of'])))
+        AND (earlier.failed = earlier.taken_up OR (later.failed = 0 AND is_full))
+    RETURNING earlier.id
+)
+UPDATE dongbo.job_failures AS failure SET resolved_at = clock_timestamp()
+FROM repaired WHERE failure.job_id = repaired.id AND resolved_at IS NULL
+"""
+
+# Those whose failed rows the job has taken up, by way of others or not, if none of them has failed once more.
+REPAIR_ORIGINS = """
+WITH RECURSIVE origins AS (
+    SELECT (params ->> 'retry_of')::uuid AS id, 1 AS depth FROM dongbo.background_jobs
+    WHERE id = $1 AND params ? 'retry_of' AND failed = 0
+    UNION ALL
+    SELECT (params ->> 'retry_of')::uuid, depth + 1 FROM origins JOIN dongbo.background_jobs AS job USING (id)
+    WHERE params ? 'retry_of' AND depth < 100
+)
+UPDATE dongbo.background_jobs AS origin SET repaired_by = $1
+FROM origins WHERE origin.id = origins.id AND status = 'COMPLETED' AND failed = taken_up AND repaired_by IS NULL
 """
 
 LATEST_OTHER = f"""
@@ -275,10 +330,6 @@ FROM unnest($1::text[]) AS wanted (store) CROSS JOIN LATERAL (
 LIST_UNENDED_STEPS = """
 SELECT id FROM dongbo.background_jobs
 WHERE parent_id = $1 AND status IN ('PENDING', 'RUNNING', 'AWAITING_APPROVAL')
-"""
-
-COUNT_BY_STATUS = """
-SELECT type, status, count(*) AS jobs FROM dongbo.background_jobs GROUP BY type, status
 """
 
 NOT_ENDED = """facet = ANY (ARRAY(
@@ -418,30 +469,18 @@ async def get(connection: Connection, job_id: JobId) -> Job | None:
 
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of the jobs that exist, in no order."""
-    return await _jobs(await connection.fetch(GET_MANY, job_ids))
+    return await read_jobs(await connection.fetch(GET_MANY, job_ids))
 
 
 async def aftermaths(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Aftermath]:
     """What has happened since to those of the jobs that exist."""
     rows = await connection.fetch(AFTERMATHS, job_ids)
     return {
-        JobId(UUID(int=row["id"].int)): Aftermath(_id(row["repaired_by"]), _id(row["superseded_by"]), row["taken_up"])
+        JobId(UUID(int=row["id"].int)): Aftermath(
+            plain_id(row["repaired_by"]), plain_id(row["superseded_by"]), row["taken_up"]
+        )
         for row in rows
     }
-
-
-async def list_jobs(
-    connection: Connection,
-    *,
-    store: StoreName | None = None,
-    job_type: JobType | None = None,
-    status: JobStatus | None = None,
-    parent: JobId | None = None,
-    before: JobId | None = None,
-    limit: int = 50,
-) -> list[Job]:
-    """Jobs, newest first; `before` is the last id of the previous page, `parent` the job that they are steps of."""
-    return await _jobs(await connection.fetch(LIST, store, job_type, status, before, limit, parent))
 
 
 async def open_changes(
@@ -462,7 +501,7 @@ async def open_changes(
 
 async def list_newest_and_unended(connection: Connection, limit: int) -> list[Job]:
     """The newest jobs, and the newest of each status that has not ended, at most `limit` of each; newest first."""
-    return await _jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
+    return await read_jobs(await connection.fetch(NEWEST_AND_UNENDED, limit))
 
 
 async def last_pruning(connection: Connection) -> LastPruning | None:
@@ -566,9 +605,9 @@ async def defer(
     return _job(row) if row else None
 
 
-async def release(connection: Connection, job_id: JobId, token: RunToken) -> Job | None:
+async def release(connection: Connection, job_id: JobId, token: RunToken, reason: str) -> Job | None:
     """Put a run that was stopped back at no cost in attempts; None if the run lost the job."""
-    row = await connection.fetchrow(RELEASE, job_id, token)
+    row = await connection.fetchrow(RELEASE, job_id, token, _storable(reason))
     return _job(row) if row else None
 
 
@@ -656,6 +695,12 @@ async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Jo
     return _job(row) if row else None
 
 
+async def repair(connection: Connection, job: Job) -> None:
+    """Note of earlier jobs that this one, which has completed, has made up for what failed of them."""
+    await connection.execute(REPAIR, job.id, job.store, job.type)
+    await connection.execute(REPAIR_ORIGINS, job.id)
+
+
 async def latest_before(connection: Connection, job: Job) -> Job | None:
     """The newest job of the same (store, type) that is older than `job`, retries of single rows apart."""
     row = await connection.fetchrow(LATEST_OTHER, job.store, job.type, job.id)
@@ -687,11 +732,6 @@ async def latest_said(
     return {StoreName(row["store"]): orjson.loads(row["metadata"]) for row in rows}
 
 
-async def count_by_status(connection: Connection) -> list[tuple[str, str, int]]:
-    """(type, status, jobs) of all jobs in the table."""
-    return [(row["type"], row["status"], row["jobs"]) for row in await connection.fetch(COUNT_BY_STATUS)]
-
-
 async def plan_pruning(connection: Connection, older_than: timedelta) -> PruningPlan:
     """What `prune` would delete and keep, by the very same rule."""
     return PruningPlan(**dict(await connection.fetchrow(PLAN_PRUNING, older_than)))
@@ -708,12 +748,7 @@ def encode(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _storable(text: str | None) -> str | None:
-    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
-    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-async def _jobs(rows: Sequence[Record]) -> list[Job]:
+async def read_jobs(rows: Sequence[Record]) -> list[Job]:
     """The jobs of many rows; the loop turns in between."""
     jobs: list[Job] = []
     for start in range(0, len(rows), AT_ONCE):
@@ -723,21 +758,26 @@ async def _jobs(rows: Sequence[Record]) -> list[Job]:
     return jobs
 
 
+def plain_id(value: UUID | None) -> JobId | None:
+    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
+    return JobId(UUID(int=value.int)) if value is not None else None
+
+
+def _storable(text: str | None) -> str | None:
+    """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
+    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 def _job(row: Record) -> Job:
     columns = dict(row)
     for name in ("params", "metadata", "checkpoint"):
         columns[name] = orjson.loads(columns[name]) if columns[name] is not None else None
     for name in ("id", "parent_id"):
-        columns[name] = _id(columns[name])
+        columns[name] = plain_id(columns[name])
     columns["type"] = JobType(columns["type"])
     columns["status"] = JobStatus(columns["status"])
     columns["trigger"] = JobTrigger(columns["trigger"])
     return Job(**columns, eta_seconds=_eta(columns))
-
-
-def _id(value: UUID | None) -> JobId | None:
-    """The id as Python's own UUID: asyncpg's kind is unknown to JSON encoders."""
-    return JobId(UUID(int=value.int)) if value is not None else None
 
 
 def _eta(columns: Mapping[str, Any]) -> float | None:

@@ -13,8 +13,8 @@ from typing import Final
 from daemon.database.pool import Connection
 from daemon.texts import visible
 
-ITEMS: Final = "item_texts"
-CUSTOMERS: Final = "customer_texts"
+ITEM_TEXTS: Final = "item_texts"
+CUSTOMER_TEXTS: Final = "customer_texts"
 
 MOST_WORDS = 8  # of what is sought; the rest of a longer text tells little more
 LONGEST_WORD = 100  # characters
@@ -28,8 +28,8 @@ PLAN_FOR_WORDS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synch
 HAS_INDEX = "SELECT to_regclass('dongbo.item_texts_by_part') IS NOT NULL"
 
 _WILDCARD = re.compile(r"([\\%_])")
-_LEADING = re.compile(r"^(?:\+?84|0)(?=[0-9]{5,})")
-_NUMBER = re.compile(r"\+?[0-9][0-9().\-]*")
+_LEADING = re.compile(r"^(?:84|0)(?=[0-9]{5,})")
+_NUMBER = re.compile(r"[+(]*[0-9][0-9().\-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 
@@ -68,11 +68,16 @@ class Sought:
         return Sought(self.phrase, [_bare(word) if _NUMBER.fullmatch(word) else word for word in self.words])
 
 
+async def fold(connection: Connection, texts: Sequence[str]) -> list[str]:
+    """The texts as they stand in the tables."""
+    return [row[0] for row in await connection.fetch(FOLD, texts)]
+
+
 async def read_sought(connection: Connection, text: str) -> Sought | None:
     """What a text asks for; None where nothing of it can be seen."""
     plain = visible(text)
     words = [word[:LONGEST_WORD] for word in plain.split()[:MOST_WORDS]]
-    whole, *folded = [row[0] for row in await connection.fetch(FOLD, ["".join(words), *words])]
+    whole, *folded = await fold(connection, ["".join(words), *words])
     distinct = sorted({word for word in folded if word}, key=lambda word: (-len(word), word))
     telling = [word for place, word in enumerate(distinct) if not any(word in longer for longer in distinct[:place])]
     return Sought(whole, telling) if telling else None
@@ -102,4 +107,4 @@ def _literally(text: str) -> str:
 
 
 def _bare(number: str) -> str:
-    return _NOT_DIGITS.sub("", _LEADING.sub("", number))
+    return _LEADING.sub("", _NOT_DIGITS.sub("", number))

@@ -6,11 +6,12 @@ import io
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import IO, TypeVar
+from uuid import UUID
 
 import orjson
 
 T = TypeVar("T")
-Cell = str | int | bool | datetime | None
+Cell = str | int | bool | datetime | UUID | None
 
 PORTION = 250  # rows between two turns of the loop: some milliseconds
 # A spreadsheet takes text that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
@@ -64,14 +65,15 @@ async def write_csv(
 
     Texts that a spreadsheet would compute get a ' in front.
     """
-    file.write(_lines([columns]))
+    file.write(csv_lines([columns]))
     async for page in pages:
-        file.write(_lines([[_cell(value) for value in cells(row)] for row in page]))
+        file.write(csv_lines([cells(row) for row in page]))
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+def csv_lines(rows: Sequence[Sequence[Cell]]) -> bytes:
+    """Rows of a table in CSV, as `write_csv` writes them."""
     written = io.StringIO(newline="")
-    csv.writer(written).writerows(rows)
+    csv.writer(written).writerows([[_cell(value) for value in row] for row in rows])
     return written.getvalue().encode()
 
 

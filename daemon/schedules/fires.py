@@ -86,6 +86,12 @@ UPDATE dongbo.schedule_states SET paused = false, paused_at = NULL, resumed_at =
 WHERE store = $1 AND schedule = $2 AND paused
 """
 
+LIST_MEMORIES = """
+SELECT store, schedule, greatest(known_since, resumed_at) AS since, CASE WHEN paused THEN paused_at END AS paused_at
+FROM unnest($1::text[], $2::text[]) AS spec (store, schedule)
+JOIN dongbo.schedule_states AS state USING (store, schedule)
+"""
+
 # The last fire of a schedule stays, however old: without it a yearly schedule would seem to have been missed.
 PRUNE_FIRES = """
 DELETE FROM dongbo.schedule_fires AS fire
@@ -111,6 +117,14 @@ class ScheduleRecord:
     since: datetime | None
     recorded: bool
     last: FireRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleMemory:
+    """Since when a schedule has its present timetable and has not been paused; and since when it is, if it is."""
+
+    since: datetime
+    paused_at: datetime | None
 
 
 async def claim_fire(connection: Connection, spec: ScheduleSpec, fire_time: datetime, worker: WorkerName) -> bool:
@@ -152,6 +166,12 @@ async def read_situations(
 ) -> list[ScheduleRecord]:
     """What is known of each schedule and of its fire at the time `due`, in the order of `specs`, by one statement."""
     return [_situation(row) for row in await connection.fetch(READ_SITUATIONS, *_names(specs), due)]
+
+
+async def list_memories(connection: Connection, specs: Sequence[ScheduleSpec]) -> dict[ScheduleName, ScheduleMemory]:
+    """Of those of the schedules that are remembered, by name."""
+    rows = await connection.fetch(LIST_MEMORIES, *_names(specs))
+    return {ScheduleName(row["schedule"]): ScheduleMemory(row["since"], row["paused_at"]) for row in rows}
 
 
 async def list_fires(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ class ScheduleSpec:
         zone: whose wall clock the expression is about.
         misfire: whether a missed fire is made up once, or only recorded as skipped.
         job_type, params: the job that a fire submits.
+        fresh_within: how old its data may be, where that is not its next fire and the usual duration of its job.
     """
 
     name: ScheduleName
@@ -34,6 +35,7 @@ class ScheduleSpec:
     misfire: Misfire
     job_type: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    fresh_within: timedelta | None = None
 
     @property
     def is_preset(self) -> bool:

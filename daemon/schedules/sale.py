@@ -25,7 +25,7 @@ from daemon.errors import DongboError, JobError
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.ids import CampaignId, ScheduleName, StoreName
-from daemon.jobs import store as job_store
+from daemon.jobs import listing
 from daemon.jobs.model import JobStatus
 from daemon.jobs.service import Submission
 from daemon.jobs.types import JobType
@@ -382,7 +382,8 @@ async def _may_submit(connection: Connection, store: StoreName, job_type: JobTyp
 
     `changed_at`: when a campaign of the store last changed.
     """
-    newest = await job_store.list_jobs(connection, store=store, job_type=job_type, limit=JOBS_COMPARED)
+    wanted = listing.JobFilters(store=store, type=job_type)
+    newest = (await listing.find(connection, wanted, limit=JOBS_COMPARED)).jobs
     if not newest:
         return True
     job = newest[0]

@@ -293,7 +293,9 @@ class Scheduler(Part):
     def _firing_entry(self, name: ScheduleName) -> ScheduleEntry:
         entry = self._entry(name)
         if entry.spec.is_preset:
-            raise InvalidTransition(f"{name} never fires by itself: it is a preset, which only a person starts")
+            raise InvalidTransition(
+                _("{name} never fires by itself: it is a preset, which only a person starts").format(name=name)
+            )
         return entry
 
     @staticmethod

@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from daemon.errors import CredentialRefused
 from daemon.ids import StoreName
+
+ENDS_SOON = timedelta(days=30)  # a person, who may be on holiday, has to log in at Nhanh.vn
 
 
 class CredentialKind(StrEnum):

@@ -17,6 +17,7 @@ from yarl import URL
 from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
 from daemon.i18n import gettext as _
 from daemon.sources import failures
+from daemon.sources.health import SourceHealth
 from daemon.sources.meter import CallMeter
 from daemon.sources.proxy import Proxy, proxy_for
 
@@ -146,12 +147,18 @@ async def downloading(
 
 
 async def retrying(
-    attempt: Callable[[], Awaitable[T]], *, meter: CallMeter, source: str, backoff: Backoff = BACKOFF
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    meter: CallMeter,
+    source: str,
+    health: SourceHealth,
+    backoff: Backoff = BACKOFF,
 ) -> T:
     """Make a call, and repeat it after failures that may resolve themselves.
 
     A refusal is raised at once. After a rate limit the call is repeated without a wait of its own: the limiter holds it
     back for as long as the server asked. Failures draw on the meter's budget for the whole job, rate limits don't.
+    What comes of it is noted in `health`.
 
     Raises:
         SourceUnavailable, RateLimited: the last failure, when attempts or budget are used up.
@@ -160,8 +167,14 @@ async def retrying(
     failures = rate_limits = 0
     while True:
         try:
-            return await attempt()
+            answer = await attempt()
+            health.answers()
+            return answer
+        except SourceRefused:
+            health.answers()
+            raise
         except RateLimited as error:
+            health.answers()
             rate_limits += 1
             meter.rate_limited += 1
             if rate_limits >= backoff.rate_limited_attempts:
@@ -169,9 +182,12 @@ async def retrying(
             log.warning("call_rate_limited", source=source, retry=rate_limits, reason=str(error))
         except SourceUnavailable as error:
             failures += 1
+            health.misses(str(error))
             if failures >= backoff.attempts:
+                health.is_lost(str(error))
                 raise
             if meter.retry_budget <= 0:
+                health.is_lost(str(error))
                 raise SourceUnavailable(_("{error} The job has used up its retries.").format(error=error)) from error
             meter.retry_budget -= 1
             wait = backoff.wait(failures)

@@ -11,11 +11,13 @@ from daemon.database.connection_errors import reason
 from daemon.database.migrate import schema_version
 from daemon.database.pool import is_connection_error
 from daemon.errors import DongboError
+from daemon.i18n import gettext as _
 from daemon.lifecycle import Part
 from daemon.status.background import Background, SharedReading
 from daemon.status.parts import StatusParts
 
 CHECK_TIMEOUT = 2.0  # seconds
+DATABASE_CHECK = "database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Checks:
         try:
             answer = await self._database.get()
         except TimeoutError:
-            failure = f"no answer within {CHECK_TIMEOUT:g} s"
+            failure = _("no answer within {n:g} s").format(n=CHECK_TIMEOUT)
         except (DongboError, PostgresError, OSError) as error:
             failure = reason(error)
         except Exception as error:
@@ -63,12 +65,21 @@ class Checks:
                 raise
             failure = reason(error)
         else:
-            return [Check("database", True, f"answers in {answer.seconds * 1000:.1f} ms"), self._check_schema(answer)]
-        return [Check("database", False, failure), Check("schema", False, "unknown while the database is away")]
+            return [
+                Check(DATABASE_CHECK, True, _("answers in {n:.1f} ms").format(n=answer.seconds * 1000)),
+                self._check_schema(answer),
+            ]
+        return [Check(DATABASE_CHECK, False, failure), Check("schema", False, _("unknown while the database is away"))]
 
     def _check_schema(self, answer: _DatabaseAnswer) -> Check:
         found, wanted = answer.schema_version, self._parts.schema_version
         if found == wanted:
-            return Check("schema", True, f"version {found}")
-        remedy = "restart the daemon to migrate it" if found < wanted else "install a newer dongbo"
-        return Check("schema", False, f"version {found}, but this program works with {wanted}: {remedy}")
+            return Check("schema", True, _("version {number}").format(number=found))
+        remedy = _("restart the daemon to migrate it") if found < wanted else _("install a newer dongbo")
+        return Check(
+            "schema",
+            False,
+            _("version {found}, but this program works with {wanted}: {remedy}").format(
+                found=found, wanted=wanted, remedy=remedy
+            ),
+        )

@@ -54,6 +54,7 @@ SALE: Mapping[str, Any] = {
     "draft": True,
 }
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "DecideBody": {"examples": [{"asked_runs": 3}, {}]},
     "Job": {"examples": [JOB]},
     "JobSnapshot": {"examples": [{"version": 4711, "jobs": [JOB]}]},
     "JobsPruned": {"examples": [{"version": 4712, "ended_until": "2026-07-01T02:00:00+00:00", "kept": []}]},

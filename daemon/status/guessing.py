@@ -14,6 +14,7 @@ from typing import Final
 
 from aiohttp import hdrs
 
+from daemon.i18n import gettext as _
 from daemon.status.addresses import Address
 from daemon.status.problems import Problem
 from daemon.status.tally import Tally
@@ -89,7 +90,7 @@ def _delay(count: float) -> float:
 def _wrong() -> Problem:
     return Problem(
         401,
-        "The token is wrong: send the one that [status] token names as `Authorization: Bearer …`",
+        _("The token is wrong: send the one that [status] token names as `Authorization: Bearer …`"),
         headers=CHALLENGE,
     )
 
@@ -98,8 +99,10 @@ def _too_many(record: _Record) -> Problem:
     seconds = math.ceil(max(1.0, record.count - TOO_MANY + 1) * FORGOTTEN_AFTER)
     return Problem(
         429,
-        "Too many wrong tokens came from this address: wait, and send the one that [status] token names."
-        " The right token is accepted at once",
+        _(
+            "Too many wrong tokens came from this address: wait, and send the one that [status] token names. The "
+            "right token is accepted at once"
+        ),
         kind="too-many-wrong-tokens",
         headers={hdrs.RETRY_AFTER: str(min(seconds, 3600))},
     )

@@ -8,7 +8,9 @@ from typing import Final, Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from daemon.api.conditions import Condition, StreamReport
 from daemon.api.status import Check
+from daemon.conditions.watch import Judgement
 from daemon.jobs.model import Counters
 from daemon.open_files import OpenFiles
 from daemon.schedules.model import ScheduleState
@@ -44,6 +46,7 @@ class Scrape:
     checks: Sequence[Check]
     loop_lag: float
     files: OpenFiles
+    judgement: Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +129,41 @@ def _supported_until(scrape: Scrape) -> Samples:
 
 
 def _left_out(survey: Survey) -> Samples:
-    for places in survey.left_out:
+    for places in survey.facts.left_out:
         yield (places.store, "location"), len(places.locations)
         yield (places.store, "depot"), len(places.depots)
 
 
 def _overdue(survey: Survey) -> Samples:
-    for sale in survey.open_sales:
+    for sale in survey.facts.open_sales:
         yield (sale.store, sale.name, "start"), sale.overdue_start(survey.now)
         yield (sale.store, sale.name, "end"), sale.overdue_end(survey.now)
 
 
 def _drifted(survey: Survey) -> Samples:
-    for sale in survey.open_sales:
-        if sale.id in survey.drifted:
-            yield (sale.store, sale.name), survey.drifted[sale.id]
+    for sale in survey.facts.open_sales:
+        if sale.id in survey.facts.drifted:
+            yield (sale.store, sale.name), survey.facts.drifted[sale.id]
+
+
+def _of_conditions(value: Callable[[Condition], float]) -> Callable[[Scrape], Samples]:
+    """A value of each condition that holds."""
+    return lambda scrape: (
+        ((each.name, each.store or "", each.severity, each.id), value(each)) for each in scrape.judgement.conditions
+    )
+
+
+def _of_streams(value: Callable[[StreamReport], float | None]) -> Callable[[Scrape], Samples]:
+    """A value of each stream, of those that have one; of none while the database is away."""
+    return lambda scrape: (
+        ((stream.store, stream.type), present)
+        for stream in scrape.judgement.streams or ()
+        if (present := value(stream)) is not None
+    )
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment is not None else None
 
 
 OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
@@ -281,6 +304,36 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
         lambda scrape: (((report.store, report.source), report.offset_seconds) for report in scrape.parts.clocks()),
         ("store", "source"),
     ),
+    MetricDescription(
+        "dongbo_condition",
+        "Each condition that holds; always 1.",
+        _of_conditions(lambda _condition: 1),
+        ("name", "store", "severity", "id"),
+    ),
+    MetricDescription(
+        "dongbo_condition_since_timestamp_seconds",
+        "Since when each condition holds.",
+        _of_conditions(lambda condition: condition.since.timestamp()),
+        ("name", "store", "severity", "id"),
+    ),
+    MetricDescription(
+        "dongbo_stream_complete_to_timestamp_seconds",
+        "What was there by then is in.",
+        _of_streams(lambda stream: _timestamp(stream.complete_to)),
+        ("store", "type"),
+    ),
+    MetricDescription(
+        "dongbo_stream_expected_by_timestamp_seconds",
+        "When the stream should be complete again by its schedule.",
+        _of_streams(lambda stream: _timestamp(stream.expected_by)),
+        ("store", "type"),
+    ),
+    MetricDescription(
+        "dongbo_stream_failed_rows",
+        "Rows of the stream that could not be stored or pushed, and that nothing has repaired.",
+        _of_streams(lambda stream: stream.failed_rows),
+        ("store", "type"),
+    ),
 )
 OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
     MetricDescription(
@@ -304,7 +357,7 @@ OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
     MetricDescription(
         "dongbo_waiting_approvals",
         "Jobs that wait for a person's approval.",
-        lambda survey: (((job.store, job.type), 1) for job in survey.waiting),  # one of a store and type at a time
+        lambda survey: (((each.store, each.type), 1) for each in survey.facts.questions),  # one a store and type
         ("store", "type"),
     ),
     MetricDescription(

@@ -84,6 +84,7 @@ class Metrics:
             checks,
             await _loop_lag(),
             open_files(),
+            self._parts.conditions.current(),
         )
         families = [family for metric in OF_PROCESS for family in metric.families(scrape)]
         if survey is not None:

@@ -20,6 +20,10 @@ from daemon.status.reading import JSON_TYPE
 
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string", "format": "uuid"}},
+    "approval": {
+        "description": "A question's id.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+    },
     "name": {"description": "A schedule's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
     "folder": {"description": "A part of the page.", "schema": {"type": "string", "pattern": "^[a-z]+$"}},
     "file": {
@@ -29,6 +33,10 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "ref": {
         "description": "A sale campaign's id, or its name: the open one's, else the last one's.",
         "schema": {"type": "string", "pattern": NAME_PATTERN},  # an id in lower case is of this form, too
+    },
+    "customer_id": {
+        "description": "A customer's id at Shopify.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
     },
     "variant_id": {
         "description": "A variant's id at Shopify.",

@@ -1,11 +1,13 @@
 """What the endpoint needs from the rest of the daemon."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from daemon.api.findings import Finding
+from daemon.conditions.watch import Conditions
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
 from daemon.ids import StoreName
@@ -18,6 +20,7 @@ from daemon.schedules.sale import SaleClock
 from daemon.schedules.scheduler import Scheduler
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
+from daemon.tasks.item_reader import ItemReader
 
 MOST_CONNECTIONS = 2_000  # of which the event streams may take half
 
@@ -34,12 +37,15 @@ class StatusParts:
         product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
         credentials: how each store signs in at its sources, looked up each time.
         clocks: how the clocks of the sources differ from this machine's, looked up each time.
+        check_credentials: tries those of all stores by calls that change nothing.
+        conditions: says whether the shop is right.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
         allowed_hosts: host names or origins under which it is reached besides loopback names and the listen address.
         shop_of: the handle of a store's shop, looked up each time; None where it has none.
         schema_version: the database schema that this program works with.
         most_connections: of the endpoint, in all.
+        item_reader: reads single items because a person asks.
     """
 
     database: Database
@@ -61,5 +67,8 @@ class StatusParts:
     allowed_hosts: Collection[str]
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]]
+    conditions: Conditions
+    check_credentials: Callable[[], Awaitable[Sequence[Finding]]]
     most_connections: int
     shop_of: Callable[[StoreName], str | None]
+    item_reader: ItemReader

@@ -15,6 +15,8 @@ from aiohttp import hdrs, web
 from daemon.api.problems import Mistake, ProblemDetails
 from daemon.database.pool import is_connection_error
 from daemon.errors import (
+    ApprovalNotFound,
+    AskedAnew,
     DatabaseError,
     InvalidFilter,
     InvalidJobRequest,
@@ -28,6 +30,7 @@ from daemon.errors import (
     ScheduleNotFound,
     SourceError,
 )
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.logging import redact
 
@@ -138,12 +141,16 @@ def database_away(detail: str) -> Problem:
 
 def not_found() -> Problem:
     """The answer where there is no such path."""
-    return Problem(404, "There is nothing at this address: /openapi.json lists what there is")
+    return Problem(404, _("There is nothing at this address: /openapi.json lists what there is"))
 
 
 def wrong_method(allowed: str) -> Problem:
     """The answer to a method that the path does not have; `allowed` are those that it has, for the Allow header."""
-    return Problem(405, f"This address does not support this method: use {allowed}", headers={hdrs.ALLOW: allowed})
+    return Problem(
+        405,
+        _("This address does not support this method: use {allowed}").format(allowed=allowed),
+        headers={hdrs.ALLOW: allowed},
+    )
 
 
 @web.middleware
@@ -164,8 +171,10 @@ def _problem_of(error: Exception) -> Problem:
             return error
         case LiveJobExists():
             return Problem(409, str(error), kind="live-job-exists", job_id=error.job_id)
-        case JobNotFound() | ScheduleNotFound() | SaleNotFound():
+        case JobNotFound() | ApprovalNotFound() | ScheduleNotFound() | SaleNotFound():
             return Problem(404, str(error))
+        case AskedAnew():
+            return Problem(409, str(error), kind="asked-anew")
         case InvalidTransition():
             return Problem(409, str(error), kind="invalid-transition")
         case InvalidJobRequest() | InvalidFilter():
@@ -182,14 +191,14 @@ def _problem_of(error: Exception) -> Problem:
         case web.HTTPNotFound():
             return not_found()
         case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "The body is larger than the limit of 64 KiB")
+            return Problem(413, _("The body is larger than the limit of 64 KiB"))
         case web.HTTPException():
             return Problem(error.status, error.reason)
         case DatabaseError():
             return database_away(str(error))
         case _ if isinstance(error, BUSY):
-            return database_away("The database took too long")
+            return database_away(_("The database took too long"))
         case _ if is_connection_error(error):
-            return database_away("The connection to the database was lost")
+            return database_away(_("The connection to the database was lost"))
         case _:
-            return Problem(500, "A bug in dongbo: the log has the details")
+            return Problem(500, _("A bug in dongbo: the log has the details"))

@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails
 
 from daemon.api.fields import INT64
 from daemon.api.problems import Mistake
+from daemon.i18n import gettext as _
+from daemon.i18n import number_text
 from daemon.ids import JobId
 from daemon.status.connections import connection_of
 from daemon.status.problems import Problem
@@ -26,9 +28,11 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 BODY_LIMIT = 64 * 1024  # bytes
 LONGEST_NUMBER = 1_000  # digits in a body: the message for Python's own limit of 4,300 is about Python
+MOST_IDS = 100  # in a parameter
 MOST_MISTAKES = 20  # reported of a request
 JSON_TYPE = "application/json"
 NOT_PACKED = "identity"  # RFC 9110, 12.5.3
+SOURCE_ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -37,7 +41,7 @@ def read_query(request: web.Request, record: type[R]) -> R:
     values: dict[str, str] = {}
     for name, value in request.query.items():
         if name in values and name in _names(record):
-            raise Problem(400, f'The parameter "{name}" is given more than once')
+            raise Problem(400, _('The parameter "{name}" is given more than once').format(name=name))
         values[name] = value
     try:
         return _adapter(record).validate_python(values)
@@ -67,7 +71,7 @@ async def read_json(request: web.Request, limit: int = BODY_LIMIT, *, may_be_abs
     if not raw and may_be_absent:
         return raw
     if request.content_type != JSON_TYPE:
-        raise Problem(415, f"The body must be {JSON_TYPE}", headers={hdrs.ACCEPT: JSON_TYPE})
+        raise Problem(415, _("The body must be {type}").format(type=JSON_TYPE), headers={hdrs.ACCEPT: JSON_TYPE})
     _check_syntax(raw)
     return raw
 
@@ -81,8 +85,24 @@ def read_job_id(request: web.Request) -> JobId:
     """The job's id in the path. Raises Problem 404 for one that no job can have."""
     text = request.match_info["id"]
     if not UUID_FORM.fullmatch(text):
-        raise Problem(404, "There is no such job: its id is not a UUID")
+        raise Problem(404, _("There is no such job: its id is not a UUID"))
     return JobId(UUID(text))
+
+
+def read_job_ids(name: str, text: str) -> list[JobId]:
+    """The ids of jobs in a parameter, with commas between them. Raises Problem 400 for what is no id, and for many."""
+    ids = text.split(",")
+    if len(ids) > MOST_IDS or not all(map(UUID_FORM.fullmatch, ids)):
+        raise Problem(400, f"{name} takes at most {MOST_IDS} ids of jobs, with commas between them")
+    return [JobId(UUID(each)) for each in ids]
+
+
+def read_source_id(request: web.Request, name: str) -> int:
+    """An id of a source in the path. Raises Problem 404 for one that nothing can have."""
+    text = request.match_info[name]
+    if not SOURCE_ID_FORM.fullmatch(text) or int(text) not in INT64:
+        raise Problem(404, _("There is nothing with this id: an id is a number"))
+    return int(text)
 
 
 def job_cursor(job_id: JobId) -> str:
@@ -123,18 +143,20 @@ async def _read_bytes(request: web.Request, limit: int) -> bytes:
     if request.headers.get(hdrs.CONTENT_ENCODING, NOT_PACKED).lower() != NOT_PACKED:
         raise Problem(
             415,
-            "The body must be sent as it is, without a Content-Encoding",
+            _("The body must be sent as it is, without a Content-Encoding"),
             headers={hdrs.ACCEPT_ENCODING: NOT_PACKED},
         )
     try:
         async with connection_of(request).awaiting_body():
             return await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge:
-        raise Problem(413, f"The body is larger than the limit of {limit // 1024:,} KiB") from None
+        raise Problem(
+            413, _("The body is larger than the limit of {n} KiB").format(n=number_text(limit // 1024))
+        ) from None
     except (web.HTTPException, ConnectionError):
         raise
     except (ContentTypeError, ValueError, web.RequestPayloadError):
-        raise Problem(400, "The body can't be read: send it as its Transfer-Encoding says") from None
+        raise Problem(400, _("The body can't be read: send it as its Transfer-Encoding says")) from None
 
 
 def _check_syntax(raw: bytes) -> None:
@@ -142,11 +164,11 @@ def _check_syntax(raw: bytes) -> None:
     try:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
-        raise Problem(400, "The body is nested too deeply") from None
+        raise Problem(400, _("The body is nested too deeply")) from None
     except UnicodeDecodeError:
-        raise Problem(400, "The body is not valid JSON: it is not UTF-8") from None
+        raise Problem(400, _("The body is not valid JSON: it is not UTF-8")) from None
     except ValueError as error:
-        raise Problem(400, f"The body is not valid JSON: {error}") from None
+        raise Problem(400, _("The body is not valid JSON: {error}").format(error=error)) from None
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -177,23 +199,29 @@ def _decode(cursor: str, length: int) -> bytes:
 
 
 def _bad_cursor() -> Problem:
-    return Problem(400, "Unknown cursor: send the one that came with the previous page")
+    return Problem(400, _("Unknown cursor: send the one that came with the previous page"))
 
 
 def _invalid(status: int, where: str, errors: Sequence[ErrorDetails], record: type[Any]) -> Problem:
     found = [_mistake(error, record) for error in errors]
-    return Problem(status, f"The {where} is wrong: {listed(found)}"[:2_000], errors=found[:MOST_MISTAKES])
+    return Problem(
+        status,
+        _("The {where} is wrong: {found}").format(where=where, found=listed(found))[:2_000],
+        errors=found[:MOST_MISTAKES],
+    )
 
 
 def _mistake(error: ErrorDetails, record: type[Any]) -> Mistake:
     """Where something is wrong, and what, in names of ours: nothing of the request is repeated."""
-    *parents, _ = path = [*error["loc"]] or [""]
+    *parents, _last = path = [*error["loc"]] or [""]
     match error["type"]:
         case "unexpected_keyword_argument":
-            known = f": the known ones are {', '.join(_names(record)) or 'none'}" if not parents else ""
-            return Mistake("/".join(map(str, parents)), f"Unknown name{known}")
+            if parents:
+                return Mistake("/".join(map(str, parents)), _("Unknown name"))
+            known = ", ".join(_names(record)) or _("none")
+            return Mistake("", _("Unknown name: the known ones are {known}").format(known=known))
         case "uuid_parsing":
-            return Mistake("/".join(map(str, path)), "Input should be a valid UUID")
+            return Mistake("/".join(map(str, path)), _("Input should be a valid UUID"))
         case _:
             return Mistake("/".join(map(str, path)), error["msg"])
 

@@ -8,8 +8,12 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
+from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
+from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
+from daemon.status.handlers.items import ITEM_OPERATIONS
 from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
@@ -51,12 +55,16 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *APPROVAL_OPERATIONS,
     *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,
+    *CHECK_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
+    *ITEM_OPERATIONS,
+    *CUSTOMER_OPERATIONS,
     *SALE_OPERATIONS,
     Operation(
         "GET",

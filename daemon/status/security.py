@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from aiohttp import hdrs, web
 
 from daemon.config.address import Origin, is_loopback, origins_of, plain_ip, read_netloc, read_origin
+from daemon.i18n import gettext as _
 from daemon.status.connections import connection_of
 from daemon.status.guessing import CHALLENGE, Guesses
 from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
@@ -61,12 +62,12 @@ class Guard:
             return
         hosts = request.headers.getall(hdrs.HOST, [])
         if len(hosts) != 1:
-            raise Problem(400, "A request must name exactly one Host")
+            raise Problem(400, _("A request must name exactly one Host"))
         place = read_netloc(hosts[0])
         if place is None or not (is_loopback(place[0]) or place[0] == local or place[0] in self._own_hosts):
             raise Problem(
                 421,
-                "Host not allowed: add it to [status] allowed_hosts if it is this daemon's",
+                _("Host not allowed: add it to [status] allowed_hosts if it is this daemon's"),
                 kind="unknown-host",
             )
 
@@ -79,8 +80,11 @@ class Guard:
             return
         raise Problem(
             403,
-            "Pages of other origins can't request anything here: open the address by itself, or name the origin of the"
-            " page, such as https://dongbo.example.com, in [status] allowed_hosts if a proxy serves it there",
+            _(
+                "Pages of other origins can't request anything here: open the address by itself, or name the origin "
+                "of the page, such as https://dongbo.example.com, in [status] allowed_hosts if a proxy serves it "
+                "there"
+            ),
             kind="foreign-origin",
         )
 
@@ -91,7 +95,7 @@ class Guard:
     async def _check_token(self, request: web.Request) -> None:
         if self._token is None:
             return
-        scheme, _, shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        scheme, _space, shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         is_bearer = scheme.lower() == "bearer" and bool(shown.strip())
         if is_bearer and hmac.compare_digest(_bytes(shown.strip()), _bytes(self._token)):
             connection_of(request).trust()
@@ -102,7 +106,7 @@ class Guard:
             raise await self.guesses.answer(connection_of(request).address)
         raise Problem(
             401,
-            "This needs the endpoint's token: send the one that [status] token names as `Authorization: Bearer …`",
+            _("This needs the endpoint's token: send the one that [status] token names as `Authorization: Bearer …`"),
             headers=CHALLENGE,
         )
 
@@ -130,7 +134,9 @@ def _check_mark(request: web.Request) -> None:
     is_change = request.method not in SAFE_METHODS and route.method == request.method
     if not is_change or request.content_type == JSON_TYPE or request.headers.get(CLIENT_HEADER):
         return
-    detail = f"Send `Content-Type: {JSON_TYPE}`, even without a body, or a header `{CLIENT_HEADER}` with any value"
+    detail = _("Send `Content-Type: {type}`, even without a body, or a header `{header}` with any value").format(
+        type=JSON_TYPE, header=CLIENT_HEADER
+    )
     if hdrs.CONTENT_TYPE in request.headers or request.body_exists:
         raise Problem(415, detail, kind="unmarked-request", headers={hdrs.ACCEPT: JSON_TYPE})
     raise Problem(403, detail, kind="unmarked-request")

@@ -31,6 +31,7 @@ from asyncpg import PostgresError
 
 from daemon.database.pool import is_connection_error
 from daemon.errors import DatabaseError
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs.changes import MOST_CHANGES, JobEvent, News, Pruning, Subscription
 from daemon.jobs.model import Job
@@ -82,7 +83,11 @@ class EventStreams:
         if len(self._places) >= MOST_STREAMS:
             self._drop_gone()
         if self._stopping or len(self._places) >= MOST_STREAMS:
-            reason = "The endpoint is stopping" if self._stopping else f"{MOST_STREAMS} readers are already connected"
+            reason = (
+                _("The endpoint is stopping")
+                if self._stopping
+                else _("{n} readers are already connected").format(n=MOST_STREAMS)
+            )
             raise Problem(503, reason, headers={hdrs.RETRY_AFTER: "5"})
         place = object()
         self._places.add(place)
@@ -144,7 +149,7 @@ class EventStreams:
             try:
                 snapshot = await self._snapshots.get()
             except TimeoutError:
-                raise database_away("The database took too long") from None
+                raise database_away(_("The database took too long")) from None
             later = recent.after(snapshot.position)
             if later is not None:
                 subscription.clear()  # what it holds is among the later ones

@@ -57,7 +57,7 @@ def _read_params(params: Mapping[str, Any]) -> dict[str, Any]:
     refuse_unknown(params, ["pull_products"])
     pull_products = params.get("pull_products", True)
     if not isinstance(pull_products, bool):
-        raise InvalidJobRequest("params.pull_products must be true or false.")
+        raise InvalidJobRequest(_("params.pull_products must be true or false."))
     return {"pull_products": pull_products}
 
 
@@ -83,7 +83,7 @@ async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) 
     A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew. While one
     waits for a person's approval, so does the chain, without a run of its own.
     """
-    types = (*STOCK, *(PRODUCTS if context.params["pull_products"] else ()), *PUSH)
+    types = steps_of(context.params)
     chain = _Chain(context, types)
     progress = Progress(**context.job.checkpoint) if context.job.checkpoint else Progress()
     progress = replace(progress, job_ids=tuple(progress.job_ids))
@@ -92,6 +92,11 @@ async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) 
     await context.describe(total=context.processed + len(types) - progress.ended, steps=chain.shown(progress))
     while progress.ended < len(types):
         progress = await chain.run_step(progress)
+
+
+def steps_of(params: Mapping[str, Any]) -> tuple[JobType, ...]:
+    """The types of a chain's steps, in their order."""
+    return (*STOCK, *(PRODUCTS if params.get("pull_products", True) else ()), *PUSH)
 
 
 class _Chain:

@@ -45,7 +45,7 @@ async def pull_shopify_products(context: JobContext, store: Store, policy: JobPo
         fetch=all_or_changed(context, mirror.PRODUCTS, query, shopify.products, shopify.product_changes),
         fetch_by_ids=lambda ids, meter: shopify.products_by_ids(ids, meter=meter),
         count=count,
-        store=_store_products,
+        store=store_products,
         horizon=lambda meter: shopify.product_horizon(meter=meter),
         clock=shopify.clock,
         overlap=SEARCH_LAG,
@@ -56,7 +56,7 @@ async def pull_shopify_products(context: JobContext, store: Store, policy: JobPo
         await note_all_prices_read(context, store, said)
 
 
-async def _store_products(
+async def store_products(
     connection: Connection, store: StoreName, rows: Sequence[SourceRow[ShopifyProduct]], asked: SnapshotTime
 ) -> Counters:
     """Store a page of products; what it shows of the prices of sales is reported at once."""

@@ -17,6 +17,7 @@ from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
 from daemon.sources.filters import Schema
+from daemon.sources.health import SourceHealth, SourceReport
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.page import Page
@@ -91,6 +92,23 @@ class Store:
             found[Source.NHANH] = self.nhanh_client.clock
         if self.shopify_client is not None:
             found[Source.SHOPIFY] = self.shopify_client.clock
+        return found
+
+    async def greet(self, source: Source) -> None:
+        """Make a small call, only to see whether the source answers. Raises what the source raises, refusals too."""
+        match source:
+            case Source.NHANH:
+                await self.nhanh.depots()
+            case Source.SHOPIFY:
+                await self.shopify.granted_scopes()
+
+    def healths(self) -> dict[Source, SourceHealth]:
+        """Whether each of its sources answers."""
+        found = {}
+        if self.nhanh_client is not None:
+            found[Source.NHANH] = self.nhanh_client.health
+        if self.shopify_client is not None:
+            found[Source.SHOPIFY] = self.shopify_client.health
         return found
 
     def has(self, source: Source) -> bool:
@@ -191,6 +209,15 @@ def clock_reports(stores: Mapping[StoreName, Store]) -> list[ClockReport]:
         for name, store in sorted(stores.items())
         for source, clock in store.clocks().items()
         if clock.offset is not None and clock.measured_at is not None
+    ]
+
+
+def source_reports(stores: Mapping[StoreName, Store]) -> list[SourceReport]:
+    """Whether the sources can be reached, as the last calls to each have found."""
+    return [
+        SourceReport(name, source.value, health.is_reachable, health.lost_since, health.reason)
+        for name, store in sorted(stores.items())
+        for source, health in store.healths().items()
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 from daemon.errors import SourceUnavailable
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.jobs import approvals as questions
 from daemon.jobs.context import ApprovalNeeded, JobContext
 from daemon.jobs.model import Counters
@@ -45,13 +47,13 @@ MAX_PLANS = 5  # of one run: each time, what a used-up key left open is settled,
 SURVEYED_AT_ONCE = 250  # rows between two turns of the loop
 DONE = PlanPosition(Phase.DONE)
 
-KEYS_LOST = (
-    f"Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {MAX_PLANS} times. "
-    "What they did has been read; the sync continues later."
+KEYS_LOST = mark(
+    "Shopify no longer accepted the idempotency keys of this run's calls, and it has planned {n} "
+    "times. What they did has been read; the sync continues later."
 )
-OVERTURNED = (
-    f"While this run pushed, stock or prices changed so that more of it became risky than is pushed unasked, and that "
-    f"{MAX_PLANS} times. What was pushed has been recorded; the sync continues later."
+OVERTURNED = mark(
+    "While this run pushed, stock or prices changed so that more of it became risky than is pushed "
+    "unasked, and that {n} times. What was pushed has been recorded; the sync continues later."
 )
 
 
@@ -112,7 +114,7 @@ class _Sync:
 
     async def _plan_and_push(self) -> None:
         reason = ""
-        for _ in range(MAX_PLANS):
+        for _plan in range(MAX_PLANS):
             survey = await self._survey()
             if survey.is_empty:
                 await self._run.close_unchanged(self._plan, survey.rows)
@@ -120,12 +122,12 @@ class _Sync:
             try:
                 await self._push()
             except PlanOverturned:
-                reason = OVERTURNED
+                reason = _(OVERTURNED).format(n=MAX_PLANS)
                 continue
             except IdempotencyLost as error:
                 log.warning("key_lost", error=str(error), next_step="reading Shopify again and planning anew")
                 await self._settle()
-                reason = KEYS_LOST
+                reason = _(KEYS_LOST).format(n=MAX_PLANS)
                 continue
             return
         raise SourceUnavailable(reason)
@@ -147,15 +149,19 @@ class _Sync:
         table = f"[stores.{self._store.name}.product_sync.locations]"
         if closed:
             self._notices.append(
-                f"Some of {table} can receive no stock: {_listed(closed)}. Everything else is synced. Open them again "
-                "at Shopify, or take them out of the configuration."
+                _(
+                    "Some of {table} can receive no stock: {closed}. Everything else is synced. Open them again at "
+                    "Shopify, or take them out of the configuration."
+                ).format(table=table, closed=_listed(closed))
             )
         if hidden:
             left_out = ", ".join(name for name in open_ones if name not in kept)
             self._notices.append(
-                f"Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {_listed(hidden)}. "
-                f"What they feed is left out: {left_out}. Everything else is synced. Let the access token see all "
-                "depots (dongbo connect nhanh), or take these out of the configuration."
+                _(
+                    "Depots of {table} can't be read at Nhanh.vn, which would look like no stock: {hidden}. What they "
+                    "feed is left out: {left_out}. Everything else is synced. Let the access token see all depots "
+                    "(dongbo connect nhanh), or take these out of the configuration."
+                ).format(table=table, hidden=_listed(hidden), left_out=left_out)
             )
         self._settings = self._settings.model_copy(update={"locations": kept})
         found = {"closed_locations": list(closed), "hidden_depots": list(hidden)}
@@ -164,8 +170,10 @@ class _Sync:
             log.warning("places_left_out", store=self._store.name, **found, reason=notice)
         if not kept and not self._has_prices:
             raise PlacesMissing(
-                f"No stock can be pushed to any of {table}: {_listed(closed, hidden)}. Nothing was pushed. Open the "
-                "locations at Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
+                _(
+                    "No stock can be pushed to any of {table}: {closed}. Nothing was pushed. Open the locations at "
+                    "Shopify, let the access token of Nhanh.vn see their depots, or correct the configuration."
+                ).format(table=table, closed=_listed(closed, hidden))
             )
         await self._run.rely_on(set(chain(*kept.values())))
 
@@ -181,7 +189,7 @@ class _Sync:
             return
         try:
             self._shop = await read_shop(self._context, self._store, self._meter)
-            check_currency(self._store, self._shop.currency, "prices")
+            check_currency(self._store, self._shop.currency, _("prices"))
         except CurrencyMismatch as mismatch:
             if not settings.locations:
                 raise

@@ -12,6 +12,7 @@ import command_line
 import idle
 import limits
 import matching
+import page_load
 import pull_customers
 import pull_incremental
 import sale_apply
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "sale_preview": sale_preview.measure,
     "event_latency": sse_latency.measure,
     "sse_return": sse_return.measure,
+    "page_load": page_load.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,
 }

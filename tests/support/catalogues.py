@@ -72,7 +72,12 @@ def messages(texts: Catalog) -> Iterator[Message]:
 
 def untranslated(texts: Catalog) -> list[str]:
     """What has no translation, or one that somebody should look at."""
-    return [forms(each.id)[0] for each in messages(texts) if each.fuzzy or not all(forms(each.string or ""))]
+    return [forms(each.id)[0] for each in messages(texts) if each.fuzzy or not is_translated(each)]
+
+
+def is_translated(message: Message) -> bool:
+    """Whether there is a text for each of its forms."""
+    return bool(message.string) and all(forms(message.string))
 
 
 def placeholders(text: str) -> set[str]:
@@ -85,7 +90,7 @@ def page_words(texts: Catalog) -> dict[str, str | list[str]]:
     return {
         forms(each.id)[0]: list(each.string) if isinstance(each.string, (list, tuple)) else each.string
         for each in sorted(messages(texts), key=lambda message: forms(message.id))
-        if each.string and any(file.startswith(PAGE) for file, _line in each.locations)
+        if is_translated(each) and any(file.startswith(PAGE) for file, _line in each.locations)
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ import aiohttp
 
 from daemon.api.pushes import PushKind, PushResult
 from daemon.bootstrap import Daemon
+from daemon.checks.credentials import check_all
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
 from daemon.database.migrate import program_version
@@ -35,8 +36,11 @@ from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
 from daemon.sync import pushes
+from daemon.sync.products.approvals import HeldChange, draft
+from daemon.sync.products.question import PlanQuestion
 from daemon.sync.pushes import IntendedPush
 from daemon.tasks import JobPolicy, Store, TaskRegistry, params_schemas
+from daemon.tasks.item_reader import ItemReader
 
 STORE = StoreName("main")
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -115,12 +119,23 @@ class Endpoint:
         """End a running job."""
         await self.change(lambda c: store.finish(c, job.id, token, status, error, {}), job.id)
 
-    async def asking(self, job_type: JobType = JobType.SYNC_PRODUCTS, reason: str = "It would zero 30 items.") -> Job:
-        """A job that waits for approval."""
+    async def asking(
+        self,
+        job_type: JobType = JobType.SYNC_PRODUCTS,
+        reason: str = "It would zero 30 items.",
+        *,
+        question: PlanQuestion | None = None,
+        changes: Sequence[HeldChange] = (),
+    ) -> Job:
+        """A job that waits for approval of these changes; one that waits already is replaced."""
         job = await self.submit(job_type)
         token = await self.claim(job)
+        await self.change(lambda c: draft(c, STORE, job.id, changes), job.id)
+        for replaced in await self.change(lambda c: store.replace_waiting(c, job, token, "A newer run."), job.id):
+            self.parts.notifier.changed(replaced, at_once=True)
         await self.change(lambda c: store.await_approval(c, job.id, token, reason, {"zeroed": 30}), job.id)
-        await self.change(lambda c: approvals.ask(c, job, reason, {}), job.id)
+        facts = question.to_json() if question is not None else {}
+        await self.change(lambda c: approvals.ask(c, job, reason, facts), job.id)
         return await self.parts.jobs.get(job.id)
 
     async def push(
@@ -204,8 +219,11 @@ async def running_endpoint(
             allowed_hosts=["status.example.com"],
             schema_version=program_version(),
             clocks=list,
+            conditions=parts.conditions,
+            check_credentials=lambda: check_all(registry.stores, parts.settings),
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
+            item_reader=ItemReader(database, registry.store),
         )
         status = replace(status, **changes)
         async with parts.notifier, parts.hub, parts.scheduler, serving(status, listen) as url:

@@ -10,6 +10,7 @@ import pytest
 from daemon.api.sales import CampaignState, ItemState
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job
 from daemon.jobs.types import JobType
 from daemon.sales import campaigns, items
@@ -73,7 +74,7 @@ class SaleShop:
 
     async def last_job(self, job_type: JobType) -> Job:
         """The newest job of a type, when it has ended; with counters that add up."""
-        jobs = await self.workshop.parts.jobs.list_jobs(job_type=job_type, limit=1)
+        jobs = (await self.workshop.parts.jobs.list_jobs(JobFilters(type=job_type), limit=1)).jobs
         job = await self.workshop.wait(jobs[0].id)
         assert job.processed == job.successful + job.skipped + job.failed
         return job
@@ -86,7 +87,7 @@ class SaleShop:
                 await self.clock.plan_drafts()
                 await self.clock.sweep()
             for job_type in (JobType.PREPARE_SALE, JobType.APPLY_SALE, JobType.REVERT_SALE):
-                for job in await self.workshop.parts.jobs.list_jobs(job_type=job_type, limit=1):
+                for job in (await self.workshop.parts.jobs.list_jobs(JobFilters(type=job_type), limit=1)).jobs:
                     await self.workshop.wait(job.id)
             await asyncio.sleep(0.01)  # its time may have yet to come
         if present.state in states:

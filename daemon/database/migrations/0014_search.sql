@@ -109,3 +109,38 @@ END $$;
 ALTER TABLE dongbo.nhanh_products DROP COLUMN searched;
 ALTER TABLE dongbo.shopify_products DROP COLUMN searched;
 ALTER TABLE dongbo.shopify_variants DROP COLUMN searched, DROP COLUMN searched_title;
+
+-- Customers are mapped by hand as products are: a decision holds against the rules, and comes back with the customer.
+ALTER TABLE dongbo.customer_mappings
+    ALTER COLUMN nhanh_id DROP NOT NULL,  -- NULL: a person has said that the customer has no counterpart
+    ALTER COLUMN phone DROP NOT NULL,     -- NULL: a person has decided
+    ADD COLUMN note text,
+    ADD COLUMN changed_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN returns boolean NOT NULL DEFAULT false,  -- a decision, retired only while a row of it is gone
+    DROP CONSTRAINT customer_mappings_source_check,
+    ADD CONSTRAINT customer_mappings_source_check CHECK (source IN ('phone', 'address', 'note', 'manual')),
+    ADD CONSTRAINT only_people_exclude CHECK (nhanh_id IS NOT NULL OR source = 'manual'),
+    ADD CONSTRAINT only_people_need_no_phone CHECK ((phone IS NULL) = (source = 'manual')),
+    ADD CONSTRAINT only_decisions_return CHECK (NOT returns OR (source = 'manual' AND retired_at IS NOT NULL));
+UPDATE dongbo.customer_mappings SET changed_at = coalesce(retired_at, created_at);
+-- A person may give several customers of Shopify one of Nhanh.vn; matching by itself never does.
+DROP INDEX dongbo.customer_mappings_one_per_nhanh;
+CREATE UNIQUE INDEX customer_mappings_one_by_phone ON dongbo.customer_mappings (store, nhanh_id)
+    WHERE retired_at IS NULL AND source <> 'manual';
+CREATE INDEX customer_mappings_by_nhanh ON dongbo.customer_mappings (store, nhanh_id) WHERE retired_at IS NULL;
+CREATE INDEX customer_mappings_returning ON dongbo.customer_mappings (store, shopify_id) WHERE returns;
+CREATE INDEX customer_mappings_history ON dongbo.customer_mappings (store, shopify_id, id);
+
+-- By what else a single item is looked up.
+CREATE INDEX nhanh_products_by_barcode ON dongbo.nhanh_products (store, barcode_key) WHERE barcode_key IS NOT NULL;
+CREATE INDEX nhanh_products_by_parent ON dongbo.nhanh_products (store, parent_id) WHERE parent_id > 0;
+CREATE INDEX shopify_variants_by_barcode ON dongbo.shopify_variants (store, barcode_key) WHERE barcode_key IS NOT NULL;
+
+-- When a person last had a variant read at either side: one that has not changed leaves no other trace.
+CREATE TABLE dongbo.item_readings (
+    store      text        NOT NULL,
+    variant_id bigint      NOT NULL,
+    nhanh      timestamptz,
+    shopify    timestamptz,
+    PRIMARY KEY (store, variant_id)
+);

@@ -18,6 +18,7 @@ from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceU
 from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import RowDecoder, UnfitRowError
+from daemon.sources.health import SourceHealth
 from daemon.sources.horizon import Horizon
 from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry, WindowLimiter
@@ -75,6 +76,7 @@ class NhanhClient:
         self._wall_clock = wall_clock
         self._warned: set[tuple[str, str]] = set()
         self.clock = SourceClock(wall=wall_clock)
+        self.health = SourceHealth()
         self.identity = f"business {business_id}"  # the app may be another one: the rows are those of the business
         self._depots = RowDecoder(NhanhDepot)
         self._details = RowDecoder(NhanhDetail)
@@ -293,7 +295,9 @@ class NhanhClient:
                         )
                     return envelope, sound
 
-        envelope, sound = await retrying(attempt, meter=meter, source=self._source, backoff=self._backoff)
+        envelope, sound = await retrying(
+            attempt, meter=meter, source=self._source, health=self.health, backoff=self._backoff
+        )
         if token == self.credential.token:
             self.credential.works()
         self._warn_once(action, envelope)

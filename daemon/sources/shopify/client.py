@@ -105,6 +105,7 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         ShopifyWriter.__init__(self, endpoint)
         self.account = endpoint.account
         self.clock = endpoint.clock
+        self.health = endpoint.health
         self.credential = credential
         self.bulk = BulkReader(endpoint, patience)
         self._customers = CustomerReader(customer_metafields)

@@ -13,6 +13,7 @@ from daemon.errors import AskedTooMuch, RateLimited, SourceError, SourceUnavaila
 from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
 from daemon.sources.decode import read_json
+from daemon.sources.health import SourceHealth
 from daemon.sources.http import BACKOFF, Backoff, HttpAnswer, post, retrying
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import BeforeSend, CallMeter, at_once
@@ -61,6 +62,7 @@ class GraphqlEndpoint:
         self.url = f"{(base_url or f'https://{name}.myshopify.com').rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._bucket = limits.bucket(self.account)
         self.clock = SourceClock()
+        self.health = SourceHealth()
         self._backoff = backoff
         self.version = ApiVersion()
         self._warned: set[str] = set()
@@ -138,7 +140,7 @@ class GraphqlEndpoint:
                     self._warn_once(payload)
                     return read(payload["data"])
 
-        return await retrying(attempt, meter=meter, source=self.source, backoff=self._backoff)
+        return await retrying(attempt, meter=meter, source=self.source, health=self.health, backoff=self._backoff)
 
     def _partial(self, answer: HttpAnswer, payload: Any) -> Partial | None:
         """The usable part of an answer with errors; None if there is none."""

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from daemon.api.explanation import ExplainQuery, Explanation
+from daemon.i18n import gettext as _
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.problems import Problem
 from daemon.status.reading import read_query
@@ -14,7 +15,7 @@ async def explain_values(request: web.Request) -> web.Response:
     query, parts = read_query(request, ExplainQuery), request.app[PARTS]
     store = known_store(request, query.store, 404)
     if (query.sku is None) == (query.variant_id is None):
-        raise Problem(400, "Give either sku (an SKU, a barcode, an id, an address) or variant_id")
+        raise Problem(400, _("Give either sku (an SKU, a barcode, an id, an address) or variant_id"))
     async with parts.database.acquire() as connection:
         explanation = await explain(
             connection,

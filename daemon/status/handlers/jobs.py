@@ -1,5 +1,6 @@
 """Jobs: list, look, submit, cancel, approve, reject, retry, prune, and follow."""
 
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from aiohttp import hdrs, web
@@ -7,6 +8,7 @@ from aiohttp import hdrs, web
 from daemon.api.jobs import (
     EventsQuery,
     FailureList,
+    JobFilterQuery,
     JobList,
     JobSnapshot,
     JobsPruned,
@@ -19,9 +21,14 @@ from daemon.api.jobs import (
     SubmitBody,
 )
 from daemon.api.pushes import Push, PushList
-from daemon.ids import JobId, StoreName
-from daemon.jobs.model import Job, JobRequest, JobTrigger, PruningPlan
+from daemon.ids import JobId, ScheduleName, StoreName
+from daemon.jobs import listing
+from daemon.jobs.listing import JobFilters
+from daemon.jobs.model import Job, JobRequest, JobSummary, JobTrigger, PruningPlan
+from daemon.jobs.results import summarise
+from daemon.sales.export import Cell
 from daemon.status import examples
+from daemon.status.downloads import described, send_csv
 from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
 from daemon.status.reading import (
     job_cursor,
@@ -30,6 +37,7 @@ from daemon.status.reading import (
     read_body,
     read_job_cursor,
     read_job_id,
+    read_job_ids,
     read_number_cursor,
     read_query,
 )
@@ -41,16 +49,31 @@ from daemon.sync.pushes import RecordedPush
 async def list_jobs(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, JobsQuery)
-    jobs = await request.app[PARTS].jobs.list_jobs(
-        store_name=StoreName(query.store) if query.store is not None else None,
-        job_type=query.type,
-        status=query.status,
-        parent=JobId(query.parent) if query.parent is not None else None,
-        before=read_job_cursor(query.cursor),
-        limit=query.limit + 1,
-    )
-    page, cursor = paged(jobs, query.limit, lambda job: job_cursor(job.id))
-    return json_response(JobList(page, cursor))
+    filters, before = _filters(query), read_job_cursor(query.cursor)
+    async with request.app[PARTS].database.acquire() as connection:
+        found = await listing.find(connection, filters, before=before, limit=query.limit)
+        summaries = await summarise(connection, found.jobs)
+    cursor = job_cursor(found.before) if found.before is not None else None
+    return json_response(JobList(found.jobs, summaries, cursor))
+
+
+async def download_jobs(request: web.Request) -> web.StreamResponse:
+    """All that match."""
+    filters = _filters(read_query(request, JobFilterQuery))
+    return await send_csv(request, "jobs", JOB_COLUMNS, _pages(request, filters), _job_cells)
+
+
+async def _pages(request: web.Request, filters: JobFilters) -> AsyncIterator[Sequence[tuple[Job, JobSummary]]]:
+    """Each on a connection of its own: a slow reader holds up none."""
+    before: JobId | None = None
+    while True:
+        async with request.app[PARTS].database.acquire() as connection:
+            found = await listing.find(connection, filters, before=before, limit=ROWS_AT_ONCE)
+            summaries = await summarise(connection, found.jobs)
+        yield list(zip(found.jobs, summaries, strict=True))
+        if found.before is None:
+            return
+        before = found.before
 
 
 async def get_job(request: web.Request) -> web.Response:
@@ -135,6 +158,28 @@ def accepted(job: Job) -> web.Response:
     return json_response(job, 202, location=f"/api/jobs/{job.id}")
 
 
+def _filters(query: JobFilterQuery) -> JobFilters:
+    return JobFilters(
+        store=StoreName(query.store) if query.store is not None else None,
+        type=query.type,
+        status=query.status,
+        outcome=query.outcome,
+        trigger=query.trigger,
+        schedule=ScheduleName(query.schedule) if query.schedule is not None else None,
+        only_runs=query.runs,
+        parent=JobId(query.parent) if query.parent is not None else None,
+        since=query.since,
+        until=query.until,
+        search=query.search,
+        ids=read_job_ids("ids", query.ids) if query.ids is not None else None,
+    )
+
+
+def _job_cells(row: tuple[Job, JobSummary]) -> Sequence[Cell]:
+    job, summary = row
+    return [getattr(summary if name in OF_SUMMARY else job, name) for name in JOB_COLUMNS]
+
+
 def _push(recorded: RecordedPush) -> Push:
     push = recorded.push
     return Push(
@@ -155,6 +200,12 @@ def _push(recorded: RecordedPush) -> Push:
     )
 
 
+ROWS_AT_ONCE = 500  # of a download, by a query
+OF_SUMMARY = ("name", "outcome", "text", "unresolved_rows", "repaired_by")
+JOB_COLUMNS = (
+    "id", "created_at", "store", "type", "name", "trigger", "schedule", "status", "outcome", "text", "started_at",
+    "completed_at", "processed", "created", "updated", "skipped", "failed", "unresolved_rows", "repaired_by", "error",
+)  # fmt: skip
 EVENTS = {"snapshot": JobSnapshot, "job": Job, "pruned": JobsPruned}
 JOB_OPERATIONS = (
     Operation(
@@ -164,6 +215,14 @@ JOB_OPERATIONS = (
         "Jobs, newest first",
         {200: Answer("A page of jobs", JobList)},
         query=JobsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/jobs.csv",
+        download_jobs,
+        "Jobs as a table to save, newest first",
+        {200: Answer("All that match", texts=described(JOB_COLUMNS), headers=("Content-Disposition",))},
+        query=JobFilterQuery,
     ),
     Operation(
         "POST",

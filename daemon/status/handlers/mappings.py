@@ -54,7 +54,7 @@ async def remove_mappings(request: web.Request) -> web.Response:
     body = await read_body(request, RemoveBody)
     store = known_store(request, body.store, 422)
     async with request.app[PARTS].database.acquire() as connection:
-        return json_response(Removed(await mappings.remove_manual(connection, store, body.variant_ids)))
+        return json_response(Removed(await mappings.DECISIONS.take_back(connection, store, body.variant_ids)))
 
 
 async def resolve_mappings(request: web.Request) -> web.Response:

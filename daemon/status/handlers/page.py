@@ -4,14 +4,17 @@ Its views have addresses of their own, at all of which the same document is answ
 in the browser.
 """
 
+import gzip
 import hashlib
 import importlib.resources
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
 
 from aiohttp import hdrs, web
 
 from daemon.i18n import Language, page_words
+from daemon.i18n import gettext as _
 from daemon.status.operations import Answer, Operation
 from daemon.status.problems import Problem
 
@@ -23,6 +26,7 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 INDEX = "index.html"
+GZIP = "gzip"
 EXAMPLES = {
     "text/html": "<!doctype html>",
     "text/css": "body { margin: 0 }",
@@ -81,19 +85,32 @@ def _files_in(folder: Traversable, prefix: str) -> dict[str, bytes]:
 
 
 def _serve(request: web.Request, name: str) -> web.Response:
-    content = page_files().get(name)
-    if content is None:
-        raise Problem(404, "The page has no such file")
-    tag = _tag(name)
-    headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
-    if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
+    if name not in page_files():
+        raise Problem(404, _("The page has no such file"))
+    coding = GZIP if GZIP in request.headers.get(hdrs.ACCEPT_ENCODING, "") else ""
+    file = _file(name, coding)
+    headers = {hdrs.ETAG: file.tag, hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    if request.headers.get(hdrs.IF_NONE_MATCH) == file.tag:
         return web.Response(status=304, headers=headers)
-    return web.Response(body=content, content_type=_media_type(name) or "", charset="utf-8", headers=headers)
+    if coding:
+        headers[hdrs.CONTENT_ENCODING] = coding
+    return web.Response(body=file.body, content_type=_media_type(name) or "", charset="utf-8", headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it is sent, and the name of this version of it."""
+
+    body: bytes
+    tag: str
 
 
 @cache
-def _tag(name: str) -> str:
-    return f'"{hashlib.sha256(page_files()[name]).hexdigest()[:16]}"'
+def _file(name: str, coding: str) -> _File:
+    """Packed once for all who ask: a view on a phone is a dozen files."""
+    content = page_files()[name]
+    body = gzip.compress(content, mtime=0) if coding else content
+    return _File(body, f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
 
 def _media_type(name: str) -> str | None:

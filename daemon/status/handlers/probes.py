@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
-from daemon.api.status import Check, Freshness, Readiness, ReadyQuery, RunningJob, Status, WaitingJob
+from daemon.api.status import Check, Freshness, LeftOut, Readiness, ReadyQuery, RunningJob, Status, WaitingJob
+from daemon.i18n import configured_language
 from daemon.sales.records import open_sale_of
 from daemon.status import examples
+from daemon.status.checks import DATABASE_CHECK
 from daemon.status.handlers.schedules import describe
 from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
@@ -41,7 +43,8 @@ async def get_status(request: web.Request) -> web.Response:
     """The daemon at a glance."""
     app, parts = request.app, request.app[PARTS]
     checks = await app[CHECKS].run()
-    survey = await app[SURVEYOR].survey() if _database_answers(checks) else None
+    survey = await _survey(app, checks)
+    judgement = parts.conditions.current()
     now = datetime.now(UTC)
     status = Status(
         version=parts.version,
@@ -54,11 +57,11 @@ async def get_status(request: web.Request) -> web.Response:
         ready=all(check.ok for check in checks),
         checks=checks,
         running=[RunningJob.of(job) for job in survey.running] if survey else None,
-        awaiting_approval=[WaitingJob.of(job) for job in survey.waiting] if survey else None,
+        awaiting_approval=_waiting(survey) if survey else None,
         schedules=[describe(state) for state in parts.scheduler.states()],
         freshness=_freshness(survey, now) if survey else None,
-        left_out=[places for places in survey.left_out if places.locations or places.depots] if survey else None,
-        sales=[open_sale_of(sale, parts.sales.clock()) for sale in survey.open_sales] if survey else None,
+        left_out=_left_out(survey) if survey else None,
+        sales=[open_sale_of(sale, parts.sales.clock()) for sale in survey.facts.open_sales] if survey else None,
         sale_clock_problem=parts.sale_clock.clock_problem,
         credentials=parts.credentials(),
         pool=parts.database.usage(),
@@ -67,6 +70,10 @@ async def get_status(request: web.Request) -> web.Response:
         stores=sorted(parts.stores()),
         job_types=sorted(parts.job_types),
         clocks=parts.clocks(),
+        verdicts=judgement.verdicts,
+        conditions=judgement.conditions,
+        streams=judgement.streams,
+        language=configured_language(),
     )
     return json_response(status)
 
@@ -75,7 +82,7 @@ async def get_metrics(request: web.Request) -> web.Response:
     """Figures for Prometheus."""
     app = request.app
     checks = await app[CHECKS].run()
-    survey = await app[SURVEYOR].survey() if _database_answers(checks) else None
+    survey = await _survey(app, checks)
     body = await app[METRICS].scrape(checks, survey)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: METRICS_TYPE})
 
@@ -84,8 +91,24 @@ def _line(check: Check) -> str:
     return f"[{'+' if check.ok else '-'}] {check.name}: {check.detail}"
 
 
-def _database_answers(checks: list[Check]) -> bool:
-    return all(check.ok for check in checks if check.name == "database")
+async def _survey(app: web.Application, checks: list[Check]) -> Survey | None:
+    """The survey; None while the database is away, and the conditions know of that."""
+    for check in checks:
+        if check.name == DATABASE_CHECK and not check.ok:
+            app[PARTS].conditions.lose_database(check.detail)
+            return None
+    return await app[SURVEYOR].survey()
+
+
+def _waiting(survey: Survey) -> list[WaitingJob]:
+    return [
+        WaitingJob(question.job_id, question.store, question.type, question.reason, question.since)
+        for question in survey.facts.questions
+    ]
+
+
+def _left_out(survey: Survey) -> list[LeftOut]:
+    return [places for places in survey.facts.left_out if places.locations or places.depots]
 
 
 def _freshness(survey: Survey, now: datetime) -> list[Freshness]:

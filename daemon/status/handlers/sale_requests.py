@@ -12,11 +12,11 @@ from daemon.api.problems import Mistake
 from daemon.config import SaleSettings
 from daemon.config.fields import NAME_PATTERN
 from daemon.config.problems import describe, display
+from daemon.i18n import gettext as _
 from daemon.status.problems import Problem
 from daemon.status.reading import MOST_MISTAKES, UUID_FORM, listed, read_json
 
 BODY_LIMIT = 1024 * 1024  # bytes: ten thousand SKUs fit
-ID_FORM = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 class SaleBody(SaleSettings):
@@ -41,14 +41,14 @@ async def read_sale(request: web.Request) -> SaleBody:
     """
     document = _storable(await read_json(request, BODY_LIMIT))
     if not isinstance(document, dict):
-        raise Problem(422, "The body is wrong: it must be an object with the campaign's keys")
+        raise Problem(422, _("The body is wrong: it must be an object with the campaign's keys"))
     try:
         return SaleBody.model_validate(document)
     except ValidationError as error:
         found = [Mistake(display(path), detail) for path, detail in describe(error, document, _SCHEMA)]
         raise Problem(
             422,
-            f"The campaign is wrong: {listed(found)}"[:2_000],
+            _("The campaign is wrong: {found}").format(found=listed(found))[:2_000],
             kind="invalid-sale",
             errors=found[:MOST_MISTAKES],
         ) from None
@@ -58,23 +58,15 @@ def read_reference(request: web.Request) -> str:
     """The campaign's id or name in the path. Raises Problem 404 for what can be neither."""
     text = request.match_info["ref"]
     if not (UUID_FORM.fullmatch(text) or re.fullmatch(NAME_PATTERN, text)):
-        raise Problem(404, "There is no such sale: this is neither an id nor a name")
+        raise Problem(404, _("There is no such sale: this is neither an id nor a name"))
     return text
-
-
-def read_variant_id(request: web.Request) -> int:
-    """The variant's id in the path. Raises Problem 404 for one that no variant can have."""
-    text = request.match_info["variant_id"]
-    if not ID_FORM.fullmatch(text) or int(text) not in INT64:
-        raise Problem(404, "There is no such variant: its id is a number")
-    return int(text)
 
 
 def read_item_cursor(cursor: str | None) -> tuple[int, int]:
     """The (product, variant) that the cursor comes after; (0, 0) without one."""
     product_id, variant_id = map(int, (cursor or "0.0").split("."))
     if product_id not in INT64 or variant_id not in INT64:
-        raise Problem(400, "Unknown cursor: send the one that came with the previous page")
+        raise Problem(400, _("Unknown cursor: send the one that came with the previous page"))
     return product_id, variant_id
 
 
@@ -87,8 +79,8 @@ def _storable(raw: bytes) -> JsonValue:
     try:
         document: JsonValue = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Problem(400, f"The body is not valid JSON: {error}") from None
+        raise Problem(400, _("The body is not valid JSON: {error}").format(error=error)) from None
     try:
         return require_storable(document)
     except ValueError as error:
-        raise Problem(422, f"The body is wrong: it {error}") from None
+        raise Problem(422, _("The body is wrong: it {error}").format(error=error)) from None

@@ -22,6 +22,7 @@ from daemon.api.sales import (
     SaleReport,
     SalesQuery,
 )
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.sales import campaigns, items, journal, preview, records, report
 from daemon.sales.model import Campaign
@@ -33,11 +34,10 @@ from daemon.status.handlers.sale_requests import (
     read_item_cursor,
     read_reference,
     read_sale,
-    read_variant_id,
 )
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.status.problems import Problem
-from daemon.status.reading import JSON_TYPE, paged, read_body, read_query
+from daemon.status.reading import JSON_TYPE, paged, read_body, read_query, read_source_id
 
 CSV_TYPE = "text/csv"
 NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
@@ -104,12 +104,12 @@ async def list_items(request: web.Request) -> web.Response:
 
 async def get_item(request: web.Request) -> web.Response:
     """One variant of a campaign."""
-    variant_id = read_variant_id(request)
+    variant_id = read_source_id(request, "variant_id")
     campaign = await _campaign(request, read_query(request, SaleQuery))
     async with request.app[PARTS].database.acquire() as connection:
         item = await items.get(connection, campaign.id, variant_id)
         if item is None:
-            raise Problem(404, "The sale has no such variant: GET …/items lists those that it has")
+            raise Problem(404, _("The sale has no such variant: GET …/items lists those that it has"))
         writes = await journal.list_of_variant(connection, campaign.id, variant_id)
     return json_response(records.item_detail_of(item, writes))
 
@@ -136,7 +136,7 @@ async def resume_sale(request: web.Request) -> web.Response:
     """Resume a campaign that waits for a person."""
     query, body = read_query(request, SaleQuery), await read_body(request, ResumeBody, BODY_LIMIT)
     if body.variants is not None and body.decision is None:
-        raise Problem(422, 'The body is wrong: variants needs a decision, "keep" or "restore"')
+        raise Problem(422, _('The body is wrong: variants needs a decision, "keep" or "restore"'))
     campaign = await _campaign(request, query)
     return await _changed(request, await request.app[PARTS].sales.resume(campaign, body.decision, body.variants))
 

@@ -18,6 +18,7 @@ from daemon.api.schedules import (
     ScheduleRun,
 )
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, ScheduleName
 from daemon.jobs import store
 from daemon.jobs.model import Job, JobSummary
@@ -69,9 +70,15 @@ async def run_schedule(request: web.Request) -> web.Response:
     if outcome.result is FireResult.SUBMITTED and outcome.job_id is not None:
         return accepted(await parts.jobs.get(outcome.job_id))
     if outcome.result is FireResult.ALREADY_LIVE:
-        detail = outcome.detail or f"A job of this store and type is already live: {outcome.job_id}"
+        detail = outcome.detail or _("A job of this store and type is already live: {job_id}").format(
+            job_id=outcome.job_id
+        )
         raise Problem(409, detail, kind="live-job-exists", job_id=outcome.job_id)
-    raise Problem(422, outcome.detail or f"The job was not submitted: {outcome.result}", kind="invalid-request")
+    raise Problem(
+        422,
+        outcome.detail or _("The job was not submitted: {result}").format(result=outcome.result),
+        kind="invalid-request",
+    )
 
 
 async def pause_schedule(request: web.Request) -> web.Response:
@@ -175,7 +182,7 @@ def _time_of(microseconds: int) -> datetime:
     try:
         return EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
-        raise Problem(400, "Unknown cursor: send the one that came with the previous page") from None
+        raise Problem(400, _("Unknown cursor: send the one that came with the previous page")) from None
 
 
 SCHEDULE_OPERATIONS = (

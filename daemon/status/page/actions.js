@@ -1,7 +1,9 @@
 // What a person does is answered where they do it.
 
-import { explanation, Unauthorized } from "./api.js";
+import { explanation, post, Unauthorized } from "./api.js";
 import { element } from "./dom.js";
+import { link } from "./router.js";
+import { t } from "./words.js";
 
 /**
  * Carries out the work that a button stands for; its answer (a text or node; null for none) or its error appears beside
@@ -21,6 +23,20 @@ export async function act(button, work) {
     place.replaceChildren(explanation(error));
   } finally {
     button.removeAttribute("aria-busy");
+  }
+}
+
+/**
+ * Asks for a job by POST: its answer is the way to it, as `act` shows it. A job for the same work that is live already is
+ * as good.
+ */
+export async function startJob(path, body) {
+  try {
+    const job = await post(path, body);
+    return [`${t("started:")} `, link(`/jobs/${job.id}`, t("view"))];
+  } catch (error) {
+    if (!error.problem?.job_id) throw error;
+    return [`${explanation(error)} `, link(`/jobs/${error.problem.job_id}`, t("view"))];
   }
 }
 

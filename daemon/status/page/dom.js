@@ -37,6 +37,9 @@ export function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
+/** A sentence of the daemon's, in which commands and keys stand between backticks. */
+export const prose = (text) => text.split("`").map((part, at) => (at % 2 ? element("code", {}, part) : part));
+
 /** A button that can't be pressed twice at once. `action(button)` may be asynchronous. */
 export function button(label, action, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, label);
@@ -65,9 +68,10 @@ export function renew(parent, items, key, make) {
   for (const item of items) {
     const name = String(key(item));
     const state = JSON.stringify(item);
-    let node = before.get(name);
+    const old = before.get(name);
     before.delete(name);
-    if (!node || node.shown !== state) node = replacement(node, make(item));
+    const node = old?.shown === state ? old : replacement(old, make(item));
+    if (old === place && old) place = node;
     node.dataset.key = name;
     node.shown = state;
     if (node === place) place = place.nextElementSibling;

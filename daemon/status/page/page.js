@@ -6,7 +6,7 @@ import { connection } from "./live.js";
 import { askForToken, isAsking, startLogin } from "./login.js";
 import { now, onTick } from "./now.js";
 import { close, current, show, startRouter, tell } from "./router.js";
-import { refresh, refreshSoon, startStatus, status } from "./status.js";
+import { needs, refresh, refreshSoon, startStatus, status } from "./status.js";
 import { bar, views } from "./views.js";
 import { language, languages, setLanguage, t, time, tn, zoneName } from "./words.js";
 
@@ -82,15 +82,15 @@ function onShown(view) {
 }
 
 /** How many things wait for a person. */
-function needs() {
-  return (status()?.conditions ?? []).filter((condition) => condition.needs_person).length;
+function needed() {
+  return needs(status()?.conditions ?? []).length;
 }
 
 function showTitle() {
   const said = [];
   if (isAsking()) said.push(t("Token needed"));
   else if (connection.state === "lost") said.push(connection.asOf === null ? t("no connection") : t("as of {time}", { time: time(connection.asOf) }));
-  else if (needs() > 0) said.push(tn("{n} needs you", "{n} need you", { n: needs() }));
+  else if (needed() > 0) said.push(tn("{n} needs you", "{n} need you", { n: needed() }));
   const view = current();
   if (view && view.name !== "now") said.push(view.title());
   document.title = [...said, "dongbo"].join(" · ");
@@ -98,8 +98,8 @@ function showTitle() {
 
 function showFrame(answer) {
   const nav = document.querySelector('[data-view="now"]');
-  setAttribute(nav, "data-count", needs() > 0 ? needs() : null);
-  setAttribute(nav, "aria-label", needs() > 0 ? `${t("Now")}, ${tn("{n} needs you", "{n} need you", { n: needs() })}` : null);
+  setAttribute(nav, "data-count", needed() > 0 ? needed() : null);
+  setAttribute(nav, "aria-label", needed() > 0 ? `${t("Now")}, ${tn("{n} needs you", "{n} need you", { n: needed() })}` : null);
   const links = [element("a", { href: "/metrics" }, t("Metrics")), element("a", { href: "/readyz?verbose" }, t("Checks"))];
   if (!hasToken()) links.unshift(element("a", { href: "/openapi.json" }, "API")); // a link can't send the token
   byId("footer").replaceChildren(
@@ -116,7 +116,7 @@ function showConnection() {
   setAttribute(document.body, "data-connection", state);
   const asOf = connection.asOf === null ? "" : t("as of {time}", { time: time(connection.asOf) });
   const words = {
-    live: t("live · {time} · shop time", { time: time(now()) }),
+    live: t("live · {time}", { time: time(now()) }),
     connecting: t("connecting…"),
     lost: [connection.isAsleep ? t("paused") : t("no connection"), asOf].filter(Boolean).join(" · "),
     locked: t("Token needed"),

@@ -13,8 +13,19 @@ let asking = null;
 let soon = null;
 let listener = () => {};
 
+const FIRST_STEPS = new Set(["nothing_pulled", "nothing_pushed"]); // of a new installation
+
 /** The last status that came; null before the first. */
 export const status = () => latest;
+
+/** The conditions that tell of the first steps of a new installation. */
+export const firstSteps = (conditions) => conditions.filter((condition) => FIRST_STEPS.has(condition.name));
+
+/** The conditions that last until somebody does something. */
+export const needs = (conditions) => conditions.filter((condition) => condition.needs_person && !FIRST_STEPS.has(condition.name));
+
+/** The conditions that are good to know, and that no stream tells of. */
+export const notices = (conditions) => conditions.filter((condition) => !condition.needs_person && !condition.stream && !FIRST_STEPS.has(condition.name));
 
 /** Asks now and from now on; `onStatus(status)` is called with each answer. */
 export function startStatus(onStatus) {
@@ -42,12 +53,12 @@ export function refreshSoon() {
 
 async function load() {
   try {
-    const answer = await getJson("/status");
-    setClock(answer.now);
-    useZone(answer.timezone);
-    latest = answer;
-    listener(answer);
+    latest = await getJson("/status");
   } catch (error) {
     if (!(error instanceof Unauthorized)) connection.doubt();
+    return;
   }
+  setClock(latest.now);
+  useZone(latest.timezone);
+  listener(latest);
 }

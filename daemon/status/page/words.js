@@ -50,11 +50,12 @@ export const number = (value, options = {}) => numbers(options).format(value);
 /** Money, which comes as decimal text: "90000.0000" → "90,000". */
 export const money = (text) => (text === null || text === undefined ? "–" : numbers({ maximumFractionDigits: 4 }).format(text));
 
-/** The time today, "14:03:22"; on other days with the day, "Fri 18:40" or "21 Nov 14:03". */
-export function time(iso) {
+/** The time today, "14:03:22" or without `seconds` "14:03"; on other days with the day, "Fri 18:40" or "21 Nov 14:03". */
+export function time(iso, { seconds = true } = {}) {
   const date = new Date(iso);
-  if (isSameDay(date, new Date(now()))) return dates({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(date);
-  return `${shortDay(date)} ${dates({ hour: "2-digit", minute: "2-digit" }).format(date)}`;
+  const isToday = isSameDay(date, new Date(now()));
+  const shown = dates({ hour: "2-digit", minute: "2-digit", ...(isToday && seconds ? { second: "2-digit" } : {}) }).format(date);
+  return isToday ? shown : `${shortDay(date)} ${shown}`;
 }
 
 /** The whole moment: "24 Nov 2026, 00:37:15 GMT+7". */

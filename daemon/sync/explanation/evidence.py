@@ -39,20 +39,26 @@ LEFT JOIN dongbo.shopify_products AS product ON product.store = variant.store AN
 
 # Deleted variants are found as well, and come last.
 FIND_VARIANTS = f"""
+WITH named AS MATERIALIZED (
+    SELECT id FROM dongbo.nhanh_products WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $6)
+), meant AS (
+    SELECT id FROM named
+    UNION
+    SELECT part.id FROM named JOIN dongbo.nhanh_products AS part
+        ON part.store = $1 AND part.parent_id = named.id AND part.parent_id > 0
+)
 SELECT {VARIANT_COLUMNS}
 WHERE variant.store = $1 AND variant.id IN (
     SELECT id FROM dongbo.shopify_variants
     WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $3 OR product_id = $4 OR inventory_item_id = $5)
     UNION
-    SELECT variant_id FROM dongbo.product_mappings AS mapping
-    JOIN dongbo.nhanh_products AS mapped ON mapped.store = mapping.store AND mapped.id = mapping.nhanh_id
-    WHERE mapping.store = $1 AND retired_at IS NULL
-      AND (mapped.sku_key = $2 OR mapped.barcode_key = $2 OR mapped.id = $6 OR mapped.parent_id IN (
-          SELECT id FROM dongbo.nhanh_products
-          WHERE store = $1 AND (sku_key = $2 OR barcode_key = $2 OR id = $6)))
+    SELECT variant_id FROM meant JOIN dongbo.product_mappings AS mapping
+        ON mapping.store = $1 AND mapping.nhanh_id = meant.id AND mapping.retired_at IS NULL
 )
 ORDER BY variant.deleted_at IS NOT NULL, variant.id LIMIT $7
 """
+
+LIST_VARIANTS = f"SELECT {VARIANT_COLUMNS} WHERE variant.store = $1 AND variant.id = ANY ($2)"
 
 # Variants that are not what products of Nhanh.vn are mapped to, but have a code of theirs or were mapped to them once.
 FIND_RELATED = f"""
@@ -149,6 +155,12 @@ async def find_variants(connection: Connection, store: StoreName, asked: SearchT
     return list(await connection.fetch(FIND_VARIANTS, store, asked.key, *ids, limit))
 
 
+async def list_variants(connection: Connection, store: StoreName, variant_ids: Sequence[int]) -> list[Record]:
+    """The variants of these ids, in their order; deleted ones as well."""
+    known = {row["id"]: row for row in await connection.fetch(LIST_VARIANTS, store, variant_ids)}
+    return [known[number] for number in variant_ids if number in known]
+
+
 async def find_related(connection: Connection, store: StoreName, nhanh_ids: Sequence[int], limit: int) -> list[Record]:
     """Variants that have a code of these products of Nhanh.vn, or were mapped to them once."""
     return list(await connection.fetch(FIND_RELATED, store, nhanh_ids, limit))
@@ -171,7 +183,12 @@ async def list_watermarks(connection: Connection, store: StoreName) -> dict[str,
 
 
 async def gather(
-    connection: Connection, store: StoreName, settings: ProductSyncSettings | None, variants: Sequence[Record]
+    connection: Connection,
+    store: StoreName,
+    settings: ProductSyncSettings | None,
+    variants: Sequence[Record],
+    *,
+    with_pushes: bool = True,
 ) -> Evidence:
     """What there is to know of variants that `find_variants` has found; `settings`: what of products is synced."""
     variant_ids = [row["id"] for row in variants]
@@ -200,7 +217,8 @@ async def gather(
     if found.waiting_sync is not None:
         for row in await connection.fetch(LIST_APPROVALS, found.waiting_sync.job_id, variant_ids, KINDS):
             found.asked.add((_kind(PushKind(row["kind"])), row["owner_id"], row["location_id"]))
-    for push in await pushes.list_of_owners(connection, store, variant_ids, KINDS, limit=SHOWN_PUSHES):
+    pushed = variant_ids if with_pushes else []
+    for push in await pushes.list_of_owners(connection, store, pushed, KINDS, limit=SHOWN_PUSHES):
         value = push.push
         found.pushes.setdefault((_kind(value.kind), value.owner_id, value.location_id or 0), []).append(push)
     return found

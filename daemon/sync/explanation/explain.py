@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 
 from asyncpg import Record
 
-from daemon.api.explanation import ExplainedFreshness, Explanation
+from daemon.api.explanation import ExplainedFreshness, ExplainedVariant, Explanation
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
@@ -57,6 +57,21 @@ async def explain(
         variants=[VariantExplainer(found, settings, zone, variant).explain() for variant in variants],
         freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
     )
+
+
+async def explained(
+    connection: Connection,
+    store: StoreName,
+    settings: ProductSyncSettings | None,
+    zone: tzinfo,
+    variant_ids: Sequence[int],
+    *,
+    with_pushes: bool,
+) -> list[ExplainedVariant]:
+    """The variants of these ids that are mirrored, in their order and in the caller's transaction."""
+    variants = await evidence.list_variants(connection, store, variant_ids)
+    found = await evidence.gather(connection, store, settings, variants, with_pushes=with_pushes)
+    return [VariantExplainer(found, settings, zone, variant).explain() for variant in variants]
 
 
 async def _look_for(

@@ -31,6 +31,8 @@ from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, Pl
 from daemon.sync.products.rules import PRICES
 from daemon.sync.pushes import RecordedPush
 
+MAY_BE_NONE = (PushKind.COMPARE_AT_PRICE,)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -155,6 +157,7 @@ class VariantExplainer:
             yield self._price(PushKind.COMPARE_AT_PRICE, _("compare-at price"), planned.compare_at_price, basis)
 
     def _price(self, kind: PushKind, what: str, planned: PlannedAmount, basis: str) -> ExplainedValue:
+        holder = self._found.holders.get(self._variant["id"])
         return self._value(
             kind,
             Present(
@@ -170,6 +173,7 @@ class VariantExplainer:
                 is_right=not planned.differs,
             ),
             None if planned.obstacle is None else self._words.say(planned.obstacle),
+            sale=holder.name if holder is not None and planned.obstacle is Obstacle.ON_SALE else None,
         )
 
     def _set_by_sale(self, kind: PushKind) -> SetBySale | None:
@@ -195,6 +199,7 @@ class VariantExplainer:
         obstacle: str | None,
         place: Place = Place(),
         total: str | None = None,
+        sale: str | None = None,
     ) -> ExplainedValue:
         key = (kind, self._variant["id"], place.location_id or 0)
         pushed = self._found.pushes.get(key, [])
@@ -219,11 +224,17 @@ class VariantExplainer:
             desired=wanted.value,
             shopify=present.value,
             shopify_changed_at=present.since,
+            equal=wanted.is_right if self._is_comparable(kind, wanted) else None,
+            sale=sale,
             obstacle=obstacle,
             approval_job_id=waiting.job_id if waiting is not None else None,
             pushes=[_explained_push(push) for push in pushed],
             verdict=verdict(facts, self._zone),
         )
+
+    def _is_comparable(self, kind: PushKind, wanted: Wanted) -> bool:
+        """Whether Nhanh.vn says what the value should be; to have no compare-at price is something to say."""
+        return self._product is not None and bool(wanted.basis) and (wanted.value is not None or kind in MAY_BE_NONE)
 
     def _explained_mapping(self) -> ExplainedMapping:
         mapping = self._mapping

@@ -1,7 +1,7 @@
 """Which customer of Nhanh.vn a customer of Shopify is: by phone numbers that belong to one customer on either side.
 
 The fields of Shopify's customer are taken in the order of their weight: the phone, the phone of the default address,
-numbers in the note. All SQL on `dongbo.customer_mappings` is here, but for what reads them to push.
+numbers in the note. What people decide (`daemon.sync.matching.customer_decisions`) holds against all of that.
 """
 
 from typing import Any
@@ -11,10 +11,9 @@ from daemon.ids import StoreName
 from daemon.jobs.model import Counters
 from daemon.mirror.keys import MOST_ROWS
 from daemon.sync.matching import common_keys, conflicts
+from daemon.sync.matching.customer_decisions import DECISIONS
 from daemon.sync.matching.customer_keys import PhoneOrigin, Side
 from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
-
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('dongbo.customer_mappings/' || $1, 0))"
 
 CREATE_TABLES = """
 -- The numbers of customers that are there; tier is the weight of the field, from 1.
@@ -23,6 +22,8 @@ CREATE TEMPORARY TABLE match_phones (side text, customer_id bigint, phone text, 
 CREATE TEMPORARY TABLE match_customers (
     id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text
 ) ON COMMIT DROP;
+-- Decisions of people that were retired while a customer of them was gone.
+CREATE TEMPORARY TABLE match_returning (LIKE match_customers) ON COMMIT DROP;
 -- Who may be whom: pairs that share a number which, up to that tier, belongs to nobody else on either side.
 CREATE TEMPORARY TABLE match_pairs (nhanh_id bigint, shopify_id bigint, phone text, tier integer) ON COMMIT DROP;
 CREATE TEMPORARY TABLE match_changes (
@@ -43,6 +44,11 @@ INSERT INTO pg_temp.match_customers
 SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND retired_at IS NULL
 """
 
+COPY_RETURNING = """
+INSERT INTO pg_temp.match_returning
+SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND returns
+"""
+
 COUNT_CUSTOMERS = "SELECT count(*) FROM dongbo.shopify_customers WHERE store = $1 AND deleted_at IS NULL"
 
 RETIRE_GONE = """
@@ -56,13 +62,62 @@ WITH gone AS (
         ON nhanh.store = $1 AND nhanh.id = mapping.nhanh_id AND nhanh.deleted_at IS NULL
     LEFT JOIN dongbo.shopify_customers AS shopify
         ON shopify.store = $1 AND shopify.id = mapping.shopify_id AND shopify.deleted_at IS NULL
-    WHERE nhanh.id IS NULL OR shopify.id IS NULL
+    WHERE shopify.id IS NULL OR nhanh.id IS NULL AND mapping.nhanh_id IS NOT NULL
 ), retired AS (
     DELETE FROM pg_temp.match_customers AS mapping USING gone WHERE mapping.id = gone.id
     RETURNING mapping.*, gone.reason
 )
 INSERT INTO pg_temp.match_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone, reason FROM retired
+"""
+
+RESTORE = """
+WITH restored AS (
+    INSERT INTO pg_temp.match_customers
+    SELECT DISTINCT ON (back.shopify_id) back.*
+    FROM pg_temp.match_returning AS back
+    JOIN dongbo.shopify_customers AS shopify
+        ON shopify.store = $1 AND shopify.id = back.shopify_id AND shopify.deleted_at IS NULL
+    LEFT JOIN dongbo.nhanh_customers AS nhanh
+        ON nhanh.store = $1 AND nhanh.id = back.nhanh_id AND nhanh.deleted_at IS NULL
+    WHERE (back.nhanh_id IS NULL OR nhanh.id IS NOT NULL) AND NOT EXISTS (
+        SELECT FROM pg_temp.match_customers AS mapping
+        WHERE mapping.shopify_id = back.shopify_id AND mapping.source = 'manual'
+    )
+    ORDER BY back.shopify_id, back.id DESC
+    RETURNING *
+)
+INSERT INTO pg_temp.match_changes
+SELECT 'restored', id, nhanh_id, shopify_id, source, phone, 'what was gone is back' FROM restored
+"""
+
+RETIRE_OVERRULED = """
+WITH decided AS (
+    SELECT shopify_id, nhanh_id FROM pg_temp.match_customers WHERE source = 'manual'
+), retired AS (
+    DELETE FROM pg_temp.match_customers AS mapping
+    WHERE source <> 'manual' AND (
+        shopify_id IN (SELECT shopify_id FROM decided)
+        OR nhanh_id IN (SELECT nhanh_id FROM decided WHERE nhanh_id IS NOT NULL)
+    )
+    RETURNING *
+)
+INSERT INTO pg_temp.match_changes
+SELECT 'retired', id, nhanh_id, shopify_id, source, phone, CASE
+    WHEN shopify_id IN (SELECT shopify_id FROM decided)
+    THEN format('what a person has decided about customer %s holds again', shopify_id)
+    ELSE format('a person has given customer %s of Nhanh.vn to another one', nhanh_id)
+END
+FROM retired
+"""
+
+# About these customers a person has decided: they take part no further, on neither side.
+LEAVE_OUT_DECIDED = """
+DELETE FROM pg_temp.match_phones AS known USING pg_temp.match_customers AS mapping
+WHERE mapping.source = 'manual' AND (
+    known.side = 'shopify' AND known.customer_id = mapping.shopify_id
+    OR known.side = 'nhanh' AND known.customer_id = mapping.nhanh_id
+)
 """
 
 RETIRE_DISAGREEING = """
@@ -74,7 +129,7 @@ WITH agreeing AS (
         ON shopify.side = 'shopify' AND shopify.customer_id = mapping.shopify_id AND shopify.phone = mapping.phone
 ), retired AS (
     DELETE FROM pg_temp.match_customers AS mapping
-    WHERE NOT EXISTS (SELECT FROM agreeing WHERE agreeing.id = mapping.id)
+    WHERE source <> 'manual' AND NOT EXISTS (SELECT FROM agreeing WHERE agreeing.id = mapping.id)
     RETURNING *
 )
 INSERT INTO pg_temp.match_changes
@@ -200,9 +255,17 @@ FROM free JOIN of_nhanh USING (nhanh_id) JOIN of_shopify USING (shopify_id)
 WHERE NOT EXISTS (SELECT FROM pg_temp.found_conflicts AS found WHERE found.key = free.phone)
 """
 
+# A decision of a person that matching retires comes back when what it names is back.
 WRITE_RETIRED = """
-UPDATE dongbo.customer_mappings AS mapping SET retired_at = now(), retired_reason = change.reason
+UPDATE dongbo.customer_mappings AS mapping
+SET retired_at = now(), changed_at = now(), retired_reason = change.reason, returns = mapping.source = 'manual'
 FROM pg_temp.match_changes AS change WHERE change.kind = 'retired' AND mapping.id = change.mapping_id
+"""
+
+WRITE_RESTORED = """
+UPDATE dongbo.customer_mappings AS mapping
+SET retired_at = NULL, changed_at = now(), retired_reason = NULL, returns = false
+FROM pg_temp.match_changes AS change WHERE change.kind = 'restored' AND mapping.id = change.mapping_id
 """
 
 WRITE_MATCHED = """
@@ -224,8 +287,10 @@ FROM (
 """
 
 FIGURES = """
-SELECT (SELECT count(*) FROM pg_temp.match_customers) AS mapped,
-    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'retired') AS retired
+SELECT (SELECT count(*) FROM pg_temp.match_customers WHERE nhanh_id IS NOT NULL) AS mapped,
+    (SELECT count(*) FROM pg_temp.match_customers WHERE nhanh_id IS NULL) AS excluded,
+    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'retired') AS retired,
+    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'restored') AS restored
 """
 
 SAMPLE_CHANGES = """
@@ -249,17 +314,21 @@ async def count_customers(connection: Connection, store: StoreName) -> int:
 async def match_by_phones(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
     """Match the customers of a store by the numbers that were read, in the caller's transaction."""
     origins = list(PhoneOrigin)
-    await connection.execute(LOCK, store)
+    await DECISIONS.lock(connection, store)
     await connection.execute(ONLY_HASH_JOINS)
     await connection.execute(CREATE_TABLES)
     for side in Side:
         await connection.execute(COPY_PHONES.format(side=side), store, origins)
     await connection.execute(COPY_MAPPINGS, store)
+    await connection.execute(COPY_RETURNING, store)
     await connection.execute("ANALYZE match_phones, match_customers")
     total = await count_customers(connection, store)
     await connection.execute(RETIRE_GONE, store)
     await connection.execute(RETIRE_DISAGREEING)
+    await connection.execute(RESTORE, store)
+    await connection.execute(RETIRE_OVERRULED)
     await _set_common_aside(connection)
+    await connection.execute(LEAVE_OUT_DECIDED)
     for tier, _origin in enumerate(origins, start=1):
         await connection.execute(FIND_PAIRS, tier)
         await connection.execute("ANALYZE match_pairs")
@@ -267,6 +336,7 @@ async def match_by_phones(connection: Connection, store: StoreName, *, with_samp
         await connection.execute("ANALYZE match_customers")
     await _find_conflicts(connection, store)
     await connection.execute(WRITE_RETIRED)
+    await connection.execute(WRITE_RESTORED)
     await connection.execute(WRITE_MATCHED, store)
     return await _outcome(connection, store, total, with_sample=with_sample)
 
@@ -297,7 +367,7 @@ async def _outcome(connection: Connection, store: StoreName, total: int, *, with
     )
     figures = dict(await connection.fetchrow(FIGURES)) | await conflicts.count(connection)
     figures |= await common_keys.count(connection)
-    figures["unmatched"] = total - figures["mapped"] - figures["ambiguous"]
+    figures["unmatched"] = total - figures["mapped"] - figures["excluded"] - figures["ambiguous"]
     sample: dict[str, list[dict[str, Any]]] = {}
     if with_sample:
         for row in await connection.fetch(SAMPLE_CHANGES, store, SAMPLE):

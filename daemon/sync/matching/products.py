@@ -159,7 +159,7 @@ async def count_variants(connection: Connection, store: StoreName) -> int:
 
 async def match_products(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
     """Match the products of a store, in the caller's transaction; nobody else maps products until that has ended."""
-    await mappings.lock(connection, store)
+    await mappings.DECISIONS.lock(connection, store)
     await _copy(connection, store)
     total: int = await connection.fetchval("SELECT count(*) FROM pg_temp.match_variants")
     await existing_mappings.settle(connection, store)

@@ -62,7 +62,7 @@ LIST_CHANGES = """
 SELECT change.*, location.name AS location_name FROM dongbo.approval_changes AS change
 JOIN dongbo.approvals AS approval ON approval.id = change.approval_id
 LEFT JOIN dongbo.shopify_locations AS location ON location.store = approval.store AND location.id = change.location_id
-WHERE approval_id = $1 AND place > $2 {of_kind} ORDER BY place LIMIT $3
+WHERE approval_id = $1 AND place > $2::bigint {of_kind} ORDER BY place LIMIT $3
 """
 LIST_ALL = LIST_CHANGES.format(of_kind="")
 LIST_OF_KIND = LIST_CHANGES.format(of_kind="AND kind = $4")

@@ -6,6 +6,7 @@ from typing import Any
 
 from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
+from daemon.i18n import gettext as _
 from daemon.money import amount_text, amount_text_or_none
 from daemon.sync.products.approvals import HeldChange, RiskyChange, Unasked
 from daemon.sync.products.question import Example, PlanQuestion
@@ -262,7 +263,7 @@ def _shown(held: HeldChange) -> dict[str, Any]:
 
 
 def _name(row: StockRow | PriceRow) -> str:
-    return row.sku or f"variant {row.key.variant_id}"
+    return row.sku or _("variant {id}").format(id=row.key.variant_id)
 
 
 def _add_example(examples: list[Example], example: Example) -> None:

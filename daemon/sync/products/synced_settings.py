@@ -9,6 +9,7 @@ from datetime import datetime
 
 import orjson
 
+from daemon.api.approvals import ChangedSetting
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
@@ -23,15 +24,6 @@ ON CONFLICT (store, type) DO UPDATE SET settings = excluded.settings, synced_at 
 """
 
 SyncedSettings = Mapping[str, str]  # {key of the configuration within the store's table: value as text}
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedSetting:
-    """A key of a store's configuration that says something else than before; None: it is not there."""
-
-    key: str
-    before: str | None
-    after: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from daemon.jobs import failures, store
 from daemon.jobs.context import WAIT_REPORTED_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.service import Admission, Jobs
 from daemon.jobs.types import JobType
@@ -96,7 +97,7 @@ async def test_second_request_is_answered_with_the_live_job(jobs: Jobs) -> None:
     assert len(made) == 1
     assert len(refused) == 19
     assert {error.job_id for error in refused} == {made[0].id}
-    assert len(await jobs.list_jobs()) == 1
+    assert len((await jobs.list_jobs()).jobs) == 1
 
 
 async def test_other_work_of_the_same_type_has_its_own_live_job(jobs: Jobs, database: Database) -> None:
@@ -142,7 +143,7 @@ async def test_other_stores_and_types_have_their_own_live_jobs(jobs: Jobs) -> No
     await jobs.submit(CUSTOMERS)
     await jobs.submit(JobRequest(JobType.PULL_NHANH_PRODUCTS, STORE, JobTrigger.API))
     await jobs.submit(JobRequest(JobType.PULL_NHANH_CUSTOMERS, StoreName("other"), JobTrigger.API))
-    assert len(await jobs.list_jobs()) == 3
+    assert len((await jobs.list_jobs()).jobs) == 3
 
 
 async def test_page_commits_rows_counters_and_checkpoint_together(
@@ -273,7 +274,7 @@ async def test_prune_deletes_old_jobs_but_the_newest(jobs: Jobs, database: Datab
             "UPDATE dongbo.background_jobs SET completed_at = now() - interval '40 days' WHERE completed_at IS NOT NULL"
         )
     assert await jobs.prune(timedelta(days=30)) == 2
-    assert {job.id for job in await jobs.list_jobs()} == {ended[2], live.id}
+    assert {job.id for job in (await jobs.list_jobs()).jobs} == {ended[2], live.id}
 
 
 async def test_the_plan_of_a_pruning_is_what_it_does(
@@ -312,7 +313,7 @@ async def test_the_plan_of_a_pruning_is_what_it_does(
     assert await jobs.prune(timedelta(days=30)) == plan.prunable
     assert batches == [4, 2, 0]
     kept = {ended[0], ended[1], ended[8], chain.id, later.id, step.id, retry.id}
-    assert {job.id for job in await jobs.list_jobs()} == kept
+    assert {job.id for job in (await jobs.list_jobs()).jobs} == kept
     assert (await jobs.plan_pruning(timedelta(days=30))).prunable == 0
 
 
@@ -324,12 +325,12 @@ async def test_list_pages_through_all_jobs(jobs: Jobs) -> None:
         await jobs.cancel(job.id)
         made.append(job.id)
     seen, before = [], None
-    while page := await jobs.list_jobs(before=before, limit=3):
+    while page := (await jobs.list_jobs(before=before, limit=3)).jobs:
         seen += [job.id for job in page]
         before = seen[-1]
     assert seen == made[::-1]
-    assert await jobs.list_jobs(status=JobStatus.RUNNING) == []
-    assert len(await jobs.list_jobs(status=JobStatus.CANCELLED)) == 7
+    assert (await jobs.list_jobs(JobFilters(status=JobStatus.RUNNING))).jobs == []
+    assert len((await jobs.list_jobs(JobFilters(status=JobStatus.CANCELLED))).jobs) == 7
 
 
 async def test_dead_letter_with_nul_and_a_megabyte_is_kept(jobs: Jobs) -> None:
@@ -355,7 +356,7 @@ async def test_refused_request_leaves_nothing_behind(database: Database, notifie
     jobs = Jobs(database, notifier, Refusal(), max_attempts=3)
     with pytest.raises(InvalidJobRequest):
         await jobs.submit(CUSTOMERS)
-    assert await jobs.list_jobs() == []
+    assert (await jobs.list_jobs()).jobs == []
 
 
 async def test_failed_attempt_of_a_job_to_be_cancelled_ends_it(jobs: Jobs, database: Database) -> None:
@@ -369,7 +370,7 @@ async def test_failed_attempt_of_a_job_to_be_cancelled_ends_it(jobs: Jobs, datab
             if back == "defer":
                 ended = await store.defer(connection, job.id, token, "broken \x00", timedelta(minutes=5), {})
             else:
-                ended = await store.release(connection, job.id, token)
+                ended = await store.release(connection, job.id, token, "the daemon stops")
         assert ended is not None
         assert ended.status is JobStatus.CANCELLED
 

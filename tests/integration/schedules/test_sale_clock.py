@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from daemon.api.sales import CampaignState, ItemState, Lateness
 from daemon.database.pool import open_database
 from daemon.errors import DatabaseError, InvalidSale
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 from daemon.sales import apply, campaigns, report
@@ -240,7 +241,7 @@ async def test_at_the_start_of_a_prepared_campaign_only_what_has_changed_is_read
         clock.look()
 
         async def is_prepared() -> bool:
-            jobs = await shop.workshop.parts.jobs.list_jobs(job_type=JobType.PREPARE_SALE, limit=1)
+            jobs = (await shop.workshop.parts.jobs.list_jobs(JobFilters(type=JobType.PREPARE_SALE), limit=1)).jobs
             return bool(jobs) and jobs[0].status is JobStatus.COMPLETED
 
         await until(is_prepared, "it should be prepared")
@@ -266,7 +267,7 @@ async def test_the_preparation_is_asked_for_at_its_time_and_not_before(shop: Sal
     ahead = lead(len(shop.variants))
 
     async def preparations() -> list[datetime]:
-        jobs = await shop.workshop.parts.jobs.list_jobs(job_type=JobType.PREPARE_SALE, limit=5)
+        jobs = (await shop.workshop.parts.jobs.list_jobs(JobFilters(type=JobType.PREPARE_SALE), limit=5)).jobs
         return [job.created_at for job in jobs]
 
     async def is_asked_for() -> bool:

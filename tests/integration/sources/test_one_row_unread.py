@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from daemon.api.sales import CampaignState, ItemState
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.records import Variant
@@ -210,7 +211,7 @@ async def test_a_job_that_fails_over_the_same_variant_is_asked_for_ever_more_rar
         ended = "UPDATE dongbo.background_jobs SET completed_at = now() - $1::interval WHERE type = $2 RETURNING 1"
         await rows(ended, timedelta(seconds=seconds), JobType.APPLY_SALE)
         await shop.clock.sweep()
-        return len(await shop.workshop.parts.jobs.list_jobs(job_type=JobType.APPLY_SALE))
+        return len((await shop.workshop.parts.jobs.list_jobs(JobFilters(type=JobType.APPLY_SALE))).jobs)
 
     first = await count_after(0)
     assert await count_after(29) == first

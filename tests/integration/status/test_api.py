@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from daemon.database.pool import open_database
-from daemon.jobs import failures, store
+from daemon.jobs import failures, listing, store
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, JobStatus
 from daemon.jobs.types import JobType
@@ -261,7 +261,7 @@ async def test_a_bug_shows_nothing_of_itself(endpoint: Any, monkeypatch: pytest.
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret internals")
 
-    monkeypatch.setattr(endpoint.parts.jobs, "list_jobs", broken)
+    monkeypatch.setattr(listing, "find", broken)
     async with endpoint.client.get("/api/jobs") as response:
         body = await response.read()
         assert response.status == 500

@@ -12,6 +12,7 @@ from daemon.database.pool import open_database
 from daemon.jobs.model import Counters, JobStatus
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
+from daemon.status.handlers.page import page_files
 from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS
 
@@ -202,3 +203,16 @@ async def test_the_page_is_not_sent_twice(endpoint: Any) -> None:
     for name in ("nothing.js", "..%2Fserver.py", "%2Fetc%2Fpasswd", "__init__.py", "views"):
         await endpoint.get(f"/page/{name}", 404)
         await endpoint.get(f"/page/views/{name}", 404)
+
+
+async def test_the_page_is_sent_packed_to_whoever_unpacks_it(endpoint: Any) -> None:
+    """The same file in less; each coding has a tag of its own, so that no cache mixes them up."""
+    packed, plain = [
+        await endpoint.client.get("/page/page.css", headers={"Accept-Encoding": coding})
+        for coding in ("br, gzip", "identity")
+    ]
+    assert (packed.headers.get("Content-Encoding"), plain.headers.get("Content-Encoding")) == ("gzip", None)
+    assert int(packed.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 2
+    assert await packed.read() == await plain.read() == page_files()["page.css"]
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"

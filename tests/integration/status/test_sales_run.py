@@ -25,6 +25,7 @@ from daemon.status import StatusParts, serving
 from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.tasks import params_schemas
+from daemon.tasks.item_reader import ItemReader
 from tests.support.sale_shop import SaleShop, sandbox_settings, shop, soon
 from tests.support.workshop import STORE, in_own_task
 
@@ -99,6 +100,7 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         clocks=list,
         most_connections=MOST_CONNECTIONS,
         shop_of=lambda _store: None,
+        item_reader=ItemReader(parts.database, parts.registry.store),
     )
     timeout = aiohttp.ClientTimeout(total=60)
     async with (

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.config import CustomerSyncSettings
 from daemon.errors import InvalidJobRequest, SourceUnavailable
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.faults import Fault
@@ -514,7 +515,7 @@ async def test_cancelled_sync_goes_on_from_its_checkpoint(shop: CustomerShop, mo
     await shop.pull()
 
     async def cancel() -> None:
-        for job in await shop.workshop.parts.jobs.list_jobs(job_type=JobType.SYNC_CUSTOMERS, limit=1):
+        for job in (await shop.workshop.parts.jobs.list_jobs(JobFilters(type=JobType.SYNC_CUSTOMERS), limit=1)).jobs:
             await shop.workshop.parts.jobs.cancel(job.id)
 
     before_each_call(monkeypatch, "set_metafields", lambda call: cancel() if call == 2 else None)

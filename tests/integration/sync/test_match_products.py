@@ -19,9 +19,8 @@ from daemon.jobs.context import StopReason
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 from daemon.mirror.keys import RULES
-from daemon.sync.matching import mappings
 from daemon.sync.matching.mapping_list import list_mappings, resolve_product, resolve_variant
-from daemon.sync.matching.mappings import remove_manual, set_manual
+from daemon.sync.matching.mappings import DECISIONS, set_manual
 from daemon.sync.matching.products import MatchOutcome, match_products
 from daemon.texts import INVISIBLE
 from tests.support.match_jobs import (
@@ -63,7 +62,7 @@ class Shop:
     async def forget(self, *variant_ids: int) -> int:
         """A person takes it back."""
         async with self.database.acquire() as connection:
-            return await remove_manual(connection, STORE, variant_ids)
+            return await DECISIONS.take_back(connection, STORE, variant_ids)
 
     async def mapped(self) -> list[tuple[int, int | None, str]]:
         """The mappings that hold: (variant, product, source)."""
@@ -558,7 +557,7 @@ async def test_stopping_takes_a_running_match_back(shop: Shop, match_jobs: Match
     job = await match_jobs.submit(JobType.MATCH_PRODUCTS)
     runner = match_jobs.runner()
     async with shop.database.acquire() as connection, connection.transaction():
-        await mappings.lock(connection, STORE)
+        await DECISIONS.lock(connection, STORE)
         run = asyncio.create_task(runner.run(job.id, WorkerName("test")))
         await until_waiting(connection)
         runner.active[job.id].stop(StopReason.CANCELLED)
@@ -602,12 +601,12 @@ async def test_deciding_says_when_matching_takes_too_long(shop: Shop) -> None:
     """A person who waits in vain for a match is told to try again."""
     await shop.put([Product(1)], [Variant(11)])
     async with shop.database.acquire() as holder, shop.database.acquire() as connection, holder.transaction():
-        await mappings.lock(holder, STORE)
+        await DECISIONS.lock(holder, STORE)
         await connection.execute("SET lock_timeout = 50")
         with pytest.raises(DatabaseUnavailable, match="try again in a minute"):
             await set_manual(connection, STORE, [(11, 1)], None)
         with pytest.raises(DatabaseUnavailable, match="try again in a minute"):
-            await remove_manual(connection, STORE, [11])
+            await DECISIONS.take_back(connection, STORE, [11])
 
 
 async def test_list_shows_each_variant_in_its_state(shop: Shop) -> None:

@@ -387,7 +387,7 @@ async def test_cancelled_sync_goes_on_from_its_checkpoint(shop: SyncedShop, monk
     different = len(shop.differences())
 
     async def cancel() -> None:
-        live = [job for job in await shop.workshop.parts.jobs.list_jobs(limit=1) if job.status.is_live]
+        live = [job for job in (await shop.workshop.parts.jobs.list_jobs(limit=1)).jobs if job.status.is_live]
         for job in live:
             await shop.workshop.parts.jobs.cancel(job.id)
 

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.database.pool import Database
 from daemon.ids import JobId
+from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.queue import worker as queue_worker
 from daemon.jobs.queue.recovery import restore_places
@@ -71,7 +72,7 @@ def configure(workshop: Workshop, **settings: object) -> None:
 
 async def steps_of(workshop: Workshop, chain: Job) -> list[Job]:
     """The steps of a chain, oldest first."""
-    return (await workshop.parts.jobs.list_jobs(parent=chain.id))[::-1]
+    return ((await workshop.parts.jobs.list_jobs(JobFilters(parent=chain.id))).jobs)[::-1]
 
 
 async def running_step(workshop: Workshop, chain: Job, job_type: JobType) -> Job:

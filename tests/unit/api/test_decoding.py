@@ -72,7 +72,7 @@ def test_members_of_a_newer_daemon_are_left_out() -> None:
     ("answer", "place"),
     [
         (b'{"jobs": [{"id": 7}], "next_cursor": null}', "$.jobs[0].id"),
-        (b'{"jobs": []}', "next_cursor"),
+        (b'{"jobs": []}', "summaries"),
         (b"<html>", "malformed"),
         (b'{"jobs": [', "truncated"),
         (b"\xff", "malformed"),

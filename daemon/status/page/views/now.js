@@ -1,6 +1,11 @@
-// The first view: is the shop right?
+// The first view: is the shop right? One sentence a store, what waits for a person, how fresh it all is, what runs.
 
-import { element, setText } from "../dom.js";
+import { element, renew, setHidden, setText } from "../dom.js";
+import { FirstSteps } from "../now/first-steps.js";
+import { Freshness } from "../now/fresh.js";
+import { Needs } from "../now/needs.js";
+import { Running } from "../now/running.js";
+import { link } from "../router.js";
 import { status } from "../status.js";
 import { t } from "../words.js";
 
@@ -8,16 +13,48 @@ export default {
   name: "now",
   path: /^\/$/,
   title: () => t("Now"),
-  async open(root) {
-    const verdict = element("h1");
-    const detail = element("p");
-    root.append(element("div", { class: "verdict" }, verdict, detail));
-    const show = (answer) => {
-      const failing = answer.checks.filter((check) => !check.ok);
-      setText(verdict, answer.ready ? t("The daemon is ready.") : t("The daemon is not ready."));
-      setText(detail, failing.map((check) => `${check.name}: ${check.detail}`).join(". "));
-    };
-    if (status()) show(status());
-    return { onStatus: show };
-  },
+  open: async (root, { signal }) => new NowView(root, signal),
 };
+
+class NowView {
+  constructor(root, signal) {
+    this.verdicts = element("div");
+    this.checks = element("p", { class: "notice tone-bad", role: "alert", hidden: true });
+    this.firstSteps = new FirstSteps(signal);
+    this.needs = new Needs(signal);
+    this.fresh = new Freshness(signal);
+    this.running = new Running(signal);
+    root.append(
+      element("h1", { class: "hidden-text" }, t("Is the shop right?")),
+      this.verdicts,
+      this.checks,
+      this.firstSteps.node,
+      this.needs.node,
+      this.needs.otherNode,
+      this.fresh.node,
+      this.running.node,
+      element("p", {}, link("/approvals", t("All questions and decisions"), { class: "button" })),
+    );
+    this.close = this.running.follow();
+    if (status()) this.onStatus(status());
+  }
+
+  onStatus({ verdicts, conditions, streams, stores, checks }) {
+    renew(this.verdicts, verdicts, (one) => one.store, verdictCard);
+    this.#showChecks(checks.filter((check) => !check.ok));
+    this.firstSteps.show(conditions);
+    // What can't be read now is read with the next status; that there is no connection is shown by the page.
+    this.needs.show(conditions, stores).catch(() => {});
+    this.fresh.show(streams, stores).catch(() => {});
+  }
+
+  /** Parts of the daemon that can't do their work. */
+  #showChecks(failing) {
+    setHidden(this.checks, failing.length === 0);
+    setText(this.checks, failing.map((check) => `${check.name}: ${check.detail}`).join(". "));
+  }
+}
+
+function verdictCard({ tone, text, detail }) {
+  return element("div", { class: `verdict tone-${tone}` }, element("h2", {}, text), element("p", {}, detail));
+}

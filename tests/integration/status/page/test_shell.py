@@ -16,7 +16,7 @@ async def test_the_first_view_is_usable_by_everybody(endpoint: Any, visitor: Vis
     """In both languages, on a phone, in the dark; with a keyboard and a screen reader."""
     page = await visitor.open(endpoint.url, look)
     await expect(page.locator("body")).to_have_attribute("data-connection", "live")
-    await expect(page.locator(".verdict h1").first).not_to_be_empty()
+    await expect(page.locator(".view-now h2").last).to_be_visible()
     assert await page.locator("html").get_attribute("lang") == look.language
     await assert_usable(page)
 
@@ -43,11 +43,11 @@ async def test_the_language_is_that_of_the_browser_until_another_is_chosen(endpo
 async def test_an_address_of_no_view_says_so(endpoint: Any, visitor: Visitor) -> None:
     """With a way out, and the back button works."""
     page = await visitor.open(endpoint.url)
-    await expect(page.locator(".verdict")).to_be_visible()
+    await expect(page.locator(".view-now")).to_be_visible()
     await page.evaluate("history.pushState(null, '', '/nowhere'); dispatchEvent(new PopStateEvent('popstate'))")
     await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
     await page.get_by_role("link", name="To the first page").click()
-    await expect(page.locator(".verdict")).to_be_visible()
+    await expect(page.locator(".view-now")).to_be_visible()
     await page.go_back()
     await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
 
@@ -64,7 +64,7 @@ async def test_the_page_asks_for_the_token(open_endpoint: Any, visitor: Visitor)
         await expect(page.locator("#login-error")).to_contain_text("wrong")
         await page.get_by_label("Token").fill("tokén")
         await page.get_by_role("button", name="Enter").click()
-        await expect(page.locator(".verdict")).to_be_visible()
+        await expect(page.locator(".view-now")).to_be_visible()
         await expect(page.locator("body")).to_have_attribute("data-connection", "live")
         await page.reload()
         await expect(page.locator("body")).to_have_attribute("data-connection", "live")

@@ -1,0 +1,194 @@
+"""What is known at one moment, from which everything else in this package follows: no sentence, no judgement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from daemon.api.conditions import ConditionName
+from daemon.api.status import LeftOut
+from daemon.config import CustomerSyncSettings, ProductSyncSettings
+from daemon.ids import CampaignId, JobId, ScheduleName, StoreName
+from daemon.jobs.types import JobType, Source
+from daemon.sales.model import Campaign
+from daemon.schedules.fires import ScheduleMemory
+from daemon.schedules.model import ScheduleSpec
+from daemon.sources.clock import ClockReport
+from daemon.sources.credential import CredentialReport
+from daemon.sources.health import SourceReport
+from daemon.tasks.registry import Store
+
+
+class StreamKey(NamedTuple):
+    """One stream of data: the jobs of one type of a store."""
+
+    store: StoreName
+    type: JobType
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteRun:
+    """The newest run after which a stream was complete.
+
+    Args:
+        complete_to: what was at the source by then is in.
+        usual_seconds: the median of the recent ones, from their fire to their end.
+    """
+
+    job_id: JobId
+    complete_to: datetime
+    completed_at: datetime
+    usual_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """That the jobs of a stream fail, or are tried again, without a complete run since.
+
+    Args:
+        since: when the first attempt of them failed.
+        cause: of the last failure.
+        next_attempt_at: when the newest is tried again; None: it is being tried, or has failed for good.
+    """
+
+    job_id: JobId
+    since: datetime
+    cause: str
+    has_failed: bool
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnstoredRows:
+    """Dead letters that nothing has repaired. `rows` is at most MOST_COUNTED_ROWS; `job_id` has the newest of them."""
+
+    rows: int
+    since: datetime
+    reason: str
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What the jobs say of a stream. `newest` is its newest job, whatever came of it."""
+
+    key: StreamKey
+    last: CompleteRun | None = None
+    newest: JobId | None = None
+    is_running: bool = False
+    trouble: Trouble | None = None
+    unstored: UnstoredRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """What a person is asked before a job goes on. `changes` is how many values it is about, where that is known."""
+
+    store: StoreName
+    type: JobType
+    since: datetime
+    reason: str
+    changes: int | None
+    job_id: JobId
+    approval_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the database keeps of a condition that nothing else dates."""
+
+    store: StoreName | None
+    since: datetime
+    cause: str | None
+
+
+class ConditionKey(NamedTuple):
+    """What makes a condition the same one from one look to the next."""
+
+    store: StoreName | None
+    name: ConditionName
+    subject: str
+
+    def __str__(self) -> str:
+        return ":".join(part for part in (self.name, self.store, self.subject) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """What the database said at one moment, `read_at`, by the machine's clock.
+
+    Args:
+        streams: those that a schedule or a job makes one.
+        clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
+        drifted: variants of open campaigns with a price that somebody else has set.
+        left_out: of the stores of which a product sync has looked at the places.
+        remembered: since when conditions hold that nothing else dates, by their ids.
+        mapped: variants that match a product, by store, as of the last product match.
+    """
+
+    read_at: datetime
+    clock_offset: float
+    streams: Mapping[StreamKey, StreamFacts]
+    schedules: Mapping[ScheduleName, ScheduleMemory]
+    questions: Sequence[OpenQuestion]
+    open_sales: Sequence[Campaign]
+    drifted: Mapping[CampaignId, int]
+    left_out: Sequence[LeftOut]
+    mapped: Mapping[StoreName, int]
+    remembered: Mapping[str, Remembered]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the configuration says of a store."""
+
+    name: StoreName
+    sources: frozenset[Source]
+    product_sync: ProductSyncSettings | None
+    customer_sync: CustomerSyncSettings | None
+
+
+def store_facts(stores: Mapping[StoreName, Store]) -> list[StoreFacts]:
+    """What is configured of each store, by name."""
+    return [
+        StoreFacts(
+            name,
+            frozenset(source for source in Source if store.has(source)),
+            store.product_sync_settings,
+            store.customer_sync_settings,
+        )
+        for name, store in sorted(stores.items())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """That the database can't be read."""
+
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is known now.
+
+    Args:
+        database: what it said last; None: nothing yet.
+        outage: that it is away; what it said last is of the past then.
+        remembered: as `DatabaseFacts.remembered`, with what has been seen since that was read.
+    """
+
+    now: datetime
+    zone: ZoneInfo
+    started_at: datetime
+    stores: Sequence[StoreFacts]
+    schedules: Sequence[ScheduleSpec]
+    sources: Sequence[SourceReport]
+    credentials: Sequence[CredentialReport]
+    clocks: Sequence[ClockReport]
+    sale_clock_problem: str | None
+    database: DatabaseFacts | None
+    outage: Outage | None
+    remembered: Mapping[str, Remembered]

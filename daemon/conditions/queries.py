@@ -1,0 +1,162 @@
+"""What the tables of jobs and dead letters say of streams: statements that cost the same at any number of jobs.
+
+Each goes by an index and reads a bounded number of rows a stream.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from asyncpg import Record
+
+from daemon.conditions.facts import (
+    CompleteRun,
+    OpenQuestion,
+    StreamFacts,
+    StreamKey,
+    Trouble,
+    UnstoredRows,
+)
+from daemon.database.pool import Connection
+from daemon.ids import JobId, StoreName
+from daemon.jobs import approvals
+from daemon.jobs.types import JobType
+
+MOST_COUNTED_ROWS = 5_000  # dead letters of a stream
+MOST_QUESTIONS = 500
+
+# As the index background_jobs_whole has it.
+IS_WHOLE = "status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run']"
+IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
+
+# A page that a run commits makes it the first attempt again: a later one follows attempts that got nowhere.
+FAILS = """(status = 'FAILED' AND completed_at > coalesce(last.completed_at, '-infinity')
+    OR status IN ('PENDING', 'RUNNING') AND (error IS NOT NULL OR attempt > 1))"""
+FAILED_ATTEMPTS = "dongbo.job_attempts AS attempt WHERE attempt.job_id = job.id AND attempt.error IS NOT NULL"
+
+# `watermark` tells more exactly than the end of a pull until when a stream is complete, and when all of it was read
+# last: what could not be stored before that has been read again. Everything else than a pull always looks at the whole.
+STREAMS = f"""
+SELECT wanted.store, wanted.type, newest.id AS newest_id,
+    last.id AS last_id, last.completed_at, least(watermark.complete_to, last.completed_at) AS complete_to,
+    usual.seconds AS usual_seconds,
+    EXISTS (SELECT FROM dongbo.background_jobs AS job WHERE {IS_WANTED} AND status = 'RUNNING') AS is_running,
+    failing.id AS failing_id, failing.status AS failing_status, failing.cause, failing.not_before,
+    coalesce(first.failing_since, failing.started_at, failing.created_at) AS failing_since,
+    unstored.rows AS unstored_rows, unstored.since AS unstored_since, unstored.reason AS unstored_reason,
+    unstored.job_id AS unstored_job
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (store, type, place)
+LEFT JOIN dongbo.watermarks AS watermark
+    ON watermark.store = wanted.store AND watermark.stream = lower(replace(wanted.type, 'PULL_', ''))
+LEFT JOIN LATERAL (
+    SELECT id FROM dongbo.background_jobs AS job WHERE {IS_WANTED} ORDER BY id DESC LIMIT 1
+) AS newest ON true
+LEFT JOIN LATERAL (
+    SELECT id, completed_at FROM dongbo.background_jobs AS job
+    WHERE {IS_WANTED} AND {IS_WHOLE} ORDER BY completed_at DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM took)) AS seconds FROM (
+        SELECT job.completed_at - coalesce(parent.created_at, job.created_at) AS took
+        FROM dongbo.background_jobs AS job LEFT JOIN dongbo.background_jobs AS parent ON parent.id = job.parent_id
+        WHERE {IS_WANTED} AND job.{IS_WHOLE.replace("params", "job.params")}
+        ORDER BY job.completed_at DESC LIMIT 9
+    ) AS recent
+) AS usual ON true
+LEFT JOIN LATERAL (
+    SELECT id, status, not_before, started_at, created_at,
+        coalesce(error, (SELECT attempt.error FROM {FAILED_ATTEMPTS} ORDER BY attempt.id DESC LIMIT 1)) AS cause
+    FROM (
+        SELECT * FROM dongbo.background_jobs AS job
+        WHERE {IS_WANTED} AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id DESC LIMIT 50
+    ) AS job WHERE {FAILS} ORDER BY id DESC LIMIT 1
+) AS failing ON true
+LEFT JOIN LATERAL (
+    SELECT min(coalesce((SELECT min(attempt.ended_at) FROM {FAILED_ATTEMPTS}), started_at)) AS failing_since FROM (
+        SELECT * FROM dongbo.background_jobs AS job
+        WHERE {IS_WANTED} AND id > coalesce(last.id, '00000000-0000-0000-0000-000000000000')
+          AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id LIMIT 50
+    ) AS job WHERE {FAILS}
+) AS first ON true
+LEFT JOIN LATERAL (
+    SELECT count(DISTINCT coalesce(source_id, id::text)) AS rows, min(created_at) AS since,
+        mode() WITHIN GROUP (ORDER BY reason) AS reason, (array_agg(job_id ORDER BY id DESC))[1] AS job_id
+    FROM (
+        SELECT letter.* FROM (
+            SELECT id FROM dongbo.background_jobs AS job
+            WHERE {IS_WANTED} AND status = 'COMPLETED' AND failed > 0
+              AND completed_at >= coalesce(watermark.full_pull_at, last.completed_at, '-infinity')
+            ORDER BY completed_at DESC LIMIT 50
+        ) AS run JOIN dongbo.job_failures AS letter ON letter.job_id = run.id AND letter.resolved_at IS NULL
+        LIMIT {MOST_COUNTED_ROWS}
+    ) AS letter
+) AS unstored ON true
+ORDER BY wanted.place
+"""
+
+
+async def read_streams(connection: Connection, wanted: Collection[StreamKey]) -> dict[StreamKey, StreamFacts]:
+    """What the jobs say of these streams."""
+    stores, types = [key.store for key in wanted], [str(key.type) for key in wanted]
+    return {(facts := _stream(row)).key: facts for row in await connection.fetch(STREAMS, stores, types)}
+
+
+def _stream(row: Record) -> StreamFacts:
+    return StreamFacts(
+        key=StreamKey(StoreName(row["store"]), JobType(row["type"])),
+        last=_last(row),
+        newest=_id(row["newest_id"]),
+        is_running=row["is_running"],
+        trouble=_trouble(row),
+        unstored=_unstored(row),
+    )
+
+
+def _last(row: Record) -> CompleteRun | None:
+    if row["last_id"] is None:
+        return None
+    complete_to = row["complete_to"] or row["completed_at"]
+    return CompleteRun(_job_id(row["last_id"]), complete_to, row["completed_at"], float(row["usual_seconds"]))
+
+
+def _trouble(row: Record) -> Trouble | None:
+    if row["failing_id"] is None:
+        return None
+    return Trouble(
+        job_id=_job_id(row["failing_id"]),
+        since=row["failing_since"],
+        cause=row["cause"] or "",
+        has_failed=row["failing_status"] == "FAILED",
+        next_attempt_at=row["not_before"] if row["failing_status"] == "PENDING" else None,
+    )
+
+
+def _unstored(row: Record) -> UnstoredRows | None:
+    if not row["unstored_rows"]:
+        return None
+    return UnstoredRows(
+        row["unstored_rows"], row["unstored_since"], row["unstored_reason"], _job_id(row["unstored_job"])
+    )
+
+
+async def list_questions(connection: Connection) -> list[OpenQuestion]:
+    """What people are asked."""
+    return [
+        OpenQuestion(
+            store=asked.store,
+            type=asked.type,
+            since=asked.since,
+            reason=asked.reason,
+            changes=asked.asked_changes or None,
+            job_id=asked.job_id,
+            approval_id=asked.id,
+        )
+        for asked in await approvals.list_open(connection, limit=MOST_QUESTIONS)
+    ]
+
+
+def _id(value: UUID | None) -> JobId | None:
+    return None if value is None else _job_id(value)
+
+
+def _job_id(value: UUID) -> JobId:
+    return JobId(UUID(int=value.int))  # asyncpg's own kind of UUID is unknown to JSON encoders

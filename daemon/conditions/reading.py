@@ -1,0 +1,91 @@
+"""Reads what the database knows, on one connection, at the same cost however many jobs there are."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from daemon.api.sales import ItemState
+from daemon.api.status import LeftOut
+from daemon.conditions import memory, queries
+from daemon.conditions.facts import DatabaseFacts, StoreFacts
+from daemon.conditions.streams import possible_streams
+from daemon.database.pool import Connection
+from daemon.ids import CampaignId, StoreName
+from daemon.jobs import store as jobs
+from daemon.jobs.types import JobType
+from daemon.sales import campaigns, items
+from daemon.sales.model import Campaign
+from daemon.schedules import fires
+from daemon.schedules.model import ScheduleSpec
+
+MOST_SALES = 500
+
+
+async def read_database(
+    connection: Connection,
+    stores: Collection[StoreFacts],
+    schedules: Sequence[ScheduleSpec],
+    clock: Callable[[], datetime],
+) -> DatabaseFacts:
+    """What the database says of these stores and schedules; `clock` is this machine's. Raises what that raises."""
+    before = clock()
+    theirs = await jobs.now(connection)
+    after = clock()
+    open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
+    return DatabaseFacts(
+        read_at=after,
+        clock_offset=_offset(theirs, before, after),
+        streams=await queries.read_streams(connection, possible_streams(stores)),
+        schedules=await fires.list_memories(connection, schedules),
+        questions=await queries.list_questions(connection),
+        open_sales=open_sales,
+        drifted=await _count_drifted(connection, open_sales),
+        left_out=await _left_out(connection, stores),
+        mapped=await _count_mapped(connection, stores),
+        remembered=await memory.load(connection),
+    )
+
+
+def _offset(theirs: datetime, before: datetime, after: datetime) -> float:
+    """Seconds by which the database's clock is ahead, at least; 0 where it may agree."""
+    if theirs > after:
+        return (theirs - after).total_seconds()
+    return min((theirs - before).total_seconds(), 0.0)
+
+
+async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:
+    """Those on sale with another price in the mirror, and those that wait for a person's decision."""
+    begun = [sale.id for sale in sales if sale.started_at is not None]
+    counts = await items.count_each_by_state(connection, begun)
+    return {
+        number: await items.count_drifting(connection, number) + counts[number].get(ItemState.DRIFTED, 0)
+        for number in begun
+    }
+
+
+async def _left_out(connection: Connection, stores: Collection[StoreFacts]) -> list[LeftOut]:
+    """Of each store the configured places that its last product sync had to leave out; what the configuration no
+    longer names is nobody's concern."""
+    syncs = {store.name: store.product_sync for store in stores if store.product_sync is not None}
+    said = await jobs.latest_said(connection, syncs.keys(), JobType.SYNC_PRODUCTS, "closed_locations")
+    found = []
+    for name, metadata in sorted(said.items()):
+        depots_of = syncs[name].depots_of
+        depots = {depot for group in depots_of.values() for depot in group}
+        found.append(
+            LeftOut(
+                name,
+                locations=[number for number in metadata["closed_locations"] if number in depots_of],
+                depots=[number for number in metadata.get("hidden_depots", ()) if number in depots],
+            )
+        )
+    return found
+
+
+async def _count_mapped(connection: Connection, stores: Collection[StoreFacts]) -> dict[StoreName, int]:
+    """How many variants match a product, as each store's last match has counted them."""
+    names = [store.name for store in stores]
+    said: Mapping[StoreName, Mapping[str, Any]] = await jobs.latest_said(
+        connection, names, JobType.MATCH_PRODUCTS, "mapped"
+    )
+    return {name: metadata["mapped"] for name, metadata in said.items()}

@@ -1,0 +1,120 @@
+"""One look: the facts of a moment, and what follows from them before anything is put into words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from daemon.api.conditions import ConditionName
+from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts
+from daemon.conditions.streams import Standing, standings
+from daemon.ids import StoreName
+
+# What nothing but the daemon's own memory dates: kept in the database, so that a restart changes nothing.
+LASTING: Final = frozenset(
+    {
+        ConditionName.SOURCE_UNREACHABLE,
+        ConditionName.CREDENTIAL_REFUSED,
+        ConditionName.SCOPES_MISSING,
+        ConditionName.LOCATION_CLOSED,
+        ConditionName.DEPOT_HIDDEN,
+        ConditionName.SALE_DECISION,
+        ConditionName.CLOCKS_APART,
+        ConditionName.NOTHING_PULLED,
+        ConditionName.NOTHING_PUSHED,
+    }
+)
+
+NOTHING_KNOWN: Final = DatabaseFacts(
+    read_at=datetime.min.replace(tzinfo=UTC),
+    clock_offset=0.0,
+    streams={},
+    schedules={},
+    questions=(),
+    open_sales=(),
+    drifted={},
+    left_out=(),
+    mapped={},
+    remembered={},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTrouble:
+    """Why a source of a store gives nothing: it does not answer, or refuses the credential."""
+
+    name: ConditionName
+    store: StoreName
+    source: str
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is to be judged. `streams` is empty while the database is away: nothing is known of them then."""
+
+    facts: Facts
+    source_troubles: Sequence[SourceTrouble]
+    streams: Sequence[Standing]
+
+    @classmethod
+    def of(cls, facts: Facts) -> "Scene":
+        """What follows from the facts."""
+        troubles = _source_troubles(facts)
+        without: dict[StoreName, set[str]] = {}
+        for trouble in troubles:
+            without.setdefault(trouble.store, set()).add(trouble.source)
+        if facts.database is None or facts.outage is not None:
+            return cls(facts, troubles, ())
+        return cls(facts, troubles, standings(facts, facts.database, without))
+
+    def streams_of(self, store: StoreName) -> Sequence[Standing]:
+        """How the streams of a store stand."""
+        return [stream for stream in self.streams if stream.key.store == store]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the database answers."""
+        return self.facts.database is not None and self.facts.outage is None
+
+    @property
+    def database(self) -> DatabaseFacts:
+        """What the database says now; nothing while it is away."""
+        return self.facts.database if self.facts.database is not None and self.is_known else NOTHING_KNOWN
+
+    def since(self, key: ConditionKey, seen: datetime) -> datetime:
+        """Since when a condition holds that was seen then: since earlier, if it is remembered."""
+        known = self.facts.remembered.get(str(key))
+        return min(known.since, seen) if known is not None else seen
+
+
+def _source_troubles(facts: Facts) -> list[SourceTrouble]:
+    """What has not been tried since the daemon started is still as it was when it stopped, as far as anybody knows."""
+    found = []
+    for report in facts.sources:
+        about = (report.store, ConditionName.SOURCE_UNREACHABLE, report.source)
+        found.append(_trouble(facts, *about, report.is_reachable, report.since, report.reason))
+    for credential in facts.credentials:
+        about = (credential.store, ConditionName.CREDENTIAL_REFUSED, credential.source)
+        said = next(iter(credential.problems), None)
+        found.append(_trouble(facts, *about, credential.works, credential.refused_since, said))
+    return [trouble for trouble in found if trouble is not None]
+
+
+def _trouble(
+    facts: Facts,
+    store: StoreName,
+    name: ConditionName,
+    source: str,
+    is_well: bool | None,  # None: not tried yet
+    since: datetime | None,
+    reason: str | None,
+) -> SourceTrouble | None:
+    known = facts.remembered.get(str(ConditionKey(store, name, source)))
+    if is_well is False and since is not None:
+        began = min(since, known.since) if known is not None else since
+        return SourceTrouble(name, store, source, began, reason or "")
+    if is_well is None and known is not None:
+        return SourceTrouble(name, store, source, known.since, known.cause or "")
+    return None
