@@ -5,7 +5,16 @@ from datetime import UTC, datetime, tzinfo
 from daemon.cli.render.output import plain
 from daemon.i18n import gettext as _
 from daemon.i18n import number_text
+from daemon.tone import Tone
 
+TONE_STYLES = {
+    Tone.OK: "green",
+    Tone.WARN: "yellow",
+    Tone.BAD: "red",
+    Tone.RUN: "blue",
+    Tone.ASK: "magenta",
+    Tone.OFF: "dim",
+}
 RESULT_STYLES = {"applied": "green", "intended": "cyan", "stale": "yellow", "refused": "red", "unknown": "red"}
 
 

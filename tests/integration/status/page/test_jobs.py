@@ -69,6 +69,25 @@ async def test_filters_are_in_the_address(endpoint: Any, visitor: Visitor) -> No
     await expect(page.locator(".run")).to_have_count(1)
 
 
+async def test_what_is_asked_for_most_is_a_press_away(endpoint: Any, visitor: Visitor) -> None:
+    """What failed is listed with the steps of chains, which alone say what failed of them; the rest without them."""
+    _, step = await chain(endpoint)
+    await endpoint.execute(
+        "UPDATE dongbo.background_jobs SET status = 'FAILED', completed_at = now() WHERE id = $1", step.id
+    )
+    await endpoint.ended(job_type=JobType.NOOP)
+    page = await visitor.open(f"{endpoint.url}jobs")
+    await expect(page.locator(".run")).to_have_count(1)
+    await page.get_by_role("link", name="Failed", exact=True).click()
+    await expect(row(page, step)).to_be_visible()
+    await expect(page.get_by_role("link", name="Failed", exact=True)).to_have_attribute("aria-current", "true")
+    await expect(choice(page, "Outcome")).to_have_value("failed")
+    await page.get_by_role("link", name="Running", exact=True).click()
+    await expect(page.locator(".run")).to_have_count(1)
+    await page.get_by_role("link", name="All", exact=True).click()
+    await expect(page).to_have_url(f"{endpoint.url}jobs")
+
+
 async def test_a_text_a_job_and_a_day_are_filters_too(endpoint: Any, visitor: Visitor) -> None:
     """The text is looked for as it is typed; a day is that of the shop."""
     failed = await endpoint.ended(JobStatus.FAILED)
