@@ -107,7 +107,8 @@ class PlanQuestion:
         if self.zeroed:
             points.append(
                 _(
-                    "whether its stock there is right, and whether the access token can still see all depots ({depots})"
+                    "whether the stock of these items is right there, and whether the access token can still see all "
+                    "depots ({depots})"
                 ).format(depots=", ".join(map(str, self.depots)))
             )
         if self.by_vat:
