@@ -5,11 +5,13 @@ import approvals from "./views/approvals.js";
 import job from "./views/job.js";
 import jobs from "./views/jobs.js";
 import now from "./views/now.js";
+import sale from "./views/sale.js";
+import sales from "./views/sales.js";
 import schedule from "./views/schedule.js";
 import schedules from "./views/schedules.js";
 import { t } from "./words.js";
 
-export const views = [now, jobs, job, approvals, approval, schedules, schedule];
+export const views = [now, jobs, job, approvals, approval, sales, sale, schedules, schedule];
 
 /** `also`: further views that are reached by way of this one. */
 export const bar = [
