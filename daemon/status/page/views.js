@@ -2,6 +2,10 @@
 
 import approval from "./views/approval.js";
 import approvals from "./views/approvals.js";
+import customer from "./views/customer.js";
+import customers from "./views/customers.js";
+import item from "./views/item.js";
+import items from "./views/items.js";
 import job from "./views/job.js";
 import jobs from "./views/jobs.js";
 import now from "./views/now.js";
@@ -9,7 +13,7 @@ import schedule from "./views/schedule.js";
 import schedules from "./views/schedules.js";
 import { t } from "./words.js";
 
-export const views = [now, jobs, job, approvals, approval, schedules, schedule];
+export const views = [now, jobs, job, approvals, approval, items, item, customers, customer, schedules, schedule];
 
 /** `also`: further views that are reached by way of this one. */
 export const bar = [
