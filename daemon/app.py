@@ -18,6 +18,7 @@ import structlog
 
 from daemon import __version__
 from daemon.bootstrap import Daemon, check_schedules, job_policy, make_sales, make_schedules
+from daemon.checks.credentials import check_all
 from daemon.config import ResolvedSecrets, Settings, resolve_secrets, secret_files_version, state_directory
 from daemon.credentials import report
 from daemon.database.embedded import Supervisor, embedded_server
@@ -285,6 +286,7 @@ def _status_parts(daemon: Daemon, secrets: ResolvedSecrets, schema_version: int,
         schema_version=schema_version,
         clocks=lambda: clock_reports(registry.stores),
         conditions=daemon.conditions,
+        check_credentials=lambda: check_all(registry.stores, daemon.settings),
         most_connections=most_connections,
     )
 

@@ -30,6 +30,7 @@ class Approval:
     """A question to a person: one of a store and type of job until it is decided, whichever run asks it.
 
     Args:
+        name: of the type of job, for people.
         asked_runs: how many runs have asked it; to be sent with the decision.
         job_id: the job that waits, or asked last; jobs are pruned, so it may be gone.
         question: why it is asked, in a sentence; `look_at`: what to check first.
@@ -45,6 +46,7 @@ class Approval:
     id: int
     store: str
     type: JobType
+    name: str
     state: ApprovalState
     since: datetime
     asked_runs: int

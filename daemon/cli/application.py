@@ -27,7 +27,7 @@ class Listed:
 COMMANDS = {
     "run": Listed("Run the daemon until SIGTERM or Ctrl-C.", "daemon.cli.commands.run:app"),
     "check": Listed("Check the configuration; show when what fires.", "daemon.cli.commands.check:app"),
-    "status": Listed("Show what the daemon is doing, and whether it is healthy.", "daemon.cli.commands.status:app"),
+    "status": Listed("Show whether the shop is right, and what the daemon is doing.", "daemon.cli.commands.status:app"),
     "explain": Listed("Explain why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
     "doctor": Listed("Find out why a job does not show.", "daemon.cli.doctor.command:app"),
     "sandbox": Listed(

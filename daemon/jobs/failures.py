@@ -32,8 +32,12 @@ WHERE job_id = $1 AND resolved_at IS NULL AND id > $2 ORDER BY id LIMIT $3
 COUNT_UNRESOLVED = "SELECT count(*) FROM dongbo.job_failures WHERE job_id = $1 AND resolved_at IS NULL"
 
 RESOLVE = """
-UPDATE dongbo.job_failures SET resolved_at = clock_timestamp()
-WHERE job_id = $1 AND id = ANY ($2) AND resolved_at IS NULL
+WITH resolved AS (
+    UPDATE dongbo.job_failures SET resolved_at = clock_timestamp()
+    WHERE job_id = $1 AND id = ANY ($2) AND resolved_at IS NULL
+    RETURNING id
+)
+UPDATE dongbo.background_jobs SET taken_up = taken_up + (SELECT count(*) FROM resolved) WHERE id = $1
 """
 
 

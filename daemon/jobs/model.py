@@ -177,6 +177,32 @@ class Aftermath:
     taken_up: int = 0  # failed rows that later jobs have taken up
 
 
+class AttemptResult(StrEnum):
+    """How a run of a job ended."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"  # and with it the job
+    RETRIED = "retried"  # it failed, and another one follows by itself
+    RELEASED = "released"  # it was stopped, and the job goes on later at no cost
+    CANCELLED = "cancelled"
+    ASKED = "asked"  # the job waits for a person's approval
+    LOST = "lost"  # its daemon died
+
+
+@dataclass(frozen=True, slots=True)
+class JobAttempt:
+    """One run of a job. Times are aware UTC."""
+
+    number: int  # from 1
+    worker: WorkerName | None
+    started_at: datetime
+    ended_at: datetime | None
+    result: AttemptResult
+    error: str | None
+    next_attempt_at: datetime | None  # when the next one may begin
+
+
 @dataclass(frozen=True, slots=True)
 class JobStep:
     """A step of a chain, in short."""

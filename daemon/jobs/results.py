@@ -39,7 +39,6 @@ async def summarise(connection: Connection, jobs: Sequence[Job]) -> list[JobSumm
 def summary_of(job: Job, aftermath: Aftermath, steps: Sequence[JobStep] = ()) -> JobSummary:
     """A sentence about one job of which all is known."""
     outcome = outcome_of(job, aftermath)
-    is_made_up_for = aftermath.repaired_by is not None
     return JobSummary(
         job_id=job.id,
         name=job_name(job.type),
@@ -48,7 +47,7 @@ def summary_of(job: Job, aftermath: Aftermath, steps: Sequence[JobStep] = ()) ->
         text=sentence(job, outcome, steps),
         next_step=next_step(job, outcome),
         failed_rows=job.failed,
-        unresolved_rows=0 if is_made_up_for else max(job.failed - aftermath.taken_up, 0),
+        unresolved_rows=max(job.failed - aftermath.taken_up, 0),
         repaired_by=aftermath.repaired_by,
         steps=steps,
     )

@@ -218,7 +218,7 @@ class JobRunner:
 
     async def _release(self, context: JobContext, token: RunToken, reason: str) -> Requeue | None:
         """Put the job back at no cost; where the database is away its row stays, and the next cycle puts it back."""
-        job = await self._record(lambda c: store.release(c, context.job.id, token))
+        job = await self._record(lambda c: store.release(c, context.job.id, token, reason))
         if job is None:
             return None
         self._notifier.changed(job.id, at_once=True)
@@ -286,6 +286,7 @@ class JobRunner:
                 if ended is not None and is_done:
                     await approvals.withdraw(connection, ended.store, ended.type)
                     await approvals.note_carried_out(connection, ended.id)
+                    await store.repair(connection, ended)
                 return ended
 
         job = await self._record(finish)

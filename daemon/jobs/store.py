@@ -16,6 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+from daemon.jobs import attempts
 from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
@@ -75,21 +76,24 @@ SELECT id FROM dongbo.background_jobs WHERE completed_at <= $1 ORDER BY complete
 
 LATEST_VERSION = "SELECT last_value FROM dongbo.job_version"
 
-CLAIM = f"""
+CLAIM = attempts.begun_by(
+    f"""
 UPDATE dongbo.background_jobs
-SET status = 'RUNNING', run_token = $2, worker = $3, attempt = attempt + 1, not_before = NULL, error = NULL,
+SET status = 'RUNNING', run_token = $2, worker = $3, attempt = attempt + 1, not_before = NULL,
     started_at = coalesce(started_at, clock_timestamp()), {TOUCH}
 WHERE id = $1 AND {IS_LIVE}
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+)
 
-# A committed page is progress, so the run counts as the first attempt again: a job fails only after `max_attempts`
-# runs in a row that got nowhere.
+# A committed page is progress, so the run counts as the first attempt again, and what the one before failed of is of
+# the past: a job fails only after `max_attempts` runs in a row that got nowhere.
 STORE_PAGE = f"""
 UPDATE dongbo.background_jobs
 SET created = created + $3, updated = updated + $4, skipped = skipped + $5, failed = failed + $6,
     successful = successful + $3 + $4, processed = processed + $3 + $4 + $5 + $6,
-    checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END, {TOUCH}
+    checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END,
+    error = CASE WHEN $9 THEN NULL ELSE error END, {TOUCH}
 WHERE id = $1 AND run_token = $2
 RETURNING cancel_requested
 """
@@ -105,41 +109,55 @@ WHERE id = $1 AND run_token = $2
 RETURNING id
 """
 
-FINISH = f"""
+FINISH = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET status = $3, error = $4, metadata = metadata || $5, run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="lower(ended.status)",
+    error="ended.error",
+)
 
 # A run that goes back to the queue goes nowhere if cancelling was asked for meanwhile.
 BACK_TO_QUEUE = """
 run_token = NULL, status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'PENDING' END,
     completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END"""
 
-DEFER = f"""
+DEFER = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
-SET {BACK_TO_QUEUE}, error = $3, not_before = clock_timestamp() + $4,
-    metadata = metadata || $5, {TOUCH}
+SET {BACK_TO_QUEUE}, error = $3, not_before = clock_timestamp() + $4, metadata = metadata || $5, {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'retried'",
+    error="ended.error",
+)
 
-RELEASE = f"""
+RELEASE = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET {BACK_TO_QUEUE}, worker = NULL, attempt = greatest(attempt - 1, 0), {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'released'",
+    error="$3",
+)
 
-AWAIT_APPROVAL = f"""
+AWAIT_APPROVAL = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET run_token = NULL, worker = NULL, error = $3, metadata = metadata || $4,
     status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'AWAITING_APPROVAL' END,
     completed_at = CASE WHEN cancel_requested THEN clock_timestamp() END, {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'asked'",
+)
 
 # What an older run asks about is of the past once a newer one has looked.
 REPLACE_WAITING = f"""
@@ -188,12 +206,15 @@ WHERE id = $1 AND status = 'AWAITING_APPROVAL'
 RETURNING {COLUMNS}
 """
 
-RELEASE_ORPHANS = f"""
+RELEASE_ORPHANS = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET {BACK_TO_QUEUE}, attempt = CASE WHEN $2 THEN greatest(attempt - 1, 0) ELSE attempt END, {TOUCH}
 WHERE status = 'RUNNING' AND worker = $1
-RETURNING id
-"""
+""",
+    "id",
+    result="CASE WHEN $2 THEN 'released' ELSE 'lost' END",
+)
 
 REQUEST_CANCEL = f"""
 UPDATE dongbo.background_jobs
@@ -204,12 +225,15 @@ WHERE id = $1 AND ({IS_LIVE} OR status = 'AWAITING_APPROVAL')
 RETURNING {COLUMNS}
 """
 
-CANCEL_UNATTENDED = f"""
+CANCEL_UNATTENDED = attempts.ended_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET status = 'CANCELLED', run_token = NULL, completed_at = clock_timestamp(), {TOUCH}
 WHERE id = $1 AND status = 'RUNNING' AND cancel_requested
-RETURNING {COLUMNS}
-"""
+""",
+    COLUMNS,
+    result="'lost'",
+)
 
 REVIVE = f"""
 UPDATE dongbo.background_jobs
@@ -219,6 +243,44 @@ SET status = 'PENDING', run_token = NULL, worker = NULL, attempt = 0, max_attemp
     metadata = metadata - 'approved_at'  -- what was approved then need not be right now
 WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
+"""
+
+# A later job that has completed makes up for what failed where it has done all that was to be done then, with no row
+# failing: the very same, or the whole where that was a part. A pull of what has changed reads no row again that has
+# failed, and finds nothing that was deleted.
+REPAIR = f"""
+WITH later AS (
+    SELECT id, params, failed, coalesce(metadata ->> 'mode', 'full') = 'full' AS is_full,
+        NOT params ?| {PARTIAL} AND NOT params @> '{{"pull_products": false}}' AS is_whole
+    FROM dongbo.background_jobs WHERE id = $1
+), repaired AS (
+    UPDATE dongbo.background_jobs AS earlier SET repaired_by = later.id, taken_up = earlier.failed
+    FROM later
+    WHERE facet = ANY (ARRAY(
+            SELECT facet.id FROM dongbo.job_facets AS facet
+            WHERE store = $2 AND type = $3 AND outcome IN ('failed', 'completed_with_failures')
+        ))
+        AND earlier.id <> later.id
+        AND (earlier.params = later.params
+            OR (is_whole AND (is_full OR NOT earlier.params ?| ARRAY['full', 'retry_of'])))
+        AND (earlier.failed = earlier.taken_up OR (later.failed = 0 AND is_full))
+    RETURNING earlier.id
+)
+UPDATE dongbo.job_failures AS failure SET resolved_at = clock_timestamp()
+FROM repaired WHERE failure.job_id = repaired.id AND resolved_at IS NULL
+"""
+
+# Those whose failed rows the job has taken up, by way of others or not, if none of them has failed once more.
+REPAIR_ORIGINS = """
+WITH RECURSIVE origins AS (
+    SELECT (params ->> 'retry_of')::uuid AS id, 1 AS depth FROM dongbo.background_jobs
+    WHERE id = $1 AND params ? 'retry_of' AND failed = 0
+    UNION ALL
+    SELECT (params ->> 'retry_of')::uuid, depth + 1 FROM origins JOIN dongbo.background_jobs AS job USING (id)
+    WHERE params ? 'retry_of' AND depth < 100
+)
+UPDATE dongbo.background_jobs AS origin SET repaired_by = $1
+FROM origins WHERE origin.id = origins.id AND status = 'COMPLETED' AND failed = taken_up AND repaired_by IS NULL
 """
 
 LATEST_OTHER = f"""
@@ -543,9 +605,9 @@ async def defer(
     return _job(row) if row else None
 
 
-async def release(connection: Connection, job_id: JobId, token: RunToken) -> Job | None:
+async def release(connection: Connection, job_id: JobId, token: RunToken, reason: str) -> Job | None:
     """Put a run that was stopped back at no cost in attempts; None if the run lost the job."""
-    row = await connection.fetchrow(RELEASE, job_id, token)
+    row = await connection.fetchrow(RELEASE, job_id, token, _storable(reason))
     return _job(row) if row else None
 
 
@@ -631,6 +693,12 @@ async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Jo
     """
     row = await connection.fetchrow(REVIVE, job_id, max_attempts)
     return _job(row) if row else None
+
+
+async def repair(connection: Connection, job: Job) -> None:
+    """Note of earlier jobs that this one, which has completed, has made up for what failed of them."""
+    await connection.execute(REPAIR, job.id, job.store, job.type)
+    await connection.execute(REPAIR_ORIGINS, job.id)
 
 
 async def latest_before(connection: Connection, job: Job) -> Job | None:

@@ -28,8 +28,8 @@ PLAN_FOR_WORDS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synch
 HAS_INDEX = "SELECT to_regclass('dongbo.item_texts_by_part') IS NOT NULL"
 
 _WILDCARD = re.compile(r"([\\%_])")
-_LEADING = re.compile(r"^(?:\+?84|0)(?=[0-9]{5,})")
-_NUMBER = re.compile(r"\+?[0-9][0-9().\-]*")
+_LEADING = re.compile(r"^(?:84|0)(?=[0-9]{5,})")
+_NUMBER = re.compile(r"[+(]*[0-9][0-9().\-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 
@@ -107,4 +107,4 @@ def _literally(text: str) -> str:
 
 
 def _bare(number: str) -> str:
-    return _NOT_DIGITS.sub("", _LEADING.sub("", number))
+    return _LEADING.sub("", _NOT_DIGITS.sub("", number))

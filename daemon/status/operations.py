@@ -1,13 +1,15 @@
 """What an entry of the route table is, and what the handlers find on the application."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
 
+from daemon.api.findings import Finding
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
+from daemon.status.background import SharedReading
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
 from daemon.status.parts import StatusParts
@@ -21,6 +23,7 @@ CHECKS = web.AppKey("checks", Checks)
 SURVEYOR = web.AppKey("surveyor", Surveyor)
 STREAMS = web.AppKey("streams", EventStreams)
 METRICS = web.AppKey("metrics", Metrics)
+CREDENTIAL_CHECK = web.AppKey("credential_check", SharedReading[Sequence[Finding]])
 DESCRIPTION = web.AppKey("description", bytes)
 
 EVENT_STREAM = "text/event-stream"

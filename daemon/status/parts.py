@@ -1,11 +1,12 @@
 """What the endpoint needs from the rest of the daemon."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from daemon.api.findings import Finding
 from daemon.conditions.watch import Conditions
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
@@ -36,6 +37,7 @@ class StatusParts:
         product_sync: what of a store's products is pushed, looked up each time; None where nothing is.
         credentials: how each store signs in at its sources, looked up each time.
         clocks: how the clocks of the sources differ from this machine's, looked up each time.
+        check_credentials: tries those of all stores by calls that change nothing.
         conditions: says whether the shop is right.
         zone: the shop's time zone, in which the page shows times.
         token: the bearer token that all but the probes must show; None: none is asked for.
@@ -66,6 +68,7 @@ class StatusParts:
     schema_version: int
     clocks: Callable[[], Sequence[ClockReport]]
     conditions: Conditions
+    check_credentials: Callable[[], Awaitable[Sequence[Finding]]]
     most_connections: int
     shop_of: Callable[[StoreName], str | None]
     item_reader: ItemReader

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
+from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
@@ -59,6 +60,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *SCHEDULE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,
+    *CHECK_OPERATIONS,
     *MAPPING_OPERATIONS,
     *EXPLANATION_OPERATIONS,
     *ITEM_OPERATIONS,

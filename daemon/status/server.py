@@ -13,14 +13,15 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from daemon.checks.credentials import STORE_TIMEOUT
 from daemon.config.address import ListenAddress, TcpAddress, UnixAddress, parse_listen
 from daemon.errors import ListenError
 from daemon.status.asking import answer_as_asked
-from daemon.status.background import Background
+from daemon.status.background import Background, SharedReading
 from daemon.status.checks import Checks
 from daemon.status.connections import Connection, Connections
 from daemon.status.metrics import Metrics
-from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR
+from daemon.status.operations import CHECKS, CREDENTIAL_CHECK, METRICS, PARTS, STREAMS, SURVEYOR
 from daemon.status.parts import StatusParts
 from daemon.status.problems import answer_problems
 from daemon.status.reading import BODY_LIMIT
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 
 Protocols = Callable[[], asyncio.Protocol]
 
+CREDENTIAL_CHECK_TIMEOUT = STORE_TIMEOUT + 5.0  # seconds: the stores are checked side by side
 BACKLOG = 1024  # many pages come back at once after a restart
 SHUTDOWN_TIMEOUT = 3.0  # seconds for requests under way when the endpoint closes
 SOCKET_MODE = 0o660
@@ -75,6 +77,9 @@ def _application(
     guard = app[GUARD] = Guard(parts.token, listen_host, parts.allowed_hosts, OPEN_PATHS)
     app[CHECKS] = Checks(parts, background)
     app[SURVEYOR] = Surveyor(parts, background)
+    app[CREDENTIAL_CHECK] = SharedReading(
+        background, "credential-check", parts.check_credentials, CREDENTIAL_CHECK_TIMEOUT
+    )
     connections.tallies.append(guard.guesses.tally)
     streams = app[STREAMS] = EventStreams(parts, background)
     metrics = app[METRICS] = Metrics(parts, streams, connections, guard.guesses)

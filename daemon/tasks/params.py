@@ -16,7 +16,7 @@ Params = Mapping[str, Any]
 FLAGS: Mapping[str, str] = {
     "full": mark("Read everything, and find what was deleted."),
     "restart": mark("Begin anew instead of going on where an interrupted pull of the same stopped."),
-    "allow_deletions": mark("Believe deletions of an implausible share of the rows; implies `full`."),
+    "allow_deletions": mark("Believe deletions of an implausible share of the rows; reads everything, too."),
 }
 
 

@@ -14,6 +14,7 @@ import aiohttp
 
 from daemon.api.pushes import PushKind, PushResult
 from daemon.bootstrap import Daemon
+from daemon.checks.credentials import check_all
 from daemon.config import ProductSyncSettings, Settings
 from daemon.credentials import report
 from daemon.database.migrate import program_version
@@ -219,6 +220,7 @@ async def running_endpoint(
             schema_version=program_version(),
             clocks=list,
             conditions=parts.conditions,
+            check_credentials=lambda: check_all(registry.stores, parts.settings),
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,
             item_reader=ItemReader(database, registry.store),

@@ -1,5 +1,6 @@
 """The catalogues hold what the source says, whole, and what is compiled of them holds what they hold."""
 
+import ast
 import json
 import re
 from gettext import GNUTranslations
@@ -16,12 +17,18 @@ from tests.support.catalogues import DAEMON, TRANSLATED, compiled, forms, messag
 SCRIPTS = sorted(
     script
     for script in (DAEMON / "status" / "page").rglob("*.js")
-    if "vendor" not in script.parts and '"./words.js"' in script.read_text("utf-8")
+    if "vendor" not in script.parts and '/words.js"' in script.read_text("utf-8")
 )
 # Two words in lower case may be class names.
 SENTENCE = re.compile(r"(?:[A-Z][a-z']*(?:,? [a-zA-Z']+)+|[a-z']+(?:,? [a-zA-Z']+){2,})[.:?!…]?")
 WORD = re.compile(r"[A-Z][a-z]{2,}[:…]?")
 TOKEN = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|\w+|\S""", re.DOTALL)
+MODULES = sorted(
+    module
+    for folder in ("conditions", "jobs", "sales", "sources", "sync", "tasks")
+    for module in (DAEMON / folder).rglob("*.py")
+)
+NOT_FOR_PEOPLE = {"AssertionError", "LookupError", "RuntimeError", "TypeError", "ValueError"}
 NO_TEXT = {"Enter", "Escape", "Tab", "Space", "Home", "End", "Delete", "Bearer", "Accept"}  # keys, headers
 
 
@@ -87,10 +94,27 @@ def test_scripts_say_nothing_untranslated(script: Path) -> None:
 
 def test_bare_texts_are_found() -> None:
     """The test above can tell a text from a name."""
-    script = (
-        'a("Cancel", t("Retry"), tn("{n} row failed", "{n} rows failed", n), `chip ${x}`); b("nothing is pulled yet")'
-    )
-    assert bare_texts(script) == ["Cancel", "nothing is pulled yet"]
+    script = """
+        a("Cancel", t("Retry"), tn("{n} row failed", "{n} rows failed", n), `chip ${x}`); b("nothing has been pulled");
+        const NAMES = { "as it is called": 1 };
+        throw new TypeError("This is for programmers");
+    """
+    assert bare_texts(script) == ["Cancel", "nothing has been pulled"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(DAEMON).as_posix())
+def test_errors_are_told_in_the_language_that_is_spoken(module: Path) -> None:
+    """What an error of ours says, people read: in the job, in the answer to a request."""
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        match node:
+            case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[ast.Constant() | ast.JoinedStr() as said, *_])):
+                assert name in NOT_FOR_PEOPLE or " " not in _literal(said), f"line {node.lineno}: {ast.unparse(said)}"
+
+
+def _literal(said: ast.Constant | ast.JoinedStr) -> str:
+    """What stands in the source of a text; values in it are nothing."""
+    parts = [said] if isinstance(said, ast.Constant) else said.values
+    return "".join(str(part.value) for part in parts if isinstance(part, ast.Constant)).strip(": .")
 
 
 def bare_texts(script: str) -> list[str]:
@@ -99,7 +123,10 @@ def bare_texts(script: str) -> list[str]:
     return [
         token[1:-1]
         for place, token in enumerate(tokens)
-        if token[0] in "\"'`" and _is_text(token[1:-1]) and not _looked_up(tokens[:place])
+        if token[0] in "\"'`"
+        and _is_text(token[1:-1])
+        and not _is_key(tokens, place)
+        and _callee(tokens[:place]) not in ("t", "tn", "Error", "TypeError")
     ]
 
 
@@ -107,14 +134,18 @@ def _is_text(literal: str) -> bool:
     return literal not in NO_TEXT and bool(SENTENCE.fullmatch(literal) or WORD.fullmatch(literal))
 
 
-def _looked_up(before: list[str]) -> bool:
-    """Whether the call in whose arguments the last of these tokens stands is one of t() or tn()."""
+def _is_key(tokens: list[str], place: int) -> bool:
+    return tokens[place - 1] in ("{", ",") and tokens[place + 1 : place + 2] == [":"]
+
+
+def _callee(before: list[str]) -> str | None:
+    """Whose arguments the token behind these is among."""
     depth = 0
-    for place in reversed(range(len(before))):
+    for place in reversed(range(1, len(before))):
         if before[place] == ")":
             depth += 1
         elif before[place] == "(" and depth:
             depth -= 1
         elif before[place] == "(":
-            return place > 0 and before[place - 1] in ("t", "tn")
-    return False
+            return before[place - 1]
+    return None

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from daemon.cli.checks.findings import Finding, failed, ok
+from daemon.api.findings import Finding, failed, ok
 from daemon.config import ResolvedSecrets, state_directory
 from daemon.database.migrate import program_version, schema_version
 from daemon.database.pool import open_database

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -11,7 +13,8 @@ import orjson
 
 from daemon.api.decoding import UnexpectedShape, decode
 from daemon.api.explanation import Explanation
-from daemon.api.jobs import FailureList, JobList, PruneBody, Pruned, RetryBody, SubmitBody
+from daemon.api.findings import Finding, Findings
+from daemon.api.jobs import FailureList, JobFilterQuery, JobList, PruneBody, Pruned, RetryBody, SubmitBody
 from daemon.api.mappings import (
     Entry,
     ManualOutcome,
@@ -31,7 +34,7 @@ from daemon.cli.client.sse import ServerEvent, read_events
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
 from daemon.ids import JobId
-from daemon.jobs.model import Job, JobFailure, PruningPlan
+from daemon.jobs.model import Job, JobFailure, JobStatus, JobSummary, PruningPlan
 from daemon.jobs.types import JobType
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
@@ -83,12 +86,20 @@ class DaemonClient:
         """The daemon at a glance."""
         return await self.ask(Status, "GET", "/status")
 
-    async def jobs(
-        self, *, store: str | None = None, job_type: str | None = None, status: str | None = None, limit: int = 50
-    ) -> list[Job]:
+    async def check_credentials(self) -> Sequence[Finding]:
+        """What the daemon finds when it tries the credentials that it works with."""
+        return (await self.ask(Findings, "POST", "/api/checks/credentials")).findings
+
+    async def jobs(self, *, status: JobStatus | None = None, limit: int = 50) -> list[Job]:
         """At most `limit` jobs, newest first."""
-        query = given(store=store, type=job_type, status=status)
-        return await self._list(JobList, "/api/jobs", query, limit, lambda page: page.jobs)
+        return await self._list(JobList, "/api/jobs", given(status=status), limit, lambda page: page.jobs)
+
+    async def results(self, wanted: JobFilterQuery, *, limit: int) -> list[tuple[Job, JobSummary]]:
+        """At most `limit` jobs with what came of them, newest first."""
+        query = given(**{field.name: _in_query(getattr(wanted, field.name)) for field in fields(wanted)})
+        return await self._list(
+            JobList, "/api/jobs", query, limit, lambda page: list(zip(page.jobs, page.summaries, strict=True))
+        )
 
     async def find_job(self, beginning: str) -> JobId:
         """The job whose id begins so, in lower case. Raises JobNotFound where none or several do."""
@@ -292,6 +303,18 @@ class DaemonClient:
 def given(**query: str | None) -> dict[str, str]:
     """The parameters of a query that have a value."""
     return {name: str(value) for name, value in query.items() if value is not None}
+
+
+def _in_query(value: object) -> str | None:
+    match value:
+        case None | False:
+            return None
+        case True:
+            return "true"
+        case datetime():
+            return value.isoformat()
+        case _:
+            return str(value)
 
 
 def _problem(response: aiohttp.ClientResponse, content: bytes) -> ProblemDetails:

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from daemon.api.findings import Finding, any_failed, failed, warning
 from daemon.bootstrap import check_schedules, make_sales, make_schedules
-from daemon.cli.checks.credentials import check_stores
 from daemon.cli.checks.database import check_database, database_directory
-from daemon.cli.checks.findings import Finding, any_failed, failed, to_json, warning, write_findings
+from daemon.cli.checks.findings import to_json, write_findings
+from daemon.cli.checks.stores import check_stores
 from daemon.cli.context import CommandContext, Commands, LocalCommand
 from daemon.cli.render import output
 from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets

@@ -1,23 +1,39 @@
-"""`dongbo status`: the daemon at a glance."""
+"""`dongbo status`: whether the shop is right, and the daemon at a glance."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import typer
 from rich.text import Text
 
+from daemon.api.conditions import Condition, ConditionName, ConditionSeverity, StreamReport
 from daemon.api.status import Status
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.commands.schedules import write_schedules
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs import wording
 from daemon.cli.render import output, values
+from daemon.cli.render.ids import short_ids
+from daemon.i18n import gettext as _
+from daemon.tone import Tone
 
 app = Commands()
+
+SIGNS: Final[Mapping[Tone, tuple[str, str]]] = {
+    Tone.OK: ("✓", "green"),
+    Tone.WARN: ("!", "yellow"),
+    Tone.BAD: ("✗", "red"),
+    Tone.RUN: ("▸", "cyan"),
+    Tone.ASK: ("?", "magenta"),
+    Tone.OFF: ("·", "dim"),
+}
 
 
 @app.command()
 async def status(context: CommandContext) -> None:
-    """Show what the daemon is doing, and whether it is healthy.
+    """Show whether the shop is right, and what the daemon is doing.
 
-    The exit code is 1 unless it is ready.
+    The exit code is 1 while a condition holds, however slight, and unless the daemon is ready.
     """
     async with context.daemon() as client:
         found = await client.status()
@@ -25,69 +41,108 @@ async def status(context: CommandContext) -> None:
         output.write_json(found)
     else:
         write_status(found, context.target)
-    if not found.ready:
+    if found.conditions or not found.ready:
         raise typer.Exit(1)
 
 
 def write_status(status: Status, target: DaemonTarget) -> None:
-    """The daemon at a glance."""
-    console = output.data_console()
-    state = Text("ready", style="green") if status.ready else Text("not ready", style="red")
-    up = values.duration(status.uptime_seconds)
-    text = Text.assemble(f"dongbo {status.version} at {target.name}: ", state, f", process {status.pid}, up {up}")
-    console.print(text, soft_wrap=True)
-    for check in status.checks:
-        sign = ("✓ ", "green") if check.ok else ("✗ ", "red")
-        console.print(Text.assemble(sign, f"{check.name}: {output.plain(check.detail)}"), soft_wrap=True)
-    for credential in status.credentials:
-        for problem in credential.problems:
-            style = "red" if credential.refused_since else "yellow"
-            console.print(Text.assemble(("! ", style), f"{credential.store}: {output.plain(problem)}"), soft_wrap=True)
-    _write_waiting(status, target)
-    pool, lag = status.pool, status.notification_lag_seconds
-    known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"
-    console.print(
-        f"  connections: {pool.in_use} in use, {pool.size} open, at most {pool.max}; "
-        f"notification lag: {known_lag}; readers of the event stream: {status.subscribers}",
-        soft_wrap=True,
-    )
+    """The verdicts first, then what is wrong, how fresh everything is, what runs, and the daemon itself."""
+    for verdict in status.verdicts:
+        sign, style = SIGNS[verdict.tone]
+        _write(Text(f"{sign} {output.plain(verdict.text)}", style=f"bold {style}"))
+        _write(Text(f"  {output.plain(verdict.detail)}", style="dim"))
+    _write_conditions(status, target)
+    if status.streams:
+        output.write_text("")
+        _write_streams(status.streams, target)
     if status.running is not None:
         _write_running(status)
     if status.schedules:
         output.write_text("")
         write_schedules(status.schedules, target.zone)
-    if status.freshness:
-        output.write_text("")
-        rows = [(line.type, line.store, f"{values.duration(line.age_seconds)} ago") for line in status.freshness]
-        output.write_table(("last completed", "store", "when"), rows)
+    output.write_text("")
+    _write_daemon(status, target)
 
 
-def _write_waiting(status: Status, target: DaemonTarget) -> None:
-    """What waits for a person comes before everything that runs by itself."""
-    console = output.data_console()
-    for job in status.awaiting_approval or []:
-        since = values.moment(job.since, target.zone)
-        heading = f"{job.type} of {job.store} has been waiting for approval since {since}"
-        console.print(Text.assemble(("? ", "bold magenta"), (heading, "bold magenta")), soft_wrap=True)
-        console.print(f"    {output.plain(job.reason)}", soft_wrap=True)
-        for line in wording.how_to_decide(job.id).splitlines():
-            console.print(f"    {line}", soft_wrap=True)
-    for places in status.left_out or []:
-        named = [f"location {number}" for number in places.locations]
-        named += [f"depot {number}" for number in places.depots]
-        heading = f"The last product sync of {places.store} had to leave out {', '.join(named)}"
-        console.print(Text.assemble(("! ", "bold yellow"), (heading, "bold yellow")), soft_wrap=True)
-        console.print(
-            "    Its job says why: dongbo jobs list --type SYNC_PRODUCTS, dongbo jobs show ID", soft_wrap=True
-        )
+def _write_conditions(status: Status, target: DaemonTarget) -> None:
+    """What waits for a person comes before what only should be known."""
+    for heading, conditions in (
+        (_("Needs you"), [each for each in status.conditions if each.needs_person]),
+        (_("Not right"), [each for each in status.conditions if not each.needs_person]),
+    ):
+        if conditions:
+            output.write_text("")
+            _write(Text(f"{heading}: {len(conditions)}", style="bold"))
+        for condition in conditions:
+            _write_condition(condition, target)
+
+
+def _write_condition(condition: Condition, target: DaemonTarget) -> None:
+    if condition.name is ConditionName.APPROVAL_WAITING:
+        sign, style = SIGNS[Tone.ASK]
+    else:
+        sign, style = SIGNS[Tone.BAD if condition.severity is ConditionSeverity.BAD else Tone.WARN]
+    where = f"{condition.store}: " if condition.store is not None else ""
+    since = _("since {time}").format(time=values.moment(condition.since, target.zone))
+    _write(Text.assemble((f"{sign} ", style), (f"{where}{output.plain(condition.text)}", style), f" · {since}"))
+    for line in _below(condition):
+        _write(Text(f"    {output.plain(line)}"))
+
+
+def _below(condition: Condition) -> Iterator[str]:
+    if condition.cause is not None:
+        yield condition.cause
+    if condition.name is ConditionName.APPROVAL_WAITING and condition.job_id is not None:
+        yield from wording.how_to_decide(condition.job_id).splitlines()
+    else:
+        yield condition.next_step
+
+
+def _write_streams(streams: Sequence[StreamReport], target: DaemonTarget) -> None:
+    columns = (_("data"), _("store"), _("complete to"), _("expected by"), _("schedule"), _("state"))
+    output.write_table(columns, [_stream_row(stream, target) for stream in streams])
+
+
+def _stream_row(stream: StreamReport, target: DaemonTarget) -> list[Text | str]:
+    sign, style = SIGNS[stream.tone]
+    return [
+        stream.name,
+        stream.store,
+        values.moment(stream.complete_to, target.zone),
+        values.moment(stream.expected_by, target.zone),
+        stream.rhythm or "-",
+        Text(f"{sign} {output.plain(stream.text)}", style=style),
+    ]
 
 
 def _write_running(status: Status) -> None:
     running = status.running or []
     output.write_text(f"\nrunning jobs: {len(running) or 'none'}")
+    ids = short_ids([job.id for job in running])
     for job in running:
         of_total = f" of {values.number(job.total)}" if job.total is not None else ""
         eta = f", ETA {values.duration(job.eta_seconds)}" if job.eta_seconds is not None else ""
         wait = f", waiting for {job.waits_for} since {values.ago(job.waiting_since)}" if job.waits_for else ""
         rows = f"{values.number(job.processed)}{of_total} rows"
-        output.write_text(f"  {job.id}  {job.type} of {job.store}: {rows}{eta}{wait}")
+        output.write_text(f"  {ids[job.id]}  {job.type} of {job.store}: {rows}{eta}{wait}")
+
+
+def _write_daemon(status: Status, target: DaemonTarget) -> None:
+    state = Text("ready", style="green") if status.ready else Text("not ready", style="red")
+    up = values.duration(status.uptime_seconds)
+    _write(Text.assemble(f"dongbo {status.version} at {target.name}: ", state, f", process {status.pid}, up {up}"))
+    for check in status.checks:
+        sign = ("✓ ", "green") if check.ok else ("✗ ", "red")
+        _write(Text.assemble(sign, f"{check.name}: {output.plain(check.detail)}"))
+    pool, lag = status.pool, status.notification_lag_seconds
+    known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"
+    _write(
+        Text(
+            f"  connections: {pool.in_use} in use, {pool.size} open, at most {pool.max}; "
+            f"notification lag: {known_lag}; readers of the event stream: {status.subscribers}"
+        )
+    )
+
+
+def _write(line: Text) -> None:
+    output.data_console().print(line, soft_wrap=True)

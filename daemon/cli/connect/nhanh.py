@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import segno
 
-from daemon.cli.checks.credentials import BACKOFF, try_pulls
+from daemon.checks.credentials import try_pulls
+from daemon.cli.checks.stores import BACKOFF
 from daemon.cli.connect.callback import listening
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep

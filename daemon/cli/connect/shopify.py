@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.checks.credentials import SHOPIFY_BACKOFF
+from daemon.cli.checks.stores import SHOPIFY_BACKOFF
 from daemon.cli.connect.config_file import ConfigFile
 from daemon.cli.connect.finish import keep
 from daemon.cli.connect.interview import ask, ask_secret, confirm, is_interactive

@@ -8,10 +8,11 @@ from typing import Annotated
 import asyncpg
 import typer
 
+from daemon.api.findings import Finding, any_failed, failed, ok, warning
 from daemon.api.status import Status
-from daemon.cli.checks.credentials import check_stores
 from daemon.cli.checks.database import check_database, database_directory
-from daemon.cli.checks.findings import Finding, any_failed, failed, ok, to_json, warning, write_findings
+from daemon.cli.checks.findings import to_json, write_findings
+from daemon.cli.checks.stores import check_stores
 from daemon.cli.client.daemon import DaemonClient, connect
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.context import CommandContext, Commands
@@ -65,15 +66,15 @@ async def diagnose(target: DaemonTarget, *, tries_credentials: bool) -> list[Fin
         status = await _ask_daemon(client, findings)
         async with _own_connection(target, findings, daemon_runs=status is not None) as connection:
             if status is not None:
-                findings += await _examine_daemon(client, status, connection)
+                findings += await _examine_daemon(client, status, connection, tries_credentials=tries_credentials)
             elif connection is not None:
-                findings += health_checks.judge_jobs(
-                    await health_checks.jobs_in_database(connection), datetime.now(UTC)
-                )
+                jobs = await health_checks.jobs_in_database(connection)
+                findings += health_checks.judge_jobs(jobs, datetime.now(UTC), target.zone)
+                findings += health_checks.judge_waiting(jobs, target.zone)
             if connection is not None:
                 findings += await health_checks.check_clock(connection, target)
-    if tries_credentials and target.settings is not None:
-        findings += await _try_credentials(target.settings, daemon_runs=status is not None)
+    if tries_credentials and target.settings is not None and status is None:
+        findings += await _try_credentials(target.settings)
     return findings
 
 
@@ -92,14 +93,20 @@ async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> Status |
     return status
 
 
-async def _examine_daemon(client: DaemonClient, status: Status, connection: asyncpg.Connection | None) -> list[Finding]:
+async def _examine_daemon(
+    client: DaemonClient, status: Status, connection: asyncpg.Connection | None, *, tries_credentials: bool
+) -> list[Finding]:
+    zone = client.target.zone
     findings = _judge_readiness(status)
     try:
         findings += await _follow(client, status, connection)
         findings += health_checks.judge_schedules(status)
-        findings += health_checks.judge_credentials(status)
-        findings += health_checks.judge_clocks(status)
-        findings += health_checks.judge_jobs(await health_checks.jobs_of_daemon(client), datetime.now(UTC))
+        findings += health_checks.judge_conditions(status, zone)
+        findings += health_checks.judge_streams(status)
+        findings += health_checks.judge_remarks(status)
+        findings += health_checks.judge_jobs(await health_checks.jobs_of_daemon(client), datetime.now(UTC), zone)
+        if tries_credentials:  # those that the daemon works with: this shell has not got them
+            findings += await client.check_credentials()
     except DongboError as error:  # it went away, or its database did, while it was being checked
         findings.append(failed("daemon", str(error), LOOK_AT_LOG))
     if connection is not None:
@@ -185,8 +192,9 @@ def _without_token(settings: Settings) -> object:
     return settings.status.model_copy(update={"token": None})
 
 
-async def _try_credentials(settings: Settings, *, daemon_runs: bool) -> list[Finding]:
-    """Store by store, so that one credential that can't be read does not hide the others."""
+async def _try_credentials(settings: Settings) -> list[Finding]:
+    """With what this shell can read, where no daemon runs that has them: store by store, so that one credential that
+    can't be read does not hide the others."""
     findings: list[Finding] = []
     for name, store in settings.stores.items():
         alone = settings.model_copy(
@@ -199,11 +207,7 @@ async def _try_credentials(settings: Settings, *, daemon_runs: bool) -> list[Fin
         try:
             secrets = resolve_secrets(alone)
         except ConfigError as error:
-            advice = "the daemon has read it; to try it here, run the doctor with the daemon's environment"
-            findings += [
-                warning("secrets", problem, advice) if daemon_runs else failed("secrets", problem)
-                for problem in error.problems
-            ]
+            findings += [failed("secrets", problem) for problem in error.problems]
             continue
         findings += await check_stores(alone, secrets)
     return findings

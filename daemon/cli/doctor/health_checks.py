@@ -1,15 +1,16 @@
 """What is wrong with jobs, schedules, connections and the clock, and what to do about it."""
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import cast
 
 import asyncpg
 
+from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
+from daemon.api.findings import Finding, Severity, failed, ok, warning
 from daemon.api.schedules import Schedule
 from daemon.api.status import Status
-from daemon.cli.checks.clocks import judge_offset
-from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
@@ -19,6 +20,7 @@ from daemon.ids import JobId, StoreName
 from daemon.jobs import listing
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
+from daemon.tone import Tone
 
 STUCK_AFTER = timedelta(minutes=10)
 FAILURES_SINCE = timedelta(days=1)
@@ -26,6 +28,10 @@ OVERDUE_AFTER = timedelta(minutes=2)
 JOBS_LOOKED_AT = 500
 MOST_LISTED = 5  # failed jobs
 CLOCK_TOLERANCE = 2.0  # seconds
+OF_CREDENTIALS = frozenset(
+    {ConditionName.CREDENTIAL_REFUSED, ConditionName.CREDENTIAL_EXPIRING, ConditionName.SCOPES_MISSING}
+)
+_PASSING = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]+(?:[.,][0-9]+)*")
 
 # Several daemons may share a database: ours is on this machine.
 CONNECTIONS = """
@@ -55,19 +61,25 @@ async def jobs_in_database(connection: asyncpg.Connection) -> list[Job]:
     return (await listing.find(cast("Connection", connection), listing.ALL_JOBS, limit=JOBS_LOOKED_AT)).jobs
 
 
-def judge_jobs(jobs: Sequence[Job], now: datetime) -> list[Finding]:
-    """Jobs that make no progress, jobs that wait for a person, and jobs that failed recently."""
+def judge_jobs(jobs: Sequence[Job], now: datetime, zone: tzinfo) -> list[Finding]:
+    """Jobs that make no progress, and jobs that failed recently."""
     running = {(job.store, job.type): job.id for job in jobs if job.status == JobStatus.RUNNING}
     live = [job for job in jobs if is_live(job)]
     stuck = [finding for job in live if (finding := _stuck(job, running, now)) is not None]
-    waiting = [_waiting(job) for job in jobs if waits_for_approval(job)]
-    return [*(stuck or [ok("stuck jobs", "none")]), *waiting, *_failed_lately(jobs, now)]
+    return [*(stuck or [ok("stuck jobs", "none")]), *_failed_lately(jobs, now, zone)]
 
 
-def _waiting(job: Job) -> Finding:
-    since = f"since {moment(job.updated_at, UTC)} UTC"
-    detail = f"{job.type} of {job.store} has been waiting for a person {since}: {job.error}"
-    return warning("approvals", detail, how_to_decide(job.id))
+def judge_waiting(jobs: Sequence[Job], zone: tzinfo) -> list[Finding]:
+    """Jobs that wait for a person, where no daemon runs that could tell of it."""
+    return [
+        warning(
+            "approvals",
+            f"{job.type} of {job.store} waits for a person since {moment(job.updated_at, zone)}: {job.error}",
+            how_to_decide(job.id),
+        )
+        for job in jobs
+        if waits_for_approval(job)
+    ]
 
 
 def _stuck(job: Job, running: Mapping[tuple[StoreName, JobType], JobId], now: datetime) -> Finding | None:
@@ -99,36 +111,46 @@ def _stuck(job: Job, running: Mapping[tuple[StoreName, JobType], JobId], now: da
     )
 
 
-def _failed_lately(jobs: Sequence[Job], now: datetime) -> list[Finding]:
-    """One finding per failed job; bad only if no later job of the same kind went well."""
-    recovered = {}
-    findings: list[Finding] = []
+def _failed_lately(jobs: Sequence[Job], now: datetime, zone: tzinfo) -> list[Finding]:
+    """One finding for each way in which jobs of a type failed; bad only if no later job of the kind went well."""
+    recovered = set()
+    alike: dict[tuple[StoreName, JobType, str, bool], list[Job]] = {}
     for job in sorted(jobs, key=lambda job: job.id, reverse=True):
         kind = (job.store, job.type)
         if job.status == JobStatus.COMPLETED:
-            recovered[kind] = True
+            recovered.add(kind)
         ended = job.completed_at
-        if job.status != JobStatus.FAILED or ended is None or now - ended > FAILURES_SINCE:
-            continue
-        detail = f"{job.type} of {job.store}, {moment(ended, UTC)} UTC: {job.error}"
-        if kind in recovered:
-            findings.append(
-                warning("failed jobs", detail, "a later one went well; look into it only if it happens again")
-            )
-        else:
-            advice = f"fix the cause, then: dongbo jobs retry {job.id}"
-            findings.append(failed("failed jobs", detail, advice))
+        if job.status == JobStatus.FAILED and ended is not None and now - ended <= FAILURES_SINCE:
+            alike.setdefault((*kind, _same_failure(job), kind in recovered), []).append(job)
+    findings = [_failure(same, is_mended, zone) for (_, _, _, is_mended), same in alike.items()]
     if not findings:
         return [ok("failed jobs", "none in the last day")]
     if len(findings) > MOST_LISTED:
         more = len(findings) - MOST_LISTED
-        rest = warning("failed jobs", f"and {more} more in the last day", "dongbo jobs list --status failed")
+        rest = warning("failed jobs", f"and {more} more kinds in the last day", "dongbo jobs list --status failed")
         findings = [*findings[:MOST_LISTED], rest]
     return findings
 
 
+def _failure(same: Sequence[Job], is_mended: bool, zone: tzinfo) -> Finding:
+    """What jobs that failed in the same way, newest first, have to say."""
+    newest = same[0]
+    when = moment(newest.completed_at, zone)
+    if len(same) > 1:
+        when = f"{len(same)} times since {moment(same[-1].completed_at, zone)}, last {when}"
+    detail = f"{newest.type} of {newest.store}, {when}: {newest.error}"
+    if is_mended:
+        return warning("failed jobs", detail, "a later one went well; look into it only if it happens again")
+    return failed("failed jobs", detail, f"fix the cause, then: dongbo jobs retry {newest.id}")
+
+
+def _same_failure(job: Job) -> str:
+    """What is the same of an error from time to time: ids of requests and counts are not."""
+    return _PASSING.sub("", job.error or "")
+
+
 def judge_schedules(status: Status) -> list[Finding]:
-    """Schedules that are overdue, paused, or failed to submit their last job."""
+    """Schedules that are overdue, or failed to submit their last job; of those that are paused the conditions tell."""
     if not status.schedules:
         advice = "add a table [[schedules]] if jobs should run by themselves"
         return [warning("schedules", "none is configured", advice)]
@@ -138,8 +160,6 @@ def judge_schedules(status: Status) -> list[Finding]:
 
 def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
     name, next_fire = schedule.name, schedule.next_fire
-    if schedule.paused:
-        return warning("schedules", f"{name} is paused", f"dongbo schedules resume {name}")
     if next_fire is not None and now - next_fire > OVERDUE_AFTER:
         late = duration((now - next_fire).total_seconds())
         advice = "look for schedule entries in the daemon's log; a restart makes up for the fire"
@@ -150,27 +170,47 @@ def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
     return None
 
 
-def judge_credentials(status: Status) -> list[Finding]:
-    """What the daemon has noticed about the credentials that it works with."""
-    findings = []
-    for report in status.credentials:
-        for problem in report.problems:
-            subject = f"{report.store} {report.source}"
-            since = f" (since {moment(report.refused_since, UTC)} UTC)" if report.refused_since else ""
-            is_refused = report.refused_since is not None
-            findings.append(Finding(Severity.FAILED if is_refused else Severity.WARNING, subject, f"{problem}{since}"))
-    if findings or not status.credentials:
-        return findings
-    return [ok("credentials", "none needs attention, as far as the daemon has used them")]
+def judge_conditions(status: Status, zone: tzinfo) -> list[Finding]:
+    """Everything that the daemon says is wrong, as `/status`, the page and the metrics have it."""
+    return [
+        Finding(
+            Severity.FAILED if condition.severity is ConditionSeverity.BAD else Severity.WARNING,
+            " ".join(filter(None, (condition.store, condition.name.replace("_", " ")))),
+            f"{_reason(condition)} (since {moment(condition.since, zone)})",
+            condition.next_step,
+        )
+        for condition in status.conditions
+    ] or [ok("conditions", "none holds")]
 
 
-def judge_clocks(status: Status) -> list[Finding]:
-    """Whether the clocks of the sources agree with that of the daemon's machine."""
-    findings = [judge_offset(f"{clock.store} {clock.source}", clock.offset_seconds) for clock in status.clocks]
-    found = [finding for finding in findings if finding.level is not Severity.OK]
-    if found or not status.clocks:
-        return found
-    return [ok("source clocks", "agree with this machine's, as far as the sources have answered")]
+def judge_streams(status: Status) -> list[Finding]:
+    """The streams that are late, fail, or are being tried again."""
+    if status.streams is None:
+        return []
+    wrong = [stream for stream in status.streams if stream.tone in (Tone.WARN, Tone.BAD)]
+    return [
+        Finding(
+            Severity.FAILED if stream.tone is Tone.BAD else Severity.WARNING,
+            f"{stream.store} stream",
+            f"{stream.name}: {stream.text}",
+        )
+        for stream in wrong
+    ] or [ok("streams", f"{len(status.streams)}, none late or failing")]
+
+
+def judge_remarks(status: Status) -> list[Finding]:
+    """What the daemon has noticed about credentials beyond the conditions, such as a version of an API that ends."""
+    told = {condition.store for condition in status.conditions if condition.name in OF_CREDENTIALS}
+    return [
+        Finding(Severity.WARNING, f"{report.store} {report.source}", problem)
+        for report in status.credentials
+        if report.store not in told
+        for problem in report.problems
+    ]
+
+
+def _reason(condition: Condition) -> str:
+    return f"{condition.text}: {condition.cause}" if condition.cause else condition.text
 
 
 async def check_pool(connection: asyncpg.Connection, status: Status | None) -> list[Finding]:

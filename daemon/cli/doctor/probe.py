@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from daemon.api.findings import Finding, failed, ok, warning
 from daemon.api.jobs import JobSnapshot
-from daemon.cli.checks.findings import Finding, failed, ok, warning
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.sse import ServerEvent
 from daemon.errors import DongboError, LiveJobExists

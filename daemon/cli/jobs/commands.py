@@ -3,24 +3,29 @@
 import re
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from daemon.api.jobs import JobFilterQuery
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.confirmation import confirm
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs import following, pruning, tables
+from daemon.cli.jobs.moments import read_moment
 from daemon.cli.jobs.progress import JsonView, open_view
 from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
 from daemon.cli.render import output
 from daemon.cli.render.output import members
-from daemon.jobs.model import JobStatus
+from daemon.jobs.model import JobOutcome, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 
 app = Commands()
 
+FAILINGS = (JobOutcome.FAILED, JobOutcome.COMPLETED_WITH_FAILURES)
 ID_BEGINNING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{0,4}|(-[0-9a-f]{4}){1,3}(-[0-9a-f]{0,12})?)?")
 
 JobIdArgument = Annotated[
@@ -34,15 +39,46 @@ async def list_jobs(
     store: Annotated[str | None, typer.Option(help="Only this store's jobs.")] = None,
     job_type: Annotated[JobType | None, typer.Option("--type", help="Only jobs of this type.")] = None,
     status: Annotated[JobStatus | None, typer.Option(case_sensitive=False, help="Only jobs with this status.")] = None,
+    outcome: Annotated[JobOutcome | None, typer.Option(case_sensitive=False, help="Only with this outcome.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what failed, or has rows that failed, and is not repaired since.")
+    ] = False,
+    schedule: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this schedule.")] = None,
+    trigger: Annotated[JobTrigger | None, typer.Option(case_sensitive=False, help="Only jobs asked for so.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help='From then on: "22:00", "2026-11-28", 2h.')] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="In the error or the parameters; or how an id begins."),
+    ] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="The steps of chains, too, and test jobs; JSON always has them.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 20,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first, each with its result."""
+    now = datetime.now(context.zone)
+    wanted = JobFilterQuery(
+        store=store,
+        type=job_type,
+        status=status,
+        outcome=outcome,
+        schedule=schedule,
+        trigger=trigger,
+        since=read_moment(since, now) if since is not None else None,
+        until=read_moment(until, now) if until is not None else None,
+        search=search,
+        runs=not (steps or job_type or search or context.as_json),
+    )
+    each = [replace(wanted, outcome=bad) for bad in FAILINGS] if failed else [wanted]
     async with context.daemon() as client:
-        found = await client.jobs(store=store, job_type=job_type, status=status, limit=limit)
+        listed = [result for query in each for result in await client.results(query, limit=limit)]
+    listed = sorted(listed, key=lambda result: result[0].id, reverse=True)[:limit]
+    jobs, summaries = [job for job, _summary in listed], [summary for _job, summary in listed]
     if context.as_json:
-        output.write_json({"jobs": found})
-    elif found:
-        tables.write_list(found, context.zone)
+        output.write_json({"jobs": jobs, "summaries": summaries})
+    elif jobs:
+        tables.write_list(jobs, summaries, context.zone)
     else:
         output.say("There are no such jobs.")
 

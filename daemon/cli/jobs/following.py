@@ -12,6 +12,7 @@ from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.sse import ServerEvent
 from daemon.cli.jobs.wording import is_live
 from daemon.errors import DaemonUnreachable, JobNotFound
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs.model import Job
 
@@ -132,7 +133,7 @@ async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> Async
         try:
             async with client.events(last_id) as events:
                 if failures:
-                    remark("the daemon answers again")
+                    remark(_("the daemon answers again"))
                 has_connected, failures = True, 0
                 yield _Batch(is_snapshot=True)
                 async for event in events:
@@ -142,7 +143,7 @@ async def _batches(client: DaemonClient, remark: Callable[[str], None]) -> Async
             if not has_connected:
                 raise
         if failures == 0:
-            remark("the daemon is gone; waiting for it to come back (Ctrl-C to stop)")
+            remark(_("the daemon is gone; waiting for it to come back (Ctrl-C to stop)"))
         await asyncio.sleep(RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)])
         failures += 1
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
+from daemon.i18n import gettext as _
 from daemon.jobs.model import Job
 
 # As the tasks put them into a job's metadata; the order in which they are shown.
@@ -66,9 +67,13 @@ def write_plan(job: Job) -> None:
     if said:
         output.write_text(said)
     for reason, names in (job.metadata.get("left_alone_examples") or {}).items():
-        output.write_text(f"Left alone ({plain(reason.replace('_', ' '))}): {plain(', '.join(names))}")
+        output.write_text(
+            _("Left alone ({reason}): {names}").format(
+                reason=plain(reason.replace("_", " ")), names=plain(", ".join(names))
+            )
+        )
     if question := job.metadata.get("would_ask"):
-        output.write_text(f"It would ask first: {plain(question)}")
+        output.write_text(_("It would ask first: {question}").format(question=plain(question)))
     sample = job.metadata.get("sample") or []
     groups: Mapping[str, Sequence[Mapping[str, Any]]] = sample if isinstance(sample, dict) else {"": sample}
     for kind, rows in groups.items():
@@ -77,7 +82,7 @@ def write_plan(job: Job) -> None:
         output.write_text(f"\n{plain(kind)}:" if kind else "")
         _write_rows(rows)
     if (of := job.metadata.get("sample_of", 0)) > len(sample):
-        output.write_text(f"\nShown: {values.number(len(sample))} of {values.number(of)} changes.")
+        output.write_text(_("\nShown: {n} of {of} changes.").format(n=values.number(len(sample)), of=values.number(of)))
 
 
 def _figures(metadata: Mapping[str, Any]) -> Iterator[str]:

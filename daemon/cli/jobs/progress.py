@@ -16,6 +16,7 @@ from daemon.cli.jobs import wording
 from daemon.cli.jobs.following import View
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs.model import Job
 
@@ -84,7 +85,7 @@ class LineView:
         """Say so."""
         self._pending.pop(job_id, None)
         if self._shown.pop(job_id, None) is not None:
-            self.remark(f"the job {job_id} was deleted")
+            self.remark(_("the job {job_id} was deleted").format(job_id=job_id))
 
     def tick(self) -> None:
         """Show what has changed since the last tick."""
@@ -153,7 +154,7 @@ class LiveView:
         for job_id, job in self._jobs.items():
             lines += [_bar(job), _details(job, self._notes[job_id])]
         if not self._jobs and self._summarise:
-            lines.append(Text("No job is running. Ctrl-C ends this.", style="dim"))
+            lines.append(Text(_("No job is running. Ctrl-C ends this."), style="dim"))
         if self._remark:
             lines.append(Text(self._remark, style="yellow"))
         return Group(*lines)
@@ -190,7 +191,7 @@ def _bar(job: Job) -> Table:
         Text(job.store),
         bar if job.status == "RUNNING" else Text(job.status, style=wording.STATUS_STYLES[job.status]),
         Text(wording.percent(job) if job.status == "RUNNING" else ""),
-        Text(f"ETA {values.duration(eta)}" if eta is not None else ""),
+        Text(_("ETA {eta}").format(eta=values.duration(eta)) if eta is not None else ""),
     )
     return grid
 

@@ -16,6 +16,7 @@ from daemon.cli.jobs.tables import say_what_is_asked, write_outcome
 from daemon.cli.render import output
 from daemon.cli.render.ids import short_id
 from daemon.errors import LiveJobExists
+from daemon.i18n import gettext as _
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 
@@ -50,13 +51,16 @@ async def show_requested(
         job = await ask()
     except LiveJobExists as live:
         if not wait:
-            raise LiveJobExists(f"{live} (follow it: dongbo jobs watch {short_id(live.job_id)})", live.job_id) from None
+            raise LiveJobExists(
+                _("{live} (follow it: dongbo jobs watch {job_id})").format(live=live, job_id=short_id(live.job_id)),
+                live.job_id,
+            ) from None
         output.say(f"dongbo: {live}; following that one")
         job = await client.job(live.job_id)
     if not wait:
         write_outcome(job, context.as_json, what)
         if not context.as_json:
-            output.say(f"Follow it: dongbo jobs watch {short_id(job.id)}")
+            output.say(_("Follow it: dongbo jobs watch {id}").format(id=short_id(job.id)))
         return
     with open_view(sys.stderr, zone=context.zone, summarise=False) as view:
         (job,) = await follow_until_ended(client, [job.id], view)

@@ -9,10 +9,11 @@ from daemon.api.pushes import Push
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
-from daemon.cli.render.ids import short_id
-from daemon.jobs.model import Job, JobFailure
+from daemon.cli.render.ids import short_id, short_ids
+from daemon.i18n import gettext as _
+from daemon.jobs.model import Job, JobFailure, JobStatus, JobSummary
+from daemon.jobs.words import outcome_name
 
-LONGEST_ERROR = 60  # characters in a list
 COSTS = {
     "pages": "pages",
     "api_calls": "API calls",
@@ -24,12 +25,12 @@ COSTS = {
 }
 
 
-def write_list(jobs: Sequence[Job], zone: tzinfo) -> None:
-    """Jobs as a table."""
+def write_list(jobs: Sequence[Job], summaries: Sequence[JobSummary], zone: tzinfo) -> None:
+    """Jobs as a table, each with its result in a sentence; `summaries` are of the same jobs in the same order."""
+    ids = short_ids([job.id for job in jobs])
     output.write_table(
-        ("id", "type", "store", "status", "rows", "failed", "created", "took", "error or notice"),
-        [_row(job, zone) for job in jobs],
-        numbers=("rows", "failed", "took"),
+        (_("id"), _("job"), _("store"), _("outcome"), _("asked for"), _("took"), _("result")),
+        [_row(job, summary, ids[job.id], zone) for job, summary in zip(jobs, summaries, strict=True)],
     )
 
 
@@ -109,18 +110,6 @@ def _status(job: Job) -> Text:
     return status
 
 
-def _error(job: Job) -> Text:
-    """Why it failed, or else what a person must know of it."""
-    if job.error:
-        return Text(_short(job.error))
-    return Text("\n").join(Text(_short(notice), style="yellow") for notice in wording.notices(job))
-
-
-def _short(said: str) -> str:
-    said = output.plain(said)
-    return said if len(said) <= LONGEST_ERROR else f"{said[: LONGEST_ERROR - 1]}…"
-
-
 def _push(push: Push, zone: tzinfo) -> list[Text]:
     what = push.kind if push.name is None else f"{push.kind} {push.name}"
     result = push.result if push.detail is None else f"{push.result}: {push.detail}"
@@ -137,16 +126,15 @@ def _push(push: Push, zone: tzinfo) -> list[Text]:
     ]
 
 
-def _row(job: Job, zone: tzinfo) -> list[Text]:
+def _row(job: Job, summary: JobSummary, shown_id: str, zone: tzinfo) -> list[Text]:
     took = wording.job_duration(job)
+    done = wording.percent(job) if job.status is JobStatus.RUNNING else ""
     return [
-        Text(str(job.id)),
-        Text(job.type),
+        Text(shown_id),
+        Text(summary.name),
         Text(job.store),
-        _status(job),
-        Text(values.number(job.processed)),
-        Text(values.number(job.failed), style="red" if job.failed else ""),
+        Text(f"{outcome_name(summary.outcome)} {done}".rstrip(), style=values.TONE_STYLES[summary.tone]),
         Text(values.moment(job.created_at, zone)),
         Text(values.duration(took) if took is not None else "-"),
-        _error(job),
+        Text("\n").join([Text(output.plain(summary.text)), *(Text(each, "yellow") for each in wording.notices(job))]),
     ]

@@ -6,6 +6,8 @@ from uuid import UUID
 from daemon.cli.render import values
 from daemon.cli.render.ids import short_id
 from daemon.cli.render.output import plain
+from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.jobs.model import Job
 
 WORTH_SAYING = 0.1  # seconds of waiting
@@ -32,7 +34,7 @@ def waits_for_approval(job: Job) -> bool:
 def how_to_decide(job_id: UUID) -> str:
     """The two commands that end the waiting."""
     shown = short_id(job_id)
-    return f"let it continue: dongbo jobs approve {shown}\nend it: dongbo jobs reject {shown}"
+    return _("let it continue: dongbo jobs approve {job}\nend it: dongbo jobs reject {job}").format(job=shown)
 
 
 def job_duration(job: Job) -> float | None:
@@ -69,21 +71,23 @@ def percent(job: Job) -> str:
 
 def rows(job: Job) -> str:
     """`1,200 of ~3,000 rows`"""
+    done = values.number(job.processed)
     if job.total is None or job.status == "COMPLETED":
-        return f"{values.number(job.processed)} rows"
-    return f"{values.number(job.processed)} of {'~' if is_estimate(job) else ''}{values.number(job.total)} rows"
+        return ngettext("{n} row", "{n} rows", job.processed).format(n=done)
+    total = f"{'~' if is_estimate(job) else ''}{values.number(job.total)}"
+    return _("{n} of {all} rows").format(n=done, all=total)
 
 
 def rate(job: Job) -> str:
     """`480 rows/s`, or nothing."""
     per_second = job.metadata.get("rows_per_second")
-    return f"{values.number(per_second)} rows/s" if per_second else ""
+    return _("{n} rows/s").format(n=values.number(per_second)) if per_second else ""
 
 
 def counters(job: Job) -> str:
     """The outcome of the rows."""
-    return ", ".join(
-        f"{values.number(getattr(job, name))} {name}" for name in ("created", "updated", "skipped", "failed")
+    return _("{created} created, {updated} updated, {skipped} skipped, {failed} failed").format(
+        **{name: values.number(getattr(job, name)) for name in ("created", "updated", "skipped", "failed")}
     )
 
 
@@ -93,19 +97,20 @@ def note(job: Job, before: Job | None = None) -> str:
     `before` is an earlier state of the same job: the wait for a rate limit shows in the difference.
     """
     if job.error and job.status == "PENDING":
-        return f"tries again {values.ago(job.not_before)}: {plain(job.error)}"
+        return _("tries again {when}: {cause}").format(when=values.ago(job.not_before), cause=plain(job.error))
     if job.error:
         return plain(job.error)
     if job.status == "PENDING":
-        return "waiting for its turn"
+        return _("waiting for its turn")
     if job.status == "RUNNING" and job.cancel_requested:
-        return "cancelling"
+        return _("cancelling")
     if job.status == "RUNNING" and (waiting := job.metadata.get("waiting")):
-        return f"waiting for {plain(waiting['for'])} since {values.ago(waiting['since'])}"
+        what, since = plain(_(waiting["for"])), values.ago(waiting["since"])
+        return _("waiting for {what} since {time}").format(what=what, time=since)
     waited = job.metadata.get("rate_limit_wait_seconds", 0)
     earlier = before.metadata.get("rate_limit_wait_seconds", 0) if before else waited
     if job.status == "RUNNING" and waited - earlier >= WORTH_SAYING:
-        return f"waiting for rate limit ({values.duration(waited)} so far)"
+        return _("waiting for rate limit ({time} so far)").format(time=values.duration(waited))
     return ""
 
 
@@ -117,10 +122,11 @@ def notices(job: Job) -> list[str]:
 def summary(job: Job) -> str:
     """An ended job in one line."""
     took = job_duration(job)
-    parts = [f"{job.type} of {job.store}: {job.status}", f"{rows(job)}: {counters(job)}"]
+    job_of = _("{type} of {store}: {status}").format(type=job.type, store=job.store, status=job.status)
+    parts = [job_of, f"{rows(job)}: {counters(job)}"]
     if took is not None:
-        parts.append(f"in {values.duration(took)}")
+        parts.append(_("in {duration}").format(duration=values.duration(took)))
     waited = job.metadata.get("rate_limit_wait_seconds", 0)
     if waited >= WORTH_SAYING:
-        parts.append(f"of which {values.duration(waited)} waiting for the rate limit")
+        parts.append(_("of which {time} waiting for the rate limit").format(time=values.duration(waited)))
     return ", ".join(parts)

@@ -3,13 +3,24 @@
 from datetime import UTC, datetime, tzinfo
 
 from daemon.cli.render.output import plain
+from daemon.i18n import gettext as _
+from daemon.i18n import number_text
+from daemon.tone import Tone
 
+TONE_STYLES = {
+    Tone.OK: "green",
+    Tone.WARN: "yellow",
+    Tone.BAD: "red",
+    Tone.RUN: "blue",
+    Tone.ASK: "magenta",
+    Tone.OFF: "dim",
+}
 RESULT_STYLES = {"applied": "green", "intended": "cyan", "stale": "yellow", "refused": "red", "unknown": "red"}
 
 
 def number(value: float) -> str:
     """1,234,567"""
-    return f"{value:,.0f}"
+    return number_text(round(value))
 
 
 def duration(seconds: float) -> str:
@@ -23,7 +34,7 @@ def duration(seconds: float) -> str:
     hours, minute = divmod(minutes, 60)
     if hours < 48:
         return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-    return f"{hours // 24} days"
+    return _("{n} days").format(n=hours // 24)
 
 
 def moment(text: str | datetime | None, zone: tzinfo) -> str:
@@ -38,7 +49,9 @@ def ago(text: str | datetime | None) -> str:
     if text is None:
         return "-"
     seconds = (datetime.now(UTC) - _time(text)).total_seconds()
-    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+    if seconds >= 0:
+        return _("{duration} ago").format(duration=duration(seconds))
+    return _("in {duration}").format(duration=duration(-seconds))
 
 
 def value(text: str | None) -> str:

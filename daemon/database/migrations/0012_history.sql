@@ -129,6 +129,12 @@ CREATE TABLE dongbo.job_attempts (
 );
 CREATE INDEX job_attempts_of_job ON dongbo.job_attempts (job_id, id);
 
+-- Of failed rows taken up before there was a count of them.
+UPDATE dongbo.background_jobs AS job SET taken_up = failure.resolved
+FROM (
+    SELECT job_id, count(*) AS resolved FROM dongbo.job_failures WHERE resolved_at IS NOT NULL GROUP BY job_id
+) AS failure WHERE failure.job_id = job.id;
+
 -- How far a job was at some moments: [[unix seconds, rows, seconds waited for limits], …], oldest first.
 CREATE TABLE dongbo.job_pace (
     job_id uuid  PRIMARY KEY REFERENCES dongbo.background_jobs (id) ON DELETE CASCADE,

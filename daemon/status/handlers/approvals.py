@@ -24,6 +24,7 @@ from daemon.ids import StoreName
 from daemon.jobs import approvals as questions
 from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.model import ApprovalState
+from daemon.jobs.words import job_name
 from daemon.sales.export import Cell
 from daemon.status.downloads import described, send_csv
 from daemon.status.operations import PARTS, Answer, Operation, json_response
@@ -135,6 +136,7 @@ def _approval(question: AskedQuestion) -> Approval:
         id=question.id,
         store=question.store,
         type=question.type,
+        name=job_name(question.type),
         state=question.state,
         since=question.since,
         asked_runs=question.asked_runs,

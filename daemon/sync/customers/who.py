@@ -15,6 +15,7 @@ from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, moment, ngettext
 from daemon.ids import StoreName
+from daemon.sync.matching.reasons import in_words
 from daemon.tone import Tone
 
 MOST_PARTNERS = 20  # customers of Nhanh.vn that are named for one of Shopify
@@ -183,7 +184,7 @@ def _ambiguous(one: Evidence) -> str:
 def _unmatched(one: Evidence) -> str:
     if one.mapping is not None and one.mapping["source"] != "manual" and one.mapping["retired_reason"]:
         return _("Was mapped to customer {id} of Nhanh.vn, until: {reason}.").format(
-            id=one.mapping["nhanh_id"], reason=one.mapping["retired_reason"]
+            id=one.mapping["nhanh_id"], reason=in_words(one.mapping["retired_reason"])
         )
     if not one.is_read:
         return _("The customers have not been matched since this one came or changed: run MATCH_CUSTOMERS.")

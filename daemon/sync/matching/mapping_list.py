@@ -13,6 +13,7 @@ from daemon.ids import StoreName
 from daemon.mirror.keys import match_key
 from daemon.mirror.search_texts import Sought, holds, read_sought, searching
 from daemon.sync.matching import common_keys
+from daemon.sync.matching.reasons import in_words
 from daemon.texts import visible
 
 CANDIDATES = 100  # the most that are listed for one variant
@@ -266,5 +267,5 @@ def _mapping(
     reason: str | None = None,
 ) -> Mapping:
     columns = {name: row[name] for name in Mapping.__slots__ if name in row}
-    columns["reason"] = reason or columns["reason"]
+    columns["reason"] = reason or in_words(columns["reason"])
     return Mapping(store=store, state=state, candidates=candidates or [], **columns)

@@ -12,6 +12,7 @@ from daemon.i18n import moment
 from daemon.ids import StoreName
 from daemon.sync.matching import common_keys
 from daemon.sync.matching.common_keys import WORDS
+from daemon.sync.matching.reasons import in_words
 
 # The one that holds comes first, else the last one that was.
 LATEST = """
@@ -105,7 +106,7 @@ def describe(mapping: VariantMapping, zone: tzinfo) -> str:
                 if mapping.nhanh_id is None
                 else _("its mapping to product {id} was retired{since}: {reason}")
             )
-            reason = mapping.reason or _("the reason was not kept")
+            reason = in_words(mapping.reason) or _("the reason was not kept")
             return text.format(id=mapping.nhanh_id, since=since, reason=reason)
         case _:
             assert_never(mapping.state)

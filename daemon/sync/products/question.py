@@ -8,6 +8,7 @@ from typing import Any, Self
 from daemon.api.approvals import ChangedSetting
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
+from daemon.jobs.words import number
 from daemon.sync.products.rows import REASON
 
 
@@ -90,7 +91,7 @@ class PlanQuestion:
             ", but this job has already pushed {n} other value",
             ", but this job has already pushed {n} other values",
             self.pushed,
-        ).format(n=_number(self.pushed))
+        ).format(n=number(self.pushed))
         sentences = [
             _("This sync would {changes}.").format(changes=_(", and ").join(self._would())),
             *([_("The rest was approved before.")] if self.is_partly_approved else ()),
@@ -135,9 +136,9 @@ class PlanQuestion:
             )
             said.append(
                 sentence.format(
-                    n=_number(self.zeroed),
-                    besides=besides.format(n=_number(self.zeroed_before)) if self.zeroed_before else "",
-                    most=_number(self.max_zeroed),
+                    n=number(self.zeroed),
+                    besides=besides.format(n=number(self.zeroed_before)) if self.zeroed_before else "",
+                    most=number(self.max_zeroed),
                     examples=_listed(self.zero_examples),
                 )
             )
@@ -149,7 +150,7 @@ class PlanQuestion:
                 "on the other (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), such as {examples}",
                 self.by_vat,
             )
-            said.append(sentence.format(n=_number(self.by_vat), examples=_listed(self.vat_examples)))
+            said.append(sentence.format(n=number(self.by_vat), examples=_listed(self.vat_examples)))
         if self.beyond_reason:
             sentence = ngettext(
                 "change {n} price by a factor of {factor} or more, which always needs approval, such as {examples}",
@@ -157,7 +158,7 @@ class PlanQuestion:
                 self.beyond_reason,
             )
             examples = _listed(self.beyond_examples)
-            said.append(sentence.format(n=_number(self.beyond_reason), factor=REASON, examples=examples))
+            said.append(sentence.format(n=number(self.beyond_reason), factor=REASON, examples=examples))
         if self.repriced_within_reason:
             said.append(self._reprices())
         return said
@@ -176,17 +177,13 @@ class PlanQuestion:
             self.repriced_before,
         )
         return sentence.format(
-            n=_number(self.repriced),
+            n=number(self.repriced),
             share=f"{self.large_price_change:.0%}",
-            besides=besides.format(n=_number(self.repriced_before)) if self.repriced_before else "",
-            most=_number(self.max_repriced),
+            besides=besides.format(n=number(self.repriced_before)) if self.repriced_before else "",
+            most=number(self.max_repriced),
             examples=_listed(self.price_examples),
         )
 
 
 def _listed(examples: Sequence[Example]) -> str:
     return ", ".join(map(str, examples))
-
-
-def _number(number: int) -> str:
-    return f"{number:,}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from daemon.api.findings import Finding, Severity
 from daemon.cli import app
-from daemon.cli.checks import credentials
-from daemon.cli.checks.credentials import check_stores
-from daemon.cli.checks.findings import Finding, Severity
+from daemon.cli.checks import stores
+from daemon.cli.checks.stores import check_stores
 from daemon.cli.exits import run_guarded
 from daemon.config import load_settings, resolve_secrets
 from daemon.sandbox.faults import Fault
@@ -353,8 +353,8 @@ def test_limits_that_others_use_up_are_no_failure(
     def change(sandbox: Sandbox) -> None:
         sandbox.faults.next(Fault.RATE_LIMITED, path="graphql.json")
 
-    assert credentials.SHOPIFY_BACKOFF.rate_limited_attempts > 3
-    monkeypatch.setattr(credentials, "SHOPIFY_BACKOFF", Backoff(attempts=1, rate_limited_attempts=attempts))
+    assert stores.SHOPIFY_BACKOFF.rate_limited_attempts > 3
+    monkeypatch.setattr(stores, "SHOPIFY_BACKOFF", Backoff(attempts=1, rate_limited_attempts=attempts))
     findings = check_on_sandbox(tmp_path / "a.toml", change)
     assert {finding.level for finding in findings if "shopify" in finding.subject} - {Severity.OK} == {level} - {
         Severity.OK
@@ -425,8 +425,8 @@ def test_one_finding_about_customers_does_not_hide_another(tmp_path: Path) -> No
 def test_the_proxy_is_named_without_its_password(dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which proxy the calls went through, and that it is the proxy that can't be reached."""
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden-word@127.0.0.1:9")
-    monkeypatch.setattr(credentials, "BACKOFF", Backoff(attempts=1))
-    monkeypatch.setattr(credentials, "SHOPIFY_BACKOFF", Backoff(attempts=1))
+    monkeypatch.setattr(stores, "BACKOFF", Backoff(attempts=1))
+    monkeypatch.setattr(stores, "SHOPIFY_BACKOFF", Backoff(attempts=1))
     path = configuration(tmp_path / "a.toml", "https://nhanh.example", "https://shopify.example")
     shown = dongbo("check", "--live", "--config", str(path))
     said = " ".join(shown.out.split())

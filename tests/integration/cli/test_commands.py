@@ -152,24 +152,43 @@ def test_jobs_are_listed_newest_first_and_filtered(dongbo: Dongbo) -> None:
     dongbo("pull", "shopify-customers", "--wait")
     ended = dongbo("jobs", "list", "--type", "PULL_SHOPIFY_CUSTOMERS", "--status", "completed", "--limit", "1")
     header, row = ended.out.splitlines()
-    assert header.split() == [
-        "ID",
-        "TYPE",
-        "STORE",
-        "STATUS",
-        "ROWS",
-        "FAILED",
-        "CREATED",
-        "TOOK",
-        "ERROR",
-        "OR",
-        "NOTICE",
-    ]
-    assert row.split()[1:4] == ["PULL_SHOPIFY_CUSTOMERS", "main", "COMPLETED"]
+    assert header.split() == ["ID", "JOB", "STORE", "OUTCOME", "ASKED", "FOR", "TOOK", "RESULT"]
+    assert re.fullmatch(r"[0-9a-f-]{36}  Customers of Shopify  main   completed  [\d-]+ [\d:]+  [\d.]+ s  \S.*", row), (
+        row
+    )
     assert row == row.rstrip()
     listed = dongbo("jobs", "list", "--type", "PULL_SHOPIFY_CUSTOMERS", "--json").document["jobs"]
     assert [job["id"] for job in listed] == sorted((job["id"] for job in listed), reverse=True)
-    assert dongbo("jobs", "list", "--status", "failed", "--store", "nobody", "--json").document == {"jobs": []}
+    assert dongbo("jobs", "list", "--status", "failed", "--store", "nobody", "--json").document == {
+        "jobs": [],
+        "summaries": [],
+    }
+
+
+def test_jobs_are_found_by_time_text_and_outcome(dongbo: Dongbo) -> None:
+    """Each option narrows the list; a time that is none is explained."""
+    job = dongbo("pull", "shopify-products", "--query", "tag:evening", "--wait", "--json").document
+    found = dongbo("jobs", "list", "--since", "1h", "--search", "tag:evening", "--trigger", "cli", "--json").document
+    assert [each["id"] for each in found["jobs"]] == [job["id"]]
+    assert [each["job_id"] for each in found["summaries"]] == [job["id"]]
+    assert "There are no such jobs" in dongbo("jobs", "list", "--until", "1h").err
+    assert "There are no such jobs" in dongbo("jobs", "list", "--failed", "--schedule", "nightly").err
+    wrong = dongbo("jobs", "list", "--since", "evening")
+    assert wrong.code == 2
+    assert "22:00" in wrong.err
+
+
+def test_a_job_is_named_by_the_beginning_of_its_id(dongbo: Dongbo) -> None:
+    """Where one job has it; else the command says that none or several have."""
+    job = dongbo("pull", "nhanh-products", "--wait", "--json").document
+    assert dongbo("jobs", "show", job["id"][:18], "--json").document["id"] == job["id"]
+    nobody = dongbo("jobs", "show", "00000000-0000")
+    assert nobody.code == 1
+    assert "There is no job whose id begins with 00000000-0000" in nobody.err
+    dongbo("pull", "nhanh-customers", "--wait")
+    several = dongbo("jobs", "show", job["id"][:8])
+    assert several.code == 1
+    assert "jobs begin with" in several.err
 
 
 def test_one_job_is_shown_with_everything(dongbo: Dongbo) -> None:
@@ -246,7 +265,7 @@ def test_schedules_are_listed_run_paused_and_resumed(dongbo: Dongbo) -> None:
     """A paused schedule has no next fire; one that is run submits its job."""
     assert dongbo("schedules", "pause", "yearly", "--json").document["paused"] is True
     assert re.search(r"^yearly .* paused ", dongbo("schedules", "list").out, re.MULTILINE)
-    assert "yearly is paused" in dongbo("doctor", "--no-credentials").out
+    assert "Schedule yearly is paused" in dongbo("doctor", "--no-credentials").out
     resumed = dongbo("schedules", "resume", "yearly")
     assert re.fullmatch(r"yearly fires next at \d{4}-01-01 00:00:00\n", resumed.out)
     ran = dongbo("schedules", "run", "yearly", "--wait", "--json")
@@ -257,13 +276,20 @@ def test_schedules_are_listed_run_paused_and_resumed(dongbo: Dongbo) -> None:
     assert "yearly" in unknown.err
 
 
-def test_status_says_that_all_is_well(dongbo: Dongbo) -> None:
-    """Exit code 0 while the daemon is ready."""
+def test_status_opens_with_the_verdict(dongbo: Dongbo) -> None:
+    """The daemon is ready; but nothing is pushed with this configuration, and while a condition holds the code is 1."""
     ended = dongbo("status")
-    assert ended.code == 0
+    assert ended.code == 1
+    document = dongbo("--json", "status").document
+    verdict = document["verdicts"][0]
+    assert ended.out.splitlines()[0] == f"! {verdict['text']}"
+    assert [condition["name"] for condition in document["conditions"] if condition["needs_person"]]
+    for condition in document["conditions"]:
+        assert f"! main: {condition['text']}" in ended.out
+        assert condition["next_step"] in ended.out
     assert ": ready, process" in ended.out
     assert re.search(r"^✓ database: ", ended.out, re.MULTILINE)
-    assert dongbo("--json", "status").document["ready"] is True
+    assert document["ready"] is True
 
 
 def test_pruning_deletes_what_ended_long_ago(dongbo: Dongbo) -> None:

@@ -248,7 +248,10 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     assert "? SYNC_PRODUCTS of main has been waiting for approval since" in shown.out
     assert f"dongbo jobs reject {job_id}" in shown.out
     doctor = pulled("doctor", "--no-credentials", "--json").document
-    assert any(finding["subject"] == "approvals" and finding["level"] == "warning" for finding in doctor["findings"])
+    assert any(
+        finding["subject"] == "main approval waiting" and finding["level"] == "warning"
+        for finding in doctor["findings"]
+    )
     explained = pulled("explain", str(variant))
     assert explained.code == 0
     assert "Last complete pull: nhanh_products" in explained.err

@@ -370,7 +370,7 @@ async def test_failed_attempt_of_a_job_to_be_cancelled_ends_it(jobs: Jobs, datab
             if back == "defer":
                 ended = await store.defer(connection, job.id, token, "broken \x00", timedelta(minutes=5), {})
             else:
-                ended = await store.release(connection, job.id, token)
+                ended = await store.release(connection, job.id, token, "the daemon stops")
         assert ended is not None
         assert ended.status is JobStatus.CANCELLED
 

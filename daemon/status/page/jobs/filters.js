@@ -8,7 +8,7 @@ import { instant, midnight } from "./shop-time.js";
 import { OUTCOME_CHOICES, STATUSES, TRIGGERS, word } from "./words.js";
 
 const NAMES = ["search", "store", "type", "outcome", "status", "schedule", "trigger", "since", "until"];
-const SINGLED_OUT = ["type", "outcome", "search"]; // what asks for jobs that may be steps of a chain
+const TROUBLE = ["retrying", "completed_with_failures", "repaired", "failed"]; // outcomes
 const TYPING = 400; // milliseconds without a key until a text is looked for
 
 const LABELS = {
@@ -40,9 +40,12 @@ export function requestOf(filters) {
     const sent = isTime ? instant(value) : value;
     if (sent !== null) asked.set(name, sent);
   }
-  if (!SINGLED_OUT.some((name) => name in filters)) asked.set("runs", "true");
+  if (!meansSteps(filters)) asked.set("runs", "true");
   return asked;
 }
+
+/** Whether what is looked for may be a step of a chain: what went wrong with one is not said of the chain as well. */
+const meansSteps = ({ type, search, outcome }) => Boolean(type || search) || TROUBLE.includes(outcome);
 
 export class Filters {
   /** `onChange(filters)` takes what a person has chosen. */

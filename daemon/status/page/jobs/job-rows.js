@@ -51,14 +51,11 @@ const places = (job, member, groups) => ({
 });
 
 const pushColumns = (store) => [
-  { key: "what", label: t("What"), cell: (push) => [word(PUSH_KINDS, push.kind), push.name ? ` ${push.name}` : null] },
-  { key: "item", label: t("Of"), cell: (push) => owner(push, store) },
-  { key: "place", label: t("Location"), cell: (push) => push.location_name ?? push.location_id },
-  { key: "old", label: t("Before"), cell: (push) => shown(push.old_value), class: "number" },
-  { key: "new", label: t("After"), cell: (push) => shown(push.new_value), class: "number" },
+  { key: "what", label: t("What"), cell: (push) => [owner(push, store), element("span", { class: "quiet block" }, what(push))] },
+  { key: "change", label: t("Change"), cell: (push) => `${shown(push.old_value)} → ${shown(push.new_value)}` },
   { key: "result", label: t("Result"), cell: (push) => result(push) },
   { key: "reason", label: t("Why"), cell: (push) => push.reason },
-  { key: "at", label: t("When"), cell: (push) => when(push.settled_at ?? push.intended_at) },
+  { key: "at", label: t("When"), cell: (push) => when(push.settled_at ?? push.intended_at), class: "nowrap" },
 ];
 
 const failureColumns = () => [
@@ -78,9 +75,12 @@ function owner(push, store) {
   return link(`/${view}/${push.owner_id}?store=${encodeURIComponent(store)}`, name);
 }
 
+/** "Stock · Quận 1" */
+const what = (push) => [word(PUSH_KINDS, push.kind), push.name, push.location_name ?? push.location_id].filter(Boolean).join(" · ");
+
 function result(push) {
   const name = element("span", { class: `tone-${TONES[push.result] ?? "off"}` }, word(PUSH_RESULTS, push.result));
-  return push.detail ? [name, element("span", { class: "quiet block" }, push.detail)] : name;
+  return push.detail ? element("div", {}, name, element("span", { class: "quiet block" }, push.detail)) : name;
 }
 
 function source(failure) {

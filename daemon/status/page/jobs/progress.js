@@ -5,10 +5,13 @@ import { duration, number, t, time, tn } from "../words.js";
 import { waitsFor } from "./words.js";
 
 const WORTH_SAYING = 1; // seconds of waiting for limits
+const CHAIN = "PRODUCT_CHAIN"; // its rows are its steps
 const ALMOST = 0.99; // where the total is a guess, a job is never said to be through
 
 export class Progress {
-  constructor() {
+  /** `besideSentence`: whether the sentence of the job's summary stands beside it, which says how many rows there are. */
+  constructor({ besideSentence = false } = {}) {
+    this.besideSentence = besideSentence;
     this.bar = element("progress", { class: "bar", "aria-label": t("Progress") });
     this.words = element("p", { class: "progress-words" });
     this.waits = element("p", { class: "quiet" });
@@ -21,7 +24,8 @@ export class Progress {
     if (!runs) return;
     const share = shareOf(job);
     setAttribute(this.bar, "value", share === null ? null : share.toFixed(4)); // indeterminate without
-    setText(this.words, [rows(job, share), ...speed(job)].join(" · "));
+    const isSaid = this.besideSentence && job.type !== CHAIN && !job.metadata.waiting;
+    setText(this.words, [...(isSaid ? [] : [rows(job, share)]), ...speed(job)].join(" · "));
     setText(this.waits, waits(job).join(" · "));
     setHidden(this.waits, this.waits.textContent === "");
   }
@@ -35,14 +39,14 @@ function shareOf(job) {
 function rows(job, share) {
   if (share === null) return tn("{n} row", "{n} rows", { n: job.processed });
   const values = { done: number(job.processed), total: number(job.total) };
-  if (job.type === "PRODUCT_CHAIN") return t("{done} of {total} steps", values);
+  if (job.type === CHAIN) return t("{done} of {total} steps", values);
   return job.metadata.total_is_estimate ? t("{done} of about {total} rows", values) : t("{done} of {total} rows", values);
 }
 
 function speed(job) {
   const rate = job.metadata.rows_per_second;
   const parts = [];
-  if (rate && job.type !== "PRODUCT_CHAIN") parts.push(t("{rate} a second", { rate: number(rate < 10 ? rate : Math.round(rate)) }));
+  if (rate && job.type !== CHAIN) parts.push(t("{rate} a second", { rate: number(rate < 10 ? rate : Math.round(rate)) }));
   if (job.eta_seconds !== null) parts.push(t("{time} left", { time: duration(job.eta_seconds) }));
   return parts;
 }

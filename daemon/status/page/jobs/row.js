@@ -17,7 +17,7 @@ export class RunRow {
     this.text = element("p", { class: "run-text" });
     this.next = element("p", { class: "quiet" });
     this.more = element("p", { class: "run-links" });
-    this.progress = new Progress();
+    this.progress = new Progress({ besideSentence: true });
     this.stepCount = element("summary", {});
     this.stepList = element("ol", { class: "run-steps" });
     this.steps = element("details", {}, this.stepCount, this.stepList);

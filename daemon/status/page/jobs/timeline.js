@@ -12,7 +12,7 @@ const BEGAN = new Set(["submit", "run_schedule", "run_again"]); // actions that 
 /** The story's events, oldest first: {key, at, tone, text, error, next, job}. */
 export function eventsOf(story) {
   const { job, actions, attempts } = story;
-  const events = [...actions.map((action) => actionEvent(action, job)), ...attempts.map((attempt) => attemptEvent(attempt, job))];
+  const events = [...actions.map((action) => actionEvent(action, job)), ...attempts.map(attemptEvent)];
   if (!actions.some((action) => BEGAN.has(action.kind))) {
     events.push({ key: "asked", at: job.created_at, tone: "off", text: asked(story) });
   }
@@ -40,9 +40,9 @@ function actionEvent(action, job) {
   return { key: `action ${action.id}`, at: action.at, tone: "off", text: action.text, job: other };
 }
 
-function attemptEvent(attempt, job) {
-  const values = { n: attempt.number, most: job.max_attempts, result: word(ATTEMPT_RESULTS, attempt.result), worker: attempt.worker ?? "–" };
-  const head = t("Attempt {n} of {most}: {result}", values);
+function attemptEvent(attempt) {
+  const values = { n: attempt.number, result: word(ATTEMPT_RESULTS, attempt.result), worker: attempt.worker ?? "–" };
+  const head = t("Attempt {n}: {result}", values);
   const took = attempt.ended_at ? [duration((Date.parse(attempt.ended_at) - Date.parse(attempt.started_at)) / 1000)] : [];
   return {
     key: `attempt ${attempt.number} ${attempt.started_at}`,

@@ -68,7 +68,7 @@ class JobView {
     this.state = element("span");
     this.sentence = element("h2");
     this.next = element("p", { class: "next-step" });
-    this.progress = new Progress();
+    this.progress = new Progress({ besideSentence: true });
     this.began = element("span");
     this.took = element("span");
     const asked = schedule ? link(`/schedules/${encodeURIComponent(schedule)}`, schedule) : word(TRIGGERS, job.trigger);
@@ -121,9 +121,9 @@ class JobView {
     const state = job.status === "RUNNING" && job.cancel_requested ? t("Being cancelled") : word(OUTCOMES, summary.outcome);
     this.state.replaceChildren(dot(), state);
     setAttribute(this.state, "class", `tone-${summary.tone}`);
-    setText(this.sentence, summary.text);
     setText(this.next, summary.next_step ?? "");
     setHidden(this.next, !summary.next_step);
+    setText(this.sentence, summary.text);
     this.#showLinks(story);
     this.#showActions(job, summary);
     setHidden(this.stepSection, summary.steps.length === 0);

@@ -13,6 +13,12 @@ const PAGE = 50; // runs
 const ROUNDS = 10; // requests for one page: one of a search looks through so many jobs and no more
 const REREAD = 1_000; // milliseconds from a hint until what is shown is read again, at the soonest
 const FAILED = new Set(["failed", "completed_with_failures", "retrying"]); // what another run may repair
+const SHORTCUTS = [
+  [{}, () => t("All")],
+  [{ outcome: "failed" }, () => t("Failed")],
+  [{ outcome: "completed_with_failures" }, () => t("Rows fail")],
+  [{ outcome: "running" }, () => t("Running")],
+];
 const HIDDEN_TYPE = "NOOP"; // of `dongbo doctor`
 
 const newer = new Map(); // the address of the page before, by cursor: the daemon leads to older pages only
@@ -46,6 +52,7 @@ class JobsView {
 
   #build(root) {
     const csv = button(t("CSV"), (pressed) => act(pressed, () => this.#download()));
+    this.shortcuts = element("div", { class: "groups", role: "navigation", "aria-label": t("What is asked for most") });
     this.news = button("", () => this.#load(), { class: "run-news", hidden: true });
     this.announcement = element("div", { role: "status" }, this.news);
     this.notice = element("p", { class: "tone-bad", role: "alert", hidden: true });
@@ -54,6 +61,7 @@ class JobsView {
     this.pages = element("div", { class: "run-pages", role: "navigation", "aria-label": t("Pages of runs") });
     root.append(
       element("div", { class: "head" }, element("h1", {}, t("Jobs")), element("div", { class: "actions" }, csv)),
+      this.shortcuts,
       this.filters.node,
       this.notice,
       this.announcement,
@@ -68,7 +76,14 @@ class JobsView {
     this.chosen = filtersOf(asked);
     this.cursor = asked.get("cursor");
     this.filters.show(this.chosen);
+    this.shortcuts.replaceChildren(...SHORTCUTS.map(([filters, name]) => this.#shortcut(filters, name())));
     await this.#load();
+  }
+
+  #shortcut(filters, name) {
+    const isHere = JSON.stringify(filters) === JSON.stringify(this.chosen);
+    const query = new URLSearchParams(filters).toString();
+    return link(query ? `/jobs?${query}` : "/jobs", name, { class: "button choice", "aria-current": isHere ? "true" : null });
   }
 
   onTick() {

@@ -7,51 +7,13 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from daemon.jobs import failures
-from daemon.jobs.failures import DeadLetter
+from daemon.jobs import store
 from daemon.jobs.model import Counters, Job, JobStatus
 from daemon.jobs.types import JobType
 from tests.support.browser import HOSTILE, Look, Visitor, assert_usable, in_every_look
+from tests.support.told_jobs import chain, running, with_failed_rows
 
 PAGE = 50  # runs
-
-
-async def with_failed_rows(endpoint: Any, job_type: JobType = JobType.PULL_SHOPIFY_PRODUCTS, rows: int = 3) -> Job:
-    """A job that has completed with failed rows."""
-    job = await endpoint.submit(job_type)
-    token = await endpoint.claim(job)
-    letters = [DeadLetter(f"gid://shopify/Product/{n}", "title is missing", b'{"id": 1}') for n in range(rows)]
-    await endpoint.change(lambda c: failures.insert(c, job.id, letters), job.id)
-    await endpoint.progress(job, token, Counters(created=5, failed=rows))
-    await endpoint.finish(job, token, JobStatus.COMPLETED)
-    ended: Job = await endpoint.parts.jobs.get(job.id)
-    return ended
-
-
-async def running(endpoint: Any) -> Job:
-    """A job that runs, and says how far it is and what it waits for."""
-    job: Job = await endpoint.submit(JobType.PULL_NHANH_PRODUCTS)
-    token = await endpoint.claim(job)
-    waiting = {"for": "the rate limit", "since": "2026-11-24T02:00:00+00:00"}
-    await endpoint.progress(
-        job, token, Counters(created=12_345), rows_per_second=456.0, rate_limit_wait_seconds=75.0, waiting=waiting
-    )
-    return job
-
-
-async def chain(endpoint: Any) -> tuple[Job, Job]:
-    """A chain that waits for its second step, and that step, which asks for approval."""
-    chain = await endpoint.submit(JobType.PRODUCT_CHAIN)
-    token = await endpoint.claim(chain)
-    step = await endpoint.asking()
-    await endpoint.execute("UPDATE dongbo.background_jobs SET parent_id = $1 WHERE id = $2", chain.id, step.id)
-    steps = [
-        {"type": "MATCH_PRODUCTS", "job_id": None, "status": "COMPLETED"},
-        {"type": "SYNC_PRODUCTS", "job_id": str(step.id), "status": "AWAITING_APPROVAL"},
-        {"type": "SYNC_CUSTOMERS", "job_id": None, "status": None},
-    ]
-    await endpoint.progress(chain, token, Counters(updated=1), steps=steps)
-    return chain, step
 
 
 def row(page: Page, job: Job) -> Any:
@@ -107,6 +69,25 @@ async def test_filters_are_in_the_address(endpoint: Any, visitor: Visitor) -> No
     await expect(page.locator(".run")).to_have_count(1)
 
 
+async def test_what_is_asked_for_most_is_a_press_away(endpoint: Any, visitor: Visitor) -> None:
+    """What failed is listed with the steps of chains, which alone say what failed of them; the rest without them."""
+    _, step = await chain(endpoint)
+    await endpoint.execute(
+        "UPDATE dongbo.background_jobs SET status = 'FAILED', completed_at = now() WHERE id = $1", step.id
+    )
+    await endpoint.ended(job_type=JobType.NOOP)
+    page = await visitor.open(f"{endpoint.url}jobs")
+    await expect(page.locator(".run")).to_have_count(1)
+    await page.get_by_role("link", name="Failed", exact=True).click()
+    await expect(row(page, step)).to_be_visible()
+    await expect(page.get_by_role("link", name="Failed", exact=True)).to_have_attribute("aria-current", "true")
+    await expect(choice(page, "Outcome")).to_have_value("failed")
+    await page.get_by_role("link", name="Running", exact=True).click()
+    await expect(page.locator(".run")).to_have_count(1)
+    await page.get_by_role("link", name="All", exact=True).click()
+    await expect(page).to_have_url(f"{endpoint.url}jobs")
+
+
 async def test_a_text_a_job_and_a_day_are_filters_too(endpoint: Any, visitor: Visitor) -> None:
     """The text is looked for as it is typed; a day is that of the shop."""
     failed = await endpoint.ended(JobStatus.FAILED)
@@ -155,7 +136,8 @@ async def test_new_runs_are_announced_and_push_nothing_away(endpoint: Any, visit
     token = await endpoint.claim(first)
     await expect(row(page, first)).to_contain_text("Running")
     await endpoint.progress(first, token, Counters(created=12_345), rows_per_second=456.0)
-    await expect(row(page, first)).to_contain_text("12,345 rows · 456 a second")
+    await expect(row(page, first).locator(".run-text")).to_have_text("12,345 rows so far")
+    await expect(row(page, first).locator(".run-progress")).to_contain_text("456 a second")
     await endpoint.finish(first, token, JobStatus.FAILED, HOSTILE)
     await expect(row(page, first).locator(".run-text")).to_have_text(HOSTILE)
 
@@ -163,6 +145,19 @@ async def test_new_runs_are_announced_and_push_nothing_away(endpoint: Any, visit
     await expect(page.locator(".run")).to_have_count(2)
     await expect(page.locator(".run").first).to_have_attribute("data-id", str(second.id))
     await expect(page.locator(".run-news")).to_be_hidden()
+
+
+async def test_a_later_run_turns_a_failure_grey(endpoint: Any, visitor: Visitor) -> None:
+    """With a link to the run that has made up for it."""
+    failed = await endpoint.ended(JobStatus.FAILED)
+    page = await visitor.open(f"{endpoint.url}jobs")
+    await expect(row(page, failed).locator(".tone-bad")).to_have_text("Failed")
+    repairing = await endpoint.submit()
+    await endpoint.finish(repairing, await endpoint.claim(repairing), JobStatus.COMPLETED)
+    await endpoint.change(lambda c: store.repair(c, repairing), repairing.id)
+    await expect(row(page, failed).locator(".tone-off")).to_have_text("Repaired since")
+    way = row(page, failed).get_by_role("link", name="See the run that repaired it")
+    await expect(way).to_have_attribute("href", f"/jobs/{repairing.id}")
 
 
 async def test_every_run_is_reached_page_by_page(endpoint: Any, visitor: Visitor) -> None:

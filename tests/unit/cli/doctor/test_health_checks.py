@@ -2,16 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from daemon.api.conditions import Condition, StreamReport
+from daemon.api.findings import Severity
 from daemon.api.schedules import Schedule
 from daemon.api.status import Status
-from daemon.cli.checks.findings import Severity
 from daemon.cli.doctor import health_checks
 from daemon.cli.doctor.health_checks import judge_schedules
+from daemon.cli.render import values
 from daemon.jobs.model import Job
 from tests.support.records import record_of
 
 NOW = datetime.now(UTC)
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def ago(**length: float) -> str:
@@ -19,7 +23,7 @@ def ago(**length: float) -> str:
 
 
 def judge_jobs(jobs: Any) -> Any:
-    return health_checks.judge_jobs(jobs, NOW)
+    return health_checks.judge_jobs(jobs, NOW, ZONE)
 
 
 def job(number: int = 1, **changes: Any) -> Any:
@@ -114,20 +118,36 @@ def test_a_failure_is_bad_until_a_later_job_goes_well() -> None:
 
 def test_many_failures_are_not_all_listed() -> None:
     """A list that fills the screen hides the rest."""
-    findings = judge_jobs([job(number, status="FAILED", completed_at=ago(hours=1)) for number in range(40)])
+    reasons = "abcdefghijklmnopqrstuvwxyz"
+    failed = [job(place, status="FAILED", completed_at=ago(hours=1), error=text) for place, text in enumerate(reasons)]
+    findings = judge_jobs(failed)
     assert len(findings) == 7
-    assert "35 more" in findings[-1].detail
+    assert "21 more" in findings[-1].detail
+
+
+def test_failures_of_one_kind_are_one_finding() -> None:
+    """A chain that fails every 15 minutes is one thing to mend; what differs from time to time does not part them."""
+    failed = [
+        job(
+            place, status="FAILED", completed_at=ago(hours=20 - place), error=f"It broke (request {place}, {place}.5 s)"
+        )
+        for place in range(1, 13)
+    ]
+    (_, finding) = judge_jobs(failed)
+    first, last = (values.moment(each.completed_at, ZONE) for each in (failed[0], failed[-1]))
+    assert f"12 times since {first}, last {last}" in finding.detail
+    assert f"dongbo jobs retry {failed[-1].id}" in (finding.advice or "")
 
 
 def test_schedules() -> None:
-    """Overdue, paused, failed to submit; each says what to do."""
+    """Overdue, failed to submit; each says what to do. A pause is a condition."""
 
     def judge(*schedules: Any) -> list[Severity]:
         return [finding.level for finding in judge_schedules(record_of(Status, {"now": NOW, "schedules": schedules}))]
 
     assert judge(schedule(), schedule(next_fire=ago(seconds=5))) == [Severity.OK]
     assert judge(schedule(next_fire=ago(minutes=5))) == [Severity.FAILED]
-    assert judge(schedule(paused=True, next_fire=None)) == [Severity.WARNING]
+    assert judge(schedule(paused=True, next_fire=None)) == [Severity.OK]
     assert judge(schedule(last_outcome="failed", last_detail="no store")) == [Severity.FAILED]
     assert judge() == [Severity.WARNING]
 
@@ -135,24 +155,47 @@ def test_schedules() -> None:
 def test_a_waiting_approval_is_a_warning_with_both_commands() -> None:
     """Nothing is wrong, but nothing goes on either."""
     waiting = job(status="AWAITING_APPROVAL", error="It would zero 30 items.", updated_at=ago(days=2))
-    findings = judge_jobs([waiting])
-    assert levels(findings) == [
-        ("stuck jobs", Severity.OK),
-        ("approvals", Severity.WARNING),
-        ("failed jobs", Severity.OK),
+    (finding,) = health_checks.judge_waiting([waiting, job(2)], ZONE)
+    assert (finding.subject, finding.level) == ("approvals", Severity.WARNING)
+    assert "It would zero 30 items." in finding.detail
+    assert f"dongbo jobs approve {waiting.id}" in (finding.advice or "")
+
+
+def test_conditions_are_findings() -> None:
+    """What, why, since when in the shop's zone, and what to do; a bad one fails the doctor."""
+    condition = {
+        "name": "source_unreachable",
+        "store": "main",
+        "severity": "bad",
+        "text": "Shopify can't be reached",
+        "cause": "connection refused",
+        "next_step": "look at the network",
+        "since": "2026-11-29T19:16:00+00:00",
+    }
+    (finding,) = health_checks.judge_conditions(
+        record_of(Status, {"conditions": [record_of(Condition, condition)]}), ZONE
+    )
+    assert (finding.subject, finding.level) == ("main source unreachable", Severity.FAILED)
+    assert finding.detail == "Shopify can't be reached: connection refused (since 2026-11-30 02:16:00)"
+    assert finding.advice == "look at the network"
+    well = health_checks.judge_conditions(record_of(Status, {"conditions": []}), ZONE)
+    assert levels(well) == [("conditions", Severity.OK)]
+
+
+def test_streams_that_are_not_well_are_named() -> None:
+    """Those that are late or fail, each in a line; none of those that are on time."""
+    stream = {"store": "main", "name": "Stock at Nhanh.vn", "tone": "ok", "text": "on time"}
+    late = stream | {"name": "Customers of Shopify", "tone": "warn", "text": "late by 2 hours"}
+    failing = stream | {"name": "Push to Shopify", "tone": "bad", "text": "failing since 02:16: it broke"}
+
+    def judge(*streams: Any) -> Any:
+        records = [record_of(StreamReport, {"type": "SYNC_PRODUCTS", "state": "late", **each}) for each in streams]
+        return health_checks.judge_streams(record_of(Status, {"streams": records}))
+
+    findings = judge(stream, late, failing)
+    assert [(each.level, each.detail) for each in findings] == [
+        (Severity.WARNING, "Customers of Shopify: late by 2 hours"),
+        (Severity.FAILED, "Push to Shopify: failing since 02:16: it broke"),
     ]
-    assert "It would zero 30 items." in findings[1].detail
-    assert f"dongbo jobs approve {waiting.id}" in (findings[1].advice or "")
-
-
-def test_a_source_whose_clock_differs_is_a_finding() -> None:
-    """Case 2: a difference beyond some seconds is told with its side; one within them is well."""
-    report = {"store": "main", "source": "shopify", "measured_at": ago(seconds=1)}
-    well = record_of(Status, {"clocks": [report | {"offset_seconds": -2.0}]})
-    assert levels(health_checks.judge_clocks(well)) == [("source clocks", Severity.OK)]
-    behind = record_of(Status, {"clocks": [report | {"offset_seconds": -1200.0}]})
-    (finding,) = health_checks.judge_clocks(behind)
-    assert (finding.subject, finding.level) == ("main shopify", Severity.WARNING)
-    assert "20:00" in finding.detail
-    assert "behind" in finding.detail
-    assert health_checks.judge_clocks(record_of(Status, {})) == []
+    assert levels(judge(stream)) == [("streams", Severity.OK)]
+    assert health_checks.judge_streams(record_of(Status, {"streams": None})) == []

@@ -12,6 +12,8 @@ from rich.live import Live
 from daemon.cli.jobs import tables
 from daemon.cli.jobs.progress import LineView, LiveView, ended
 from daemon.cli.render import output
+from daemon.jobs.model import Aftermath
+from daemon.jobs.results import summary_of
 from tests.support.records import job_record
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -112,18 +114,18 @@ def test_the_summary_of_a_job(status: str, sign: str) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_a_list_of_jobs_keeps_whole_ids_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_jobs_keeps_whole_words_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A narrow terminal gets a card per job instead of broken cells; the id can be copied from either."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system=None, highlight=False)
     monkeypatch.setattr(output, "data_console", lambda: console)
     listed = job(created_at="2026-10-01T00:00:00Z", processed=42, total=100, error="x" * 200)
-    tables.write_list([listed], ZONE)
+    tables.write_list([listed], [summary_of(listed, Aftermath())], ZONE)
     lines = stream.getvalue().splitlines()
-    assert any(line.split(" ")[0] == "01a20971-aaad-752d-bd81-172a061e849c" for line in lines)
+    assert any(line.split(" ")[0] == "01a20971-aaad" for line in lines)
     assert max(map(len, lines)) <= width
     assert "2026-10-01 07:00:00" in stream.getvalue()
-    assert "RUNNING 42%" in stream.getvalue()
+    assert "running 42%" in stream.getvalue()
 
 
 NOTICE = "Some locations can get no stock: 5 is deactivated."
@@ -144,7 +146,7 @@ def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.Mon
         metadata={"notices": [NOTICE]},
     )
     assert f"\n  ! {NOTICE}" in str(ended(done))
-    tables.write_list([done], ZONE)
+    tables.write_list([done], [summary_of(done, Aftermath())], ZONE)
     assert f"! {NOTICE}" in " ".join(stream.getvalue().split())
     stream.truncate(0)
     tables.write_one(done, [], [], ZONE)

@@ -1,19 +1,19 @@
 """Tries the credentials of every store, and says which jobs they allow."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from daemon.cli.checks.clocks import judge_offset
-from daemon.cli.checks.findings import Finding, Severity, failed, ok, warning
-from daemon.cli.checks.prices import check_currency, show_prices
-from daemon.config import ResolvedSecrets, Settings, StoreSettings, needed_scopes
+from daemon.api.findings import Finding, Severity, failed, ok, warning
+from daemon.checks.clocks import judge_offset
+from daemon.checks.prices import check_currency, show_prices
+from daemon.config import Settings, StoreSettings, needed_scopes
 from daemon.errors import RateLimited, SourceError, SourceRefused
+from daemon.ids import StoreName
 from daemon.jobs.types import JobType
 from daemon.sources.clock import SourceClock
 from daemon.sources.credential import ENDS_SOON
-from daemon.sources.http import Backoff, open_session
-from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.access import NhanhAccess
 from daemon.sources.nhanh.client import NhanhClient
@@ -22,35 +22,46 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, ShopifyCredential
 from daemon.sources.shopify.scopes import missing_scopes, write_scopes
 from daemon.sources.shopify.version import ApiVersion, supported_until
-from daemon.stores import StoreFactory
 from daemon.sync.customers.formats import choose_formats, needs_currency
 from daemon.tasks.depots import why_unusable
-from daemon.tasks.registry import first_rows
+from daemon.tasks.registry import Store, first_rows
 
-BACKOFF = Backoff(attempts=2, rate_limited_attempts=2)  # a person waits
-# Points are restored within a second; this store's own daemon may be using them up at the same time.
-SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
+STORE_TIMEOUT = 20.0  # seconds for all calls about a store: a person waits
 
 
-async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
-    """One store after the other: a source that does not answer is a finding like any other."""
-    if not settings.stores:
-        return [warning("stores", "none is configured", "add a table [stores.main.nhanh] or [stores.main.shopify]")]
+async def check_all(stores: Mapping[StoreName, Store], settings: Settings) -> list[Finding]:
+    """What the stores of a running daemon may do, all at the same time; a source that hangs is a finding, too."""
+    async with asyncio.TaskGroup() as checks:
+        checked = [
+            checks.create_task(_check_in_time(store, settings), name=f"check-{name}")
+            for name, store in sorted(stores.items())
+            if name in settings.stores
+        ]
+    return [finding for check in checked for finding in check.result()]
+
+
+async def _check_in_time(store: Store, settings: Settings) -> list[Finding]:
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT):
+            return await check_store(store.name, store.nhanh_client, store.shopify_client, settings)
+    except TimeoutError:
+        detail = f"its sources have not answered everything within {STORE_TIMEOUT:.0f} s"
+        return [warning(store.name, detail, "try again; the conditions say which source can't be reached")]
+
+
+async def check_store(
+    name: StoreName, nhanh: NhanhClient | None, shopify: ShopifyClient | None, settings: Settings
+) -> list[Finding]:
+    """What a store may do at its sources, and what its amounts mean."""
     findings: list[Finding] = []
-    async with open_session() as session:
-        factory = StoreFactory(session, LimiterRegistry())
-        for name, store in settings.stores.items():
-            if store.nhanh is not None:
-                nhanh = factory.nhanh(name, store.nhanh, secrets.stores[name], BACKOFF)
-                findings += await check_nhanh(f"{name} nhanh", nhanh, store)
-                findings += _judge_clock(f"{name} nhanh", nhanh.clock)
-            if store.shopify is not None:
-                shopify = factory.shopify(
-                    name, store.shopify, secrets.stores[name], store.customer_sync, backoff=SHOPIFY_BACKOFF
-                )
-                findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
-                findings += _judge_clock(f"{name} shopify", shopify.clock)
-                findings += await check_money(name, nhanh if store.nhanh is not None else None, shopify, store)
+    store = settings.stores[name]
+    if nhanh is not None:
+        findings += await check_nhanh(f"{name} nhanh", nhanh, store)
+        findings += _judge_clock(f"{name} nhanh", nhanh.clock)
+    if shopify is not None:
+        findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
+        findings += _judge_clock(f"{name} shopify", shopify.clock)
+        findings += await check_money(name, nhanh, shopify, store)
     return findings
 
 

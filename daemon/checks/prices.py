@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from decimal import Decimal
 
-from daemon.cli.checks.findings import Finding, failed, ok, warning
+from daemon.api.findings import Finding, failed, ok, warning
 from daemon.config import StoreSettings
 from daemon.errors import SourceError
 from daemon.money import Currency, Money

@@ -1,7 +1,6 @@
 """Whether the clock of a source agrees with this machine's."""
 
-from daemon.cli.checks.findings import Finding, ok, warning
-from daemon.cli.render.values import duration
+from daemon.api.findings import Finding, ok, warning
 
 SOURCE_CLOCK_TOLERANCE = 5.0  # seconds
 
@@ -11,6 +10,6 @@ def judge_offset(subject: str, seconds: float) -> Finding:
     if abs(seconds) <= SOURCE_CLOCK_TOLERANCE:
         return ok(subject, "its clock agrees with this machine's")
     side = "ahead of" if seconds > 0 else "behind"
-    detail = f"its clock is {duration(abs(seconds))} {side} this machine's"
+    detail = f"its clock is {abs(seconds):,.0f} s {side} this machine's"
     advice = "nothing is lost, but times differ: let this machine set its clock by NTP: timedatectl set-ntp true"
     return warning(subject, detail, advice)
