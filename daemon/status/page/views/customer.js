@@ -11,8 +11,6 @@ import { ago, moment, money, t } from "../words.js";
 const NOT_THERE = new Set([400, 404]);
 
 export default {
-  name: "customer",
-  path: /^\/customers\/(\d+)$/,
   title: () => t("Customer"),
 
   async open(root, { match, query, signal }) {

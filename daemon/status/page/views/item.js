@@ -13,8 +13,6 @@ const PAGE = 20; // pushes
 const NOT_THERE = new Set([400, 404]);
 
 export default {
-  name: "item",
-  path: /^\/items\/(\d+)$/,
   title: () => t("Item"),
 
   async open(root, { match, query, signal }) {

@@ -14,8 +14,6 @@ const SALE_JOBS = new Set(["APPLY_SALE", "REVERT_SALE"]);
 const SOON = 1_500; // milliseconds after news
 
 export default {
-  name: "sale",
-  path: /^\/sales\/([^/]+)$/,
   title: () => t("Sale"),
 
   async open(root, { match, query, signal }) {

@@ -19,8 +19,6 @@ const FIRST_ENDED = 5; // of them, shown before somebody asks for more
 const ORDER = ["NEEDS_ATTENTION", "REVERTING", "APPLYING", "ACTIVE", "SCHEDULED", "DRAFT"];
 
 export default {
-  name: "sales",
-  path: /^\/sales$/,
   title: () => t("Sales"),
 
   async open(root, { signal }) {
