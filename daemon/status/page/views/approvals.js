@@ -13,8 +13,6 @@ const MOST_OPEN = 100;
 const SOON = 500; // milliseconds from a hint until the list is read again
 
 export default {
-  name: "approvals",
-  path: /^\/approvals$/,
   title: () => t("Approvals"),
 
   async open(root, { query, signal }) {
