@@ -13,8 +13,8 @@ from asyncpg import PostgresError
 from daemon.api.conditions import Condition, StreamReport, Verdict
 from daemon.conditions import memory
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import DatabaseFacts, Facts, Outage, Remembered, StoreFacts
-from daemon.conditions.reading import read_database
+from daemon.conditions.facts import DatabaseFacts, Facts, Outage, Remembered, SlowFacts, StoreFacts
+from daemon.conditions.reading import read_database, read_slowly
 from daemon.conditions.reports import report
 from daemon.conditions.scene import LASTING, Scene
 from daemon.conditions.verdicts import judge
@@ -84,6 +84,7 @@ class Conditions(Part):
         self._clock = clock
         self._started_at = clock()
         self._known: DatabaseFacts | None = None  # as it was read last
+        self._slow = SlowFacts()
         self._outage: Outage | None = None
         self._seen: Mapping[str, Remembered] = {}  # what holds now and nothing else dates
         self._told: Mapping[str, Condition] = {}  # what the log knows of
@@ -117,6 +118,7 @@ class Conditions(Part):
         """Observe, and keep in the database since when what holds. Raises what the database raises."""
         async with self._database.acquire() as connection:
             known = await self.observe(connection)
+            self._slow = await read_slowly(connection, self._surroundings.stores(), self._clock)
             judgement = self.current()
             await self._remember(connection, known)
         self._tell(judgement.conditions)
@@ -132,13 +134,15 @@ class Conditions(Part):
         try:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 await self.look()
-        except (DongboError, PostgresError, TimeoutError, OSError) as error:
+        except TimeoutError:
+            log.debug("look_took_too_long", seconds=LOOK_TIMEOUT)  # what is known gets old, and says so
+        except (DongboError, PostgresError, OSError) as error:
             self.lose_database(reason(error))
         except Exception as error:
             if not is_connection_error(error):
                 raise
             self.lose_database(reason(error))
-        if self._outage is not None:
+        if self._outage is not None or self._known is None:
             self._tell(self.current().conditions)
 
     async def _remember(self, connection: Connection, known: DatabaseFacts) -> None:
@@ -203,5 +207,6 @@ class Conditions(Part):
                 database=self._known,
                 outage=self._outage,
                 remembered={**self._seen, **remembered},
+                slow=self._slow,
             )
         )
