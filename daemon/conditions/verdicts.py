@@ -47,8 +47,9 @@ class _Judging:
             return Tone.WARN
         if self._conditions:
             return Tone.ASK
-        is_vouched = self._as_of() is not None and all(each.state not in UNVOUCHED for each in self._decisive())
-        return Tone.OK if is_vouched else Tone.OFF
+        is_pulled = self._scene.is_known and self._as_of() is not None
+        is_vouched = all(each.state not in UNVOUCHED for each in self._decisive())
+        return Tone.OK if is_pulled and is_vouched else Tone.OFF
 
     def sentence(self) -> str:
         """The first of what can be said that is true."""
@@ -81,7 +82,7 @@ class _Judging:
     def _without_database(self) -> str | None:
         outage = self._scene.facts.outage
         if outage is None:
-            return None
+            return None if self._scene.is_known else _("Nothing is known of the shop yet")
         return _("The database can't be reached since {time}, so nothing is known of the shop").format(
             time=self._time(outage.since)
         )

@@ -146,9 +146,10 @@ def test_a_store_that_pushes_nothing_says_what_it_does() -> None:
         {"sources": [lost("nhanh", NOW)]},
         {"outage": Outage(NOW, "gone")},
         {"database": None, "outage": Outage(NOW, "gone")},
+        {"database": None},
         {"questions": [question()]},
     ],
-    ids=["no schedule", "paused", "unreachable", "no database", "never any database", "question"],
+    ids=["no schedule", "paused", "unreachable", "no database", "never any database", "not looked yet", "question"],
 )
 def test_it_is_green_only_where_something_vouches_for_it(changes: dict[str, Any]) -> None:
     """Nobody pulls by itself, something can't be reached, or nothing is known: not green."""
