@@ -117,10 +117,10 @@ class Conditions(Part):
     async def look(self) -> None:
         """Observe, and keep in the database since when what holds. Raises what the database raises."""
         async with self._database.acquire() as connection:
-            known = await self.observe(connection)
+            await self.observe(connection)
             self._slow = await read_slowly(connection, self._surroundings.stores(), self._clock)
             judgement = self.current()
-            await self._remember(connection, known)
+            await self._remember(connection)
         self._tell(judgement.conditions)
 
     async def _run(self) -> None:
@@ -145,18 +145,17 @@ class Conditions(Part):
         if self._outage is not None or self._known is None:
             self._tell(self.current().conditions)
 
-    async def _remember(self, connection: Connection, known: DatabaseFacts) -> None:
+    async def _remember(self, connection: Connection) -> None:
         """Of stores that this configuration does not have, others keep the memory."""
         stores = {None, *(store.name for store in self._surroundings.stores())}
-        past = [
-            number for number, each in known.remembered.items() if each.store in stores and number not in self._seen
-        ]
+        known = self._slow.remembered
+        past = [number for number, each in known.items() if each.store in stores and number not in self._seen]
         if past:
             await memory.forget(connection, past)
-        changed = {number: each for number, each in self._seen.items() if known.remembered.get(number) != each}
+        changed = {number: each for number, each in self._seen.items() if known.get(number) != each}
         if changed:
             await memory.remember(connection, changed)
-        self._known = replace(known, remembered=self._seen)
+        self._slow = replace(self._slow, remembered=self._seen)
 
     def _tell(self, conditions: Sequence[Condition]) -> None:
         """Log what has begun and what has ended."""
@@ -192,7 +191,6 @@ class Conditions(Part):
 
     def _scene(self) -> Scene:
         around = self._surroundings
-        remembered = self._known.remembered if self._known is not None else {}
         return Scene.of(
             Facts(
                 now=self._clock(),
@@ -206,7 +204,7 @@ class Conditions(Part):
                 sale_clock_problem=around.sale_clock_problem(),
                 database=self._known,
                 outage=self._outage,
-                remembered={**self._seen, **remembered},
+                remembered={**self._seen, **self._slow.remembered},
                 slow=self._slow,
             )
         )
