@@ -10,6 +10,7 @@ from uuid import UUID
 from annotated_types import Len, MaxLen
 
 from daemon.api.fields import LENIENT, NUMBER_CURSOR_PATTERN, STORABLE, STORE_PATTERN, STRICT, Id, Limit, StoreText
+from daemon.api.items import Deed
 from daemon.api.pushes import PushKind, PushResult
 from daemon.ids import StoreName
 from daemon.tone import Tone
@@ -150,6 +151,7 @@ class Customer:
     nhanh: NhanhSide | None
     mapping: CustomerMapping
     pushes: Sequence[CustomerPush]
+    actions: Sequence[Deed]  # the last decisions of people, newest first
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,15 @@ class ItemReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """What a person decided about an item or a customer; `note`: why."""
+
+    at: datetime
+    text: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A variant of Shopify with all that is known of it on both sides."""
 
@@ -169,6 +178,7 @@ class Item:
     prices: Sequence[ItemPrice]
     mapping: ItemMapping
     next: Sequence[str]  # what would happen next, in sentences
+    actions: Sequence[Deed]  # the last decisions of people, newest first
     freshness: Sequence[ExplainedFreshness]
     readings: Sequence[ItemReading]  # empty unless it was read for this very answer
 

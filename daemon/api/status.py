@@ -10,7 +10,7 @@ from daemon.api.conditions import Condition, StreamReport, Verdict
 from daemon.api.sales import OpenSale
 from daemon.api.schedules import Schedule
 from daemon.database.usage import PoolUsage
-from daemon.i18n import Language
+from daemon.i18n import Language, stored
 from daemon.ids import StoreName
 from daemon.jobs.model import Job
 from daemon.jobs.types import JobType
@@ -46,7 +46,7 @@ class RunningJob:
             job.failed,
             job.eta_seconds,
             job.started_at,
-            waiting["for"] if waiting else None,
+            stored(waiting["for"]) if waiting else None,
             datetime.fromisoformat(waiting["since"]) if waiting else None,
         )
 

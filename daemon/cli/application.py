@@ -29,6 +29,7 @@ COMMANDS = {
     "check": Listed("Check the configuration; show when what fires.", "daemon.cli.commands.check:app"),
     "status": Listed("Show whether the shop is right, and what the daemon is doing.", "daemon.cli.commands.status:app"),
     "explain": Listed("Explain why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
+    "items": Listed("Find items of Shopify and Nhanh.vn; of a single one, show all.", "daemon.cli.commands.items:app"),
     "doctor": Listed("Find out why a job does not show.", "daemon.cli.doctor.command:app"),
     "sandbox": Listed(
         "Run a sandbox Nhanh.vn and Shopify for one shop on this machine.", "daemon.cli.commands.sandbox:app"

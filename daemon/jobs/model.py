@@ -204,6 +204,16 @@ class JobAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class PacePoint:
+    """How far a job was at a moment."""
+
+    at: datetime
+    rows: int  # seen up to there
+    rows_per_second: float  # since the point before
+    waited_seconds: float  # of the time since then: for rate limits, and between attempts of calls that failed
+
+
+@dataclass(frozen=True, slots=True)
 class JobStep:
     """A step of a chain, in short."""
 

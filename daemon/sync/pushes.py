@@ -104,6 +104,10 @@ GROUP BY horizon.time, store, kind, result
 
 COUNT_APPLIED_OF_JOB = "SELECT count(*) FROM dongbo.pushes WHERE job_id = $1 AND result = 'applied'"
 
+COUNT_APPLIED_BY_KIND = """
+SELECT kind, count(*) AS pushes FROM dongbo.pushes WHERE job_id = $1 AND result = 'applied' GROUP BY kind
+"""
+
 COUNT_OPEN = "SELECT store, count(*) AS pushes FROM dongbo.pushes WHERE result = 'intended' GROUP BY store"
 
 # The last push of each value stays, the last that was applied, and what is still open: they explain why Shopify says
@@ -192,6 +196,12 @@ async def count_applied(connection: Connection, job_id: JobId) -> int:
     """How many values a job has pushed."""
     count: int = await connection.fetchval(COUNT_APPLIED_OF_JOB, job_id)
     return count
+
+
+async def count_applied_by_kind(connection: Connection, job_id: JobId) -> dict[PushKind, int]:
+    """How many values of each kind a job has pushed."""
+    rows = await connection.fetch(COUNT_APPLIED_BY_KIND, job_id)
+    return {PushKind(row["kind"]): row["pushes"] for row in rows}
 
 
 async def count_open(connection: Connection) -> list[tuple[StoreName, int]]:

@@ -10,7 +10,7 @@ import typer
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.stores import only_store
 from daemon.cli.context import CommandContext, Commands
-from daemon.cli.mapping import csv_import, tables
+from daemon.cli.mapping import csv_import, customers, tables
 from daemon.cli.mapping.choices import only_product, only_variant
 from daemon.cli.mapping.csv_file import MappingFileError
 from daemon.cli.options import StoreOption, one_of
@@ -18,6 +18,7 @@ from daemon.cli.render import output
 from daemon.jobs.types import JobType
 
 app = Commands()
+app.add_typer(customers.app, name="customers", help="See and decide who each customer is at Nhanh.vn.")
 
 STATES = ("mapped", "excluded", "ambiguous", "unmatched", "retired")
 EVERYTHING = 10_000_000

@@ -33,7 +33,7 @@ from daemon.sync.products import approvals
 from daemon.sync.products.approvals import AskedChange
 from daemon.sync.products.question import PlanQuestion
 
-CSV_PAGE = 500  # changes
+CSV_PAGE = 250  # changes between two turns of the loop
 CSV_COLUMNS = (
     "kind",
     "variant_id",
@@ -144,7 +144,7 @@ def _approval(question: AskedQuestion) -> Approval:
         job_id=question.job_id,
         question=asked.reason() if asked is not None else question.reason,
         look_at=asked.look_at() if asked is not None else (),
-        counts=dict(sorted(question.counts.items())),
+        counts={str(kind): question.counts[kind] for kind in PushKind if kind in question.counts},
         asked_changes=question.asked_changes,
         changed_settings=asked.changed_settings if asked is not None else (),
         settings_since=asked.settings_since if asked is not None else None,
@@ -173,10 +173,11 @@ def _change(asked: AskedChange) -> Change:
 
 
 def _cells(asked: AskedChange) -> Sequence[Cell]:
-    change = _change(asked)
-    share = None if change.share is None else f"{change.share:.4f}"
-    values = {name: getattr(change, name) for name in CSV_COLUMNS} | {"share": share}
-    return [values[name] for name in CSV_COLUMNS]
+    held, change = asked.held, asked.held.change
+    share = None if asked.share is None else f"{asked.share:.4f}"
+    place = change.location_id or None, asked.location_name
+    values = held.old_value, change.new_value, share
+    return [change.kind, change.owner_id, held.sku, asked.title, *place, *values, held.is_risky, held.reason]
 
 
 APPROVAL_OPERATIONS = (

@@ -9,10 +9,12 @@ from daemon.api.customers import Customer, CustomerMapping, CustomerPush, NhanhS
 from daemon.api.pushes import PushKind
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
+from daemon.jobs.actions import SubjectKind
 from daemon.money import amount_text_or_none
 from daemon.sync import pushes
 from daemon.sync.customers import who
 from daemon.sync.customers.who import TONES, Evidence, why
+from daemon.sync.deeds import list_deeds
 from daemon.sync.pushes import RecordedPush
 
 KINDS = (PushKind.METAFIELD, PushKind.TAGS)
@@ -42,6 +44,7 @@ async def write_customer(connection: Connection, store: StoreName, shopify_id: i
         nhanh_id = one.live["nhanh_id"] if one.live is not None else None
         buyer = await connection.fetchrow(NHANH, store, nhanh_id) if nhanh_id is not None else None
         choices = await who.choices(connection, store, one) if one.live is None else []
+        deeds = await list_deeds(connection, store, SubjectKind.CUSTOMER, shopify_id)
         pushed = await pushes.list_of_owners(connection, store, [shopify_id], KINDS, limit=SHOWN_PUSHES)
     text = why(one, zone)
     mapping = one.live
@@ -62,6 +65,7 @@ async def write_customer(connection: Connection, store: StoreName, shopify_id: i
             text=text,
         ),
         pushes=[_push(push) for push in pushed],
+        actions=deeds,
     )
 
 

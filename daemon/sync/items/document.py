@@ -15,8 +15,10 @@ from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.i18n import moment
 from daemon.ids import StoreName
+from daemon.jobs.actions import SubjectKind
 from daemon.mirror import watermarks
 from daemon.mirror.search_texts import searching
+from daemon.sync.deeds import list_deeds
 from daemon.sync.explanation import evidence
 from daemon.sync.explanation.explain import explained
 from daemon.sync.items import candidates, readings
@@ -61,6 +63,7 @@ class ItemWriter:
             complete = await evidence.list_watermarks(self._connection, self._store)
             seen_at_nhanh, seen_at_shopify = await self._seen(variant_id, complete)
             choices = await self._choices(variant)
+            deeds = await list_deeds(self._connection, self._store, SubjectKind.VARIANT, variant_id)
         return Item(
             store=self._store,
             variant=_variant(variant),
@@ -78,6 +81,7 @@ class ItemWriter:
             ],
             mapping=_mapping(variant, choices),
             next=self._next(variant),
+            actions=deeds,
             freshness=[ExplainedFreshness(stream, complete.get(stream)) for stream in evidence.STREAMS],
             readings=read,
         )

@@ -277,3 +277,44 @@ def test_what_is_not_there_can_not_be_decided(dongbo: Dongbo) -> None:
         ended = dongbo("jobs", command, UNKNOWN)
         assert ended.code == 1
         assert "There is no job" in ended.err
+
+
+def test_items_are_found_and_shown(pulled: Dongbo) -> None:
+    """A table of several, all of a single one, and exit code 1 where there is none."""
+    first, second = mappings(pulled, "--state", "mapped")[:2]
+    many = pulled("items", "--state", "mapped", "--limit", "2")
+    assert many.code == 0
+    assert many.out.splitlines()[0].split()[:4] == ["VARIANT", "PRODUCT", "SKU", "TITLE"]
+    assert [line.split()[0] for line in many.out.splitlines()[1:]] == [
+        str(first["variant_id"]), str(second["variant_id"])
+    ]  # fmt: skip
+    one = pulled("items", f"gid://shopify/ProductVariant/{first['variant_id']}")
+    assert f"mapped to product {first['nhanh_id']}" in one.out.replace("Mapped", "mapped")
+    assert "VALUE" in one.out
+    assert pulled("items", str(first["variant_id"]), "--json").document["variant"]["variant_id"] == first["variant_id"]
+    none = pulled("items", "không có hàng này")
+    assert (none.code, none.out) == (1, "")
+    assert "There are no such items." in none.err
+
+
+def test_customers_are_decided_about(pulled: Dongbo) -> None:
+    """list, set, exclude and remove, by ids."""
+    for source in ("nhanh-customers", "shopify-customers"):
+        assert pulled("pull", source, "--wait").code == 0
+    listed = pulled("map", "customers", "list", "--limit", "500", "--json").document["customers"]
+    mine = next(one["shopify_id"] for one in listed if one["state"] != "mapped")
+    theirs = pulled("map", "customers", "list", "--state", "nhanh_only", "--json").document["customers"][0]["nhanh_id"]
+    done = pulled("map", "customers", "set", str(mine), str(theirs), "--note", "chị ấy nói")
+    assert done.out == f"customer {mine} is {theirs} at Nhanh.vn\n"
+    (found,) = [
+        one
+        for one in pulled("map", "customers", "list", "--search", str(mine), "--json").document["customers"]
+        if one["shopify_id"] == mine
+    ]
+    assert (found["nhanh_id"], found["source"], found["state"]) == (theirs, "manual", "mapped")
+    assert "chị ấy nói" in pulled("map", "customers", "list", "--search", str(mine)).out
+    assert pulled("map", "customers", "exclude", str(mine)).out == f"customer {mine} is excluded\n"
+    assert pulled("map", "customers", "remove", str(mine), "--json").document == {"removed": 1}
+    wrong = pulled("map", "customers", "set", "999999999", str(theirs))
+    assert wrong.code != 0
+    assert "no such customer is known of Shopify" in wrong.err

@@ -71,7 +71,7 @@ async def test_a_question_says_why_and_what_to_look_at(endpoint: Any, asked: Any
     assert question["question"].startswith("This sync would set 98 items to zero that Shopify has in stock (more than")
     assert "such as AO-01 (50 → 0 at 31)" in question["question"]
     assert question["look_at"] == [
-        "whether its stock there is right, and whether the access token can still see all depots (1, 2)"
+        "whether the stock of these items is right there, and whether the access token can still see all depots (1, 2)"
     ]
     assert (question["state"], question["asked_runs"], question["job_id"]) == ("open", 1, str(asked.id))
     assert question["counts"] == {"price": 20, "stock": 98}

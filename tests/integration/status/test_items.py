@@ -93,6 +93,9 @@ async def test_items_are_searched_mapped_and_taken_back(endpoint: Endpoint) -> N
     await endpoint.call("POST", "/api/mappings", 200, json=decision)
     item = await endpoint.get(f"/api/items/{VARIANT}", params={"store": "main"})
     assert (item["mapping"]["nhanh_id"], item["mapping"]["source"], item["mapping"]["note"]) == (88, "manual", "by eye")
+    assert [(deed["text"], deed["note"]) for deed in item["actions"]] == [
+        ("mapped by hand to 88 of Nhanh.vn (by the API)", "by eye")
+    ]
     taken = {"store": "main", "variant_ids": [VARIANT]}
     assert await endpoint.call("POST", "/api/mappings/remove", 200, json=taken) == {"removed": 1}
     (alone,) = (await endpoint.get("/api/items", params={"store": "main", "state": "nhanh_only", "limit": 1}))["items"]

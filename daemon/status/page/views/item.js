@@ -1,0 +1,226 @@
+// One item: the verdict, all its values on both sides, what it is mapped to, what comes next, and what was pushed.
+
+import { act } from "../actions.js";
+import { getJson, post } from "../api.js";
+import { button, element, prose, setHidden } from "../dom.js";
+import { choiceButtons, noteField, noteOf, OF_VARIANTS, removeButton } from "../lookup/decisions.js";
+import { Deeds } from "../lookup/deeds.js";
+import { link } from "../router.js";
+import { table } from "../table.js";
+import { ago, moment, money, t } from "../words.js";
+
+const PAGE = 20; // pushes
+const NOT_THERE = new Set([400, 404]);
+
+export default {
+  title: () => t("Item"),
+
+  async open(root, { match, query, signal }) {
+    const view = new ItemView(root, match[1], query.get("store") ?? "", signal);
+    await view.open();
+    return view;
+  },
+};
+
+class ItemView {
+  constructor(root, id, store, signal) {
+    Object.assign(this, { root, id: Number(id), store, signal });
+    this.path = `/api/items/${id}`;
+  }
+
+  async open() {
+    try {
+      this.#build(await getJson(`${this.path}?${this.#ofStore()}`, { signal: this.signal }));
+    } catch (error) {
+      if (!NOT_THERE.has(error.status)) throw error;
+      this.root.append(
+        element("h1", {}, t("There is no such item")),
+        element("p", {}, error.message),
+        element("p", {}, link(`/items?${new URLSearchParams({ q: this.id })}`, t("Look for it"))),
+      );
+    }
+  }
+
+  #ofStore(more = {}) {
+    return new URLSearchParams({ store: this.store, ...more });
+  }
+
+  #build(item) {
+    this.verdict = element("div");
+    this.readings = element("div");
+    this.places = table({ caption: t("Stock by location"), columns: placeColumns(), key: (one) => one.location_id });
+    this.prices = table({ caption: t("Prices"), columns: priceColumns(), key: (one) => one.kind });
+    this.next = element("ul");
+    this.mapping = element("div", { class: "card" });
+    this.pushes = this.#pushes();
+    this.deeds = new Deeds();
+    this.check = button(t("Check now"), (pressed) => act(pressed, () => this.#checkNow()), { class: "main" });
+    this.name = element("h1");
+    this.facts = element("p", { class: "quiet" });
+    this.root.append(
+      element("p", {}, link("/items", t("Items"))),
+      this.name,
+      this.facts,
+      this.verdict,
+      element("div", { class: "actions" }, this.check),
+      this.readings,
+      element("h2", {}, t("Stock")),
+      this.places,
+      element("h2", {}, t("Prices")),
+      this.prices,
+      element("h2", {}, t("What happens next")),
+      element("div", { class: "card" }, this.next),
+      element("h2", {}, t("Mapping")),
+      this.mapping,
+      this.pushes.node,
+      this.deeds.node,
+    );
+    this.#show(item);
+    this.pushes.load().catch(() => {});
+  }
+
+  #show(item) {
+    const { variant, verdict, product } = item;
+    this.item = item;
+    this.name.textContent = variant.title || variant.sku || t("without a name");
+    const codes = [variant.sku && t("SKU {sku}", { sku: variant.sku }), variant.barcode && t("barcode {barcode}", { barcode: variant.barcode })];
+    const ids = [t("variant {id}", { id: variant.variant_id }), product && t("product {id} of Nhanh.vn", { id: product.id })];
+    this.facts.textContent = [...codes, ...ids].filter(Boolean).join(" · ");
+    this.verdict.className = `verdict tone-${verdict.tone}`;
+    this.verdict.replaceChildren(element("h2", {}, ...prose(verdict.text)));
+    this.places.show(item.places);
+    this.prices.show(item.prices);
+    setHidden(this.prices, item.prices.length === 0);
+    this.next.replaceChildren(...item.next.map((sentence) => element("li", {}, ...prose(sentence))));
+    this.readings.replaceChildren(...item.readings.filter((one) => one.problem !== null).map(failedReading));
+    this.#showMapping(item);
+    this.deeds.show(item.actions);
+  }
+
+  async #again() {
+    this.#show(await getJson(`${this.path}?${this.#ofStore()}`, { signal: this.signal }));
+  }
+
+  async #checkNow() {
+    const item = await post(`${this.path}/check`, { store: this.store });
+    this.#show(item);
+    const read = item.readings.filter((one) => one.problem === null).map((one) => one.source);
+    return read.length > 0 ? t("read just now: {sources}", { sources: read.join(", ") }) : null;
+  }
+
+  // What a person chooses is shown at once, and kept in its place while the item is read again.
+  #showMapping({ mapping }) {
+    const about = { store: this.store, id: this.id, done: () => this.#againSoon() };
+    const note = noteField();
+    const choices = mapping.candidates.map((one) => ({ id: one.nhanh_id, name: called(one) }));
+    const isDecided = mapping.source === "manual" && mapping.state !== "retired";
+    this.mapping.replaceChildren(
+      element("p", {}, ...prose(mapping.text)),
+      mapping.name ? element("p", { class: "quiet" }, [mapping.code, mapping.name].filter(Boolean).join(" · ")) : "",
+      element("label", { class: "block" }, t("Why (kept with the decision)"), note),
+      choiceButtons(OF_VARIANTS, { ...about, choices, note: () => noteOf(note) }),
+      this.#otherChoice(note, about),
+      isDecided ? element("div", { class: "actions" }, removeButton(OF_VARIANTS, about)) : "",
+    );
+  }
+
+  #againSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.#again().catch(() => {}), 1_500); // the answer can be read until then
+  }
+
+  close() {
+    clearTimeout(this.soon);
+  }
+
+  #otherChoice(note, about) {
+    const field = element("input", { name: "product", autocomplete: "off", spellcheck: "false" });
+    const found = element("div");
+    const ask = async () => {
+      const text = field.value.trim();
+      if (text === "") return t("Type the product’s id or code.");
+      const answer = await post("/api/mappings/resolve", { store: this.store, products: [text] });
+      const choices = answer.products[0].choices.map((one) => ({ id: one.nhanh_id, name: called(one) }));
+      found.replaceChildren();
+      if (choices.length === 0) return t("Nhanh.vn has no such product.");
+      found.append(choiceButtons(OF_VARIANTS, { ...about, choices, note: () => noteOf(note) }));
+      return null;
+    };
+    const look = button(t("Find"), (pressed) => act(pressed, ask));
+    const form = element("form", { class: "filters" }, element("label", {}, t("Another product of Nhanh.vn: id or code"), field), element("div", { class: "actions" }, look));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      look.click();
+    });
+    return element("div", {}, form, found);
+  }
+
+  #pushes() {
+    const columns = [
+      { key: "at", label: t("When"), cell: (one) => element("span", { title: moment(one.intended_at) }, ago(one.intended_at)) },
+      { key: "what", label: t("What"), cell: (one) => `${kindName(one.kind)}${one.location_name ? ` · ${one.location_name}` : ""}` },
+      { key: "change", label: t("Change"), cell: (one) => `${one.old_value ?? "–"} → ${one.new_value ?? "–"}` },
+      { key: "result", label: t("Result"), cell: pushResult },
+      { key: "job", label: t("Job"), cell: (one) => link(`/jobs/${one.job_id}`, t("view")) },
+    ];
+    const shown = [];
+    const rows = table({ caption: t("Pushes, newest first"), columns, key: (one) => one.id });
+    let cursor = null;
+    const load = async () => {
+      const answer = await getJson(`${this.path}/pushes?${this.#ofStore({ limit: PAGE, ...(cursor ? { cursor } : {}) })}`, { signal: this.signal });
+      shown.push(...answer.pushes);
+      cursor = answer.next_cursor;
+      rows.show(shown);
+      setHidden(node, shown.length === 0);
+      setHidden(group, cursor === null);
+    };
+    const more = button(t("More"), (pressed) => act(pressed, load));
+    const group = element("div", { class: "actions more-rows", hidden: true }, more);
+    const node = element("section", { hidden: true }, element("h2", {}, t("What was pushed")), rows, group);
+    return { node, load };
+  }
+}
+
+const called = (choice) => [choice.code, choice.name].filter(Boolean).join(" · ") || String(choice.nhanh_id);
+
+const failedReading = (one) => element("p", { class: "notice tone-bad", role: "alert" }, `${one.source}: ${one.problem}`);
+
+const placeColumns = () => [
+  { key: "place", label: t("Location"), cell: (one) => one.location_name ?? String(one.location_id) },
+  ...valueColumns(),
+];
+
+const priceColumns = () => [{ key: "kind", label: t("Price"), cell: (one) => kindName(one.kind) }, ...valueColumns()];
+
+const valueColumns = () => [
+  { key: "nhanh", label: t("Nhanh.vn"), class: "number", cell: (one) => seen(one.nhanh, one.seen_at_nhanh) },
+  { key: "shopify", label: t("Shopify"), class: "number", cell: (one) => seen(one.shopify, one.seen_at_shopify) },
+  { key: "should", label: t("Should be"), class: "number", cell: (one) => (one.should_be === null ? "–" : money(one.should_be)) },
+  { key: "equal", label: t("Equal?"), cell: equality },
+  { key: "why", label: t("Why"), cell: why },
+];
+
+/** A value, with as of when it is known. */
+function seen(value, at) {
+  const shown = value === null ? "–" : money(value);
+  return at === null ? shown : element("span", {}, shown, element("small", { title: moment(at) }, ago(at)));
+}
+
+function equality(one) {
+  if (one.equal === null) return element("span", { class: "tone-off dot" }, t("nothing to compare"));
+  return one.equal ? element("span", { class: "tone-ok dot" }, t("equal")) : element("span", { class: "tone-warn dot" }, t("differs"));
+}
+
+const why = (one) => element("details", {}, element("summary", {}, t("Why?")), element("p", {}, ...prose(one.text)));
+
+const RESULT_TONES = { applied: "ok", intended: "run", stale: "warn", refused: "bad", unknown: "bad" };
+
+function pushResult(one) {
+  const names = { applied: t("set"), intended: t("under way"), stale: t("was changed meanwhile"), refused: t("refused"), unknown: t("outcome unknown") };
+  return element("span", { class: `dot tone-${RESULT_TONES[one.result]}` }, names[one.result], one.detail ? element("small", {}, one.detail) : null);
+}
+
+function kindName(kind) {
+  const names = { stock: t("Stock"), activation: t("Stocked from now on"), price: t("Price"), compare_at_price: t("Compare-at price") };
+  return names[kind] ?? kind;
+}

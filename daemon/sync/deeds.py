@@ -1,0 +1,29 @@
+"""What people decided about a variant or a customer, in words: newest first."""
+
+from daemon.api.items import Deed
+from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
+from daemon.ids import StoreName
+from daemon.jobs import actions
+from daemon.jobs.actions import Action, ActionKind, SubjectKind, Way
+
+SHOWN = 20
+
+DECISIONS = {
+    ActionKind.MAP: mark("mapped by hand to {nhanh_id} of Nhanh.vn"),
+    ActionKind.EXCLUDE: mark("said to have no counterpart at Nhanh.vn"),
+    ActionKind.UNMAP: mark("the decision was taken back"),
+}
+WAYS = {Way.PAGE: mark("on the page"), Way.API: mark("by the API"), Way.CLI: mark("on the command line")}
+
+
+async def list_deeds(connection: Connection, store: StoreName, kind: SubjectKind, subject: int) -> list[Deed]:
+    """The last decisions about a variant or a customer."""
+    found = await actions.list_of(connection, store, kind, subject, limit=SHOWN)
+    return [_deed(action) for action in found if action.kind in DECISIONS]
+
+
+def _deed(action: Action) -> Deed:
+    said = _(DECISIONS[action.kind]).format(nhanh_id=action.detail.get("nhanh_id"))
+    return Deed(action.at, f"{said} ({_(WAYS[action.way])})", action.detail.get("note"))
