@@ -124,7 +124,6 @@ class DatabaseFacts:
         streams: those that a schedule or a job makes one.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
-        remembered: since when conditions hold that nothing else dates, by their ids.
     """
 
     read_at: datetime
@@ -134,7 +133,6 @@ class DatabaseFacts:
     open_sales: Sequence[Campaign]
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
-    remembered: Mapping[str, Remembered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +142,12 @@ class SlowFacts:
     Args:
         clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
         mapped: variants that match a product, by store, as of the last product match.
+        remembered: since when conditions hold that nothing else dates, by their ids.
     """
 
     clock_offset: float = 0.0
     mapped: Mapping[StoreName, int] = field(default_factory=dict)
+    remembered: Mapping[str, Remembered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Facts:
     Args:
         database: what it said last; None: nothing yet.
         outage: that it is away; what it said last is of the past then.
-        remembered: as `DatabaseFacts.remembered`, with what has been seen since that was read.
+        remembered: as `SlowFacts.remembered`, with what has been seen since that was read.
     """
 
     now: datetime

@@ -38,7 +38,6 @@ async def read_database(
         open_sales=open_sales,
         drifted=await _count_drifted(connection, open_sales),
         left_out=await _left_out(connection, stores),
-        remembered=await memory.load(connection),
     )
 
 
@@ -49,7 +48,9 @@ async def read_slowly(
     before = clock()
     theirs = await jobs.now(connection)
     after = clock()
-    return SlowFacts(_offset(theirs, before, after), await _count_mapped(connection, stores))
+    return SlowFacts(
+        _offset(theirs, before, after), await _count_mapped(connection, stores), await memory.load(connection)
+    )
 
 
 def _offset(theirs: datetime, before: datetime, after: datetime) -> float:
@@ -62,7 +63,7 @@ def _offset(theirs: datetime, before: datetime, after: datetime) -> float:
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:
     """Those on sale with another price in the mirror, and those that wait for a person's decision."""
     begun = [sale.id for sale in sales if sale.started_at is not None]
-    counts = await items.count_each_by_state(connection, begun)
+    counts = await items.count_each_by_state(connection, begun) if begun else {}
     return {
         number: await items.count_drifting(connection, number) + counts[number].get(ItemState.DRIFTED, 0)
         for number in begun

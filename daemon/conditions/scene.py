@@ -33,7 +33,6 @@ NOTHING_KNOWN: Final = DatabaseFacts(
     open_sales=(),
     drifted={},
     left_out=(),
-    remembered={},
 )
 
 
