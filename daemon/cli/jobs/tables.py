@@ -5,7 +5,8 @@ from datetime import tzinfo
 
 from rich.text import Text
 
-from daemon.api.pushes import Push
+from daemon.api.approvals import Approval, Change
+from daemon.api.pushes import Push, PushKind
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
@@ -84,7 +85,18 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
 def say_what_is_asked(job: Job) -> None:
     """How to decide about a job that waits for approval."""
     if wording.waits_for_approval(job):
+        output.say(wording.how_to_look(job.id))
         output.say(wording.how_to_decide(job.id))
+
+
+def write_changes(question: Approval, changes: Sequence[Change], kind: PushKind | None) -> None:
+    """What waits for the answer to a question, and of how many changes that is."""
+    headings = (_("what"), _("SKU"), _("variant"), _("location"), _("now"), _("then"), _("change"), _("why"))
+    output.write_text(question.question)
+    output.write_table(headings, [_change(change) for change in changes])
+    all_changes = question.counts.get(kind, 0) if kind is not None else sum(question.counts.values())
+    shown = _("{shown} of {n} changes").format(shown=values.number(len(changes)), n=values.number(all_changes))
+    output.write_text(shown)
 
 
 def write_pushes(pushes: Sequence[Push], zone: tzinfo) -> None:
@@ -108,6 +120,13 @@ def _status(job: Job) -> Text:
     if is_live(job) and (done := wording.percent(job)):
         status.append(f" {done}")
     return status
+
+
+def _change(change: Change) -> list[Text]:
+    place = change.location_name or ("" if change.location_id is None else str(change.location_id))
+    share = "" if change.share is None else f"{change.share:.0%}"
+    shown = [change.kind, change.sku or "–", str(change.variant_id), place, change.old or "–", change.new or "–"]
+    return [Text(output.plain(text)) for text in (*shown, share, change.reason)]
 
 
 def _push(push: Push, zone: tzinfo) -> list[Text]:
