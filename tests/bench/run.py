@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import command_line
 import idle
+import job_lists
 import limits
 import matching
 import page_load
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "event_latency": sse_latency.measure,
     "sse_return": sse_return.measure,
     "page_load": page_load.measure,
+    "job_lists": job_lists.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,
 }
