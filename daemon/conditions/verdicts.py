@@ -47,8 +47,9 @@ class _Judging:
             return Tone.WARN
         if self._conditions:
             return Tone.ASK
-        is_vouched = self._as_of() is not None and all(each.state not in UNVOUCHED for each in self._decisive())
-        return Tone.OK if is_vouched else Tone.OFF
+        is_pulled = self._scene.is_known and self._as_of() is not None
+        is_vouched = all(each.state not in UNVOUCHED for each in self._decisive())
+        return Tone.OK if is_pulled and is_vouched else Tone.OFF
 
     def sentence(self) -> str:
         """The first of what can be said that is true."""
@@ -62,7 +63,7 @@ class _Judging:
 
     def details(self) -> Iterator[str]:
         """Figures, ages, what is not in order beside the sentence, and what comes next."""
-        if (mapped := self._scene.database.mapped.get(self._store.name)) is not None:
+        if (mapped := self._scene.facts.slow.mapped.get(self._store.name)) is not None:
             yield self._size(mapped)
         yield from self._ages()
         for stream in self._streams.values():
@@ -81,8 +82,8 @@ class _Judging:
     def _without_database(self) -> str | None:
         outage = self._scene.facts.outage
         if outage is None:
-            return None
-        return _("The database can't be reached since {time}, so nothing is known of the shop").format(
+            return None if self._scene.is_known else _("Nothing is known of the shop yet")
+        return _("The database has not answered since {time}, so nothing is known of the shop").format(
             time=self._time(outage.since)
         )
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, RunToken
-from daemon.jobs import failures, store
+from daemon.jobs import failures, pace, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, Job
@@ -129,6 +129,8 @@ class JobContext:
         self.has_progressed = False  # whether this run has stored a page
         self._started = monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
+        self._active_before: float = job.metadata.get("active_seconds", 0.0)  # seconds, of earlier runs
+        self._next_point = self._started + pace.SHORTEST_INTERVAL  # of the job's pace
         self.total = job.total
         self._owned_until = -math.inf  # by `boot_time`, which runs on while the process or its machine is suspended
         self._proving = asyncio.Lock()
@@ -290,6 +292,7 @@ class JobContext:
             if page.dead_letters:
                 await failures.insert(connection, self.job.id, page.dead_letters)
             progress = self._progress(page.counted.processed, pages) | page.metadata
+            is_point = pages > 0 and monotonic() >= self._next_point
             cancelling = await store.store_page(
                 connection,
                 self.job.id,
@@ -298,6 +301,7 @@ class JobContext:
                 page.checkpoint,
                 progress,
                 is_progress=pages > 0,
+                waited=_waited(progress) if is_point else None,
             )
             if cancelling is None:
                 raise RunStopped(StopReason.TAKEN_OVER)
@@ -307,6 +311,8 @@ class JobContext:
             return
         self._pages += pages
         self.has_progressed = True
+        if is_point:
+            self._next_point = monotonic() + pace.interval(self._active())
         if cancelling:
             self.stop(StopReason.CANCELLED)
         self._raise_if_stopped()
@@ -315,13 +321,16 @@ class JobContext:
         """What this job has cost, over all its runs."""
         counted = self._meter.costs() if self._meter is not None else {}
         costs = {name: round(value + self.job.metadata.get(name, 0), 3) for name, value in counted.items()}
-        active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
-        return costs | {"active_seconds": round(active, 3)}
+        return costs | {"active_seconds": round(self._active(), 3)}
 
     def overall_rate(self) -> dict[str, Any]:
         """Rows per second over all runs, for a job that ends."""
-        active = monotonic() - self._started + self.job.metadata.get("active_seconds", 0.0)
+        active = self._active()
         return {"waiting": None, "rows_per_second": round(self._processed / active, 1) if active > 0 else 0.0}
+
+    def _active(self) -> float:
+        """Seconds that all runs of this job have taken so far."""
+        return monotonic() - self._started + self._active_before
 
     def _progress(self, rows: int, pages: int) -> dict[str, Any]:
         now, processed = monotonic(), self._processed + rows
@@ -337,3 +346,7 @@ class JobContext:
     def _raise_if_stopped(self) -> None:
         if self._stop_reason is not None:
             raise RunStopped(self._stop_reason)
+
+
+def _waited(costs: Mapping[str, Any]) -> float:
+    return float(costs.get("rate_limit_wait_seconds", 0.0) + costs.get("retry_wait_seconds", 0.0))

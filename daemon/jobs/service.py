@@ -13,7 +13,8 @@ from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidTransition, JobNotFound
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, Lane, ScheduleName, new_job_id
-from daemon.jobs import failures, listing, store
+from daemon.jobs import actions, failures, listing, store
+from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.jobs.deciding import Decisions, live_instead_of, live_job, note_cancelled, unknown_job
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.listing import ALL_JOBS, FoundJobs, JobFilters
@@ -65,17 +66,17 @@ class Jobs:
         self._max_attempts = max_attempts
         self.decisions = Decisions(database, notifier, self._enqueue, max_attempts)
 
-    async def submit(self, request: JobRequest, schedule: ScheduleName | None = None) -> Job:
-        """Make a job; when this returns, every connection sees it. `schedule` names the one that a person runs by hand.
+    async def submit(self, request: JobRequest) -> Job:
+        """Make a job; when this returns, every connection sees it.
 
         Raises InvalidJobRequest, and LiveJobExists with the id of the live job for the same work.
         """
-        async with self._database.acquire() as connection, connection.transaction():
-            submission = await self.submit_in(connection, request, schedule)
-        if not submission.is_new:
-            raise live_job(submission.job)
-        self.announce(submission.job)
-        return submission.job
+        return await self._submit(request, ActionKind.SUBMIT)
+
+    async def again(self, job_id: JobId, trigger: JobTrigger) -> Job:
+        """Make a job with the parameters of another one. Raises JobNotFound, and what `submit` does."""
+        job = await self.get(job_id)
+        return await self._submit(JobRequest(job.type, job.store, trigger, job.params), ActionKind.RUN_AGAIN, of=job)
 
     async def submit_in(
         self,
@@ -152,6 +153,8 @@ class Jobs:
                 parent_id = await note_cancelled(connection, job)
             elif job is not None and not await places.is_attended(connection, job_id):
                 job = await store.cancel_unattended(connection, job_id)
+            if job is not None:
+                await _note(connection, ActionKind.CANCEL, job)
         if job is None:
             ended = await self.get(job_id)
             raise InvalidTransition(
@@ -186,6 +189,7 @@ class Jobs:
                 job = await store.revive(connection, job_id, self._max_attempts)
                 if job is not None:
                     await self._enqueue(connection, job)
+                    await _note(connection, ActionKind.RETRY, job)
         except UniqueViolationError:
             raise await live_instead_of(self._database, job_id) from None
         if job is None:
@@ -243,4 +247,23 @@ class Jobs:
         if unresolved == 0:
             raise InvalidTransition(_("Job {id} has no failed rows left to retry").format(id=job.id))
         params = {"retry_of": str(job.id)}
-        return await self.submit(JobRequest(job.type, job.store, JobTrigger.RETRY, params))
+        return await self._submit(
+            JobRequest(job.type, job.store, JobTrigger.RETRY, params), ActionKind.RETRY_ROWS, of=job
+        )
+
+    async def _submit(self, request: JobRequest, kind: ActionKind, *, of: Job | None = None) -> Job:
+        """Make a job, and note that a person has asked for it: on account of another one (`of`), or for itself."""
+        async with self._database.acquire() as connection, connection.transaction():
+            submission = await self.submit_in(connection, request)
+            if submission.is_new:
+                await _note(connection, kind, of or submission.job, submission.job)
+        if not submission.is_new:
+            raise live_job(submission.job)
+        self.announce(submission.job)
+        return submission.job
+
+
+async def _note(connection: Connection, kind: ActionKind, job: Job, made: Job | None = None) -> None:
+    """Note what a person does to a job; `made` is the job that comes of it, itself where none does."""
+    detail = {"type": job.type}
+    await actions.note(connection, kind, job.store, SubjectKind.JOB, job.id, job_id=(made or job).id, detail=detail)

@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
-from daemon.jobs import attempts
+from daemon.jobs import attempts, pace
 from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
@@ -88,15 +88,19 @@ WHERE id = $1 AND {IS_LIVE}
 
 # A committed page is progress, so the run counts as the first attempt again, and what the one before failed of is of
 # the past: a job fails only after `max_attempts` runs in a row that got nowhere.
-STORE_PAGE = f"""
+STORE_PAGE = pace.sampled_by(
+    f"""
 UPDATE dongbo.background_jobs
 SET created = created + $3, updated = updated + $4, skipped = skipped + $5, failed = failed + $6,
     successful = successful + $3 + $4, processed = processed + $3 + $4 + $5 + $6,
     checkpoint = $7, metadata = metadata || $8, attempt = CASE WHEN $9 THEN 1 ELSE attempt END,
     error = CASE WHEN $9 THEN NULL ELSE error END, {TOUCH}
 WHERE id = $1 AND run_token = $2
-RETURNING cancel_requested
-"""
+""",
+    "cancel_requested",
+    is_sample="$10::boolean",
+    waited="$11::double precision",
+)
 
 OWNS = """
 SELECT EXISTS (SELECT FROM dongbo.background_jobs WHERE id = $1 AND run_token = $2 AND status = 'RUNNING')
@@ -542,8 +546,12 @@ async def store_page(
     metadata: Mapping[str, Any],
     *,
     is_progress: bool,
+    waited: float | None = None,
 ) -> bool | None:
-    """Add a page's counters, set the checkpoint; whether cancelling was asked for, None if the run lost the job."""
+    """Add a page's counters, set the checkpoint; whether cancelling was asked for, None if the run lost the job.
+
+    `waited`: how many seconds the job has waited so far, where a point of its pace is to be kept.
+    """
     requested: bool | None = await connection.fetchval(
         STORE_PAGE,
         job_id,
@@ -555,6 +563,8 @@ async def store_page(
         encode(checkpoint),
         encode(metadata),
         is_progress,
+        waited is not None,
+        waited or 0.0,
     )
     return requested
 

@@ -21,6 +21,8 @@ from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, number_text
 from daemon.ids import CampaignId, SaleName, StoreName
+from daemon.jobs import actions
+from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.jobs.model import JobRequest, JobTrigger
 from daemon.jobs.service import Jobs, Submission
 from daemon.jobs.types import JobType
@@ -172,7 +174,7 @@ class Sales:
                 )
             return (campaign, None) if is_draft else await self.schedule_in(connection, campaign, now)
 
-        return await self._carry_out(insert)
+        return await self._carry_out(insert, ActionKind.CREATE_SALE)
 
     async def schedule(self, campaign: Campaign) -> Campaign:
         """Plan a DRAFT; one whose start has come starts at once if the clock is right. Raises as `create`."""
@@ -180,7 +182,7 @@ class Sales:
         now = self.clock()
         may_begin = _has_come(campaign.starts_at, now) and await self.knows_time(campaign.store)
         return await self._carry_out(
-            lambda connection: self.schedule_in(connection, campaign, now, may_begin=may_begin)
+            lambda connection: self.schedule_in(connection, campaign, now, may_begin=may_begin), ActionKind.START_SALE
         )
 
     async def knows_time(self, store: StoreName) -> bool:
@@ -217,7 +219,7 @@ class Sales:
                 await campaigns.set_notice(connection, made.id, str(error))
                 return made, None
 
-        return await self._carry_out(again)
+        return await self._carry_out(again, None)
 
     async def start_now(self, campaign: Campaign) -> Campaign:
         """Start a DRAFT or SCHEDULED campaign now. Raises as `create`."""
@@ -241,7 +243,7 @@ class Sales:
                 await campaigns.move(connection, present.id, [present.state], CampaignState.DRAFT, now)
             return await self.schedule_in(connection, await self._locked(connection, present), now)
 
-        return await self._carry_out(start)
+        return await self._carry_out(start, ActionKind.START_SALE)
 
     async def end_now(self, campaign: Campaign, *, is_cancelled: bool = False) -> Campaign:
         """Take a running campaign back. Raises SaleConflict if it is not running."""
@@ -259,7 +261,7 @@ class Sales:
             what = mark("cancelled by a person") if is_cancelled else mark("ended by a person")
             return await self.begin_end_in(connection, present, self.clock(), what, JobTrigger.API)
 
-        return await self._carry_out(end)
+        return await self._carry_out(end, ActionKind.CANCEL_SALE if is_cancelled else ActionKind.END_SALE)
 
     async def cancel(self, campaign: Campaign) -> Campaign:
         """Cancel a campaign; one that is running is taken back. Raises SaleConflict for one that is over."""
@@ -278,7 +280,7 @@ class Sales:
                 connection, present, CampaignState.CANCELLED, mark("cancelled by a person")
             ), None
 
-        return await self._carry_out(cancel)
+        return await self._carry_out(cancel, ActionKind.CANCEL_SALE)
 
     async def resume(
         self, campaign: Campaign, decision: Decision | None = None, variant_ids: Sequence[int] | None = None
@@ -323,7 +325,7 @@ class Sales:
             submission = await self._submit(connection, present.store, JobType.REVERT_SALE, JobTrigger.API)
             return moved or present, submission
 
-        return await self._carry_out(resume)
+        return await self._carry_out(resume, ActionKind.DECIDE_SALE)
 
     async def schedule_in(
         self, connection: Connection, campaign: Campaign, now: datetime, *, may_begin: bool = True
@@ -411,12 +413,21 @@ class Sales:
     ) -> Submission:
         return await self._jobs.submit_in(connection, JobRequest(job_type, store, trigger, {}))
 
-    async def _carry_out(self, act: Callable[[Connection], Awaitable[tuple[Campaign, Submission | None]]]) -> Campaign:
-        """Do something in one transaction; once more if another campaign takes the same variants meanwhile."""
+    async def _carry_out(
+        self, act: Callable[[Connection], Awaitable[tuple[Campaign, Submission | None]]], kind: ActionKind | None
+    ) -> Campaign:
+        """Do something in one transaction; once more if another campaign takes the same variants meanwhile.
+
+        `kind`: what it is where a person does it; None where only the daemon does.
+        """
         for _attempt in range(ATTEMPTS):
             try:
                 async with self._database.acquire() as connection, connection.transaction():
                     campaign, submission = await act(connection)
+                    if kind is not None:
+                        job_id = submission.job.id if submission is not None else None
+                        subject = SubjectKind.SALE, campaign.name
+                        await actions.note(connection, kind, campaign.store, *subject, job_id=job_id)
             except ExclusionViolationError:
                 continue
             self.announce(submission)

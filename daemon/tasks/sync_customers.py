@@ -14,6 +14,7 @@ from daemon.sync.customers.rules import CustomerRules
 from daemon.sync.customers.run import Customer, CustomerRun
 from daemon.sync.customers.survey import CustomerSurvey
 from daemon.tasks import params
+from daemon.tasks.applied import note_applied
 from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Store, task
@@ -56,8 +57,7 @@ class _Sync:
                 await run.know_formats(customers)
                 for batch in batches(customers):
                     await push.push(batch)
-        if context.processed != context.total:  # the mappings have changed meanwhile
-            await context.describe(total=context.processed)
+        await note_applied(context)
 
     async def describe_only(self) -> None:
         run, context = self._run, self._run.context

@@ -34,6 +34,7 @@ from daemon.sync.products.safety_limits import PlanOverturned, PlanSurvey, Safet
 from daemon.sync.products.stock_push import StockPush
 from daemon.sync.products.synced_settings import SyncedSettings, settings_of
 from daemon.tasks import params
+from daemon.tasks.applied import note_applied
 from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
 from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
 from daemon.tasks.product_facts import ProductFacts
@@ -91,6 +92,7 @@ class _Sync:
         else:
             await self._rebase_sales()
             await self._plan_and_push()
+            await note_applied(self._context)
         if self._mismatch is not None:
             raise self._mismatch
         if not is_dry:

@@ -18,6 +18,7 @@ import pull_customers
 import pull_incremental
 import sale_apply
 import sale_preview
+import sse_crowd
 import sse_latency
 import sse_return
 import structlog
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "sale_preview": sale_preview.measure,
     "event_latency": sse_latency.measure,
     "sse_return": sse_return.measure,
+    "sse_crowd": sse_crowd.measure,
     "page_load": page_load.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,

@@ -25,7 +25,7 @@ from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
 from daemon.schedules.model import ScheduleSpec
-from daemon.sources.http import open_session
+from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.nhanh.credential import NhanhCredential
@@ -47,6 +47,18 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 WORKER = WorkerName("worker-1")
 PRODUCT_SYNC = ProductSyncSettings.model_validate(
     {"locations": {"31": [1, 2], "32": [3]}, "price": "retail", "compare_at_price": "old"}
+)
+
+NOWHERE = "http://127.0.0.1:9"
+SETTINGS = Settings.model_validate(
+    {
+        "stores": {
+            "main": {
+                "nhanh": {"app_id": 1, "business_id": 2, "access_token": {"env": "NOT_USED"}, "base_url": NOWHERE},
+                "shopify": {"shop": "none", "access_token": {"env": "NOT_USED"}, "base_url": NOWHERE},
+            }
+        }
+    }
 )
 
 
@@ -189,15 +201,21 @@ async def running_endpoint(
             app_id=1,
             business_id=2,
             credential=NhanhCredential("not-used"),
-            base_url="http://127.0.0.1:9",
+            base_url=NOWHERE,
             limits=limits,
+            backoff=Backoff(attempts=2, initial=0.01),
         )
         shopify = ShopifyClient(
-            session, shop="none", credential=PermanentToken("not-used"), base_url="http://127.0.0.1:9", limits=limits
+            session,
+            shop="none",
+            credential=PermanentToken("not-used"),
+            base_url=NOWHERE,
+            limits=limits,
+            backoff=Backoff(attempts=2, initial=0.01),
         )
         shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
-        parts = Daemon(Settings(), database, registry, StoreFactory(session, limits))
+        parts = Daemon(SETTINGS, database, registry, StoreFactory(session, limits))
         worker, sale_clock = Worker(), Clock()
         status = StatusParts(
             database=database,

@@ -40,7 +40,7 @@ PATIENCE = 30.0  # seconds for one job
 WRITES = ("set_stock", "activate_item", "set_prices")
 READS = ("stock_levels", "present_prices")
 LIVE = "SELECT id FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING') ORDER BY parent_id IS NULL, id"
-WAITING = "SELECT id FROM dongbo.background_jobs WHERE status = 'AWAITING_APPROVAL'"
+ASKING = "SELECT job_id AS id FROM dongbo.approvals WHERE state = 'open'"
 
 
 @dataclass(frozen=True)
@@ -170,11 +170,11 @@ class History:
     async def settled_chain(self) -> None:
         """A chain that completes, whatever has to be approved for it."""
         job = await self.job(JobType.PRODUCT_CHAIN)
-        waiting = await self.connection.fetch(WAITING)
-        for row in waiting:
+        for row in await self.connection.fetch(ASKING):
             approved = await self.approved(JobId(row["id"]))
             assert approved.status is JobStatus.COMPLETED, approved.error
-        assert waiting or job.status is JobStatus.COMPLETED, job.error
+        job = await self.finished(job.id)
+        assert job.status is JobStatus.COMPLETED, job.error
 
     async def job(self, job_type: JobType, **params: Any) -> Job:
         """A job when it has ended or waits, however often the daemon dies meanwhile; perhaps one that was live."""
@@ -252,7 +252,7 @@ class History:
         self.glimpses.append(Glimpse(path, calls, chance.choice(GLIMPSE_ACTS), chance.randrange(10**6)))
 
     async def step_decide(self, chance: random.Random) -> None:
-        for row in await self.connection.fetch(WAITING):
+        for row in await self.connection.fetch(ASKING):
             job_id = JobId(row["id"])
             if chance.random() < 0.3:
                 await self.asked(lambda parts, job_id=job_id: parts.jobs.reject(job_id))  # type: ignore[misc]

@@ -17,10 +17,10 @@ from daemon.api.approvals import (
 )
 from daemon.api.fields import LARGEST_ID
 from daemon.api.pushes import PushKind
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.errors import ApprovalNotFound
 from daemon.i18n import gettext as _
-from daemon.ids import StoreName
+from daemon.ids import JobId, StoreName
 from daemon.jobs import approvals as questions
 from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.model import ApprovalState
@@ -33,7 +33,7 @@ from daemon.sync.products import approvals
 from daemon.sync.products.approvals import AskedChange
 from daemon.sync.products.question import PlanQuestion
 
-CSV_PAGE = 500  # changes
+CSV_PAGE = 250  # changes between two turns of the loop
 CSV_COLUMNS = (
     "kind",
     "variant_id",
@@ -54,12 +54,24 @@ LISTS = {"open": questions.list_open, "decided": questions.list_ended, None: que
 async def list_approvals(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, ApprovalsQuery)
-    store = StoreName(query.store) if query.store is not None else None
-    before = read_number_cursor(query.cursor) if query.cursor is not None else None
     async with request.app[PARTS].database.acquire() as connection:
-        found = await LISTS[query.state](connection, store, before=before, limit=query.limit + 1)
+        if query.job is not None:
+            found = await _of_job(connection, JobId(query.job), query)
+        else:
+            store = StoreName(query.store) if query.store is not None else None
+            before = read_number_cursor(query.cursor) if query.cursor is not None else None
+            found = await LISTS[query.state](connection, store, before=before, limit=query.limit + 1)
     page, cursor = paged(found, query.limit, lambda question: number_cursor(question.id))
     return json_response(ApprovalList([_approval(question) for question in page], cursor))
+
+
+async def _of_job(connection: Connection, job_id: JobId, query: ApprovalsQuery) -> list[AskedQuestion]:
+    """The last question of a job, if it is one of those that are asked for: the first page holds it."""
+    question = await questions.latest_of(connection, job_id)
+    if question is None or query.cursor is not None or query.store not in (None, question.store):
+        return []
+    is_open = question.state is ApprovalState.OPEN
+    return [question] if query.state in (None, "open" if is_open else "decided") else []
 
 
 async def get_approval(request: web.Request) -> web.Response:
@@ -122,9 +134,9 @@ async def _pages(database: Database, approval_id: int, kind: PushKind | None) ->
     while True:
         async with database.acquire() as connection:
             page = await approvals.list_changes(connection, approval_id, kind, after=last, limit=CSV_PAGE)
-        if not page:
-            return
         yield page
+        if len(page) < CSV_PAGE:
+            return
         last = page[-1].place
 
 
@@ -144,7 +156,7 @@ def _approval(question: AskedQuestion) -> Approval:
         job_id=question.job_id,
         question=asked.reason() if asked is not None else question.reason,
         look_at=asked.look_at() if asked is not None else (),
-        counts=dict(sorted(question.counts.items())),
+        counts={str(kind): question.counts[kind] for kind in PushKind if kind in question.counts},
         asked_changes=question.asked_changes,
         changed_settings=asked.changed_settings if asked is not None else (),
         settings_since=asked.settings_since if asked is not None else None,
@@ -173,10 +185,11 @@ def _change(asked: AskedChange) -> Change:
 
 
 def _cells(asked: AskedChange) -> Sequence[Cell]:
-    change = _change(asked)
-    share = None if change.share is None else f"{change.share:.4f}"
-    values = {name: getattr(change, name) for name in CSV_COLUMNS} | {"share": share}
-    return [values[name] for name in CSV_COLUMNS]
+    held, change = asked.held, asked.held.change
+    share = None if asked.share is None else f"{asked.share:.4f}"
+    place = change.location_id or None, asked.location_name
+    values = held.old_value, change.new_value, share
+    return [change.kind, change.owner_id, held.sku, asked.title, *place, *values, held.is_risky, held.reason]
 
 
 APPROVAL_OPERATIONS = (

@@ -18,6 +18,7 @@ class Connection {
   #lastId = null;
   #failures = 0;
   #running = false;
+  #ended = Promise.resolve(); // the last run
   #sleeping = false;
 
   /** "connecting" before the first answer, "live", or "lost". */
@@ -43,7 +44,7 @@ class Connection {
   start() {
     if (this.#running) return;
     this.#running = true;
-    this.#run();
+    this.#ended = this.#ended.then(() => this.#run());
   }
 
   stop() {

@@ -5,7 +5,7 @@ import { byId, element, setAttribute, setHidden, setText } from "./dom.js";
 import { connection } from "./live.js";
 import { askForToken, isAsking, startLogin } from "./login.js";
 import { now, onTick } from "./now.js";
-import { close, current, show, startRouter, tell } from "./router.js";
+import { close, current, show, startRouter, tell, title } from "./router.js";
 import { needs, refresh, refreshSoon, startStatus, status } from "./status.js";
 import { bar, views } from "./views.js";
 import { language, languages, setLanguage, t, time, tn, zoneName } from "./words.js";
@@ -32,20 +32,16 @@ startStatus((answer) => {
   showFrame(answer);
   tell("onStatus", answer);
 });
-await refresh();
-showConnection();
-if (!isAsking()) {
-  connection.start();
-  await startRouter(views, onShown);
-}
+startRouter(views, onShown);
+await enter();
 
-/** With a token that may be the right one. */
+/** Shows the page, unless the daemon wants a token that is not at hand, or another one. */
 async function enter() {
   await refresh();
+  showConnection();
   if (isAsking()) return;
   connection.start();
-  if (current()) await show();
-  else await startRouter(views, onShown);
+  await show();
 }
 
 function lock(message) {
@@ -73,9 +69,9 @@ function languageButton(name) {
   return made;
 }
 
-function onShown(view) {
+function onShown() {
   for (const entry of bar) {
-    const isHere = view !== null && (entry.name === view.name || entry.also.includes(view.name));
+    const isHere = entry.name === current() || entry.also.includes(current());
     setAttribute(document.querySelector(`[data-view="${entry.name}"]`), "aria-current", isHere ? "page" : null);
   }
   showTitle();
@@ -91,8 +87,7 @@ function showTitle() {
   if (isAsking()) said.push(t("Token needed"));
   else if (connection.state === "lost") said.push(connection.asOf === null ? t("no connection") : t("as of {time}", { time: time(connection.asOf) }));
   else if (needed() > 0) said.push(tn("{n} needs you", "{n} need you", { n: needed() }));
-  const view = current();
-  if (view && view.name !== "now") said.push(view.title());
+  if (current() !== "now" && title()) said.push(title());
   document.title = [...said, "dongbo"].join(" · ");
 }
 

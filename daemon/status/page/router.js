@@ -4,17 +4,20 @@ import { Unauthorized, explanation } from "./api.js";
 import { button, byId, element } from "./dom.js";
 import { t } from "./words.js";
 
-const open = { view: null, match: null, shown: null, abort: null };
+const open = { view: null, module: null, shown: null, abort: null };
 let views = [];
 let whenShown = () => {};
 
-/** Shows the view of the present address, and follows it from now on; `onShown(view)` is called for each. */
+/**
+ * Follows the address from now on. `onShown()` is called when another view is shown, and once more when its script has
+ * come; that of the present address is fetched at once.
+ */
 export function startRouter(all, onShown) {
   views = all;
   whenShown = onShown;
+  viewAt(location.pathname)?.load().catch(() => {}); // `show` tells of that
   addEventListener("popstate", () => show());
   document.addEventListener("click", follow);
-  return show();
 }
 
 /** Goes to the view of another address of the page. */
@@ -46,8 +49,11 @@ export function setQuery(params, { replace = false } = {}) {
   else history.pushState(null, "", url);
 }
 
-/** The view that is shown; null where there is none. */
-export const current = () => open.view;
+/** The name of the view that is shown; null where there is none. */
+export const current = () => open.view?.name ?? null;
+
+/** What that view calls itself; "" before its script has come. */
+export const title = () => open.module?.title() ?? "";
 
 /** Calls `name` of the view that is shown, where it has such a method. */
 export const tell = (name, content) => open.shown?.[name]?.(content);
@@ -56,22 +62,25 @@ export const tell = (name, content) => open.shown?.[name]?.(content);
 export async function show() {
   close();
   const path = location.pathname;
-  const view = views.find((one) => one.path.test(path)) ?? null;
-  open.view = view;
-  const abort = (open.abort = new AbortController());
+  const view = (open.view = viewAt(path) ?? null);
+  const { signal } = (open.abort = new AbortController());
   const root = element("div", { class: `view view-${view?.name ?? "none"}` });
   byId("view").replaceChildren(root);
-  whenShown(view);
+  whenShown();
   if (view === null) {
     root.append(element("h1", {}, t("There is no such page")), element("p", {}, link("/", t("To the first page"))));
     return;
   }
   try {
-    const shown = await view.open(root, { match: path.match(view.path), query: query(), signal: abort.signal });
-    if (abort.signal.aborted) shown?.close?.();
+    const { default: module } = await view.load();
+    if (signal.aborted) return;
+    open.module = module;
+    whenShown();
+    const shown = await module.open(root, { match: path.match(view.path), query: query(), signal });
+    if (signal.aborted) shown?.close?.();
     else open.shown = shown ?? {};
   } catch (error) {
-    if (!abort.signal.aborted && !(error instanceof Unauthorized)) root.replaceChildren(failure(error));
+    if (!signal.aborted && !(error instanceof Unauthorized)) root.replaceChildren(failure(error));
   }
 }
 
@@ -79,8 +88,10 @@ export async function show() {
 export function close() {
   open.abort?.abort();
   open.shown?.close?.();
-  open.shown = null;
+  open.module = open.shown = null;
 }
+
+const viewAt = (path) => views.find((view) => view.path.test(path));
 
 function failure(error) {
   if (error.name !== "TypeError" && error.name !== "TimeoutError" && error.status === undefined) console.error(error);
@@ -92,7 +103,7 @@ function follow(event) {
   const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
   if (!anchor || !isPlain || event.defaultPrevented || anchor.target || anchor.hasAttribute("download")) return;
   const url = new URL(anchor.href);
-  if (url.origin !== location.origin || !views.some((view) => view.path.test(url.pathname))) return;
+  if (url.origin !== location.origin || !viewAt(url.pathname)) return;
   event.preventDefault();
   go(url.pathname + url.search + url.hash);
 }

@@ -1,19 +1,22 @@
-// The views, the most particular address first, and what the bar of views leads to.
+// The views by their addresses, and what the bar of views leads to. What a view is made of is fetched when it is opened.
 
-import approval from "./views/approval.js";
-import approvals from "./views/approvals.js";
-import customer from "./views/customer.js";
-import customers from "./views/customers.js";
-import item from "./views/item.js";
-import items from "./views/items.js";
-import job from "./views/job.js";
-import jobs from "./views/jobs.js";
-import now from "./views/now.js";
-import schedule from "./views/schedule.js";
-import schedules from "./views/schedules.js";
 import { t } from "./words.js";
 
-export const views = [now, jobs, job, approvals, approval, items, item, customers, customer, schedules, schedule];
+export const views = [
+  { name: "now", path: /^\/$/, load: () => import("./views/now.js") },
+  { name: "approvals", path: /^\/approvals$/, load: () => import("./views/approvals.js") },
+  { name: "approval", path: /^\/approvals\/([^/]+)$/, load: () => import("./views/approval.js") },
+  { name: "jobs", path: /^\/jobs$/, load: () => import("./views/jobs.js") },
+  { name: "job", path: /^\/jobs\/([^/]+)$/, load: () => import("./views/job.js") },
+  { name: "items", path: /^\/items$/, load: () => import("./views/items.js") },
+  { name: "item", path: /^\/items\/([^/]+)$/, load: () => import("./views/item.js") },
+  { name: "customers", path: /^\/customers$/, load: () => import("./views/customers.js") },
+  { name: "customer", path: /^\/customers\/([^/]+)$/, load: () => import("./views/customer.js") },
+  { name: "sales", path: /^\/sales$/, load: () => import("./views/sales.js") },
+  { name: "sale", path: /^\/sales\/([^/]+)$/, load: () => import("./views/sale.js") },
+  { name: "schedules", path: /^\/schedules$/, load: () => import("./views/schedules.js") },
+  { name: "schedule", path: /^\/schedules\/([^/]+)$/, load: () => import("./views/schedule.js") },
+];
 
 /** `also`: further views that are reached by way of this one. */
 export const bar = [

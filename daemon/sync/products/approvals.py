@@ -69,6 +69,7 @@ LIST_OF_KIND = LIST_CHANGES.format(of_kind="AND kind = $4")
 
 LOOKED_BACK = timedelta(hours=24)  # many small runs add up to a large one
 ROWS_AT_ONCE = 1_000  # some milliseconds
+DRAFTED_AT_ONCE = 250  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ class Unasked:
 
 async def draft(connection: Connection, store: StoreName, job_id: JobId, changes: Sequence[HeldChange]) -> None:
     """Note what a run is about to ask; `daemon.jobs.approvals.ask` takes it over."""
-    for start in range(0, len(changes), ROWS_AT_ONCE):
-        portion = changes[start : start + ROWS_AT_ONCE]
+    for start in range(0, len(changes), DRAFTED_AT_ONCE):
+        portion = changes[start : start + DRAFTED_AT_ONCE]
         await connection.execute(
             DRAFT,
             job_id,

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from daemon.api.approvals import ChangedSetting
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
+from daemon.i18n import mark, ngettext
 from daemon.jobs.words import number
 from daemon.sync.products.rows import REASON
+
+PRICE_KINDS = {"retail": mark("retail"), "wholesale": mark("wholesale"), "old": mark("old")}  # as configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,15 @@ class PlanQuestion:
         if self.zeroed:
             points.append(
                 _(
-                    "whether its stock there is right, and whether the access token can still see all depots ({depots})"
+                    "whether the stock of these items is right there, and whether the access token can still see all "
+                    "depots ({depots})"
                 ).format(depots=", ".join(map(str, self.depots)))
             )
         if self.by_vat:
             points.append(_("whether the VAT of these products is right, and whether Shopify adds tax at the checkout"))
         if self.repriced or self.beyond_reason:
-            points.append(_("whether the {prices} prices there are right").format(prices=_(" and ").join(self.prices)))
+            prices = _(" and ").join(_(PRICE_KINDS[kind]) for kind in self.prices)
+            points.append(_("whether the {prices} prices there are right").format(prices=prices))
         return points
 
     def text(self) -> str:

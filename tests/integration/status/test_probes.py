@@ -132,12 +132,56 @@ async def test_status_and_metrics_answer_without_the_database(endpoint: Any) -> 
     """What the process knows by itself is told; the rest is null or left out."""
     endpoint.parts.database.pool.terminate()
     status = await endpoint.get("/status")
-    assert (status["ready"], status["running"], status["freshness"]) == (False, None, None)
+    assert (status["ready"], status["running"], status["freshness"], status["streams"]) == (False, None, None, None)
+    (away,) = [each for each in status["conditions"] if each["name"] == "database_away"]
+    assert (away["severity"], away["store"]) == ("bad", None)
+    assert status["verdicts"][0]["tone"] == "bad"
+    assert (await endpoint.get("/status"))["conditions"][0]["since"] == away["since"]
     families = await _scrape(endpoint)
     assert families["dongbo_ready"] == {(): 0}
     assert families["dongbo_check"][("database",)] == 0
     assert "process_cpu_seconds" in families
     assert "dongbo_jobs" not in families
+    assert families["dongbo_condition"][("database_away", "database_away", "bad", "")] == 1
+    assert not families["dongbo_stream_failed_rows"]
+
+
+async def test_status_says_whether_the_shop_is_right(endpoint: Any) -> None:
+    """A verdict a store, what is wrong, and how fresh each stream is; in the metrics, too."""
+    await endpoint.ended()
+    failed = await endpoint.ended(JobStatus.FAILED, JobType.PULL_NHANH_PRODUCTS)
+    status = await endpoint.get("/status")
+    assert status["language"] == "en"
+    assert [verdict["store"] for verdict in status["verdicts"]] == ["main"]
+    conditions = {each["id"]: each for each in status["conditions"]}
+    failing = conditions["failing:main:PULL_NHANH_PRODUCTS"]
+    assert (failing["cause"], failing["job_id"], failing["needs_person"]) == ("it broke", str(failed.id), True)
+    streams = {each["type"]: each for each in status["streams"]}
+    customers = streams["PULL_NHANH_CUSTOMERS"]
+    assert (customers["state"], customers["tone"], customers["name"]) == ("unscheduled", "off", "Customers of Nhanh.vn")
+    assert streams["PULL_NHANH_PRODUCTS"]["state"] == "failing"
+    assert streams["SYNC_PRODUCTS"]["state"] == "never"
+    families = await _scrape(endpoint)
+    assert families["dongbo_condition"][("failing:main:PULL_NHANH_PRODUCTS", "failing", "bad", "main")] == 1
+    complete_to = families["dongbo_stream_complete_to_timestamp_seconds"][("main", "PULL_NHANH_CUSTOMERS")]
+    assert complete_to == datetime.fromisoformat(customers["complete_to"]).timestamp()
+
+
+async def test_sentences_are_in_the_language_of_the_request(endpoint: Any) -> None:
+    """The same condition, by the same id; not the same words."""
+    english = await endpoint.get("/status", headers={"Accept-Language": "en"})
+    vietnamese = await endpoint.get("/status", headers={"Accept-Language": "vi"})
+    assert [each["id"] for each in english["conditions"]] == [each["id"] for each in vietnamese["conditions"]]
+    assert english["verdicts"][0]["text"] == "Nothing pulled yet"
+    assert english["language"] == vietnamese["language"] == "en"
+
+
+async def test_the_daemon_tries_its_own_credentials(endpoint: Any) -> None:
+    """Whoever asks has not got them. Nothing answers at the addresses of this store, and that is a finding."""
+    found = await endpoint.call("POST", "/api/checks/credentials", 200)
+    levels = {(each["subject"], each["level"]) for each in found["findings"]}
+    assert ("main shopify", "failed") in levels
+    assert all("not-used" not in str(each) for each in found["findings"])
 
 
 async def test_metrics_follow_the_jobs(endpoint: Any) -> None:

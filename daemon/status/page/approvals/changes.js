@@ -107,17 +107,17 @@ export class Changes {
   }
 
   #columns() {
-    const item = ({ variant_id: id, title, sku }) => [
-      link(`/items/${id}?${new URLSearchParams({ store: this.store })}`, title || sku || t("Variant {id}", { id }), { class: "block" }),
-      ...(title && sku ? [element("small", {}, sku)] : []),
-    ];
+    const item = ({ variant_id: id, title, sku }) => {
+      const address = `/items/${id}?${new URLSearchParams({ store: this.store })}`;
+      return element("div", {}, link(address, title || sku || t("Variant {id}", { id })), title && sku ? element("small", {}, sku) : null);
+    };
     return [
       { key: "item", label: t("Item"), cell: item },
-      { key: "what", label: t("What"), cell: (row) => [word(PUSH_KINDS, row.kind), row.location_id === null ? null : element("small", {}, place(row))] },
+      { key: "what", label: t("What"), cell: (row) => element("div", {}, word(PUSH_KINDS, row.kind), row.location_id === null ? null : element("small", {}, place(row))) },
       { key: "old", label: t("Now"), class: "number", cell: (row) => money(row.old) },
       { key: "new", label: t("Then"), class: "number", cell: (row) => element("strong", {}, money(row.new)) },
       { key: "share", label: t("Change"), class: "number", cell: share },
-      { key: "why", label: t("Why"), cell: (row) => [row.reason, row.is_asked ? null : element("small", {}, t("not asked about: it waits with the others"))] },
+      { key: "why", label: t("Why"), cell: (row) => element("div", {}, row.reason, row.is_asked ? null : element("small", {}, t("not asked about: it waits with the others"))) },
     ];
   }
 }

@@ -13,8 +13,6 @@ const NOT_THERE = new Set([400, 404, 422]);
 const SOON = 500; // milliseconds from a hint until the question is read again
 
 export default {
-  name: "approval",
-  path: /^\/approvals\/([^/]+)$/,
   title: () => t("Approval"),
 
   async open(root, { match, signal }) {

@@ -13,8 +13,6 @@ const MOST_OPEN = 100;
 const SOON = 500; // milliseconds from a hint until the list is read again
 
 export default {
-  name: "approvals",
-  path: /^\/approvals$/,
   title: () => t("Approvals"),
 
   async open(root, { query, signal }) {
@@ -100,9 +98,9 @@ function need(approval) {
 function decidedColumns() {
   return [
     { key: "when", label: t("When"), cell: ({ id, ended_at: ended }) => link(`/approvals/${id}`, at(ended, time(ended)), { class: "block" }) },
-    { key: "what", label: t("What"), cell: (one) => [`${one.name} · ${one.store}`, element("small", {}, counted(one.counts))] },
+    { key: "what", label: t("What"), cell: (one) => element("div", {}, `${one.name} · ${one.store}`, element("small", {}, counted(one.counts))) },
     { key: "decision", label: t("Decision"), cell: (one) => element("span", { class: `dot tone-${TONES[one.state]}` }, outcome(one)) },
-    { key: "asked", label: t("Asked"), cell: (one) => [at(one.since, ago(one.since)), askedAgain(one) ? element("small", {}, askedAgain(one)) : null] },
+    { key: "asked", label: t("Asked"), cell: (one) => element("div", {}, at(one.since, ago(one.since)), askedAgain(one) ? element("small", {}, askedAgain(one)) : null) },
     { key: "job", label: t("Job"), cell: (one) => (one.decided_job_id ? jobLink(one.decided_job_id, t("See the run")) : null) },
   ];
 }

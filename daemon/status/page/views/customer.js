@@ -12,8 +12,6 @@ const FOUND = 5; // customers whom a text may mean
 const NOT_THERE = new Set([400, 404]);
 
 export default {
-  name: "customer",
-  path: /^\/customers\/(\d+)$/,
   title: () => t("Customer"),
 
   async open(root, { match, query, signal }) {

@@ -7,8 +7,6 @@ import { link } from "../router.js";
 import { t } from "../words.js";
 
 export default {
-  name: "customers",
-  path: /^\/customers$/,
   title: () => t("Customers"),
 
   async open(root, { query, signal }) {

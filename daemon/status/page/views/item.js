@@ -14,8 +14,6 @@ const FOUND = 5; // products that a text may mean
 const NOT_THERE = new Set([400, 404]);
 
 export default {
-  name: "item",
-  path: /^\/items\/(\d+)$/,
   title: () => t("Item"),
 
   async open(root, { match, query, signal }) {

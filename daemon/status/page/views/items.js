@@ -10,8 +10,6 @@ import { money, t } from "../words.js";
 const OPEN = new Set(["unmatched", "ambiguous", "retired"]); // a person may choose
 
 export default {
-  name: "items",
-  path: /^\/items$/,
   title: () => t("Items"),
 
   async open(root, { query, signal }) {

@@ -23,8 +23,6 @@ const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 const NOT_THERE = new Set([400, 404, 422]); // what a malformed or unknown id is answered with
 
 export default {
-  name: "job",
-  path: /^\/jobs\/([^/]+)$/,
   title: () => t("Job"),
 
   async open(root, { match, signal }) {

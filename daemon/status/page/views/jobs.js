@@ -24,8 +24,6 @@ const HIDDEN_TYPE = "NOOP"; // of `dongbo doctor`
 const newer = new Map(); // the address of the page before, by cursor: the daemon leads to older pages only
 
 export default {
-  name: "jobs",
-  path: /^\/jobs$/,
   title: () => t("Jobs"),
 
   async open(root, { query: asked, signal }) {

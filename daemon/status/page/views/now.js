@@ -10,8 +10,6 @@ import { status } from "../status.js";
 import { t } from "../words.js";
 
 export default {
-  name: "now",
-  path: /^\/$/,
   title: () => t("Now"),
   open: async (root, { signal }) => new NowView(root, signal),
 };

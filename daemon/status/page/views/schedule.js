@@ -21,8 +21,6 @@ const OUTCOMES = {
 };
 
 export default {
-  name: "schedule",
-  path: /^\/schedules\/([^/]+)$/,
   title: () => t("Schedule"),
 
   async open(root, { match, signal }) {

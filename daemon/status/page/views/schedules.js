@@ -11,8 +11,6 @@ const SOON = 1_000; // milliseconds after a hint until the schedules are read ag
 const PAUSE = 3_000; // between two looks because of a fire that has come
 
 export default {
-  name: "schedules",
-  path: /^\/schedules$/,
   title: () => t("Schedules"),
 
   async open(root, { query, signal }) {
