@@ -10,6 +10,9 @@ What is sent, each event with an id "<version>-<database>" of which the reader g
 - `pruned`: {"version", "ended_until", "kept"}: jobs were deleted. Of those whose `completed_at` is `ended_until` or
   before, only those with an id in `kept` are still there.
 
+Where many read, each is told less often, so that to tell them costs what they follow no time: its mailbox holds the
+latest state of each job meanwhile. What comes after a silence is told at once.
+
 A reader that comes back gets the changes since its last id out of memory, or, where these are not all at hand, the
 snapshot that all who come at that moment share. Neither costs more the longer it was away.
 
@@ -43,6 +46,8 @@ from daemon.status.snapshots import Snapshot, Snapshots, sliced
 log = structlog.get_logger()
 
 MOST_STREAMS = 1_000
+AT_ONCE = 250  # readers who are told of each change as it comes
+TELLINGS = 1_000  # a second, to more readers than that together: each costs some 60 µs
 KEEP_ALIVE = 15.0  # seconds of silence after which a comment is sent, so that proxies and readers see a live connection
 WRITE_TIMEOUT = 30.0  # seconds after which a reader that takes nothing is given up
 RECONNECT = b"retry: 1000\n\n"  # milliseconds that a reader waits before it comes back
@@ -68,6 +73,11 @@ class EventStreams:
     def __len__(self) -> int:
         """How many readers are connected."""
         return len(self._places)
+
+    @property
+    def pause(self) -> float:
+        """Seconds that a reader is told nothing after it has been told something."""
+        return len(self) / TELLINGS if len(self) > AT_ONCE else 0.0
 
     def stop(self) -> None:
         """End all streams and begin no new ones."""
@@ -206,6 +216,8 @@ class _Stream:
             await self._send(self._beginning.frames)
             while True:
                 await self._send(await self._next_frames())
+                if (pause := self._streams.pause) > 0:
+                    await asyncio.sleep(pause)
         except ConnectionError:
             log.debug("event_reader_left")
         except TimeoutError:

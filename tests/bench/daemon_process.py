@@ -52,9 +52,9 @@ class Bench:
         """Such as 18.1."""
         return str(self.connection.get_settings().server_version)
 
-    async def submit(self, job_type: str, **params: Any) -> str:
+    async def submit(self, job_type: str, *, store: str = "main", **params: Any) -> str:
         """Ask for a job; its id."""
-        body = {"type": job_type, "store": "main", "params": params}
+        body = {"type": job_type, "store": store, "params": params}
         async with self.session.post(f"{self.address}api/jobs", json=body) as response:
             response.raise_for_status()
             return str((await response.json())["id"])

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import command_line
 import idle
+import item_search
 import limits
 import matching
 import page_load
@@ -17,6 +18,7 @@ import pull_customers
 import pull_incremental
 import sale_apply
 import sale_preview
+import sse_crowd
 import sse_latency
 import sse_return
 import structlog
@@ -35,12 +37,14 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "limits_nhanh_handover": limits.measure_nhanh_handover,
     "limits_shopify": limits.measure_shopify,
     "match_products": matching.measure,
+    "item_search": item_search.measure,
     "sync_products": sync_products.measure,
     "sale_apply": sale_apply.measure,
     "sale_start_now": sale_apply.measure_now,
     "sale_preview": sale_preview.measure,
     "event_latency": sse_latency.measure,
     "sse_return": sse_return.measure,
+    "sse_crowd": sse_crowd.measure,
     "page_load": page_load.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,

@@ -323,6 +323,26 @@ async def test_nothing_falls_between_the_snapshot_and_the_changes(endpoint: Any)
         assert seen[-1] == pages
 
 
+async def test_many_readers_are_told_less_often_but_the_latest(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after a silence comes at once; of what follows soon, a reader gets the last state."""
+    monkeypatch.setattr(sse, "AT_ONCE", 0)
+    monkeypatch.setattr(sse, "TELLINGS", 1)  # one reader: a second
+    async with reading(endpoint) as reader:
+        await reader.next()
+        job = await endpoint.submit()
+        began = time.monotonic()
+        await reader.until(job.id, "PENDING")
+        assert time.monotonic() - began < 0.9
+        token = await endpoint.claim(job)
+        for _ in range(5):
+            await endpoint.progress(job, token, Counters(created=1))
+            await asyncio.sleep(0.05)
+        told = [(await reader.next()).data["created"]]
+        while told[-1] < 5:
+            told.append((await reader.next()).data["created"])
+    assert len(told) <= 2
+
+
 async def test_silence_is_broken_by_a_comment(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that proxies keep the connection and readers know that it lives."""
     monkeypatch.setattr(sse, "KEEP_ALIVE", 0.02)
