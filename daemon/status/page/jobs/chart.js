@@ -24,7 +24,7 @@ export class PaceChart {
     this.scheme.addEventListener("change", this.repaint);
   }
 
-  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first. */
+  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first; the last two of the time since the point before. */
   async show(pace) {
     this.node.hidden = pace.length < FEWEST;
     if (this.node.hidden) return;
@@ -95,17 +95,17 @@ function said(pace) {
   const rows = tn("{n} row", "{n} rows", { n: last.rows });
   const values = { rows, from: time(first.at), to: time(last.at), mean: number(Math.round(mean)), most: number(Math.round(most)) };
   const parts = [t("{rows} from {from} to {to}: {mean} a second on average, at most {most}.", values)];
-  if (last.waited_seconds >= 1) parts.push(t("It waited {time} for limits (marked).", { time: duration(last.waited_seconds) }));
+  const waited = pace.reduce((sum, point) => sum + point.waited_seconds, 0);
+  if (waited >= 1) parts.push(t("It waited {time} for limits (marked).", { time: duration(waited) }));
   return parts.join(" ");
 }
 
-/** Between two points: how much of the time was spent waiting. `waited_seconds` grows over the run. */
+/** Between two points: how much of the time was spent waiting. */
 function waits(pace) {
   return pace.slice(1).map((point, place) => {
     const from = Date.parse(pace[place].at);
     const to = Date.parse(point.at);
-    const waited = point.waited_seconds - pace[place].waited_seconds;
-    return { from, to, share: to > from ? (waited * 1000) / (to - from) : 0 };
+    return { from, to, share: to > from ? (point.waited_seconds * 1000) / (to - from) : 0 };
   });
 }
 
