@@ -24,12 +24,12 @@ export class PaceChart {
     this.scheme.addEventListener("change", this.repaint);
   }
 
-  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first; the last two of the time since the point before. */
-  async show(pace) {
+  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first, the last two of the time since the point before; `began`: when the job did. */
+  async show(pace, began) {
     this.node.hidden = pace.length < FEWEST;
     if (this.node.hidden) return;
     this.pace = pace;
-    setText(this.words, said(pace));
+    setText(this.words, said(pace, began));
     const uPlot = await (loading ??= load());
     if (this.isClosed) return;
     const data = [pace.map(({ at }) => Date.parse(at) / 1000), pace.map((point) => point.rows_per_second)];
@@ -86,14 +86,13 @@ export class PaceChart {
 }
 
 /** The chart in words, beneath it for everybody. */
-function said(pace) {
-  const first = pace[0];
+function said(pace, began) {
   const last = pace.at(-1);
   const most = Math.max(...pace.map((point) => point.rows_per_second));
-  const seconds = (Date.parse(last.at) - Date.parse(first.at)) / 1000;
-  const mean = seconds > 0 ? (last.rows - first.rows) / seconds : 0;
+  const seconds = (Date.parse(last.at) - Date.parse(began)) / 1000;
+  const mean = seconds > 0 ? last.rows / seconds : 0;
   const rows = tn("{n} row", "{n} rows", { n: last.rows });
-  const values = { rows, from: time(first.at), to: time(last.at), mean: number(Math.round(mean)), most: number(Math.round(most)) };
+  const values = { rows, from: time(began), to: time(last.at), mean: number(Math.round(mean)), most: number(Math.round(most)) };
   const parts = [t("{rows} from {from} to {to}: {mean} a second on average, at most {most}.", values)];
   const waited = pace.reduce((sum, point) => sum + point.waited_seconds, 0);
   if (waited >= 1) parts.push(t("It waited {time} for limits (marked).", { time: duration(waited) }));

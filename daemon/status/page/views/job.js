@@ -129,7 +129,7 @@ class JobView {
     renew(this.events, eventsOf(story), (event) => event.key, eventItem);
     this.plan.replaceChildren(...[planOf(job)].filter(Boolean));
     // Of a chain a row is a step, which says nothing of its speed. The words beneath the chart say the same.
-    this.chart.show(summary.steps.length ? [] : story.pace).catch(() => {});
+    this.chart.show(summary.steps.length ? [] : story.pace, job.started_at).catch(() => {});
     setText(this.raw, JSON.stringify(job, null, 2));
     this.#showJob(job);
   }

@@ -101,8 +101,8 @@ async def test_the_pace_is_drawn_and_said(endpoint: Any, visitor: Visitor) -> No
     job = await endpoint.submit()
     token = await endpoint.claim(job)
     await endpoint.progress(job, token, Counters(created=3_000))
-    began = 1_795_900_000  # seconds
-    points = [[began + 10 * n, 1_000 * n, 4.0 * n] for n in range(4)]
+    began = (await endpoint.parts.jobs.get(job.id)).started_at.timestamp()
+    points = [[began + 10 * n, 1_000 * n, 4.0 * n] for n in range(1, 4)]
     await endpoint.execute(
         "INSERT INTO dongbo.job_pace (job_id, points) VALUES ($1, $2)"
         " ON CONFLICT (job_id) DO UPDATE SET points = excluded.points",
