@@ -172,7 +172,7 @@ async def list_pushes(request: web.Request) -> web.Response:
 
 
 async def list_push_groups(request: web.Request) -> web.Response:
-    """By kind, result and reason."""
+    """By kind, result and detail."""
     job = await request.app[PARTS].jobs.get(read_job_id(request))
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(PushGroupList(await pushes.list_groups(connection, job.id)))
@@ -196,7 +196,7 @@ def _read_pushes(request: web.Request, query: PushFilterQuery) -> Callable[[int,
                 job_id,
                 kind=query.kind,
                 result=query.result,
-                reason=query.reason,
+                detail=query.detail,
                 after=after,
                 limit=limit,
             )
@@ -308,7 +308,7 @@ JOB_DETAIL_OPERATIONS = (
         "GET",
         "/api/jobs/{id}/push-groups",
         list_push_groups,
-        "What a job has pushed to Shopify by kind, result and reason",
+        "What a job has pushed to Shopify by kind, result and detail",
         {200: Answer("The groups", PushGroupList)},
     ),
     Operation(
