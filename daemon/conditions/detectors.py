@@ -17,7 +17,7 @@ from daemon.conditions.streams import PULLS, PUSHES, Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
-from daemon.ids import ScheduleName
+from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import BOTH, JobType
 from daemon.jobs.words import job_name, number
 from daemon.sales.clocks import MOST_APART
@@ -201,7 +201,9 @@ def location_closed(scene: Scene) -> Iterator[Condition]:
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
-                text=_("Location {number} of Shopify can receive no stock and is left out").format(number=place),
+                text=_("Location {place} of Shopify can receive no stock and is left out").format(
+                    place=_named(scene, places.store, place)
+                ),
                 next_step=_("Open it again at Shopify, or take it out of the configuration."),
                 stream=JobType.SYNC_PRODUCTS,
                 needs_person=True,
@@ -217,8 +219,8 @@ def depot_hidden(scene: Scene) -> Iterator[Condition]:
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
-                text=_("Depot {number} of Nhanh.vn can't be read; the locations that it feeds are left out").format(
-                    number=place
+                text=_("Depot {place} of Nhanh.vn can't be read; the locations that it feeds are left out").format(
+                    place=_named(scene, places.store, place)
                 ),
                 next_step=_(
                     "Let the access token see all depots (`dongbo connect nhanh`), or take it out of the configuration."
@@ -401,6 +403,12 @@ def detect(scene: Scene) -> list[Condition]:
     """Everything that holds now; what is bad comes first."""
     found = [condition for detector in DETECTORS for condition in detector(scene)]
     return sorted(found, key=lambda condition: condition.severity is not BAD)
+
+
+def _named(scene: Scene, store: StoreName, place: int) -> str:
+    """A location or depot by its name, and its number, which is what the configuration has."""
+    name = scene.database.place_names.get(store, {}).get(place)
+    return f"{name} ({place})" if name else str(place)
 
 
 def has_pulled(scene: Scene, store: StoreFacts) -> bool:

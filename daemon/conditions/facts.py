@@ -129,6 +129,7 @@ class DatabaseFacts:
         streams: those that a schedule or a job makes one.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
+        place_names: what those that were left out are called.
     """
 
     read_at: datetime
@@ -138,6 +139,7 @@ class DatabaseFacts:
     open_sales: Sequence[Campaign]
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
+    place_names: Mapping[StoreName, Mapping[int, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,9 @@ def _read_failures(
     parts, job_id = request.app[PARTS], read_job_id(request)
 
     async def read(after: int, limit: int) -> Sequence[JobFailure]:
+        found = await parts.jobs.list_failures(job_id, reason=query.reason, after=after, limit=limit)
         job = await parts.jobs.get(job_id)
         async with parts.database.acquire() as connection:
-            found = await failures.list_failures(connection, job_id, after, limit, reason=query.reason)
             rows = ROWS_OF.get(job.type)
             ids = {number for each in found if (number := _number(each.source_id)) is not None}
             names = await names_of(connection, job.store, rows, ids) if rows is not None else {}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -88,11 +89,32 @@ async def test_a_running_job_is_live_and_is_cancelled(endpoint: Any, visitor: Vi
     assert asked == ["Cancel “Customers of Nhanh.vn” of main? What it has stored is kept."]
     await expect(page.locator(".verdict")).to_contain_text("Being cancelled")
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    await expect(page.locator(".events")).to_contain_text("cancelled on the page")
+    await expect(page.locator(".events")).to_contain_text("Cancelled on the page")
     await endpoint.finish(job, token, JobStatus.CANCELLED)
     await expect(page.locator(".verdict")).to_contain_text("Cancelled")
     await page.get_by_role("button", name="Retry").click()
     await expect(page.locator(".answer")).to_have_text("It runs again.")
+
+
+async def test_the_pace_is_drawn_and_said(endpoint: Any, visitor: Visitor) -> None:
+    """With the waits for limits; the drawing library meets the page's policy."""
+    job = await endpoint.submit()
+    token = await endpoint.claim(job)
+    await endpoint.progress(job, token, Counters(created=3_000))
+    began = (await endpoint.parts.jobs.get(job.id)).started_at.timestamp()
+    points = [[began + 10 * n, 1_000 * n, 4.0 * n] for n in range(1, 4)]
+    await endpoint.execute(
+        "INSERT INTO dongbo.job_pace (job_id, points) VALUES ($1, $2)"
+        " ON CONFLICT (job_id) DO UPDATE SET points = excluded.points",
+        job.id,
+        json.dumps(points),
+    )
+    page = await visitor.open(f"{endpoint.url}jobs/{job.id}")
+    await expect(page.locator(".pace canvas")).to_be_visible()
+    await expect(page.locator(".pace figcaption")).to_contain_text("3,000 rows from")
+    await expect(page.locator(".pace figcaption")).to_contain_text("100 a second on average, at most 100.")
+    await expect(page.locator(".pace figcaption")).to_contain_text("It waited 12 s for limits (marked).")
+    assert await page.evaluate("document.querySelector('.pace canvas').getContext('2d') !== null")
 
 
 async def test_failed_rows_are_retried_by_a_job_of_their_own(endpoint: Any, visitor: Visitor) -> None:
