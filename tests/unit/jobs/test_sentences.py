@@ -188,10 +188,3 @@ def test_everything_has_a_name() -> None:
     assert set(JOB_NAMES) == set(RESULTS) == set(JobType)
     assert set(OUTCOME_NAMES) == set(TONES) == set(JobOutcome)
     assert set(TRIGGER_NAMES) == set(JobTrigger)
-
-
-def test_numbers_are_grouped_as_the_language_does() -> None:
-    """1,234 in English is 1.234 in Vietnamese."""
-    assert number_text(1_234_567) == "1,234,567"
-    with spoken(Language.VIETNAMESE):
-        assert number_text(1_234_567) == "1.234.567"
