@@ -26,6 +26,7 @@ from daemon.database.migrate import migrate
 from daemon.database.pool import Database, open_database
 from daemon.i18n import configure as speak
 from daemon.ids import StoreName
+from daemon.jobs.log_lines import JobLog
 from daemon.jobs.queue.driver import install
 from daemon.lifecycle import Part
 from daemon.mirror.windows import SharedWindows
@@ -97,6 +98,7 @@ class Application:
             configuration = Configuration(daemon, secrets, self._config_path)
             parts = [
                 *supervisors,
+                JobLog(database),
                 daemon.notifier,
                 daemon.hub,
                 daemon.cancellation_watch,

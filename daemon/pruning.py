@@ -8,6 +8,7 @@ from asyncpg import InterfaceError, PostgresError
 
 from daemon.bootstrap import Daemon
 from daemon.errors import DatabaseError
+from daemon.jobs import actions, facets
 from daemon.lifecycle import Part
 from daemon.mirror import windows
 from daemon.sales import campaigns
@@ -17,6 +18,7 @@ from daemon.sync import pushes
 log = structlog.get_logger()
 
 INTERVAL = 3600.0  # seconds
+ACTIONS_KEPT = timedelta(days=400)  # as long as the sales that some of them are about
 SALES_KEPT = timedelta(days=400)  # so that last year's sale can still be looked up when this year's is planned
 
 
@@ -43,3 +45,5 @@ class Pruner(Part):
             await pushes.prune(connection, retention)
             await campaigns.prune(connection, SALES_KEPT)
             await windows.prune(connection)
+            await actions.prune(connection, ACTIONS_KEPT)
+            await facets.sum_up(connection)

@@ -125,6 +125,9 @@ class ApprovalsQuery:
     state: Literal["open", "decided"] | None = field(
         default=None, metadata={"description": "Those that wait for somebody, or all others."}
     )
+    job: UUID | None = field(
+        default=None, metadata={"description": "Only the last one of this job, or of a step of it."}
+    )
     limit: Limit = 50
     cursor: str | None = field(
         default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}

@@ -28,6 +28,7 @@ class ConditionName(StrEnum):
     CLOCKS_APART = "clocks_apart"
     SCHEDULE_PAUSED = "schedule_paused"
     DATABASE_AWAY = "database_away"
+    DATABASE_SLOW = "database_slow"  # what is shown is of a while ago
     NOTHING_PULLED = "nothing_pulled"
     NOTHING_PUSHED = "nothing_pushed"
 

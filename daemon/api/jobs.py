@@ -1,6 +1,6 @@
 """Jobs, their dead letters, the events that tell of their changes, and what is asked of jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from annotated_types import Len
 
+from daemon.api.actions import SteeringAction
 from daemon.api.fields import (
     LENIENT,
     NUMBER_CURSOR_PATTERN,
@@ -19,7 +20,17 @@ from daemon.api.fields import (
     Moment,
     StoreText,
 )
-from daemon.jobs.model import Job, JobFailure, JobOutcome, JobStatus, JobSummary, JobTrigger
+from daemon.jobs.model import (
+    FailureGroup,
+    Job,
+    JobAttempt,
+    JobFailure,
+    JobOutcome,
+    JobStatus,
+    JobSummary,
+    JobTrigger,
+    PacePoint,
+)
 from daemon.jobs.types import JobType
 
 UUID_PATTERN: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -57,6 +68,68 @@ class FailureList:
     """Dead letters of a job, oldest first."""
 
     failures: Sequence[JobFailure]
+    next_cursor: str | None  # None on the last page
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroupList:
+    """The reasons of a job's dead letters, the most frequent first, of the first tens of thousands."""
+
+    groups: Sequence[FailureGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class JobParent:
+    """The job that another one is a step of."""
+
+    id: UUID
+    type: JobType
+    name: str  # what its type is called
+
+
+@dataclass(frozen=True, slots=True)
+class JobStory:
+    """All that happened to a job.
+
+    Args:
+        attempts: oldest first, of very many the last ones.
+        actions: what people did to it, or what it came of; oldest first.
+        approval_id: the question that it has asked, if any.
+        schedule: the one that it came by.
+    """
+
+    job: Job
+    summary: JobSummary
+    attempts: Sequence[JobAttempt]
+    actions: Sequence[SteeringAction]
+    pace: Sequence[PacePoint]
+    approval_id: int | None
+    parent: JobParent | None
+    schedule: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLogLine:
+    """A line that was logged while a job ran.
+
+    Args:
+        event: its name, as in the daemon's log; `text`: the same for people.
+        fields: what it says besides.
+    """
+
+    id: int
+    at: datetime
+    level: str
+    event: str
+    text: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobLogPage:
+    """What was logged while a job ran, oldest first; of very much only the last lines are kept."""
+
+    lines: Sequence[JobLogLine]
     next_cursor: str | None  # None on the last page
 
 
@@ -161,6 +234,27 @@ class RowsQuery:
     """Which of a job's rows to list, such as its dead letters."""
 
     __pydantic_config__: ClassVar[Any] = LENIENT
+
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureFilterQuery:
+    """Which dead letters of a job are wanted."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    reason: Annotated[str, Len(1, 10_000), STORABLE] | None = field(
+        default=None, metadata={"description": "Exactly this one, as they are grouped by."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FailuresQuery(FailureFilterQuery):
+    """Which dead letters of a job to list."""
 
     limit: Limit = 50
     cursor: str | None = field(

@@ -1,10 +1,15 @@
 """What a job has pushed to Shopify."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
+
+from annotated_types import Len
+
+from daemon.api.fields import LENIENT, NUMBER_CURSOR_PATTERN, STORABLE, Limit
 
 
 class PushKind(StrEnum):
@@ -46,6 +51,49 @@ class Push:
     detail: str | None
     intended_at: datetime
     settled_at: datetime | None
+    sku: str | None = None  # of the variant, where the mirror knows it
+    title: str | None = None  # of the variant, or the name of the customer
+    location_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushGroup:
+    """Pushes of one kind, result and reason."""
+
+    kind: PushKind
+    result: PushResult
+    reason: str
+    pushes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushGroupList:
+    """What a job has pushed, in groups: the most frequent first, of the first tens of thousands."""
+
+    groups: Sequence[PushGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class PushFilterQuery:
+    """Which pushes of a job are wanted."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    kind: PushKind | None = None
+    result: PushResult | None = None
+    reason: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
+        default=None, metadata={"description": "Exactly this one, as it is grouped by."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PushesQuery(PushFilterQuery):
+    """Which pushes of a job to list."""
+
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )
 
 
 @dataclass(frozen=True, slots=True)

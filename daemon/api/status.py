@@ -104,7 +104,8 @@ class Status:
     clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
     (those that have not ended) are null while the database is away; so is `left_out`, the places that the last product
     sync of a store had to leave out, of stores where there are any, and `streams`. `verdicts` (one a store) and
-    `conditions` (what holds, bad ones first) come always. `language` is what the daemon writes by itself.
+    `conditions` (what holds, bad ones first) come always. `as_of` is when what comes
+    from the database was read. `language` is what the daemon writes by itself.
     `sale_clock_problem` says why no sale starts or
     ends by itself, where the clocks differ."""
 
@@ -134,6 +135,7 @@ class Status:
     verdicts: Sequence[Verdict]
     conditions: Sequence[Condition]
     streams: Sequence[StreamReport] | None
+    as_of: datetime | None
     language: Language
 
 

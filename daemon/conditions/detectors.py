@@ -286,7 +286,7 @@ def clocks_apart(scene: Scene) -> Iterator[Condition]:
         key = ConditionKey(clock.store, ConditionName.CLOCKS_APART, clock.source)
         yield from _clock_apart(scene, key, source_name(clock.source), clock.offset_seconds)
     key = ConditionKey(None, ConditionName.CLOCKS_APART, "database")
-    yield from _clock_apart(scene, key, _("the database"), scene.database.clock_offset)
+    yield from _clock_apart(scene, key, _("the database"), scene.facts.slow.clock_offset)
 
 
 def schedule_paused(scene: Scene) -> Iterator[Condition]:
@@ -313,9 +313,23 @@ def database_away(scene: Scene) -> Iterator[Condition]:
             ConditionKey(None, ConditionName.DATABASE_AWAY, ""),
             BAD,
             since=outage.since,
-            text=_("The database can't be reached"),
+            text=_("The database does not answer"),
             cause=clause(outage.reason),
             next_step=_("Start PostgreSQL, or look at its log; the daemon goes on by itself when it is back."),
+        )
+
+
+def database_slow(scene: Scene) -> Iterator[Condition]:
+    """The database was read too long ago, though it answers: what is said is of then."""
+    if scene.is_known and scene.facts.judged_at < scene.facts.now:
+        read_at = scene.database.read_at
+        time = time_of_day(read_at, scene.facts.now, scene.facts.zone)
+        yield _condition(
+            ConditionKey(None, ConditionName.DATABASE_SLOW, ""),
+            WARN,
+            since=read_at,
+            text=_("The database answers too slowly: what is said here is as of {time}").format(time=time),
+            next_step=_("Look at what else this machine and PostgreSQL are doing."),
         )
 
 
@@ -362,6 +376,7 @@ def nothing_pushed(scene: Scene) -> Iterator[Condition]:
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     database_away,
+    database_slow,
     source_unreachable,
     credential_refused,
     failing,

@@ -1,9 +1,9 @@
 """What is known at one moment, from which everything else in this package follows: no sentence, no judgement."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from daemon.api.conditions import ConditionName
@@ -18,6 +18,8 @@ from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.sources.health import SourceReport
 from daemon.tasks.registry import Store
+
+STALE_AFTER: Final = timedelta(seconds=60)  # the database is read every few seconds
 
 
 class StreamKey(NamedTuple):
@@ -120,23 +122,32 @@ class DatabaseFacts:
 
     Args:
         streams: those that a schedule or a job makes one.
-        clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
-        remembered: since when conditions hold that nothing else dates, by their ids.
-        mapped: variants that match a product, by store, as of the last product match.
     """
 
     read_at: datetime
-    clock_offset: float
     streams: Mapping[StreamKey, StreamFacts]
     schedules: Mapping[ScheduleName, ScheduleMemory]
     questions: Sequence[OpenQuestion]
     open_sales: Sequence[Campaign]
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
-    mapped: Mapping[StoreName, int]
-    remembered: Mapping[str, Remembered]
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFacts:
+    """What changes seldom, and so is read at each look of the daemon alone.
+
+    Args:
+        clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
+        mapped: variants that match a product, by store, as of the last product match.
+        remembered: since when conditions hold that nothing else dates, by their ids.
+    """
+
+    clock_offset: float = 0.0
+    mapped: Mapping[StoreName, int] = field(default_factory=dict)
+    remembered: Mapping[str, Remembered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +188,7 @@ class Facts:
     Args:
         database: what it said last; None: nothing yet.
         outage: that it is away; what it said last is of the past then.
-        remembered: as `DatabaseFacts.remembered`, with what has been seen since that was read.
+        remembered: as `SlowFacts.remembered`, with what has been seen since that was read.
     """
 
     now: datetime
@@ -192,3 +203,9 @@ class Facts:
     database: DatabaseFacts | None
     outage: Outage | None
     remembered: Mapping[str, Remembered]
+    slow: SlowFacts
+
+    @property
+    def judged_at(self) -> datetime:
+        """The present, or soon after the database was read where that was long ago: what came since is not known."""
+        return self.now if self.database is None else min(self.now, self.database.read_at + STALE_AFTER)

@@ -7,7 +7,7 @@ from typing import Any
 from daemon.api.sales import ItemState
 from daemon.api.status import LeftOut
 from daemon.conditions import memory, queries
-from daemon.conditions.facts import DatabaseFacts, StoreFacts
+from daemon.conditions.facts import DatabaseFacts, SlowFacts, StoreFacts
 from daemon.conditions.streams import possible_streams
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, StoreName
@@ -28,21 +28,28 @@ async def read_database(
     clock: Callable[[], datetime],
 ) -> DatabaseFacts:
     """What the database says of these stores and schedules; `clock` is this machine's. Raises what that raises."""
-    before = clock()
-    theirs = await jobs.now(connection)
-    after = clock()
+    read_at = clock()
     open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
     return DatabaseFacts(
-        read_at=after,
-        clock_offset=_offset(theirs, before, after),
+        read_at=read_at,
         streams=await queries.read_streams(connection, possible_streams(stores)),
         schedules=await fires.list_memories(connection, schedules),
         questions=await queries.list_questions(connection),
         open_sales=open_sales,
         drifted=await _count_drifted(connection, open_sales),
         left_out=await _left_out(connection, stores),
-        mapped=await _count_mapped(connection, stores),
-        remembered=await memory.load(connection),
+    )
+
+
+async def read_slowly(
+    connection: Connection, stores: Collection[StoreFacts], clock: Callable[[], datetime]
+) -> SlowFacts:
+    """What changes seldom. Raises what the database raises."""
+    before = clock()
+    theirs = await jobs.now(connection)
+    after = clock()
+    return SlowFacts(
+        _offset(theirs, before, after), await _count_mapped(connection, stores), await memory.load(connection)
     )
 
 
@@ -56,7 +63,7 @@ def _offset(theirs: datetime, before: datetime, after: datetime) -> float:
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:
     """Those on sale with another price in the mirror, and those that wait for a person's decision."""
     begun = [sale.id for sale in sales if sale.started_at is not None]
-    counts = await items.count_each_by_state(connection, begun)
+    counts = await items.count_each_by_state(connection, begun) if begun else {}
     return {
         number: await items.count_drifting(connection, number) + counts[number].get(ItemState.DRIFTED, 0)
         for number in begun

@@ -27,15 +27,12 @@ LASTING: Final = frozenset(
 
 NOTHING_KNOWN: Final = DatabaseFacts(
     read_at=datetime.min.replace(tzinfo=UTC),
-    clock_offset=0.0,
     streams={},
     schedules={},
     questions=(),
     open_sales=(),
     drifted={},
     left_out=(),
-    mapped={},
-    remembered={},
 )
 
 

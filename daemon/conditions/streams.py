@@ -116,7 +116,7 @@ def _standing(
 ) -> Standing:
     active = [schedule for schedule in schedules if not _is_paused(schedule, database)]
     expectation = earliest(_expectation(stream, schedule, facts, database) for schedule in active)
-    late_since = expectation.by if expectation is not None and facts.now > expectation.late_from else None
+    late_since = expectation.by if expectation is not None and facts.judged_at > expectation.late_from else None
     concerned = [source.value for source in JOB_TYPES[stream.key.type].sources if source.value in unreachable]
     state = _state(stream, schedules, active, late_since)
     return Standing(stream, schedules, expectation, state, late_since, question, concerned)

@@ -63,7 +63,7 @@ class _Judging:
 
     def details(self) -> Iterator[str]:
         """Figures, ages, what is not in order beside the sentence, and what comes next."""
-        if (mapped := self._scene.database.mapped.get(self._store.name)) is not None:
+        if (mapped := self._scene.facts.slow.mapped.get(self._store.name)) is not None:
             yield self._size(mapped)
         yield from self._ages()
         for stream in self._streams.values():
@@ -83,7 +83,7 @@ class _Judging:
         outage = self._scene.facts.outage
         if outage is None:
             return None if self._scene.is_known else _("Nothing is known of the shop yet")
-        return _("The database can't be reached since {time}, so nothing is known of the shop").format(
+        return _("The database has not answered since {time}, so nothing is known of the shop").format(
             time=self._time(outage.since)
         )
 

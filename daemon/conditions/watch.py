@@ -13,8 +13,8 @@ from asyncpg import PostgresError
 from daemon.api.conditions import Condition, StreamReport, Verdict
 from daemon.conditions import memory
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import DatabaseFacts, Facts, Outage, Remembered, StoreFacts
-from daemon.conditions.reading import read_database
+from daemon.conditions.facts import DatabaseFacts, Facts, Outage, Remembered, SlowFacts, StoreFacts
+from daemon.conditions.reading import read_database, read_slowly
 from daemon.conditions.reports import report
 from daemon.conditions.scene import LASTING, Scene
 from daemon.conditions.verdicts import judge
@@ -84,6 +84,7 @@ class Conditions(Part):
         self._clock = clock
         self._started_at = clock()
         self._known: DatabaseFacts | None = None  # as it was read last
+        self._slow: SlowFacts | None = None
         self._outage: Outage | None = None
         self._seen: Mapping[str, Remembered] = {}  # what holds now and nothing else dates
         self._told: Mapping[str, Condition] = {}  # what the log knows of
@@ -105,6 +106,8 @@ class Conditions(Part):
     async def observe(self, connection: Connection) -> DatabaseFacts:
         """Read anew what the database knows. Raises what the database raises."""
         around = self._surroundings
+        if self._slow is None:
+            self._slow = await read_slowly(connection, around.stores(), self._clock)
         self._known = await read_database(connection, around.stores(), around.schedules(), self._clock)
         self._outage = None
         return self._known
@@ -116,9 +119,10 @@ class Conditions(Part):
     async def look(self) -> None:
         """Observe, and keep in the database since when what holds. Raises what the database raises."""
         async with self._database.acquire() as connection:
-            known = await self.observe(connection)
+            slow = self._slow = await read_slowly(connection, self._surroundings.stores(), self._clock)
+            await self.observe(connection)
             judgement = self.current()
-            await self._remember(connection, known)
+            await self._remember(connection, slow)
         self._tell(judgement.conditions)
 
     async def _run(self) -> None:
@@ -132,27 +136,28 @@ class Conditions(Part):
         try:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 await self.look()
-        except (DongboError, PostgresError, TimeoutError, OSError) as error:
+        except TimeoutError:
+            log.debug("look_took_too_long", seconds=LOOK_TIMEOUT)  # what is known gets old, and says so
+        except (DongboError, PostgresError, OSError) as error:
             self.lose_database(reason(error))
         except Exception as error:
             if not is_connection_error(error):
                 raise
             self.lose_database(reason(error))
-        if self._outage is not None:
+        if self._outage is not None or self._known is None:
             self._tell(self.current().conditions)
 
-    async def _remember(self, connection: Connection, known: DatabaseFacts) -> None:
+    async def _remember(self, connection: Connection, slow: SlowFacts) -> None:
         """Of stores that this configuration does not have, others keep the memory."""
         stores = {None, *(store.name for store in self._surroundings.stores())}
-        past = [
-            number for number, each in known.remembered.items() if each.store in stores and number not in self._seen
-        ]
+        known = slow.remembered
+        past = [number for number, each in known.items() if each.store in stores and number not in self._seen]
         if past:
             await memory.forget(connection, past)
-        changed = {number: each for number, each in self._seen.items() if known.remembered.get(number) != each}
+        changed = {number: each for number, each in self._seen.items() if known.get(number) != each}
         if changed:
             await memory.remember(connection, changed)
-        self._known = replace(known, remembered=self._seen)
+        self._slow = replace(slow, remembered=self._seen)
 
     def _tell(self, conditions: Sequence[Condition]) -> None:
         """Log what has begun and what has ended."""
@@ -187,8 +192,7 @@ class Conditions(Part):
             log.debug("source_asked", store=store, source=source, answer=str(error))
 
     def _scene(self) -> Scene:
-        around = self._surroundings
-        remembered = self._known.remembered if self._known is not None else {}
+        around, slow = self._surroundings, self._slow or SlowFacts()
         return Scene.of(
             Facts(
                 now=self._clock(),
@@ -202,6 +206,7 @@ class Conditions(Part):
                 sale_clock_problem=around.sale_clock_problem(),
                 database=self._known,
                 outage=self._outage,
-                remembered={**self._seen, **remembered},
+                remembered={**self._seen, **slow.remembered},
+                slow=slow,
             )
         )

@@ -8,58 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
+from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.jobs.steering import ActionKind, SubjectKind, Way
 
-
-class Way(StrEnum):
-    """How a person's request came."""
-
-    PAGE = "page"
-    API = "api"
-    CLI = "cli"
-
-
-class ActionKind(StrEnum):
-    """What a person did."""
-
-    SUBMIT = "submit"
-    CANCEL = "cancel"
-    RETRY = "retry"
-    RETRY_ROWS = "retry_rows"
-    RUN_AGAIN = "run_again"
-    APPROVE = "approve"
-    REJECT = "reject"
-    RUN_SCHEDULE = "run_schedule"
-    PAUSE = "pause"
-    RESUME = "resume"
-    MAP = "map"
-    EXCLUDE = "exclude"
-    UNMAP = "unmap"  # take a decision back
-    CREATE_SALE = "create_sale"
-    EDIT_SALE = "edit_sale"
-    START_SALE = "start_sale"
-    END_SALE = "end_sale"
-    CANCEL_SALE = "cancel_sale"
-    DECIDE_SALE = "decide_sale"  # about prices that somebody else has set
-
-
-class SubjectKind(StrEnum):
-    """What it was done to."""
-
-    JOB = "job"
-    SCHEDULE = "schedule"
-    APPROVAL = "approval"
-    VARIANT = "variant"
-    CUSTOMER = "customer"
-    SALE = "sale"
+__all__ = ["Action", "ActionKind", "SubjectKind", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +48,33 @@ LIST = """
 SELECT id, at, way, kind, store, subject_kind, subject, job_id, detail FROM dongbo.steering_actions
 WHERE store = $1 AND subject_kind = $2 AND subject = $3 AND ($4::bigint IS NULL OR id < $4)
 ORDER BY id DESC LIMIT $5
+"""
+
+
+COLUMNS = "id, at, way, kind, store, subject_kind, subject, job_id, detail"
+
+LIST_RECENT = f"""
+SELECT {COLUMNS} FROM dongbo.steering_actions
+WHERE ($1::text IS NULL OR store = $1) AND ($2::text IS NULL OR subject_kind = $2)
+  AND ($3::text IS NULL OR subject = $3) AND ($4::bigint IS NULL OR id < $4)
+ORDER BY id DESC LIMIT $5
+"""
+
+# What was done to a job, and what it came of.
+LIST_OF_JOB = f"""
+SELECT {COLUMNS} FROM (
+    SELECT {COLUMNS} FROM dongbo.steering_actions
+    WHERE store = $1 AND subject_kind = 'job' AND subject = ($2::uuid)::text
+    UNION
+    SELECT {COLUMNS} FROM dongbo.steering_actions WHERE job_id = $2::uuid
+) AS action
+ORDER BY id DESC LIMIT $3
+"""
+
+PRUNE = """
+DELETE FROM dongbo.steering_actions WHERE id IN (
+    SELECT id FROM dongbo.steering_actions WHERE at < statement_timestamp() - $1::interval ORDER BY at LIMIT $2
+)
 """
 
 
@@ -134,7 +121,33 @@ async def list_of(
     limit: int = 50,
 ) -> Sequence[Action]:
     """What was done to something, newest first; `before` is the last id of the page before."""
-    rows = await connection.fetch(LIST, store, subject_kind, str(subject), before, limit)
+    return _actions(await connection.fetch(LIST, store, subject_kind, str(subject), before, limit))
+
+
+async def list_recent(
+    connection: Connection,
+    *,
+    store: StoreName | None = None,
+    subject_kind: SubjectKind | None = None,
+    subject: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Sequence[Action]:
+    """What was done, newest first, to whatever has these properties."""
+    return _actions(await connection.fetch(LIST_RECENT, store, subject_kind, subject, before, limit))
+
+
+async def list_of_job(connection: Connection, store: StoreName, job_id: JobId, limit: int = 100) -> Sequence[Action]:
+    """What was done to a job of a store, and what it came of; newest first."""
+    return _actions(await connection.fetch(LIST_OF_JOB, store, job_id, limit))
+
+
+async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> None:
+    """Delete at most `limit` actions that are older."""
+    await connection.execute(PRUNE, older_than, limit)
+
+
+def _actions(rows: Sequence[Record]) -> Sequence[Action]:
     return [
         Action(
             id=row["id"],

@@ -119,7 +119,11 @@ GET = f"SELECT {COLUMNS} FROM dongbo.approvals WHERE id = $1"
 
 OPEN_OF_JOB = f"SELECT {COLUMNS} FROM dongbo.approvals WHERE job_id = $1 AND state = 'open' FOR UPDATE"
 
-LATEST_OF_JOB = f"SELECT {COLUMNS} FROM dongbo.approvals WHERE job_id = $1 ORDER BY id DESC LIMIT 1"
+LATEST_OF_JOB = f"""
+SELECT {COLUMNS} FROM dongbo.approvals
+WHERE job_id = ANY (ARRAY(SELECT $1::uuid UNION ALL SELECT id FROM dongbo.background_jobs WHERE parent_id = $1))
+ORDER BY id DESC LIMIT 1
+"""
 
 LIST_OPEN = f"""
 SELECT {COLUMNS} FROM dongbo.approvals
@@ -194,7 +198,7 @@ async def lock_open(connection: Connection, job_id: JobId) -> AskedQuestion | No
 
 
 async def latest_of(connection: Connection, job_id: JobId) -> AskedQuestion | None:
-    """The last question that a job has asked, unless a later job has asked it again."""
+    """The last question that a job or a step of it has asked, unless a later job has asked it again."""
     row = await connection.fetchrow(LATEST_OF_JOB, job_id)
     return _question(row) if row else None
 

@@ -8,8 +8,10 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId
-from daemon.jobs.model import JobFailure
+from daemon.jobs.model import FailureGroup, JobFailure
 
+MOST_GROUPED = 20_000  # dead letters that are looked at for their reasons
+MOST_GROUPS = 100
 PAYLOAD_LIMIT = 16 * 1024  # characters kept of a row: enough to see what is wrong, however large the row
 
 INSERT = """
@@ -21,7 +23,15 @@ COLUMNS = "id, job_id, source_id, reason, payload, payload_truncated, created_at
 
 LIST = f"""
 SELECT {COLUMNS} FROM dongbo.job_failures
-WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3
+WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR reason = $4) ORDER BY id LIMIT $3
+"""
+
+# Of as many rows as are looked at for a person; what fails further is of the same reasons as a rule.
+LIST_GROUPS = """
+SELECT reason, count(*) AS rows, count(*) FILTER (WHERE resolved_at IS NULL) AS unresolved,
+    (array_agg(source_id ORDER BY id))[1] AS example_source_id
+FROM (SELECT id, reason, resolved_at, source_id FROM dongbo.job_failures WHERE job_id = $1 ORDER BY id LIMIT $2) AS row
+GROUP BY reason ORDER BY rows DESC, reason LIMIT $3
 """
 
 LIST_UNRESOLVED = f"""
@@ -63,9 +73,17 @@ async def insert(connection: Connection, job_id: JobId, letters: Sequence[DeadLe
     )
 
 
-async def list_failures(connection: Connection, job_id: JobId, after: int = 0, limit: int = 100) -> list[JobFailure]:
-    """Dead letters of a job in the order they came; `after` is the last id of the previous page."""
-    return [_failure(row) for row in await connection.fetch(LIST, job_id, after, limit)]
+async def list_failures(
+    connection: Connection, job_id: JobId, after: int = 0, limit: int = 100, *, reason: str | None = None
+) -> list[JobFailure]:
+    """Dead letters of a job in the order they came, or those of a reason; `after` is the last id of the page before."""
+    return [_failure(row) for row in await connection.fetch(LIST, job_id, after, limit, reason)]
+
+
+async def list_groups(connection: Connection, job_id: JobId) -> list[FailureGroup]:
+    """The reasons of a job's dead letters, the most frequent first, among the first MOST_GROUPED of them."""
+    rows = await connection.fetch(LIST_GROUPS, job_id, MOST_GROUPED, MOST_GROUPS)
+    return [FailureGroup(**dict(row)) for row in rows]
 
 
 async def list_unresolved(connection: Connection, job_id: JobId, after: int, limit: int) -> list[JobFailure]:

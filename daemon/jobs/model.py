@@ -165,7 +165,19 @@ class JobFailure:
     payload: str  # the row as the source sent it, JSON text, cut at 16 KiB
     payload_truncated: bool
     created_at: datetime
-    resolved_at: datetime | None  # when a retry stored the row after all
+    resolved_at: datetime | None  # when a later job took it up, or did without it
+    sku: str | None = None  # of the row, where the mirror knows it
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Dead letters of one reason."""
+
+    reason: str
+    rows: int
+    unresolved: int  # of these, those that no later job has taken up
+    example_source_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

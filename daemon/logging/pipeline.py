@@ -18,6 +18,7 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.stdlib import ProcessorFormatter
 
 from daemon.errors import DongboError
+from daemon.logging.job_lines import hand_on
 from daemon.logging.values import describe_exception, format_exception, plain_event
 from daemon.terminal import drawable
 from daemon.texts import escaped, escaped_json
@@ -66,12 +67,20 @@ def configure_logging(
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
             *COMMON_STEPS,
+            _hand_on,
             ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # so that a reload, and structlog.testing, reach the loggers of all modules
     )
+
+
+def _hand_on(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Also to whoever keeps lines with the job that they are about."""
+    if "job_id" in event:
+        hand_on(_describe_exception(logger, method, dict(event)))
+    return event
 
 
 class _Handler(logging.StreamHandler[TextIO]):

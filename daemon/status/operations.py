@@ -9,6 +9,7 @@ from aiohttp import web
 from daemon.api.findings import Finding
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
+from daemon.jobs.model import Job
 from daemon.status.background import SharedReading
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
@@ -95,6 +96,11 @@ def json_response(
     """An answer in JSON."""
     headers = {"Location": location} if location else None
     return web.Response(status=status, body=orjson.dumps(data), content_type=content_type, headers=headers)
+
+
+def accepted(job: Job) -> web.Response:
+    """202 with the job and where to find it."""
+    return json_response(job, 202, location=f"/api/jobs/{job.id}")
 
 
 def known_store(request: web.Request, name: str, status: int) -> StoreName:

@@ -8,12 +8,14 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.status.handlers.actions import ACTION_OPERATIONS
 from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
 from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
 from daemon.status.handlers.customers import CUSTOMER_OPERATIONS
 from daemon.status.handlers.explanation import EXPLANATION_OPERATIONS
 from daemon.status.handlers.items import ITEM_OPERATIONS
+from daemon.status.handlers.job_details import JOB_DETAIL_OPERATIONS
 from daemon.status.handlers.job_types import JOB_TYPE_OPERATIONS
 from daemon.status.handlers.jobs import JOB_OPERATIONS
 from daemon.status.handlers.mappings import MAPPING_OPERATIONS
@@ -55,6 +57,8 @@ def _allowed(operations: Iterable[Operation]) -> str:
 OPERATIONS: tuple[Operation, ...] = (
     *PROBE_OPERATIONS,
     *JOB_OPERATIONS,
+    *JOB_DETAIL_OPERATIONS,
+    *ACTION_OPERATIONS,
     *APPROVAL_OPERATIONS,
     *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,

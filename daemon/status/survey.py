@@ -49,13 +49,18 @@ class Surveyor:
         self._parts = parts
         self._settled: Counter[tuple[StoreName, PushKind, PushResult]] = Counter()
         self._settled_to = parts.started_at
+        self._last: Survey | None = None
         self._reading = SharedReading(background, "status-survey", self._survey, SURVEY_TIMEOUT)
 
     async def survey(self) -> Survey | None:
-        """The survey; None while the database is away or does not answer in SURVEY_TIMEOUT seconds."""
+        """The survey; None while the database is away. Where it is not ready in SURVEY_TIMEOUT seconds, the one before,
+        which says of when it is; None where there was none."""
         try:
-            return await self._reading.get()
-        except (DatabaseError, PostgresError, TimeoutError) as error:
+            self._last = await self._reading.get()
+        except TimeoutError:
+            log.debug("survey_late", seconds=SURVEY_TIMEOUT)
+            return self._last
+        except (DatabaseError, PostgresError) as error:
             log.debug("survey_failed", error=str(error))
             self._parts.conditions.lose_database(reason(error))
             return None
@@ -64,6 +69,7 @@ class Surveyor:
                 raise
             self._parts.conditions.lose_database(reason(error))
             return None
+        return self._last
 
     async def _survey(self) -> Survey:
         async with self._parts.database.acquire() as connection:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from daemon.api.pushes import PushKind, PushResult
+from daemon.api.pushes import PushGroup, PushKind, PushResult
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 
@@ -49,6 +49,8 @@ class RecordedPush:
     settled_at: datetime | None
 
 
+MOST_GROUPED = 50_000  # pushes of a job that are looked at for their kinds and reasons
+MOST_GROUPS = 200
 SETTLING = timedelta(seconds=10)  # no transaction that settles pushes takes longer
 
 COLUMNS = """id, job_id, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, call_key, result,
@@ -92,7 +94,18 @@ SELECT {COLUMNS} FROM (
 WHERE place <= $4 ORDER BY id DESC
 """
 
-LIST_OF_JOB = f"SELECT {COLUMNS} FROM dongbo.pushes WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+LIST_OF_JOB = f"""
+SELECT {COLUMNS} FROM dongbo.pushes
+WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR result = $5)
+  AND ($6::text IS NULL OR reason = $6)
+ORDER BY id LIMIT $3
+"""
+
+LIST_GROUPS = """
+SELECT kind, result, reason, count(*) AS pushes
+FROM (SELECT kind, result, reason FROM dongbo.pushes WHERE job_id = $1 ORDER BY id LIMIT $2) AS push
+GROUP BY kind, result, reason ORDER BY pushes DESC, kind, result, reason LIMIT $3
+"""
 
 # Up to a moment after which no transaction that settles pushes is still under way, so that each is counted once.
 COUNT_SETTLED = """
@@ -174,9 +187,25 @@ async def list_of_owners(
     return [_recorded(row) for row in await connection.fetch(LIST_OF_OWNERS, store, owner_ids, kinds, limit)]
 
 
-async def list_of_job(connection: Connection, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[RecordedPush]:
+async def list_of_job(
+    connection: Connection,
+    job_id: JobId,
+    *,
+    kind: PushKind | None = None,
+    result: PushResult | None = None,
+    reason: str | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> list[RecordedPush]:
     """What a job has pushed, oldest first; `after` is the last id of the previous page."""
-    return [_recorded(row) for row in await connection.fetch(LIST_OF_JOB, job_id, after, limit)]
+    rows = await connection.fetch(LIST_OF_JOB, job_id, after, limit, kind, result, reason)
+    return [_recorded(row) for row in rows]
+
+
+async def list_groups(connection: Connection, job_id: JobId) -> list[PushGroup]:
+    """The pushes of a job by kind, result and reason, the most frequent first, among the first MOST_GROUPED of them."""
+    rows = await connection.fetch(LIST_GROUPS, job_id, MOST_GROUPED, MOST_GROUPS)
+    return [PushGroup(PushKind(row["kind"]), PushResult(row["result"]), row["reason"], row["pushes"]) for row in rows]
 
 
 async def count_settled(

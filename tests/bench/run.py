@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import command_line
 import idle
+import item_search
 import limits
 import matching
 import page_load
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "limits_nhanh_handover": limits.measure_nhanh_handover,
     "limits_shopify": limits.measure_shopify,
     "match_products": matching.measure,
+    "item_search": item_search.measure,
     "sync_products": sync_products.measure,
     "sale_apply": sale_apply.measure,
     "sale_start_now": sale_apply.measure_now,

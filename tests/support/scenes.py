@@ -11,6 +11,7 @@ from daemon.conditions.facts import (
     DatabaseFacts,
     Facts,
     OpenQuestion,
+    SlowFacts,
     StoreFacts,
     StreamFacts,
     StreamKey,
@@ -118,5 +119,6 @@ def facts(*streams: StreamFacts, **changes: Any) -> Facts:
         database=database(*streams, **known),
         outage=None,
         remembered={},
+        slow=SlowFacts(),
     )
     return replace(found, **changes)

@@ -11,10 +11,11 @@ from uuid import UUID
 import aiohttp
 import orjson
 
+from daemon.api.approvals import Approval, ApprovalList, Change, ChangeList
 from daemon.api.decoding import UnexpectedShape, decode
 from daemon.api.explanation import Explanation
 from daemon.api.findings import Finding, Findings
-from daemon.api.jobs import FailureList, JobFilterQuery, JobList, PruneBody, Pruned, RetryBody, SubmitBody
+from daemon.api.jobs import FailureList, JobFilterQuery, JobList, JobStory, PruneBody, Pruned, RetryBody, SubmitBody
 from daemon.api.mappings import (
     Entry,
     ManualOutcome,
@@ -117,6 +118,10 @@ class DaemonClient:
         """One job. Raises JobNotFound."""
         return await self.ask(Job, "GET", f"/api/jobs/{job_id}")
 
+    async def story(self, job_id: JobId) -> JobStory:
+        """A job with all that happened to it. Raises JobNotFound."""
+        return await self.ask(JobStory, "GET", f"/api/jobs/{job_id}/story")
+
     async def failures(self, job_id: JobId, *, limit: int = 100) -> list[JobFailure]:
         """At most `limit` rows that a job could not store, oldest first. Raises JobNotFound."""
         return await self._list(FailureList, f"/api/jobs/{job_id}/failures", {}, limit, lambda page: page.failures)
@@ -129,6 +134,16 @@ class DaemonClient:
     async def pushes(self, job_id: JobId, *, limit: int = 100) -> list[Push]:
         """At most `limit` values that a job has pushed to Shopify, oldest first. Raises JobNotFound."""
         return await self._list(PushList, f"/api/jobs/{job_id}/pushes", {}, limit, lambda page: page.pushes)
+
+    async def question_of(self, job_id: JobId) -> Approval | None:
+        """The last question that a job or a step of it has asked, unless a newer run asks it by now."""
+        found = await self.ask(ApprovalList, "GET", "/api/approvals", query={"job": str(job_id)})
+        return found.approvals[0] if found.approvals else None
+
+    async def changes(self, approval_id: int, kind: str | None, *, limit: int) -> list[Change]:
+        """At most `limit` changes that wait for the answer to a question, the largest first."""
+        path = f"/api/approvals/{approval_id}/changes"
+        return await self._list(ChangeList, path, given(kind=kind), limit, lambda page: page.changes)
 
     async def submit(self, job_type: JobType, store: str, params: Mapping[str, Any]) -> Job:
         """Ask for a job. Raises LiveJobExists with the id of the one already running."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.api.jobs import JobFilterQuery
+from daemon.api.pushes import PushKind
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.confirmation import confirm
 from daemon.cli.context import CommandContext, Commands
@@ -20,6 +21,7 @@ from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
 from daemon.cli.render import output
 from daemon.cli.render.output import members
+from daemon.i18n import gettext as _
 from daemon.jobs.model import JobOutcome, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 
@@ -92,13 +94,15 @@ async def show(
     """Show one job with counters, costs and failed rows."""
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
-        job = await client.job(wanted)
+        story = await client.story(wanted)
+        job = story.job
         steps = await client.steps(wanted) if job.type == JobType.PRODUCT_CHAIN else []
         letters = await client.failures(wanted, limit=failures) if failures and job.failed else []
     if context.as_json:
-        output.write_json({**members(job), "failures": letters, **({"steps": steps} if steps else {})})
+        told = {"attempts": story.attempts, "actions": story.actions, "failures": letters}
+        output.write_json({**members(job), **told, **({"steps": steps} if steps else {})})
     else:
-        tables.write_one(job, letters, steps, context.zone)
+        tables.write_one(story, letters, steps, context.zone)
 
 
 @app.command()
@@ -150,6 +154,25 @@ async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
         tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
+
+
+@app.command()
+async def changes(
+    context: CommandContext,
+    job_id: JobIdArgument,
+    kind: Annotated[PushKind | None, typer.Option(help="Only changes of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most this many.")] = 100,
+) -> None:
+    """List what waits for your approval, the largest first."""
+    async with context.daemon() as client:
+        question = await client.question_of(await client.find_job(_read_id(job_id)))
+        found = await client.changes(question.id, kind, limit=limit) if question is not None else []
+    if context.as_json:
+        output.write_json({"approval": question, "changes": found})
+    elif question is None:
+        output.say(_("This job has asked nothing, or a newer run asks in its place."))
+    else:
+        tables.write_changes(question, found, kind)
 
 
 @app.command()

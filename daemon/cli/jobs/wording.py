@@ -31,6 +31,11 @@ def waits_for_approval(job: Job) -> bool:
     return job.status == "AWAITING_APPROVAL"
 
 
+def how_to_look(job_id: UUID) -> str:
+    """The command that lists all that is asked."""
+    return _("see all that waits: dongbo jobs changes {job}").format(job=short_id(job_id))
+
+
 def how_to_decide(job_id: UUID) -> str:
     """The two commands that end the waiting."""
     shown = short_id(job_id)

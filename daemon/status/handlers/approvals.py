@@ -17,10 +17,10 @@ from daemon.api.approvals import (
 )
 from daemon.api.fields import LARGEST_ID
 from daemon.api.pushes import PushKind
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.errors import ApprovalNotFound
 from daemon.i18n import gettext as _
-from daemon.ids import StoreName
+from daemon.ids import JobId, StoreName
 from daemon.jobs import approvals as questions
 from daemon.jobs.approvals import AskedQuestion
 from daemon.jobs.model import ApprovalState
@@ -54,12 +54,24 @@ LISTS = {"open": questions.list_open, "decided": questions.list_ended, None: que
 async def list_approvals(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, ApprovalsQuery)
-    store = StoreName(query.store) if query.store is not None else None
-    before = read_number_cursor(query.cursor) if query.cursor is not None else None
     async with request.app[PARTS].database.acquire() as connection:
-        found = await LISTS[query.state](connection, store, before=before, limit=query.limit + 1)
+        if query.job is not None:
+            found = await _of_job(connection, JobId(query.job), query)
+        else:
+            store = StoreName(query.store) if query.store is not None else None
+            before = read_number_cursor(query.cursor) if query.cursor is not None else None
+            found = await LISTS[query.state](connection, store, before=before, limit=query.limit + 1)
     page, cursor = paged(found, query.limit, lambda question: number_cursor(question.id))
     return json_response(ApprovalList([_approval(question) for question in page], cursor))
+
+
+async def _of_job(connection: Connection, job_id: JobId, query: ApprovalsQuery) -> list[AskedQuestion]:
+    """The last question of a job, if it is one of those that are asked for: the first page holds it."""
+    question = await questions.latest_of(connection, job_id)
+    if question is None or query.cursor is not None or query.store not in (None, question.store):
+        return []
+    is_open = question.state is ApprovalState.OPEN
+    return [question] if query.state in (None, "open" if is_open else "decided") else []
 
 
 async def get_approval(request: web.Request) -> web.Response:
@@ -122,9 +134,9 @@ async def _pages(database: Database, approval_id: int, kind: PushKind | None) ->
     while True:
         async with database.acquire() as connection:
             page = await approvals.list_changes(connection, approval_id, kind, after=last, limit=CSV_PAGE)
-        if not page:
-            return
         yield page
+        if len(page) < CSV_PAGE:
+            return
         last = page[-1].place
 
 

@@ -7,7 +7,6 @@ from aiohttp import hdrs, web
 
 from daemon.api.jobs import (
     EventsQuery,
-    FailureList,
     JobFilterQuery,
     JobList,
     JobSnapshot,
@@ -17,10 +16,8 @@ from daemon.api.jobs import (
     Pruned,
     PruneQuery,
     RetryBody,
-    RowsQuery,
     SubmitBody,
 )
-from daemon.api.pushes import Push, PushList
 from daemon.ids import JobId, ScheduleName, StoreName
 from daemon.jobs import listing
 from daemon.jobs.listing import JobFilters
@@ -29,21 +26,16 @@ from daemon.jobs.results import summarise
 from daemon.sales.export import Cell
 from daemon.status import examples
 from daemon.status.downloads import described, send_csv
-from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, json_response
+from daemon.status.operations import EVENT_STREAM, PARTS, STREAMS, Answer, Operation, accepted, json_response
 from daemon.status.reading import (
     job_cursor,
-    number_cursor,
-    paged,
     read_body,
     read_job_cursor,
     read_job_id,
     read_job_ids,
-    read_number_cursor,
     read_query,
 )
 from daemon.status.security import CLIENT_HEADER
-from daemon.sync import pushes
-from daemon.sync.pushes import RecordedPush
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -79,28 +71,6 @@ async def _pages(request: web.Request, filters: JobFilters) -> AsyncIterator[Seq
 async def get_job(request: web.Request) -> web.Response:
     """One job."""
     return json_response(await request.app[PARTS].jobs.get(read_job_id(request)))
-
-
-async def list_failures(request: web.Request) -> web.Response:
-    """A job's dead letters."""
-    query = read_query(request, RowsQuery)
-    failures = await request.app[PARTS].jobs.list_failures(
-        read_job_id(request), after=read_number_cursor(query.cursor), limit=query.limit + 1
-    )
-    page, cursor = paged(failures, query.limit, lambda failure: number_cursor(failure.id))
-    return json_response(FailureList(page, cursor))
-
-
-async def list_pushes(request: web.Request) -> web.Response:
-    """What a job has pushed to Shopify."""
-    query, job_id = read_query(request, RowsQuery), read_job_id(request)
-    await request.app[PARTS].jobs.get(job_id)
-    async with request.app[PARTS].database.acquire() as connection:
-        found = await pushes.list_of_job(
-            connection, job_id, after=read_number_cursor(query.cursor), limit=query.limit + 1
-        )
-    page, cursor = paged(found, query.limit, lambda push: number_cursor(push.id))
-    return json_response(PushList([_push(push) for push in page], cursor))
 
 
 async def submit_job(request: web.Request) -> web.Response:
@@ -153,11 +123,6 @@ async def follow_jobs(request: web.Request) -> web.StreamResponse:
     return await request.app[STREAMS].serve(request, request.headers.get("Last-Event-ID", query.last_event_id))
 
 
-def accepted(job: Job) -> web.Response:
-    """202 with the job and where to find it."""
-    return json_response(job, 202, location=f"/api/jobs/{job.id}")
-
-
 def _filters(query: JobFilterQuery) -> JobFilters:
     return JobFilters(
         store=StoreName(query.store) if query.store is not None else None,
@@ -178,26 +143,6 @@ def _filters(query: JobFilterQuery) -> JobFilters:
 def _job_cells(row: tuple[Job, JobSummary]) -> Sequence[Cell]:
     job, summary = row
     return [getattr(summary if name in OF_SUMMARY else job, name) for name in JOB_COLUMNS]
-
-
-def _push(recorded: RecordedPush) -> Push:
-    push = recorded.push
-    return Push(
-        id=recorded.id,
-        job_id=recorded.job_id,
-        kind=push.kind,
-        owner_id=push.owner_id,
-        item_id=push.item_id,
-        location_id=push.location_id,
-        name=push.name,
-        old_value=push.old_value,
-        new_value=push.new_value,
-        reason=push.reason,
-        result=recorded.result,
-        detail=recorded.detail,
-        intended_at=recorded.intended_at,
-        settled_at=recorded.settled_at,
-    )
 
 
 ROWS_AT_ONCE = 500  # of a download, by a query
@@ -256,22 +201,6 @@ JOB_OPERATIONS = (
         get_job,
         "One job",
         {200: Answer("The job", Job)},
-    ),
-    Operation(
-        "GET",
-        "/api/jobs/{id}/failures",
-        list_failures,
-        "Rows that a job could not store, oldest first",
-        {200: Answer("A page of dead letters", FailureList)},
-        query=RowsQuery,
-    ),
-    Operation(
-        "GET",
-        "/api/jobs/{id}/pushes",
-        list_pushes,
-        "What a job has pushed to Shopify, oldest first",
-        {200: Answer("A page of pushes", PushList)},
-        query=RowsQuery,
     ),
     Operation(
         "POST",

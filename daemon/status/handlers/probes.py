@@ -73,6 +73,7 @@ async def get_status(request: web.Request) -> web.Response:
         verdicts=judgement.verdicts,
         conditions=judgement.conditions,
         streams=judgement.streams,
+        as_of=survey.facts.read_at if survey else None,
         language=configured_language(),
     )
     return json_response(status)

@@ -29,8 +29,7 @@ from daemon.schedules import fires
 from daemon.schedules.model import FireRecord, FireResult, ScheduleState
 from daemon.schedules.runs import NewestRuns, newest_runs
 from daemon.schedules.words import in_words
-from daemon.status.handlers.jobs import accepted
-from daemon.status.operations import PARTS, Answer, Operation, json_response
+from daemon.status.operations import PARTS, Answer, Operation, accepted, json_response
 from daemon.status.problems import Problem
 from daemon.status.reading import number_cursor, paged, read_number_cursor, read_query
 

@@ -240,6 +240,12 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     assert "? SYNC_PRODUCTS of main: AWAITING_APPROVAL" in asked.out
     (job_id,) = re.findall(r"dongbo jobs approve (\S+)$", asked.err, re.MULTILINE)
     assert f"dongbo jobs reject {job_id}" in asked.err
+    assert f"dongbo jobs changes {job_id}" in asked.err
+    waiting = pulled("jobs", "changes", job_id, "--json").document
+    assert len(waiting["changes"]) == sum(waiting["approval"]["counts"].values()) > 0
+    prices = pulled("jobs", "changes", job_id, "--kind", "price", "--limit", "1").out.splitlines()
+    assert prices[0].startswith("This sync would change ")
+    assert prices[-1] == f"1 of {waiting['approval']['counts']['price']} changes"
     watched = pulled("jobs", "watch", job_id)
     assert watched.code == 1
     assert f"dongbo jobs approve {job_id}" in watched.err
@@ -268,6 +274,7 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     (value,) = [value for value in values if value["kind"] == "price"]
     assert f"job {job_id} set it from {price['old_value']} to {price['new_value']} on" in value["verdict"]
     assert pulled("jobs", "reject", job_id).code == 1
+    assert pulled("jobs", "changes", job_id, "--json").document["approval"]["state"] == "carried_out"
     assert pulled("explain", "no such thing").code == 1
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -81,6 +82,9 @@ async def test_a_question_says_why_and_what_to_look_at(endpoint: Any, asked: Any
     assert await endpoint.get(f"/api/approvals/{question['id']}") == question
     assert (await endpoint.get("/api/approvals?state=decided"))["approvals"] == []
     assert (await endpoint.get("/api/approvals?store=other"))["approvals"] == []
+    assert await only_approval(endpoint, job=str(asked.id), state="open") == question
+    for query in (f"job={asked.id}&state=decided", f"job={asked.id}&store=other", f"job={uuid4()}"):
+        assert (await endpoint.get(f"/api/approvals?{query}"))["approvals"] == []
 
 
 async def test_all_changes_are_reachable_the_largest_first(endpoint: Any, asked: Any) -> None:
@@ -167,6 +171,8 @@ async def test_questions_of_before_say_what_they_said(endpoint: Any) -> None:
     await endpoint.asking(reason="It would zero 30 items.")
     question = await only_approval(endpoint)
     assert (question["question"], question["look_at"], question["counts"]) == ("It would zero 30 items.", [], {})
+    async with endpoint.client.get(f"/api/approvals/{question['id']}/changes.csv") as answer:
+        assert (await answer.text("utf-8-sig")).count("\r\n") == 1, "the line of column names"
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.5", "99999999999999999999", "12345"])

@@ -91,6 +91,7 @@ def test_all_commands_are_there() -> None:
         "jobs cancel",
         "jobs approve",
         "jobs reject",
+        "jobs changes",
         "jobs pushes",
         "jobs retry",
         "jobs prune",

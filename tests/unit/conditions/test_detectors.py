@@ -9,7 +9,7 @@ from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
 from daemon.api.sales import CampaignState
 from daemon.api.status import LeftOut
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import Facts, Outage, Remembered, StoreFacts
+from daemon.conditions.facts import Facts, Outage, Remembered, SlowFacts, StoreFacts
 from daemon.conditions.scene import LASTING, Scene
 from daemon.config import SaleSettings
 from daemon.ids import CampaignId, SaleName, ScheduleName
@@ -174,7 +174,7 @@ def test_clocks_that_differ() -> None:
     condition = only(facts(clocks=[clock]))
     assert condition.text == "The clock of Nhanh.vn is 12 s behind this machine's"
     assert condition.severity is WARN
-    assert only(facts(clock_offset=75.0)).severity is BAD
+    assert only(facts(slow=SlowFacts(clock_offset=75.0))).severity is BAD
     assert found(facts(clocks=[replace(clock, offset_seconds=-4.0)])) == []
 
 
@@ -192,6 +192,16 @@ def test_an_outage_of_the_database_is_all_that_is_known() -> None:
     known = facts(complete(JobType.SYNC_PRODUCTS, minutes(60)), questions=[question()], outage=outage)
     condition = only(known)
     assert (condition.name, condition.severity, condition.since) == (ConditionName.DATABASE_AWAY, BAD, outage.since)
+
+
+def test_what_was_read_long_ago_says_so_and_nothing_is_late_for_it() -> None:
+    """A machine that is too busy to look knows nothing of what came since."""
+    known = facts()
+    assert known.database is not None
+    old = replace(known, database=replace(known.database, read_at=NOW - minutes(10)), now=NOW + minutes(60))
+    condition = only(old)
+    assert (condition.name, condition.since) == (ConditionName.DATABASE_SLOW, NOW - minutes(10))
+    assert condition.text == "The database answers too slowly: what is said here is as of 02:06"
 
 
 def test_a_new_store_is_told_what_to_do_first() -> None:
@@ -282,5 +292,6 @@ def test_every_condition_without_a_date_of_its_own_is_remembered() -> None:
         ConditionName.SALE_OVERDUE,
         ConditionName.SCHEDULE_PAUSED,
         ConditionName.DATABASE_AWAY,  # there is nowhere to remember it
+        ConditionName.DATABASE_SLOW,
     }
     assert set(ConditionName) - derived == LASTING

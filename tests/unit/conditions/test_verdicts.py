@@ -8,7 +8,7 @@ import pytest
 
 from daemon.api.conditions import StreamState, Verdict
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import Facts, Outage, StoreFacts
+from daemon.conditions.facts import Facts, Outage, SlowFacts, StoreFacts
 from daemon.conditions.reports import report
 from daemon.conditions.scene import Scene
 from daemon.conditions.verdicts import judge
@@ -49,7 +49,7 @@ def said(known: Facts) -> tuple[Tone, str]:
 def test_all_is_well() -> None:
     """As of the older of what was pulled and what was pushed."""
     streams = [complete(STOCK, minutes(2)), complete(PUSH, minutes(1))]
-    found = verdict(facts(*streams, mapped={STORE: 3919}))
+    found = verdict(facts(*streams, slow=SlowFacts(mapped={STORE: 3919})))
     assert (found.tone, found.text) == (Tone.OK, "Shopify matches Nhanh.vn as of 02:13")
     assert found.detail == (
         "main · 3,919 variants at 2 locations · stock 2 minutes old · prices 2 minutes old · next push 02:30"
@@ -109,7 +109,7 @@ def test_nothing_is_known_without_the_database() -> None:
     away = facts(outage=Outage(NOW - minutes(6), "connection refused"))
     assert said(away) == (
         Tone.BAD,
-        "The database can't be reached since 02:10, so nothing is known of the shop",
+        "The database has not answered since 02:10, so nothing is known of the shop",
     )
     assert verdict(away).detail == "main"
 

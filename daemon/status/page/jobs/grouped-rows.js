@@ -4,9 +4,10 @@ import { act } from "../actions.js";
 import { download, explanation, getJson } from "../api.js";
 import { button, element, setHidden, setText } from "../dom.js";
 import { table } from "../table.js";
-import { number, t } from "../words.js";
+import { number, t, tn } from "../words.js";
 
 const PAGE = 25;
+const MOST_GROUPS = 12; // that are offered; the rarest are found among all rows
 
 export class GroupedRows {
   /**
@@ -54,14 +55,17 @@ export class GroupedRows {
     const all = groups.reduce((sum, group) => sum + this.count(group), 0);
     setText(this.heading, `${this.title}: ${number(all)}`);
     if (this.chosen && !groups.some((group) => this.#isChosen(group))) this.chosen = null;
-    const choices = [{ group: null, label: t("All"), count: all }, ...groups.map((group) => ({ group, label: this.words(group), count: this.count(group) }))];
+    const offered = groups.slice(0, MOST_GROUPS).map((group) => ({ group, label: this.words(group), count: this.count(group) }));
+    const choices = [{ group: null, label: t("All"), count: all }, ...offered];
     this.buttons = choices.map(({ group, label, count }) => {
       const made = button(`${number(count)} × ${label}`, () => this.#choose(group), { class: "choice", "aria-pressed": String(this.#isChosen(group)) });
       made.group = group;
       return made;
     });
     setHidden(this.groups, groups.length === 1);
-    this.groups.replaceChildren(...this.buttons);
+    const others = groups.length - offered.length;
+    const rest = others > 0 ? [element("span", { class: "quiet" }, tn("and {n} other reason", "and {n} other reasons", { n: others }))] : [];
+    this.groups.replaceChildren(...this.buttons, ...rest);
   }
 
   #isChosen(group) {

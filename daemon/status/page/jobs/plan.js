@@ -58,7 +58,7 @@ const LAST = "reason";
 
 /** What a job says about its plan; null for jobs that have none. */
 export function planOf(job) {
-  const { notices = [], sample = [], would_ask: question, left_alone_examples: examples = {} } = job.metadata;
+  const { notices = [], sample = [], sample_of: all = 0, would_ask: question, left_alone_examples: examples = {} } = job.metadata;
   const said = figures(job.metadata);
   const groups = Array.isArray(sample) ? [["", sample]] : Object.entries(sample);
   const parts = [
@@ -69,6 +69,7 @@ export function planOf(job) {
     ),
     question ? element("p", { class: "tone-ask" }, t("It would ask first: {question}", { question })) : null,
     ...groups.filter(([, rows]) => rows.length > 0).flatMap(([name, rows]) => examplesOf(name, rows)),
+    all > sample.length ? element("p", { class: "quiet" }, t("{shown} of {n} changes", { shown: number(sample.length), n: number(all) })) : null,
   ].filter(Boolean);
   if (parts.length === 0) return null;
   const title = job.params.dry_run ? t("What would be done") : t("What was found");

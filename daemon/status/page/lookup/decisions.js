@@ -19,9 +19,9 @@ export const OF_CUSTOMERS = {
 
 /**
  * Buttons for candidates: `choices` are `{id, name}`. `done()` is called when something was decided; without it the answer
- * alone says so. `note()`: why, as it was typed.
+ * alone says so. `note()`: why, as it was typed. `withNone`: with a button that says that there is no counterpart.
  */
-export function choiceButtons(kind, { store, id, choices, note = () => null, done = null }) {
+export function choiceButtons(kind, { store, id, choices, note = () => null, done = null, withNone = false }) {
   const decide = (nhanhId, said) => (pressed) =>
     act(pressed, async () => {
       await kind.set(store, id, nhanhId, note());
@@ -32,8 +32,33 @@ export function choiceButtons(kind, { store, id, choices, note = () => null, don
     "div",
     { class: "actions choices" },
     ...choices.map((choice) => button(t("It is {name}", { name: choice.name }), decide(choice.id, t("mapped to {name}", { name: choice.name })))),
-    button(t("Has no counterpart"), decide(null, t("noted: no counterpart"))),
+    withNone ? button(t("Has no counterpart"), decide(null, t("noted: no counterpart"))) : "",
   );
+}
+
+/**
+ * A form that finds others than the candidates: `label` says what may be typed, `find(text)` gives `{id, name}` of what may
+ * be meant, `none` says that there is nothing; the rest as of `choiceButtons`.
+ */
+export function otherChoice(kind, { label, find, none, ...about }) {
+  const field = element("input", { name: "other", autocomplete: "off", spellcheck: "false" });
+  const found = element("div");
+  const look = button(t("Find"), (pressed) =>
+    act(pressed, async () => {
+      found.replaceChildren();
+      const text = field.value.trim();
+      const choices = text === "" ? [] : await find(text);
+      if (choices.length === 0) return none;
+      found.append(choiceButtons(kind, { ...about, choices }));
+      return null;
+    }),
+  );
+  const form = element("form", { class: "filters" }, element("label", { class: "wide" }, label, field), element("div", { class: "actions" }, look));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    look.click();
+  });
+  return element("div", {}, form, found);
 }
 
 /** The button that takes a decision back. */

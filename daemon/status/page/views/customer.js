@@ -2,12 +2,13 @@
 
 import { getJson } from "../api.js";
 import { element, prose, setHidden } from "../dom.js";
-import { choiceButtons, noteField, noteOf, OF_CUSTOMERS, removeButton } from "../lookup/decisions.js";
+import { choiceButtons, noteField, noteOf, OF_CUSTOMERS, otherChoice, removeButton } from "../lookup/decisions.js";
 import { Deeds } from "../lookup/deeds.js";
 import { link } from "../router.js";
 import { table } from "../table.js";
 import { ago, moment, money, t } from "../words.js";
 
+const FOUND = 5; // customers whom a text may mean
 const NOT_THERE = new Set([400, 404]);
 
 export default {
@@ -80,24 +81,28 @@ class CustomerView {
   }
 
   #showMapping(mapping) {
-    const about = { store: this.store, id: this.id, done: () => this.#againSoon() };
     const note = noteField();
-    const number = element("input", { name: "nhanh_id", inputmode: "numeric", pattern: "[0-9]{1,18}", autocomplete: "off" });
+    const about = { store: this.store, id: this.id, done: () => this.#againSoon(), note: () => noteOf(note) };
     const choices = mapping.candidates.map((one) => ({ id: one.nhanh_id, name: called(one) }));
-    const other = element("div");
-    number.addEventListener("input", () => {
-      const id = Number(number.value.trim());
-      other.replaceChildren(
-        Number.isSafeInteger(id) && id > 0 ? choiceButtons(OF_CUSTOMERS, { ...about, choices: [{ id, name: String(id) }], note: () => noteOf(note) }).firstChild : "",
-      );
-    });
     this.mapping.replaceChildren(
-      element("p", {}, ...prose(mapping.text)),
       element("label", { class: "block" }, t("Why (kept with the decision)"), note),
-      choiceButtons(OF_CUSTOMERS, { ...about, choices, note: () => noteOf(note) }),
-      element("div", { class: "filters" }, element("label", {}, t("Another customer of Nhanh.vn: id"), number), element("div", { class: "actions" }, other)),
+      choiceButtons(OF_CUSTOMERS, { ...about, choices, withNone: mapping.state !== "excluded" }),
+      otherChoice(OF_CUSTOMERS, {
+        ...about,
+        label: t("Another customer of Nhanh.vn: name, phone number or id"),
+        find: (text) => this.#find(text),
+        none: t("Nhanh.vn has no such customer."),
+      }),
       mapping.source === "manual" ? element("div", { class: "actions" }, removeButton(OF_CUSTOMERS, about)) : "",
     );
+  }
+
+  /** Customers of Nhanh.vn whom a text may mean. */
+  async #find(text) {
+    const asked = new URLSearchParams({ store: this.store, q: text, limit: FOUND });
+    const answer = await getJson(`/api/customers?${asked}`, { signal: this.signal });
+    const buyers = answer.customers.filter((one) => one.nhanh_id !== null);
+    return buyers.map((one) => ({ id: one.nhanh_id, name: [one.name, one.phone, one.nhanh_id].filter(Boolean).join(" · ") }));
   }
 
   #againSoon() {
@@ -139,5 +144,5 @@ const pushColumns = () => [
   { key: "what", label: t("What"), cell: (one) => (one.kind === "tags" ? t("Tags") : one.name) },
   { key: "change", label: t("Change"), cell: (one) => `${one.old_value ?? "–"} → ${one.new_value ?? "–"}` },
   { key: "result", label: t("Result"), cell: (one) => (one.detail ? `${one.result}: ${one.detail}` : one.result) },
-  { key: "job", label: t("Job"), cell: (one) => link(`/jobs/${one.job_id}`, t("view")) },
+  { key: "job", label: t("Job"), cell: (one) => element("span", {}, link(`/jobs/${one.job_id}`, t("view"))) },
 ];

@@ -3,13 +3,14 @@
 import { act } from "../actions.js";
 import { getJson, post } from "../api.js";
 import { button, element, prose, setHidden } from "../dom.js";
-import { choiceButtons, noteField, noteOf, OF_VARIANTS, removeButton } from "../lookup/decisions.js";
+import { choiceButtons, noteField, noteOf, OF_VARIANTS, otherChoice, removeButton } from "../lookup/decisions.js";
 import { Deeds } from "../lookup/deeds.js";
 import { link } from "../router.js";
 import { table } from "../table.js";
 import { ago, moment, money, t } from "../words.js";
 
 const PAGE = 20; // pushes
+const FOUND = 5; // products that a text may mean
 const NOT_THERE = new Set([400, 404]);
 
 export default {
@@ -108,18 +109,22 @@ class ItemView {
     return read.length > 0 ? t("read just now: {sources}", { sources: read.join(", ") }) : null;
   }
 
-  // What a person chooses is shown at once, and kept in its place while the item is read again.
   #showMapping({ mapping }) {
-    const about = { store: this.store, id: this.id, done: () => this.#againSoon() };
     const note = noteField();
+    const about = { store: this.store, id: this.id, done: () => this.#againSoon(), note: () => noteOf(note) };
     const choices = mapping.candidates.map((one) => ({ id: one.nhanh_id, name: called(one) }));
     const isDecided = mapping.source === "manual" && mapping.state !== "retired";
     this.mapping.replaceChildren(
       element("p", {}, ...prose(mapping.text)),
       mapping.name ? element("p", { class: "quiet" }, [mapping.code, mapping.name].filter(Boolean).join(" · ")) : "",
       element("label", { class: "block" }, t("Why (kept with the decision)"), note),
-      choiceButtons(OF_VARIANTS, { ...about, choices, note: () => noteOf(note) }),
-      this.#otherChoice(note, about),
+      choiceButtons(OF_VARIANTS, { ...about, choices, withNone: mapping.state !== "excluded" }),
+      otherChoice(OF_VARIANTS, {
+        ...about,
+        label: t("Another product of Nhanh.vn: code, name or id"),
+        find: (text) => this.#find(text),
+        none: t("Nhanh.vn has no such product."),
+      }),
       isDecided ? element("div", { class: "actions" }, removeButton(OF_VARIANTS, about)) : "",
     );
   }
@@ -133,26 +138,11 @@ class ItemView {
     clearTimeout(this.soon);
   }
 
-  #otherChoice(note, about) {
-    const field = element("input", { name: "product", autocomplete: "off", spellcheck: "false" });
-    const found = element("div");
-    const ask = async () => {
-      const text = field.value.trim();
-      if (text === "") return t("Type the product’s id or code.");
-      const answer = await post("/api/mappings/resolve", { store: this.store, products: [text] });
-      const choices = answer.products[0].choices.map((one) => ({ id: one.nhanh_id, name: called(one) }));
-      found.replaceChildren();
-      if (choices.length === 0) return t("Nhanh.vn has no such product.");
-      found.append(choiceButtons(OF_VARIANTS, { ...about, choices, note: () => noteOf(note) }));
-      return null;
-    };
-    const look = button(t("Find"), (pressed) => act(pressed, ask));
-    const form = element("form", { class: "filters" }, element("label", {}, t("Another product of Nhanh.vn: id or code"), field), element("div", { class: "actions" }, look));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      look.click();
-    });
-    return element("div", {}, form, found);
+  /** Products of Nhanh.vn that a text may mean. */
+  async #find(text) {
+    const answer = await getJson(`/api/items?${this.#ofStore({ q: text, limit: FOUND })}`, { signal: this.signal });
+    const products = answer.items.filter((one) => one.nhanh_id !== null);
+    return products.map((one) => ({ id: one.nhanh_id, name: [one.sku, one.title].filter(Boolean).join(" · ") || String(one.nhanh_id) }));
   }
 
   #pushes() {
@@ -161,7 +151,7 @@ class ItemView {
       { key: "what", label: t("What"), cell: (one) => `${kindName(one.kind)}${one.location_name ? ` · ${one.location_name}` : ""}` },
       { key: "change", label: t("Change"), cell: (one) => `${one.old_value ?? "–"} → ${one.new_value ?? "–"}` },
       { key: "result", label: t("Result"), cell: pushResult },
-      { key: "job", label: t("Job"), cell: (one) => link(`/jobs/${one.job_id}`, t("view")) },
+      { key: "job", label: t("Job"), cell: (one) => element("span", {}, link(`/jobs/${one.job_id}`, t("view"))) },
     ];
     const shown = [];
     const rows = table({ caption: t("Pushes, newest first"), columns, key: (one) => one.id });
@@ -203,12 +193,12 @@ const valueColumns = () => [
 /** A value, with as of when it is known. */
 function seen(value, at) {
   const shown = value === null ? "–" : money(value);
-  return at === null ? shown : element("span", {}, shown, element("small", { title: moment(at) }, ago(at)));
+  return at === null ? shown : element("span", {}, shown, element("small", { title: moment(at) }, t("seen {ago}", { ago: ago(at) })));
 }
 
 function equality(one) {
-  if (one.equal === null) return element("span", { class: "tone-off dot" }, t("nothing to compare"));
-  return one.equal ? element("span", { class: "tone-ok dot" }, t("equal")) : element("span", { class: "tone-warn dot" }, t("differs"));
+  if (one.equal === null) return element("span", { class: "tone-off dot nowrap" }, t("nothing to compare"));
+  return one.equal ? element("span", { class: "tone-ok dot nowrap" }, t("equal")) : element("span", { class: "tone-warn dot nowrap" }, t("differs"));
 }
 
 const why = (one) => element("details", {}, element("summary", {}, t("Why?")), element("p", {}, ...prose(one.text)));

@@ -53,5 +53,5 @@ function verdict(item) {
   const said = element("span", { class: `dot tone-${item.tone}` }, item.text);
   if (!OPEN.has(item.state) || item.candidates.length === 0) return said;
   const choices = item.candidates.slice(0, 3).map((one) => ({ id: one.nhanh_id, name: [one.code, one.name].filter(Boolean).join(" · ") || one.nhanh_id }));
-  return element("div", {}, said, choiceButtons(OF_VARIANTS, { store: item.store, id: item.variant_id, choices }));
+  return element("div", {}, said, choiceButtons(OF_VARIANTS, { store: item.store, id: item.variant_id, choices, withNone: true }));
 }
