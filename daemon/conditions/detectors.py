@@ -183,7 +183,7 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
             WARN,
             since=question.since,
             text=text,
-            cause=question.reason or None,
+            cause=question.asked.reason() if question.asked is not None else question.reason or None,
             next_step=_("Look at the changes, then approve or reject them."),
             stream=question.type,
             job_id=question.job_id,

@@ -5,7 +5,7 @@ from typing import Final
 
 from daemon.i18n import Language, language, mark
 from daemon.i18n import gettext as _
-from daemon.jobs.model import JobOutcome, JobTrigger
+from daemon.jobs.model import AttemptResult, JobOutcome, JobTrigger
 from daemon.jobs.types import JobType
 
 JOB_NAMES: Final[Mapping[JobType, str]] = {
@@ -38,6 +38,17 @@ OUTCOME_NAMES: Final[Mapping[JobOutcome, str]] = {
     JobOutcome.SUPERSEDED: mark("superseded"),
 }
 
+ATTEMPT_RESULT_NAMES: Final[Mapping[AttemptResult, str]] = {
+    AttemptResult.RUNNING: mark("runs"),
+    AttemptResult.COMPLETED: mark("completed"),
+    AttemptResult.FAILED: mark("failed"),
+    AttemptResult.RETRIED: mark("failed, to be tried again"),
+    AttemptResult.RELEASED: mark("given back, because the daemon stopped"),
+    AttemptResult.CANCELLED: mark("cancelled"),
+    AttemptResult.ASKED: mark("asked for approval"),
+    AttemptResult.LOST: mark("lost: the daemon or its connection was gone"),
+}
+
 TRIGGER_NAMES: Final[Mapping[JobTrigger, str]] = {
     JobTrigger.SCHEDULE: mark("by schedule"),
     JobTrigger.API: mark("by hand"),
@@ -55,6 +66,11 @@ def job_name(job_type: JobType) -> str:
 def outcome_name(outcome: JobOutcome) -> str:
     """What an outcome is called."""
     return _(OUTCOME_NAMES[outcome])
+
+
+def attempt_result_name(result: AttemptResult) -> str:
+    """How a run of a job ended."""
+    return _(ATTEMPT_RESULT_NAMES[result])
 
 
 def trigger_name(trigger: JobTrigger) -> str:

@@ -15,7 +15,7 @@ from daemon.api.approvals import Approval, ApprovalList, Change, ChangeList
 from daemon.api.decoding import UnexpectedShape, decode
 from daemon.api.explanation import Explanation
 from daemon.api.findings import Finding, Findings
-from daemon.api.jobs import FailureList, JobFilterQuery, JobList, PruneBody, Pruned, RetryBody, SubmitBody
+from daemon.api.jobs import FailureList, JobFilterQuery, JobList, JobStory, PruneBody, Pruned, RetryBody, SubmitBody
 from daemon.api.mappings import (
     Entry,
     ManualOutcome,
@@ -117,6 +117,10 @@ class DaemonClient:
     async def job(self, job_id: JobId) -> Job:
         """One job. Raises JobNotFound."""
         return await self.ask(Job, "GET", f"/api/jobs/{job_id}")
+
+    async def story(self, job_id: JobId) -> JobStory:
+        """A job with all that happened to it. Raises JobNotFound."""
+        return await self.ask(JobStory, "GET", f"/api/jobs/{job_id}/story")
 
     async def failures(self, job_id: JobId, *, limit: int = 100) -> list[JobFailure]:
         """At most `limit` rows that a job could not store, oldest first. Raises JobNotFound."""

@@ -94,13 +94,15 @@ async def show(
     """Show one job with counters, costs and failed rows."""
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
-        job = await client.job(wanted)
+        story = await client.story(wanted)
+        job = story.job
         steps = await client.steps(wanted) if job.type == JobType.PRODUCT_CHAIN else []
         letters = await client.failures(wanted, limit=failures) if failures and job.failed else []
     if context.as_json:
-        output.write_json({**members(job), "failures": letters, **({"steps": steps} if steps else {})})
+        told = {"attempts": story.attempts, "actions": story.actions, "failures": letters}
+        output.write_json({**members(job), **told, **({"steps": steps} if steps else {})})
     else:
-        tables.write_one(job, letters, steps, context.zone)
+        tables.write_one(story, letters, steps, context.zone)
 
 
 @app.command()

@@ -1,19 +1,20 @@
 """Jobs as tables and as one, what they have pushed, and what a request has done to one."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from rich.text import Text
 
 from daemon.api.approvals import Approval, Change
+from daemon.api.jobs import JobStory
 from daemon.api.pushes import Push, PushKind
 from daemon.cli.jobs import plans, wording
 from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
 from daemon.cli.render.ids import short_id, short_ids
 from daemon.i18n import gettext as _
-from daemon.jobs.model import Job, JobFailure, JobStatus, JobSummary
-from daemon.jobs.words import outcome_name
+from daemon.jobs.model import Job, JobAttempt, JobFailure, JobStatus, JobSummary
+from daemon.jobs.words import attempt_result_name, outcome_name
 
 COSTS = {
     "pages": "pages",
@@ -35,9 +36,17 @@ def write_list(jobs: Sequence[Job], summaries: Sequence[JobSummary], zone: tzinf
     )
 
 
-def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zone: tzinfo) -> None:
-    """All there is to know about one job; `steps` are the jobs that are its steps."""
+def write_one(story: JobStory, failures: Sequence[JobFailure], steps: Sequence[Job], zone: tzinfo) -> None:
+    """All there is to know about one job, what came of it first; `steps` are the jobs that are its steps."""
+    job, summary = story.job, story.summary
     took = wording.job_duration(job)
+    console = output.data_console()
+    sentence = Text.assemble(
+        (outcome_name(summary.outcome), values.TONE_STYLES[summary.tone]), f": {output.plain(summary.text)}"
+    )
+    console.print(sentence, soft_wrap=True)
+    if summary.next_step:
+        console.print(Text(output.plain(summary.next_step), "bold"), soft_wrap=True)
     output.write_fields(
         {
             "job": str(job.id),
@@ -64,9 +73,10 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
             "note": wording.note(job) or "-",
         }
     )
-    console = output.data_console()
     for notice in wording.notices(job):
         console.print(Text(notice, style="bold yellow"), soft_wrap=True)
+    for _at, event in sorted([*_attempts(story, zone), *_actions(story, zone)], key=lambda each: each[0]):
+        console.print(Text(f"  {event}"), soft_wrap=True)
     for step in steps:
         error = f": {output.plain(step.error)}" if step.error else ""
         console.print(Text.assemble(f"  step {short_id(step.id)}  {step.type}  ", _status(step), error), soft_wrap=True)
@@ -80,6 +90,24 @@ def write_one(job: Job, failures: Sequence[JobFailure], steps: Sequence[Job], zo
         output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {short_id(job.id)} --failed")
 
     say_what_is_asked(job)
+
+
+def _attempts(story: JobStory, zone: tzinfo) -> list[tuple[datetime, str]]:
+    """When each attempt began and how it ended; nothing of one that went well at once."""
+    if all(attempt.error is None for attempt in story.attempts) and len(story.attempts) < 2:
+        return []
+    return [(attempt.started_at, _attempt(attempt, zone)) for attempt in story.attempts]
+
+
+def _attempt(attempt: JobAttempt, zone: tzinfo) -> str:
+    ended = f" – {values.moment(attempt.ended_at, zone)}" if attempt.ended_at is not None else ""
+    result = _("attempt {n}: {result}").format(n=attempt.number, result=attempt_result_name(attempt.result))
+    error = f": {output.plain(attempt.error)}" if attempt.error else ""
+    return f"{values.moment(attempt.started_at, zone)}{ended}  {result}{error}"
+
+
+def _actions(story: JobStory, zone: tzinfo) -> list[tuple[datetime, str]]:
+    return [(each.at, f"{values.moment(each.at, zone)}  {output.plain(each.text)}") for each in story.actions]
 
 
 def say_what_is_asked(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,10 +10,11 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from daemon.api.jobs import JobStory
 from daemon.cli.jobs import tables
 from daemon.cli.jobs.progress import LineView, LiveView, ended
 from daemon.cli.render import output
-from daemon.jobs.model import Aftermath
+from daemon.jobs.model import Aftermath, AttemptResult, Job, JobAttempt
 from daemon.jobs.results import summary_of
 from tests.support.records import job_record
 
@@ -128,6 +130,26 @@ def test_a_list_of_jobs_keeps_whole_words_at_any_width(width: int, monkeypatch: 
     assert "running 42%" in stream.getvalue()
 
 
+def story_of(told: Job, *attempts: JobAttempt) -> JobStory:
+    """A job to which nothing else has happened."""
+    return JobStory(told, summary_of(told, Aftermath()), attempts, [], [], None, None, None)
+
+
+def test_one_job_opens_with_its_result_and_tells_each_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error of an attempt that failed stays, whatever came after it; one that went well at once is no news."""
+    done = job(status="COMPLETED", trigger="cli", params={}, attempt=1, max_attempts=5, metadata={}, created=3)
+    began, ended = done.created_at, done.created_at + timedelta(seconds=5)
+    refused = JobAttempt(1, None, began, ended, AttemptResult.RETRIED, "Shopify answered 502", ended)
+    well = JobAttempt(2, None, ended, ended, AttemptResult.COMPLETED, None, None)
+    tables.write_one(story_of(done, refused, well), [], [], ZONE)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("completed: ")
+    assert any("attempt 1: failed, to be tried again: Shopify answered 502" in line for line in lines)
+    assert any("attempt 2: completed" in line for line in lines)
+    tables.write_one(story_of(done, replace(well, number=1)), [], [], ZONE)
+    assert "attempt 1" not in capsys.readouterr().out
+
+
 NOTICE = "Some locations can get no stock: 5 is deactivated."
 
 
@@ -149,8 +171,8 @@ def test_notices_are_shown_wherever_a_job_is(width: int, monkeypatch: pytest.Mon
     tables.write_list([done], [summary_of(done, Aftermath())], ZONE)
     assert f"! {NOTICE}" in " ".join(stream.getvalue().split())
     stream.truncate(0)
-    tables.write_one(done, [], [], ZONE)
-    tables.write_one(replace(done, metadata={}), [], [done], ZONE)
+    tables.write_one(story_of(done), [], [], ZONE)
+    tables.write_one(story_of(replace(done, metadata={})), [], [done], ZONE)
     lines = stream.getvalue().splitlines()
     assert f"! {NOTICE}" in lines
     assert f"    ! {NOTICE}" in lines
