@@ -16,10 +16,10 @@ from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PULLS, PUSHES, Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
+from daemon.i18n import ngettext, number_text
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import BOTH, JobType
-from daemon.jobs.words import job_name, number
+from daemon.jobs.words import job_name
 from daemon.sales.clocks import MOST_APART
 from daemon.sources.credential import ENDS_SOON
 
@@ -161,7 +161,7 @@ def rows_failing(scene: Scene) -> Iterator[Condition]:
             ConditionName.ROWS_FAILING,
             WARN,
             since=unstored.since,
-            text=said.format(stream=job_name(stream.key.type), n=number(unstored.rows)),
+            text=said.format(stream=job_name(stream.key.type), n=number_text(unstored.rows)),
             cause=clause(unstored.reason),
             next_step=_("Look at the rows, correct them where they come from, then try them again."),
             job_id=unstored.job_id,
@@ -175,7 +175,7 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
         if question.changes is not None:
             text = ngettext(
                 "{n} change waits for your approval", "{n} changes wait for your approval", question.changes
-            ).format(n=number(question.changes))
+            ).format(n=number_text(question.changes))
         else:
             text = _("{stream}: waits for your approval").format(stream=job_name(question.type))
         yield _condition(
@@ -274,7 +274,7 @@ def sale_decision(scene: Scene) -> Iterator[Condition]:
             key,
             WARN,
             since=scene.since(key, seen=sale.changed_at),
-            text=said.format(n=number(prices), sale=sale.name),
+            text=said.format(n=number_text(prices), sale=sale.name),
             cause=sale.notice,
             next_step=_("Say of each price whether it stays or goes back."),
             sale=sale.name,
