@@ -214,7 +214,7 @@ class CustomersQuery:
     __pydantic_config__: ClassVar[Any] = LENIENT
 
     store: str = field(metadata={"pattern": STORE_PATTERN})
-    q: Annotated[str | None, MaxLen(1000), STORABLE] = field(
+    q: Annotated[str | None, MaxLen(300), STORABLE] = field(
         default=None,
         metadata={
             "description": "Words, each a part of a name, a phone number however it is written, or an email address; "

@@ -216,7 +216,7 @@ class ItemsQuery:
     __pydantic_config__: ClassVar[Any] = LENIENT
 
     store: str = field(metadata={"pattern": STORE_PATTERN})
-    q: Annotated[str | None, MaxLen(1000), STORABLE] = field(
+    q: Annotated[str | None, MaxLen(300), STORABLE] = field(
         default=None,
         metadata={
             "description": "Words, each a part of an SKU, a barcode or a name of either side, whatever its case and "

@@ -145,7 +145,7 @@ class _Judging:
             sources = both([source_name(source) for source in sorted(self._store.sources)])
             return _("{sources} pulled as of {time}").format(sources=sources, time=time)
         if self._sync.facts.last is None:
-            return _("Nothing pushed yet; stock is as of {time}").format(time=time)
+            return _("Nothing pushed yet; stock is as of {time}").format(time=time) + self._questions()
         said = _("Shopify matches Nhanh.vn as of {time}").format(time=time)
         unpushed = self._sync.facts.unstored
         if unpushed is not None:

@@ -54,6 +54,7 @@ SALE: Mapping[str, Any] = {
     "draft": True,
 }
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "CheckBody": {"examples": [{"store": "main"}]},
     "DecideBody": {"examples": [{"asked_runs": 3}, {}]},
     "Job": {"examples": [JOB]},
     "JobSnapshot": {"examples": [{"version": 4711, "jobs": [JOB]}]},
@@ -61,10 +62,14 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "Problem": {"examples": [PROBLEM]},
     "PruneBody": {"examples": [{"older_than_days": 90}]},
     "RemoveBody": {"examples": [{"store": "main", "variant_ids": [1001]}]},
+    "RemoveCustomersBody": {"examples": [{"store": "main", "shopify_ids": [2001]}]},
     "ResolveBody": {"examples": [{"store": "main", "variants": ["sku:AO-1", "1001"], "products": ["AO-1"]}]},
     "ResumeBody": {"examples": [{"decision": "restore", "variants": [1001]}, {}]},
     "RetryBody": {"examples": [{"failed": True}, {}]},
     "SaleBody": {"examples": [SALE]},
+    "SetCustomersBody": {
+        "examples": [{"store": "main", "entries": [{"shopify_id": 2001, "nhanh_id": 7}], "note": "she told us"}]
+    },
     "SetBody": {
         "examples": [{"store": "main", "mappings": [{"variant_id": 1001, "nhanh_id": 1}], "note": "asked the shop"}]
     },

@@ -29,7 +29,7 @@ from daemon.sync.matching import customer_decisions
 from daemon.sync.search import MOST_FOUND
 
 
-async def list_customers(request: web.Request) -> web.Response:
+async def search_customers(request: web.Request) -> web.Response:
     """Customers who are searched for, or in a state."""
     query, parts = read_query(request, CustomersQuery), request.app[PARTS]
     store = known_store(request, query.store, 404)
@@ -45,7 +45,7 @@ async def list_customers(request: web.Request) -> web.Response:
     return json_response(CustomerList(page, None, cursor))
 
 
-async def get_customer(request: web.Request) -> web.Response:
+async def show_customer(request: web.Request) -> web.Response:
     """One customer."""
     parts, shopify_id = request.app[PARTS], read_source_id(request, "customer_id")
     store = known_store(request, read_query(request, CustomerQuery).store, 404)
@@ -79,7 +79,7 @@ CUSTOMER_OPERATIONS = (
     Operation(
         "GET",
         "/api/customers",
-        list_customers,
+        search_customers,
         "Search customers of Shopify and Nhanh.vn, or list those in a state, each with why it is so",
         {200: Answer("A page of customers", CustomerList)},
         own_problems=(404,),
@@ -88,7 +88,7 @@ CUSTOMER_OPERATIONS = (
     Operation(
         "GET",
         "/api/customers/{customer_id}",
-        get_customer,
+        show_customer,
         "A customer of Shopify with the one of Nhanh.vn, why they are one, and what was pushed",
         {200: Answer("The customer", Customer)},
         query=CustomerQuery,

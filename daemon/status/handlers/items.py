@@ -35,7 +35,7 @@ from daemon.sync.search import MOST_FOUND
 SYNCS = (JobType.SYNC_PRODUCTS, JobType.PRODUCT_CHAIN)
 
 
-async def list_items(request: web.Request) -> web.Response:
+async def search_items(request: web.Request) -> web.Response:
     """Items that are searched for, or in a state."""
     query, parts = read_query(request, ItemsQuery), request.app[PARTS]
     store = known_store(request, query.store, 404)
@@ -51,7 +51,7 @@ async def list_items(request: web.Request) -> web.Response:
     return json_response(ItemList(page, None, cursor))
 
 
-async def get_item(request: web.Request) -> web.Response:
+async def show_item(request: web.Request) -> web.Response:
     """One item."""
     store = known_store(request, read_query(request, ItemQuery).store, 404)
     return await _answer(request, store, [])
@@ -99,7 +99,7 @@ ITEM_OPERATIONS = (
     Operation(
         "GET",
         "/api/items",
-        list_items,
+        search_items,
         "Search variants of Shopify and products of Nhanh.vn, or list those in a state, each with its verdict",
         {200: Answer("A page of items", ItemList)},
         own_problems=(404,),
@@ -108,7 +108,7 @@ ITEM_OPERATIONS = (
     Operation(
         "GET",
         "/api/items/{variant_id}",
-        get_item,
+        show_item,
         "A variant with its stock and prices on both sides, its mapping, and what would happen next",
         {200: Answer("The item", Item)},
         query=ItemQuery,

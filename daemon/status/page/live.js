@@ -141,8 +141,8 @@ class Connection {
     const delay = crowded ? CROWDED : (QUICK[this.#failures] ?? LONGEST_DELAY);
     this.#failures += 1;
     const awake = new Promise((resolve) => (this.wake = resolve));
-    if (document.hidden && this.#sleeping) await awake;
-    else await Promise.race([new Promise((resolve) => setTimeout(resolve, delay * (0.75 + Math.random() / 2))), awake]);
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, delay * (0.75 + Math.random() / 2))), awake]);
+    if (this.#sleeping) await awake;
   }
 
   #hurry = () => {
@@ -156,6 +156,7 @@ class Connection {
       this.hiding = setTimeout(() => {
         this.#sleeping = true;
         this.abort?.abort();
+        tell("onState", this.state);
       }, HIDDEN);
     } else {
       this.#sleeping = false;

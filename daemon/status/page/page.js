@@ -6,7 +6,7 @@ import { connection } from "./live.js";
 import { askForToken, isAsking, startLogin } from "./login.js";
 import { now, onTick } from "./now.js";
 import { close, current, show, startRouter, tell, title } from "./router.js";
-import { needs, refresh, refreshSoon, startStatus, status } from "./status.js";
+import { isStale, needs, refresh, refreshSoon, startStatus, status } from "./status.js";
 import { bar, views } from "./views.js";
 import { language, languages, setLanguage, t, time, tn, zoneName } from "./words.js";
 
@@ -18,10 +18,10 @@ connection.subscribe({
     tell("onJob", job);
     refreshSoon();
   },
-  onState: (state) => {
+  onState: (turned) => {
     showConnection();
-    tell("onState", state);
-    if (state === "live") refreshSoon();
+    tell("onState", turned);
+    if (turned === "live") refresh();
   },
 });
 onTick(() => {
@@ -29,6 +29,8 @@ onTick(() => {
   tell("onTick");
 });
 startStatus((answer) => {
+  showConnection();
+  if (answer === null) return;
   showFrame(answer);
   tell("onStatus", answer);
 });
@@ -85,7 +87,7 @@ function needed() {
 function showTitle() {
   const said = [];
   if (isAsking()) said.push(t("Token needed"));
-  else if (connection.state === "lost") said.push(connection.asOf === null ? t("no connection") : t("as of {time}", { time: time(connection.asOf) }));
+  else if (state() === "lost") said.push(asOf() || t("no connection"));
   else if (needed() > 0) said.push(tn("{n} needs you", "{n} need you", { n: needed() }));
   if (current() !== "now" && title()) said.push(title());
   document.title = [...said, "dongbo"].join(" · ");
@@ -105,19 +107,30 @@ function showFrame(answer) {
   showTitle();
 }
 
-/** What is shown is dimmed while nobody knows whether it still holds. */
+/** "locked", "connecting", "live", or "lost" where nobody knows whether what is shown still holds. */
+function state() {
+  if (isAsking()) return "locked";
+  return connection.state === "live" && isStale() ? "lost" : connection.state;
+}
+
+/** Until when what is shown is known to have held, in words; "" where nothing is shown yet. */
+function asOf() {
+  const last = isStale() ? status()?.now : connection.asOf;
+  return last === null || last === undefined ? "" : t("as of {time}", { time: time(last) });
+}
+
 function showConnection() {
-  const state = isAsking() ? "locked" : connection.state;
-  setAttribute(document.body, "data-connection", state);
-  const asOf = connection.asOf === null ? "" : t("as of {time}", { time: time(connection.asOf) });
+  const isLost = state() === "lost";
+  setAttribute(document.body, "data-connection", state());
   const words = {
     live: t("live · {time}", { time: time(now()) }),
     connecting: t("connecting…"),
-    lost: [connection.isAsleep ? t("paused") : t("no connection"), asOf].filter(Boolean).join(" · "),
+    lost: [connection.isAsleep ? t("paused") : t("no connection"), asOf()].filter(Boolean).join(" · "),
     locked: t("Token needed"),
   };
-  setText(byId("connection"), words[state]);
-  setText(byId("away"), state === "lost" && !connection.isAsleep ? t("No connection to the daemon: all this is {asOf}. Reconnecting…", { asOf: asOf || t("old") }) : "");
-  setHidden(byId("away"), byId("away").textContent === "");
+  setText(byId("connection"), words[state()]);
+  const told = isLost && !connection.isAsleep;
+  setText(byId("away"), told ? t("No connection to the daemon: all this is {asOf}. Reconnecting…", { asOf: asOf() || t("old") }) : "");
+  setHidden(byId("away"), !told);
   showTitle();
 }

@@ -31,7 +31,7 @@ class NowView {
       this.needs.otherNode,
       this.fresh.node,
       this.running.node,
-      element("p", {}, link("/approvals", t("All questions and decisions"), { class: "button" })),
+      element("p", { class: "all-questions" }, link("/approvals", t("All questions and decisions"), { class: "button" })),
     );
     this.close = this.running.follow();
     if (status()) this.onStatus(status());
