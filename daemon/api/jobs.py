@@ -247,7 +247,7 @@ class FailureFilterQuery:
 
     __pydantic_config__: ClassVar[Any] = LENIENT
 
-    reason: Annotated[str, Len(1, 10_000), STORABLE] | None = field(
+    reason: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
         default=None, metadata={"description": "Exactly this one, as they are grouped by."}
     )
 

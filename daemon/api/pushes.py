@@ -58,11 +58,11 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class PushGroup:
-    """Pushes of one kind, result and reason."""
+    """Pushes of one kind of which the same came; the reason of a push is its own."""
 
     kind: PushKind
     result: PushResult
-    reason: str
+    detail: str | None  # of those that Shopify did not take: what it said
     pushes: int
 
 
@@ -81,7 +81,7 @@ class PushFilterQuery:
 
     kind: PushKind | None = None
     result: PushResult | None = None
-    reason: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
+    detail: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
         default=None, metadata={"description": "Exactly this one, as it is grouped by."}
     )
 

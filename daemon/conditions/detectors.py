@@ -16,10 +16,10 @@ from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PULLS, PUSHES, Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
-from daemon.ids import ScheduleName
+from daemon.i18n import ngettext, number_text
+from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import BOTH, JobType
-from daemon.jobs.words import job_name, number
+from daemon.jobs.words import job_name
 from daemon.sales.clocks import MOST_APART
 from daemon.sources.credential import ENDS_SOON
 
@@ -161,7 +161,7 @@ def rows_failing(scene: Scene) -> Iterator[Condition]:
             ConditionName.ROWS_FAILING,
             WARN,
             since=unstored.since,
-            text=said.format(stream=job_name(stream.key.type), n=number(unstored.rows)),
+            text=said.format(stream=job_name(stream.key.type), n=number_text(unstored.rows)),
             cause=clause(unstored.reason),
             next_step=_("Look at the rows, correct them where they come from, then try them again."),
             job_id=unstored.job_id,
@@ -175,7 +175,7 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
         if question.changes is not None:
             text = ngettext(
                 "{n} change waits for your approval", "{n} changes wait for your approval", question.changes
-            ).format(n=number(question.changes))
+            ).format(n=number_text(question.changes))
         else:
             text = _("{stream}: waits for your approval").format(stream=job_name(question.type))
         yield _condition(
@@ -183,7 +183,7 @@ def approval_waiting(scene: Scene) -> Iterator[Condition]:
             WARN,
             since=question.since,
             text=text,
-            cause=question.reason or None,
+            cause=question.asked.reason() if question.asked is not None else question.reason or None,
             next_step=_("Look at the changes, then approve or reject them."),
             stream=question.type,
             job_id=question.job_id,
@@ -201,7 +201,9 @@ def location_closed(scene: Scene) -> Iterator[Condition]:
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
-                text=_("Location {number} of Shopify can receive no stock and is left out").format(number=place),
+                text=_("Location {place} of Shopify can receive no stock and is left out").format(
+                    place=_named(scene, places.store, place)
+                ),
                 next_step=_("Open it again at Shopify, or take it out of the configuration."),
                 stream=JobType.SYNC_PRODUCTS,
                 needs_person=True,
@@ -217,8 +219,8 @@ def depot_hidden(scene: Scene) -> Iterator[Condition]:
                 key,
                 WARN,
                 since=scene.since(key, seen=scene.facts.now),
-                text=_("Depot {number} of Nhanh.vn can't be read; the locations that it feeds are left out").format(
-                    number=place
+                text=_("Depot {place} of Nhanh.vn can't be read; the locations that it feeds are left out").format(
+                    place=_named(scene, places.store, place)
                 ),
                 next_step=_(
                     "Let the access token see all depots (`dongbo connect nhanh`), or take it out of the configuration."
@@ -272,7 +274,7 @@ def sale_decision(scene: Scene) -> Iterator[Condition]:
             key,
             WARN,
             since=scene.since(key, seen=sale.changed_at),
-            text=said.format(n=number(prices), sale=sale.name),
+            text=said.format(n=number_text(prices), sale=sale.name),
             cause=sale.notice,
             next_step=_("Say of each price whether it stays or goes back."),
             sale=sale.name,
@@ -401,6 +403,12 @@ def detect(scene: Scene) -> list[Condition]:
     """Everything that holds now; what is bad comes first."""
     found = [condition for detector in DETECTORS for condition in detector(scene)]
     return sorted(found, key=lambda condition: condition.severity is not BAD)
+
+
+def _named(scene: Scene, store: StoreName, place: int) -> str:
+    """A location or depot by its name, and its number, which is what the configuration has."""
+    name = scene.database.place_names.get(store, {}).get(place)
+    return f"{name} ({place})" if name else str(place)
 
 
 def has_pulled(scene: Scene, store: StoreFacts) -> bool:

@@ -17,6 +17,7 @@ from daemon.schedules.model import ScheduleSpec
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 from daemon.sources.health import SourceReport
+from daemon.sync.products.question import PlanQuestion
 from daemon.tasks.registry import Store
 
 STALE_AFTER: Final = timedelta(seconds=60)  # the database is read every few seconds
@@ -85,7 +86,10 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """What a person is asked before a job goes on. `changes` is how many values it is about, where that is known."""
+    """What a person is asked before a job goes on. `changes` is how many values it is about, where that is known.
+
+    `reason` is in the language of the configuration; of a product sync, `asked` says it in any.
+    """
 
     store: StoreName
     type: JobType
@@ -94,6 +98,7 @@ class OpenQuestion:
     changes: int | None
     job_id: JobId
     approval_id: int
+    asked: PlanQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,7 @@ class DatabaseFacts:
         streams: those that a schedule or a job makes one.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
+        place_names: what those that were left out are called.
     """
 
     read_at: datetime
@@ -133,6 +139,7 @@ class DatabaseFacts:
     open_sales: Sequence[Campaign]
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
+    place_names: Mapping[StoreName, Mapping[int, str]]
 
 
 @dataclass(frozen=True, slots=True)

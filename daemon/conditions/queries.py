@@ -20,6 +20,7 @@ from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
 from daemon.jobs import approvals
 from daemon.jobs.types import JobType
+from daemon.sync.products.question import PlanQuestion
 
 MOST_COUNTED_ROWS = 5_000  # dead letters of a stream
 MOST_QUESTIONS = 500
@@ -149,6 +150,7 @@ async def list_questions(connection: Connection) -> list[OpenQuestion]:
             changes=asked.asked_changes or None,
             job_id=asked.job_id,
             approval_id=asked.id,
+            asked=PlanQuestion.from_json(asked.facts) if asked.facts else None,
         )
         for asked in await approvals.list_open(connection, limit=MOST_QUESTIONS)
     ]

@@ -13,6 +13,7 @@ from daemon.database.pool import Connection
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store as jobs
 from daemon.jobs.types import JobType
+from daemon.mirror import places
 from daemon.sales import campaigns, items
 from daemon.sales.model import Campaign
 from daemon.schedules import fires
@@ -30,6 +31,7 @@ async def read_database(
     """What the database says of these stores and schedules; `clock` is this machine's. Raises what that raises."""
     read_at = clock()
     open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
+    left_out = await _left_out(connection, stores)
     return DatabaseFacts(
         read_at=read_at,
         streams=await queries.read_streams(connection, possible_streams(stores)),
@@ -37,7 +39,12 @@ async def read_database(
         questions=await queries.list_questions(connection),
         open_sales=open_sales,
         drifted=await _count_drifted(connection, open_sales),
-        left_out=await _left_out(connection, stores),
+        left_out=left_out,
+        place_names={
+            each.store: await places.names(connection, each.store, each.locations, each.depots)
+            for each in left_out
+            if each.locations or each.depots
+        },
     )
 
 

@@ -7,8 +7,8 @@ from daemon.conditions.scene import Scene
 from daemon.conditions.streams import Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
-from daemon.jobs.words import job_name, number
+from daemon.i18n import ngettext, number_text
+from daemon.jobs.words import job_name
 from daemon.schedules.words import in_words
 from daemon.tone import Tone
 
@@ -79,6 +79,6 @@ def _said(stream: Standing, scene: Scene) -> Iterator[str]:
     if stream.question is not None:
         yield _("waits for your approval since {time}").format(time=time_of_day(stream.question.since, now, zone))
     if (unstored := stream.facts.unstored) is not None:
-        yield ngettext("{n} row failed", "{n} rows failed", unstored.rows).format(n=number(unstored.rows))
+        yield ngettext("{n} row failed", "{n} rows failed", unstored.rows).format(n=number_text(unstored.rows))
     if stream.facts.is_running:
         yield _("running now")

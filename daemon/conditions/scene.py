@@ -33,6 +33,7 @@ NOTHING_KNOWN: Final = DatabaseFacts(
     open_sales=(),
     drifted={},
     left_out=(),
+    place_names={},
 )
 
 

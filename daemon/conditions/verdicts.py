@@ -14,9 +14,8 @@ from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PRODUCT_PULLS, PULLS, Standing, next_fire
 from daemon.conditions.words import as_sentence, both, source_name, span, stream_noun, time_of_day
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
+from daemon.i18n import ngettext, number_text
 from daemon.jobs.types import JobType
-from daemon.jobs.words import number
 from daemon.tone import Tone
 
 ASKING = frozenset({ConditionName.APPROVAL_WAITING, ConditionName.SALE_DECISION})
@@ -146,7 +145,7 @@ class _Judging:
             sources = both([source_name(source) for source in sorted(self._store.sources)])
             return _("{sources} pulled as of {time}").format(sources=sources, time=time)
         if self._sync.facts.last is None:
-            return _("Nothing pushed yet; stock is as of {time}").format(time=time)
+            return _("Nothing pushed yet; stock is as of {time}").format(time=time) + self._questions()
         said = _("Shopify matches Nhanh.vn as of {time}").format(time=time)
         unpushed = self._sync.facts.unstored
         if unpushed is not None:
@@ -154,7 +153,7 @@ class _Judging:
                 "{verdict}, except {n} value that could not be pushed",
                 "{verdict}, except {n} values that could not be pushed",
                 unpushed.rows,
-            ).format(verdict=said, n=number(unpushed.rows))
+            ).format(verdict=said, n=number_text(unpushed.rows))
         return said + self._questions()
 
     def _questions(self) -> str:
@@ -164,7 +163,7 @@ class _Judging:
         if question.changes is None:
             return _("; what came since waits for you")
         return ngettext("; {n} change waits for you", "; {n} changes wait for you", question.changes).format(
-            n=number(question.changes)
+            n=number_text(question.changes)
         )
 
     def _troubles(self) -> list[SourceTrouble]:
@@ -200,7 +199,7 @@ class _Judging:
 
     def _size(self, mapped: int) -> str:
         sync = self._store.product_sync
-        variants = ngettext("{n} variant", "{n} variants", mapped).format(n=number(mapped))
+        variants = ngettext("{n} variant", "{n} variants", mapped).format(n=number_text(mapped))
         if sync is None or not sync.locations:
             return variants
         places = len(sync.locations)

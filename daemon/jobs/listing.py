@@ -26,9 +26,9 @@ LOWEST, HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
 # that are further apart than a minute or two are a condition of their own.
 CLOCKS_APART = timedelta(hours=1)
 FEWEST_DIGITS = 4  # of an id's beginning
-FEW = 10_000  # jobs that are all looked at for a text
+FEW = 4_000  # jobs that are all looked at for a text
 PORTION = 4_000  # jobs that are looked at by a query
-BUDGET = 0.06  # seconds after which a search is answered with what has been found
+BUDGET = 0.04  # seconds after which a search is answered with what has been found
 
 DATED = """
 AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)"""

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from daemon.i18n import gettext as _
-from daemon.i18n import mark, ngettext
+from daemon.i18n import mark, ngettext, number_text
 from daemon.jobs.model import Job, JobOutcome, JobStatus, JobStep
 from daemon.jobs.types import JOB_TYPES, JobType
-from daemon.jobs.words import number
 
 Counting = Callable[[int], str]
 """A text with `{n}`, of one and of several."""
@@ -110,7 +109,7 @@ def _running(job: Job, steps: Sequence[JobStep]) -> str:
         place = next((n for n, step in enumerate(steps, 1) if step.status is not JobStatus.COMPLETED), len(steps))
         return _("step {n} of {all}: {name}").format(n=place, all=len(steps), name=steps[place - 1].name)
     if job.total:
-        text = _("{n} of {all} rows").format(n=number(job.processed), all=number(job.total))
+        text = _("{n} of {all} rows").format(n=number_text(job.processed), all=number_text(job.total))
     else:
         text = _counted(lambda n: ngettext("{n} row so far", "{n} rows so far", n), job.processed)
     return _joined(text, filters_of(job), _failed(job), _last_error(job))
@@ -143,7 +142,7 @@ def _pulled(job: Job) -> str:
     if job.successful:
         text = _counted(STORED[job.type], job.successful)
         if job.created:
-            text = _("{stored}, {n} of them new").format(stored=text, n=number(job.created))
+            text = _("{stored}, {n} of them new").format(stored=text, n=number_text(job.created))
     elif job.processed:
         text = _("nothing had changed")
     else:
@@ -151,7 +150,7 @@ def _pulled(job: Job) -> str:
     if "retry_of" in job.params:
         text = _("failed rows of an earlier job: {result}").format(result=text)
     deleted: int = job.metadata.get("deleted") or 0
-    gone = _("{n} gone at the source").format(n=number(deleted)) if deleted else None
+    gone = _("{n} gone at the source").format(n=number_text(deleted)) if deleted else None
     return _joined(text, gone, filters_of(job))
 
 
@@ -162,9 +161,9 @@ def _matched(counting: Counting) -> Callable[[Job], str]:
             return _dry(job) + _changed_mappings(job)
         parts = [_counted(counting, figures["mapped"]), _changed_mappings(job)]
         if unmatched := figures.get("unmatched"):
-            parts.append(_("{n} without a counterpart").format(n=number(unmatched)))
+            parts.append(_("{n} without a counterpart").format(n=number_text(unmatched)))
         if ambiguous := figures.get("ambiguous"):
-            parts.append(_("{n} ambiguous").format(n=number(ambiguous)))
+            parts.append(_("{n} ambiguous").format(n=number_text(ambiguous)))
         return _dry(job) + ", ".join(parts)
 
     return matched
@@ -173,7 +172,7 @@ def _matched(counting: Counting) -> Callable[[Job], str]:
 def _changed_mappings(job: Job) -> str:
     if not job.successful:
         return _("none of them new")
-    return _("{n} of them new or changed").format(n=number(job.successful))
+    return _("{n} of them new or changed").format(n=number_text(job.successful))
 
 
 def _synced(job: Job) -> str:
@@ -241,7 +240,7 @@ def _dry(job: Job) -> str:
 
 
 def _counted(counting: Counting, count: int) -> str:
-    return counting(count).format(n=number(count))
+    return counting(count).format(n=number_text(count))
 
 
 def _joined(*parts: str | None) -> str:

@@ -134,11 +134,16 @@ class Jobs:
         async with self._database.acquire() as connection:
             return await listing.find(connection, filters, before=before, limit=limit)
 
-    async def list_failures(self, job_id: JobId, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
-        """Dead letters of a job, oldest first; `after` is the last id of the previous page. Raises JobNotFound."""
+    async def list_failures(
+        self, job_id: JobId, *, reason: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[JobFailure]:
+        """Dead letters of a job, or those of a reason, oldest first; `after` is the last id of the previous page.
+
+        Raises JobNotFound.
+        """
         await self.get(job_id)
         async with self._database.acquire() as connection:
-            return await failures.list_failures(connection, job_id, after, limit)
+            return await failures.list_failures(connection, job_id, after, limit, reason=reason)
 
     async def cancel(self, job_id: JobId) -> Job:
         """Cancel a pending job at once and a running one at its next checkpoint.

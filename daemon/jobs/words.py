@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from daemon.i18n import Language, language, mark
 from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.jobs.model import AttemptResult, JobOutcome, JobTrigger
 from daemon.jobs.types import JobType
 
@@ -76,9 +76,3 @@ def attempt_result_name(result: AttemptResult) -> str:
 def trigger_name(trigger: JobTrigger) -> str:
     """What made a job, as it is said beside its name."""
     return _(TRIGGER_NAMES[trigger])
-
-
-def number(value: int) -> str:
-    """A whole number with its thousands set apart as the language does it."""
-    grouped = f"{value:,}"
-    return grouped.replace(",", ".") if language() is Language.VIETNAMESE else grouped

@@ -46,6 +46,11 @@ FROM dongbo.nhanh_depots WHERE store = $1
 # All stock must be read again once a depot becomes visible: what was or changed in it was not reported.
 DOUBT_STOCK = "UPDATE dongbo.nhanh_products SET stock_known = false WHERE store = $1 AND stock_known"
 
+LIST_NAMES = """
+SELECT id, name FROM dongbo.shopify_locations WHERE store = $1 AND id = ANY ($2) AND name IS NOT NULL
+UNION ALL SELECT id, name FROM dongbo.nhanh_depots WHERE store = $1 AND id = ANY ($3) AND name IS NOT NULL
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Depot:
@@ -78,6 +83,15 @@ async def store_depots(connection: Connection, store: StoreName, depots: Sequenc
 async def list_depots(connection: Connection, store: StoreName) -> list[Depot]:
     """All depots that were ever seen."""
     return [Depot(**row) for row in await connection.fetch(LIST_DEPOTS, store)]
+
+
+async def names(
+    connection: Connection, store: StoreName, locations: Sequence[int], depots: Sequence[int]
+) -> dict[int, str]:
+    """What these locations and depots are called, of those whose name is known. Their numbers never meet: those of
+    Shopify have eleven digits and more."""
+    rows = await connection.fetch(LIST_NAMES, store, locations, depots)
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def store_locations(

@@ -5,11 +5,12 @@ words of one expression are never those of another that fires at other times.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from daemon.i18n import Language, language, mark, ngettext
 from daemon.i18n import gettext as _
-from daemon.i18n import mark, ngettext
 from daemon.schedules.cron import CronCalendar, calendar_of
 from daemon.schedules.interval import MINUTES_OF_DAY, interval_of
 
@@ -44,6 +45,11 @@ MONTHS: Final = (
 
 def in_words(expression: str) -> str:
     """When a schedule fires; `expression` is that of a `ScheduleSpec`, "" of a preset."""
+    return _in_words(expression, language())
+
+
+@lru_cache(maxsize=4096)  # of a thousand schedules in both languages, which every status tells of
+def _in_words(expression: str, _language: Language) -> str:
     if not expression:
         return _("when a person starts it")
     minutes = interval_of(expression)

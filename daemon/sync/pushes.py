@@ -97,14 +97,14 @@ WHERE place <= $4 ORDER BY id DESC
 LIST_OF_JOB = f"""
 SELECT {COLUMNS} FROM dongbo.pushes
 WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR result = $5)
-  AND ($6::text IS NULL OR reason = $6)
+  AND ($6::text IS NULL OR detail = $6)
 ORDER BY id LIMIT $3
 """
 
 LIST_GROUPS = """
-SELECT kind, result, reason, count(*) AS pushes
-FROM (SELECT kind, result, reason FROM dongbo.pushes WHERE job_id = $1 ORDER BY id LIMIT $2) AS push
-GROUP BY kind, result, reason ORDER BY pushes DESC, kind, result, reason LIMIT $3
+SELECT kind, result, detail, count(*) AS pushes
+FROM (SELECT kind, result, detail FROM dongbo.pushes WHERE job_id = $1 ORDER BY id LIMIT $2) AS push
+GROUP BY kind, result, detail ORDER BY pushes DESC, kind, result, detail LIMIT $3
 """
 
 # Up to a moment after which no transaction that settles pushes is still under way, so that each is counted once.
@@ -193,19 +193,19 @@ async def list_of_job(
     *,
     kind: PushKind | None = None,
     result: PushResult | None = None,
-    reason: str | None = None,
+    detail: str | None = None,
     after: int = 0,
     limit: int = 100,
 ) -> list[RecordedPush]:
     """What a job has pushed, oldest first; `after` is the last id of the previous page."""
-    rows = await connection.fetch(LIST_OF_JOB, job_id, after, limit, kind, result, reason)
+    rows = await connection.fetch(LIST_OF_JOB, job_id, after, limit, kind, result, detail)
     return [_recorded(row) for row in rows]
 
 
 async def list_groups(connection: Connection, job_id: JobId) -> list[PushGroup]:
-    """The pushes of a job by kind, result and reason, the most frequent first, among the first MOST_GROUPED of them."""
+    """The pushes of a job by kind, result and detail, the most frequent first, among the first MOST_GROUPED of them."""
     rows = await connection.fetch(LIST_GROUPS, job_id, MOST_GROUPED, MOST_GROUPS)
-    return [PushGroup(PushKind(row["kind"]), PushResult(row["result"]), row["reason"], row["pushes"]) for row in rows]
+    return [PushGroup(PushKind(row["kind"]), PushResult(row["result"]), row["detail"], row["pushes"]) for row in rows]
 
 
 async def count_settled(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import command_line
 import idle
 import item_search
+import job_lists
 import limits
 import matching
 import page_load
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[bool], AsyncIterator[Figure]]] = {
     "sse_return": sse_return.measure,
     "sse_crowd": sse_crowd.measure,
     "page_load": page_load.measure,
+    "job_lists": job_lists.measure,
     "idle": idle.measure,
     "command_line": command_line.measure,
 }

@@ -130,6 +130,13 @@ class Tables:
         if shopify is not None:
             await self.level(shopify)
 
+    async def note_customer_texts(self) -> None:
+        """Let customers be found by what they are called, as matching does."""
+        await self.execute(
+            "INSERT INTO dongbo.customer_texts SELECT store, side, id, text FROM dongbo.texts_of_customers "
+            "UNION ALL SELECT store, side, id, text FROM dongbo.texts_of_buyers"
+        )
+
     async def insert(self, table: str, values: dict[str, Any]) -> None:
         """Add a row."""
         places = ", ".join(f"${number}" for number in range(1, len(values) + 1))

@@ -13,6 +13,7 @@ from daemon.cli.context import CommandContext, Commands
 from daemon.cli.options import StoreOption
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
+from daemon.i18n import gettext as _
 from daemon.jobs.types import JobType
 
 SHOWN_PUSHES = 3  # of each value; --json has more
@@ -56,23 +57,25 @@ def write_explanation(explanation: Explanation, zone: tzinfo) -> None:
     for variant in explanation.variants:
         _write_variant(console, variant, zone)
     complete = [
-        f"{stream.stream} {values.ago(stream.complete_to) if stream.complete_to else 'never'}"
+        f"{stream.stream} {values.ago(stream.complete_to) if stream.complete_to else _('never')}"
         for stream in explanation.freshness
     ]
-    output.say(f"Last complete pull: {', '.join(complete)}.")
+    output.say(_("Last complete pull: {streams}.").format(streams=", ".join(complete)))
 
 
 def _write_variant(console: Console, variant: ExplainedVariant, zone: tzinfo) -> None:
-    names = [f"SKU {plain(variant.sku)}" if variant.sku else "no SKU"]
-    names += [f"barcode {plain(variant.barcode)}"] if variant.barcode else []
+    names = [_("SKU {sku}").format(sku=plain(variant.sku)) if variant.sku else _("no SKU")]
+    names += [_("barcode {barcode}").format(barcode=plain(variant.barcode))] if variant.barcode else []
     console.print(
-        Text.assemble((plain(variant.title) or "A variant", "bold"), f"  ({', '.join(names)})"), soft_wrap=True
+        Text.assemble((plain(variant.title) or _("A variant"), "bold"), f"  ({', '.join(names)})"), soft_wrap=True
     )
-    console.print(f"  Shopify variant {variant.variant_id} of product {variant.product_id}", soft_wrap=True)
+    ids = _("Shopify variant {id} of product {product}").format(id=variant.variant_id, product=variant.product_id)
+    console.print(f"  {ids}", soft_wrap=True)
     product = variant.product
     if product is not None:
         named = " ".join(filter(None, [product.code and f"({plain(product.code)})", plain(product.name or "")]))
-        console.print(f"  Nhanh.vn product {product.id} {named}".rstrip(), soft_wrap=True)
+        called = _("Nhanh.vn product {id} {name}").format(id=product.id, name=named)
+        console.print(f"  {called}".rstrip(), soft_wrap=True)
     console.print(f"  {plain(variant.mapping.text)}", soft_wrap=True)
     for value in variant.values:
         _write_value(console, value, zone)
@@ -91,5 +94,5 @@ def _push(push: ExplainedPush, zone: tzinfo) -> Text:
     return Text.assemble(
         (f"      {when}  {change}  ", "dim"),
         (push.result, values.RESULT_STYLES.get(push.result, "")),
-        (f"  job {push.job_id}", "dim"),
+        ("  " + _("job {id}").format(id=push.job_id), "dim"),
     )

@@ -15,6 +15,7 @@ from daemon.cli.options import StoreOption, one_of
 from daemon.cli.render import output, values
 from daemon.cli.render.output import plain
 from daemon.cli.render.values import value
+from daemon.i18n import gettext as _
 from daemon.jobs.types import JobType
 from daemon.tone import Tone
 
@@ -73,7 +74,7 @@ async def items(
 def write_hits(hits: Sequence[ItemHit]) -> None:
     """Items as a table."""
     output.write_table(
-        ("variant", "product", "sku", "title", "shopify", "nhanh", "verdict"),
+        (_("variant"), _("product"), "sku", _("title"), "shopify", "nhanh", _("verdict")),
         [
             (
                 str(hit.variant_id or ""),
@@ -95,28 +96,39 @@ def write_item(item: Item, zone: tzinfo) -> None:
     variant = item.variant
     output.write_fields(
         {
-            "item": Text(plain(variant.title), style="bold"),
-            "verdict": Text(plain(item.verdict.text), style=STYLES[item.verdict.tone]),
-            "variant": f"{variant.variant_id} (SKU {value(variant.sku)}, barcode {value(variant.barcode)})",
-            "mapping": plain(item.mapping.text),
+            _("item"): Text(plain(variant.title), style="bold"),
+            _("verdict"): Text(plain(item.verdict.text), style=STYLES[item.verdict.tone]),
+            _("variant"): _("{id} (SKU {sku}, barcode {barcode})").format(
+                id=variant.variant_id, sku=value(variant.sku), barcode=value(variant.barcode)
+            ),
+            _("mapping"): plain(item.mapping.text),
         }
     )
     for choice in item.mapping.candidates:
-        output.write_text(f"  candidate {choice.nhanh_id} ({value(choice.code)}): {value(choice.name)}")
+        candidate = _("candidate {id} ({code}): {name}")
+        output.write_text("  " + candidate.format(id=choice.nhanh_id, code=value(choice.code), name=value(choice.name)))
     output.write_text("")
-    columns = ("value", "nhanh", "shopify", "should be", "equal", "seen at nhanh", "seen at shopify")
+    columns = (
+        _("value"),
+        "nhanh",
+        "shopify",
+        _("should be"),
+        _("equal"),
+        _("seen at nhanh"),
+        _("seen at shopify"),
+    )
     shown: list[ItemPlace | ItemPrice] = [*item.places, *item.prices]
     rows = [(_called(one), *_cells(one, zone)) for one in shown]
-    output.write_table(columns, rows, numbers=("nhanh", "shopify", "should be"))
+    output.write_table(columns, rows, numbers=("nhanh", "shopify", _("should be")))
     output.write_text("")
     for sentence in item.next:
-        output.write_text(f"next: {plain(sentence)}")
+        output.write_text(_("next: {sentence}").format(sentence=plain(sentence)))
 
 
 def _called(shown: ItemPlace | ItemPrice) -> str:
     if isinstance(shown, ItemPrice):
         return shown.kind.replace("_", " ")
-    return f"stock at {plain(shown.location_name or str(shown.location_id))}"
+    return _("stock at {location}").format(location=plain(shown.location_name or str(shown.location_id)))
 
 
 def _cells(shown: ItemPlace | ItemPrice, zone: tzinfo) -> list[Text | str]:
@@ -135,6 +147,6 @@ def _write_remarks(said: str | None, *, has_more: bool, limit: int, is_empty: bo
     if said is not None:
         output.tell(said)
     if has_more:
-        output.say(f"There are more than {limit}: use --limit, or say more of what you look for.")
+        output.say(_("There are more than {limit}: use --limit, or say more of what you look for.").format(limit=limit))
     elif is_empty and said is None:
-        output.say("There are no such items.")
+        output.say(_("There are no such items."))

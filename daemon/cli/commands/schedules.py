@@ -12,6 +12,7 @@ from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs.request import show_requested
 from daemon.cli.options import FollowOption
 from daemon.cli.render import output, values
+from daemon.i18n import gettext as _
 
 app = Commands()
 
@@ -28,7 +29,7 @@ async def list_schedules(context: CommandContext) -> None:
     elif found:
         write_schedules(found, context.zone)
     else:
-        output.say("The daemon has no schedules.")
+        output.say(_("The daemon has no schedules."))
 
 
 @app.command("run")
@@ -49,7 +50,7 @@ async def pause(context: CommandContext, name: NameArgument) -> None:
     if context.as_json:
         output.write_json(schedule)
     else:
-        output.write_text(f"{name} is paused until `dongbo schedules resume {name}`")
+        output.write_text(_("{name} is paused until `dongbo schedules resume {name}`").format(name=name))
 
 
 @app.command()
@@ -63,18 +64,19 @@ async def resume(context: CommandContext, name: NameArgument) -> None:
     if context.as_json:
         output.write_json(schedule)
     else:
-        output.write_text(f"{name} fires next at {values.moment(schedule.next_fire, context.zone)}")
+        when = values.moment(schedule.next_fire, context.zone)
+        output.write_text(_("{name} fires next at {time}").format(name=name, time=when))
 
 
 def write_schedules(schedules: Sequence[Schedule], zone: tzinfo) -> None:
     """Schedules as a table; times in the shop's zone."""
-    columns = ("schedule", "job", "store", "cron", "next fire", "last fire", "outcome")
+    columns = (_("schedule"), _("job"), _("store"), "cron", _("next fire"), _("last fire"), _("outcome"))
     output.write_table(columns, [_row(schedule, zone) for schedule in schedules])
 
 
 def _next_fire(schedule: Schedule, zone: tzinfo) -> Text:
     if schedule.paused:
-        return Text("paused", style="yellow")
+        return Text(_("paused"), style="yellow")
     return Text(values.moment(schedule.next_fire, zone))
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity, StreamReport
-from daemon.api.status import Status
+from daemon.api.status import RunningJob, Status
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.commands.schedules import write_schedules
 from daemon.cli.context import CommandContext, Commands
@@ -15,6 +15,7 @@ from daemon.cli.jobs import wording
 from daemon.cli.render import output, values
 from daemon.cli.render.ids import short_ids
 from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.tone import Tone
 
 app = Commands()
@@ -117,31 +118,48 @@ def _stream_row(stream: StreamReport, target: DaemonTarget) -> list[Text | str]:
 
 def _write_running(status: Status) -> None:
     running = status.running or []
-    output.write_text(f"\nrunning jobs: {len(running) or 'none'}")
+    output.write_text("\n" + _("running jobs: {n}").format(n=len(running) or _("none")))
     ids = short_ids([job.id for job in running])
     for job in running:
-        of_total = f" of {values.number(job.total)}" if job.total is not None else ""
-        eta = f", ETA {values.duration(job.eta_seconds)}" if job.eta_seconds is not None else ""
-        wait = f", waiting for {job.waits_for} since {values.ago(job.waiting_since)}" if job.waits_for else ""
-        rows = f"{values.number(job.processed)}{of_total} rows"
-        output.write_text(f"  {ids[job.id]}  {job.type} of {job.store}: {rows}{eta}{wait}")
+        output.write_text(f"  {ids[job.id]}  {_running_job(job)}")
+
+
+def _running_job(job: RunningJob) -> str:
+    done = values.number(job.processed)
+    rows = (
+        ngettext("{n} row", "{n} rows", job.processed).format(n=done)
+        if job.total is None
+        else _("{n} of {all} rows").format(n=done, all=values.number(job.total))
+    )
+    said = [_("{type} of {store}: {rows}").format(type=job.type, store=job.store, rows=rows)]
+    if job.eta_seconds is not None:
+        said.append(_("ETA {eta}").format(eta=values.duration(job.eta_seconds)))
+    if job.waits_for is not None:
+        since = values.ago(job.waiting_since)
+        said.append(_("waiting for {what} since {time}").format(what=job.waits_for, time=since))
+    return ", ".join(said)
 
 
 def _write_daemon(status: Status, target: DaemonTarget) -> None:
-    state = Text("ready", style="green") if status.ready else Text("not ready", style="red")
-    up = values.duration(status.uptime_seconds)
-    _write(Text.assemble(f"dongbo {status.version} at {target.name}: ", state, f", process {status.pid}, up {up}"))
+    state = Text(_("ready"), style="green") if status.ready else Text(_("not ready"), style="red")
+    name = _("dongbo {version} at {address}").format(version=status.version, address=target.name)
+    life = _("process {pid}, up {duration}").format(pid=status.pid, duration=values.duration(status.uptime_seconds))
+    _write(Text.assemble(f"{name}: ", state, f", {life}"))
     for check in status.checks:
         sign = ("✓ ", "green") if check.ok else ("✗ ", "red")
         _write(Text.assemble(sign, f"{check.name}: {output.plain(check.detail)}"))
     pool, lag = status.pool, status.notification_lag_seconds
-    known_lag = "not measured" if lag is None else f"{lag * 1000:.1f} ms"
-    _write(
-        Text(
-            f"  connections: {pool.in_use} in use, {pool.size} open, at most {pool.max}; "
-            f"notification lag: {known_lag}; readers of the event stream: {status.subscribers}"
-        )
+    figures = _(
+        "connections: {in_use} in use, {open} open, at most {most}; notification lag: {lag}; readers of the event "
+        "stream: {readers}"
+    ).format(
+        in_use=pool.in_use,
+        open=pool.size,
+        most=pool.max,
+        lag=_("not measured") if lag is None else f"{lag * 1000:.1f} ms",
+        readers=status.subscribers,
     )
+    _write(Text(f"  {figures}"))
 
 
 def _write(line: Text) -> None:

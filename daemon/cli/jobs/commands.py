@@ -82,7 +82,7 @@ async def list_jobs(
     elif jobs:
         tables.write_list(jobs, summaries, context.zone)
     else:
-        output.say("There are no such jobs.")
+        output.say(_("There are no such jobs."))
 
 
 @app.command()
@@ -135,7 +135,7 @@ async def cancel(context: CommandContext, job_id: JobIdArgument) -> None:
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
         job = await client.cancel(wanted)
-    done = "is cancelled" if job.completed_at else "will stop at its next page"
+    done = _("is cancelled") if job.completed_at else _("will stop at its next page")
     tables.write_outcome(job, context.as_json, done)
 
 
@@ -144,7 +144,7 @@ async def approve(context: CommandContext, job_id: JobIdArgument, wait: FollowOp
     """Let a job do what it asked about."""
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
-        what = "is approved and continues"
+        what = _("is approved and continues")
         await show_requested(context, client, lambda: client.approve(wanted), wait=wait, what=what)
 
 
@@ -153,7 +153,7 @@ async def reject(context: CommandContext, job_id: JobIdArgument) -> None:
     """End a job that asks for approval; nothing is done."""
     async with context.daemon() as client:
         wanted = await client.find_job(_read_id(job_id))
-        tables.write_outcome(await client.reject(wanted), context.as_json, "is rejected")
+        tables.write_outcome(await client.reject(wanted), context.as_json, _("is rejected"))
 
 
 @app.command()
@@ -190,7 +190,7 @@ async def pushes(
     elif found:
         tables.write_pushes(found, context.zone)
     else:
-        output.say("It has pushed nothing.")
+        output.say(_("It has pushed nothing."))
 
 
 @app.command()

@@ -36,12 +36,12 @@ async def show_requested(
     ask: Callable[[], Awaitable[Job]],
     *,
     wait: bool,
-    what: str = "is submitted",
+    what: str | None = None,
 ) -> None:
     """Ask for a job and, if wanted, follow it until it has ended or waits for approval.
 
     Where a live job stands in its place, that one is followed. What a dry run has found out, or what is to be approved,
-    is shown, too.
+    is shown, too. `what` says what has become of the job that nobody waits for; by default, that it is submitted.
 
     Raises:
         LiveJobExists: a live job stands in its place, and nobody waits.
@@ -55,10 +55,10 @@ async def show_requested(
                 _("{live} (follow it: dongbo jobs watch {job_id})").format(live=live, job_id=short_id(live.job_id)),
                 live.job_id,
             ) from None
-        output.say(f"dongbo: {live}; following that one")
+        output.say("dongbo: " + _("{live}; following that one").format(live=live))
         job = await client.job(live.job_id)
     if not wait:
-        write_outcome(job, context.as_json, what)
+        write_outcome(job, context.as_json, what or _("is submitted"))
         if not context.as_json:
             output.say(_("Follow it: dongbo jobs watch {id}").format(id=short_id(job.id)))
         return

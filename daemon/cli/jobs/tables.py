@@ -140,7 +140,8 @@ def write_outcome(job: Job, as_json: bool, what: str) -> None:
     if as_json:
         output.write_json(job)
     else:
-        output.write_text(f"{job.type} of {job.store}, job {short_id(job.id)}, {what}")
+        outcome = _("{type} of {store}, job {id}, {what}")
+        output.write_text(outcome.format(type=job.type, store=job.store, id=short_id(job.id), what=what))
 
 
 def _status(job: Job) -> Text:

@@ -1,5 +1,5 @@
--- Narrow tables of what people search by, kept by the database itself: they are right whoever writes the mirror. And
--- what people decide about customers, and when they had an item read.
+-- Narrow tables of what people search by, those of items kept by the database itself: they are right whoever writes the
+-- mirror. And what people decide about customers, and when they had an item read.
 
 -- One text for each row of the mirrors, folded: a `|` before each field, the codes before the name. A search reads these
 -- instead of the wide rows, and where PostgreSQL's pg_trgm is to be had, only those that have a part of what is sought.
@@ -41,49 +41,64 @@ SELECT store, 'shopify' AS side, id, dongbo.searched(
 ) AS text
 FROM dongbo.shopify_customers;
 
--- After each statement, once for all of its rows; texts that are the same are not even locked. The arguments: the table
--- of texts, the view that makes them, and by which of its columns it knows the rows that were written.
-CREATE FUNCTION dongbo.note_texts() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Texts of items are noted when rows come, once for all of a statement, and when what they are made of changes, which is
+-- rare: nothing else that is written to the mirror pays for them. The arguments: the view that makes the texts, and by
+-- which of its columns it knows the rows that were written.
+CREATE FUNCTION dongbo.note_new_texts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format(
-        'INSERT INTO dongbo.%1$I (store, side, id, text)
+        'INSERT INTO dongbo.item_texts (store, side, id, text)
         SELECT made.store, made.side, made.id, made.text
-        FROM written JOIN dongbo.%2$I AS made ON made.store = written.store AND made.%3$I = written.id
-        LEFT JOIN dongbo.%1$I AS known ON known.store = made.store AND known.side = made.side AND known.id = made.id
-        WHERE known.text IS DISTINCT FROM made.text
+        FROM written JOIN dongbo.%I AS made ON made.store = written.store AND made.%I = written.id
         ORDER BY made.id
-        ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text',
-        TG_ARGV[0], TG_ARGV[1], TG_ARGV[2]
+        ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text WHERE item_texts.text <> excluded.text',
+        TG_ARGV[0], TG_ARGV[1]
     );
     RETURN NULL;
 END
 $$;
 
-DO $$
-DECLARE
-    watched record;
-    event text;
+CREATE FUNCTION dongbo.note_changed_text() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    FOR watched IN VALUES
-        ('shopify_variants', 'item_texts', 'texts_of_variants', 'id'),
-        ('shopify_products', 'item_texts', 'texts_of_variants', 'product_id'),
-        ('nhanh_products', 'item_texts', 'texts_of_products', 'id'),
-        ('nhanh_customers', 'customer_texts', 'texts_of_buyers', 'id'),
-        ('shopify_customers', 'customer_texts', 'texts_of_customers', 'id')
-    LOOP
-        EXECUTE format(
-            'INSERT INTO dongbo.%I (store, side, id, text) SELECT store, side, id, text FROM dongbo.%I
-            ON CONFLICT DO NOTHING', watched.column2, watched.column3
-        );
-        FOREACH event IN ARRAY ARRAY['insert', 'update'] LOOP
-            EXECUTE format(
-                'CREATE TRIGGER note_texts_at_%1$s AFTER %1$s ON dongbo.%2$I REFERENCING NEW TABLE AS written
-                FOR EACH STATEMENT EXECUTE FUNCTION dongbo.note_texts(%3$L, %4$L, %5$L)',
-                event, watched.column1, watched.column2, watched.column3, watched.column4
-            );
-        END LOOP;
-    END LOOP;
-END $$;
+    EXECUTE format(
+        'INSERT INTO dongbo.item_texts (store, side, id, text)
+        SELECT store, side, id, text FROM dongbo.%I WHERE store = $1 AND %I = $2 ORDER BY id
+        ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text WHERE item_texts.text <> excluded.text',
+        TG_ARGV[0], TG_ARGV[1]
+    ) USING NEW.store, NEW.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER note_new_texts AFTER INSERT ON dongbo.shopify_variants REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION dongbo.note_new_texts('texts_of_variants', 'id');
+CREATE TRIGGER note_changed_text AFTER UPDATE ON dongbo.shopify_variants FOR EACH ROW
+    WHEN ((OLD.sku, OLD.barcode, OLD.title, OLD.product_id)
+        IS DISTINCT FROM (NEW.sku, NEW.barcode, NEW.title, NEW.product_id))
+    EXECUTE FUNCTION dongbo.note_changed_text('texts_of_variants', 'id');
+
+CREATE TRIGGER note_new_texts AFTER INSERT ON dongbo.shopify_products REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION dongbo.note_new_texts('texts_of_variants', 'product_id');
+CREATE TRIGGER note_changed_text AFTER UPDATE ON dongbo.shopify_products FOR EACH ROW
+    WHEN (OLD.title IS DISTINCT FROM NEW.title)
+    EXECUTE FUNCTION dongbo.note_changed_text('texts_of_variants', 'product_id');
+
+CREATE TRIGGER note_new_texts AFTER INSERT ON dongbo.nhanh_products REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION dongbo.note_new_texts('texts_of_products', 'id');
+CREATE TRIGGER note_changed_text AFTER UPDATE ON dongbo.nhanh_products FOR EACH ROW
+    WHEN ((OLD.code, OLD.barcode, OLD.name) IS DISTINCT FROM (NEW.code, NEW.barcode, NEW.name))
+    EXECUTE FUNCTION dongbo.note_changed_text('texts_of_products', 'id');
+
+-- Texts of customers are noted when the customers are read to be matched (daemon/sync/matching/customer_keys.py): they
+-- are pulled by the million, and matched in any case.
+INSERT INTO dongbo.item_texts (store, side, id, text)
+SELECT store, side, id, text FROM dongbo.texts_of_variants
+UNION ALL
+SELECT store, side, id, text FROM dongbo.texts_of_products;
+INSERT INTO dongbo.customer_texts (store, side, id, text)
+SELECT store, side, id, text FROM dongbo.texts_of_customers
+UNION ALL
+SELECT store, side, id, text FROM dongbo.texts_of_buyers;
 
 -- Where the extension is not to be had, all of the narrow table is read, which takes a tenth of a second.
 DO $$

@@ -137,9 +137,9 @@ def _read_failures(
     parts, job_id = request.app[PARTS], read_job_id(request)
 
     async def read(after: int, limit: int) -> Sequence[JobFailure]:
+        found = await parts.jobs.list_failures(job_id, reason=query.reason, after=after, limit=limit)
         job = await parts.jobs.get(job_id)
         async with parts.database.acquire() as connection:
-            found = await failures.list_failures(connection, job_id, after, limit, reason=query.reason)
             rows = ROWS_OF.get(job.type)
             ids = {number for each in found if (number := _number(each.source_id)) is not None}
             names = await names_of(connection, job.store, rows, ids) if rows is not None else {}
@@ -172,7 +172,7 @@ async def list_pushes(request: web.Request) -> web.Response:
 
 
 async def list_push_groups(request: web.Request) -> web.Response:
-    """By kind, result and reason."""
+    """By kind, result and detail."""
     job = await request.app[PARTS].jobs.get(read_job_id(request))
     async with request.app[PARTS].database.acquire() as connection:
         return json_response(PushGroupList(await pushes.list_groups(connection, job.id)))
@@ -196,7 +196,7 @@ def _read_pushes(request: web.Request, query: PushFilterQuery) -> Callable[[int,
                 job_id,
                 kind=query.kind,
                 result=query.result,
-                reason=query.reason,
+                detail=query.detail,
                 after=after,
                 limit=limit,
             )
@@ -308,7 +308,7 @@ JOB_DETAIL_OPERATIONS = (
         "GET",
         "/api/jobs/{id}/push-groups",
         list_push_groups,
-        "What a job has pushed to Shopify by kind, result and reason",
+        "What a job has pushed to Shopify by kind, result and detail",
         {200: Answer("The groups", PushGroupList)},
     ),
     Operation(

@@ -95,6 +95,14 @@ SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[])
 ON CONFLICT (store, side, customer_id) DO UPDATE SET state = excluded.state
 """
 
+# So that people find them by what they are called; `view` makes the texts.
+WRITE_TEXTS = """
+INSERT INTO dongbo.customer_texts AS known (store, side, id, text)
+SELECT store, side, id, text FROM dongbo.{view} WHERE store = $1 AND id = ANY ($2) ORDER BY id
+ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text WHERE known.text <> excluded.text
+"""
+VIEWS = {Side.NHANH: "texts_of_buyers", Side.SHOPIFY: "texts_of_customers"}
+
 FORGET_DELETED = """
 DELETE FROM dongbo.{table} AS known
 WHERE store = $1 AND side = '{side}' AND NOT EXISTS (
@@ -132,13 +140,14 @@ async def changed_pages(
 
 
 async def store_phones(connection: Connection, store: StoreName, side: Side, page: Sequence[CustomerPhones]) -> None:
-    """Let the customers of a page have just these numbers."""
+    """Let the customers of a page have just these numbers, and be found by what they are called now."""
     phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
     customers, numbers, origins = [list(column) for column in zip(*phones, strict=True)] if phones else ([], [], [])
     owners = [customer.customer_id for customer in page]
     await connection.execute(DELETE_PHONES, store, side, owners, customers, numbers)
     await connection.execute(WRITE_PHONES, store, side, customers, numbers, origins)
     await connection.execute(WRITE_STATES, store, side, owners, [customer.state for customer in page])
+    await connection.execute(WRITE_TEXTS.format(view=VIEWS[side]), store, owners)
 
 
 async def forget_deleted(connection: Connection, store: StoreName) -> None:

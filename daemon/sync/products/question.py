@@ -7,8 +7,7 @@ from typing import Any, Self
 
 from daemon.api.approvals import ChangedSetting
 from daemon.i18n import gettext as _
-from daemon.i18n import mark, ngettext
-from daemon.jobs.words import number
+from daemon.i18n import mark, ngettext, number_text
 from daemon.sync.products.rows import REASON
 
 PRICE_KINDS = {"retail": mark("retail"), "wholesale": mark("wholesale"), "old": mark("old")}  # as configured
@@ -93,7 +92,7 @@ class PlanQuestion:
             ", but this job has already pushed {n} other value",
             ", but this job has already pushed {n} other values",
             self.pushed,
-        ).format(n=number(self.pushed))
+        ).format(n=number_text(self.pushed))
         sentences = [
             _("This sync would {changes}.").format(changes=_(", and ").join(self._would())),
             *([_("The rest was approved before.")] if self.is_partly_approved else ()),
@@ -140,9 +139,9 @@ class PlanQuestion:
             )
             said.append(
                 sentence.format(
-                    n=number(self.zeroed),
-                    besides=besides.format(n=number(self.zeroed_before)) if self.zeroed_before else "",
-                    most=number(self.max_zeroed),
+                    n=number_text(self.zeroed),
+                    besides=besides.format(n=number_text(self.zeroed_before)) if self.zeroed_before else "",
+                    most=number_text(self.max_zeroed),
                     examples=_listed(self.zero_examples),
                 )
             )
@@ -154,7 +153,7 @@ class PlanQuestion:
                 "on the other (priceVatMode of Nhanh.vn, taxesIncluded of Shopify), such as {examples}",
                 self.by_vat,
             )
-            said.append(sentence.format(n=number(self.by_vat), examples=_listed(self.vat_examples)))
+            said.append(sentence.format(n=number_text(self.by_vat), examples=_listed(self.vat_examples)))
         if self.beyond_reason:
             sentence = ngettext(
                 "change {n} price by a factor of {factor} or more, which always needs approval, such as {examples}",
@@ -162,7 +161,7 @@ class PlanQuestion:
                 self.beyond_reason,
             )
             examples = _listed(self.beyond_examples)
-            said.append(sentence.format(n=number(self.beyond_reason), factor=REASON, examples=examples))
+            said.append(sentence.format(n=number_text(self.beyond_reason), factor=REASON, examples=examples))
         if self.repriced_within_reason:
             said.append(self._reprices())
         return said
@@ -181,10 +180,10 @@ class PlanQuestion:
             self.repriced_before,
         )
         return sentence.format(
-            n=number(self.repriced),
+            n=number_text(self.repriced),
             share=f"{self.large_price_change:.0%}",
-            besides=besides.format(n=number(self.repriced_before)) if self.repriced_before else "",
-            most=number(self.max_repriced),
+            besides=besides.format(n=number_text(self.repriced_before)) if self.repriced_before else "",
+            most=number_text(self.max_repriced),
             examples=_listed(self.price_examples),
         )
 

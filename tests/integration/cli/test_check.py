@@ -95,6 +95,18 @@ def test_a_right_file_shows_five_fires_in_the_shop_s_zone(dongbo: Any, tmp_path:
     assert fires == sorted(set(fires))
 
 
+def test_a_preset_has_no_fires_and_meets_nobody(dongbo: Any, tmp_path: Path) -> None:
+    """A schedule without cron is said to be a person's; it is never at the same minute as one of the same work."""
+    preset = '[[schedules]]\nname = "again"\nkind = "cron"\nstore = "main"\njob = "PULL_NHANH_PRODUCTS"\n'
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1", more=preset)
+    shown = dongbo("check", "--config", str(path))
+    assert shown.code == 0
+    assert "again: PULL_NHANH_PRODUCTS of main, only when a person starts it" in shown.out
+    assert "both ask for" not in shown.err
+    document = json.loads(dongbo("check", "--json", "--config", str(path)).out)
+    assert [(one["name"], len(one["next"])) for one in document["schedules"]] == [("nightly", 5), ("again", 0)]
+
+
 def test_schedules_of_the_very_same_work_at_the_same_minute_are_warned_of(dongbo: Any, tmp_path: Path) -> None:
     """Other params are other work, and so is another minute; the file is right all the same."""
     schedule = '[[schedules]]\nname = "{}"\nkind = "cron"\ncron = "{}"\nstore = "main"\njob = "{}"\n{}\n'

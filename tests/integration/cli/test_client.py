@@ -181,7 +181,7 @@ async def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
         asked.append(size)
         rows = [record_of(Job, {"version": number}) for number in range(start, min(start + size, 450))]
         following = str(start + size) if start + size < 450 else None
-        return answer(JobList(rows, following))
+        return answer(JobList(rows, [], following))
 
     async with serving(page) as target, connect(target) as client:
         assert len(await client.jobs(limit=300)) == 300

@@ -250,8 +250,8 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     assert watched.code == 1
     assert f"dongbo jobs approve {job_id}" in watched.err
     shown = pulled("status")
-    assert shown.code == 0
-    assert "? SYNC_PRODUCTS of main has been waiting for approval since" in shown.out
+    assert shown.code == 1
+    assert "? main: 1 change waits for your approval · since" in shown.out
     assert f"dongbo jobs reject {job_id}" in shown.out
     doctor = pulled("doctor", "--no-credentials", "--json").document
     assert any(

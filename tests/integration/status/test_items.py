@@ -129,6 +129,7 @@ async def test_customers_are_searched_and_decided_about(endpoint: Endpoint) -> N
         tags = {"tags": []} if table == "shopify_customers" else {}
         values = {"store": "main", "id": 7, name: "Nguyễn Văn Ân", "document": "{}", "digest": b"", **tags}
         await tables.insert(table, values)
+    await tables.note_customer_texts()
     found = (await endpoint.get("/api/customers", params={"store": "main", "q": "van an nguyen"}))["customers"]
     assert [(one["shopify_id"], one["nhanh_id"], one["state"]) for one in found] == [
         (7, None, "unmatched"), (None, 7, "nhanh_only")

@@ -121,17 +121,18 @@ async def test_failed_rows_have_names_and_groups(shop: Any) -> None:
 
 
 async def test_pushes_have_names_and_groups(shop: Any) -> None:
-    """By kind, result and reason; and as a table."""
+    """By kind, result and what Shopify said; and as a table."""
     job = await shop.submit(JobType.SYNC_PRODUCTS)
     for number in range(3):
         await shop.push(job, str(number), str(number + 1), "Nhanh.vn has more")
     await shop.push(job, "9", "8", "sold", PushResult.STALE)
+    await shop.execute("UPDATE dongbo.pushes SET detail = 'Shopify has 7' WHERE result = 'stale'")
     path = f"/api/jobs/{job.id}/pushes"
-    (push,) = (await shop.get(path, params={"result": "stale", "kind": "stock", "reason": "sold"}))["pushes"]
+    (push,) = (await shop.get(path, params={"result": "stale", "kind": "stock", "detail": "Shopify has 7"}))["pushes"]
     assert (push["sku"], push["title"], push["location_name"]) == ("AO-01", "Áo dài / Đỏ", "Quận 1")
     assert (await shop.get(f"/api/jobs/{job.id}/push-groups"))["groups"] == [
-        {"kind": "stock", "result": "applied", "reason": "Nhanh.vn has more", "pushes": 3},
-        {"kind": "stock", "result": "stale", "reason": "sold", "pushes": 1},
+        {"kind": "stock", "result": "applied", "detail": None, "pushes": 3},
+        {"kind": "stock", "result": "stale", "detail": "Shopify has 7", "pushes": 1},
     ]
     assert [row["sku"] for row in await saved(shop, f"{path}.csv")] == ["AO-01"] * 4
     assert (await shop.get(path, params={"kind": "price"}))["pushes"] == []

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.api.sales import CampaignState
+from daemon.checks.credentials import check_all
 from daemon.credentials import report
 from daemon.database.migrate import program_version
 from daemon.jobs.types import JobType
@@ -100,6 +101,8 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         clocks=list,
         most_connections=MOST_CONNECTIONS,
         shop_of=lambda _store: None,
+        conditions=parts.conditions,
+        check_credentials=lambda: check_all(parts.registry.stores, parts.settings),
         item_reader=ItemReader(parts.database, parts.registry.store),
     )
     timeout = aiohttp.ClientTimeout(total=60)

@@ -160,7 +160,9 @@ def test_a_question_explains_why_its_stream_is_late() -> None:
 def test_places_that_were_left_out_are_told_one_by_one() -> None:
     """Each has its own beginning, as remembered."""
     memory = {"location_closed:main:31": Remembered(STORE, NOW - minutes(90), None)}
-    conditions = found(facts(left_out=[LeftOut(STORE, [31, 32], [3])], remembered=memory))
+    names = {STORE: {31: "Kho Hà Nội"}}
+    conditions = found(facts(left_out=[LeftOut(STORE, [31, 32], [3])], place_names=names, remembered=memory))
+    assert conditions[0].text == "Location Kho Hà Nội (31) of Shopify can receive no stock and is left out"
     assert {each.id: each.since for each in conditions} == {
         "location_closed:main:31": NOW - minutes(90),
         "location_closed:main:32": NOW,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.i18n import Language, spoken
 from daemon.schedules.cron import calendar_of
 from daemon.schedules.interval import make_timetable
 from daemon.schedules.words import in_words
@@ -141,3 +142,11 @@ def _fires_on(expression: str) -> tuple[frozenset[int], frozenset[int], frozense
         and (all if calendar.needs_both else any)((day.day in calendar.days, day.isoweekday() % 7 in calendar.weekdays))
     )
     return calendar.minutes, calendar.hours, days
+
+
+def test_the_words_are_in_the_language_of_whoever_asks() -> None:
+    """Also where somebody else has asked for the same expression before."""
+    english = in_words("0 2 * * *")
+    with spoken(Language.VIETNAMESE):
+        assert in_words("0 2 * * *") != english
+    assert in_words("0 2 * * *") == english

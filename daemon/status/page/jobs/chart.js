@@ -24,12 +24,12 @@ export class PaceChart {
     this.scheme.addEventListener("change", this.repaint);
   }
 
-  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first. */
-  async show(pace) {
+  /** `pace`: points {at, rows, rows_per_second, waited_seconds}, oldest first, the last two of the time since the point before; `began`: when the job did. */
+  async show(pace, began) {
     this.node.hidden = pace.length < FEWEST;
     if (this.node.hidden) return;
     this.pace = pace;
-    setText(this.words, said(pace));
+    setText(this.words, said(pace, began));
     const uPlot = await (loading ??= load());
     if (this.isClosed) return;
     const data = [pace.map(({ at }) => Date.parse(at) / 1000), pace.map((point) => point.rows_per_second)];
@@ -86,26 +86,25 @@ export class PaceChart {
 }
 
 /** The chart in words, beneath it for everybody. */
-function said(pace) {
-  const first = pace[0];
+function said(pace, began) {
   const last = pace.at(-1);
   const most = Math.max(...pace.map((point) => point.rows_per_second));
-  const seconds = (Date.parse(last.at) - Date.parse(first.at)) / 1000;
-  const mean = seconds > 0 ? (last.rows - first.rows) / seconds : 0;
+  const seconds = (Date.parse(last.at) - Date.parse(began)) / 1000;
+  const mean = seconds > 0 ? last.rows / seconds : 0;
   const rows = tn("{n} row", "{n} rows", { n: last.rows });
-  const values = { rows, from: time(first.at), to: time(last.at), mean: number(Math.round(mean)), most: number(Math.round(most)) };
+  const values = { rows, from: time(began), to: time(last.at), mean: number(Math.round(mean)), most: number(Math.round(most)) };
   const parts = [t("{rows} from {from} to {to}: {mean} a second on average, at most {most}.", values)];
-  if (last.waited_seconds >= 1) parts.push(t("It waited {time} for limits (marked).", { time: duration(last.waited_seconds) }));
+  const waited = pace.reduce((sum, point) => sum + point.waited_seconds, 0);
+  if (waited >= 1) parts.push(t("It waited {time} for limits (marked).", { time: duration(waited) }));
   return parts.join(" ");
 }
 
-/** Between two points: how much of the time was spent waiting. `waited_seconds` grows over the run. */
+/** Between two points: how much of the time was spent waiting. */
 function waits(pace) {
   return pace.slice(1).map((point, place) => {
     const from = Date.parse(pace[place].at);
     const to = Date.parse(point.at);
-    const waited = point.waited_seconds - pace[place].waited_seconds;
-    return { from, to, share: to > from ? (waited * 1000) / (to - from) : 0 };
+    return { from, to, share: to > from ? (point.waited_seconds * 1000) / (to - from) : 0 };
   });
 }
 

@@ -9,7 +9,7 @@ import { PUSH_KINDS, PUSH_RESULTS, word } from "./words.js";
 const OF_CUSTOMERS = new Set(["metafield", "tags"]);
 const TONES = { applied: "ok", stale: "warn", refused: "bad", unknown: "warn", intended: "run" };
 
-/** What the job has pushed to Shopify, by kind, result and reason. */
+/** What the job has pushed to Shopify, by kind, result and what Shopify said. */
 export function pushesOf(job, signal) {
   return new GroupedRows({
     ...places(job, "pushes", "push-groups"),
@@ -18,9 +18,9 @@ export function pushesOf(job, signal) {
     title: t("Set at Shopify"),
     file: `pushes-${job.id}.csv`,
     columns: pushColumns(job.store),
-    words: (group) => [word(PUSH_KINDS, group.kind), word(PUSH_RESULTS, group.result), group.reason].filter(Boolean).join(" · "),
+    words: (group) => [word(PUSH_KINDS, group.kind), word(PUSH_RESULTS, group.result), group.detail].filter(Boolean).join(" · "),
     count: (group) => group.pushes,
-    choose: ({ kind, result, reason }) => ({ kind, result, reason }),
+    choose: ({ kind, result, detail }) => ({ kind, result, ...(detail === null ? {} : { detail }) }),
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { element } from "../dom.js";
 import { link } from "../router.js";
-import { duration, moment, t, time } from "../words.js";
+import { duration, language, moment, t, time } from "../words.js";
 import { ATTEMPT_RESULTS, TRIGGERS, word } from "./words.js";
 import { dot } from "./row.js";
 
@@ -37,7 +37,7 @@ export function eventItem(event) {
 
 function actionEvent(action, job) {
   const other = action.job_id && action.job_id !== job.id ? action.job_id : null;
-  return { key: `action ${action.id}`, at: action.at, tone: "off", text: action.text, job: other };
+  return { key: `action ${action.id}`, at: action.at, tone: "off", text: capitalised(action.text), job: other };
 }
 
 function attemptEvent(attempt) {
@@ -53,6 +53,8 @@ function attemptEvent(attempt) {
     next: attempt.next_attempt_at ? t("Tried again at {time}", { time: time(attempt.next_attempt_at) }) : null,
   };
 }
+
+const capitalised = (text) => text.charAt(0).toLocaleUpperCase(language()) + text.slice(1);
 
 function asked({ job, schedule, parent }) {
   if (parent) return t("Began as a step of {job}", { job: parent.name });

@@ -128,7 +128,8 @@ class JobView {
     renew(this.steps, summary.steps, (step) => step.type, stepItem);
     renew(this.events, eventsOf(story), (event) => event.key, eventItem);
     this.plan.replaceChildren(...[planOf(job)].filter(Boolean));
-    this.chart.show(story.pace).catch(() => {}); // the words beneath say the same
+    // Of a chain a row is a step, which says nothing of its speed. The words beneath the chart say the same.
+    this.chart.show(summary.steps.length ? [] : story.pace, job.started_at).catch(() => {});
     setText(this.raw, JSON.stringify(job, null, 2));
     this.#showJob(job);
   }

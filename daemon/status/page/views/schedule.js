@@ -12,6 +12,7 @@ import { table } from "../table.js";
 import { ago, duration, moment, t, time } from "../words.js";
 
 const PAGE = 50; // fires
+const ACTIONS = 20;
 const SOON = 1_000; // milliseconds
 const OUTCOMES = {
   submitted: () => t("its job has been deleted since"),
@@ -43,6 +44,8 @@ class ScheduleView {
     this.history = table({ caption: t("Fires, newest first"), columns: columns(), key: (fire) => fire.fire_time });
     this.none = element("p", { class: "empty" });
     this.more = button(t("Older"), (pressed) => act(pressed, () => this.#older()), { hidden: true });
+    this.actions = element("ol", { class: "steered" });
+    this.actionsHead = element("h2", {}, t("What people did"));
     root.append(
       element("p", {}, link("/schedules", t("All schedules"))),
       element("div", { class: "head" }, element("h1", {}, name), this.steering.node),
@@ -51,6 +54,8 @@ class ScheduleView {
       this.history,
       this.none,
       element("div", { class: "actions schedule-pages" }, this.more, link(`/jobs?schedule=${encodeURIComponent(name)}`, t("All its runs"), { class: "button" })),
+      this.actionsHead,
+      this.actions,
     );
   }
 
@@ -59,7 +64,10 @@ class ScheduleView {
       getJson(this.path, { signal: this.signal }),
       getJson(`${this.path}/history?limit=${PAGE}`, { signal: this.signal }),
     ]);
+    const asked = new URLSearchParams({ store: schedule.store, subject_kind: "schedule", subject: this.name, limit: ACTIONS });
+    const { actions } = await getJson(`/api/actions?${asked}`, { signal: this.signal });
     this.#show(schedule);
+    this.#showActions(actions);
     const known = new Set(history.fires.map((fire) => fire.fire_time));
     const isWhole = this.fires.length <= history.fires.length;
     this.fires = [...history.fires, ...this.fires.filter((fire) => !known.has(fire.fire_time) && fire.fire_time < (history.fires.at(-1)?.fire_time ?? ""))];
@@ -119,6 +127,12 @@ class ScheduleView {
     this.fires.push(...page.fires);
     this.#showFires(page.next_cursor);
     return null;
+  }
+
+  #showActions(actions) {
+    this.actions.replaceChildren(...actions.map((one) => element("li", {}, element("time", { datetime: one.at, title: moment(one.at) }, time(one.at)), ` ${one.text}`)));
+    setHidden(this.actions, actions.length === 0);
+    setHidden(this.actionsHead, actions.length === 0);
   }
 
   #refreshSoon() {

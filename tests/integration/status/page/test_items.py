@@ -32,6 +32,7 @@ async def tables(endpoint: Endpoint) -> Tables:
                 "store": "main", "id": number, name: called, "document": "{}", "digest": b"", "email": "an@example.com"
             }  # fmt: skip
             await tables.insert(table, values | ({"tags": ["VIP"]} if table == "shopify_customers" else {}))
+    await tables.note_customer_texts()
     return tables
 
 

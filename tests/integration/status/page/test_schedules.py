@@ -115,6 +115,7 @@ async def test_one_schedule_shows_its_fires_and_who_steered_it(endpoint: Any, vi
     await expect(page.get_by_role("button", name="Older")).to_be_hidden()
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator(".head").get_by_role("status")).to_contain_text("until it is resumed")
+    await expect(page.locator(".steered li").first).to_be_visible()
     await expect(page.locator("dl")).to_contain_text("paused")
     assert await page.title() != "broken in"
 
