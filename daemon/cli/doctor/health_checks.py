@@ -16,6 +16,7 @@ from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
 from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
+from daemon.i18n import gettext as _
 from daemon.ids import JobId, StoreName
 from daemon.jobs import listing
 from daemon.jobs.model import Job, JobStatus
@@ -74,7 +75,9 @@ def judge_waiting(jobs: Sequence[Job], zone: tzinfo) -> list[Finding]:
     return [
         warning(
             "approvals",
-            f"{job.type} of {job.store} waits for a person since {moment(job.updated_at, zone)}: {job.error}",
+            _("{type} of {store} waits for a person since {time}: {error}").format(
+                type=job.type, store=job.store, time=moment(job.updated_at, zone), error=job.error
+            ),
             how_to_decide(job.id),
         )
         for job in jobs
@@ -93,21 +96,25 @@ def _stuck(job: Job, running: Mapping[tuple[StoreName, JobType], JobId], now: da
         if job.not_before and job.not_before > now:
             return None  # it waits for its next attempt, as it should
         if (first := running.get((job.store, job.type))) is not None:
-            detail = f"{name}: PENDING for {since}, behind other work of its type, job {first}"
-            return warning("stuck jobs", detail, f"it starts once that has ended: dongbo jobs show {first}")
-        advice = "no worker is taking it: is a daemon running whose configuration has this store?"
-        return failed("stuck jobs", f"{name}: PENDING for {since}", advice)
+            detail = _("{name}: PENDING for {since}, behind other work of its type, job {first}").format(
+                name=name, since=since, first=first
+            )
+            return warning(
+                "stuck jobs", detail, _("it starts once that has ended: dongbo jobs show {first}").format(first=first)
+            )
+        advice = _("no worker is taking it: is a daemon running whose configuration has this store?")
+        return failed("stuck jobs", _("{name}: PENDING for {since}").format(name=name, since=since), advice)
     waited = job.metadata.get("rate_limit_wait_seconds", 0)
     if waiting.get("for") == "the rate limit" or waited * 2 > job.metadata.get("active_seconds", 0) > 0:
         return warning(
             "stuck jobs",
-            f"{name}: RUNNING, no page for {since}, mostly waiting for the rate limit",
-            "the source makes it wait: does another program use the same access token?",
+            _("{name}: RUNNING, no page for {since}, mostly waiting for the rate limit").format(name=name, since=since),
+            _("the source makes it wait: does another program use the same access token?"),
         )
     return failed(
         "stuck jobs",
-        f"{name}: RUNNING on {job.worker} without a page for {since}",
-        f"look for its id in the daemon's log; dongbo jobs cancel {job.id} ends it",
+        _("{name}: RUNNING on {worker} without a page for {since}").format(name=name, worker=job.worker, since=since),
+        _("look for its id in the daemon's log; dongbo jobs cancel {id} ends it").format(id=job.id),
     )
 
 
@@ -124,10 +131,14 @@ def _failed_lately(jobs: Sequence[Job], now: datetime, zone: tzinfo) -> list[Fin
             alike.setdefault((*kind, _same_failure(job), kind in recovered), []).append(job)
     findings = [_failure(same, is_mended, zone) for (_, _, _, is_mended), same in alike.items()]
     if not findings:
-        return [ok("failed jobs", "none in the last day")]
+        return [ok("failed jobs", _("none in the last day"))]
     if len(findings) > MOST_LISTED:
         more = len(findings) - MOST_LISTED
-        rest = warning("failed jobs", f"and {more} more kinds in the last day", "dongbo jobs list --status failed")
+        rest = warning(
+            "failed jobs",
+            _("and {more} more kinds in the last day").format(more=more),
+            "dongbo jobs list --status failed",
+        )
         findings = [*findings[:MOST_LISTED], rest]
     return findings
 
@@ -137,11 +148,15 @@ def _failure(same: Sequence[Job], is_mended: bool, zone: tzinfo) -> Finding:
     newest = same[0]
     when = moment(newest.completed_at, zone)
     if len(same) > 1:
-        when = f"{len(same)} times since {moment(same[-1].completed_at, zone)}, last {when}"
-    detail = f"{newest.type} of {newest.store}, {when}: {newest.error}"
+        when = _("{n} times since {first}, last {when}").format(
+            n=len(same), first=moment(same[-1].completed_at, zone), when=when
+        )
+    detail = _("{type} of {store}, {when}: {error}").format(
+        type=newest.type, store=newest.store, when=when, error=newest.error
+    )
     if is_mended:
-        return warning("failed jobs", detail, "a later one went well; look into it only if it happens again")
-    return failed("failed jobs", detail, f"fix the cause, then: dongbo jobs retry {newest.id}")
+        return warning("failed jobs", detail, _("a later one went well; look into it only if it happens again"))
+    return failed("failed jobs", detail, _("fix the cause, then: dongbo jobs retry {id}").format(id=newest.id))
 
 
 def _same_failure(job: Job) -> str:
@@ -152,21 +167,21 @@ def _same_failure(job: Job) -> str:
 def judge_schedules(status: Status) -> list[Finding]:
     """Schedules that are overdue, or failed to submit their last job; of those that are paused the conditions tell."""
     if not status.schedules:
-        advice = "add a table [[schedules]] if jobs should run by themselves"
-        return [warning("schedules", "none is configured", advice)]
+        advice = _("add a table [[schedules]] if jobs should run by themselves")
+        return [warning("schedules", _("none is configured"), advice)]
     findings = [one for schedule in status.schedules if (one := _judge_schedule(schedule, status.now)) is not None]
-    return findings or [ok("schedules", f"{len(status.schedules)}, none overdue")]
+    return findings or [ok("schedules", _("{n}, none overdue").format(n=len(status.schedules)))]
 
 
 def _judge_schedule(schedule: Schedule, now: datetime) -> Finding | None:
     name, next_fire = schedule.name, schedule.next_fire
     if next_fire is not None and now - next_fire > OVERDUE_AFTER:
         late = duration((now - next_fire).total_seconds())
-        advice = "look for schedule entries in the daemon's log; a restart makes up for the fire"
-        return failed("schedules", f"{name} should have fired {late} ago", advice)
+        advice = _("look for schedule entries in the daemon's log; a restart makes up for the fire")
+        return failed("schedules", _("{name} should have fired {late} ago").format(name=name, late=late), advice)
     if schedule.last_outcome == "failed":
-        detail = f"{name}: its last fire submitted no job: {schedule.last_detail}"
-        return failed("schedules", detail, f"fix the cause, then: dongbo schedules run {name}")
+        detail = _("{name}: its last fire submitted no job: {reason}").format(name=name, reason=schedule.last_detail)
+        return failed("schedules", detail, _("fix the cause, then: dongbo schedules run {name}").format(name=name))
     return None
 
 
@@ -180,7 +195,7 @@ def judge_conditions(status: Status, zone: tzinfo) -> list[Finding]:
             condition.next_step,
         )
         for condition in status.conditions
-    ] or [ok("conditions", "none holds")]
+    ] or [ok("conditions", _("none holds"))]
 
 
 def judge_streams(status: Status) -> list[Finding]:
@@ -195,7 +210,7 @@ def judge_streams(status: Status) -> list[Finding]:
             f"{stream.name}: {stream.text}",
         )
         for stream in wrong
-    ] or [ok("streams", f"{len(status.streams)}, none late or failing")]
+    ] or [ok("streams", _("{n}, none late or failing").format(n=len(status.streams)))]
 
 
 def judge_remarks(status: Status) -> list[Finding]:
@@ -218,9 +233,11 @@ async def check_pool(connection: asyncpg.Connection, status: Status | None) -> l
     if status is None:
         return []
     count, most = await connection.fetchval(CONNECTIONS), status.pool.max
-    detail = f"{count} connections of dongbo from this machine; one daemon may have at most {most}"
+    detail = _("{count} connections of dongbo from this machine; one daemon may have at most {most}").format(
+        count=count, most=most
+    )
     if count > most:
-        advice = "is a second daemon running on this machine? If not, please report this as a bug"
+        advice = _("is a second daemon running on this machine? If not, please report this as a bug")
         return [failed("one pool", detail, advice)]
     return [ok("one pool", detail)]
 
@@ -233,6 +250,8 @@ async def check_clock(connection: asyncpg.Connection, target: DaemonTarget) -> l
     difference = (theirs - (before + (after - before) / 2)).total_seconds()
     local = f"{moment(after, target.zone)} in {target.zone}"
     if abs(difference) > CLOCK_TOLERANCE:
-        detail = f"the database's clock differs by {difference:+.1f} s from this machine's; here it is {local}"
-        return [warning("clock", detail, "let both machines set their clocks by NTP: timedatectl set-ntp true")]
-    return [ok("clock", f"{local}; the database's clock agrees")]
+        detail = _(
+            "the database's clock differs by {difference:+.1f} s from this machine's; here it is {local}"
+        ).format(difference=difference, local=local)
+        return [warning("clock", detail, _("let both machines set their clocks by NTP: timedatectl set-ntp true"))]
+    return [ok("clock", _("{local}; the database's clock agrees").format(local=local))]
