@@ -76,6 +76,7 @@ async def test_the_page_asks_for_the_token(open_endpoint: Any, visitor: Visitor)
         await expect(page.locator("body")).to_have_attribute("data-connection", "live")
         await page.reload()
         await expect(page.locator("body")).to_have_attribute("data-connection", "live")
+        await page.close()
     visitor.complaints.clear()  # the browser logs each refusal
 
 
@@ -103,6 +104,7 @@ async def test_the_page_comes_back_soon_after_the_daemon(open_endpoint: Any, vis
     async with open_endpoint(listen=address):
         await expect(page.locator("body")).to_have_attribute("data-connection", "live", timeout=SOON)
         await expect(page.locator("#away")).to_be_hidden()
+        await page.close()
     visitor.complaints.clear()  # the browser logs each attempt
 
 
