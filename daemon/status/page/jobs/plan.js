@@ -54,6 +54,32 @@ const GROUPS = {
   unmatched: () => t("Without a counterpart"),
   common_keys: () => t("Keys of too many to mean one"),
 };
+// Why values are left alone, as daemon/sync/products/obstacles.py calls it.
+const OBSTACLES = {
+  variant_deleted: () => t("gone from Shopify"),
+  unmapped: () => t("not mapped"),
+  excluded: () => t("excluded"),
+  product_deleted: () => t("gone from Nhanh.vn"),
+  not_pulled_yet: () => t("stock at Shopify not read yet"),
+  untracked: () => t("stock not tracked at Shopify"),
+  bundle: () => t("bundle at Shopify"),
+  no_stock: () => t("voucher or service"),
+  combo: () => t("combo with unknown components"),
+  stock_unknown: () => t("stock not reported by Nhanh.vn yet"),
+  shared_item: () => t("stock shared with another variant"),
+  fulfilment_service: () => t("stock kept by a fulfilment service"),
+  depot_hidden: () => t("depot that can’t be read"),
+  location_inactive: () => t("location not active"),
+  on_sale: () => t("on sale"),
+  gift_card: () => t("gift card"),
+  bundle_price: () => t("bundle, priced by its app"),
+  subscription: () => t("sold by subscription only"),
+  combined_listing: () => t("parent of a combined listing"),
+  vat_not_read_yet: () => t("VAT not read yet"),
+  vat_unknown: () => t("VAT unknown"),
+  no_price: () => t("no price at Nhanh.vn"),
+  does_not_stick: () => t("changed back by Shopify"),
+};
 const LAST = "reason";
 
 /** What a job says about its plan; null for jobs that have none. */
@@ -65,7 +91,7 @@ export function planOf(job) {
     ...notices.map((notice) => element("p", { class: "tone-warn" }, notice)),
     said.length ? element("p", {}, said.join(" · ")) : null,
     ...Object.entries(examples ?? {}).map(([reason, names]) =>
-      element("p", { class: "quiet" }, t("Left alone ({reason}), such as {names}", { reason: plain(reason), names: names.join(", ") })),
+      element("p", { class: "quiet" }, t("Left alone ({reason}), such as {names}", { reason: obstacle(reason), names: names.join(", ") })),
     ),
     question ? element("p", { class: "tone-ask" }, t("It would ask first: {question}", { question })) : null,
     ...groups.filter(([, rows]) => rows.length > 0).flatMap(([name, rows]) => examplesOf(name, rows)),
@@ -80,7 +106,7 @@ function figures(metadata) {
   return Object.entries(FIGURES).flatMap(([name, words]) => {
     const value = metadata[name];
     if (typeof value === "number") return [t("{figure}: {n}", { figure: words(), n: number(value) })];
-    const parts = Object.entries(value ?? {}).map(([key, count]) => `${plain(key)} ${shown(count)}`);
+    const parts = Object.entries(value ?? {}).map(([key, count]) => `${obstacle(key)} ${shown(count)}`);
     return parts.length ? [t("{figure}: {n}", { figure: words(), n: parts.join(", ") })] : [];
   });
 }
@@ -102,6 +128,8 @@ function place(name) {
   const known = Object.keys(COLUMNS).indexOf(name);
   return known < 0 ? Object.keys(COLUMNS).length : known;
 }
+
+const obstacle = (code) => OBSTACLES[code]?.() ?? plain(code);
 
 const plain = (code) => code.replaceAll("_", " ");
 
