@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from daemon.errors import SourceError
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.types import Source
 from daemon.lifecycle import Part
@@ -48,20 +49,26 @@ def _problems(store: Store, credential: Credential, now: datetime) -> Iterator[s
         yield credential.problem.reason
     if credential.expires_at is not None and credential.expires_at - now < ENDS_SOON:
         days = (credential.expires_at - now).days
-        ends = "expires" if days >= 0 else "expired"
-        yield (
-            f"The access token of Nhanh.vn {ends} on {credential.expires_at:%Y-%m-%d}: get a new one with"
-            f" `dongbo connect nhanh --store {store.name}`."
+        ends = (
+            _("The access token of Nhanh.vn expires on {day}: get a new one with `{command}`.")
+            if days >= 0
+            else _("The access token of Nhanh.vn expired on {day}: get a new one with `{command}`.")
         )
+        command = f"dongbo connect nhanh --store {store.name}"
+        yield ends.format(day=credential.expires_at.date(), command=command)
     if missing := _missing_scopes(store, credential):
         yield (
-            f"Shopify has not granted {', '.join(missing)}: add {write_scopes(missing)} to the scopes of the app's"
-            " version in the Dev Dashboard, release it, and approve it in the shop."
+            _(
+                "Shopify has not granted {missing}: add {scopes} to the scopes of the app's version in the Dev "
+                "Dashboard, release it, and approve it in the shop."
+            ).format(missing=", ".join(missing), scopes=write_scopes(missing))
         )
     if isinstance(credential, ClientCredentials) and credential.died_young >= DIED_YOUNG:
         yield (
-            f"Shopify ended {credential.died_young} access tokens in a row early: another program requests tokens with"
-            " the same client id. Use a separate app for each program. Until then new tokens are spaced out."
+            _(
+                "Shopify ended {n} access tokens in a row early: another program requests tokens with the "
+                "same client id. Use a separate app for each program. Until then new tokens are spaced out."
+            ).format(n=credential.died_young)
         )
 
 

@@ -10,6 +10,8 @@ from daemon.checks.clocks import judge_offset
 from daemon.checks.prices import check_currency, show_prices
 from daemon.config import Settings, StoreSettings, needed_scopes
 from daemon.errors import RateLimited, SourceError, SourceRefused
+from daemon.i18n import gettext as _
+from daemon.i18n import ngettext
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
 from daemon.sources.clock import SourceClock
@@ -45,8 +47,8 @@ async def _check_in_time(store: Store, settings: Settings) -> list[Finding]:
         async with asyncio.timeout(STORE_TIMEOUT):
             return await check_store(store.name, store.nhanh_client, store.shopify_client, settings)
     except TimeoutError:
-        detail = f"its sources have not answered everything within {STORE_TIMEOUT:.0f} s"
-        return [warning(store.name, detail, "try again; the conditions say which source can't be reached")]
+        detail = _("its sources have not answered everything within {n:.0f} s").format(n=STORE_TIMEOUT)
+        return [warning(store.name, detail, _("try again; the conditions say which source can't be reached"))]
 
 
 async def check_store(
@@ -88,9 +90,9 @@ async def check_nhanh(subject: str, client: NhanhClient, store: StoreSettings) -
     findings = _way_there(subject, client.url)
     granted: Collection[int] = ()
     if not client.can_check_access:
-        advice = "add secret_key to the store's nhanh table"
+        advice = _("add secret_key to the store's nhanh table")
         findings.append(
-            warning(subject, "without the secret key, there is no telling when the access token expires", advice)
+            warning(subject, _("without the secret key, there is no telling when the access token expires"), advice)
         )
     else:
         try:
@@ -118,13 +120,15 @@ async def _check_depots(
         depots = {depot.id: depot.name for depot in await client.depots()}
     except SourceError as error:
         return [_unreachable(f"{subject} depots", error)]
-    findings = [ok(subject, f"depots: {_named(depots)}")]
+    findings = [ok(subject, _("depots: {depots}").format(depots=_named(depots)))]
     wanted = store.product_sync.depots_of.values() if store.product_sync else ()
     seen = depots.keys() & set(granted) if granted else depots.keys()
     missing = sorted({depot for group in wanted for depot in group} - seen)
     if missing:
-        detail = f"product_sync.locations names depots that the access token can't see: {', '.join(map(str, missing))}"
-        advice = (
+        detail = _("product_sync.locations names depots that the access token can't see: {depots}").format(
+            depots=", ".join(map(str, missing))
+        )
+        advice = _(
             "correct the numbers, or authorise the app for all depots; until then the locations they feed are left out"
         )
         findings.append(failed(subject, detail, advice))
@@ -133,10 +137,10 @@ async def _check_depots(
 
 def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> list[Finding]:
     days = (access.expires_at - datetime.now(UTC)).days
-    expiry = f"the access token expires in {days} days, on {access.expires_at:%Y-%m-%d}"
-    renew = "get a new one with `dongbo connect nhanh`: it can't be extended"
+    expiry = _("the access token expires in {days} days, on {day}").format(days=days, day=access.expires_at.date())
+    renew = _("get a new one with `dongbo connect nhanh`: it can't be extended")
     findings = [
-        failed(subject, f"the access token expired on {access.expires_at:%Y-%m-%d}", renew)
+        failed(subject, _("the access token expired on {day}").format(day=access.expires_at.date()), renew)
         if days < 0
         else warning(subject, expiry, renew)
         if days < ENDS_SOON.days
@@ -144,21 +148,25 @@ def _judge_access(subject: str, access: NhanhAccess, store: StoreSettings) -> li
     ]
     configured = store.nhanh.business_id if store.nhanh is not None else access.business_id
     if access.business_id != configured:
-        detail = f"the access token is for business {access.business_id}, the configuration says {configured}"
-        findings.append(failed(subject, detail, "correct business_id, or use a token for the configured business"))
+        detail = _("the access token is for business {business_id}, the configuration says {configured}").format(
+            business_id=access.business_id, configured=configured
+        )
+        findings.append(failed(subject, detail, _("correct business_id, or use a token for the configured business")))
     if access.depot_ids:
         depots = ", ".join(map(str, access.depot_ids))
         findings.append(
             warning(
                 subject,
-                f"the access token sees only depots {depots}: stock in all others is silently missing",
-                "authorise the app for all depots, unless this is intended",
+                _("the access token sees only depots {depots}: stock in all others is silently missing").format(
+                    depots=depots
+                ),
+                _("authorise the app for all depots, unless this is intended"),
             )
         )
     else:
-        findings.append(ok(subject, "the access token sees all depots"))
+        findings.append(ok(subject, _("the access token sees all depots")))
     if access.permissions:
-        findings.append(ok(subject, f"permissions: {', '.join(access.permissions)}"))
+        findings.append(ok(subject, _("permissions: {permissions}").format(permissions=", ".join(access.permissions))))
     return findings
 
 
@@ -186,7 +194,12 @@ async def check_shopify(
         return [*way, _unreachable(subject, error)]
     findings = [
         *way,
-        ok(subject, f"{_way_in(client.credential)}; granted scopes: {', '.join(sorted(granted)) or 'none'}"),
+        ok(
+            subject,
+            _("{way_in}; granted scopes: {granted}").format(
+                way_in=_way_in(client.credential), granted=", ".join(sorted(granted)) or _("none")
+            ),
+        ),
         *_judge_version(subject, client.api_version),
         *_judge_scopes(subject, granted, needed),
     ]
@@ -203,13 +216,20 @@ def _way_there(subject: str, url: str) -> list[Finding]:
         proxy = proxy_for(url)
     except SourceRefused as error:
         return [failed(f"{subject} proxy", str(error))]
-    return [ok(subject, f"calls go through the proxy {proxy}")] if proxy is not None else []
+    return [ok(subject, _("calls go through the proxy {proxy}").format(proxy=proxy))] if proxy is not None else []
 
 
 def _judge_version(subject: str, version: ApiVersion) -> list[Finding]:
     problems = [Finding(Severity.WARNING, subject, problem) for problem in version.problems(datetime.now(UTC))]
     until = f"{supported_until():%Y-%m-%d}"
-    return problems or [ok(subject, f"version {version.served} of the API, which is supported until {until}")]
+    return problems or [
+        ok(
+            subject,
+            _("version {served} of the API, which is supported until {until}").format(
+                served=version.served, until=until
+            ),
+        )
+    ]
 
 
 async def _check_customers(subject: str, client: ShopifyClient, store: StoreSettings) -> list[Finding]:
@@ -219,7 +239,10 @@ async def _check_customers(subject: str, client: ShopifyClient, store: StoreSett
     try:
         page = await client.one_customer()
         findings += [Finding(Severity.WARNING, subject, notice) for notice in sorted(page.notices)]
-        findings += [warning(subject, f"one can't be read: {bad.reason}", "look at it in the shop") for bad in page.bad]
+        findings += [
+            warning(subject, _("one can't be read: {reason}").format(reason=bad.reason), _("look at it in the shop"))
+            for bad in page.bad
+        ]
         if store.customer_sync is None:
             return findings
         definitions = await client.customer_definitions()
@@ -227,9 +250,11 @@ async def _check_customers(subject: str, client: ShopifyClient, store: StoreSett
         formats = choose_formats(store.customer_sync, definitions, currency)
     except SourceError as error:
         return [*findings, _unreachable(subject, error)]
-    named = f"{store.customer_sync.total_spent} is written as {formats.total.type}"
+    named = _("{total_spent} is written as {type}").format(
+        total_spent=store.customer_sync.total_spent, type=formats.total.type
+    )
     if store.customer_sync.tier is not None:
-        named += f", {store.customer_sync.tier} as {formats.tier.type}"
+        named += _(", {tier} as {type}").format(tier=store.customer_sync.tier, type=formats.tier.type)
     return [*findings, ok(subject, named)]
 
 
@@ -239,21 +264,24 @@ async def _check_locations(subject: str, client: ShopifyClient, store: StoreSett
         locations = {place.id: place for place in await client.locations()}
     except SourceError as error:
         return [_unreachable(f"{subject} locations", error)]
-    findings = [ok(subject, f"locations: {_named({p.id: p.name for p in locations.values() if p.is_active})}")]
+    active = _named({place.id: place.name for place in locations.values() if place.is_active})
+    findings = [ok(subject, _("locations: {locations}").format(locations=active))]
     wanted = sorted(store.product_sync.depots_of if store.product_sync else ())
     closed = [reason for number in wanted if (reason := why_unusable(number, locations.get(number))) is not None]
     if closed:
-        detail = f"product_sync.locations names locations that can't receive stock: {'; '.join(closed)}"
-        findings.append(failed(subject, detail, "activate them in Shopify, or use the ids of active locations"))
+        detail = _("product_sync.locations names locations that can't receive stock: {closed}").format(
+            closed="; ".join(closed)
+        )
+        findings.append(failed(subject, detail, _("activate them in Shopify, or use the ids of active locations")))
     return findings
 
 
 def _way_in(credential: ShopifyCredential) -> str:
     match credential:
         case ClientCredentials():
-            return f"client id {credential.client_id} and its secret are good"
+            return _("client id {client_id} and its secret are good").format(client_id=credential.client_id)
         case _:
-            return "the permanent access token is good"
+            return _("the permanent access token is good")
 
 
 def _judge_scopes(
@@ -263,7 +291,11 @@ def _judge_scopes(
     for job_type, scopes in needed.items():
         if missing := missing_scopes(scopes, granted):
             lacking += missing
-            detail = f"{job_type} can't run: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not granted"
+            detail = ngettext(
+                "{type} can't run: {missing} is not granted",
+                "{type} can't run: {missing} are not granted",
+                len(missing),
+            ).format(type=job_type, missing=", ".join(missing))
             yield failed(subject, detail)
         else:
             yield ok(subject, f"{job_type} can run")
@@ -271,9 +303,11 @@ def _judge_scopes(
         everything = [scope for scopes in needed.values() for scope in scopes]
         yield failed(
             subject,
-            f"missing scopes: {write_scopes(lacking)}",
-            f"in the Dev Dashboard, add a version of the app with the scopes {write_scopes([*granted, *everything])}, "
-            "release it, and approve it in the shop",
+            _("missing scopes: {lacking}").format(lacking=write_scopes(lacking)),
+            _(
+                "in the Dev Dashboard, add a version of the app with the scopes {scopes}, release it, and approve it "
+                "in the shop"
+            ).format(scopes=write_scopes([*granted, *everything])),
         )
 
 
@@ -286,6 +320,6 @@ def _unreachable(subject: str, error: SourceError) -> Finding:
         return failed(subject, str(error))
     if isinstance(error, RateLimited):
         return warning(
-            subject, str(error), "it answers, but others are using up its limits: try again when things are quieter"
+            subject, str(error), _("it answers, but others are using up its limits: try again when things are quieter")
         )
-    return failed(subject, str(error), "check the internet connection and base_url, and try again")
+    return failed(subject, str(error), _("check the internet connection and base_url, and try again"))

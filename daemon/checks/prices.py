@@ -6,6 +6,7 @@ from decimal import Decimal
 from daemon.api.findings import Finding, failed, ok, warning
 from daemon.config import StoreSettings
 from daemon.errors import SourceError
+from daemon.i18n import gettext as _
 from daemon.money import Currency, Money
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
@@ -20,13 +21,22 @@ WITHOUT_VAT = 2  # Nhanh.vn documentation, product/list: priceVatMode; 2 is the 
 
 def check_currency(subject: str, shop: ShopInfo, store: StoreSettings) -> list[Finding]:
     """Which currency the shop uses, and, where amounts are synced, whether it is Nhanh.vn's."""
-    taxes = "include the tax" if shop.taxes_included else "are without tax"
-    findings = [ok(subject, f"the shop's currency is {shop.currency}, its prices {taxes}")]
+    taxes = _("include the tax") if shop.taxes_included else _("are without tax")
+    findings = [
+        ok(
+            subject,
+            _("the shop's currency is {currency}, its prices {taxes}").format(currency=shop.currency, taxes=taxes),
+        )
+    ]
     pushes_prices = store.product_sync is not None and (store.product_sync.price or store.product_sync.compare_at_price)
     pushes_amounts = pushes_prices or store.customer_sync is not None
     if store.nhanh is not None and pushes_amounts and store.nhanh.currency != shop.currency:
-        detail = f"Nhanh.vn's amounts are in {store.nhanh.currency}: no prices and no totals will be pushed"
-        advice = f"set currency = \"{shop.currency}\" in the store's nhanh table if Nhanh.vn's amounts are in it"
+        detail = _("Nhanh.vn's amounts are in {currency}: no prices and no totals will be pushed").format(
+            currency=store.nhanh.currency
+        )
+        advice = _("set currency = \"{currency}\" in the store's nhanh table if Nhanh.vn's amounts are in it").format(
+            currency=shop.currency
+        )
         findings.append(failed(subject, detail, advice))
     return findings
 
@@ -47,8 +57,10 @@ async def show_prices(subject: str, client: NhanhClient, shop: ShopInfo, store: 
             for product, price in priced[:SHOWN]
         ]
     except SourceError as error:
-        advice = "read what it says; prices that need VAT are not pushed until the VAT is known"
-        return [warning(subject, f"the prices of some products could not be checked: {error}", advice)]
+        advice = _("read what it says; prices that need VAT are not pushed until the VAT is known")
+        return [
+            warning(subject, _("the prices of some products could not be checked: {error}").format(error=error), advice)
+        ]
 
 
 async def _show(
@@ -59,12 +71,26 @@ async def _show(
     is_without = (product.price_vat_mode or WITHOUT_VAT) == WITHOUT_VAT
     if rate is None:
         if is_without != shop.taxes_included:
-            return ok(subject, f"{name}: {price}, which is what Shopify gets; its VAT is not known, nor needed")
-        detail = f"{name}: {price} {'without' if is_without else 'with'} VAT, which is not known: it gets no price"
-        return warning(subject, detail, "enter its VAT in Nhanh.vn")
+            return ok(
+                subject,
+                _("{name}: {price}, which is what Shopify gets; its VAT is not known, nor needed").format(
+                    name=name, price=price
+                ),
+            )
+        detail = (
+            _("{name}: {price} without VAT, which is not known: it gets no price")
+            if is_without
+            else _("{name}: {price} with VAT, which is not known: it gets no price")
+        )
+        return warning(subject, detail.format(name=name, price=price), _("enter its VAT in Nhanh.vn"))
     without, with_vat = (price, price.with_percent(rate)) if is_without else (price.without_percent(rate), price)
     gets = with_vat if shop.taxes_included else without
-    return ok(subject, f"{name}: {without} without VAT, {with_vat} with {rate.normalize():f} %: Shopify gets {gets}")
+    return ok(
+        subject,
+        _("{name}: {without} without VAT, {with_vat} with {rate:f} %: Shopify gets {gets}").format(
+            name=name, without=without, with_vat=with_vat, rate=rate.normalize(), gets=gets
+        ),
+    )
 
 
 def _price(product: NhanhProduct, kind: str) -> Decimal | None:
