@@ -21,6 +21,7 @@ from daemon.api.fields import (
     StoreText,
 )
 from daemon.jobs.model import (
+    GROUPED_BY,
     FailureGroup,
     Job,
     JobAttempt,
@@ -247,8 +248,11 @@ class FailureFilterQuery:
 
     __pydantic_config__: ClassVar[Any] = LENIENT
 
-    reason: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
-        default=None, metadata={"description": "Exactly this one, as they are grouped by."}
+    reason: Annotated[str, Len(1, GROUPED_BY), STORABLE] | None = field(
+        default=None,
+        metadata={
+            "description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."
+        },
     )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from annotated_types import Len
 
 from daemon.api.fields import LENIENT, NUMBER_CURSOR_PATTERN, STORABLE, Limit
+from daemon.jobs.model import GROUPED_BY
 
 
 class PushKind(StrEnum):
@@ -81,8 +82,11 @@ class PushFilterQuery:
 
     kind: PushKind | None = None
     result: PushResult | None = None
-    detail: Annotated[str, Len(1, 2_000), STORABLE] | None = field(
-        default=None, metadata={"description": "Exactly this one, as it is grouped by."}
+    detail: Annotated[str, Len(1, GROUPED_BY), STORABLE] | None = field(
+        default=None,
+        metadata={
+            "description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."
+        },
     )
 
 

@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId
-from daemon.jobs.model import FailureGroup, JobFailure
+from daemon.jobs.model import GROUPED_BY, FailureGroup, JobFailure
 
 MOST_GROUPED = 20_000  # dead letters that are looked at for their reasons
 MOST_GROUPS = 100
@@ -23,7 +23,8 @@ COLUMNS = "id, job_id, source_id, reason, payload, payload_truncated, created_at
 
 LIST = f"""
 SELECT {COLUMNS} FROM dongbo.job_failures
-WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR reason = $4) ORDER BY id LIMIT $3
+WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR left(reason, {GROUPED_BY}) = $4)
+ORDER BY id LIMIT $3
 """
 
 # Of as many rows as are looked at for a person; what fails further is of the same reasons as a rule.

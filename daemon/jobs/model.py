@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.types import JobType
@@ -187,6 +187,9 @@ class Aftermath:
     repaired_by: JobId | None = None  # the later job that has made up for what failed
     superseded_by: JobId | None = None  # the newer job that took its place
     taken_up: int = 0  # failed rows that later jobs have taken up
+
+
+GROUPED_BY: Final = 400  # characters of a reason or an answer: what more of it there is tells rows apart, not causes
 
 
 class AttemptResult(StrEnum):

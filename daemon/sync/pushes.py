@@ -11,6 +11,7 @@ from asyncpg import Record
 from daemon.api.pushes import PushGroup, PushKind, PushResult
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.jobs.model import GROUPED_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ WHERE place <= $4 ORDER BY id DESC
 LIST_OF_JOB = f"""
 SELECT {COLUMNS} FROM dongbo.pushes
 WHERE job_id = $1 AND id > $2 AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR result = $5)
-  AND ($6::text IS NULL OR detail = $6)
+  AND ($6::text IS NULL OR left(detail, {GROUPED_BY}) = $6)
 ORDER BY id LIMIT $3
 """
 

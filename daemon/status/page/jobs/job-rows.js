@@ -20,7 +20,7 @@ export function pushesOf(job, signal) {
     columns: pushColumns(job.store),
     words: (group) => [word(PUSH_KINDS, group.kind), word(PUSH_RESULTS, group.result), group.detail].filter(Boolean).join(" · "),
     count: (group) => group.pushes,
-    choose: ({ kind, result, detail }) => ({ kind, result, ...(detail === null ? {} : { detail }) }),
+    choose: ({ kind, result, detail }) => ({ kind, result, ...(detail === null ? {} : { detail: beginning(detail) }) }),
   });
 }
 
@@ -38,7 +38,7 @@ export function failuresOf(job, signal, actions) {
       return resolved === 0 ? group.reason : `${group.reason} (${tn("{n} stored since", "{n} stored since", { n: resolved })})`;
     },
     count: (group) => group.rows,
-    choose: ({ reason }) => ({ reason }),
+    choose: ({ reason }) => ({ reason: beginning(reason) }),
     actions,
   });
 }
@@ -101,3 +101,6 @@ function shown(value) {
   if (value === null) return "–";
   return /^-?\d+(\.\d+)?$/.test(value) ? number(Number(value), { maximumFractionDigits: 4 }) : value;
 }
+
+/** As much of a text as the daemon takes to find the rows that have it. */
+const beginning = (text) => [...text].slice(0, 400).join("");
