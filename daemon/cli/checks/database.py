@@ -10,6 +10,7 @@ from daemon.database.postgres_binaries import find_binaries
 from daemon.database.postgres_data import data_directory, major_version_of
 from daemon.database.postgres_socket import running_server_dsn
 from daemon.errors import ConfigError, DatabaseError, DongboError
+from daemon.i18n import gettext as _
 
 CONNECTIONS = 4
 CONNECT_DEADLINE = 2.0  # seconds
@@ -53,20 +54,34 @@ async def _check_server(dsn: str) -> list[Finding]:
 def _judge_schema(found: int) -> Finding:
     wanted = program_version()
     if found == wanted:
-        return ok("schema", f"version {found}")
+        return ok("schema", _("version {number}").format(number=found))
     if found == 0:
-        return ok("schema", "not there yet: the first `dongbo run` creates it")
+        return ok("schema", _("not there yet: the first `dongbo run` creates it"))
     if found < wanted:
-        return ok("schema", f"version {found}: the next start of the daemon migrates it to {wanted}")
+        return ok(
+            "schema",
+            _("version {found}: the next start of the daemon migrates it to {wanted}").format(
+                found=found, wanted=wanted
+            ),
+        )
     return failed(
         "schema",
-        f"version {found} is newer than this program's, which is {wanted}",
-        "upgrade dongbo: pip install --upgrade dongbo",
+        _("version {found} is newer than this program's, which is {wanted}").format(found=found, wanted=wanted),
+        _("upgrade dongbo: pip install --upgrade dongbo"),
     )
 
 
 async def _check_embedded(directory: Path) -> list[Finding]:
     made_by = major_version_of(data_directory(directory))
     binaries = await find_binaries(made_by)
-    state = f"its data is in {directory}" if made_by else f"the first `dongbo run` creates its data in {directory}"
-    return [ok("database", f"embedded PostgreSQL {binaries.version}, not running; {state}")]
+    state = (
+        _("its data is in {directory}").format(directory=directory)
+        if made_by
+        else _("the first `dongbo run` creates its data in {directory}").format(directory=directory)
+    )
+    return [
+        ok(
+            "database",
+            _("embedded PostgreSQL {version}, not running; {state}").format(version=binaries.version, state=state),
+        )
+    ]

@@ -3,6 +3,7 @@
 from daemon.api.findings import Finding, warning
 from daemon.checks.credentials import check_store
 from daemon.config import ResolvedSecrets, Settings
+from daemon.i18n import gettext as _
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.stores import StoreFactory
@@ -15,7 +16,9 @@ SHOPIFY_BACKOFF = Backoff(attempts=2, rate_limited_attempts=5)
 async def check_stores(settings: Settings, secrets: ResolvedSecrets) -> list[Finding]:
     """One store after the other: a source that does not answer is a finding like any other."""
     if not settings.stores:
-        return [warning("stores", "none is configured", "add a table [stores.main.nhanh] or [stores.main.shopify]")]
+        return [
+            warning("stores", _("none is configured"), _("add a table [stores.main.nhanh] or [stores.main.shopify]"))
+        ]
     findings: list[Finding] = []
     async with open_session() as session:
         factory = StoreFactory(session, LimiterRegistry())

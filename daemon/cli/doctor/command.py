@@ -25,13 +25,15 @@ from daemon.config.settings import DatabaseSettings
 from daemon.database.connection_errors import describe, next_step, reason
 from daemon.database.postgres_socket import running_server_dsn
 from daemon.errors import ConfigError, DaemonUnreachable, DongboError
+from daemon.i18n import gettext as _
+from daemon.i18n import mark
 from daemon.ids import StoreName
 from daemon.logging import configure_logging
 
 CONNECT_TIMEOUT = 5.0  # seconds
 SLOW_NOTIFICATION = 1.0  # seconds
 APPLICATION_NAME = "dongbo-doctor"
-LOOK_AT_LOG = "see the daemon's log: journalctl -u dongbo, or where it was started"
+LOOK_AT_LOG = mark("see the daemon's log: journalctl -u dongbo, or where it was started")
 
 app = Commands()
 
@@ -82,14 +84,19 @@ async def _ask_daemon(client: DaemonClient, findings: list[Finding]) -> Status |
     try:
         status = await client.status()
     except DaemonUnreachable as error:
-        advice = "no job runs without it; what follows was found without it"
+        advice = _("no job runs without it; what follows was found without it")
         findings.append(failed("daemon", str(error), advice))
         return None
     except DongboError as error:
-        findings.append(failed("daemon", str(error), LOOK_AT_LOG))
+        findings.append(failed("daemon", str(error), _(LOOK_AT_LOG)))
         return None
     up = duration(status.uptime_seconds)
-    findings.append(ok("daemon", f"dongbo {status.version}, process {status.pid}, up {up}"))
+    findings.append(
+        ok(
+            "daemon",
+            _("dongbo {version}, process {pid}, up {up}").format(version=status.version, pid=status.pid, up=up),
+        )
+    )
     return status
 
 
@@ -108,7 +115,7 @@ async def _examine_daemon(
         if tries_credentials:  # those that the daemon works with: this shell has not got them
             findings += await client.check_credentials()
     except DongboError as error:  # it went away, or its database did, while it was being checked
-        findings.append(failed("daemon", str(error), LOOK_AT_LOG))
+        findings.append(failed("daemon", str(error), _(LOOK_AT_LOG)))
     if connection is not None:
         findings += await health_checks.check_pool(connection, status)
     return findings
@@ -116,19 +123,19 @@ async def _examine_daemon(
 
 def _judge_readiness(status: Status) -> list[Finding]:
     findings = [
-        ok(check.name, check.detail) if check.ok else failed(check.name, check.detail, LOOK_AT_LOG)
+        ok(check.name, check.detail) if check.ok else failed(check.name, check.detail, _(LOOK_AT_LOG))
         for check in status.checks
     ]
     lag = status.notification_lag_seconds
     if lag is None:
-        detail = "not measured in the last few seconds: a notification was lost, or the daemon has just started"
+        detail = _("not measured in the last few seconds: a notification was lost, or the daemon has just started")
         findings.append(
-            warning("notification lag", detail, "run the doctor again; if this persists, look at the listener")
+            warning("notification lag", detail, _("run the doctor again; if this persists, look at the listener"))
         )
         return findings
-    detail = f"{lag * 1000:.1f} ms from NOTIFY to the daemon's listener"
+    detail = _("{n:.1f} ms from NOTIFY to the daemon's listener").format(n=lag * 1000)
     if lag > SLOW_NOTIFICATION:
-        findings.append(warning("notification lag", detail, "this machine or the database is overloaded"))
+        findings.append(warning("notification lag", detail, _("this machine or the database is overloaded")))
     else:
         findings.append(ok("notification lag", detail))
     return findings
@@ -136,8 +143,8 @@ def _judge_readiness(status: Status) -> list[Finding]:
 
 async def _follow(client: DaemonClient, status: Status, connection: asyncpg.Connection | None) -> list[Finding]:
     if not status.stores:
-        advice = "add a table [stores.main.nhanh] or [stores.main.shopify]"
-        return [warning("job submitted", "no store is configured, so no job can run", advice)]
+        advice = _("add a table [stores.main.nhanh] or [stores.main.shopify]")
+        return [warning("job submitted", _("no store is configured, so no job can run"), advice)]
     return await follow_a_job(client, status.stores[0], connection)
 
 
@@ -155,7 +162,9 @@ async def _own_connection(
                 dsn, timeout=CONNECT_TIMEOUT, command_timeout=30, server_settings={"application_name": APPLICATION_NAME}
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-            detail = f"no connection to {describe(dsn)} from here: {reason(error)}"
+            detail = _("no connection to {database} from here: {error}").format(
+                database=describe(dsn), error=reason(error)
+            )
             findings.append((warning if daemon_runs else failed)("own connection", detail, next_step(error)))
     try:
         yield connection
@@ -167,8 +176,8 @@ async def _own_connection(
 async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemon_runs: bool) -> str | None:
     settings = target.settings
     if settings is None:
-        advice = "name the daemon's configuration with --config"
-        findings.append(warning("own connection", "without a configuration the database is unknown", advice))
+        advice = _("name the daemon's configuration with --config")
+        findings.append(warning("own connection", _("without a configuration the database is unknown"), advice))
         return None
     try:
         secrets = resolve_secrets(settings.model_copy(update={"stores": {}, "status": _without_token(settings)}))
@@ -177,12 +186,12 @@ async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemo
         directory = database_directory(target.config)
         dsn = await running_server_dsn(directory)
     except DongboError as error:
-        advice = "run the doctor as the daemon's user and with its environment"
+        advice = _("run the doctor as the daemon's user and with its environment")
         findings.append(warning("own connection", str(error), advice))
         return None
     if dsn is None and daemon_runs:
-        detail = f"the daemon's embedded database is not under {directory}"
-        findings.append(warning("own connection", detail, "set $STATE_DIRECTORY as the daemon has it"))
+        detail = _("the daemon's embedded database is not under {directory}").format(directory=directory)
+        findings.append(warning("own connection", detail, _("set $STATE_DIRECTORY as the daemon has it")))
     elif dsn is None:
         findings += await check_database(ResolvedSecrets(None, None, {}), directory)
     return dsn

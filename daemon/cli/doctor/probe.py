@@ -13,6 +13,7 @@ from daemon.api.jobs import JobSnapshot
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.sse import ServerEvent
 from daemon.errors import DongboError, LiveJobExists
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs.events import CHANNEL
 from daemon.jobs.model import Job, JobStatus
@@ -62,12 +63,20 @@ async def follow_a_job(client: DaemonClient, store: str, connection: asyncpg.Con
         findings: list[Finding] = []
         try:
             job_id = (await client.submit(JobType.NOOP, store, {})).id
-            findings.append(ok("job submitted", f"{job_id}, of store {store}", milliseconds=_since(began)))
+            findings.append(
+                ok(
+                    "job submitted",
+                    _("{job_id}, of store {store}").format(job_id=job_id, store=store),
+                    milliseconds=_since(began),
+                )
+            )
         except LiveJobExists as live:
             job_id = live.job_id
-            findings.append(ok("job submitted", f"{job_id} already existed: following that one"))
+            findings.append(
+                ok("job submitted", _("{job_id} already existed: following that one").format(job_id=job_id))
+            )
         except DongboError as error:
-            return [failed("job submitted", str(error), "this is why no job appears: fix it first")]
+            return [failed("job submitted", str(error), _("this is why no job appears: fix it first"))]
         if connection is not None:
             findings.append(await _seen_in_database(connection, job_id, began))
         findings.append(await _seen_in_endpoint(client, job_id, began))
@@ -83,29 +92,40 @@ async def _seen_in_database(connection: asyncpg.Connection, job_id: JobId, began
     if status is None:
         return failed(
             "seen in database",
-            "another connection does not see the job",
-            "the daemon works on a different database than this configuration names: name its own file with --config",
+            _("another connection does not see the job"),
+            _(
+                "the daemon works on a different database than this configuration names: name its own file with "
+                "--config"
+            ),
         )
-    return ok("seen in database", f"another connection sees it, {status}", milliseconds=_since(began))
+    return ok(
+        "seen in database", _("another connection sees it, {status}").format(status=status), milliseconds=_since(began)
+    )
 
 
 async def _seen_in_endpoint(client: DaemonClient, job_id: JobId, began: float) -> Finding:
     try:
         job = await client.job(job_id)
     except DongboError as error:
-        return failed("seen in endpoint", str(error), "look in the daemon's log for request_failed")
-    return ok("seen in endpoint", f"GET /api/jobs/… shows it, {job.status}", milliseconds=_since(began))
+        return failed("seen in endpoint", str(error), _("look in the daemon's log for request_failed"))
+    return ok(
+        "seen in endpoint",
+        _("GET /api/jobs/… shows it, {status}").format(status=job.status),
+        milliseconds=_since(began),
+    )
 
 
 async def _seen_in_stream(streamed: Sightings, job_id: str, began: float) -> Finding:
     if await streamed.wait(lambda: job_id in streamed.first, EVENT_TIMEOUT):
         took = (streamed.first[job_id] - began) * 1000
-        return ok("seen in event stream", "GET /api/events reports it", milliseconds=took)
+        return ok("seen in event stream", _("GET /api/events reports it"), milliseconds=took)
     return failed(
         "seen in event stream",
-        f"GET /api/events did not report the job within {EVENT_TIMEOUT:g} s",
-        "the job page is frozen for the same reason: a proxy in between must not buffer (proxy_buffering off); "
-        "otherwise look in the daemon's log for hub_listener_failed",
+        _("GET /api/events did not report the job within {n:g} s").format(n=EVENT_TIMEOUT),
+        _(
+            "the job page is frozen for the same reason: a proxy in between must not buffer (proxy_buffering "
+            "off); otherwise look in the daemon's log for hub_listener_failed"
+        ),
     )
 
 
@@ -116,8 +136,10 @@ async def _heard_by_listener(heard: Sightings, job_id: str, began: float) -> Fin
     return warning(
         "heard by listener",
         f"LISTEN {CHANNEL} heard nothing within {EVENT_TIMEOUT:g} s: jobs show only with a few seconds' delay",
-        "a connection pooler between daemon and PostgreSQL must work in session mode: name the server itself in "
-        "[database] url",
+        _(
+            "a connection pooler between daemon and PostgreSQL must work in session mode: name the server itself "
+            "in [database] url"
+        ),
     )
 
 
@@ -134,17 +156,22 @@ async def _completed(client: DaemonClient, streamed: Sightings, job_id: JobId, b
         case JobStatus.PENDING:
             return failed(
                 "completed",
-                f"no worker has taken it for {took / 1000:.0f} s",
-                "look for queue_cycle_failed in the daemon's log; GET /readyz?verbose says whether its worker runs",
+                _("no worker has taken it for {n:.0f} s").format(n=took / 1000),
+                _("look for queue_cycle_failed in the daemon's log; GET /readyz?verbose says whether its worker runs"),
             )
         case JobStatus.RUNNING:
             return failed(
                 "completed",
-                f"{job.worker} has not finished it in {took / 1000:.0f} s",
-                "the machine is overloaded or the database slow: look at the load of both",
+                _("{worker} has not finished it in {n:.0f} s").format(worker=job.worker, n=took / 1000),
+                _("the machine is overloaded or the database slow: look at the load of both"),
             )
         case _:
-            return failed("completed", f"it ended {job.status}: {job.error or 'somebody cancelled it'}")
+            return failed(
+                "completed",
+                _("it ended {status}: {error}").format(
+                    status=job.status, error=job.error or _("somebody cancelled it")
+                ),
+            )
 
 
 @asynccontextmanager
