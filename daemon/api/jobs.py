@@ -250,9 +250,7 @@ class FailureFilterQuery:
 
     reason: Annotated[str, Len(1, GROUPED_BY), STORABLE] | None = field(
         default=None,
-        metadata={
-            "description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."
-        },
+        metadata={"description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."},
     )
 
 

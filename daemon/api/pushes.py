@@ -84,9 +84,7 @@ class PushFilterQuery:
     result: PushResult | None = None
     detail: Annotated[str, Len(1, GROUPED_BY), STORABLE] | None = field(
         default=None,
-        metadata={
-            "description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."
-        },
+        metadata={"description": f"Exactly this one; of a long one its first {GROUPED_BY} characters."},
     )
 
 
