@@ -29,9 +29,9 @@ class NowView {
       this.firstSteps.node,
       this.needs.node,
       this.needs.otherNode,
+      element("p", { class: "all-questions" }, link("/approvals", t("All questions and decisions"))),
       this.fresh.node,
       this.running.node,
-      element("p", { class: "all-questions" }, link("/approvals", t("All questions and decisions"), { class: "button" })),
     );
     this.close = this.running.follow();
     if (status()) this.onStatus(status());
