@@ -86,6 +86,18 @@ async def test_a_removed_store_can_no_longer_be_pulled(site: Site) -> None:
         assert "main" in refusal["detail"]
 
 
+async def test_another_language_is_spoken_at_once(site: Site) -> None:
+    """What is answered without anybody's asking for a language is in the one that is configured now."""
+    async with site.daemon() as daemon:
+        assert (await daemon.api.get("/api/jobs/1", 404))["detail"] == "There is no such job: its id is not a UUID"
+        site.settings["language"] = "vi"
+        site.write()
+        daemon.process.send(signal.SIGHUP)
+        await daemon.process.logged("reloaded")
+        assert (await daemon.api.get("/api/jobs/1", 404))["detail"] == "Không có tác vụ này: ID không phải UUID"
+        assert daemon.process.events("restart_required") == []
+
+
 async def test_a_broken_file_is_refused_as_a_whole(site: Site) -> None:
     """A file with mistakes changes nothing: each mistake is logged with its line, and the old configuration stays."""
     site.settings["schedules"] = [schedule("kept", "0 2 * * *", "PULL_NHANH_CUSTOMERS")]
