@@ -93,7 +93,10 @@ def read_job_ids(name: str, text: str) -> list[JobId]:
     """The ids of jobs in a parameter, with commas between them. Raises Problem 400 for what is no id, and for many."""
     ids = text.split(",")
     if len(ids) > MOST_IDS or not all(map(UUID_FORM.fullmatch, ids)):
-        raise Problem(400, f"{name} takes at most {MOST_IDS} ids of jobs, with commas between them")
+        raise Problem(
+            400,
+            _("{name} takes at most {most} ids of jobs, with commas between them").format(name=name, most=MOST_IDS),
+        )
     return [JobId(UUID(each)) for each in ids]
 
 

@@ -34,6 +34,7 @@ from daemon.api.status import Status
 from daemon.cli.client.sse import ServerEvent, read_events
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
+from daemon.i18n import gettext as _
 from daemon.ids import JobId
 from daemon.jobs.model import Job, JobFailure, JobStatus, JobSummary, PruningPlan
 from daemon.jobs.types import JobType
@@ -109,9 +110,17 @@ class DaemonClient:
         found = await self._list(JobList, "/api/jobs", {"search": beginning}, PAGE, lambda page: page.jobs)
         ids = [job.id for job in found if str(job.id).startswith(beginning)]
         if not ids:
-            raise JobNotFound(f"There is no job whose id begins with {beginning}: `dongbo jobs list` shows them")
+            raise JobNotFound(
+                _("There is no job whose id begins with {beginning}: `dongbo jobs list` shows them").format(
+                    beginning=beginning
+                )
+            )
         if len(ids) > 1:
-            raise JobNotFound(f"{len(ids)} jobs begin with {beginning}: {', '.join(map(str, ids[:5]))}. Say more of it")
+            raise JobNotFound(
+                _("{n} jobs begin with {beginning}: {ids}. Say more of it").format(
+                    n=len(ids), beginning=beginning, ids=", ".join(map(str, ids[:5]))
+                )
+            )
         return ids[0]
 
     async def job(self, job_id: JobId) -> Job:
@@ -263,12 +272,16 @@ class DaemonClient:
             return decode(record, content)
         except UnexpectedShape as error:
             raise DaemonRefused(
-                f"the daemon at {self.target.name} and this command are of different versions: its answer has {error}. "
-                "Restart the daemon if dongbo has been updated here; else update it here, too"
+                _(
+                    "the daemon at {name} and this command are of different versions: its answer has {error}. Restart "
+                    "the daemon if dongbo has been updated here; else update it here, too"
+                ).format(name=self.target.name, error=error)
             ) from None
         except ValueError:
             raise DaemonUnreachable(
-                f"what answers at {self.target.name} is not dongbo: correct [status] listen, or --url"
+                _("what answers at {name} is not dongbo: correct [status] listen, or --url").format(
+                    name=self.target.name
+                )
             ) from None
 
     async def fetch(
@@ -288,13 +301,19 @@ class DaemonClient:
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
-            return DaemonUnreachable(f"the daemon at {self.target.name} did not answer in time: look in its log")
+            return DaemonUnreachable(
+                _("the daemon at {name} did not answer in time: look in its log").format(name=self.target.name)
+            )
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PermissionError):
             return DaemonUnreachable(
-                f"this user may not open {self.target.name}: run the command as the daemon's user (such as with sudo)"
+                _("this user may not open {name}: run the command as the daemon's user (such as with sudo)").format(
+                    name=self.target.name
+                )
             )
         return DaemonUnreachable(
-            f"no daemon answers at {self.target.name}: start it with `dongbo run{self.target.config_option}`"
+            _("no daemon answers at {name}: start it with `dongbo run{option}`").format(
+                name=self.target.name, option=self.target.config_option
+            )
         )
 
     def _failure(self, path: str, problem: ProblemDetails) -> DongboError:
@@ -308,7 +327,9 @@ class DaemonClient:
             case 404 if path.startswith("/api/sales/"):
                 return SaleNotFound(problem.detail)
             case 503:
-                return DaemonUnreachable(f"{problem.detail} (said by the daemon at {self.target.name})")
+                return DaemonUnreachable(
+                    _("{detail} (said by the daemon at {name})").format(detail=problem.detail, name=self.target.name)
+                )
             case 409 if problem.job_id is not None:
                 return LiveJobExists(problem.detail, JobId(problem.job_id))
             case _:
@@ -337,4 +358,6 @@ def _problem(response: aiohttp.ClientResponse, content: bytes) -> ProblemDetails
         return decode(ProblemDetails, content)
     except ValueError:  # a proxy's, such as a page in HTML
         title = f"HTTP {response.status} {response.reason}"
-        return ProblemDetails("about:blank", title, response.status, f"the daemon answered with {title}", "")
+        return ProblemDetails(
+            "about:blank", title, response.status, _("the daemon answered with {title}").format(title=title), ""
+        )

@@ -4,6 +4,7 @@ import typer
 
 from daemon.cli.client.daemon import DaemonClient
 from daemon.config.settings import StoreSettings
+from daemon.i18n import gettext as _
 from daemon.jobs.types import JOB_TYPES, JobType
 
 
@@ -24,8 +25,11 @@ async def only_store(client: DaemonClient, *job_types: JobType) -> str:
             break
     if len(names) == 1:
         return names[0]
-    known = f"one of {', '.join(names)}" if names else f"the configuration has none with {' and '.join(parts)}"
-    raise typer.BadParameter(f"which store? {known}", param_hint="--store")
+    if names:
+        problem = _("which store? one of {names}").format(names=", ".join(names))
+    else:
+        problem = _("which store? the configuration has none with {parts}").format(parts=_(" and ").join(parts))
+    raise typer.BadParameter(problem, param_hint="--store")
 
 
 def _has(store: StoreSettings, parts: list[str]) -> bool:

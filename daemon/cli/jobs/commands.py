@@ -250,5 +250,7 @@ def _read_id(text: str) -> str:
     """A job's id, or its beginning, as the API writes it."""
     beginning = text.strip().lower()
     if not ID_BEGINNING.fullmatch(beginning):
-        raise typer.BadParameter(f"{text!r} is not a job's id, nor its beginning: `dongbo jobs list` shows them")
+        raise typer.BadParameter(
+            _("{text!r} is not a job's id, nor its beginning: `dongbo jobs list` shows them").format(text=text)
+        )
     return beginning

@@ -13,17 +13,18 @@ from daemon.cli.jobs.wording import is_live
 from daemon.cli.render import output, values
 from daemon.cli.render.ids import short_id, short_ids
 from daemon.i18n import gettext as _
+from daemon.i18n import mark, ngettext
 from daemon.jobs.model import Job, JobAttempt, JobFailure, JobStatus, JobSummary
 from daemon.jobs.words import attempt_result_name, outcome_name
 
 COSTS = {
-    "pages": "pages",
-    "api_calls": "API calls",
-    "retries": "repeated calls",
-    "rate_limited": "times told to wait",
-    "rate_limit_wait_seconds": "s waited for the rate limit",
-    "retry_wait_seconds": "s waited after failures",
-    "deleted": "rows found deleted",
+    "pages": mark("pages"),
+    "api_calls": mark("API calls"),
+    "retries": mark("repeated calls"),
+    "rate_limited": mark("times told to wait"),
+    "rate_limit_wait_seconds": mark("s waited for the rate limit"),
+    "retry_wait_seconds": mark("s waited after failures"),
+    "deleted": mark("rows found deleted"),
 }
 
 
@@ -49,28 +50,30 @@ def write_one(story: JobStory, failures: Sequence[JobFailure], steps: Sequence[J
         console.print(Text(output.plain(summary.next_step), "bold"), soft_wrap=True)
     output.write_fields(
         {
-            "job": str(job.id),
-            "type": job.type,
-            "store": job.store,
-            "status": " ".join(filter(None, [job.status, wording.percent(job) if is_live(job) else ""])),
-            "asked by": f"schedule {job.schedule}" if job.schedule else job.trigger,
-            "step of": str(job.parent_id or "-"),
-            "params": ", ".join(f"{output.plain(name)} = {output.plain(value)}" for name, value in job.params.items())
-            or "-",
-            "rows": f"{wording.rows(job)}: {wording.counters(job)}",
-            "figures": plans.figures(job) or "-",
-            "cost": ", ".join(
-                f"{job.metadata[name]:,} {word}" for name, word in COSTS.items() if job.metadata.get(name)
+            _("job"): str(job.id),
+            _("type"): job.type,
+            _("store"): job.store,
+            _("status"): " ".join(filter(None, [job.status, wording.percent(job) if is_live(job) else ""])),
+            _("asked by"): _("schedule {name}").format(name=job.schedule) if job.schedule else job.trigger,
+            _("step of"): str(job.parent_id or "-"),
+            _("params"): ", ".join(
+                f"{output.plain(name)} = {output.plain(value)}" for name, value in job.params.items()
             )
             or "-",
-            "rate": wording.rate(job) or "-",
-            "attempt": f"{job.attempt} of {job.max_attempts}",
-            "worker": job.worker or "-",
-            "created": values.moment(job.created_at, zone),
-            "started": values.moment(job.started_at, zone),
-            "ended": values.moment(job.completed_at, zone),
-            "took": values.duration(took) if took is not None else "-",
-            "note": wording.note(job) or "-",
+            _("rows"): f"{wording.rows(job)}: {wording.counters(job)}",
+            _("figures"): plans.figures(job) or "-",
+            _("cost"): ", ".join(
+                f"{job.metadata[name]:,} {_(word)}" for name, word in COSTS.items() if job.metadata.get(name)
+            )
+            or "-",
+            _("rate"): wording.rate(job) or "-",
+            _("attempt"): _("{n} of {most}").format(n=job.attempt, most=job.max_attempts),
+            _("worker"): job.worker or "-",
+            _("created"): values.moment(job.created_at, zone),
+            _("started"): values.moment(job.started_at, zone),
+            _("ended"): values.moment(job.completed_at, zone),
+            _("took"): values.duration(took) if took is not None else "-",
+            _("note"): wording.note(job) or "-",
         }
     )
     for notice in wording.notices(job):
@@ -79,15 +82,23 @@ def write_one(story: JobStory, failures: Sequence[JobFailure], steps: Sequence[J
         console.print(Text(f"  {event}"), soft_wrap=True)
     for step in steps:
         error = f": {output.plain(step.error)}" if step.error else ""
-        console.print(Text.assemble(f"  step {short_id(step.id)}  {step.type}  ", _status(step), error), soft_wrap=True)
+        called = _("step {id}").format(id=short_id(step.id))
+        console.print(Text.assemble(f"  {called}  {step.type}  ", _status(step), error), soft_wrap=True)
         for notice in wording.notices(step):
             console.print(Text(f"    {notice}", style="bold yellow"), soft_wrap=True)
     for failure in failures:
-        state = "being retried" if failure.resolved_at else "not stored"
-        text = f"  row {output.plain(failure.source_id or '(no id)')}, {state}: {output.plain(failure.reason)}"
-        console.print(Text(text), soft_wrap=True)
+        state = _("being retried") if failure.resolved_at else _("not stored")
+        text = _("row {id}, {state}: {reason}").format(
+            id=output.plain(failure.source_id or _("(no id)")), state=state, reason=output.plain(failure.reason)
+        )
+        console.print(Text(f"  {text}"), soft_wrap=True)
     if job.failed and any(failure.resolved_at is None for failure in failures):
-        output.say(f"{job.failed} rows failed. To retry only these: dongbo jobs retry {short_id(job.id)} --failed")
+        advice = ngettext(
+            "{n} row failed. To retry only it: dongbo jobs retry {job} --failed",
+            "{n} rows failed. To retry only these: dongbo jobs retry {job} --failed",
+            job.failed,
+        )
+        output.say(advice.format(n=values.number(job.failed), job=short_id(job.id)))
 
     say_what_is_asked(job)
 
