@@ -46,7 +46,7 @@ async def test_a_reload_touches_only_what_differs(site: Site, connection: asyncp
         assert (told["unchanged"], told["stores_changed"]) == (1, ["second"])
         after = await schedules(daemon)
         assert list(after) == ["new", "moved", "kept"]
-        assert after["kept"] == before["kept"] | {"paused": True, "next_fire": None}
+        assert after["kept"] == before["kept"] | {"paused": True, "next_fire": None, "next_fires": []}
         assert after["moved"]["next_fire"] != before["moved"]["next_fire"]
         rows = {row["schedule"]: row for row in await connection.fetch(TIMETABLES)}
         assert rows["kept"] == remembered[1]
