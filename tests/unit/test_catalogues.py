@@ -112,6 +112,18 @@ def test_errors_are_told_in_the_language_that_is_spoken(module: Path) -> None:
                 assert name in NOT_FOR_PEOPLE or " " not in _literal(said), f"line {node.lineno}: {ast.unparse(said)}"
 
 
+@pytest.mark.parametrize(
+    "module", sorted(DAEMON.rglob("*.py")), ids=lambda module: module.relative_to(DAEMON).as_posix()
+)
+def test_no_text_is_looked_up_within_another(module: Path) -> None:
+    """Whether Babel finds one within an f-string depends on the version of Python."""
+    wholes = [node for node in ast.walk(ast.parse(module.read_text("utf-8"))) if isinstance(node, ast.JoinedStr)]
+    for part in (part for whole in wholes for part in ast.walk(whole)):
+        match part:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(), *_]):
+                assert name not in catalogues.FUNCTIONS, f"line {part.lineno}: {ast.unparse(part)}"
+
+
 def _literal(said: ast.Constant | ast.JoinedStr) -> str:
     """What stands in the source of a text; values in it are nothing."""
     parts = [said] if isinstance(said, ast.Constant) else said.values

@@ -57,7 +57,7 @@ def write_explanation(explanation: Explanation, zone: tzinfo) -> None:
     for variant in explanation.variants:
         _write_variant(console, variant, zone)
     complete = [
-        f"{stream.stream} {values.ago(stream.complete_to) if stream.complete_to else _('never')}"
+        " ".join([stream.stream, values.ago(stream.complete_to) if stream.complete_to else _("never")])
         for stream in explanation.freshness
     ]
     output.say(_("Last complete pull: {streams}.").format(streams=", ".join(complete)))

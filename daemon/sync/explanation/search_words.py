@@ -108,7 +108,8 @@ def looked_at(complete: Mapping[str, datetime], zone: tzinfo) -> str:
     for stream, (source, pull) in MIRRORS.items():
         until = complete.get(stream)
         never = until is None or until.timestamp() <= 0  # a migration sets it back where all must be read again
-        states.append(f"{source}, {_('never pulled completely') if until is None or never else moment(until, zone)}")
+        state = _("never pulled completely") if until is None or never else moment(until, zone)
+        states.append(f"{source}, {state}")
         pulls.append(f"dongbo pull {pull}{' --full' if never else ''}")
     return _(
         "Searched the mirrors, which are complete up to: {states}. For what is newer: {pulls}; dongbo map "
