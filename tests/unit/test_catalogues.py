@@ -28,6 +28,7 @@ MODULES = sorted(
     for folder in ("conditions", "jobs", "sales", "sources", "sync", "tasks")
     for module in (DAEMON / folder).rglob("*.py")
 )
+ALL_MODULES = sorted(DAEMON.rglob("*.py"))
 NOT_FOR_PEOPLE = {"AssertionError", "LookupError", "RuntimeError", "TypeError", "ValueError"}
 NO_TEXT = {"Bearer", "Accept"}  # of headers
 
