@@ -34,11 +34,13 @@ FAILS = """(status = 'FAILED' AND completed_at > coalesce(last.completed_at, '-i
     OR status IN ('PENDING', 'RUNNING') AND (error IS NOT NULL OR attempt > 1))"""
 FAILED_ATTEMPTS = "dongbo.job_attempts AS attempt WHERE attempt.job_id = job.id AND attempt.error IS NOT NULL"
 
-# `watermark` tells more exactly than the end of a pull until when a stream is complete, and when all of it was read
-# last: what could not be stored before that has been read again. Everything else than a pull always looks at the whole.
+# Until when a stream is complete, `watermark` tells of a pull, and a sync says itself what it drew on; a run that has
+# not said so knows of nothing that came after its start. `watermark` tells, too, when all of it was read last: what
+# could not be stored before that has been read again. Everything else than a pull always looks at the whole.
 STREAMS = f"""
 SELECT wanted.store, wanted.type, newest.id AS newest_id,
-    last.id AS last_id, last.completed_at, least(watermark.complete_to, last.completed_at) AS complete_to,
+    last.id AS last_id, last.completed_at,
+    least(coalesce(watermark.complete_to, last.drawn_on_to, last.began_at), last.completed_at) AS complete_to,
     usual.seconds AS usual_seconds,
     EXISTS (SELECT FROM dongbo.background_jobs AS job WHERE {IS_WANTED} AND status = 'RUNNING') AS is_running,
     failing.id AS failing_id, failing.status AS failing_status, failing.cause, failing.not_before,
@@ -52,7 +54,9 @@ LEFT JOIN LATERAL (
     SELECT id FROM dongbo.background_jobs AS job WHERE {IS_WANTED} ORDER BY id DESC LIMIT 1
 ) AS newest ON true
 LEFT JOIN LATERAL (
-    SELECT id, completed_at FROM dongbo.background_jobs AS job
+    SELECT id, completed_at, (metadata ->> 'complete_to')::timestamptz AS drawn_on_to,
+        coalesce(started_at, created_at) AS began_at
+    FROM dongbo.background_jobs AS job
     WHERE {IS_WANTED} AND {IS_WHOLE} ORDER BY completed_at DESC LIMIT 1
 ) AS last ON true
 LEFT JOIN LATERAL (
@@ -115,8 +119,8 @@ def _stream(row: Record) -> StreamFacts:
 def _last(row: Record) -> CompleteRun | None:
     if row["last_id"] is None:
         return None
-    complete_to = row["complete_to"] or row["completed_at"]
-    return CompleteRun(_job_id(row["last_id"]), complete_to, row["completed_at"], float(row["usual_seconds"]))
+    usual_seconds = float(row["usual_seconds"])
+    return CompleteRun(_job_id(row["last_id"]), row["complete_to"], row["completed_at"], usual_seconds)
 
 
 def _trouble(row: Record) -> Trouble | None:

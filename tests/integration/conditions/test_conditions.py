@@ -95,6 +95,22 @@ async def test_a_store_that_is_pushed_by_schedule_is_right(pushed: Workshop) -> 
     assert (push.state, push.schedule, push.rhythm) == (StreamState.ON_TIME, "products", "every 15 min")
 
 
+async def test_a_push_is_as_of_what_it_was_made_from(pushed: Workshop) -> None:
+    """Neither as of its end, nor of what has been pulled since; of a job without that note, as of its start."""
+    conditions = conditions_of(pushed)
+    drawn_on = await pushed.value("SELECT min(complete_to) FROM dongbo.watermarks")
+    for job_type in STEPS[:3]:
+        await pushed.completed(job_type)
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to == drawn_on
+    started_at = await pushed.value(
+        "UPDATE dongbo.background_jobs SET metadata = metadata - 'complete_to' WHERE type = 'SYNC_PRODUCTS' "
+        "RETURNING started_at"
+    )
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to == started_at
+
+
 async def test_a_stream_becomes_late_as_the_clock_moves(pushed: Workshop) -> None:
     """No job has to run for that: the chain does not come, and every step of it is late."""
     clock = Now()
