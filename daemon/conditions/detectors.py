@@ -117,11 +117,11 @@ def failing(scene: Scene) -> Iterator[Condition]:
             since=trouble.since,
             text=said.format(stream=job_name(stream.key.type)),
             cause=clause(trouble.cause),
-            next_step=_("Remove the cause, then retry the job; the next run by schedule will try it, too.")
-            if trouble.has_failed
-            else _("It is tried again by itself."),
+            next_step=_("It is tried again by itself.")
+            if trouble.is_tried_again
+            else _("Remove the cause, then retry the job; the next run by schedule will try it, too."),
             job_id=trouble.job_id,
-            needs_person=trouble.has_failed,
+            needs_person=not trouble.is_tried_again,
         )
 
 

@@ -13,6 +13,7 @@ from daemon.conditions import watch
 from daemon.conditions.watch import Conditions
 from daemon.errors import DatabaseUnavailable
 from daemon.ids import ScheduleName
+from daemon.jobs import store as jobs
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
@@ -177,6 +178,23 @@ async def test_a_failing_stream_is_told_since_its_first_failure(pushed: Workshop
     await pushed.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     _, held = await seen(conditions)
     assert held == {}
+
+
+async def test_a_retry_does_not_end_a_failure(pushed: Workshop) -> None:
+    """It holds since the same time until a run completes, and is tried again; so does the verdict."""
+    conditions = conditions_of(pushed)
+    with pushed.sandbox.faults.answering(400):
+        failed = await pushed.run(JobType.PULL_SHOPIFY_PRODUCTS)
+    verdict, before = await seen(conditions)
+    async with pushed.database.acquire() as connection:
+        assert await jobs.revive(connection, failed.id, 3) is not None
+    again, held = await seen(conditions)
+    failing = held["failing:main:PULL_SHOPIFY_PRODUCTS"]
+    assert failing.since == before[failing.id].since
+    assert failing.cause == before[failing.id].cause
+    assert (before[failing.id].needs_person, failing.needs_person) == (True, False)
+    assert again.text == verdict.text
+    assert again.text.startswith("Products of Shopify: failing since ")
 
 
 async def test_rows_that_fail_hold_until_all_of_them_are_read_again(pushed: Workshop) -> None:
