@@ -154,8 +154,8 @@ def _unstored(row: Record) -> UnstoredRows | None:
     )
 
 
-async def list_questions(connection: Connection) -> list[OpenQuestion]:
-    """What people are asked."""
+async def list_questions(connection: Connection, stores: Collection[StoreName]) -> list[OpenQuestion]:
+    """What people are asked about these stores."""
     return [
         OpenQuestion(
             store=asked.store,
@@ -167,7 +167,8 @@ async def list_questions(connection: Connection) -> list[OpenQuestion]:
             approval_id=asked.id,
             asked=PlanQuestion.from_json(asked.facts) if asked.facts else None,
         )
-        for asked in await approvals.list_open(connection, limit=MOST_QUESTIONS)
+        for store in stores
+        for asked in await approvals.list_open(connection, store, limit=MOST_QUESTIONS)
     ]
 
 
