@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
+from asyncpg import DeadlockDetectedError, LockNotAvailableError, QueryCanceledError
 
 from daemon.api.conditions import Condition, ConditionName, StreamReport, StreamState, Verdict
 from daemon.conditions import watch
+from daemon.conditions.facts import store_facts
+from daemon.conditions.reading import read_database
 from daemon.conditions.watch import Conditions
 from daemon.errors import DatabaseUnavailable
-from daemon.ids import ScheduleName
+from daemon.ids import ScheduleName, StoreName
 from daemon.jobs import store as jobs
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
@@ -299,3 +303,46 @@ async def test_the_database_that_goes_away_is_a_condition_of_its_own(
         while conditions.current().streams is None or conditions.current().conditions:
             await asyncio.sleep(0.01)
     assert conditions.current().verdicts[0].tone is Tone.OK
+
+
+@pytest.mark.parametrize("error", [QueryCanceledError, DeadlockDetectedError, LockNotAvailableError])
+async def test_a_statement_that_fails_is_no_outage(
+    pushed: Workshop, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The database answers; what was read last stays, until it is too old."""
+    clock = Now()
+    conditions = conditions_of(pushed, clock)
+    monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.01)
+    failed = asyncio.Event()
+
+    async def fail(*_: object) -> Any:
+        if next(looks):  # what came of the look before has been judged
+            failed.set()
+        raise error("It is locked.")
+
+    looks = count()
+    await conditions.look()
+    monkeypatch.setattr(watch, "read_database", fail)
+    async with asyncio.timeout(10), conditions:
+        await failed.wait()
+        assert conditions.current().conditions == []
+        clock.ahead = timedelta(minutes=2)
+        names = {each.name for each in conditions.current().conditions}
+    assert ConditionName.DATABASE_SLOW in names
+    assert ConditionName.DATABASE_AWAY not in names
+    assert conditions.current().streams is not None
+
+
+async def test_stores_of_other_machines_are_their_concern(pushed: Workshop) -> None:
+    """A question about one that this configuration does not have is none here."""
+    async with pushed.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.nhanh_inventory SET available = 0")
+        made = product_sync(pushed.sandbox, max_zeroed=0)
+        registry = pushed.parts.registry
+        stores = {name: replace(store, product_sync_settings=made) for name, store in registry.stores.items()}
+        pushed.parts.use_stores(stores, registry.policy)
+        assert (await pushed.run(JobType.SYNC_PRODUCTS)).status is JobStatus.AWAITING_APPROVAL
+        ours = store_facts(stores)
+        assert len((await read_database(connection, ours, [], Now())).questions) == 1
+        theirs = [replace(store, name=StoreName("other")) for store in ours]
+        assert (await read_database(connection, theirs, [], Now())).questions == []
