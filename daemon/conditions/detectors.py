@@ -16,8 +16,8 @@ from daemon.conditions.facts import ConditionKey, StoreFacts, StreamKey, Trouble
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PULLS, PUSHES, Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
+from daemon.i18n import day_text, ngettext, number_text
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext, number_text
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import BOTH, JobType
 from daemon.jobs.words import job_name
@@ -96,7 +96,7 @@ def credential_expiring(scene: Scene) -> Iterator[Condition]:
             ConditionKey(report.store, ConditionName.CREDENTIAL_EXPIRING, report.source),
             BAD if is_over else WARN,
             since=report.expires_at - ENDS_SOON,
-            text=said.format(source=source_name(report.source), day=f"{report.expires_at.astimezone(zone):%Y-%m-%d}"),
+            text=said.format(source=source_name(report.source), day=day_text(report.expires_at, zone)),
             next_step=_("Get a new one: `dongbo connect {source} --store {store}`.").format(
                 source=report.source, store=report.store
             ),

@@ -15,6 +15,7 @@ from daemon.conditions.facts import Facts, Outage, Remembered, SlowFacts, StoreF
 from daemon.conditions.scene import LASTING, Scene
 from daemon.conditions.streams import OTHERS
 from daemon.config import SaleSettings
+from daemon.i18n import Language, day_text, spoken
 from daemon.ids import CampaignId, SaleName, ScheduleName
 from daemon.jobs.types import BOTH, JobType, Source
 from daemon.sales.model import Campaign
@@ -28,6 +29,7 @@ from tests.support.scenes import (
     NOW,
     PRODUCT_SYNC,
     STORE,
+    ZONE,
     complete,
     credential,
     facts,
@@ -148,6 +150,9 @@ def test_a_token_that_ends_soon_is_told_from_thirty_days_before() -> None:
     condition = only(facts(credentials=[credential(expires_at=ends)]))
     assert (condition.name, condition.severity) == (ConditionName.CREDENTIAL_EXPIRING, WARN)
     assert condition.since == ends - ENDS_SOON
+    assert condition.text.endswith(day_text(ends, ZONE))
+    with spoken(Language.VIETNAMESE):
+        assert f"{ends.astimezone(ZONE):%-d/%-m/%Y}" in only(facts(credentials=[credential(expires_at=ends)])).text
     assert only(facts(credentials=[credential(expires_at=NOW)])).severity is BAD
     assert found(facts(credentials=[credential(expires_at=NOW + timedelta(days=31))])) == []
 

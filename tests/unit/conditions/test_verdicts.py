@@ -12,6 +12,7 @@ from daemon.conditions.facts import Facts, Outage, SlowFacts, StoreFacts, Stream
 from daemon.conditions.reports import report
 from daemon.conditions.scene import Scene
 from daemon.conditions.verdicts import judge
+from daemon.i18n import Language, spoken
 from daemon.ids import ScheduleName
 from daemon.jobs.types import BOTH, JobType, Source
 from daemon.schedules.fires import ScheduleMemory
@@ -193,7 +194,9 @@ def test_times_have_a_day_when_they_are_not_of_today() -> None:
     days = facts(complete(STOCK, timedelta(days=3)), complete(PUSH, timedelta(days=3)))
     assert said(days)[1] == "Stock is 2 days late: it is as of Wed 02:15"
     weeks = facts(complete(STOCK, timedelta(days=30)), complete(PUSH, timedelta(days=30)), memories={}, started_at=NOW)
-    assert said(weeks)[1] == "Shopify matches Nhanh.vn as of 2026-10-29 02:15"
+    assert said(weeks)[1] == "Shopify matches Nhanh.vn as of 29 Oct 2026 02:15:40"
+    with spoken(Language.VIETNAMESE):
+        assert "02:15:40 29/10/2026" in said(weeks)[1]
 
 
 def line(known: Facts, job_type: JobType) -> Any:
