@@ -87,10 +87,16 @@ def page_words(spoken_language: Language) -> bytes:
 
 def moment(time: datetime, zone: tzinfo) -> str:
     """A time in a zone, to the second: "23 Nov 2026 14:03:22" or "14:03:22 23/11/2026"."""
+    clock, day = f"{time.astimezone(zone):%H:%M:%S}", day_text(time, zone)
+    return f"{clock} {day}" if language() is Language.VIETNAMESE else f"{day} {clock}"
+
+
+def day_text(time: datetime, zone: tzinfo) -> str:
+    """The day of a time in a zone: "23 Nov 2026" or "23/11/2026"."""
     local = time.astimezone(zone)
     if language() is Language.VIETNAMESE:
-        return f"{local:%H:%M:%S} {local.day}/{local.month}/{local.year}"
-    return f"{local.day} {local:%b %Y %H:%M:%S}"
+        return f"{local.day}/{local.month}/{local.year}"
+    return f"{local.day} {local:%b %Y}"
 
 
 def number_text(value: int) -> str:

@@ -5,18 +5,19 @@ since when: from the data, or, where that keeps no time of it, from what the dae
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
 from daemon.api.sales import CampaignState
-from daemon.conditions.facts import ConditionKey, StoreFacts
+from daemon.conditions.facts import ConditionKey, StoreFacts, StreamKey, Trouble
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PULLS, PUSHES, Standing
 from daemon.conditions.words import clause, source_name, span, time_of_day
+from daemon.i18n import day_text, ngettext, number_text
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext, number_text
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs.types import BOTH, JobType
 from daemon.jobs.words import job_name
@@ -95,7 +96,7 @@ def credential_expiring(scene: Scene) -> Iterator[Condition]:
             ConditionKey(report.store, ConditionName.CREDENTIAL_EXPIRING, report.source),
             BAD if is_over else WARN,
             since=report.expires_at - ENDS_SOON,
-            text=said.format(source=source_name(report.source), day=f"{report.expires_at.astimezone(zone):%Y-%m-%d}"),
+            text=said.format(source=source_name(report.source), day=day_text(report.expires_at, zone)),
             next_step=_("Get a new one: `dongbo connect {source} --store {store}`.").format(
                 source=report.source, store=report.store
             ),
@@ -104,25 +105,15 @@ def credential_expiring(scene: Scene) -> Iterator[Condition]:
 
 
 def failing(scene: Scene) -> Iterator[Condition]:
-    """Jobs of a stream that fail for another reason than that a source gives nothing."""
+    """Jobs that fail for another reason than that a source gives nothing, be they of a stream or not."""
     for stream in scene.streams:
-        trouble = stream.facts.trouble
-        if trouble is None or stream.unreachable:
-            continue
-        said = _("{stream}: failing") if trouble.has_failed else _("{stream}: being tried again")
-        yield _of_stream(
-            stream,
-            ConditionName.FAILING,
-            BAD if trouble.has_failed or stream.is_late else WARN,
-            since=trouble.since,
-            text=said.format(stream=job_name(stream.key.type)),
-            cause=clause(trouble.cause),
-            next_step=_("Remove the cause, then retry the job; the next run by schedule will try it, too.")
-            if trouble.has_failed
-            else _("It is tried again by itself."),
-            job_id=trouble.job_id,
-            needs_person=trouble.has_failed,
-        )
+        if stream.facts.trouble is not None and not stream.unreachable:
+            schedule = stream.expectation.schedule.name if stream.expectation is not None else None
+            told = _failing(stream.key, stream.facts.trouble, is_late=stream.is_late)
+            yield replace(told, stream=stream.key.type, schedule=schedule)
+    for jobs in scene.other_troubles:
+        if jobs.trouble is not None:
+            yield _failing(jobs.key, jobs.trouble, is_late=False)
 
 
 def late(scene: Scene) -> Iterator[Condition]:
@@ -163,7 +154,9 @@ def rows_failing(scene: Scene) -> Iterator[Condition]:
             since=unstored.since,
             text=said.format(stream=job_name(stream.key.type), n=number_text(unstored.rows)),
             cause=clause(unstored.reason),
-            next_step=_("Look at the rows, correct them where they come from, then try them again."),
+            next_step=_("Look at why the rows failed; the next run tries them anew.")
+            if stream.key.type in PUSHES
+            else _("Look at the rows, correct them where they come from, then try them again."),
             job_id=unstored.job_id,
             needs_person=True,
         )
@@ -403,6 +396,22 @@ def detect(scene: Scene) -> list[Condition]:
     """Everything that holds now; what is bad comes first."""
     found = [condition for detector in DETECTORS for condition in detector(scene)]
     return sorted(found, key=lambda condition: condition.severity is not BAD)
+
+
+def _failing(key: StreamKey, trouble: Trouble, *, is_late: bool) -> Condition:
+    said = _("{stream}: failing") if trouble.has_failed else _("{stream}: being tried again")
+    return _condition(
+        ConditionKey(key.store, ConditionName.FAILING, key.type),
+        BAD if trouble.has_failed or is_late else WARN,
+        since=trouble.since,
+        text=said.format(stream=job_name(key.type)),
+        cause=clause(trouble.cause),
+        next_step=_("It is tried again by itself.")
+        if trouble.is_tried_again
+        else _("Remove the cause, then retry the job; the next run by schedule will try it, too."),
+        job_id=trouble.job_id,
+        needs_person=not trouble.is_tried_again,
+    )
 
 
 def _named(scene: Scene, store: StoreName, place: int) -> str:

@@ -52,6 +52,8 @@ class Trouble:
     Args:
         since: when the first attempt of them failed.
         cause: of the last failure.
+        has_failed: whether one of them has failed for good.
+        is_tried_again: whether the newest of them is, by itself or because a person has asked for it.
         next_attempt_at: when the newest is tried again; None: it is being tried, or has failed for good.
     """
 
@@ -59,6 +61,7 @@ class Trouble:
     since: datetime
     cause: str
     has_failed: bool
+    is_tried_again: bool
     next_attempt_at: datetime | None
 
 

@@ -19,7 +19,12 @@ ON CONFLICT (id) DO UPDATE SET since = least(known.since, excluded.since), cause
 WHERE (known.since, known.cause) IS DISTINCT FROM (least(known.since, excluded.since), excluded.cause)
 """
 
-FORGET = "DELETE FROM dongbo.conditions WHERE id = ANY ($1)"
+# In the order in which others remember, so that neither waits for the other for ever.
+FORGET = """
+DELETE FROM dongbo.conditions WHERE id IN (
+    SELECT id FROM dongbo.conditions WHERE id = ANY ($1) ORDER BY id FOR UPDATE
+)
+"""
 
 
 async def load(connection: Connection) -> dict[str, Remembered]:

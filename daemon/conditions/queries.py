@@ -29,19 +29,29 @@ MOST_QUESTIONS = 500
 IS_WHOLE = "status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
 
-# A page that a run commits makes it the first attempt again: a later one follows attempts that got nowhere.
-FAILS = """(status = 'FAILED' AND completed_at > coalesce(last.completed_at, '-infinity')
-    OR status IN ('PENDING', 'RUNNING') AND (error IS NOT NULL OR attempt > 1))"""
-FAILED_ATTEMPTS = "dongbo.job_attempts AS attempt WHERE attempt.job_id = job.id AND attempt.error IS NOT NULL"
+# As the index background_jobs_broad has it: neither of some rows only, nor dry.
+IS_BROAD = "NOT params ?| ARRAY['filters', 'query', 'dry_run']"
 
-# `watermark` tells more exactly than the end of a pull until when a stream is complete, and when all of it was read
-# last: what could not be stored before that has been read again. Everything else than a pull always looks at the whole.
+# Attempts that failed, with no whole run since. Those of a job that a person has retried count, as long as it has not
+# completed: its row knows of none.
+FAILED_ATTEMPTS = """dongbo.job_attempts AS attempt
+    WHERE attempt.job_id = job.id AND attempt.error IS NOT NULL
+      AND attempt.ended_at > coalesce(last.completed_at, '-infinity')"""
+FAILS = f"""(status = 'FAILED' AND repaired_by IS NULL AND completed_at > coalesce(last.completed_at, '-infinity')
+    OR status IN ('PENDING', 'RUNNING')
+        AND (error IS NOT NULL OR attempt > 1 OR EXISTS (SELECT FROM {FAILED_ATTEMPTS})))"""
+
+# Until when a stream is complete, `watermark` tells of a pull, and a sync says itself what it drew on; a run that has
+# not said so knows of nothing that came after its start. `watermark` tells, too, when all of it was read last: what
+# could not be stored before that has been read again. Everything else than a pull always looks at the whole.
 STREAMS = f"""
 SELECT wanted.store, wanted.type, newest.id AS newest_id,
-    last.id AS last_id, last.completed_at, least(watermark.complete_to, last.completed_at) AS complete_to,
+    last.id AS last_id, last.completed_at,
+    least(coalesce(watermark.complete_to, last.drawn_on_to, last.began_at), last.completed_at) AS complete_to,
     usual.seconds AS usual_seconds,
     EXISTS (SELECT FROM dongbo.background_jobs AS job WHERE {IS_WANTED} AND status = 'RUNNING') AS is_running,
     failing.id AS failing_id, failing.status AS failing_status, failing.cause, failing.not_before,
+    failing.status = 'FAILED' OR coalesce(first.has_failed, false) AS has_failed,
     coalesce(first.failing_since, failing.started_at, failing.created_at) AS failing_since,
     unstored.rows AS unstored_rows, unstored.since AS unstored_since, unstored.reason AS unstored_reason,
     unstored.job_id AS unstored_job
@@ -52,7 +62,9 @@ LEFT JOIN LATERAL (
     SELECT id FROM dongbo.background_jobs AS job WHERE {IS_WANTED} ORDER BY id DESC LIMIT 1
 ) AS newest ON true
 LEFT JOIN LATERAL (
-    SELECT id, completed_at FROM dongbo.background_jobs AS job
+    SELECT id, completed_at, (metadata ->> 'complete_to')::timestamptz AS drawn_on_to,
+        coalesce(started_at, created_at) AS began_at
+    FROM dongbo.background_jobs AS job
     WHERE {IS_WANTED} AND {IS_WHOLE} ORDER BY completed_at DESC LIMIT 1
 ) AS last ON true
 LEFT JOIN LATERAL (
@@ -68,14 +80,16 @@ LEFT JOIN LATERAL (
         coalesce(error, (SELECT attempt.error FROM {FAILED_ATTEMPTS} ORDER BY attempt.id DESC LIMIT 1)) AS cause
     FROM (
         SELECT * FROM dongbo.background_jobs AS job
-        WHERE {IS_WANTED} AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id DESC LIMIT 50
+        WHERE {IS_WANTED} AND {IS_BROAD} ORDER BY id DESC LIMIT 50
     ) AS job WHERE {FAILS} ORDER BY id DESC LIMIT 1
 ) AS failing ON true
 LEFT JOIN LATERAL (
-    SELECT min(coalesce((SELECT min(attempt.ended_at) FROM {FAILED_ATTEMPTS}), started_at)) AS failing_since FROM (
+    SELECT min(coalesce((SELECT min(attempt.ended_at) FROM {FAILED_ATTEMPTS}), started_at)) AS failing_since,
+        bool_or(status = 'FAILED' OR EXISTS (SELECT FROM {FAILED_ATTEMPTS} AND attempt.result = 'failed')) AS has_failed
+    FROM (
         SELECT * FROM dongbo.background_jobs AS job
         WHERE {IS_WANTED} AND id > coalesce(last.id, '00000000-0000-0000-0000-000000000000')
-          AND NOT params ?| ARRAY['filters', 'query', 'dry_run'] ORDER BY id LIMIT 50
+          AND {IS_BROAD} ORDER BY id LIMIT 50
     ) AS job WHERE {FAILS}
 ) AS first ON true
 LEFT JOIN LATERAL (
@@ -115,8 +129,8 @@ def _stream(row: Record) -> StreamFacts:
 def _last(row: Record) -> CompleteRun | None:
     if row["last_id"] is None:
         return None
-    complete_to = row["complete_to"] or row["completed_at"]
-    return CompleteRun(_job_id(row["last_id"]), complete_to, row["completed_at"], float(row["usual_seconds"]))
+    usual_seconds = float(row["usual_seconds"])
+    return CompleteRun(_job_id(row["last_id"]), row["complete_to"], row["completed_at"], usual_seconds)
 
 
 def _trouble(row: Record) -> Trouble | None:
@@ -126,7 +140,8 @@ def _trouble(row: Record) -> Trouble | None:
         job_id=_job_id(row["failing_id"]),
         since=row["failing_since"],
         cause=row["cause"] or "",
-        has_failed=row["failing_status"] == "FAILED",
+        has_failed=row["has_failed"],
+        is_tried_again=row["failing_status"] != "FAILED",
         next_attempt_at=row["not_before"] if row["failing_status"] == "PENDING" else None,
     )
 
@@ -139,8 +154,8 @@ def _unstored(row: Record) -> UnstoredRows | None:
     )
 
 
-async def list_questions(connection: Connection) -> list[OpenQuestion]:
-    """What people are asked."""
+async def list_questions(connection: Connection, stores: Collection[StoreName]) -> list[OpenQuestion]:
+    """What people are asked about these stores."""
     return [
         OpenQuestion(
             store=asked.store,
@@ -152,7 +167,8 @@ async def list_questions(connection: Connection) -> list[OpenQuestion]:
             approval_id=asked.id,
             asked=PlanQuestion.from_json(asked.facts) if asked.facts else None,
         )
-        for asked in await approvals.list_open(connection, limit=MOST_QUESTIONS)
+        for store in stores
+        for asked in await approvals.list_open(connection, store, limit=MOST_QUESTIONS)
     ]
 
 

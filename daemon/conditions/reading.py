@@ -8,7 +8,7 @@ from daemon.api.sales import ItemState
 from daemon.api.status import LeftOut
 from daemon.conditions import memory, queries
 from daemon.conditions.facts import DatabaseFacts, SlowFacts, StoreFacts
-from daemon.conditions.streams import possible_streams
+from daemon.conditions.streams import watched_jobs
 from daemon.database.pool import Connection
 from daemon.ids import CampaignId, StoreName
 from daemon.jobs import store as jobs
@@ -19,7 +19,7 @@ from daemon.sales.model import Campaign
 from daemon.schedules import fires
 from daemon.schedules.model import ScheduleSpec
 
-MOST_SALES = 500
+MOST_SALES = 500  # open ones of a store
 
 
 async def read_database(
@@ -30,13 +30,18 @@ async def read_database(
 ) -> DatabaseFacts:
     """What the database says of these stores and schedules; `clock` is this machine's. Raises what that raises."""
     read_at = clock()
-    open_sales = await campaigns.list_campaigns(connection, only_open=True, limit=MOST_SALES)
+    names = [store.name for store in stores]
+    open_sales = [
+        sale
+        for name in names
+        for sale in await campaigns.list_campaigns(connection, store=name, only_open=True, limit=MOST_SALES)
+    ]
     left_out = await _left_out(connection, stores)
     return DatabaseFacts(
         read_at=read_at,
-        streams=await queries.read_streams(connection, possible_streams(stores)),
+        streams=await queries.read_streams(connection, watched_jobs(stores)),
         schedules=await fires.list_memories(connection, schedules),
-        questions=await queries.list_questions(connection),
+        questions=await queries.list_questions(connection, names),
         open_sales=open_sales,
         drifted=await _count_drifted(connection, open_sales),
         left_out=left_out,

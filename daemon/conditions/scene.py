@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from daemon.api.conditions import ConditionName
-from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts
-from daemon.conditions.streams import Standing, standings
+from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts, StreamFacts
+from daemon.conditions.streams import Standing, other_troubles, standings
 from daemon.ids import StoreName
 
 # What nothing but the daemon's own memory dates: kept in the database, so that a restart changes nothing.
@@ -50,11 +50,15 @@ class SourceTrouble:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is to be judged. `streams` is empty while the database is away: nothing is known of them then."""
+    """What is to be judged. `streams` is empty while the database is away: nothing is known of them then.
+
+    `other_troubles` are of jobs that are no stream.
+    """
 
     facts: Facts
     source_troubles: Sequence[SourceTrouble]
     streams: Sequence[Standing]
+    other_troubles: Sequence[StreamFacts] = ()
 
     @classmethod
     def of(cls, facts: Facts) -> "Scene":
@@ -65,7 +69,8 @@ class Scene:
             without.setdefault(trouble.store, set()).add(trouble.source)
         if facts.database is None or facts.outage is not None:
             return cls(facts, troubles, ())
-        return cls(facts, troubles, standings(facts, facts.database, without))
+        streams = standings(facts, facts.database, without)
+        return cls(facts, troubles, streams, other_troubles(facts.stores, facts.database, without))
 
     def streams_of(self, store: StoreName) -> Sequence[Standing]:
         """How the streams of a store stand."""

@@ -22,6 +22,16 @@ PULLS: Final = (*PRODUCT_PULLS, *CUSTOMER_PULLS)
 PUSHES: Final = (JobType.SYNC_PRODUCTS, JobType.SYNC_CUSTOMERS)
 # In the order in which they are shown.
 STREAMS: Final = (*PRODUCT_PULLS, JobType.SYNC_PRODUCTS, *CUSTOMER_PULLS, JobType.SYNC_CUSTOMERS)
+# What fails like a stream, though nothing is expected of it by a time: the chain, too, where none of its steps does.
+OTHERS: Final = (
+    JobType.MATCH_PRODUCTS,
+    JobType.MATCH_CUSTOMERS,
+    JobType.PRODUCT_CHAIN,
+    JobType.PREPARE_SALE,
+    JobType.APPLY_SALE,
+    JobType.REVERT_SALE,
+)
+CHAINED: Final = (*PRODUCT_PULLS, JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS)
 
 NARROWING: Final = ("filters", "query", "dry_run")  # a job with one of these makes no stream fresh
 
@@ -64,6 +74,29 @@ class Standing:
 def possible_streams(stores: Collection[StoreFacts]) -> list[StreamKey]:
     """What the configured stores could have."""
     return [StreamKey(store.name, job_type) for store in stores for job_type in STREAMS if _can_run(store, job_type)]
+
+
+def watched_jobs(stores: Collection[StoreFacts]) -> list[StreamKey]:
+    """Those, and the other types of jobs of which it is told that they fail."""
+    others = [StreamKey(store.name, job_type) for store in stores for job_type in OTHERS if _can_run(store, job_type)]
+    return [*possible_streams(stores), *others]
+
+
+def other_troubles(
+    stores: Collection[StoreFacts], database: DatabaseFacts, unreachable: Mapping[StoreName, Collection[str]]
+) -> list[StreamFacts]:
+    """Jobs that are no stream, and fail though their sources answer."""
+    failing = {key for key, jobs in database.streams.items() if jobs.trouble is not None}
+    chains_told = {
+        StreamKey(store.name, JobType.PRODUCT_CHAIN)
+        for store in stores
+        if any(StreamKey(store.name, step) in failing for step in CHAINED)
+    }
+    return [
+        database.streams[key]
+        for key in (StreamKey(store.name, job_type) for store in stores for job_type in OTHERS)
+        if key in failing - chains_told and not _lost_sources(key.type, unreachable.get(key.store, ()))
+    ]
 
 
 def standings(
@@ -117,7 +150,7 @@ def _standing(
     active = [schedule for schedule in schedules if not _is_paused(schedule, database)]
     expectation = earliest(_expectation(stream, schedule, facts, database) for schedule in active)
     late_since = expectation.by if expectation is not None and facts.judged_at > expectation.late_from else None
-    concerned = [source.value for source in JOB_TYPES[stream.key.type].sources if source.value in unreachable]
+    concerned = _lost_sources(stream.key.type, unreachable)
     state = _state(stream, schedules, active, late_since)
     return Standing(stream, schedules, expectation, state, late_since, question, concerned)
 
@@ -163,6 +196,10 @@ def _next_fire(expression: str, zone: ZoneInfo, after: datetime) -> datetime | N
 def _is_paused(schedule: ScheduleSpec, database: DatabaseFacts) -> bool:
     memory = database.schedules.get(schedule.name)
     return memory is not None and memory.paused_at is not None
+
+
+def _lost_sources(job_type: JobType, unreachable: Collection[str]) -> list[str]:
+    return [source.value for source in JOB_TYPES[job_type].sources if source.value in unreachable]
 
 
 def _can_run(store: StoreFacts, job_type: JobType) -> bool:

@@ -13,6 +13,7 @@ from daemon.conditions.facts import StoreFacts
 from daemon.conditions.scene import Scene, SourceTrouble
 from daemon.conditions.streams import PRODUCT_PULLS, PULLS, Standing, next_fire
 from daemon.conditions.words import as_sentence, both, source_name, span, stream_noun, time_of_day
+from daemon.config import ProductSyncSettings
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext, number_text
 from daemon.jobs.types import JobType
@@ -47,7 +48,7 @@ class _Judging:
         if self._conditions:
             return Tone.ASK
         is_pulled = self._scene.is_known and self._as_of() is not None
-        is_vouched = all(each.state not in UNVOUCHED for each in self._decisive())
+        is_vouched = not self._unpulled() and all(each.state not in UNVOUCHED for each in self._decisive())
         return Tone.OK if is_pulled and is_vouched else Tone.OFF
 
     def sentence(self) -> str:
@@ -137,9 +138,11 @@ class _Judging:
         return _("{stream}: {length} late").format(stream=what, length=length) + self._as_of_clause()
 
     def _well(self) -> str:
+        if unpulled := self._unpulled():
+            return _("Not pulled yet: {streams}").format(streams=both([stream_noun(each) for each in unpulled]))
         as_of = self._as_of()
         if as_of is None:
-            return _("Not everything has been pulled yet")
+            return _("Nothing pulled yet")
         time = self._time(as_of)
         if self._sync is None:
             sources = both([source_name(source) for source in sorted(self._store.sources)])
@@ -175,19 +178,21 @@ class _Judging:
         if self._sync is None or sync is None:
             pulls = PRODUCT_PULLS if any(each in self._streams for each in PRODUCT_PULLS) else PULLS
             return [self._streams[each] for each in pulls if each in self._streams]
-        wanted = (
-            *((JobType.PULL_NHANH_INVENTORY,) if sync.locations else (JobType.PULL_NHANH_PRODUCTS,)),
-            JobType.SYNC_PRODUCTS,
-        )
+        wanted = (*_drawn_on(sync), JobType.SYNC_PRODUCTS)
         return [self._streams[each] for each in wanted if each in self._streams]
 
+    def _unpulled(self) -> list[JobType]:
+        """What the push draws on and was never complete, or is not even pulled by anybody."""
+        sync = self._store.product_sync
+        if self._sync is None or sync is None:
+            return [each.key.type for each in self._decisive() if each.complete_to is None]
+        known = {each.key.type for each in self._decisive() if each.complete_to is not None}
+        return [each for each in _drawn_on(sync) if each not in known]
+
     def _as_of(self) -> datetime | None:
-        """Until when everything that the sentence is about is known."""
-        times = [
-            each.complete_to for each in self._decisive() if each is not self._sync or each.complete_to is not None
-        ]
-        known = [time for time in times if time is not None]
-        return min(known) if known and len(known) == len(times) else None
+        """Until when everything that the sentence is about is known; of what was never pushed, as it was pulled."""
+        times = [each.complete_to for each in self._decisive() if each.complete_to is not None]
+        return min(times) if times and not self._unpulled() else None
 
     def _as_of_clause(self) -> str:
         as_of = self._as_of()
@@ -228,3 +233,13 @@ class _Judging:
 
     def _span(self, since: datetime) -> str:
         return span(self._scene.facts.now - since)
+
+
+def _drawn_on(sync: ProductSyncSettings) -> list[JobType]:
+    """The pulls from which a product sync makes what it pushes."""
+    drawn_on = {
+        JobType.PULL_NHANH_INVENTORY: sync.locations,
+        JobType.PULL_NHANH_PRODUCTS: sync.price or sync.compare_at_price,
+        JobType.PULL_SHOPIFY_PRODUCTS: True,
+    }
+    return [job_type for job_type, is_used in drawn_on.items() if is_used]

@@ -20,7 +20,7 @@ from daemon.conditions.scene import LASTING, Scene
 from daemon.conditions.verdicts import judge
 from daemon.database.connection_errors import reason
 from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import DongboError
+from daemon.errors import DatabaseError, DongboError
 from daemon.ids import StoreName
 from daemon.lifecycle import Part
 from daemon.schedules.model import ScheduleSpec
@@ -138,12 +138,13 @@ class Conditions(Part):
                 await self.look()
         except TimeoutError:
             log.debug("look_took_too_long", seconds=LOOK_TIMEOUT)  # what is known gets old, and says so
-        except (DongboError, PostgresError, OSError) as error:
-            self.lose_database(reason(error))
         except Exception as error:
-            if not is_connection_error(error):
+            if isinstance(error, DatabaseError) or is_connection_error(error):
+                self.lose_database(reason(error))
+            elif isinstance(error, PostgresError):  # it answers: a lock, or a statement that took too long
+                log.debug("look_failed", error=str(error))
+            else:
                 raise
-            self.lose_database(reason(error))
         if self._outage is not None or self._known is None:
             self._tell(self.current().conditions)
 

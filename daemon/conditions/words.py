@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, ngettext
+from daemon.i18n import moment as in_full
 from daemon.jobs.types import JobType, Source
 
 WEEKDAYS: Final = (mark("Mon"), mark("Tue"), mark("Wed"), mark("Thu"), mark("Fri"), mark("Sat"), mark("Sun"))
@@ -46,7 +47,7 @@ def time_of_day(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
         return _("yesterday {time}").format(time=time)
     if -7 < days < 7:
         return f"{_(WEEKDAYS[local.weekday()])} {time}"
-    return f"{local:%Y-%m-%d} {time}"
+    return in_full(moment, zone)
 
 
 def span(length: timedelta) -> str:

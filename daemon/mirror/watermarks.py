@@ -16,6 +16,10 @@ IDENTITIES = """
 SELECT stream, identity FROM dongbo.watermarks WHERE store = $1 AND stream = ANY ($2) AND identity IS NOT NULL
 """
 
+COMPLETE_TO = """
+SELECT min(complete_to) FROM dongbo.watermarks WHERE store = $1 AND stream = ANY ($2) HAVING count(*) = cardinality($2)
+"""
+
 ADVANCE = """
 INSERT INTO dongbo.watermarks AS known
     (store, stream, complete_to, source_complete_to, identity, rows_at_last_full_pull, full_pull_at)
@@ -53,6 +57,12 @@ async def get(connection: Connection, store: StoreName, stream: str) -> Watermar
 async def identities(connection: Connection, store: StoreName, streams: Sequence[str]) -> dict[str, str]:
     """Which shop or business the mirrored rows of these streams belong to, as far as that is known."""
     return {row["stream"]: row["identity"] for row in await connection.fetch(IDENTITIES, store, streams)}
+
+
+async def complete_to(connection: Connection, store: StoreName, streams: Sequence[str]) -> datetime | None:
+    """Until when all of these streams are complete; None where one of them has never been."""
+    found: datetime | None = await connection.fetchval(COMPLETE_TO, store, streams)
+    return found
 
 
 async def advance(

@@ -53,22 +53,22 @@ class Surveyor:
         self._reading = SharedReading(background, "status-survey", self._survey, SURVEY_TIMEOUT)
 
     async def survey(self) -> Survey | None:
-        """The survey; None while the database is away. Where it is not ready in SURVEY_TIMEOUT seconds, the one before,
-        which says of when it is; None where there was none."""
+        """The survey; None while the database is away. Where it fails otherwise or is not ready in SURVEY_TIMEOUT
+        seconds, the one before, which says of when it is; None where there was none."""
         try:
             self._last = await self._reading.get()
         except TimeoutError:
             log.debug("survey_late", seconds=SURVEY_TIMEOUT)
             return self._last
-        except (DatabaseError, PostgresError) as error:
-            log.debug("survey_failed", error=str(error))
-            self._parts.conditions.lose_database(reason(error))
-            return None
         except Exception as error:
-            if not is_connection_error(error):
+            is_away = isinstance(error, DatabaseError) or is_connection_error(error)
+            if not is_away and not isinstance(error, PostgresError):
                 raise
-            self._parts.conditions.lose_database(reason(error))
-            return None
+            log.debug("survey_failed", error=str(error))
+            if is_away:
+                self._parts.conditions.lose_database(reason(error))
+                return None
+            return self._last
         return self._last
 
     async def _survey(self) -> Survey:

@@ -15,6 +15,7 @@ from daemon.sync.customers.run import Customer, CustomerRun
 from daemon.sync.customers.survey import CustomerSurvey
 from daemon.tasks import params
 from daemon.tasks.applied import note_applied
+from daemon.tasks.drawn_on import note_drawn_on
 from daemon.tasks.identity import CUSTOMER_STREAMS, check_identities
 from daemon.tasks.pull import counted_calls
 from daemon.tasks.registry import JobPolicy, Store, task
@@ -36,6 +37,7 @@ async def sync_customers(context: JobContext, store: Store, _policy: JobPolicy) 
     shop = await read_shop(context, store, meter)
     check_currency(store, shop.currency, _("totals"))
     run = CustomerRun(context, store.name, store.shopify, rules, meter)
+    await note_drawn_on(context, store, CUSTOMER_STREAMS, has_begun=context.job.checkpoint is not None)
     sync = _Sync(run, CustomerPlan(context.database, store.name))
     await (sync.describe_only() if context.params.get("dry_run") else sync.push())
 

@@ -36,6 +36,7 @@ from daemon.sync.products.synced_settings import SyncedSettings, settings_of
 from daemon.tasks import params
 from daemon.tasks.applied import note_applied
 from daemon.tasks.depots import PlacesMissing, closed_locations, hidden_depots
+from daemon.tasks.drawn_on import note_drawn_on
 from daemon.tasks.identity import PRODUCT_STREAMS, check_identities
 from daemon.tasks.product_facts import ProductFacts
 from daemon.tasks.pull import counted_calls
@@ -80,6 +81,8 @@ class _Sync:
         """Push what can be pushed; what is wrong with the rest is raised or reported at the end."""
         is_dry = bool(self._context.params.get("dry_run"))
         await check_identities(self._context, self._store, self._meter, PRODUCT_STREAMS)
+        has_begun = self._run.position != PlanPosition()
+        await note_drawn_on(self._context, self._store, self._streams, has_begun=has_begun)
         if not is_dry:
             await self._settle()
         await self._check_places()
@@ -178,6 +181,13 @@ class _Sync:
                 ).format(table=table, closed=_listed(closed, hidden))
             )
         await self._run.rely_on(set(chain(*kept.values())))
+
+    @property
+    def _streams(self) -> list[str]:
+        """What the pushed values are made from."""
+        drawn_on = {"shopify_products": True, "nhanh_inventory": self._settings.locations}
+        drawn_on["nhanh_products"] = self._has_prices
+        return [stream for stream, is_used in drawn_on.items() if is_used]
 
     @property
     def _has_prices(self) -> bool:

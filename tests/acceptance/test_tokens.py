@@ -154,7 +154,7 @@ async def test_a_token_that_ends_soon_is_told(site: Site, sandbox: Sandbox) -> N
         assert "dongbo connect nhanh --store main" in problem
         async with site.process("status", "--url", daemon.address) as shown:
             await shown.exited()
-        assert "expires on 2" in shown.text
+        assert "expires on " in shown.text
         assert "dongbo connect nhanh --store main" in shown.text
 
 

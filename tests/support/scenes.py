@@ -63,7 +63,7 @@ def complete(job_type: JobType, ago: timedelta, **changes: Any) -> StreamFacts:
 
 def trouble(since: datetime, cause: str = "It broke.", *, has_failed: bool = True) -> Trouble:
     """That the jobs of a stream fail."""
-    return Trouble(JOB, since, cause, has_failed, None)
+    return Trouble(JOB, since, cause, has_failed, not has_failed, None)
 
 
 def unstored(rows: int, since: datetime) -> UnstoredRows:

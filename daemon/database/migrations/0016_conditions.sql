@@ -12,4 +12,12 @@ CREATE TABLE dongbo.conditions (
 CREATE INDEX background_jobs_whole ON dongbo.background_jobs (store, type, completed_at)
     WHERE status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run'];
 
+-- The newest runs but those of a filter and dry ones, which may be any number.
+CREATE INDEX background_jobs_broad ON dongbo.background_jobs (store, type, id DESC)
+    WHERE NOT params ?| ARRAY['filters', 'query', 'dry_run'];
+
+-- Runs with rows that failed. A page without such a row changes nothing of it (HOT).
+CREATE INDEX background_jobs_with_failures ON dongbo.background_jobs (store, type, completed_at)
+    WHERE status = 'COMPLETED' AND failed > 0;
+
 CREATE INDEX job_failures_unresolved ON dongbo.job_failures (job_id) WHERE resolved_at IS NULL;

@@ -4,15 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
+from asyncpg import DeadlockDetectedError, LockNotAvailableError, QueryCanceledError
 
 from daemon.api.conditions import Condition, ConditionName, StreamReport, StreamState, Verdict
 from daemon.conditions import watch
+from daemon.conditions.facts import store_facts
+from daemon.conditions.reading import read_database
 from daemon.conditions.watch import Conditions
 from daemon.errors import DatabaseUnavailable
-from daemon.ids import ScheduleName
+from daemon.ids import ScheduleName, StoreName
+from daemon.jobs import store as jobs
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
@@ -95,6 +100,22 @@ async def test_a_store_that_is_pushed_by_schedule_is_right(pushed: Workshop) -> 
     assert (push.state, push.schedule, push.rhythm) == (StreamState.ON_TIME, "products", "every 15 min")
 
 
+async def test_a_push_is_as_of_what_it_was_made_from(pushed: Workshop) -> None:
+    """Neither as of its end, nor of what has been pulled since; of a job without that note, as of its start."""
+    conditions = conditions_of(pushed)
+    drawn_on = await pushed.value("SELECT min(complete_to) FROM dongbo.watermarks")
+    for job_type in STEPS[:3]:
+        await pushed.completed(job_type)
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to == drawn_on
+    started_at = await pushed.value(
+        "UPDATE dongbo.background_jobs SET metadata = metadata - 'complete_to' WHERE type = 'SYNC_PRODUCTS' "
+        "RETURNING started_at"
+    )
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to == started_at
+
+
 async def test_a_stream_becomes_late_as_the_clock_moves(pushed: Workshop) -> None:
     """No job has to run for that: the chain does not come, and every step of it is late."""
     clock = Now()
@@ -161,6 +182,23 @@ async def test_a_failing_stream_is_told_since_its_first_failure(pushed: Workshop
     await pushed.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     _, held = await seen(conditions)
     assert held == {}
+
+
+async def test_a_retry_does_not_end_a_failure(pushed: Workshop) -> None:
+    """It holds since the same time until a run completes, and is tried again; so does the verdict."""
+    conditions = conditions_of(pushed)
+    with pushed.sandbox.faults.answering(400):
+        failed = await pushed.run(JobType.PULL_SHOPIFY_PRODUCTS)
+    verdict, before = await seen(conditions)
+    async with pushed.database.acquire() as connection:
+        assert await jobs.revive(connection, failed.id, 3) is not None
+    again, held = await seen(conditions)
+    failing = held["failing:main:PULL_SHOPIFY_PRODUCTS"]
+    assert failing.since == before[failing.id].since
+    assert failing.cause == before[failing.id].cause
+    assert (before[failing.id].needs_person, failing.needs_person) == (True, False)
+    assert again.text == verdict.text
+    assert again.text.startswith("Products of Shopify: failing since ")
 
 
 async def test_rows_that_fail_hold_until_all_of_them_are_read_again(pushed: Workshop) -> None:
@@ -265,3 +303,46 @@ async def test_the_database_that_goes_away_is_a_condition_of_its_own(
         while conditions.current().streams is None or conditions.current().conditions:
             await asyncio.sleep(0.01)
     assert conditions.current().verdicts[0].tone is Tone.OK
+
+
+@pytest.mark.parametrize("error", [QueryCanceledError, DeadlockDetectedError, LockNotAvailableError])
+async def test_a_statement_that_fails_is_no_outage(
+    pushed: Workshop, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The database answers; what was read last stays, until it is too old."""
+    clock = Now()
+    conditions = conditions_of(pushed, clock)
+    monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.01)
+    failed = asyncio.Event()
+
+    async def fail(*_: object) -> Any:
+        if next(looks):  # what came of the look before has been judged
+            failed.set()
+        raise error("It is locked.")
+
+    looks = count()
+    await conditions.look()
+    monkeypatch.setattr(watch, "read_database", fail)
+    async with asyncio.timeout(10), conditions:
+        await failed.wait()
+        assert conditions.current().conditions == []
+        clock.ahead = timedelta(minutes=2)
+        names = {each.name for each in conditions.current().conditions}
+    assert ConditionName.DATABASE_SLOW in names
+    assert ConditionName.DATABASE_AWAY not in names
+    assert conditions.current().streams is not None
+
+
+async def test_stores_of_other_machines_are_their_concern(pushed: Workshop) -> None:
+    """A question about one that this configuration does not have is none here."""
+    async with pushed.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.nhanh_inventory SET available = 0")
+        made = product_sync(pushed.sandbox, max_zeroed=0)
+        registry = pushed.parts.registry
+        stores = {name: replace(store, product_sync_settings=made) for name, store in registry.stores.items()}
+        pushed.parts.use_stores(stores, registry.policy)
+        assert (await pushed.run(JobType.SYNC_PRODUCTS)).status is JobStatus.AWAITING_APPROVAL
+        ours = store_facts(stores)
+        assert len((await read_database(connection, ours, [], Now())).questions) == 1
+        theirs = [replace(store, name=StoreName("other")) for store in ours]
+        assert (await read_database(connection, theirs, [], Now())).questions == []

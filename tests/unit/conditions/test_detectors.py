@@ -5,13 +5,17 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
 from daemon.api.sales import CampaignState
 from daemon.api.status import LeftOut
 from daemon.conditions.detectors import detect
 from daemon.conditions.facts import Facts, Outage, Remembered, SlowFacts, StoreFacts
 from daemon.conditions.scene import LASTING, Scene
+from daemon.conditions.streams import OTHERS
 from daemon.config import SaleSettings
+from daemon.i18n import Language, day_text, spoken
 from daemon.ids import CampaignId, SaleName, ScheduleName
 from daemon.jobs.types import BOTH, JobType, Source
 from daemon.sales.model import Campaign
@@ -25,6 +29,7 @@ from tests.support.scenes import (
     NOW,
     PRODUCT_SYNC,
     STORE,
+    ZONE,
     complete,
     credential,
     facts,
@@ -83,6 +88,27 @@ def test_a_job_that_is_tried_again_is_worth_a_look() -> None:
     assert (condition.name, condition.severity, condition.needs_person) == (ConditionName.FAILING, WARN, False)
 
 
+@pytest.mark.parametrize("job_type", OTHERS)
+def test_a_job_that_is_no_stream_fails_as_well(job_type: JobType) -> None:
+    """Nothing is expected of it by a time, yet it is told, but where its source is lost."""
+    since = NOW - minutes(40)
+    jobs = complete(job_type, minutes(45), trouble=trouble(since))
+    condition = only(facts(jobs))
+    assert (condition.id, condition.severity, condition.since) == (f"failing:main:{job_type}", BAD, since)
+    assert condition.stream is None
+    assert [each.name for each in found(facts(jobs, sources=[lost("shopify", NOW)]))] == [
+        ConditionName.SOURCE_UNREACHABLE
+    ]
+
+
+def test_a_chain_fails_with_its_step() -> None:
+    """One failure, told where it happened."""
+    jobs = [
+        complete(each, minutes(2), trouble=trouble(NOW)) for each in (JobType.PRODUCT_CHAIN, JobType.MATCH_PRODUCTS)
+    ]
+    assert only(facts(*jobs)).id == "failing:main:MATCH_PRODUCTS"
+
+
 def test_a_source_that_is_lost_explains_what_fails_for_it() -> None:
     """Not five conditions for one cable; what has nothing to do with it is told."""
     since = NOW - minutes(20)
@@ -124,6 +150,9 @@ def test_a_token_that_ends_soon_is_told_from_thirty_days_before() -> None:
     condition = only(facts(credentials=[credential(expires_at=ends)]))
     assert (condition.name, condition.severity) == (ConditionName.CREDENTIAL_EXPIRING, WARN)
     assert condition.since == ends - ENDS_SOON
+    assert condition.text.endswith(day_text(ends, ZONE))
+    with spoken(Language.VIETNAMESE):
+        assert f"{ends.astimezone(ZONE):%-d/%-m/%Y}" in only(facts(credentials=[credential(expires_at=ends)])).text
     assert only(facts(credentials=[credential(expires_at=NOW)])).severity is BAD
     assert found(facts(credentials=[credential(expires_at=NOW + timedelta(days=31))])) == []
 
@@ -147,6 +176,13 @@ def test_rows_that_failed_are_told_until_something_repairs_them() -> None:
         since,
     )
     assert condition.needs_person
+    assert "then try them again" in condition.next_step
+
+
+def test_rows_of_a_push_are_not_tried_again_by_hand() -> None:
+    """Only a pull has a retry of its rows."""
+    rows = complete(JobType.SYNC_PRODUCTS, minutes(2), unstored=unstored(2, NOW))
+    assert only(facts(rows)).next_step == "Look at why the rows failed; the next run tries them anew."
 
 
 def test_a_question_explains_why_its_stream_is_late() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from daemon.api.conditions import StreamState, Verdict
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import Facts, Outage, SlowFacts, StoreFacts
+from daemon.conditions.facts import Facts, Outage, SlowFacts, StoreFacts, StreamFacts
 from daemon.conditions.reports import report
 from daemon.conditions.scene import Scene
 from daemon.conditions.verdicts import judge
+from daemon.i18n import Language, spoken
 from daemon.ids import ScheduleName
 from daemon.jobs.types import BOTH, JobType, Source
 from daemon.schedules.fires import ScheduleMemory
@@ -19,6 +20,7 @@ from daemon.tone import Tone
 from tests.support.scenes import (
     CHAIN,
     NOW,
+    PRODUCT_SYNC,
     STORE,
     complete,
     credential,
@@ -41,19 +43,48 @@ def verdict(known: Facts) -> Verdict:
     return judge(known.stores[0], scene, detect(scene))
 
 
+def pushed(*, of: timedelta) -> StreamFacts:
+    """A push that has just ended, of what was there so long ago."""
+    push = complete(PUSH, minutes(0))
+    assert push.last is not None
+    return replace(push, last=replace(push.last, complete_to=NOW - of))
+
+
 def said(known: Facts) -> tuple[Tone, str]:
     found = verdict(known)
     return found.tone, found.text
 
 
 def test_all_is_well() -> None:
-    """As of the older of what was pulled and what was pushed."""
-    streams = [complete(STOCK, minutes(2)), complete(PUSH, minutes(1))]
-    found = verdict(facts(*streams, slow=SlowFacts(mapped={STORE: 3919})))
+    """As of what the last push was made from, whenever it ended, and whatever has been pulled since."""
+    known = facts(complete(STOCK, minutes(1)), pushed(of=minutes(2.5)), slow=SlowFacts(mapped={STORE: 3919}))
+    found = verdict(known)
     assert (found.tone, found.text) == (Tone.OK, "Shopify matches Nhanh.vn as of 02:13")
     assert found.detail == (
-        "main · 3,919 variants at 2 locations · stock 2 minutes old · prices 2 minutes old · next push 02:30"
+        "main · 3,919 variants at 2 locations · stock 1 minute old · prices 2 minutes old · next push 02:30"
     )
+
+
+@pytest.mark.parametrize("late", [JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS])
+def test_whatever_the_push_draws_on_counts(late: JobType) -> None:
+    """Prices, and what Shopify has, as much as the stock: named where they fail, are late, or were never pulled."""
+    nouns = {JobType.PULL_NHANH_PRODUCTS: "roducts of Nhanh.vn", JobType.PULL_SHOPIFY_PRODUCTS: "roducts of Shopify"}
+    failing = facts(complete(late, minutes(2_000), trouble=trouble(NOW - minutes(1_000))))
+    assert said(failing)[1].startswith(f"P{nouns[late]}: failing since yesterday ")
+    assert said(facts(complete(late, minutes(56))))[1].startswith(f"P{nouns[late]}: 45 minutes late")
+    never = replace(complete(late, minutes(0)), last=None, newest=None)
+    assert said(facts(never, schedules=[])) == (Tone.OFF, f"Not pulled yet: p{nouns[late]}")
+
+
+def test_stock_that_nobody_pulls_is_not_known() -> None:
+    """With locations there is no match without it; without locations nobody asks for it."""
+    never = replace(complete(STOCK, minutes(0)), last=None, newest=None)
+    parts = [schedule(name, JobType(name)) for name in CHAIN if name is not STOCK]
+    memories = {ScheduleName(name): ScheduleMemory(NOW - minutes(10_000), None) for name in CHAIN}
+    known = facts(never, schedules=parts, memories=memories)
+    assert said(known) == (Tone.OFF, "Not pulled yet: stock")
+    prices_only = StoreFacts(STORE, frozenset(BOTH), PRODUCT_SYNC.model_copy(update={"locations": {}}), None)
+    assert said(replace(known, stores=[prices_only])) == (Tone.OK, "Shopify matches Nhanh.vn as of 02:13")
 
 
 def test_what_waits_for_a_person_is_asked() -> None:
@@ -163,7 +194,9 @@ def test_times_have_a_day_when_they_are_not_of_today() -> None:
     days = facts(complete(STOCK, timedelta(days=3)), complete(PUSH, timedelta(days=3)))
     assert said(days)[1] == "Stock is 2 days late: it is as of Wed 02:15"
     weeks = facts(complete(STOCK, timedelta(days=30)), complete(PUSH, timedelta(days=30)), memories={}, started_at=NOW)
-    assert said(weeks)[1] == "Shopify matches Nhanh.vn as of 2026-10-29 02:15"
+    assert said(weeks)[1] == "Shopify matches Nhanh.vn as of 29 Oct 2026 02:15:40"
+    with spoken(Language.VIETNAMESE):
+        assert "02:15:40 29/10/2026" in said(weeks)[1]
 
 
 def line(known: Facts, job_type: JobType) -> Any:
