@@ -254,5 +254,6 @@ class JobSummary:
     next_step: str | None  # what a person should do
     failed_rows: int  # of a chain, those of its steps
     unresolved_rows: int  # of these, those that neither a retry nor a later job has taken up
+    can_retry_rows: bool  # whether these can be retried alone; else the job is run again
     repaired_by: JobId | None  # the later job that has made up for what failed
     steps: Sequence[JobStep]  # of a chain, in their order

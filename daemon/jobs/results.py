@@ -9,7 +9,7 @@ from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.model import Aftermath, Job, JobOutcome, JobStatus, JobStep, JobSummary
 from daemon.jobs.sentences import next_step, sentence
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.jobs.words import job_name
 from daemon.tone import Tone
 
@@ -51,6 +51,7 @@ def summary_of(job: Job, aftermath: Aftermath, steps: Sequence[JobStep] = ()) ->
         next_step=next_step(job, outcome),
         failed_rows=failed,
         unresolved_rows=unresolved,
+        can_retry_rows=JOB_TYPES[job.type].retries_rows and job.status.has_ended and unresolved > 0,
         repaired_by=aftermath.repaired_by,
         steps=steps,
     )

@@ -146,10 +146,12 @@ def test_rows_that_failed_ask_for_something_until_they_are_made_up_for(job_type:
     assert (open_rows.outcome, open_rows.tone) == (JobOutcome.COMPLETED_WITH_FAILURES, Tone.WARN)
     assert open_rows.unresolved_rows == 4
     assert open_rows.next_step
+    assert open_rows.can_retry_rows is (job_type is JobType.PULL_NHANH_PRODUCTS)
     repaired = summary_of(job, Aftermath(repaired_by=LATER, taken_up=54))
     assert (repaired.outcome, repaired.tone, repaired.unresolved_rows) == (JobOutcome.REPAIRED, Tone.OFF, 0)
     assert repaired.repaired_by == LATER
     assert repaired.next_step is None
+    assert not repaired.can_retry_rows
 
 
 @given(

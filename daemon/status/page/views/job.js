@@ -152,7 +152,7 @@ class JobView {
     setHidden(this.cancel, !(LIVE.has(job.status) || job.status === "AWAITING_APPROVAL") || job.cancel_requested);
     setHidden(this.retry, job.status !== "FAILED" && job.status !== "CANCELLED");
     setHidden(this.again, !ENDED.has(job.status));
-    setHidden(this.retryRows, !ENDED.has(job.status) || summary.unresolved_rows === 0);
+    setHidden(this.retryRows, !summary.can_retry_rows);
   }
 
   /** What passes with time alone. */
