@@ -727,9 +727,14 @@ async def repair(connection: Connection, job: Job) -> None:
     """Note of earlier jobs that this one, which has completed, has made up for what failed of them."""
     repaired = await connection.fetch(REPAIR, job.id, job.store, job.type)
     repaired += await connection.fetch(REPAIR_ORIGINS, job.id)
-    chains = {row["parent_id"] for row in repaired if row["parent_id"] is not None}
+    chains = {JobId(UUID(int=row["parent_id"].int)) for row in repaired if row["parent_id"] is not None}
     if job.type is JobType.PRODUCT_CHAIN:
         chains.add(job.id)
+    await repair_chains(connection, chains)
+
+
+async def repair_chains(connection: Connection, chains: Collection[JobId]) -> None:
+    """Note of chains, steps of which have just been repaired, that they are too where that was the last of them."""
     if chains:
         await connection.execute(LOCK_CHAINS, list(chains))
         await connection.execute(REPAIR_CHAINS, list(chains))
