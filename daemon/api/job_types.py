@@ -13,6 +13,7 @@ class JobTypeForm:
 
     Args:
         params: JSON Schema of its params; titles and descriptions are in the language of the request.
+        retries_rows: whether the failed rows of such a job can be retried alone; else it is run again.
         stores: those that have all that such a job needs.
     """
 
@@ -20,6 +21,7 @@ class JobTypeForm:
     name: str
     description: str
     params: Mapping[str, Any]
+    retries_rows: bool
     stores: Sequence[str]
 
 

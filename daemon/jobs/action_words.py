@@ -22,7 +22,6 @@ DONE: Final[Mapping[ActionKind, str]] = {
     ActionKind.EXCLUDE: mark("said to have no counterpart {way}"),
     ActionKind.UNMAP: mark("decision taken back {way}"),
     ActionKind.CREATE_SALE: mark("sale created {way}"),
-    ActionKind.EDIT_SALE: mark("sale changed {way}"),
     ActionKind.START_SALE: mark("sale started or planned {way}"),
     ActionKind.END_SALE: mark("sale ended {way}"),
     ActionKind.CANCEL_SALE: mark("sale cancelled {way}"),

@@ -14,16 +14,22 @@ MOST = 500  # of a job that are read: the newest
 LIST = """
 SELECT worker, started_at, ended_at, result, error, next_attempt_at,
     row_number() OVER (ORDER BY id) + greatest((SELECT count(*) FROM dongbo.job_attempts WHERE job_id = $1) - $2, 0)
-        AS number, lead(id) OVER (ORDER BY id) IS NULL AS is_last
+        AS number
 FROM (SELECT * FROM dongbo.job_attempts WHERE job_id = $1 ORDER BY id DESC LIMIT $2) AS attempt
 ORDER BY id
 """
 
 
 def begun_by(claim: str, columns: str) -> str:
-    """The statement that claims a job, and notes that an attempt begins."""
+    """The statement that claims a job, and notes that an attempt begins; one that is still open was lost with its
+    daemon.
+    """
     return f"""
 WITH claimed AS ({claim} RETURNING {columns}),
+lost AS (
+    UPDATE dongbo.job_attempts AS attempt SET ended_at = clock_timestamp(), result = 'lost'
+    FROM claimed WHERE attempt.job_id = claimed.id AND attempt.ended_at IS NULL
+),
 begun AS (INSERT INTO dongbo.job_attempts (job_id, worker) SELECT id, worker FROM claimed)
 SELECT * FROM claimed
 """
@@ -47,14 +53,14 @@ SELECT {columns} FROM ended
 
 
 async def list_attempts(connection: Connection, job_id: JobId) -> Sequence[JobAttempt]:
-    """The attempts of a job, oldest first; one that never ended and was not the last was lost with its daemon."""
+    """The attempts of a job, oldest first."""
     return [
         JobAttempt(
             number=row["number"],
             worker=row["worker"],
             started_at=row["started_at"],
             ended_at=row["ended_at"],
-            result=AttemptResult(row["result"]) if row["ended_at"] or row["is_last"] else AttemptResult.LOST,
+            result=AttemptResult(row["result"]),
             error=row["error"],
             next_attempt_at=row["next_attempt_at"],
         )

@@ -7,11 +7,13 @@ from uuid import UUID
 from asyncpg import Record
 
 from daemon.database.pool import Connection
-from daemon.ids import JobId
+from daemon.ids import JobId, StoreName
 from daemon.jobs.model import GROUPED_BY, FailureGroup, JobFailure
+from daemon.jobs.types import JobType
 
 MOST_GROUPED = 20_000  # dead letters that are looked at for their reasons
 MOST_GROUPS = 100
+MOST_MENDED = 100  # jobs of a stream whose rows a pull may mend
 PAYLOAD_LIMIT = 16 * 1024  # characters kept of a row: enough to see what is wrong, however large the row
 
 INSERT = """
@@ -49,6 +51,33 @@ WITH resolved AS (
     RETURNING id
 )
 UPDATE dongbo.background_jobs SET taken_up = taken_up + (SELECT count(*) FROM resolved) WHERE id = $1
+"""
+
+# Jobs of a stream with rows that are not stored: the newest.
+LIST_OPEN = f"""
+SELECT id FROM dongbo.background_jobs AS job
+WHERE facet = ANY (ARRAY(
+        SELECT id FROM dongbo.job_facets
+        WHERE store = $1 AND type = $2 AND outcome IN ('completed_with_failures', 'failed')
+    ))
+    AND EXISTS (SELECT FROM dongbo.job_failures WHERE job_id = job.id AND resolved_at IS NULL)
+ORDER BY id DESC LIMIT {MOST_MENDED}
+"""
+
+# A job of which the last row is mended is repaired; of one that failed there was more to do than that.
+MEND = """
+WITH mended AS (
+    UPDATE dongbo.job_failures SET resolved_at = clock_timestamp()
+    WHERE job_id = ANY ($1) AND source_id = ANY ($2) AND resolved_at IS NULL
+    RETURNING job_id
+), counted AS (
+    SELECT job_id, count(*) AS rows FROM mended GROUP BY job_id
+)
+UPDATE dongbo.background_jobs AS job
+SET taken_up = taken_up + rows,
+    repaired_by = CASE WHEN status = 'COMPLETED' AND taken_up + rows = failed THEN $3 ELSE repaired_by END
+FROM counted WHERE job.id = counted.job_id
+RETURNING parent_id
 """
 
 
@@ -101,6 +130,20 @@ async def count_unresolved(connection: Connection, job_id: JobId) -> int:
 async def resolve(connection: Connection, job_id: JobId, letter_ids: Sequence[int]) -> None:
     """Mark dead letters as taken up by a retry."""
     await connection.execute(RESOLVE, job_id, letter_ids)
+
+
+async def list_open(connection: Connection, store: StoreName, job_type: JobType) -> list[JobId]:
+    """Ended jobs of a stream with rows that are not stored yet, the newest MOST_MENDED of them."""
+    return [JobId(UUID(int=row["id"].int)) for row in await connection.fetch(LIST_OPEN, store, job_type)]
+
+
+async def mend(
+    connection: Connection, job_ids: Sequence[JobId], source_ids: Sequence[str], mended_by: JobId
+) -> set[JobId]:
+    """Resolve the dead letters of these jobs whose rows a later one has just stored; the chains that have such a job
+    for a step."""
+    rows = await connection.fetch(MEND, job_ids, source_ids, mended_by)
+    return {JobId(UUID(int=row["parent_id"].int)) for row in rows if row["parent_id"] is not None}
 
 
 def _storable(payload: bytes) -> str:

@@ -238,6 +238,8 @@ class JobStep:
     status: JobStatus | None
     tone: Tone
     text: str  # its result in the words of the business, as far as there is one
+    failed_rows: int
+    unresolved_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,8 @@ class JobSummary:
     tone: Tone
     text: str  # the result in the words of the business; of a running job what it does or waits for
     next_step: str | None  # what a person should do
-    failed_rows: int
+    failed_rows: int  # of a chain, those of its steps
     unresolved_rows: int  # of these, those that neither a retry nor a later job has taken up
+    can_retry_rows: bool  # whether these can be retried alone; else the job is run again
     repaired_by: JobId | None  # the later job that has made up for what failed
     steps: Sequence[JobStep]  # of a chain, in their order

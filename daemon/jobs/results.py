@@ -9,7 +9,7 @@ from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.model import Aftermath, Job, JobOutcome, JobStatus, JobStep, JobSummary
 from daemon.jobs.sentences import next_step, sentence
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.jobs.words import job_name
 from daemon.tone import Tone
 
@@ -39,6 +39,9 @@ async def summarise(connection: Connection, jobs: Sequence[Job]) -> list[JobSumm
 def summary_of(job: Job, aftermath: Aftermath, steps: Sequence[JobStep] = ()) -> JobSummary:
     """A sentence about one job of which all is known."""
     outcome = outcome_of(job, aftermath)
+    failed, unresolved = job.failed, max(job.failed - aftermath.taken_up, 0)
+    if job.type is JobType.PRODUCT_CHAIN:
+        failed, unresolved = sum(step.failed_rows for step in steps), sum(step.unresolved_rows for step in steps)
     return JobSummary(
         job_id=job.id,
         name=job_name(job.type),
@@ -46,8 +49,9 @@ def summary_of(job: Job, aftermath: Aftermath, steps: Sequence[JobStep] = ()) ->
         tone=TONES[outcome],
         text=sentence(job, outcome, steps),
         next_step=next_step(job, outcome),
-        failed_rows=job.failed,
-        unresolved_rows=max(job.failed - aftermath.taken_up, 0),
+        failed_rows=failed,
+        unresolved_rows=unresolved,
+        can_retry_rows=JOB_TYPES[job.type].retries_rows and job.status.has_ended and unresolved > 0,
         repaired_by=aftermath.repaired_by,
         steps=steps,
     )
@@ -92,9 +96,22 @@ def _steps(job: Job, jobs: Mapping[JobId, Job], aftermaths: Mapping[JobId, After
         job_type = JobType(noted["type"])
         if step is not None:
             summary = summary_of(step, aftermaths.get(step.id, Aftermath()))
-            found.append(JobStep(job_type, summary.name, step.id, step.status, summary.tone, summary.text))
+            found.append(_step(step, summary))
         else:
             status = JobStatus(noted["status"]) if noted.get("status") else None
             tone = Tone.OK if status is JobStatus.COMPLETED else Tone.OFF
-            found.append(JobStep(job_type, job_name(job_type), step_id, status, tone, ""))
+            found.append(JobStep(job_type, job_name(job_type), step_id, status, tone, "", 0, 0))
     return found
+
+
+def _step(job: Job, summary: JobSummary) -> JobStep:
+    return JobStep(
+        type=job.type,
+        name=summary.name,
+        job_id=job.id,
+        status=job.status,
+        tone=summary.tone,
+        text=summary.text,
+        failed_rows=summary.failed_rows,
+        unresolved_rows=summary.unresolved_rows,
+    )

@@ -124,7 +124,8 @@ def _last_error(job: Job) -> str | None:
 
 def _completed(job: Job, steps: Sequence[JobStep]) -> str:
     if steps:
-        return steps[-1].text or _("completed")
+        others = [_named(step) for step in steps[:-1] if step.unresolved_rows]
+        return _joined(steps[-1].text or _("completed"), *others)
     return _joined(RESULTS[job.type](job), _failed(job))
 
 
@@ -135,7 +136,11 @@ def _so_far(job: Job) -> str | None:
 def _step_in_words(steps: Sequence[JobStep]) -> str | None:
     """The step at which a chain stands or has ended."""
     stopped = next((step for step in steps if step.status not in (None, JobStatus.COMPLETED)), None)
-    return _("{name}: {result}").format(name=stopped.name, result=stopped.text) if stopped is not None else None
+    return _named(stopped) if stopped is not None else None
+
+
+def _named(step: JobStep) -> str:
+    return _("{name}: {result}").format(name=step.name, result=step.text)
 
 
 def _pulled(job: Job) -> str:
@@ -232,7 +237,9 @@ if missing := [job_type for job_type in JOB_TYPES if job_type not in RESULTS]:
 
 
 def _failed(job: Job) -> str | None:
-    return _counted(lambda n: ngettext("{n} row failed", "{n} rows failed", n), job.failed) if job.failed else None
+    if not job.failed or job.type is JobType.PRODUCT_CHAIN:  # whose rows are steps, which tell of their own
+        return None
+    return _counted(lambda n: ngettext("{n} row failed", "{n} rows failed", n), job.failed)
 
 
 def _dry(job: Job) -> str:

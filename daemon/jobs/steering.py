@@ -28,7 +28,6 @@ class ActionKind(StrEnum):
     EXCLUDE = "exclude"
     UNMAP = "unmap"  # take a decision back
     CREATE_SALE = "create_sale"
-    EDIT_SALE = "edit_sale"
     START_SALE = "start_sale"
     END_SALE = "end_sale"
     CANCEL_SALE = "cancel_sale"

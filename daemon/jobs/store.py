@@ -267,11 +267,14 @@ WITH later AS (
         AND earlier.id <> later.id
         AND (earlier.params = later.params
             OR (is_whole AND (is_full OR NOT earlier.params ?| ARRAY['full', 'retry_of'])))
-        AND (earlier.failed = earlier.taken_up OR (later.failed = 0 AND is_full))
-    RETURNING earlier.id
+        AND (earlier.failed = earlier.taken_up OR (later.failed = 0 AND is_full)
+            OR (earlier.type = 'PRODUCT_CHAIN' AND earlier.status = 'FAILED'))  -- its steps tell of their rows
+    RETURNING earlier.id, earlier.parent_id
+), resolved AS (
+    UPDATE dongbo.job_failures AS failure SET resolved_at = clock_timestamp()
+    FROM repaired WHERE failure.job_id = repaired.id AND resolved_at IS NULL
 )
-UPDATE dongbo.job_failures AS failure SET resolved_at = clock_timestamp()
-FROM repaired WHERE failure.job_id = repaired.id AND resolved_at IS NULL
+SELECT DISTINCT parent_id FROM repaired WHERE parent_id IS NOT NULL
 """
 
 # Those whose failed rows the job has taken up, by way of others or not, if none of them has failed once more.
@@ -285,6 +288,21 @@ WITH RECURSIVE origins AS (
 )
 UPDATE dongbo.background_jobs AS origin SET repaired_by = $1
 FROM origins WHERE origin.id = origins.id AND status = 'COMPLETED' AND failed = taken_up AND repaired_by IS NULL
+RETURNING origin.parent_id
+"""
+
+# The last of several steps that are repaired at a time must see the others.
+LOCK_CHAINS = "SELECT FROM dongbo.background_jobs WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
+
+# A chain is repaired once all of its steps are that completed with failed rows, by what repaired the last of them.
+REPAIR_CHAINS = """
+UPDATE dongbo.background_jobs AS chain SET repaired_by = step.repaired_by, taken_up = chain.failed
+FROM unnest($1::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+    SELECT repaired_by FROM dongbo.background_jobs
+    WHERE parent_id = wanted.id AND status = 'COMPLETED' AND failed > 0 ORDER BY repaired_by DESC NULLS FIRST LIMIT 1
+) AS step
+WHERE chain.id = wanted.id AND chain.status = 'COMPLETED' AND chain.failed > 0 AND chain.repaired_by IS NULL
+    AND step.repaired_by IS NOT NULL
 """
 
 LATEST_OTHER = f"""
@@ -707,8 +725,19 @@ async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Jo
 
 async def repair(connection: Connection, job: Job) -> None:
     """Note of earlier jobs that this one, which has completed, has made up for what failed of them."""
-    await connection.execute(REPAIR, job.id, job.store, job.type)
-    await connection.execute(REPAIR_ORIGINS, job.id)
+    repaired = await connection.fetch(REPAIR, job.id, job.store, job.type)
+    repaired += await connection.fetch(REPAIR_ORIGINS, job.id)
+    chains = {JobId(UUID(int=row["parent_id"].int)) for row in repaired if row["parent_id"] is not None}
+    if job.type is JobType.PRODUCT_CHAIN:
+        chains.add(job.id)
+    await repair_chains(connection, chains)
+
+
+async def repair_chains(connection: Connection, chains: Collection[JobId]) -> None:
+    """Note of chains, steps of which have just been repaired, that they are too where that was the last of them."""
+    if chains:
+        await connection.execute(LOCK_CHAINS, list(chains))
+        await connection.execute(REPAIR_CHAINS, list(chains))
 
 
 async def latest_before(connection: Connection, job: Job) -> Job | None:

@@ -58,6 +58,7 @@ class JobSpec:
         scopes: access scopes that it needs at Shopify. Those of SYNC_PRODUCTS depend on what is pushed
             (`daemon.config.scopes`).
         narrowed_by: the parameters of a pull that say which rows it is about.
+        retries_rows: whether a job of it can take up the failed rows of another one (`retry_of`) and nothing else.
     """
 
     lane: str
@@ -68,22 +69,30 @@ class JobSpec:
     is_urgent: bool = False
     scopes: tuple[str, ...] = ()
     narrowed_by: tuple[Narrowing, ...] = ()
+    retries_rows: bool = False
 
 
 # Source of the scopes: shopify.dev, "Access scopes": what the operations of each job touch. Who may write a thing may
 # read it. To read a thing in bulk takes the scopes of reading it, and no others.
 JOB_TYPES: Mapping[JobType, JobSpec] = {
-    JobType.PULL_NHANH_PRODUCTS: JobSpec("nhanh-products", (Source.NHANH,), narrowed_by=("filters",)),
-    JobType.PULL_NHANH_INVENTORY: JobSpec("nhanh-inventory", (Source.NHANH,), narrowed_by=("filters",)),
-    JobType.PULL_NHANH_CUSTOMERS: JobSpec("nhanh-customers", (Source.NHANH,), narrowed_by=("filters",)),
+    JobType.PULL_NHANH_PRODUCTS: JobSpec(
+        "nhanh-products", (Source.NHANH,), narrowed_by=("filters",), retries_rows=True
+    ),
+    JobType.PULL_NHANH_INVENTORY: JobSpec(
+        "nhanh-inventory", (Source.NHANH,), narrowed_by=("filters",), retries_rows=True
+    ),
+    JobType.PULL_NHANH_CUSTOMERS: JobSpec(
+        "nhanh-customers", (Source.NHANH,), narrowed_by=("filters",), retries_rows=True
+    ),
     JobType.PULL_SHOPIFY_PRODUCTS: JobSpec(
         "shopify-products",
         (Source.SHOPIFY,),
         scopes=("read_products", "read_inventory"),
         narrowed_by=("filters", "query"),
+        retries_rows=True,
     ),
     JobType.PULL_SHOPIFY_CUSTOMERS: JobSpec(
-        "shopify-customers", (Source.SHOPIFY,), scopes=("read_customers",), narrowed_by=("query",)
+        "shopify-customers", (Source.SHOPIFY,), scopes=("read_customers",), narrowed_by=("query",), retries_rows=True
     ),
     JobType.MATCH_PRODUCTS: JobSpec("match-products", BOTH),
     JobType.MATCH_CUSTOMERS: JobSpec("match-customers", BOTH),

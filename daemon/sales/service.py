@@ -18,8 +18,8 @@ from daemon.api.sales import CampaignState, Decision
 from daemon.config import SaleSettings
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidSale, SaleConflict, SaleError, SaleNotFound
+from daemon.i18n import as_stored, mark, number_text
 from daemon.i18n import gettext as _
-from daemon.i18n import mark, number_text
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind
@@ -311,12 +311,13 @@ class Sales:
                             which=which, name=present.name
                         )
                     )
-                decided_so = (
-                    _("decided by a person: keep {n} prices")
-                    if decision is Decision.KEEP
-                    else _("decided by a person: restore {n} prices")
-                )
-                detail = decided_so.format(n=number_text(len(decided)))
+                with as_stored():
+                    decided_so = (
+                        _("decided by a person: keep {n} prices")
+                        if decision is Decision.KEEP
+                        else _("decided by a person: restore {n} prices")
+                    )
+                    detail = decided_so.format(n=number_text(len(decided)))
             else:
                 detail = mark("resumed by a person")
             moved = await campaigns.move(
@@ -346,7 +347,8 @@ class Sales:
         await items.write_plan(connection, present.id, present.store, held, planned)
         await campaigns.set_prepared(connection, present.id, None, len(planned))
         unmatched = await list_unmatched(connection, present.definition)
-        detail = _("planned for {n} variants").format(n=number_text(len(planned))) + _not_there(unmatched)
+        with as_stored():
+            detail = _("planned for {n} variants").format(n=number_text(len(planned))) + _not_there(unmatched)
         moved = await campaigns.move(
             connection, present.id, [CampaignState.DRAFT], CampaignState.SCHEDULED, now, detail=detail
         )

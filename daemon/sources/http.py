@@ -15,6 +15,7 @@ import structlog
 from yarl import URL
 
 from daemon.errors import AskedTooMuch, RateLimited, SourceRefused, SourceUnavailable
+from daemon.i18n import as_stored
 from daemon.i18n import gettext as _
 from daemon.sources import failures
 from daemon.sources.health import SourceHealth
@@ -167,7 +168,8 @@ async def retrying(
     failures = rate_limits = 0
     while True:
         try:
-            answer = await attempt()
+            with as_stored():  # why it fails is kept in `health` and with the credential, for everybody
+                answer = await attempt()
             health.answers()
             return answer
         except SourceRefused:

@@ -78,7 +78,8 @@ PARAMS = ReadParams(
 
 @task(JobType.PRODUCT_CHAIN, PARAMS)
 async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) -> None:
-    """One row of the counters is one step: updated where it has written something, else skipped.
+    """One row of the counters is one step: failed where rows of it have failed, updated where it has written something,
+    else skipped.
 
     A step that does not complete ends the chain; the steps before it stand, and the next fire begins anew. While one
     waits for a person's approval, so does the chain, without a run of its own.
@@ -117,7 +118,7 @@ class _Chain:
         following = progress.completed(step)
         async with self._context.page(checkpoint=asdict(following)) as page:
             page.metadata["steps"] = self.shown(following)
-            page.count(Counters(updated=1) if step.successful else Counters(skipped=1))
+            page.count(_counted(step))
         return following
 
     async def is_at_its_end(self, progress: Progress) -> bool:
@@ -173,6 +174,13 @@ class _Chain:
         if place < progress.ended:
             return JobStatus.COMPLETED
         return step.status if place == progress.ended and step is not None else None
+
+
+def _counted(step: Job) -> Counters:
+    """A step that has completed, as a row of its chain."""
+    if step.failed:
+        return Counters(failed=1)
+    return Counters(updated=1) if step.successful else Counters(skipped=1)
 
 
 def _explain(step: Job, number: int, steps: int) -> str:

@@ -13,6 +13,8 @@ from daemon.database.pool import Connection
 from daemon.errors import CursorRefused, DongboError
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, number_text
+from daemon.ids import JobId
+from daemon.jobs import failures
 from daemon.jobs import store as job_store
 from daemon.jobs.context import JobContext, PageTransaction
 from daemon.jobs.model import Counters, Job
@@ -21,7 +23,7 @@ from daemon.mirror.table import MirrorTable
 from daemon.sources.horizon import Horizon
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page
-from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed
+from daemon.tasks.checkpoint import Checkpoint, continued, known_ids, resumed, row_ids
 from daemon.tasks.circumstances import Circumstances
 from daemon.tasks.params import scope
 from daemon.tasks.registry import JobPolicy
@@ -92,6 +94,7 @@ class _Pull(Generic[T]):
         self._is_filtered = bool(context.params.get("filters") or context.params.get("query"))
         self._circumstances = Circumstances()
         self._why_full: str | None = None
+        self._unmended: Sequence[JobId] = ()  # earlier jobs of the stream with rows that are not stored
 
     async def start(self) -> Checkpoint:
         """Where to begin, said in the job's metadata along with the number of rows to expect."""
@@ -100,6 +103,7 @@ class _Pull(Generic[T]):
             newest = await job_store.newest_other(connection, self._context.job)
             earlier = await job_store.latest_before(connection, self._context.job)
             known = await watermarks.get(connection, self._store, self._stream_key)
+            self._unmended = await failures.list_open(connection, self._store, self._context.job.type)
             self._questions = await SnapshotClock.begin(connection, self._store, self._stream.clock)
         own = resumed(self._context.job, newest, self._policy.checkpoint_max_age)
         if own is not None and self._go_on(self._context.job, horizon):
@@ -219,12 +223,24 @@ class _Pull(Generic[T]):
                     transaction.connection, self._store, page.rows, self._questions.asked(page)
                 )
                 transaction.count(counted)
+                await self._mend(transaction, page, row_ids(page.rows))
                 await self._finish_page(transaction, checkpoint, following, page)
         except UNSTORABLE as error:
             log.warning("page_refused", error=str(error)[:300], next_step="storing its rows one by one")
             async with self._context.page(checkpoint=asdict(following), pages=pages) as transaction:
-                await store_one_by_one(transaction, self._stream, self._store, page.rows, self._questions.asked(page))
+                asked = self._questions.asked(page)
+                stored = await store_one_by_one(transaction, self._stream, self._store, page.rows, asked)
+                await self._mend(transaction, page, stored)
                 await self._finish_page(transaction, checkpoint, following, page)
+
+    async def _mend(self, transaction: PageTransaction, page: Page[T], stored: Sequence[int]) -> None:
+        """Rows that could not be stored before, and are now."""
+        mended = {str(row_id) for row_id in stored} - {bad.source_id for bad in page.bad}
+        if not self._unmended or not mended:
+            return
+        connection = transaction.connection
+        chains = await failures.mend(connection, self._unmended, sorted(mended), self._context.job.id)
+        await job_store.repair_chains(connection, chains)
 
     async def _finish_page(
         self, transaction: PageTransaction, checkpoint: Checkpoint, following: Checkpoint, page: Page[T]

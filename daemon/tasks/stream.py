@@ -96,8 +96,9 @@ def dead_letter(bad: BadRow) -> DeadLetter:
 
 async def store_one_by_one(
     transaction: PageTransaction, stream: Stream[T], store: StoreName, rows: Sequence[SourceRow[T]], asked: SnapshotTime
-) -> None:
-    """Store rows singly: those that the database refuses become dead letters."""
+) -> list[int]:
+    """Store rows singly: those that the database refuses become dead letters. The ids of those that are stored."""
+    stored = []
     for row in rows:
         try:
             async with transaction.connection.transaction():
@@ -108,3 +109,5 @@ async def store_one_by_one(
             transaction.reject([DeadLetter(source_id, reason[:1000], row.document)])
         else:
             transaction.count(counted)
+            stored += row_ids([row])
+    return stored

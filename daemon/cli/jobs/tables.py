@@ -15,6 +15,7 @@ from daemon.cli.render.ids import short_id, short_ids
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, ngettext
 from daemon.jobs.model import Job, JobAttempt, JobFailure, JobStatus, JobSummary
+from daemon.jobs.types import JOB_TYPES
 from daemon.jobs.words import attempt_result_name, outcome_name
 
 COSTS = {
@@ -92,7 +93,7 @@ def write_one(story: JobStory, failures: Sequence[JobFailure], steps: Sequence[J
             id=output.plain(failure.source_id or _("(no id)")), state=state, reason=output.plain(failure.reason)
         )
         console.print(Text(f"  {text}"), soft_wrap=True)
-    if job.failed and any(failure.resolved_at is None for failure in failures):
+    if JOB_TYPES[job.type].retries_rows and any(failure.resolved_at is None for failure in failures):
         advice = ngettext(
             "{n} row failed. To retry only it: dongbo jobs retry {job} --failed",
             "{n} rows failed. To retry only these: dongbo jobs retry {job} --failed",

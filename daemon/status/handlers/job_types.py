@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from daemon.api.job_types import JobTypeForm, JobTypeList
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.jobs.words import job_name
 from daemon.status.operations import PARTS, Answer, Operation, json_response
 from daemon.tasks.words import description_of, params_in_words
@@ -18,6 +18,7 @@ async def list_job_types(request: web.Request) -> web.Response:
             name=job_name(job_type),
             description=description_of(job_type),
             params=params_in_words(parts.job_types[job_type]),
+            retries_rows=JOB_TYPES[job_type].retries_rows,
             stores=parts.stores_for(job_type),
         )
         for job_type in JobType  # in this order

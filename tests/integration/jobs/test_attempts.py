@@ -108,6 +108,20 @@ async def test_an_attempt_ends_as_its_run_did(
         assert (await results(connection, job_id))[0] == (result, None)
 
 
+async def test_an_attempt_that_was_taken_over_stays_lost(database: Database, jobs: Jobs) -> None:
+    """However the one that took the job over ends."""
+    job_id = await submit(jobs)
+    async with database.acquire() as connection:
+        await claim(connection, job_id)
+        token = await claim(connection, job_id, WorkerName("shop-2"))
+        await store.finish(connection, job_id, token, JobStatus.COMPLETED, None, {})
+        assert await results(connection, job_id) == [(AttemptResult.LOST, None), (AttemptResult.COMPLETED, None)]
+        first, second = await attempts.list_attempts(connection, job_id)
+    assert first.ended_at is not None
+    assert second.ended_at is not None
+    assert first.ended_at < second.ended_at
+
+
 async def _claim_again(connection: Connection, job_id: JobId) -> None:
     await claim(connection, job_id, WorkerName("shop-2"))
 
@@ -248,6 +262,61 @@ async def test_a_chain_without_its_pulls_does_not_stand_for_one_with_them(databa
         assert (await history.now(failed))[0] is JobOutcome.FAILED
         whole = await history.completed(CHAIN, params={"pull_products": True})
         assert await history.now(failed) == (JobOutcome.REPAIRED, 0, whole.id)
+
+
+async def chain_of(history: History, *steps: Job) -> Job:
+    """A chain that completes after these steps, as its task counts them."""
+    job_id = await submit(history.jobs, CHAIN)
+    connection = history.connection
+    token = await claim(connection, job_id)
+    await connection.execute(
+        "UPDATE dongbo.background_jobs SET parent_id = $1 WHERE id = ANY ($2)", job_id, [step.id for step in steps]
+    )
+    failed = sum(step.failed > 0 for step in steps)
+    counted = Counters(updated=len(steps) - failed, failed=failed)
+    noted = [{"type": step.type, "job_id": str(step.id), "status": step.status} for step in steps]
+    await store.store_page(connection, job_id, token, counted, None, {"steps": noted}, is_progress=True)
+    job = await store.finish(connection, job_id, token, JobStatus.COMPLETED, None, {})
+    assert job is not None
+    await store.repair(connection, job)
+    return job
+
+
+async def test_a_chain_is_repaired_once_all_of_its_steps_are(database: Database, jobs: Jobs) -> None:
+    """Its failed rows are those of its steps, and the last one that is repaired repairs it."""
+    async with database.acquire() as connection:
+        history = History(connection, jobs)
+        pull, push = await history.completed(PULL, bad=3, mode="full"), await history.completed(SYNC, bad=395)
+        chain = await chain_of(history, pull, await history.completed(JobType.MATCH_PRODUCTS), push)
+        assert await history.now(chain) == (STILL, 398, None)
+        await history.completed(SYNC)
+        assert await history.now(chain) == (STILL, 3, None)
+        await history.take_up(pull)
+        retry = await history.completed(PULL, mode="retry", params={"retry_of": str(pull.id)})
+        assert await history.now(chain) == (JobOutcome.REPAIRED, 0, retry.id)
+
+
+async def test_a_chain_whose_steps_were_repaired_before_it_ended(database: Database, jobs: Jobs) -> None:
+    """It is repaired as it completes."""
+    async with database.acquire() as connection:
+        history = History(connection, jobs)
+        push = await history.completed(SYNC, bad=1)
+        again = await history.completed(SYNC)
+        assert await history.now(await chain_of(history, push)) == (JobOutcome.REPAIRED, 0, again.id)
+
+
+async def test_a_chain_that_failed_is_repaired_by_one_with_failed_rows(database: Database, jobs: Jobs) -> None:
+    """The rows that failed in its steps are told of there."""
+    async with database.acquire() as connection:
+        history = History(connection, jobs)
+        failed_id = await submit(jobs, CHAIN)
+        token = await claim(connection, failed_id)
+        await store.store_page(connection, failed_id, token, Counters(failed=1), None, {}, is_progress=True)
+        failed = await store.finish(connection, failed_id, token, JobStatus.FAILED, "refused", {})
+        assert failed is not None
+        later = await chain_of(history, await history.completed(SYNC, bad=2))
+        assert (await history.now(failed))[::2] == (JobOutcome.REPAIRED, later.id)
+        assert (await history.now(later))[0] is STILL
 
 
 async def test_a_job_that_is_retried_begins_anew(database: Database, jobs: Jobs) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.errors import InvalidSale, SaleConflict
+from daemon.i18n import Language, spoken
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 from daemon.sales import campaigns
@@ -59,6 +60,24 @@ async def test_prices_of_others_are_kept_until_a_person_decides(shop: SaleShop) 
     await shop.sales.resume(asking, Decision.RESTORE)
     await shop.until(asking, CampaignState.COMPLETED)
     assert shop.prices() == before | {kept: PricePair(Decimal(77_000), None)}
+
+
+async def test_what_is_kept_of_a_decision_is_in_the_configured_language(shop: SaleShop) -> None:
+    """Whoever decides."""
+    with spoken(Language.VIETNAMESE):
+        campaign = await shop.create()
+    active = await shop.until(campaign, CampaignState.ACTIVE)
+    changed, *_ = await shop.items(active, ItemState.APPLIED)
+    shop.shopify.change_price(changed, Decimal(77_000), None)
+    await shop.sales.end_now(active)
+    asking = await shop.until(active, CampaignState.NEEDS_ATTENTION)
+    with spoken(Language.VIETNAMESE):
+        await shop.sales.resume(asking, Decision.KEEP)
+    await shop.until(asking, CampaignState.COMPLETED)
+    rows = await shop.workshop.rows("SELECT detail FROM dongbo.sale_events WHERE detail IS NOT NULL")
+    details = [row["detail"] for row in rows]
+    assert "decided by a person: keep 1 prices" in details
+    assert any(detail.startswith("planned for ") for detail in details)
 
 
 async def test_a_variant_that_is_gone_is_closed_with_a_note(shop: SaleShop) -> None:

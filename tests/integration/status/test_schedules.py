@@ -143,6 +143,7 @@ async def test_types_of_jobs_are_described_for_a_form(endpoint: Any) -> None:
     pull = types["PULL_NHANH_CUSTOMERS"]
     assert (pull["name"], pull["stores"]) == ("Customers of Nhanh.vn", ["main"])
     assert pull["params"]["properties"]["full"]["title"] == "Read everything"
+    assert (pull["retries_rows"], types["SYNC_PRODUCTS"]["retries_rows"]) == (True, False)
     filters = pull["params"]["properties"]["filters"]["properties"]
     assert filters["last_bought_from"]["title"] == "Last bought from"
     assert types["SYNC_CUSTOMERS"]["stores"] == []  # the store has no [stores.main.customer_sync]

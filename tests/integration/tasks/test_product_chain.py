@@ -12,11 +12,13 @@ import pytest
 from daemon.database.pool import Database
 from daemon.ids import JobId
 from daemon.jobs.listing import JobFilters
-from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.model import Job, JobOutcome, JobStatus
 from daemon.jobs.queue import worker as queue_worker
 from daemon.jobs.queue.recovery import restore_places
+from daemon.jobs.results import summarise
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings, running_sandbox
+from daemon.tone import Tone
 from tests.support.shop_memory import product_sync
 from tests.support.workshop import ProductSyncOf, Workshop, running_parts
 
@@ -116,6 +118,24 @@ async def test_steps_are_jobs_one_after_the_other(workshop: Workshop) -> None:
     assert [step["job_id"] for step in chain.metadata["steps"]] == [str(step.id) for step in steps]
     again = await workshop.completed(CHAIN)
     assert (again.processed, (await steps_of(workshop, again))[-1].updated) == (5, 0)
+
+
+async def test_step_with_failed_rows_is_a_failed_row_of_the_chain(workshop: Workshop) -> None:
+    """It goes on, and is not green: it is found among what completed with failures, with the rows of its steps."""
+    workshop.sandbox.faults.bad_rows = 0.5
+    chain = await workshop.completed(CHAIN)
+    steps = await steps_of(workshop, chain)
+    rows = sum(step.failed for step in steps)
+    assert rows > 0
+    assert chain.failed == sum(step.failed > 0 for step in steps)
+    assert chain.processed == chain.successful + chain.skipped + chain.failed == 5
+    found = await workshop.parts.jobs.list_jobs(JobFilters(outcome=JobOutcome.COMPLETED_WITH_FAILURES))
+    assert chain.id in [job.id for job in found.jobs]
+    async with workshop.database.acquire() as connection:
+        (summary,) = await summarise(connection, [chain])
+    assert (summary.outcome, summary.tone) == (JobOutcome.COMPLETED_WITH_FAILURES, Tone.WARN)
+    assert (summary.failed_rows, summary.unresolved_rows) == (rows, rows)
+    assert f"{steps[1].failed} rows failed" in summary.text
 
 
 async def test_products_may_be_left_out(workshop: Workshop) -> None:

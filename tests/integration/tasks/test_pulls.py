@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from daemon.errors import InvalidTransition
-from daemon.jobs.model import JobStatus
+from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.nhanh.cursor import Cursors
 from tests.support.workshop import Workshop
@@ -301,6 +301,36 @@ async def test_bad_rows_become_dead_letters_and_are_retried_alone(
     assert await workshop.value(f"SELECT count(*) FROM dongbo.{table}") == stored + len(named)
     with pytest.raises(InvalidTransition, match="no failed rows left"):
         await workshop.parts.jobs.retry(job.id, failed_rows=True)
+
+
+async def test_a_row_that_is_mended_at_its_source_is_resolved_by_the_pull_that_stores_it(workshop: Workshop) -> None:
+    """By one of what has changed, too, and whatever other row can't be stored; the last one repairs the job."""
+    shop, faults = workshop.sandbox.nhanh, workshop.sandbox.faults
+    faults.bad_rows = 0.2
+    job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    letters = await workshop.parts.jobs.list_failures(job.id, limit=500)
+    named = [int(letter.source_id) for letter in letters if letter.source_id and letter.source_id.isdigit()]
+    assert len(named) > 1
+    faults.bad_rows = 0.0
+    shop.touch_customer(named[0])
+    first = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    assert (first.metadata["mode"], first.processed) == ("incremental", 1)
+    assert await mending(workshop, job) == (1, len(letters) - 1, None)
+    for customer_id in named[1:]:
+        shop.touch_customer(customer_id)
+    second = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    nameless = len(letters) - len(named)  # of a row without an id nobody can tell
+    assert await mending(workshop, job) == (len(named), nameless, None if nameless else second.id)
+
+
+async def mending(workshop: Workshop, job: Job) -> tuple[int, int, object]:
+    """How many failed rows of a job are taken up, how many are open, and what has repaired it."""
+    (row,) = await workshop.rows(
+        "SELECT taken_up, repaired_by, (SELECT count(*) FROM dongbo.job_failures WHERE job_id = $1"
+        " AND resolved_at IS NULL) AS unresolved FROM dongbo.background_jobs WHERE id = $1",
+        job.id,
+    )
+    return row["taken_up"], row["unresolved"], row["repaired_by"]
 
 
 async def test_bad_rows_are_not_taken_for_deleted(workshop: Workshop) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from daemon.errors import InvalidJobRequest
 from daemon.jobs.types import JOB_TYPES, JobType
 from daemon.tasks import registry
 
@@ -18,6 +19,17 @@ def test_only_sales_are_urgent_and_leave_the_queue_first() -> None:
     assert {job_type for job_type, spec in JOB_TYPES.items() if spec.is_urgent} == sales
     least = min(JOB_TYPES[job_type].priority for job_type in sales)
     assert all(spec.priority < least for job_type, spec in JOB_TYPES.items() if job_type not in sales)
+
+
+@pytest.mark.parametrize("job_type", JobType)
+def test_types_retry_rows_where_their_tasks_do(job_type: JobType) -> None:
+    """What the page offers is what the task takes."""
+    params = {"retry_of": "01a20971-aaad-752d-bd81-172a061e849c"}
+    if JOB_TYPES[job_type].retries_rows:
+        assert registry.read_params(job_type, params) == params
+    else:
+        with pytest.raises(InvalidJobRequest):
+            registry.read_params(job_type, params)
 
 
 def test_a_type_without_a_task_is_an_error_at_import(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,8 @@ export class RunRow {
     const links = [];
     if (summary.unresolved_rows > 0) {
       const label = tn("See the failed row", "See the {n} failed rows", { n: summary.unresolved_rows });
-      links.push(link(`/jobs/${job.id}#failed-rows`, label));
+      const of = summary.steps.find((step) => step.unresolved_rows > 0)?.job_id ?? job.id; // of a chain they are a step's
+      links.push(link(`/jobs/${of}#failed-rows`, label));
     }
     if (summary.repaired_by) links.push(link(`/jobs/${summary.repaired_by}`, t("See the run that repaired it")));
     if (job.status === "AWAITING_APPROVAL") links.push(link(`/jobs/${job.id}`, t("See what it asks")));

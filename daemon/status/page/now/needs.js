@@ -11,6 +11,7 @@ export class Needs {
   constructor(signal) {
     this.signal = signal;
     this.approvals = new Map(); // the open questions, by id
+    this.retrying = null; // the types of jobs of which failed rows can be retried alone, once they are asked for
     this.answered = new Map(); // what has just been dealt with, by id: its answer stays where it was given
     this.count = element("span", { class: "tone-warn" });
     this.list = element("div", { class: "card needs" });
@@ -23,6 +24,7 @@ export class Needs {
   async show(conditions, stores) {
     const waiting = needs(conditions);
     if (waiting.some(asks)) await this.#readApprovals();
+    if (waiting.some((one) => one.name === "rows_failing")) await this.#readTypes();
     const item = (condition) => ({ ...condition, approval: this.approvals.get(condition.approval_id), store: stores.length > 1 ? condition.store : null, of: condition.store });
     const items = waiting.map(item);
     const present = new Set(items.map((one) => one.id));
@@ -39,6 +41,12 @@ export class Needs {
     this.approvals = new Map(approvals.map((approval) => [approval.id, approval]));
   }
 
+  async #readTypes() {
+    if (this.retrying) return;
+    const { types } = await getJson("/api/job-types", { signal: this.signal });
+    this.retrying = new Set(types.filter((each) => each.retries_rows).map((each) => each.type));
+  }
+
   #need(item) {
     const made = notice(item);
     made.append(element("div", { class: "actions" }, this.#actions(item)));
@@ -52,7 +60,9 @@ export class Needs {
     if (item.name === "rows_failing") {
       return [
         link(`/jobs/${item.job_id}#failed-rows`, t("See the rows"), { class: "button" }),
-        button(t("Try them again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, { failed: true }))),
+        this.retrying.has(item.stream)
+          ? button(t("Try them again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, { failed: true })))
+          : button(t("Run again with the same parameters"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/again`, {}))),
       ];
     }
     return [

@@ -152,7 +152,7 @@ class JobView {
     setHidden(this.cancel, !(LIVE.has(job.status) || job.status === "AWAITING_APPROVAL") || job.cancel_requested);
     setHidden(this.retry, job.status !== "FAILED" && job.status !== "CANCELLED");
     setHidden(this.again, !ENDED.has(job.status));
-    setHidden(this.retryRows, !ENDED.has(job.status) || summary.unresolved_rows === 0);
+    setHidden(this.retryRows, !summary.can_retry_rows);
   }
 
   /** What passes with time alone. */
@@ -172,7 +172,7 @@ class JobView {
 
   /** What it needs besides its story; these tell of their errors themselves. */
   #loadRows(job) {
-    return Promise.all([PUSHING.has(job.type) ? this.pushes.load() : null, job.failed > 0 ? this.failures.load() : null]);
+    return Promise.all([PUSHING.has(job.type) ? this.pushes.load() : null, hasRows(this.story) ? this.failures.load() : null]);
   }
 
   #hear(job) {
@@ -198,7 +198,9 @@ class JobView {
     if (story.job.version < this.job.version) this.#rereadSoon();
     this.#show(story);
     const { job, summary } = story;
-    if (job.failed !== before.job.failed || summary.unresolved_rows !== before.summary.unresolved_rows) this.failures.load();
+    if (job.failed !== before.job.failed || summary.unresolved_rows !== before.summary.unresolved_rows) {
+      if (hasRows(story)) this.failures.load();
+    }
     if (PUSHING.has(job.type) && job.status !== before.job.status) this.pushes.load();
     this.log.refresh();
   }
@@ -216,6 +218,9 @@ class JobView {
     });
   }
 }
+
+/** Whether it has failed rows of its own: those of a chain are its steps'. */
+const hasRows = ({ job, summary }) => job.failed > 0 && summary.steps.length === 0;
 
 /** To what the address names within the view, once it is there. */
 function scrollToFragment() {

@@ -11,6 +11,8 @@ import { counted, discount, LATE, lateEnd, lateness, lateStart, progress, stateN
 import { moment, t, time, tn } from "../words.js";
 
 const SALE_JOBS = new Set(["APPLY_SALE", "REVERT_SALE"]);
+const ACTIONS = 50;
+const SAME_MOMENT = 1_000; // milliseconds: it is noted in the transaction of what it brought about
 const SOON = 1_500; // milliseconds after news
 
 export default {
@@ -56,7 +58,7 @@ class SaleView {
     const sale = await getJson(this.address, { signal: this.signal });
     this.address = `/api/sales/${sale.id}`;
     this.#show(sale);
-    await Promise.all(this.lists.map((list) => list.show(sale)));
+    await Promise.all([this.#showEvents(sale), ...this.lists.map((list) => list.show(sale))]);
   }
 
   onJob(job) {
@@ -84,8 +86,17 @@ class SaleView {
     setAttribute(this.notice, "class", `tone-${stateTone(sale.state) === "off" ? "warn" : stateTone(sale.state)}`);
     setHidden(this.notice, !sale.notice);
     this.facts.replaceChildren(...facts(sale));
-    this.events.replaceChildren(...sale.events.map(event));
     if (!this.files.hasChildNodes()) this.files.append(...this.#downloads(sale));
+  }
+
+  /** What became of it and what people did to it, in the order of time. An earlier sale may have had its name. */
+  async #showEvents(sale) {
+    const asked = new URLSearchParams({ store: sale.store, subject_kind: "sale", subject: sale.name, limit: ACTIONS });
+    const { actions } = await getJson(`/api/actions?${asked}`, { signal: this.signal });
+    const ofThis = actions.filter((action) => Date.parse(action.at) >= Date.parse(sale.events[0].at) - SAME_MOMENT);
+    const told = [...sale.events.map((each) => [each.at, event(each)]), ...ofThis.map((each) => [each.at, deed(each)])];
+    told.sort(([one], [other]) => Date.parse(one) - Date.parse(other));
+    this.events.replaceChildren(...told.map(([, node]) => node));
   }
 
   #downloads({ id, name }) {
@@ -132,6 +143,8 @@ function facts(sale) {
   ];
   return rows.filter(([, value]) => value !== "").flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }
+
+const deed = (told) => element("li", {}, element("time", { datetime: told.at, title: moment(told.at) }, time(told.at)), ` ${told.text}`);
 
 const event = (told) =>
   element(

@@ -111,6 +111,25 @@ async def test_rows_that_fail_are_seen_and_tried_again(endpoint: Any, troubled: 
     assert [job["trigger"] for job in jobs] == ["retry"]
 
 
+async def test_a_job_whose_rows_are_not_retried_alone_is_run_again(endpoint: Any, visitor: Visitor) -> None:
+    """What plans anew takes up by itself what failed."""
+    job = await endpoint.submit(JobType.SYNC_PRODUCTS)
+    token = await endpoint.claim(job)
+    await endpoint.progress(job, token, Counters(failed=54))
+    await endpoint.execute(DEAD_LETTERS, job.id, "it broke")
+    await endpoint.finish(job, token, JobStatus.COMPLETED)
+    page = await visitor.open(f"{endpoint.url}jobs/{job.id}")
+    await expect(page.get_by_role("region", name="Failed rows").get_by_role("heading")).to_have_text("Failed rows: 54")
+    await expect(page.get_by_role("button", name="Retry the failed rows")).to_be_hidden()
+    await page.get_by_role("link", name="Now").click()
+    rows = need(page, "54 rows")
+    await expect(rows.get_by_role("button", name="Try them again")).to_have_count(0)
+    await rows.get_by_role("button", name="Run again").click()
+    await expect(rows.get_by_role("status")).to_have_text("started: view")
+    (again,) = (await endpoint.get("/api/jobs?type=SYNC_PRODUCTS&status=PENDING"))["jobs"]
+    assert again["params"] == {}
+
+
 async def test_a_failing_stream_says_why_and_is_tried_again(endpoint: Any, troubled: Job, visitor: Visitor) -> None:
     """Where it needs somebody, and in the table of streams."""
     page = await visitor.open(endpoint.url)

@@ -131,6 +131,9 @@ async def test_a_sale_is_previewed_made_started_and_ended(endpoint: Any, visitor
     await expect(row.get_by_role("status")).to_have_text("It starts.")
     await row.get_by_role("button", name="End now").click()
     await expect(row).to_contain_text("Being restored")
+    await row.get_by_role("link", name="tet-2999").click()
+    await expect(page.locator(".sale-events")).to_contain_text("sale created on the page")
+    await expect(page.locator(".sale-events")).to_contain_text("sale ended on the page")
     assert questions == [
         "Start “tet-2999” of main now?",
         "End “tet-2999” of main now? All prices are restored.",
