@@ -25,6 +25,7 @@ from daemon.database.embedded import Supervisor, embedded_server
 from daemon.database.migrate import migrate
 from daemon.database.pool import Database, open_database
 from daemon.i18n import configure as speak
+from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.log_lines import JobLog
 from daemon.jobs.queue.driver import install
@@ -89,7 +90,8 @@ class Application:
         most_connections = _most_connections(raise_limit(_files_needed(settings)), settings)
         async with AsyncExitStack() as stack:
             database, supervisors = await self._open_database(stack, secrets)
-            schema_version = await migrate(database, then=[install])
+            async with self._service.taking_long(_("The database is brought up to date.")):
+                schema_version = await migrate(database, then=[install])
             session = await stack.enter_async_context(open_session())
             factory = StoreFactory(session, LimiterRegistry(ledger=SharedWindows(database)))
             stores = factory.make(settings, secrets)

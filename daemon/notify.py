@@ -1,15 +1,20 @@
 """What the daemon tells systemd: the notify protocol (sd_notify(3)), which does nothing where nobody listens."""
 
+import asyncio
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
+from contextlib import asynccontextmanager
 
 import structlog
 
 from daemon.texts import escaped
 
 log = structlog.get_logger()
+
+EXTENSION = 60.0  # seconds that are asked for at a time
+EXTENSION_INTERVAL = 10.0  # seconds
 
 
 class Notifier:
@@ -39,6 +44,27 @@ class Notifier:
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
         self._send(f"STATUS={escaped(' '.join(text.split()))}")
+
+    @asynccontextmanager
+    async def taking_long(self, text: str, *, interval: float = EXTENSION_INTERVAL) -> AsyncGenerator[None]:
+        """While this lasts, the service manager waits for the start, which takes as long as it takes.
+
+        Args:
+            text: what it takes long for, for `systemctl status`.
+            interval: seconds after which more time is asked for.
+        """
+        self.status(text)
+        extending = asyncio.create_task(self._extend(interval), name="extend-start")
+        try:
+            yield
+        finally:
+            extending.cancel()
+            await asyncio.wait({extending})
+
+    async def _extend(self, interval: float) -> None:
+        while True:
+            self._send(f"EXTEND_TIMEOUT_USEC={round(EXTENSION * 1_000_000)}")
+            await asyncio.sleep(interval)
 
     def watchdog(self) -> None:
         """The daemon is alive; only to be said after a real check."""

@@ -8,7 +8,7 @@ from asyncpg import InterfaceError, PostgresError
 
 from daemon.bootstrap import Daemon
 from daemon.errors import DatabaseError
-from daemon.jobs import actions, facets
+from daemon.jobs import actions, approvals, facets
 from daemon.lifecycle import Part
 from daemon.mirror import windows
 from daemon.sales import campaigns
@@ -23,7 +23,7 @@ SALES_KEPT = timedelta(days=400)  # so that last year's sale can still be looked
 
 
 class Pruner(Part):
-    """Prunes jobs, fires, pushes, campaigns and the sources' windows: at the start, then every hour."""
+    """Prunes jobs, fires, pushes, changes of ended questions, campaigns, windows: at the start, then every hour."""
 
     name = "pruning"
 
@@ -43,6 +43,7 @@ class Pruner(Part):
         async with self._daemon.database.acquire() as connection:
             await fires.prune_fires(connection, datetime.now(UTC) - retention)
             await pushes.prune(connection, retention)
+            await approvals.prune_changes(connection, retention)
             await campaigns.prune(connection, SALES_KEPT)
             await windows.prune(connection)
             await actions.prune(connection, ACTIONS_KEPT)

@@ -7,7 +7,7 @@ drafted by the run that asks and taken over in the transaction in which its job 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +61,9 @@ class NewChanges:
     examples: Sequence[str]
 
 
+# Of changes: the largest first, those that a person is asked about before the others (`approval_changes_by_size`).
+BY_SIZE = "is_risky DESC, share DESC NULLS LAST, amount DESC, kind, owner_id, location_id"
+
 COLUMNS = ", ".join(AskedQuestion.__slots__)
 
 ASK = """
@@ -78,27 +81,36 @@ DELETE FROM dongbo.approval_changes AS change WHERE approval_id = $1 AND NOT EXI
 )
 """
 
-# A change that is as it was is not written. One with another new value, or that has become risky, is new to people.
-TAKE_DRAFTS = """
-INSERT INTO dongbo.approval_changes AS known (
-    approval_id, kind, owner_id, location_id, place, old_value, new_value, is_risky, share, sku, title, reason, asked_in
-)
-SELECT $1, kind, owner_id, location_id,
-    row_number() OVER (ORDER BY is_risky DESC, share DESC NULLS LAST, amount DESC, kind, owner_id, location_id),
-    old_value, new_value, is_risky, share, sku, title, reason, $3
-FROM dongbo.approval_drafts WHERE job_id = $2
-ON CONFLICT (approval_id, kind, owner_id, location_id) DO UPDATE SET
-    place = excluded.place, old_value = excluded.old_value, new_value = excluded.new_value,
-    is_risky = excluded.is_risky, share = excluded.share, sku = excluded.sku, title = excluded.title,
-    reason = excluded.reason, asked_in = CASE
-        WHEN known.new_value IS DISTINCT FROM excluded.new_value OR (excluded.is_risky AND NOT known.is_risky)
-        THEN excluded.asked_in ELSE known.asked_in
+# A change that is as it was is not even locked: most are, each time the question is asked. One with another new value,
+# or that has become risky, is new to people.
+TAKE_DIFFERENT = """
+UPDATE dongbo.approval_changes AS known SET
+    old_value = draft.old_value, new_value = draft.new_value, is_risky = draft.is_risky,
+    share = draft.share, amount = draft.amount, sku = draft.sku, title = draft.title, reason = draft.reason,
+    asked_in = CASE
+        WHEN known.new_value IS DISTINCT FROM draft.new_value OR (draft.is_risky AND NOT known.is_risky)
+        THEN $3 ELSE known.asked_in
     END
-WHERE (known.place, known.old_value, known.new_value, known.is_risky, known.share, known.sku, known.title, known.reason)
-    IS DISTINCT FROM (
-        excluded.place, excluded.old_value, excluded.new_value, excluded.is_risky, excluded.share, excluded.sku,
-        excluded.title, excluded.reason
-    )
+FROM dongbo.approval_drafts AS draft
+WHERE known.approval_id = $1 AND draft.job_id = $2
+  AND (known.kind, known.owner_id, known.location_id) = (draft.kind, draft.owner_id, draft.location_id)
+  AND (
+    known.old_value, known.new_value, known.is_risky, known.share, known.amount, known.sku, known.title, known.reason
+  ) IS DISTINCT FROM (
+    draft.old_value, draft.new_value, draft.is_risky, draft.share, draft.amount, draft.sku, draft.title, draft.reason
+  )
+"""
+
+TAKE_NEW = """
+INSERT INTO dongbo.approval_changes (
+    approval_id, kind, owner_id, location_id, old_value, new_value, is_risky, share, amount, sku, title, reason,
+    asked_in
+)
+SELECT $1, kind, owner_id, location_id, old_value, new_value, is_risky, share, amount, sku, title, reason, $3
+FROM dongbo.approval_drafts AS draft WHERE job_id = $2 AND NOT EXISTS (
+    SELECT FROM dongbo.approval_changes AS known WHERE approval_id = $1
+      AND (known.kind, known.owner_id, known.location_id) = (draft.kind, draft.owner_id, draft.location_id)
+)
 """
 
 DROP_DRAFTS = "DELETE FROM dongbo.approval_drafts WHERE job_id = $1"
@@ -145,9 +157,9 @@ COUNT_NEW = """
 SELECT count(*) FROM dongbo.approval_changes WHERE approval_id = $1 AND asked_in > $2 AND is_risky
 """
 
-NAME_NEW = """
+NAME_NEW = f"""
 SELECT coalesce(nullif(sku, ''), owner_id::text) AS name, old_value, new_value FROM dongbo.approval_changes
-WHERE approval_id = $1 AND asked_in > $2 AND is_risky ORDER BY place LIMIT $3
+WHERE approval_id = $1 AND asked_in > $2 AND is_risky ORDER BY {BY_SIZE} LIMIT $3
 """
 
 DECIDE = f"""
@@ -165,6 +177,18 @@ RETURNING id
 # Nobody has decided about them, and a shop may ask and have nothing to ask again and again.
 DROP_CHANGES = "DELETE FROM dongbo.approval_changes WHERE approval_id = $1"
 
+# What was decided is kept for good, and with it how many changes of which kind it was about.
+PRUNE_CHANGES = """
+DELETE FROM dongbo.approval_changes WHERE ctid = ANY (ARRAY(
+    SELECT change.ctid FROM dongbo.approvals AS approval
+    JOIN dongbo.approval_changes AS change ON change.approval_id = approval.id
+    WHERE approval.ended_at < clock_timestamp() - $1::interval AND (
+        approval.state <> 'approved' OR NOT EXISTS (SELECT FROM dongbo.background_jobs WHERE id = approval.job_id)
+    )
+    LIMIT $2
+))
+"""
+
 CARRY_OUT = "UPDATE dongbo.approvals SET state = 'carried_out' WHERE job_id = $1 AND state = 'approved'"
 
 
@@ -175,7 +199,8 @@ async def ask(connection: Connection, job: Job, reason: str, facts: Mapping[str,
     """
     row = await connection.fetchrow(ASK, job.store, job.type, job.id, reason, orjson.dumps(facts).decode())
     await connection.execute(DROP_PAST_CHANGES, row["id"], job.id)
-    await connection.execute(TAKE_DRAFTS, row["id"], job.id, row["asked_runs"])
+    for statement in (TAKE_DIFFERENT, TAKE_NEW):
+        await connection.execute(statement, row["id"], job.id, row["asked_runs"])
     await connection.execute(DROP_DRAFTS, job.id)
     await connection.execute(COUNT, row["id"])
 
@@ -242,6 +267,12 @@ async def withdraw(connection: Connection, store: StoreName, job_type: JobType) 
     approval_id = await connection.fetchval(WITHDRAW, store, job_type)
     if approval_id is not None:
         await connection.execute(DROP_CHANGES, approval_id)
+
+
+async def prune_changes(connection: Connection, older_than: timedelta, limit: int = 5_000) -> None:
+    """Delete the changes of questions that ended so long ago; not what an approved job has still to carry out."""
+    while await connection.execute(PRUNE_CHANGES, older_than, limit) == f"DELETE {limit}":
+        pass
 
 
 async def note_carried_out(connection: Connection, job_id: JobId) -> None:

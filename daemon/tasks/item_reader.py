@@ -23,7 +23,8 @@ from daemon.tasks.registry import Store
 from daemon.tasks.stream import UNSTORABLE, SnapshotClock
 
 TIME_LIMIT = 20.0  # seconds for both sides, including the wait for their rate limits
-AT_ONCE = 2  # items: whoever asks for more waits, so that the jobs keep the most of the limits
+AT_ONCE = 2  # items at each side: whoever asks for more waits, so that the jobs keep the most of the limits
+NHANH, SHOPIFY = "Nhanh.vn", "Shopify"
 RETRIES = 2  # of calls, after failures
 
 # The stock of a combo is that of its components.
@@ -57,7 +58,7 @@ class ItemReader:
     def __init__(self, database: Database, store_of: Callable[[StoreName], Store]) -> None:
         self._database = database
         self._store_of = store_of
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = {source: asyncio.Semaphore(AT_ONCE) for source in (NHANH, SHOPIFY)}
 
     async def read(self, store_name: StoreName, variant_id: int) -> list[ItemReading]:
         """Read a mirrored variant at both sides; what can't be read is said, and hinders nothing else.
@@ -71,14 +72,7 @@ class ItemReader:
         if product_id is None:
             return []
         nhanh_ids = [row["nhanh_id"] for row in rows]
-        async with asyncio.TaskGroup() as both:
-            of_shopify = both.create_task(
-                self._try("Shopify", lambda: self._read_shopify(store, product_id)), name=f"read-shopify-{variant_id}"
-            )
-            of_nhanh = both.create_task(
-                self._try("Nhanh.vn", lambda: self._read_nhanh(store, nhanh_ids)), name=f"read-nhanh-{variant_id}"
-            )
-        shopify, nhanh = of_shopify.result(), of_nhanh.result()
+        nhanh, shopify = await self._both(store, variant_id, product_id, nhanh_ids)
         known = LastReadings(
             nhanh=nhanh.at if nhanh.problem is None and nhanh_ids else None,
             shopify=shopify.at if shopify.problem is None else None,
@@ -87,10 +81,27 @@ class ItemReader:
             await readings.note(connection, store_name, variant_id, known)
         return [nhanh, shopify] if nhanh_ids else [shopify]
 
+    async def _both(
+        self, store: Store, variant_id: int, product_id: int, nhanh_ids: Sequence[int]
+    ) -> tuple[ItemReading, ItemReading]:
+        """Read both sides at once. Raises what the database raises, as it is: that is no affair of one side."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                of_shopify = both.create_task(
+                    self._try(SHOPIFY, lambda: self._read_shopify(store, product_id)),
+                    name=f"read-shopify-{variant_id}",
+                )
+                of_nhanh = both.create_task(
+                    self._try(NHANH, lambda: self._read_nhanh(store, nhanh_ids)), name=f"read-nhanh-{variant_id}"
+                )
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        return of_nhanh.result(), of_shopify.result()
+
     async def _try(self, source: str, read: Callable[[], Awaitable[str | None]]) -> ItemReading:
         at = datetime.now(UTC)
         try:
-            async with asyncio.timeout(TIME_LIMIT), self._places:
+            async with asyncio.timeout(TIME_LIMIT), self._places[source]:
                 at = datetime.now(UTC)
                 problem = await read()
         except TimeoutError:

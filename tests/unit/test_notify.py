@@ -1,5 +1,6 @@
 """The notify protocol, spoken to a real socket in systemd's place."""
 
+import asyncio
 import os
 import socket
 import time
@@ -60,6 +61,15 @@ def test_a_status_is_one_line(manager: socket.socket, environ: dict[str, str]) -
     """Whatever a status says, it can't say anything but a status."""
     Notifier(environ).status("2 jobs run: Đồng bộ\nSTOPPING=1")
     assert received(manager) == "STATUS=2 jobs run: Đồng bộ STOPPING=1"
+
+
+async def test_a_long_start_asks_for_more_time(manager: socket.socket, environ: dict[str, str]) -> None:
+    """More time is asked for at once, again while the start goes on, and no longer once it has ended."""
+    notifier = Notifier(environ)
+    async with notifier.taking_long("migrating", interval=0.01):
+        messages = [await asyncio.to_thread(received, manager) for _ in range(3)]
+    assert messages == ["STATUS=migrating", "EXTEND_TIMEOUT_USEC=60000000", "EXTEND_TIMEOUT_USEC=60000000"]
+    assert "extend-start" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 def test_children_inherit_nothing(environ: dict[str, str]) -> None:

@@ -44,25 +44,26 @@ CREATE TABLE dongbo.approval_changes (
     kind        text    NOT NULL,
     owner_id    bigint  NOT NULL,
     location_id bigint  NOT NULL DEFAULT 0,  -- 0 where there is none
-    place       integer NOT NULL,  -- from 1, by size
     old_value   text,
     new_value   text,
     is_risky    boolean NOT NULL,
     share       double precision,  -- by how much of the old value it changes; NULL: there was nothing
+    amount      double precision NOT NULL,  -- by how much it changes: what ranks equal shares
     sku         text,
     title       text,
     reason      text    NOT NULL,
     asked_in    integer NOT NULL,  -- the first of the question's runs that asked for this new value
     PRIMARY KEY (approval_id, kind, owner_id, location_id)
 );
-CREATE INDEX approval_changes_by_size ON dongbo.approval_changes (approval_id, place);
-CREATE INDEX approval_changes_of_kind ON dongbo.approval_changes (approval_id, kind, place);
+CREATE INDEX approval_changes_by_size ON dongbo.approval_changes
+    (approval_id, is_risky DESC, share DESC NULLS LAST, amount DESC, kind, owner_id, location_id);
+CREATE INDEX approval_changes_of_kind ON dongbo.approval_changes
+    (approval_id, kind, is_risky DESC, share DESC NULLS LAST, amount DESC, owner_id, location_id);
 CREATE INDEX approval_changes_asked_in ON dongbo.approval_changes (approval_id, asked_in) WHERE is_risky;
 
 INSERT INTO dongbo.approval_changes
-    (approval_id, kind, owner_id, location_id, place, old_value, new_value, is_risky, reason, asked_in)
-SELECT approval.id, kind, owner_id, location_id,
-    row_number() OVER (PARTITION BY approval.id ORDER BY kind, owner_id, location_id), old_value, new_value, true, '', 1
+    (approval_id, kind, owner_id, location_id, amount, old_value, new_value, is_risky, reason, asked_in)
+SELECT approval.id, kind, owner_id, location_id, 0, old_value, new_value, true, '', 1
 FROM dongbo.approvals AS approval JOIN dongbo.approval_items USING (job_id);
 
 UPDATE dongbo.approvals SET counts = counted.counts, asked_changes = counted.changes
@@ -86,7 +87,7 @@ CREATE UNLOGGED TABLE dongbo.approval_drafts (
     new_value   text,
     is_risky    boolean NOT NULL,
     share       double precision,
-    amount      double precision NOT NULL,  -- by how much it changes: what ranks equal shares
+    amount      double precision NOT NULL,
     sku         text,
     title       text,
     reason      text    NOT NULL,

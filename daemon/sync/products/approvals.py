@@ -10,6 +10,7 @@ from asyncpg import Record
 from daemon.api.pushes import PushKind
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.jobs.approvals import BY_SIZE
 from daemon.sync.matching.mapping_list import TITLE
 
 # A product may move while the plan is read, and its variants then come twice.
@@ -32,8 +33,9 @@ ON CONFLICT (job_id, kind, owner_id, location_id) DO UPDATE SET
 LATEST_APPROVED = "SELECT max(id) FROM dongbo.approvals WHERE job_id = $1 AND state = 'approved'"
 
 LIST_APPROVED = """
-SELECT place, kind, owner_id, location_id, new_value FROM dongbo.approval_changes
-WHERE approval_id = $1 AND is_risky AND place > $2 ORDER BY place LIMIT $3
+SELECT kind, owner_id, location_id, new_value FROM dongbo.approval_changes
+WHERE approval_id = $1 AND is_risky AND (kind, owner_id, location_id) > ($2, $3, $4)
+ORDER BY kind, owner_id, location_id LIMIT $5
 """
 
 # What was pushed recently that a person would be asked about in large numbers, and nobody has approved.
@@ -58,11 +60,14 @@ WHERE push.store = $1 AND push.settled_at > clock_timestamp() - $2::interval AND
   )
 """
 
-LIST_CHANGES = """
-SELECT change.*, location.name AS location_name FROM dongbo.approval_changes AS change
+# A place is counted, not kept: one more change at the top would move all others.
+LIST_CHANGES = f"""
+SELECT change.*, location.name AS location_name FROM (
+    SELECT * FROM dongbo.approval_changes WHERE approval_id = $1 {{of_kind}} ORDER BY {BY_SIZE} OFFSET $2 LIMIT $3
+) AS change
 JOIN dongbo.approvals AS approval ON approval.id = change.approval_id
 LEFT JOIN dongbo.shopify_locations AS location ON location.store = approval.store AND location.id = change.location_id
-WHERE approval_id = $1 AND place > $2::bigint {of_kind} ORDER BY place LIMIT $3
+ORDER BY {BY_SIZE}
 """
 LIST_ALL = LIST_CHANGES.format(of_kind="")
 LIST_OF_KIND = LIST_CHANGES.format(of_kind="AND kind = $4")
@@ -115,7 +120,7 @@ class HeldChange:
 
 @dataclass(frozen=True, slots=True)
 class AskedChange:
-    """A change of a question, as it is shown. `place` is that among all of them, from 1: the largest come first."""
+    """A change of a question, as it is shown. `place` is that in the list, from 1: the largest come first."""
 
     place: int
     held: HeldChange
@@ -157,10 +162,10 @@ async def list_approved(connection: Connection, job_id: JobId) -> Collection[Ris
     """What a person has approved for a job the last time."""
     approval_id = await connection.fetchval(LATEST_APPROVED, job_id)
     changes: set[RiskyChange] = set()
-    last = 0
-    while rows := await connection.fetch(LIST_APPROVED, approval_id, last, ROWS_AT_ONCE):
+    last = ("", 0, 0)
+    while rows := await connection.fetch(LIST_APPROVED, approval_id, *last, ROWS_AT_ONCE):
         changes.update(map(_change, rows))
-        last = rows[-1]["place"]
+        last = (rows[-1]["kind"], rows[-1]["owner_id"], rows[-1]["location_id"])
     return changes
 
 
@@ -173,7 +178,7 @@ async def list_changes(
         if kind is None
         else await connection.fetch(LIST_OF_KIND, approval_id, after, limit, kind)
     )
-    return [_asked(row) for row in rows]
+    return [_asked(place, row) for place, row in enumerate(rows, after + 1)]
 
 
 async def list_unasked(connection: Connection, store: StoreName, large_price_change: float) -> Unasked:
@@ -189,6 +194,6 @@ def _change(row: Record) -> RiskyChange:
     return RiskyChange(PushKind(row["kind"]), row["owner_id"], row["location_id"], row["new_value"])
 
 
-def _asked(row: Record) -> AskedChange:
+def _asked(place: int, row: Record) -> AskedChange:
     held = HeldChange(_change(row), row["old_value"], row["is_risky"], row["sku"], row["reason"])
-    return AskedChange(row["place"], held, row["share"], row["title"], row["location_name"])
+    return AskedChange(place, held, row["share"], row["title"], row["location_name"])

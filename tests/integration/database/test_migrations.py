@@ -26,6 +26,29 @@ INSERT INTO dongbo.sale_items (campaign_id, variant_id, product_id, store, state
 SELECT id, $3, 1, $1, 'PLANNED', '[2026-01-01, 2026-01-02)', 1, 1
 FROM dongbo.sale_campaigns WHERE name = 'sale-' || $2::text
 """
+# Ten of each outcome, with and without a schedule, some of them steps of a chain or tests of `dongbo doctor`.
+JOBS = """
+INSERT INTO dongbo.background_jobs (
+    id, store, type, lane, status, trigger, schedule, max_attempts, processed, failed, error, run_token, completed_at,
+    params
+)
+SELECT gen_random_uuid(), 'main', CASE number % 5 WHEN 0 THEN 'NOOP' ELSE 'SYNC_PRODUCTS' END, 'sync', made.status,
+    'schedule', CASE number % 2 WHEN 0 THEN 'nightly' END, 3, made.failed, made.failed, made.error,
+    CASE made.status WHEN 'RUNNING' THEN gen_random_uuid() END,
+    CASE WHEN made.status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN now() END,
+    to_jsonb(ARRAY[number::text, made.status, made.error])
+FROM generate_series(1, 10) AS number, (VALUES
+    ('PENDING', 0, NULL), ('PENDING', 0, 'no answer'), ('RUNNING', 0, NULL), ('COMPLETED', 0, NULL),
+    ('COMPLETED', 2, NULL), ('FAILED', 0, 'no answer'), ('CANCELLED', 0, NULL)
+) AS made (status, failed, error);
+UPDATE dongbo.background_jobs SET parent_id = id WHERE (params ->> 0)::integer % 3 = 0
+"""
+FACETS = """
+SELECT job.id, facet.* FROM dongbo.background_jobs AS job JOIN dongbo.job_facets AS facet ON facet.id = job.facet
+ORDER BY job.id
+"""
+CALLS = "SELECT calls FROM pg_stat_user_functions WHERE funcname = 'set_job_facet'"
+FLUSH = "SELECT pg_stat_force_next_flush()"
 COLOURS = "SELECT count(*) FROM dongbo.colours"
 
 
@@ -163,3 +186,28 @@ async def test_a_schema_that_was_made_for_the_daemon_is_enough(
     finally:
         postgres_server.run(postgres_server.execute(f"DROP DATABASE {url.path.lstrip('/')} WITH (FORCE)"))
         postgres_server.run(postgres_server.execute(f"DROP ROLE {role}"))
+
+
+async def test_jobs_of_before_have_the_facets_that_the_trigger_gives(empty_database_url: str) -> None:
+    """An upgrade counts jobs as if this program had written them, and runs no trigger for each: that takes minutes."""
+    shipped = shipped_migrations()
+    number = next(migration.version for migration in shipped if migration.name == "history")
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=shipped[: number - 1])
+        async with database.acquire() as connection:
+            await connection.execute(JOBS)
+            name = await connection.fetchval("SELECT current_database()")
+            await connection.execute(f"ALTER DATABASE {name} SET track_functions = 'pl'")
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=shipped[:number])
+        async with database.acquire() as connection:
+            given = [dict(row) for row in await connection.fetch(FACETS)]
+            assert len(given) == 70
+            counted = await connection.fetch("SELECT facet, jobs FROM dongbo.job_counts ORDER BY facet")
+            assert sum(row["jobs"] for row in counted) == 70
+            await connection.execute(FLUSH)
+            assert not await connection.fetchval(CALLS)
+            await connection.execute("UPDATE dongbo.background_jobs SET status = status")
+            assert [dict(row) for row in await connection.fetch(FACETS)] == given
+            await connection.execute(FLUSH)
+            assert await connection.fetchval(CALLS) == 70

@@ -1,12 +1,17 @@
 """Items and customers over the API; an item that is read now, at both sides of a sandbox."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
+from daemon.errors import DatabaseUnavailable
+from daemon.ids import StoreName
 from daemon.jobs.types import JobType
+from daemon.tasks import item_reader
 from daemon.tasks.item_reader import ItemReader
 from tests.support.endpoint import Endpoint, OpenEndpoint
 from tests.support.mirror_tables import NHANH, VARIANT, Tables
@@ -69,6 +74,42 @@ async def test_a_side_that_does_not_answer_hinders_the_other_not(open_endpoint: 
         ("Nhanh.vn", None),
         ("Shopify", "Shopify has no such product any more: the next full pull will note that."),
     ]
+
+
+async def test_a_busy_database_is_said(
+    open_endpoint: OpenEndpoint, shop: SyncedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no bug that the database is away or busy while both sides are read: come back later."""
+    variant, _ = shop.pairs[0]
+    for failure in (DatabaseUnavailable("no connection became free"), asyncpg.LockNotAvailableError("busy")):
+
+        async def fail(*_: object, failure: Exception = failure) -> None:
+            raise failure
+
+        monkeypatch.setattr(item_reader, "store_products", fail)
+        async with opened(open_endpoint, shop) as endpoint:
+            problem = await endpoint.call("POST", f"/api/items/{variant.id}/check", 503, json={"store": "main"})
+        assert problem["type"].endswith("database-unavailable")
+
+
+async def test_items_are_read_some_at_once(shop: SyncedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sides of one item take no place from another item."""
+    reading, all_read = 0, asyncio.Event()
+
+    async def meet(*_: object) -> None:
+        nonlocal reading
+        reading += 1
+        if reading == 2 * item_reader.AT_ONCE:
+            all_read.set()
+        await all_read.wait()
+
+    monkeypatch.setattr(item_reader, "TIME_LIMIT", 5.0)
+    monkeypatch.setattr(ItemReader, "_read_shopify", meet)
+    monkeypatch.setattr(ItemReader, "_read_nhanh", meet)
+    reader = ItemReader(shop.workshop.parts.database, shop.workshop.parts.registry.store)
+    variants = [variant.id for variant, _ in shop.pairs[: item_reader.AT_ONCE]]
+    found = await asyncio.gather(*(reader.read(StoreName("main"), variant) for variant in variants))
+    assert [reading.problem for readings in found for reading in readings] == [None] * 2 * item_reader.AT_ONCE
 
 
 async def test_what_is_mapped_to_nothing_is_read_at_shopify_alone(

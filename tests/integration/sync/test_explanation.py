@@ -24,7 +24,7 @@ ASK_ABOUT_STOCK = """
 WITH approval AS (
     INSERT INTO dongbo.approvals (store, type, job_id, reason) VALUES ('main', 'SYNC_PRODUCTS', $1, '') RETURNING id
 )
-INSERT INTO dongbo.approval_changes (approval_id, kind, owner_id, location_id, place, is_risky, reason, asked_in)
+INSERT INTO dongbo.approval_changes (approval_id, kind, owner_id, location_id, amount, is_risky, reason, asked_in)
 SELECT id, 'stock', $2, 31, 1, true, '', 1 FROM approval
 """
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -1,5 +1,6 @@
 """The question of a sync lasts: asked again by later runs, about all that waits, with what was configured otherwise."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import orjson
@@ -66,6 +67,45 @@ async def test_a_later_run_asks_the_same_question(stocked: SyncedShop) -> None:
     async with stocked.workshop.database.acquire() as connection:
         new = await questions.new_changes(connection, first.id, seen=1)
     assert new.changes == 2
+
+
+async def test_what_is_asked_again_unchanged_is_not_touched(stocked: SyncedShop) -> None:
+    """It is neither written nor locked, whatever has joined it: to ask every quarter of an hour is cheap."""
+    rows = """
+        SELECT ctid, xmin::text, xmax::text, owner_id FROM dongbo.approval_changes WHERE asked_in = 1 ORDER BY owner_id
+    """
+    stocked.sell(stocked.pairs[6:12], 0)
+    await stocked.pull()
+    await asked(stocked)
+    first = await stocked.workshop.rows(rows)
+    stocked.sell(stocked.pairs[:2], 0)
+    await stocked.pull()
+    job = await asked(stocked)
+    question = await question_of(stocked, job)
+    assert (question.asked_runs, question.counts) == (2, {"stock": 8})
+    assert await stocked.workshop.rows(rows) == first
+
+
+async def test_changes_are_forgotten_and_the_decision_is_not(stocked: SyncedShop) -> None:
+    """Changes of an old question go, unless the job that may make them is there still."""
+    stocked.sell(stocked.pairs[:6], 0)
+    await stocked.pull()
+    job = await asked(stocked)
+    retention = timedelta(days=30)
+
+    async def left(state: str, days: int) -> int:
+        await stocked.execute(
+            "UPDATE dongbo.approvals SET state = $1, ended_at = now() - make_interval(days => $2)", state, days
+        )
+        async with stocked.workshop.database.acquire() as connection:
+            await questions.prune_changes(connection, retention, limit=4)
+        found: int = await stocked.workshop.value("SELECT count(*) FROM dongbo.approval_changes")
+        return found
+
+    assert await left("rejected", 29) == 6
+    assert await left("approved", 31) == 6
+    assert await left("rejected", 31) == 0
+    assert (await question_of(stocked, job)).counts == {"stock": 6}
 
 
 async def test_all_that_waits_is_listed(stocked: SyncedShop) -> None:
