@@ -16,6 +16,7 @@ from daemon.sync.customers import who
 from daemon.sync.customers.who import TONES, Evidence, why
 from daemon.sync.deeds import list_deeds
 from daemon.sync.pushes import RecordedPush
+from daemon.tone import Tone
 
 KINDS = (PushKind.METAFIELD, PushKind.TAGS)
 SHOWN_PUSHES = 10  # of each value
@@ -50,7 +51,7 @@ async def write_customer(connection: Connection, store: StoreName, shopify_id: i
     mapping = one.live
     return Customer(
         store=store,
-        tone=TONES[one.state],
+        tone=TONES[one.state] if customer["deleted_at"] is None else Tone.OFF,
         text=text,
         shopify=_shopify(customer, one),
         nhanh=_nhanh(buyer) if buyer is not None else None,

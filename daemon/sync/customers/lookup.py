@@ -17,6 +17,7 @@ from daemon.sync.customers.who import TONES, Evidence, why
 from daemon.sync.matching.phones import phone_numbers
 from daemon.sync.search import CUSTOMERS, Exact, Found, search
 from daemon.texts import visible
+from daemon.tone import Tone
 
 MOST_EXACT = 200  # customers who have a text as their id or phone number
 
@@ -40,6 +41,26 @@ SELECT hits.shopify_id FROM (
     SELECT id AS shopify_id FROM dongbo.shopify_customers
     WHERE store = $1 AND deleted_at IS NULL AND id > $2
 ) AS hits WHERE {condition} ORDER BY hits.shopify_id LIMIT $3
+"""
+
+# States that few are in: from those, not from all customers.
+LIST_EXCLUDED = """
+SELECT mapping.shopify_id FROM dongbo.customer_mappings AS mapping
+JOIN dongbo.shopify_customers AS customer ON customer.store = $1 AND customer.id = mapping.shopify_id
+WHERE mapping.store = $1 AND mapping.nhanh_id IS NULL AND mapping.retired_at IS NULL AND mapping.shopify_id > $2
+  AND customer.deleted_at IS NULL
+ORDER BY mapping.shopify_id LIMIT $3
+"""
+
+LIST_AMBIGUOUS = """
+SELECT customer.id AS shopify_id FROM (
+    SELECT DISTINCT unnest(shopify_ids) AS id FROM dongbo.match_conflicts WHERE store = $1 AND kind = 'phone'
+) AS asked JOIN dongbo.shopify_customers AS customer ON customer.store = $1 AND customer.id = asked.id
+WHERE customer.id > $2 AND customer.deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM dongbo.customer_mappings AS mapping
+    WHERE mapping.store = $1 AND mapping.shopify_id = customer.id AND mapping.retired_at IS NULL
+)
+ORDER BY customer.id LIMIT $3
 """
 
 LIST_NHANH = """
@@ -95,7 +116,13 @@ class CustomerLister:
             if state is CustomerState.NHANH_ONLY:
                 rows = await self.connection.fetch(LIST_NHANH, self.store, after, limit)
                 return await self._hits([Found(None, row["id"]) for row in rows])
-            statement = LIST_SHOPIFY.format(condition=_condition(state))
+            match state:
+                case CustomerState.EXCLUDED:
+                    statement = LIST_EXCLUDED
+                case CustomerState.AMBIGUOUS:
+                    statement = LIST_AMBIGUOUS
+                case _:
+                    statement = LIST_SHOPIFY.format(condition=_condition(state))
             rows = await self.connection.fetch(statement, self.store, after, limit)
             return await self._hits([Found(row["shopify_id"], None) for row in rows])
 
@@ -140,7 +167,7 @@ class CustomerLister:
             email=customer["email"],
             state=one.state,
             source=mapping["source"] if mapping is not None else None,
-            tone=TONES[one.state],
+            tone=Tone.OFF if is_gone else TONES[one.state],
             text=_("The customer no longer exists at Shopify.") if is_gone else why(one, self.zone),
         )
 

@@ -11,7 +11,7 @@ from daemon.mirror.search_texts import Sought, fold, holds, read_sought
 MOST_BY_KEY = 20
 MOST_BY_NAME = 5
 SHORTEST_NAME = 3  # characters: fewer tell nothing
-LOOKED_AT = 200  # products that have the rarest words of a name
+LOOKED_AT = 200  # products that have a name, or the rarest words of it: a short one stands in thousands
 
 CHOICES = """
 SELECT id AS nhanh_id, code, barcode, name FROM dongbo.nhanh_products WHERE store = $1 AND id = ANY ($2)
@@ -38,8 +38,10 @@ LIMIT {most}
 NAMESAKES = f"""
 SELECT asked.variant_id, product.id AS nhanh_id, product.code, product.barcode, product.name
 FROM unnest($2::bigint[], $3::text[]) AS asked (variant_id, pattern) CROSS JOIN LATERAL (
-    SELECT id FROM dongbo.item_texts WHERE store = $1 AND side = 'nhanh' AND text LIKE asked.pattern
-    ORDER BY length(text), id LIMIT {MOST_BY_NAME}
+    SELECT id FROM (
+        SELECT id, text FROM dongbo.item_texts
+        WHERE store = $1 AND side = 'nhanh' AND text LIKE asked.pattern LIMIT {LOOKED_AT}
+    ) AS named ORDER BY length(text), id LIMIT {MOST_BY_NAME}
 ) AS found JOIN dongbo.nhanh_products AS product ON product.store = $1 AND product.id = found.id
 WHERE product.deleted_at IS NULL AND product.parent_id IS DISTINCT FROM -2
 """

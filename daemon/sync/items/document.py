@@ -68,7 +68,7 @@ class ItemWriter:
             store=self._store,
             variant=_variant(variant),
             product=variant.product,
-            verdict=item_verdict(variant, self._settings, self._zone),
+            verdict=item_verdict(variant, self._settings, self._zone, _older(seen_at_nhanh, seen_at_shopify)),
             places=[
                 self._place(value, seen_at_nhanh, seen_at_shopify)
                 for value in variant.values
@@ -203,6 +203,11 @@ def _mapping(variant: ExplainedVariant, choices: Sequence[ProductChoice]) -> Ite
         candidates=choices,
         text=sentence(mapping.text),
     )
+
+
+def _older(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Since both are known; None where one is not."""
+    return min(one, other) if one is not None and other is not None else None
 
 
 def _latest(*times: datetime | None) -> datetime | None:

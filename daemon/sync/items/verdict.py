@@ -1,7 +1,7 @@
 """The first thing to say of an item: whether Shopify has of it what it should have, and if not, why."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from daemon.api.explanation import ExplainedValue, ExplainedVariant
 from daemon.api.items import ItemVerdict
@@ -20,11 +20,14 @@ UNMAPPED = {
 }
 
 
-def item_verdict(variant: ExplainedVariant, settings: ProductSyncSettings | None, zone: tzinfo) -> ItemVerdict:
+def item_verdict(
+    variant: ExplainedVariant, settings: ProductSyncSettings | None, zone: tzinfo, as_of: datetime | None = None
+) -> ItemVerdict:
     """The verdict on a variant whose values are explained; times are in `zone`.
 
     Args:
         settings: what of the products is synced; None where nothing is.
+        as_of: when both sides were known last; None where that is not known.
     """
     if variant.deleted_at is not None:
         noticed = moment(variant.deleted_at, zone)
@@ -34,7 +37,7 @@ def item_verdict(variant: ExplainedVariant, settings: ProductSyncSettings | None
     if variant.mapping.state in UNMAPPED:
         return ItemVerdict(UNMAPPED[variant.mapping.state], sentence(variant.mapping.text))
     values = [value for value in variant.values if is_configured(value, settings)]
-    return _of_values(values)
+    return _of_values(values, moment(as_of, zone) if as_of is not None else None)
 
 
 def is_configured(value: ExplainedValue, settings: ProductSyncSettings | None) -> bool:
@@ -55,7 +58,7 @@ def sentence(clause: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _of_values(values: Sequence[ExplainedValue]) -> ItemVerdict:
+def _of_values(values: Sequence[ExplainedValue], as_of: str | None) -> ItemVerdict:
     waiting = [value for value in values if value.approval_job_id is not None]
     if waiting:
         text = ngettext("{n} value waits for approval.", "{n} values wait for approval.", len(waiting))
@@ -81,4 +84,6 @@ def _of_values(values: Sequence[ExplainedValue]) -> ItemVerdict:
     if sale is not None:
         text = _("The sale {sale} has its prices; all else is as Nhanh.vn says.")
         return ItemVerdict(Tone.OK, text.format(sale=sale))
-    return ItemVerdict(Tone.OK, _("Shopify matches Nhanh.vn."))
+    if as_of is None:
+        return ItemVerdict(Tone.OK, _("Shopify matches Nhanh.vn."))
+    return ItemVerdict(Tone.OK, _("Shopify matches Nhanh.vn as of {time}.").format(time=as_of))

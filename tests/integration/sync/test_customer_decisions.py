@@ -16,6 +16,7 @@ from daemon.sync.customers.lookup import CustomerLister
 from daemon.sync.customers.plan import CustomerPlan
 from daemon.sync.matching import customer_decisions
 from daemon.sync.matching.customer_decisions import DECISIONS
+from daemon.tone import Tone
 from tests.integration.sync.test_match_customers import Buyer, Customer, Shop, number
 from tests.support.match_jobs import STORE, MatchJobs
 
@@ -204,6 +205,18 @@ async def test_lists_tell_each_state_with_its_reason(shop: Shop, look: Look, dat
         }[state]  # fmt: skip
         if state is not CustomerState.NHANH_ONLY:
             assert [hit.shopify_id for hit in await look("customer", state)] == listed
+
+
+async def test_a_customer_who_is_gone_is_not_said_to_be_right(shop: Shop, look: Look, database: Database) -> None:
+    """Green would claim that the pair is in step, and there is no pair any more."""
+    await shop.put([Buyer(1, number(1))], [Customer(11, number(1))])
+    await shop.match()
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.shopify_customers SET deleted_at = now()")
+        customer = await write_customer(connection, STORE, 11, ZONE)
+    (hit,) = await look("11")
+    assert customer is not None
+    assert (hit.tone, customer.tone) == (Tone.OFF, Tone.OFF)
 
 
 async def test_a_customer_is_shown_with_who_may_be_meant(shop: Shop, database: Database) -> None:

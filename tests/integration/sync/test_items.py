@@ -10,7 +10,7 @@ from daemon.api.items import Item
 from daemon.api.pushes import PushKind, PushResult
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database
-from daemon.i18n import Language, spoken
+from daemon.i18n import Language, moment, spoken
 from daemon.sync.explanation.explain import explain
 from daemon.sync.items import push_list, readings
 from daemon.sync.items.document import ItemWriter
@@ -54,7 +54,9 @@ async def test_an_item_that_is_equal_says_so(tables: Tables, read: Read) -> None
         NOON + timedelta(hours=2),
     )
     item = await read()
-    assert (item.verdict.tone, item.verdict.text) == (Tone.OK, "Shopify matches Nhanh.vn.")
+    assert (item.verdict.tone, item.verdict.text) == (
+        Tone.OK, f"Shopify matches Nhanh.vn as of {moment(NOON + timedelta(hours=1), ZONE)}."
+    )  # fmt: skip
     (place,) = item.places
     assert (place.location_name, place.nhanh, place.shopify, place.should_be, place.equal) == (
         "Kho Hà Nội", "7", "7", "7", True
