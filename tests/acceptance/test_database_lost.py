@@ -70,7 +70,8 @@ async def test_all_connections_cut_again_and_again(
     async with site.daemon(environment={"WATCHDOG_USEC": "20000"}) as daemon:
         job = await daemon.api.submit(JOB)
         for processed in range(0, 1000, 200):
-            await eventually(lambda processed=processed: connection.fetchval(RUNS, job["id"], processed))
+            # A run that is cut off while it is claimed is found by its silent heartbeat, half a minute later.
+            await eventually(lambda processed=processed: connection.fetchval(RUNS, job["id"], processed), 60)
             await connection.execute(END_ALL)
             await check_ledger(connection)
         await eventually(lambda: connection.fetchval(COMPLETED, job["id"]), 60)

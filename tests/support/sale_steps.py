@@ -182,9 +182,10 @@ class Steps:
         assert blocked is not None
         assert blocked["name"] == step.name, f"each run takes the same steps: {blocked['name']} is not {step}"
         await process.kill()
-        await self._connection.execute("TRUNCATE test.stop")
-        # Else it would go on without its client, and commit where the statement is a transaction of its own.
+        # Else it would go on without its client, and commit where the statement is a transaction of its own. Before the
+        # table is emptied: the statement has read it, and waits for us.
         await self._connection.execute("SELECT pg_terminate_backend($1)", blocked["pid"])
+        await self._connection.execute("TRUNCATE test.stop")
         await self._connection.execute(LIFT)
 
     def _carry_out(
