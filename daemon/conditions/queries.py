@@ -29,7 +29,12 @@ MOST_QUESTIONS = 500
 IS_WHOLE = "status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
 
-# As the index background_jobs_broad has it: neither of some rows only, nor dry.
+# Compared as rows and in their order, so that the planner has no way but along the index background_jobs_broad: by the
+# id alone it might pass by all jobs, where most are of other types.
+LOWEST, HIGHEST = "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
+TO_ITS_LAST = f"(job.store, job.type, job.id) <= (wanted.store, wanted.type, {HIGHEST})"
+
+# As that index has it: neither of some rows only, nor dry.
 IS_BROAD = "NOT params ?| ARRAY['filters', 'query', 'dry_run']"
 
 # Attempts that failed, with no whole run since. Those of a job that a person has retried count, as long as it has not
@@ -80,7 +85,8 @@ LEFT JOIN LATERAL (
         coalesce(error, (SELECT attempt.error FROM {FAILED_ATTEMPTS} ORDER BY attempt.id DESC LIMIT 1)) AS cause
     FROM (
         SELECT * FROM dongbo.background_jobs AS job
-        WHERE {IS_WANTED} AND {IS_BROAD} ORDER BY id DESC LIMIT 50
+        WHERE (job.store, job.type, job.id) >= (wanted.store, wanted.type, {LOWEST}) AND {TO_ITS_LAST} AND {IS_BROAD}
+        ORDER BY job.store DESC, job.type DESC, job.id DESC LIMIT 50
     ) AS job WHERE {FAILS} ORDER BY id DESC LIMIT 1
 ) AS failing ON true
 LEFT JOIN LATERAL (
@@ -88,8 +94,9 @@ LEFT JOIN LATERAL (
         bool_or(status = 'FAILED' OR EXISTS (SELECT FROM {FAILED_ATTEMPTS} AND attempt.result = 'failed')) AS has_failed
     FROM (
         SELECT * FROM dongbo.background_jobs AS job
-        WHERE {IS_WANTED} AND id > coalesce(last.id, '00000000-0000-0000-0000-000000000000')
-          AND {IS_BROAD} ORDER BY id LIMIT 50
+        WHERE (job.store, job.type, job.id) > (wanted.store, wanted.type, coalesce(last.id, {LOWEST}))
+          AND {TO_ITS_LAST} AND {IS_BROAD}
+        ORDER BY job.store, job.type, job.id LIMIT 50
     ) AS job WHERE {FAILS}
 ) AS first ON true
 LEFT JOIN LATERAL (

@@ -13,7 +13,7 @@ CREATE INDEX background_jobs_whole ON dongbo.background_jobs (store, type, compl
     WHERE status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run'];
 
 -- The newest runs but those of a filter and dry ones, which may be any number.
-CREATE INDEX background_jobs_broad ON dongbo.background_jobs (store, type, id DESC)
+CREATE INDEX background_jobs_broad ON dongbo.background_jobs (store, type, id)
     WHERE NOT params ?| ARRAY['filters', 'query', 'dry_run'];
 
 -- Runs with rows that failed. A page without such a row changes nothing of it (HOT).
