@@ -214,3 +214,25 @@ async def test_a_step_stays_one_when_its_chain_is_gone(database: Database) -> No
         before = await _all_pages(connection, JobFilters(only_runs=True))
         await connection.execute("UPDATE dongbo.background_jobs SET parent_id = NULL")
         assert await _all_pages(connection, JobFilters(only_runs=True)) == before
+
+
+async def test_a_job_that_changes_meanwhile_is_in_the_list(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is of one moment: a job that turns into one of a kind never seen before is not missed between."""
+    job_id = JobId(UUID(int=BEGAN.microsecond + 1))
+    values = (JobType.NOOP, JobStatus.PENDING, JobTrigger.API, None, "{}", None, 0, BEGAN, None, None, None)
+    async with database.acquire() as connection:
+        await connection.execute(INSERT, job_id, "main", *values)
+    look_up = listing.facets.find
+
+    async def look_up_and_let_it_end(*arguments: Any, **properties: Any) -> list[int]:
+        found = await look_up(*arguments, **properties)
+        async with database.acquire() as other:
+            await other.execute(
+                "UPDATE dongbo.background_jobs SET status = 'CANCELLED', completed_at = now() WHERE id = $1", job_id
+            )
+        return found
+
+    monkeypatch.setattr(listing.facets, "find", look_up_and_let_it_end)
+    async with database.acquire() as connection:
+        found = await listing.find(connection, JobFilters(type=JobType.NOOP))
+    assert [job.id for job in found.jobs] == [job_id]
