@@ -227,12 +227,3 @@ class CustomersQuery:
     cursor: str | None = field(
         default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
     )
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerQuery:
-    """Of which store."""
-
-    __pydantic_config__: ClassVar[Any] = LENIENT
-
-    store: str = field(metadata={"pattern": STORE_PATTERN})

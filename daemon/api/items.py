@@ -232,15 +232,6 @@ class ItemsQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemQuery:
-    """Of which store."""
-
-    __pydantic_config__: ClassVar[Any] = LENIENT
-
-    store: str = field(metadata={"pattern": STORE_PATTERN})
-
-
-@dataclass(frozen=True, slots=True)
 class ItemPushesQuery:
     """Which pushes of an item to list."""
 

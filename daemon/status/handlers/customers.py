@@ -6,12 +6,12 @@ from daemon.api.customers import (
     Customer,
     CustomerList,
     CustomerOutcome,
-    CustomerQuery,
     CustomersQuery,
     RemoveCustomersBody,
     SetCustomersBody,
 )
 from daemon.api.mappings import Removed
+from daemon.api.stores import StoreQuery
 from daemon.i18n import gettext as _
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.problems import Problem
@@ -48,7 +48,7 @@ async def search_customers(request: web.Request) -> web.Response:
 async def show_customer(request: web.Request) -> web.Response:
     """One customer."""
     parts, shopify_id = request.app[PARTS], read_source_id(request, "customer_id")
-    store = known_store(request, read_query(request, CustomerQuery).store, 404)
+    store = known_store(request, read_query(request, StoreQuery).store, 404)
     async with parts.database.acquire() as connection:
         customer = await write_customer(connection, store, shopify_id, parts.zone)
     if customer is None:
@@ -91,7 +91,7 @@ CUSTOMER_OPERATIONS = (
         show_customer,
         "A customer of Shopify with the one of Nhanh.vn, why they are one, and what was pushed",
         {200: Answer("The customer", Customer)},
-        query=CustomerQuery,
+        query=StoreQuery,
     ),
     Operation(
         "POST",

@@ -10,10 +10,10 @@ from daemon.api.items import (
     ItemList,
     ItemPushesQuery,
     ItemPushList,
-    ItemQuery,
     ItemReading,
     ItemsQuery,
 )
+from daemon.api.stores import StoreQuery
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
@@ -53,7 +53,7 @@ async def search_items(request: web.Request) -> web.Response:
 
 async def show_item(request: web.Request) -> web.Response:
     """One item."""
-    store = known_store(request, read_query(request, ItemQuery).store, 404)
+    store = known_store(request, read_query(request, StoreQuery).store, 404)
     return await _answer(request, store, [])
 
 
@@ -111,7 +111,7 @@ ITEM_OPERATIONS = (
         show_item,
         "A variant with its stock and prices on both sides, its mapping, and what would happen next",
         {200: Answer("The item", Item)},
-        query=ItemQuery,
+        query=StoreQuery,
     ),
     Operation(
         "GET",
