@@ -1,6 +1,7 @@
-"""The clock for spans of time that may outlast a sleep of the machine."""
+"""The clock for spans of time that may outlast a sleep of the machine, and how clocks compare."""
 
 import time
+from datetime import datetime
 
 
 def boot_time() -> float:
@@ -10,3 +11,15 @@ def boot_time() -> float:
     somebody else's clock must use this one.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def seconds_ahead(theirs: datetime, before: datetime, after: datetime) -> float:
+    """Seconds by which another clock is ahead, at least; 0 where the two may agree.
+
+    Args:
+        theirs: what it said in an answer.
+        before, after: this machine's time when the question was sent and when the answer was there.
+    """
+    if theirs > after:
+        return (theirs - after).total_seconds()
+    return min((theirs - before).total_seconds(), 0.0)

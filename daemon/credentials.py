@@ -86,12 +86,18 @@ def _missing_scopes(store: Store, credential: Credential) -> tuple[str, ...] | N
 
 class CredentialWatch(Part):
     """Asks Nhanh.vn, at once and then twice a day, when the access tokens expire, where the app's secret key is
-    known: a token ends after a year without warning."""
+    known: a token ends after a year without warning.
+
+    Args:
+        takes_jobs: whether jobs are run here. Where they are not, nothing else calls the sources, so that they are
+            asked for a little each time: what may be done there, and how their clocks stand, is known from answers.
+    """
 
     name = "credentials"
 
-    def __init__(self, registry: TaskRegistry) -> None:
+    def __init__(self, registry: TaskRegistry, *, takes_jobs: bool = True) -> None:
         self._registry = registry
+        self._takes_jobs = takes_jobs
         self._look = asyncio.Event()
 
     def look(self) -> None:
@@ -118,6 +124,20 @@ class CredentialWatch(Part):
         return all(check.result() for check in checked)
 
     async def _check(self, store: Store) -> bool:
+        greeted = self._takes_jobs or all([await self._greet(store, source) for source in store.credentials()])
+        return await self._check_token(store) and greeted
+
+    @staticmethod
+    async def _greet(store: Store, source: Source) -> bool:
+        try:
+            await store.greet(source)
+        except SourceError as error:  # which the conditions tell of
+            log.debug("source_greeted", store=store.name, source=source.value, answer=str(error))
+            return False
+        return True
+
+    @staticmethod
+    async def _check_token(store: Store) -> bool:
         client = store.nhanh_client
         if client is None or not client.can_check_access:
             return True

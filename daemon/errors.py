@@ -6,10 +6,17 @@
     ├── DatabaseError
     │   ├── DatabaseUnavailable     no connection, or it broke
     │   └── DatabaseUnsuitable      server too old, schema newer than the program
+    │       └── DatabaseReadOnly    a standby, or set to read-only: may end by itself
     ├── EmbeddedServerError         the embedded PostgreSQL can't be installed, started or reached
+    │   ├── EmbeddedServerUnsuitable  no programs for the data, data that is not ours, a user without a name
     │   └── EmbeddedDataInUse       another daemon runs on the same data
+    ├── BackupError                 a backup can't be made, read or restored
+    │   ├── BackupInterrupted       the connection broke: worth a retry
+    │   └── NoRoom                  the disk is full
     ├── StateDirectoryError         the state directory can't be created or written
+    ├── ServiceError                the service of systemd can't be installed or removed
     ├── ListenError                 the status endpoint's address can't be bound
+    ├── MissingExtra                a command needs an extra of the distribution that was not installed
     ├── DaemonUnreachable           the CLI found no daemon at the configured address
     ├── SourceError                 Nhanh.vn or Shopify
     │   ├── SourceUnavailable       network, 5xx, rubbish: may resolve itself, worth a retry
@@ -21,6 +28,7 @@
     │   ├── RowsUnread              some rows can't be had; everything else was done
     │   └── InvalidFilter           an unknown filter of a pull, or one of the wrong type
     ├── DepotsChanged               while a sync ran, what the access token may see changed
+    ├── StorePaused                 a person has paused all writing to the store
     ├── ScheduleNotFound            there is no schedule of this name
     ├── InvalidMapping              a variant or product that can't be mapped by hand
     ├── SaleError
@@ -38,6 +46,7 @@
 Exit codes follow sysexits.h where it has one, so that systemd and scripts can tell causes apart.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 from daemon.ids import JobId
@@ -84,7 +93,12 @@ class DatabaseError(DongboError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """There is no connection to PostgreSQL, or it broke."""
+    """There is no connection to PostgreSQL, or it broke; `may_pass` is False where waiting alone is no help, such as
+    after a wrong password."""
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class DatabaseUnsuitable(DatabaseError):
@@ -94,10 +108,21 @@ class DatabaseUnsuitable(DatabaseError):
     exit_code = ExitCode.CONFIG
 
 
+class DatabaseReadOnly(DatabaseUnsuitable):
+    """The server is a standby, or set to read-only: for good, or until a failover or its maintenance has ended."""
+
+
 class EmbeddedServerError(DongboError):
     """The embedded PostgreSQL can't be installed, started or reached."""
 
     exit_code = ExitCode.UNAVAILABLE
+
+
+class EmbeddedServerUnsuitable(EmbeddedServerError):
+    """What is on this machine can't be used: no programs, or none for the data; something else in its place; a user
+    whose name can't be looked up. No new start changes that."""
+
+    exit_code = ExitCode.CONFIG
 
 
 class EmbeddedDataInUse(EmbeddedServerError):
@@ -106,16 +131,42 @@ class EmbeddedDataInUse(EmbeddedServerError):
     exit_code = ExitCode.IN_USE
 
 
+class BackupError(DongboError):
+    """A backup can't be made, read or restored."""
+
+
+class BackupInterrupted(BackupError):
+    """The connection to the database broke while a backup was made: worth a retry."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class NoRoom(BackupError):
+    """There is no room on the disk for a backup, or for what is restored from one."""
+
+    exit_code = ExitCode.CANT_WRITE
+
+
 class StateDirectoryError(DongboError):
     """The state directory can't be created or written."""
 
     exit_code = ExitCode.CANT_CREATE
 
 
+class ServiceError(DongboError):
+    """The service of systemd can't be installed, started or removed here."""
+
+
 class ListenError(DongboError):
     """The status endpoint's address can't be bound."""
 
     exit_code = ExitCode.IN_USE
+
+
+class MissingExtra(DongboError):
+    """A command needs libraries of an extra of the distribution that was not installed."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class DaemonUnreachable(DongboError):
@@ -162,6 +213,10 @@ class CursorRefused(SourceRefused):
 
 class DepotsChanged(DongboError):
     """What the access token of Nhanh.vn may see has changed since a sync began: its stock can't be relied on."""
+
+
+class StorePaused(DongboError):
+    """A person has paused the store: everything is read and planned, and nothing written."""
 
 
 class ScheduleNotFound(DongboError):
@@ -226,3 +281,12 @@ class ApprovalNotFound(JobError):
 
 class AskedAnew(JobError):
     """A question asks about more by now than whoever decides has seen."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The error, or, of a group, all that are in it at any depth."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -105,6 +105,14 @@ def number_text(value: int) -> str:
     return text.replace(",", ".") if language() is Language.VIETNAMESE else text
 
 
+def size_text(size: int) -> str:
+    """A number of bytes: "312 MiB" or "1.4 GiB"."""
+    if size < 2**30:
+        return f"{number_text(size // 2**20)} MiB"
+    text = f"{size / 2**30:.1f} GiB"
+    return text.replace(".", ",") if language() is Language.VIETNAMESE else text
+
+
 def mark(message: str) -> str:
     """The message as it is, to be extracted for the catalogues and looked up later: a row of a table, say."""
     return message

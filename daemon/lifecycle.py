@@ -24,17 +24,20 @@ class Part(ABC):
 
     name: str  # of its task
     _task: asyncio.Task[None] | None = None
+    _is_asked_to_end = False  # what the task's own `cancelling` does not say: a deadline in it may cancel it, too
 
     def start(self) -> None:
         """Begin; returns at once. Raises RuntimeError if it is running already."""
         if self.is_running:
             raise RuntimeError(f"the part {self.name} has been started already")
+        self._is_asked_to_end = False
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     def stop(self) -> None:
         """Ask it to end; returns at once. Safe at any time, before the start and twice: what it does at its end is not
         interrupted by a second request."""
-        if self._task is not None and not self._task.cancelling():
+        if self._task is not None and not self._is_asked_to_end:
+            self._is_asked_to_end = True
             self._task.cancel()
 
     async def wait(self) -> None:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import socket
 import time
+import weakref
 from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import asynccontextmanager
 
 import structlog
 
+from daemon.logging.faults import Fault
 from daemon.texts import escaped
 
 log = structlog.get_logger()
@@ -31,6 +33,13 @@ class Notifier:
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._unheard = Fault(log, "notification_lost")
+        self.is_ready = False  # whether the start is over
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        if self._channel is not None:
+            # Held for good: signs of life must not depend on whether another file can be opened.
+            self._channel.setblocking(False)
+            weakref.finalize(self, self._channel.close)
         self._watchdog_interval = _watchdog_interval(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""))
 
     def watchdog_interval(self) -> float | None:
@@ -39,6 +48,7 @@ class Notifier:
 
     def ready(self) -> None:
         """The daemon has started, or has reloaded."""
+        self.is_ready = True
         self._send("READY=1")
 
     def status(self, text: str) -> None:
@@ -79,14 +89,14 @@ class Notifier:
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
-        if not self._address:
+        if self._channel is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-                channel.setblocking(False)
-                channel.sendto(message.encode(), self._address)
+            self._channel.sendto(message.encode(), self._address)
         except OSError as error:  # systemd is not there, or its queue is full: the work continues without it
-            log.warning("notification_lost", notification=message.partition("=")[0], error=error)
+            self._unheard.happened(str(error), notification=message.partition("=")[0])
+        else:
+            self._unheard.passed()
 
 
 def _watchdog_interval(microseconds: str, pid: str) -> float | None:

@@ -1,5 +1,6 @@
 """How many files, mostly connections, this process may open: raised at the start to what it may need."""
 
+import errno
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,16 @@ def raise_limit(needed: int) -> int:
 
 
 def open_files() -> OpenFiles:
-    """The present figures."""
+    """The present figures: to count takes a file, and where none is to be had, all are open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return OpenFiles(sum(1 for _ in DESCRIPTORS.iterdir()), _number(soft))
+    limit = _number(soft)
+    try:
+        count = sum(1 for _ in DESCRIPTORS.iterdir())
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        count = limit
+    return OpenFiles(count, limit)
 
 
 def _number(limit: int) -> int:

@@ -1,7 +1,6 @@
 """From a store's configuration to the store as tasks see it, with the clients of its sources."""
 
 import aiohttp
-from pydantic import SecretStr
 
 from daemon.config import (
     CustomerSyncSettings,
@@ -12,6 +11,7 @@ from daemon.config import (
     ShopifySettings,
     StoreSecrets,
     needed_scopes,
+    revealed,
 )
 from daemon.ids import StoreName
 from daemon.money import VND, Currency
@@ -51,7 +51,7 @@ class StoreFactory:
             name,
             self.nhanh(name, store.nhanh, secrets) if store.nhanh is not None else None,
             self.shopify(name, store.shopify, secrets, store.customer_sync) if store.shopify is not None else None,
-            store.product_sync,
+            store.ruled_product_sync,
             store.customer_sync,
             needed,
             Currency(store.nhanh.currency) if store.nhanh is not None else VND,
@@ -91,7 +91,7 @@ class StoreFactory:
         )
 
     def _nhanh_credential(self, name: StoreName, settings: NhanhSettings, secrets: StoreSecrets) -> NhanhCredential:
-        token, secret_key = _reveal(secrets.nhanh_access_token) or "", _reveal(secrets.nhanh_secret_key)
+        token, secret_key = revealed(secrets.nhanh_access_token) or "", revealed(secrets.nhanh_secret_key)
         key = (name, settings.base_url, settings.app_id, settings.business_id)
         if key not in self._nhanh:
             self._nhanh[key] = NhanhCredential(token, secret_key)
@@ -102,11 +102,11 @@ class StoreFactory:
         self, name: StoreName, settings: ShopifySettings, secrets: StoreSecrets
     ) -> ShopifyCredential:
         if settings.client_id is None:
-            token = _reveal(secrets.shopify_access_token) or ""
+            token = revealed(secrets.shopify_access_token) or ""
             permanent = self._permanent.setdefault((name, settings.url), PermanentToken(token))
             permanent.replace(token)
             return permanent
-        client_secret = _reveal(secrets.shopify_client_secret) or ""
+        client_secret = revealed(secrets.shopify_client_secret) or ""
         key = (settings.url, settings.client_id, settings.client_secret)
         if key not in self._client:
             self._client[key] = ClientCredentials(
@@ -118,10 +118,6 @@ class StoreFactory:
             )
         self._client[key].replace(client_secret)
         return self._client[key]
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None
 
 
 def _metafields(settings: CustomerSyncSettings | None) -> CustomerMetafields:

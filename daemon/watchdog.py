@@ -1,51 +1,42 @@
 """Tells systemd that the daemon is alive."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from daemon.database.pool import Database, is_connection_error
 from daemon.lifecycle import Part
+from daemon.logging.faults import Fault
 from daemon.notify import Notifier
-from daemon.schedules.scheduler import Scheduler
 
 log = structlog.get_logger()
 
-PING_TIMEOUT = 5.0  # seconds
+FEEDS = 3  # in the time after which systemd takes the daemon for hung: a late one is forgiven
 
 
 class Watchdog(Part):
-    """Tells systemd that all is well, after a check that fails when the pool hangs or the scheduler is gone.
+    """Feeds systemd's watchdog while the loop turns, which this needs itself, and all parts of the daemon run.
 
-    A database that answers with an error is no reason for a restart: the parts wait for it by themselves.
+    The database is not its affair: a restart brings it back no sooner, and `/readyz` tells of it.
+
+    Args:
+        ended: looks up the names of parts that should run and do not.
     """
 
     name = "watchdog"
 
-    def __init__(self, service: Notifier, database: Database, scheduler: Scheduler) -> None:
+    def __init__(self, service: Notifier, ended: Callable[[], Sequence[str]]) -> None:
         self._service = service
-        self._database = database
-        self._scheduler = scheduler
+        self._ended = ended
+        self._unfed = Fault(log, "watchdog_not_fed", next_step="systemd restarts the daemon")
 
     async def _run(self) -> None:
         interval = self._service.watchdog_interval()
         if interval is None:
             return
         while True:
-            await self._feed()
-            await asyncio.sleep(interval / 2)
-
-    async def _feed(self) -> None:
-        try:
-            async with asyncio.timeout(PING_TIMEOUT):
-                await self._database.ping()
-        except TimeoutError:
-            log.error("watchdog_check_failed", reason="the connection pool does not answer")
-        except Exception as error:
-            if not is_connection_error(error):
-                raise
-            log.warning("watchdog_database_away", error=str(error))
-            self._service.watchdog()
-        else:
-            if self._scheduler.is_running:
+            if ended := self._ended():
+                self._unfed.happened("parts have ended", parts=ended)
+            elif self._service.is_ready:  # before that nobody waits for it
                 self._service.watchdog()
+            await asyncio.sleep(interval / FEEDS)

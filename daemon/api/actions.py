@@ -17,14 +17,16 @@ class SteeringAction:
     """What a person did.
 
     Args:
+        who: the name of the token that was shown, or of the user whom a proxy has named; null where there is none.
         subject: the id or name of what it was done to.
         job_id: the job that came of it; jobs are pruned, so it may be gone.
-        text: what it was and how it came, for people.
+        text: what it was, by whom and how it came, for people.
     """
 
     id: int
     at: datetime
     way: Way
+    who: str | None
     kind: ActionKind
     store: str
     subject_kind: SubjectKind

@@ -39,7 +39,8 @@ class Approval:
         changed_settings: what is configured otherwise than when a sync went through last, at `settings_since`; where
             that is null, none has since such changes are noted.
         ended_at: when it was decided, or withdrawn because a run found nothing left to ask.
-        decided_at, decided_way: null where nobody has decided; the way is page, api or cli.
+        decided_at, decided_way, decided_by: null where nobody has decided; the way is page, api or cli, and the name is
+            null also where none is known.
         decided_job_id: the job that was approved.
     """
 
@@ -61,6 +62,7 @@ class Approval:
     ended_at: datetime | None
     decided_at: datetime | None
     decided_way: str | None
+    decided_by: str | None
     decided_job_id: UUID | None
 
 

@@ -26,9 +26,23 @@ class ConditionName(StrEnum):
     SALE_OVERDUE = "sale_overdue"
     SALE_DECISION = "sale_decision"  # a person has to say which price holds
     CLOCKS_APART = "clocks_apart"
+    ROLE_UNCOVERED = "role_uncovered"  # no daemon takes jobs, or none fires schedules
+    DAEMON_GONE = "daemon_gone"  # without having said so
+    DAEMON_CLOCK_OFF = "daemon_clock_off"
     SCHEDULE_PAUSED = "schedule_paused"
+    STORE_PAUSED = "store_paused"  # nothing is written to the shop
     DATABASE_AWAY = "database_away"
     DATABASE_SLOW = "database_slow"  # what is shown is of a while ago
+    DATABASE_READ_ONLY = "database_read_only"
+    DATABASE_LOCKED = "database_locked"  # another session holds a lock for which the daemon waits
+    ALERT_UNDELIVERED = "alert_undelivered"  # a channel of [[alerts]] or the [heartbeat] does not get through
+    DISK_FILLING = "disk_filling"
+    TRANSACTION_OLD = "transaction_old"  # what it keeps from being cleaned makes the database grow
+    NOTIFICATIONS_PILING_UP = "notifications_piling_up"  # a listener of the server takes none
+    WEBHOOKS_SILENT = "webhooks_silent"  # a pull has brought changes that none has told of
+    WEBHOOKS_REFUSED = "webhooks_refused"  # with wrong signatures
+    WEBHOOKS_WAITING = "webhooks_waiting"  # no job deals with what they have told
+    APP_UNINSTALLED = "app_uninstalled"
     NOTHING_PULLED = "nothing_pulled"
     NOTHING_PUSHED = "nothing_pushed"
 

@@ -63,10 +63,11 @@ class ExplainedDepot:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPush:
-    """A push of the value."""
+    """A push of the value; `name` is "on_hand" of stock where that was set instead of what is available."""
 
     id: int
     kind: PushKind
+    name: str | None
     job_id: UUID
     old_value: str | None
     new_value: str | None
@@ -75,6 +76,7 @@ class ExplainedPush:
     detail: str | None
     intended_at: datetime
     settled_at: datetime | None
+    rule: str | None = None  # the names of the configured rules that decided the value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,14 @@ class ExplainedValue:
     """A value at Shopify: stock at a location, the price, the compare-at price. Numbers are decimal, as text.
 
     Args:
+        quantity: of stock, which one of Shopify's it is: "available" or "on_hand".
         equal: whether Shopify has what it should have; None where nothing says what that is.
         sale: the sale that has the price, where one has.
+        rule: the names of the configured rules that decide it now.
     """
 
     kind: PushKind
+    quantity: str | None
     location_id: int | None
     location_name: str | None
     depots: Sequence[ExplainedDepot]  # of stock
@@ -100,6 +105,8 @@ class ExplainedValue:
     approval_job_id: UUID | None
     pushes: Sequence[ExplainedPush]
     verdict: str
+    rule: str | None = None
+    is_left_to_rule: bool = False  # a rule leaves it alone, which is the obstacle
 
 
 @dataclass(frozen=True, slots=True)

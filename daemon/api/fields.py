@@ -7,8 +7,9 @@ both, and nobody else has to. A class that is sent as a body has `__pydantic_con
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from annotated_types import Ge, Le, Len, MaxLen
 
@@ -91,3 +92,15 @@ Days: TypeAlias = Annotated[float, Ge(0), Le(36_500)]
 StoreText: TypeAlias = Annotated[str, MaxLen(63), STORABLE]
 Moment: TypeAlias = Annotated[datetime, AWARE]
 Text: TypeAlias = Annotated[str, Len(1, 300), STORABLE]
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which page of a list."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    limit: Limit = 50
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )

@@ -92,6 +92,7 @@ class ItemPlace:
     """The stock at one location. Numbers are decimal, as text.
 
     Args:
+        quantity: which one of Shopify's it is: "available" or "on_hand".
         nhanh: what the depots of the location hold.
         shopify: None: it is not stocked there.
         should_be: what a sync would set; None where nothing is to be set.
@@ -103,6 +104,7 @@ class ItemPlace:
 
     location_id: int
     location_name: str | None
+    quantity: str
     nhanh: str | None
     shopify: str | None
     should_be: str | None
@@ -199,6 +201,7 @@ class ItemPush:
     detail: str | None
     intended_at: datetime
     settled_at: datetime | None
+    rule: str | None = None  # the names of the configured rules that decided the value
 
 
 @dataclass(frozen=True, slots=True)

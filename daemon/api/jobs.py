@@ -151,7 +151,7 @@ class SubmitBody:
     store: StoreText = field(metadata={"description": "A store of the configuration."})
     params: Annotated[dict[str, Any], STORABLE] = field(
         default_factory=dict,
-        metadata={"description": "Of a pull: full, restart, filters (Nhanh.vn) or query (Shopify)."},
+        metadata={"description": "Of a pull: full, restart, filters (Nhanh.vn), or query and method (Shopify)."},
     )
 
 
@@ -228,18 +228,6 @@ class PruneQuery:
     __pydantic_config__: ClassVar[Any] = LENIENT
 
     older_than_days: Days = field(metadata={"description": "As for the deletion."})
-
-
-@dataclass(frozen=True, slots=True)
-class RowsQuery:
-    """Which of a job's rows to list, such as its dead letters."""
-
-    __pydantic_config__: ClassVar[Any] = LENIENT
-
-    limit: Limit = 50
-    cursor: str | None = field(
-        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Push:
     sku: str | None = None  # of the variant, where the mirror knows it
     title: str | None = None  # of the variant, or the name of the customer
     location_name: str | None = None
+    rule: str | None = None  # the names of the configured rules that decided the value
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,23 @@ class ScheduleOverview(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulesQuery:
+    """Which schedules to list."""
+
+    __pydantic_config__: ClassVar[Any] = LENIENT
+
+    limit: Annotated[int, Ge(1), Le(200)] = 100
+    cursor: str | None = field(
+        default=None, metadata={"pattern": NUMBER_CURSOR_PATTERN, "description": "next_cursor of the page before."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleList:
-    """The schedules, in the order of the configuration."""
+    """Schedules, in the order of the configuration."""
 
     schedules: Sequence[ScheduleOverview]
+    next_cursor: str | None  # None on the last page
 
 
 @dataclass(frozen=True, slots=True)

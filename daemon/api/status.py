@@ -9,11 +9,13 @@ from uuid import UUID
 from daemon.api.conditions import Condition, StreamReport, Verdict
 from daemon.api.sales import OpenSale
 from daemon.api.schedules import Schedule
-from daemon.database.usage import PoolUsage
+from daemon.api.webhooks import WebhookStreamReport
+from daemon.database.usage import PoolUsage, ReplicaStanding
 from daemon.i18n import Language, stored
-from daemon.ids import StoreName
+from daemon.ids import Lane, StoreName, WorkerName
 from daemon.jobs.model import Job
 from daemon.jobs.types import JobType
+from daemon.roles import DaemonRole
 from daemon.sources.clock import ClockReport
 from daemon.sources.credential import CredentialReport
 
@@ -82,6 +84,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the data is. Null is what is not known: all of the database while that is away, and the disk where the
+    database is not the embedded one. `oldest_transaction_seconds` is how long the oldest transaction in the database
+    has been open, 0 where none is."""
+
+    database_bytes: int | None
+    disk_free_bytes: int | None
+    disk_bytes: int | None
+    oldest_transaction_seconds: float | None
+    notification_queue_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One condition of being ready, with the reason where it fails."""
 
@@ -99,19 +114,67 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """How the replica stands that the endpoint reads from, as of the last look (`as_of`; null: not yet looked at), and
+    how many reads it has served since the start, and how many the primary had to in its place. `lag_seconds`: how far
+    behind it was at most; null where that is not known."""
+
+    standing: ReplicaStanding
+    detail: str
+    lag_seconds: float | None
+    as_of: datetime | None
+    reads: int
+    reads_at_primary: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMember:
+    """A daemon on this database.
+
+    Args:
+        name: by which it takes jobs, and which their rows have as `worker`; one that takes none has one of its own.
+        address: of its endpoint, as it shows it; on a loopback name or a socket it is reached from its own host only.
+        seen_at: its last sign of life, by the database's clock, of which there is one every few seconds.
+        is_live: whether it has been seen lately; one that has stopped in order is not listed.
+        is_self: whether it is the one that answers.
+        running_jobs: how many it runs now, in `lanes`.
+        takes_no_jobs_since: since when it takes none although that is one of its roles; null: it does.
+        clock_offset_seconds: by which its machine's clock is ahead of the database's, at least; negative: behind; null
+            until it has been measured.
+    """
+
+    name: WorkerName
+    host: str
+    version: str
+    roles: Sequence[DaemonRole]
+    address: str
+    started_at: datetime
+    seen_at: datetime
+    is_live: bool
+    is_self: bool
+    running_jobs: int
+    lanes: Sequence[Lane]
+    takes_no_jobs_since: datetime | None
+    clock_offset_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The daemon at a glance. `credentials` is how each store signs in at its sources, and `clocks` how the sources'
     clocks differ from the machine's, those that have answered. `running`, `awaiting_approval`, `freshness` and `sales`
     (those that have not ended) are null while the database is away; so is `left_out`, the places that the last product
-    sync of a store had to leave out, of stores where there are any, and `streams`. `verdicts` (one a store) and
-    `conditions` (what holds, bad ones first) come always. `as_of` is when what comes
-    from the database was read. `language` is what the daemon writes by itself.
+    sync of a store had to leave out, of stores where there are any, and so are `streams`, `webhooks` and `fleet`, the
+    daemons on this database. `roles` are those of this one. `verdicts`
+    (one a store) and `conditions` (what holds, bad ones first) come always. `as_of` is when what comes
+    from the database was read. `replica` is null where none is configured.
+    `language` is what the daemon writes by itself.
     `sale_clock_problem` says why no sale starts or
     ends by itself, where the clocks differ."""
 
     version: str
     pid: int
     worker: str | None
+    roles: Sequence[DaemonRole]
     started_at: datetime
     now: datetime
     uptime_seconds: float
@@ -127,6 +190,8 @@ class Status:
     sale_clock_problem: str | None
     credentials: Sequence[CredentialReport]
     pool: PoolUsage
+    replica: ReplicaReport | None
+    storage: Storage
     notification_lag_seconds: float | None
     subscribers: int
     stores: Sequence[str]
@@ -135,6 +200,8 @@ class Status:
     verdicts: Sequence[Verdict]
     conditions: Sequence[Condition]
     streams: Sequence[StreamReport] | None
+    webhooks: Sequence[WebhookStreamReport] | None
+    fleet: Sequence[FleetMember] | None
     as_of: datetime | None
     language: Language
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from daemon.api.findings import Finding, Severity, failed, ok, warning
 from daemon.checks.clocks import judge_offset
 from daemon.checks.prices import check_currency, show_prices
+from daemon.checks.webhooks import check_webhooks
 from daemon.config import Settings, StoreSettings, needed_scopes
 from daemon.errors import RateLimited, SourceError, SourceRefused
 from daemon.i18n import gettext as _
@@ -64,7 +65,7 @@ async def check_store(
         findings += await check_shopify(f"{name} shopify", shopify, store, needed_scopes(settings, name))
         findings += _judge_clock(f"{name} shopify", shopify.clock)
         findings += await check_money(name, nhanh, shopify, store)
-    return findings
+    return findings + await check_webhooks(name, shopify, settings)
 
 
 async def check_money(

@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import daemon
 from daemon.cli.options import ConfigOption, JsonOption
+from daemon.errors import MissingExtra
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +19,40 @@ class Listed:
     Args:
         summary: its line there; of a single command it is the first line of the docstring, too.
         app: the Typer app that has it, as `module:name`.
+        extra: of the distribution, without which its module can't be imported.
     """
 
     summary: str
     app: str
+    extra: str | None = None
 
 
 COMMANDS = {
     "run": Listed("Run the daemon until SIGTERM or Ctrl-C.", "daemon.cli.commands.run:app"),
+    "reload": Listed(
+        "Make the service read its configuration again; say how it went.", "daemon.cli.commands.reload:app"
+    ),
     "check": Listed("Check the configuration; show when what fires.", "daemon.cli.commands.check:app"),
     "status": Listed("Show whether the shop is right, and what the daemon is doing.", "daemon.cli.commands.status:app"),
     "explain": Listed("Explain why Shopify has the stock and prices that it has.", "daemon.cli.commands.explain:app"),
     "items": Listed("Find items of Shopify and Nhanh.vn; of a single one, show all.", "daemon.cli.commands.items:app"),
     "doctor": Listed("Find out why a job does not show.", "daemon.cli.doctor.command:app"),
     "sandbox": Listed(
-        "Run a sandbox Nhanh.vn and Shopify for one shop on this machine.", "daemon.cli.commands.sandbox:app"
+        "Run a sandbox Nhanh.vn and Shopify for one shop on this machine.",
+        "daemon.cli.commands.sandbox:app",
+        extra="sandbox",
     ),
-    "demo": Listed("Try dongbo on a sandbox shop, all on this machine.", "daemon.cli.commands.demo:app"),
+    "demo": Listed(
+        "Try dongbo on a sandbox shop, all on this machine.", "daemon.cli.commands.demo:app", extra="sandbox"
+    ),
     "connect": Listed("Get, try out and save the credentials of a store.", "daemon.cli.connect.commands:app"),
+    "database": Listed("Back up, restore, upgrade and open the database.", "daemon.cli.database.commands:app"),
+    "install-service": Listed(
+        "Install dongbo as a service of systemd, or renew it.", "daemon.cli.service.commands:install_app"
+    ),
+    "uninstall-service": Listed(
+        "Stop the service of systemd and take it away.", "daemon.cli.service.commands:uninstall_app"
+    ),
     "config": Listed("The configuration file's format.", "daemon.cli.commands.config:app"),
     "pull": Listed("Pull from a source now, and follow it if you like.", "daemon.cli.commands.pull:app"),
     "match": Listed("Match what belongs together on both sides.", "daemon.cli.commands.sync:match_app"),
@@ -43,6 +60,10 @@ COMMANDS = {
     "sync": Listed("Push to Shopify what differs from Nhanh.vn.", "daemon.cli.commands.sync:sync_app"),
     "sale": Listed("Create, show, start and end sale campaigns.", "daemon.cli.sales.commands:app"),
     "jobs": Listed("List, follow, approve, cancel, retry and prune jobs.", "daemon.cli.jobs.commands:app"),
+    "alerts": Listed("See who is told what is not right; send a test.", "daemon.cli.commands.alerts:app"),
+    "webhooks": Listed(
+        "Subscribe to webhooks at Shopify; see and try what arrives.", "daemon.cli.webhooks.commands:app"
+    ),
     "schedules": Listed("List, run, pause and resume schedules.", "daemon.cli.commands.schedules:app"),
 }
 
@@ -65,9 +86,20 @@ class LazyGroup(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """A command or a group of the list, for which its module is imported. What is returned is typer's own type."""
+    """A command or a group of the list, for which its module is imported. What is returned is typer's own type.
+
+    Raises MissingExtra where what the command needs was not installed along.
+    """
     listed = COMMANDS[name]
-    command = typer.main.get_command(resolve_name(listed.app))
+    try:
+        command = typer.main.get_command(resolve_name(listed.app))
+    except ModuleNotFoundError as error:
+        if listed.extra is None or error.name is None or error.name.partition(".")[0] == "daemon":
+            raise
+        raise MissingExtra(
+            f"`dongbo {name}` needs the extra {listed.extra}: install it with pip install 'dongbo[{listed.extra}]', "
+            f"in a checkout pip install '.[{listed.extra}]'"
+        ) from error
     command.help = command.help or listed.summary
     return command
 

@@ -4,11 +4,12 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper, UnsupportedOperation
 
-from daemon.errors import DongboError, ExitCode
+from daemon.errors import DongboError, ExitCode, leaves
+from daemon.journal import is_journal, with_priority
 from daemon.terminal import LAYOUT, guarded_terminals
 from daemon.texts import escaped
 
@@ -63,7 +64,7 @@ def _is_full(error: BaseException) -> bool:
 def _report_full(error: BaseException) -> int:
     with suppress(OSError):  # standard error may be on the same disk
         name = getattr(error, "filename", None) or "the output"
-        sys.stderr.write(
+        _complain(
             f"dongbo: {escaped(str(name))} can't be written: no space left. Make room on its disk, and try again.\n"
         )
         sys.stderr.flush()
@@ -82,7 +83,7 @@ def _run(command: Callable[[], object]) -> int:
     except DongboError as error:
         return _report([error])
     except BaseExceptionGroup as group:
-        found = list(_leaves(group))
+        found = list(leaves(group))
         if any(isinstance(error, KeyboardInterrupt) for error in found):
             return INTERRUPTED
         if full := [error for error in found if _is_full(error)]:
@@ -103,16 +104,18 @@ def _exit_code(end: SystemExit) -> int:
         case None:
             return ExitCode.OK
         case int():
+            if end.code == ExitCode.USAGE and is_journal(sys.stderr):
+                _complain("dongbo: its command line is wrong, as the lines above say; see ExecStart= of the unit\n")
             return end.code
         case _:
-            sys.stderr.write(f"{escaped(str(end.code), keep=LAYOUT)}\n")
+            _complain(f"{escaped(str(end.code), keep=LAYOUT)}\n")
             return ExitCode.FAILED
 
 
 def _report(errors: list[DongboError]) -> int:
     for error in errors:
         for line in str(error).splitlines() or [type(error).__name__]:
-            sys.stderr.write(f"dongbo: {escaped(line)}\n")
+            _complain(f"dongbo: {escaped(line)}\n")
     return errors[0].exit_code
 
 
@@ -120,18 +123,15 @@ def _report_bug(error: BaseException) -> int:
     from daemon.logging import redact  # noqa: PLC0415 - it loads structlog, which only a fault is worth
 
     if os.environ.get(TRACEBACK_VARIABLE):
-        sys.stderr.write(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))
+        _complain(escaped(redact("".join(traceback.format_exception(error))), keep=LAYOUT))
     text = " ".join(str(error).split())
-    sys.stderr.write(
+    _complain(
         f"dongbo: a bug in the program: {type(error).__name__}{f': {escaped(redact(text))}' if text else ''} "
         f"(run it with {TRACEBACK_VARIABLE}=1 to see where, and please report it)\n"
     )
     return ExitCode.SOFTWARE
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _complain(text: str) -> None:
+    """Write why a command fails; into the journal as an error, which `journalctl -p err` shows."""
+    sys.stderr.write(with_priority(text, "error") if is_journal(sys.stderr) else text)

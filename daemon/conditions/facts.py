@@ -1,6 +1,6 @@
 """What is known at one moment, from which everything else in this package follows: no sentence, no judgement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 from daemon.api.conditions import ConditionName
 from daemon.api.status import LeftOut
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
+from daemon.database.usage import Blockage, DiskSpace, RefusedSpace, StorageUsage
+from daemon.fleet.members import Member
 from daemon.ids import CampaignId, JobId, ScheduleName, StoreName
+from daemon.inbox.events import TopicCount, WaitingEvents
+from daemon.inbox.streams import StreamId, WebhookStream
+from daemon.inbox.topics import TOPICS
+from daemon.jobs.pauses import StorePause
 from daemon.jobs.types import JobType, Source
 from daemon.sales.model import Campaign
 from daemon.schedules.fires import ScheduleMemory
@@ -125,14 +131,55 @@ class ConditionKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class UntoldChanges:
+    """That a pull has brought changes of one side of a store that no webhook has told of."""
+
+    stream: StreamId
+    job_id: JobId
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookFacts:
+    """What is known of webhooks.
+
+    Args:
+        untold: of streams that were not silent before.
+    """
+
+    streams: Sequence[WebhookStream] = ()
+    topics: Sequence[TopicCount] = ()
+    waiting: Sequence[WaitingEvents] = ()
+    untold: Sequence[UntoldChanges] = ()
+
+    def last_of(self, stream: StreamId) -> TopicCount | None:
+        """What has come of a stream last; None: nothing ever. A test says nothing of the shop: it counts where nothing
+        else has come."""
+        return max(
+            self.counts_of(stream), key=lambda count: (not _is_test(count), count.last_received_at), default=None
+        )
+
+    def counts_of(self, stream: StreamId) -> Sequence[TopicCount]:
+        """What has come of each topic of a stream."""
+        return [count for count in self.topics if (count.store, count.source) == (stream.store, stream.source)]
+
+
+def _is_test(count: TopicCount) -> bool:
+    topic = TOPICS.get((count.source, count.topic))
+    return topic is not None and topic.is_test
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """What the database said at one moment, `read_at`, by the machine's clock.
+    """What the database said at one moment, `read_at`, by its own clock.
 
     Args:
         streams: those that a schedule or a job makes one.
         drifted: variants of open campaigns with a price that somebody else has set.
         left_out: of the stores of which a product sync has looked at the places.
         place_names: what those that were left out are called.
+        pauses: of the stores to which nothing is written.
+        fleet: the daemons on this database, those of the last day among them.
     """
 
     read_at: datetime
@@ -143,6 +190,9 @@ class DatabaseFacts:
     drifted: Mapping[CampaignId, int]
     left_out: Sequence[LeftOut]
     place_names: Mapping[StoreName, Mapping[int, str]]
+    pauses: Sequence[StorePause] = ()
+    webhooks: WebhookFacts = field(default_factory=WebhookFacts)
+    fleet: Sequence[Member] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +200,16 @@ class SlowFacts:
     """What changes seldom, and so is read at each look of the daemon alone.
 
     Args:
-        clock_offset: seconds by which the database's clock is ahead of the machine's; 0 where they may agree.
         mapped: variants that match a product, by store, as of the last product match.
         remembered: since when conditions hold that nothing else dates, by their ids.
+        storage: how much the database takes up.
+        is_read_only: whether the database lets nothing be changed.
     """
 
-    clock_offset: float = 0.0
     mapped: Mapping[StoreName, int] = field(default_factory=dict)
     remembered: Mapping[str, Remembered] = field(default_factory=dict)
+    storage: StorageUsage | None = None
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +244,23 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelReport:
+    """Whether what is to reach a person gets through: by a channel of `[[alerts]]`, or the `[heartbeat]`.
+
+    Args:
+        channel: its name.
+        works: whether the last message or call went out; None: none has been tried yet.
+        failing_since: when they began not to.
+        problem: why the last one did not.
+    """
+
+    channel: str
+    works: bool | None = None
+    failing_since: datetime | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that is known now.
 
@@ -199,6 +268,10 @@ class Facts:
         database: what it said last; None: nothing yet.
         outage: that it is away; what it said last is of the past then.
         remembered: as `SlowFacts.remembered`, with what has been seen since that was read.
+        disk: that has the embedded data; None: the database is elsewhere.
+        blockage: the lock of another session for which the daemon waits.
+        refused_space: that the database has lately refused to write for want of space.
+        kept_secrets: the stores' sources for which a new secret takes effect with a restart only.
     """
 
     now: datetime
@@ -214,6 +287,11 @@ class Facts:
     outage: Outage | None
     remembered: Mapping[str, Remembered]
     slow: SlowFacts
+    channels: Sequence[ChannelReport] = ()
+    disk: DiskSpace | None = None
+    refused_space: RefusedSpace | None = None
+    blockage: Blockage | None = None
+    kept_secrets: Collection[tuple[StoreName, str]] = ()
 
     @property
     def judged_at(self) -> datetime:

@@ -3,7 +3,8 @@
 Each goes by an index and reads a bounded number of rows a stream.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from asyncpg import Record
@@ -15,27 +16,30 @@ from daemon.conditions.facts import (
     StreamKey,
     Trouble,
     UnstoredRows,
+    UntoldChanges,
 )
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.inbox.streams import StreamId
 from daemon.jobs import approvals
-from daemon.jobs.types import JobType
+from daemon.jobs.store import IS_WHOLE
+from daemon.jobs.types import JobType, Source
 from daemon.sync.products.question import PlanQuestion
 
 MOST_COUNTED_ROWS = 5_000  # dead letters of a stream
 MOST_QUESTIONS = 500
 
-# As the index background_jobs_whole has it.
-IS_WHOLE = "status = 'COMPLETED' AND NOT params ?| ARRAY['retry_of', 'filters', 'query', 'dry_run']"
 IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
 
-# Compared as rows and in their order, so that the planner has no way but along the index background_jobs_broad: by the
+# Compared as rows and in their order, so that the planner has no way but along the index background_jobs_wide: by the
 # id alone it might pass by all jobs, where most are of other types.
 LOWEST, HIGHEST = "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
 TO_ITS_LAST = f"(job.store, job.type, job.id) <= (wanted.store, wanted.type, {HIGHEST})"
 
 # As that index has it: neither of some rows only, nor dry.
-IS_BROAD = "NOT params ?| ARRAY['filters', 'query', 'dry_run']"
+IS_BROAD = "NOT params ?| ARRAY['filters', 'query', 'dry_run', 'ids', 'customers', 'skus', 'variants']"
+# Somebody has named what it was about, and was told what became of it; a typing error is not a row of the shop.
+IS_NAMED = "params ?| ARRAY['customers', 'skus', 'variants']"
 
 # Attempts that failed, with no whole run since. Those of a job that a person has retried count, as long as it has not
 # completed: its row knows of none.
@@ -76,7 +80,7 @@ LEFT JOIN LATERAL (
     SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM took)) AS seconds FROM (
         SELECT job.completed_at - coalesce(parent.created_at, job.created_at) AS took
         FROM dongbo.background_jobs AS job LEFT JOIN dongbo.background_jobs AS parent ON parent.id = job.parent_id
-        WHERE {IS_WANTED} AND job.{IS_WHOLE.replace("params", "job.params")}
+        WHERE {IS_WANTED} AND {IS_WHOLE}
         ORDER BY job.completed_at DESC LIMIT 9
     ) AS recent
 ) AS usual ON true
@@ -105,7 +109,7 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT letter.* FROM (
             SELECT id FROM dongbo.background_jobs AS job
-            WHERE {IS_WANTED} AND status = 'COMPLETED' AND failed > 0
+            WHERE {IS_WANTED} AND status = 'COMPLETED' AND failed > 0 AND NOT {IS_NAMED}
               AND completed_at >= coalesce(watermark.full_pull_at, last.completed_at, '-infinity')
             ORDER BY completed_at DESC LIMIT 50
         ) AS run JOIN dongbo.job_failures AS letter ON letter.job_id = run.id AND letter.resolved_at IS NULL
@@ -114,6 +118,40 @@ LEFT JOIN LATERAL (
 ) AS unstored ON true
 ORDER BY wanted.place
 """
+
+
+# What a pull finds may have changed ever since the one before it. So only pulls count that follow another one after the
+# webhooks have fallen silent: the first still brings what they have told of, and what was pushed just before. A full
+# pull, or one of named rows, also brings what is no event anywhere, such as figures that are computed.
+LIST_UNTOLD = f"""
+SELECT wanted.store, wanted.source, job.id, job.completed_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS wanted (store, source, type, since)
+CROSS JOIN LATERAL (
+    SELECT id, completed_at FROM (
+        SELECT *, lag(created_at) OVER (ORDER BY created_at) AS previous FROM (
+            SELECT * FROM dongbo.background_jobs AS job WHERE {IS_WANTED} ORDER BY id DESC LIMIT 50
+        ) AS job WHERE {IS_WHOLE}
+    ) AS pull
+    WHERE previous > wanted.since AND updated > 0 AND trigger <> 'webhook' AND NOT params ? 'full'
+    ORDER BY created_at LIMIT 1
+) AS job
+"""
+TELLING_PULLS = {Source.NHANH: JobType.PULL_NHANH_INVENTORY, Source.SHOPIFY: JobType.PULL_SHOPIFY_PRODUCTS}
+
+
+async def list_untold(connection: Connection, told: Mapping[StreamId, datetime]) -> list[UntoldChanges]:
+    """Changes that pulls have brought after these moments, up to which each stream has told of what changes."""
+    rows = await connection.fetch(
+        LIST_UNTOLD,
+        [stream.store for stream in told],
+        [stream.source for stream in told],
+        [TELLING_PULLS[stream.source] for stream in told],
+        list(told.values()),
+    )
+    return [
+        UntoldChanges(StreamId(StoreName(row["store"]), Source(row["source"])), _job_id(row["id"]), row["completed_at"])
+        for row in rows
+    ]
 
 
 async def read_streams(connection: Connection, wanted: Collection[StreamKey]) -> dict[StreamKey, StreamFacts]:

@@ -1,16 +1,22 @@
 """Reads what the database knows, on one connection, at the same cost however many jobs there are."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.api.sales import ItemState
 from daemon.api.status import LeftOut
 from daemon.conditions import memory, queries
-from daemon.conditions.facts import DatabaseFacts, SlowFacts, StoreFacts
+from daemon.conditions.facts import DatabaseFacts, SlowFacts, StoreFacts, WebhookFacts
 from daemon.conditions.streams import watched_jobs
+from daemon.database.locks import is_read_only
 from daemon.database.pool import Connection
+from daemon.database.storage import read_storage
+from daemon.fleet import members
 from daemon.ids import CampaignId, StoreName
+from daemon.inbox import events, streams
+from daemon.jobs import pauses
 from daemon.jobs import store as jobs
 from daemon.jobs.types import JobType
 from daemon.mirror import places
@@ -20,6 +26,7 @@ from daemon.schedules import fires
 from daemon.schedules.model import ScheduleSpec
 
 MOST_SALES = 500  # open ones of a store
+SILENCE_GRACE = timedelta(minutes=30)  # in which a webhook may be late, or a pull bring what it has told of
 
 
 async def read_database(
@@ -28,7 +35,7 @@ async def read_database(
     schedules: Sequence[ScheduleSpec],
     clock: Callable[[], datetime],
 ) -> DatabaseFacts:
-    """What the database says of these stores and schedules; `clock` is this machine's. Raises what that raises."""
+    """What the database says of these stores and schedules; `clock` tells the present time. Raises what that raises."""
     read_at = clock()
     names = [store.name for store in stores]
     open_sales = [
@@ -50,26 +57,34 @@ async def read_database(
             for each in left_out
             if each.locations or each.depots
         },
+        pauses=await pauses.list_active(connection, names),
+        webhooks=await _webhooks(connection),
+        fleet=await members.list_members(connection),
     )
 
 
-async def read_slowly(
-    connection: Connection, stores: Collection[StoreFacts], clock: Callable[[], datetime]
-) -> SlowFacts:
+async def read_slowly(connection: Connection, stores: Collection[StoreFacts]) -> SlowFacts:
     """What changes seldom. Raises what the database raises."""
-    before = clock()
-    theirs = await jobs.now(connection)
-    after = clock()
     return SlowFacts(
-        _offset(theirs, before, after), await _count_mapped(connection, stores), await memory.load(connection)
+        await _count_mapped(connection, stores),
+        await memory.load(connection),
+        await read_storage(connection),
+        await is_read_only(connection),
     )
 
 
-def _offset(theirs: datetime, before: datetime, after: datetime) -> float:
-    """Seconds by which the database's clock is ahead, at least; 0 where it may agree."""
-    if theirs > after:
-        return (theirs - after).total_seconds()
-    return min((theirs - before).total_seconds(), 0.0)
+async def _webhooks(connection: Connection) -> WebhookFacts:
+    found = WebhookFacts(
+        await streams.list_streams(connection),
+        await events.topic_counts(connection),
+        await events.waiting(connection),
+    )
+    told = {
+        stream.id: max(last.last_received_at, stream.caught_up_at or last.last_received_at) + SILENCE_GRACE
+        for stream in found.streams
+        if (last := found.last_of(stream.id)) is not None
+    }
+    return replace(found, untold=await queries.list_untold(connection, told)) if told else found
 
 
 async def _count_drifted(connection: Connection, sales: Sequence[Campaign]) -> dict[CampaignId, int]:

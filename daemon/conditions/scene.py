@@ -1,14 +1,16 @@
 """One look: the facts of a moment, and what follows from them before anything is put into words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from daemon.api.conditions import ConditionName
 from daemon.conditions.facts import ConditionKey, DatabaseFacts, Facts, StreamFacts
 from daemon.conditions.streams import Standing, other_troubles, standings
 from daemon.ids import StoreName
+from daemon.jobs.pauses import StorePause
 
 # What nothing but the daemon's own memory dates: kept in the database, so that a restart changes nothing.
 LASTING: Final = frozenset(
@@ -20,6 +22,13 @@ LASTING: Final = frozenset(
         ConditionName.DEPOT_HIDDEN,
         ConditionName.SALE_DECISION,
         ConditionName.CLOCKS_APART,
+        ConditionName.DAEMON_CLOCK_OFF,
+        ConditionName.DATABASE_READ_ONLY,
+        ConditionName.DATABASE_LOCKED,
+        ConditionName.ALERT_UNDELIVERED,
+        ConditionName.DISK_FILLING,
+        ConditionName.NOTIFICATIONS_PILING_UP,
+        ConditionName.WEBHOOKS_REFUSED,
         ConditionName.NOTHING_PULLED,
         ConditionName.NOTHING_PUSHED,
     }
@@ -48,7 +57,7 @@ class SourceTrouble:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is derived once and then asked for each of a thousand stores
 class Scene:
     """What is to be judged. `streams` is empty while the database is away: nothing is known of them then.
 
@@ -72,9 +81,33 @@ class Scene:
         streams = standings(facts, facts.database, without)
         return cls(facts, troubles, streams, other_troubles(facts.stores, facts.database, without))
 
+    @cached_property
+    def store_names(self) -> frozenset[StoreName]:
+        """Those of the configuration."""
+        return frozenset(store.name for store in self.facts.stores)
+
     def streams_of(self, store: StoreName) -> Sequence[Standing]:
         """How the streams of a store stand."""
-        return [stream for stream in self.streams if stream.key.store == store]
+        return self._streams_by_store.get(store, ())
+
+    @cached_property
+    def _streams_by_store(self) -> Mapping[StoreName, Sequence[Standing]]:
+        found: dict[StoreName, list[Standing]] = {}
+        for stream in self.streams:
+            found.setdefault(stream.key.store, []).append(stream)
+        return found
+
+    def pause_of(self, store: StoreName) -> StorePause | None:
+        """The pause of a store that goes on now; None where there is none."""
+        now = self.facts.now
+        return next(
+            (
+                pause
+                for pause in self.database.pauses
+                if pause.store == store and (pause.until is None or now < pause.until)
+            ),
+            None,
+        )
 
     @property
     def is_known(self) -> bool:

@@ -21,11 +21,19 @@ CUSTOMER_PULLS: Final = (JobType.PULL_NHANH_CUSTOMERS, JobType.PULL_SHOPIFY_CUST
 PULLS: Final = (*PRODUCT_PULLS, *CUSTOMER_PULLS)
 PUSHES: Final = (JobType.SYNC_PRODUCTS, JobType.SYNC_CUSTOMERS)
 # In the order in which they are shown.
-STREAMS: Final = (*PRODUCT_PULLS, JobType.SYNC_PRODUCTS, *CUSTOMER_PULLS, JobType.SYNC_CUSTOMERS)
+STREAMS: Final = (
+    *PRODUCT_PULLS,
+    JobType.SYNC_PRODUCTS,
+    *CUSTOMER_PULLS,
+    JobType.SYNC_CUSTOMERS,
+    JobType.BACKUP_DATABASE,
+)
 # What fails like a stream, though nothing is expected of it by a time: the chain, too, where none of its steps does.
 OTHERS: Final = (
     JobType.MATCH_PRODUCTS,
     JobType.MATCH_CUSTOMERS,
+    JobType.SYNC_CHANGED_PRODUCTS,
+    JobType.SYNC_CHANGED_CUSTOMERS,
     JobType.PRODUCT_CHAIN,
     JobType.PREPARE_SALE,
     JobType.APPLY_SALE,
@@ -33,7 +41,8 @@ OTHERS: Final = (
 )
 CHAINED: Final = (*PRODUCT_PULLS, JobType.MATCH_PRODUCTS, JobType.SYNC_PRODUCTS)
 
-NARROWING: Final = ("filters", "query", "dry_run")  # a job with one of these makes no stream fresh
+# A job with one of these makes no stream fresh.
+NARROWING: Final = ("filters", "query", "dry_run", "ids", "customers", "skus", "variants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +218,9 @@ def _can_run(store: StoreFacts, job_type: JobType) -> bool:
 
 def _is_push(store: StoreFacts, job_type: JobType) -> bool:
     match job_type:
-        case JobType.SYNC_PRODUCTS:
+        case JobType.SYNC_PRODUCTS | JobType.SYNC_CHANGED_PRODUCTS:
             return store.product_sync is not None
-        case JobType.SYNC_CUSTOMERS:
+        case JobType.SYNC_CUSTOMERS | JobType.SYNC_CHANGED_CUSTOMERS:
             return store.customer_sync is not None
         case _:
             return False

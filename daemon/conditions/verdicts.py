@@ -24,8 +24,8 @@ UNVOUCHED = frozenset({StreamState.NEVER, StreamState.UNSCHEDULED, StreamState.P
 
 
 def judge(store: StoreFacts, scene: Scene, conditions: Sequence[Condition]) -> Verdict:
-    """The verdict on a store; `conditions` are all that hold."""
-    judging = _Judging(store, scene, [each for each in conditions if each.store in (None, store.name)])
+    """The verdict on a store; `conditions` are those that bear on it."""
+    judging = _Judging(store, scene, conditions)
     return Verdict(store.name, judging.tone(), judging.sentence(), " · ".join((store.name, *judging.details())))
 
 
@@ -57,6 +57,7 @@ class _Judging:
             self._without_database()
             or self._without_data()
             or self._without_source()
+            or self._paused()
             or self._not_well()
             or self._well()
         )
@@ -110,6 +111,13 @@ class _Judging:
             sources=both([source_name(each.source) for each in unreachable]),
             time=self._time(min(each.since for each in unreachable)),
         )
+        return text + self._as_of_clause()
+
+    def _paused(self) -> str | None:
+        pause = self._scene.pause_of(self._store.name)
+        if pause is None:
+            return None
+        text = _("Paused since {time}: nothing is written to Shopify").format(time=self._time(pause.since))
         return text + self._as_of_clause()
 
     def _not_well(self) -> str | None:

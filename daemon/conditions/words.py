@@ -24,6 +24,7 @@ STREAM_NOUNS: Final[Mapping[JobType, str]] = {
     JobType.PULL_NHANH_CUSTOMERS: mark("customers of Nhanh.vn"),
     JobType.PULL_SHOPIFY_CUSTOMERS: mark("customers of Shopify"),
     JobType.SYNC_CUSTOMERS: mark("customer totals"),
+    JobType.BACKUP_DATABASE: mark("backup of the database"),
 }
 
 

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un holds 108 with the closing NUL (man 7 unix)
+UNIX_PEER = "unix"  # whoever may open the Unix socket
 FORMS = '"127.0.0.1:8765", "[::1]:8765" or "unix:/run/dongbo/status.sock"'
 DEFAULT_PORTS = {"https": 443, "http": 80}
+ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 
 
@@ -23,6 +25,9 @@ class TcpAddress:
         """Whether nobody outside this machine can reach it."""
         return is_loopback(self.host)
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
@@ -34,6 +39,9 @@ class UnixAddress:
     def is_loopback(self) -> bool:
         """Always: a Unix socket does not leave the machine."""
         return True
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
 
 
 ListenAddress = TcpAddress | UnixAddress
@@ -108,6 +116,19 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def is_address_of_peer(text: str) -> bool:
+    """Whether this is "unix", an IP address or a network such as 10.0.0.0/24: what a peer may be known by."""
+    try:
+        return text == UNIX_PEER or bool(ip_network(text))
+    except ValueError:
+        return False
+
+
+def is_everybody(peer: str) -> bool:
+    """Whether what `is_address_of_peer` has found right is a network of all addresses."""
+    return peer != UNIX_PEER and ip_network(peer).prefixlen == 0
+
+
 def check_base_url(text: str) -> str:
     """The URL of a source without a trailing slash.
 
@@ -129,6 +150,21 @@ def check_database_url(text: str) -> str:
     parts = _split(text)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError('must begin with postgresql://, such as "postgresql://dongbo@db.example.com:5432/dongbo"')
+    return text
+
+
+def check_alert_url(text: str) -> str:
+    """The URL unchanged: what it may say is known to Apprise alone. Raises `ValueError`, never quoting it."""
+    if not ALERT_URL.fullmatch(text):
+        raise ValueError("is not an Apprise URL, such as tgram://TOKEN/CHAT or mailtos://USER:PASSWORD@HOST?to=ADDRESS")
+    return text
+
+
+def check_heartbeat_url(text: str) -> str:
+    """The URL unchanged. Raises `ValueError`, never quoting it: whoever knows it can keep the switch from going off."""
+    parts = _split(text)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("is not a web address, such as https://hc-ping.com/UUID")
     return text
 
 

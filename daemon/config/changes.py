@@ -7,7 +7,14 @@ from daemon.config.fields import SecretRef, Section
 from daemon.config.settings import Settings
 from daemon.ids import StoreName
 
-APPLIED_BY_RELOAD = frozenset({"timezone", "language", "stores", "schedules", "sales", "log.level", "log.format"})
+ACCESS_KEYS = ("token", "tokens", "user_header", "trusted_proxies", "operators")
+APPLIED_BY_RELOAD = frozenset(
+    {
+        *("timezone", "language", "stores", "schedules", "sales", "alerts", "heartbeat"),
+        *("backup.directory", "backup.keep", "log.level", "log.format", "webhooks.url"),
+        *(f"status.{key}" for key in ACCESS_KEYS),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

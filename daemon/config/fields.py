@@ -27,9 +27,25 @@ ABSOLUTE_PATH_PATTERN = r"^/"
 LOCATION_PATTERN = r"^[1-9][0-9]{0,17}$"
 METAFIELD_PATTERN = r"^[A-Za-z0-9_-]{3,255}\.[A-Za-z0-9_-]{2,64}$"
 TIER_PATTERN = r"^[^,\s][^,]{0,38}$"
+HEADER_PATTERN = r"^[A-Za-z][A-Za-z0-9-]{0,62}$"
+QUIET_HOURS_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 HOST_PATTERN = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])$|^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 
 REFERENCE_FORMS = '{ env = "NAME" }, { credential = "name" } or { file = "/path" }'
+
+
+LONGEST_PERSON = 100  # characters
+
+
+def is_person(name: str) -> bool:
+    """Whether a name of a person, or of a program that asks like one, can be shown as it is."""
+    return 0 < len(name) <= LONGEST_PERSON and name == name.strip() and name.isprintable()
+
+
+def _check_person(name: str) -> str:
+    if not is_person(name):
+        raise ValueError(f"a name has 1 to {LONGEST_PERSON} printable characters, and no space at its ends")
+    return name
 
 
 class Section(BaseModel):
@@ -90,6 +106,7 @@ def quote_dates(value: object) -> object:
 TimeZone = Annotated[
     ZoneInfo, BeforeValidator(to_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Ho_Chi_Minh", "UTC"]})
 ]
+Person = Annotated[str, AfterValidator(_check_person)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 DatabaseUrl = Annotated[
     Annotated[SecretStr, AfterValidator(_check_secret_url), Tag("text")] | Annotated[SecretRef, Tag("reference")],

@@ -16,6 +16,7 @@ from daemon.config.toml_lines import LineIndex
 from daemon.errors import ConfigError
 
 DEMO_CONFIG = Path(__file__).with_name("demo.toml")
+EXAMPLE_CONFIG = Path(__file__).with_name("example.toml")
 
 PLACE = re.compile(r"\s*\((?:at line (?P<line>\d+), column (?P<column>\d+)|at end of document)\)$")
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.config import fields
+from daemon.config.rules import RULE_NAME_PATTERN
 from daemon.config.toml_lines import KeyPath
 
 LONGEST_QUOTE = 80  # characters
@@ -22,7 +23,9 @@ PATTERNS = {
     fields.ABSOLUTE_PATH_PATTERN: "must be an absolute path, beginning with /",
     fields.LOCATION_PATTERN: 'must be the number of a Shopify location in quotes, such as "68000032768"',
     fields.METAFIELD_PATTERN: 'must be the namespace and the key of a metafield, such as "custom.total_spent"',
+    fields.QUIET_HOURS_PATTERN: 'must be two times of a day, such as "22:00-07:00"',
     fields.TIER_PATTERN: "must be 1 to 39 characters without a comma, for it is a tag, too",
+    RULE_NAME_PATTERN: "must be 1 to 63 characters without commas and semicolons, and no space at its ends",
     fields.HOST_PATTERN: (
         'must be a host name without port, such as "dongbo.example.com" (http or https on its default port),'
         ' or an origin without path, such as "https://dongbo.example.com:8443"'

@@ -22,15 +22,43 @@ SOURCE_NAMES = {Source.NHANH: "Nhanh.vn", Source.SHOPIFY: "Shopify"}
 
 def check_references(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Each wrong reference as the path of its key and a sentence."""
+    yield from _check_tokens(document.get("status", {}))
     stores = document.get("stores", {})
     schedules, sales = document.get("schedules", []), document.get("sales", [])
     if not isinstance(stores, dict):
         return
+    yield from _check_rules(stores)
     if isinstance(schedules, list):
         yield from _check_schedules(schedules, stores)
     if isinstance(sales, list):
         yield from _check_sales(sales, stores)
         yield from _check_times(sales, document)
+    if isinstance(alerts := document.get("alerts", []), list):
+        yield from _check_alerts(alerts, stores)
+
+
+def _check_tokens(status: object) -> Iterator[tuple[KeyPath, str]]:
+    """Names that can't be told apart, be it by their case alone."""
+    tokens = status.get("tokens", []) if isinstance(status, dict) else []
+    first_with_name: dict[str, int] = {}
+    for position, token in enumerate(tokens if isinstance(tokens, list) else []):
+        if isinstance(token, dict) and isinstance(name := token.get("name"), str):
+            first = first_with_name.setdefault(name.casefold(), position)
+            if first != position:
+                yield ("status", "tokens", position, "name"), f'"{name}" is the name of status.tokens[{first}] already'
+
+
+def _check_rules(stores: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Rules of one store whose names can't be told apart."""
+    for store, tables in stores.items():
+        rules = tables.get("rules", []) if isinstance(tables, dict) else []
+        first_with_name: dict[str, int] = {}
+        for position, rule in enumerate(rules if isinstance(rules, list) else []):
+            if isinstance(rule, dict) and isinstance(name := rule.get("name"), str):
+                first = first_with_name.setdefault(name.casefold(), position)
+                if first != position:
+                    problem = f'"{name}" is the name of stores.{store}.rules[{first}] already'
+                    yield ("stores", store, "rules", position, "name"), problem
 
 
 def _check_schedules(schedules: list[Any], stores: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -62,6 +90,21 @@ def _check_sales(sales: list[Any], stores: Mapping[str, Any]) -> Iterator[tuple[
             first = first_with_name.setdefault((store, name), position)
             if first != position:
                 yield ("sales", position, "name"), f'"{name}" is the name of sales[{first}] already'
+
+
+def _check_alerts(alerts: list[Any], stores: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    first_with_name: dict[str, int] = {}
+    for position, alert in enumerate(alerts):
+        if not isinstance(alert, dict):
+            continue
+        if isinstance(name := alert.get("name"), str):
+            first = first_with_name.setdefault(name, position)
+            if first != position:
+                yield ("alerts", position, "name"), f'"{name}" is the name of alerts[{first}] already'
+        named = alert.get("stores", [])
+        for place, store in enumerate(named if isinstance(named, list) else []):
+            if isinstance(store, str) and store not in stores:
+                yield ("alerts", position, "stores", place), _unknown_store(store, stores)
 
 
 def _check_times(sales: list[Any], document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

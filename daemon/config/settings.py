@@ -6,13 +6,24 @@ The models check what can be judged inside one table; whether a schedule's store
 
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from daemon.config.address import ListenAddress, check_base_url, origins_of, parse_listen
+from daemon.config.address import (
+    ListenAddress,
+    check_base_url,
+    is_address_of_peer,
+    is_everybody,
+    origins_of,
+    parse_listen,
+)
+from daemon.config.alerts import AlertSettings, HeartbeatSettings
 from daemon.config.fields import (
+    HEADER_PATTERN,
     HOST_PATTERN,
     LOCATION_PATTERN,
     METAFIELD_PATTERN,
@@ -20,22 +31,33 @@ from daemon.config.fields import (
     TIER_PATTERN,
     BaseUrl,
     DatabaseUrl,
+    Person,
     SecretRef,
     Section,
     TimeZone,
     quote_dates,
 )
+from daemon.config.rules import MOST_RULES, Quantity, RuleSettings
 from daemon.config.sales import SaleSettings
 from daemon.config.shopify_names import check_client_id, read_shop
+from daemon.config.webhooks import WebhookSettings
 from daemon.config.zones import doubt
 from daemon.i18n import Language
 from daemon.ids import ScheduleName, StoreName
-from daemon.jobs.types import JOB_TYPES, JobType
+from daemon.jobs.steering import Role
+from daemon.jobs.types import JOB_TYPES, JobType, PullMethod
 from daemon.schedules.cron import parse as parse_cron
 
 LARGEST_ID = 2**63 - 1  # bigint
 LocationId = Annotated[str, Field(pattern=LOCATION_PATTERN)]  # keys are text in TOML
 DepotId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+WHOLE = 100  # percent
+
+
+def _check_absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f'"{path}" must be an absolute path')
+    return path
 
 
 class DatabaseSettings(Section):
@@ -44,17 +66,85 @@ class DatabaseSettings(Section):
     url: DatabaseUrl | None = Field(
         default=None, description="postgresql:// address, or where it is kept; without it, the embedded server."
     )
-    max_connections: int = Field(default=16, ge=8, le=500, description="Size of the one connection pool.")
+    listen_url: DatabaseUrl | None = Field(
+        default=None,
+        description="The same database past a pooler such as PgBouncer that `url` leads to, for those who listen.",
+    )
+    read_url: DatabaseUrl | None = Field(
+        default=None, description="A streaming replica of it, from which the page's larger reads are served."
+    )
+    max_connections: int = Field(
+        default=16, ge=8, le=500, description="Most connections to it: the one pool, and those who listen."
+    )
     statement_timeout_seconds: float = Field(
         default=30, ge=1, le=3600, description="After which PostgreSQL ends a statement."
     )
+
+    @field_validator("listen_url", "read_url")
+    @classmethod
+    def _beside_a_url(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and "url" in info.data and info.data["url"] is None:
+            raise ValueError("goes with url only: the embedded server has no other address")
+        return value
+
+
+class BackupSettings(Section):
+    """What becomes of the backups that jobs make."""
+
+    directory: Annotated[Path, AfterValidator(_check_absolute)] | None = Field(
+        default=None,
+        strict=False,
+        description="Where they are kept; without it, the folder `backups` of the state directory.",
+    )
+    keep: int = Field(default=7, ge=1, le=10_000, description="How many are kept there, the newest.")
+
+
+class StatusTokenSettings(Section):
+    """A token of the endpoint by which somebody is known."""
+
+    name: Person = Field(description="Of the person, or of the program, that has it; shown with whatever they do.")
+    token: SecretRef = Field(description="Where the token is kept: at least 16 characters, and no other's.")
+    role: Annotated[Role, Field(strict=False)] = Field(
+        description='"read": everything but what changes anything; "operate": all.'
+    )
+
+
+# What a header may not be in which a proxy names its user: these say something else already.
+OTHER_HEADERS = frozenset(
+    {
+        *("accept", "accept-language", "authorization", "connection", "content-length", "content-type", "cookie"),
+        *("expect", "host", "origin", "referer", "transfer-encoding", "upgrade", "user-agent", "x-dongbo-client"),
+        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "x-forwarded-for", "x-forwarded-host"),
+    }
+)
 
 
 class StatusSettings(Section):
     """The endpoint with the job page, the API and the probes."""
 
     token: SecretRef | None = Field(
-        default=None, description="Bearer token that all but the probes must show; required beyond this machine."
+        default=None,
+        description="Bearer token without a name, which may operate; one is required beyond this machine.",
+    )
+    tokens: tuple[StatusTokenSettings, ...] = Field(
+        default=(), strict=False, description="Tokens by name: who has which, and what they may ask for."
+    )
+    user_header: str | None = Field(
+        default=None,
+        pattern=HEADER_PATTERN,
+        description='Header in which a trusted proxy names its user, such as "X-Remote-User".',
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        validate_default=True,
+        description='The only peers whose user_header is heeded: IP addresses, networks, or "unix" for whoever may open'
+        " the Unix socket.",
+    )
+    operators: tuple[Person, ...] = Field(
+        default=(),
+        strict=False,
+        description='Users of the proxy who may operate, by name; "*" for all of them. The others may read.',
     )
     listen: str = Field(
         default="127.0.0.1:8765", description='"host:port" (port 0: any free one), "[IPv6]:port" or "unix:/path".'
@@ -69,12 +159,43 @@ class StatusSettings(Section):
     @field_validator("listen")
     @classmethod
     def _refuse_open_door(cls, listen: str, info: ValidationInfo) -> str:
-        if not parse_listen(listen).is_loopback and info.data.get("token", ...) is None:
+        # A key that was refused is no key that lacks: its own problem is told of, and this one might not be there.
+        guards = [info.data.get(key, ...) for key in ("token", "tokens", "user_header")]
+        if not parse_listen(listen).is_loopback and not any(guards):
             raise ValueError(
                 f'"{listen}" is reachable from other machines: add token = {{ credential = "status-token" }},'
                 " or listen on 127.0.0.1"
             )
         return listen
+
+    @field_validator("user_header")
+    @classmethod
+    def _refuse_headers_of_others(cls, header: str | None) -> str | None:
+        if header is not None and header.lower() in OTHER_HEADERS:
+            raise ValueError(f'"{header}" says something else already: have the proxy name its user in another header')
+        return header
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _join_header_and_proxies(cls, proxies: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for proxy in proxies:
+            if not is_address_of_peer(proxy):
+                raise ValueError(f'"{proxy}" is not an IP address, a network such as 10.0.0.0/24, or "unix"')
+            if is_everybody(proxy):
+                raise ValueError(f'"{proxy}" is everybody, who could then claim to be any user: name the proxy alone')
+        header = info.data.get("user_header", ...)
+        if header is None and proxies:
+            raise ValueError("needs user_header, the header in which the proxy names its user")
+        if isinstance(header, str) and not proxies:
+            raise ValueError(f'say whose {header} can be trusted: the proxy\'s address, or "unix"')
+        return proxies
+
+    @field_validator("operators")
+    @classmethod
+    def _refuse_operators_of_nothing(cls, operators: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if operators and info.data.get("user_header", ...) is None:
+            raise ValueError("needs user_header: these are users of a proxy; those of a token have their role there")
+        return operators
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -148,6 +269,9 @@ class NhanhSettings(Section):
     secret_key: SecretRef | None = Field(
         default=None, description="Where the app's secret key is kept; to check the token, and needed to push stock."
     )
+    webhook_token: SecretRef | None = Field(
+        default=None, description="Where the app's webhooks verify token is kept: only who shows it is listened to."
+    )
     currency: str = Field(
         default="VND",
         pattern=r"^[A-Z]{3}$",
@@ -169,6 +293,9 @@ class ShopifySettings(Section):
     access_token: SecretRef | None = Field(
         default=None,
         description="Instead of both: where the access token of an app is kept that was made in the admin before 2026.",
+    )
+    webhook_secret: SecretRef | None = Field(
+        default=None, description="Where the secret is kept that webhooks are signed with, if not by client_secret."
     )
     base_url: BaseUrl | None = Field(default=None, description="Address of the API.")
 
@@ -207,12 +334,27 @@ class ProductSyncSettings(Section):
     stock_figure: Literal["available", "remain"] = Field(
         default="available", description="Which stock of Nhanh.vn: without what is reserved, or all that is there."
     )
+    quantity: Literal["available", "on_hand"] = Field(
+        default="available",
+        description="Which quantity of Shopify it becomes: what can be bought, or all that lies there, off which "
+        "Shopify itself takes what its open orders have committed.",
+    )
     price: Literal["retail", "wholesale"] | None = Field(
         default=None, description="Which price of Nhanh.vn becomes the price; without it, prices are left alone."
     )
     compare_at_price: Literal["old"] | None = Field(
         default=None,
         description="Nhanh.vn's old price becomes the compare-at price where it is higher than the price.",
+    )
+    reserve: Quantity = Field(default=0, description="Pieces that are held back at each location: a safety stock.")
+    maximum: Quantity | None = Field(default=None, description="The most that a location gets; without it, all.")
+    shares: dict[LocationId, Annotated[int, Field(ge=0, le=100)]] = Field(
+        default={},
+        description="Shopify location id = percent of the depots' stock that it gets; the others get all.",
+        examples=[{"68000032768": 80}],
+    )
+    rules: SkipJsonSchema[tuple[RuleSettings, ...]] = Field(
+        default=(), strict=False, description="The store's rules, as `StoreSettings.ruled_product_sync` has them."
     )
     max_zeroed: int = Field(
         default=50,
@@ -241,6 +383,15 @@ class ProductSyncSettings(Section):
                 seen[depot] = location
         return locations
 
+    @field_validator("shares")
+    @classmethod
+    def _shares_of_what_is_there(cls, shares: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        locations = info.data.get("locations", shares)
+        for location in shares:
+            if location not in locations:
+                raise ValueError(f"location {location} gets no stock at all: name its depots in locations")
+        return shares
+
     @model_validator(mode="after")
     def _require_something(self) -> Self:
         if not self.locations and self.price is None and self.compare_at_price is None:
@@ -251,6 +402,11 @@ class ProductSyncSettings(Section):
     def depots_of(self) -> dict[int, tuple[int, ...]]:
         """The depots of each location, by its id."""
         return {int(location): depots for location, depots in self.locations.items()}
+
+    @property
+    def share_of(self) -> dict[int, int]:
+        """The share of each location that does not get all, in percent, by its id."""
+        return {int(location): share for location, share in self.shares.items() if share < WHOLE}
 
 
 class TierSettings(Section):
@@ -329,6 +485,34 @@ class StoreSettings(Section):
     customer_sync: CustomerSyncSettings | None = Field(
         default=None, description="What of the customers goes to Shopify; without it, nothing is pushed."
     )
+    rules: tuple[RuleSettings, ...] = Field(
+        default=(), strict=False, max_length=MOST_RULES, description="What a product sync does otherwise, and where."
+    )
+
+    @field_validator("product_sync")
+    @classmethod
+    def _rules_stand_beside_it(cls, sync: ProductSyncSettings | None) -> ProductSyncSettings | None:
+        if sync is not None and sync.rules:
+            raise ValueError("has no rules of its own: write them as [[stores.NAME.rules]]")
+        return sync
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_have_an_object(cls, rules: tuple[RuleSettings, ...], info: ValidationInfo) -> tuple[RuleSettings, ...]:
+        if not rules or "product_sync" not in info.data:  # where it is wrong, it has its own problem
+            return rules
+        sync: ProductSyncSettings | None = info.data["product_sync"]
+        if sync is None:
+            raise ValueError("need something to sync: add a table .product_sync to the store")
+        for rule in rules:
+            if rule.when.price is not None and sync.price is None:
+                raise ValueError(f'"{rule.name}" goes by the price that a sync would set: add product_sync.price')
+            if rule.hold_price and sync.price is None and sync.compare_at_price is None:
+                raise ValueError(f'"{rule.name}" would hold prices that no sync sets: leave out hold_price')
+            on_stock = rule.when.stock or rule.reserve is not None or rule.maximum is not None
+            if on_stock and not sync.locations:
+                raise ValueError(f'"{rule.name}" is about stock, which no sync sets: add product_sync.locations')
+        return rules
 
     @model_validator(mode="after")
     def _require_a_source(self) -> Self:
@@ -346,6 +530,11 @@ class StoreSettings(Section):
             )
         return self
 
+    @property
+    def ruled_product_sync(self) -> ProductSyncSettings | None:
+        """`product_sync` with the rules: all that decides what a product sync pushes."""
+        return self.product_sync and self.product_sync.model_copy(update={"rules": self.rules})
+
 
 class JobParams(Section):
     """What a scheduled job is asked for."""
@@ -356,10 +545,26 @@ class JobParams(Section):
         default=None, description="Filters of a pull from Nhanh.vn; of PULL_SHOPIFY_PRODUCTS: status."
     )
     query: str | None = Field(default=None, min_length=1, description="Search query of a Shopify pull.")
+    method: Annotated[PullMethod, Field(strict=False)] = Field(
+        default=PullMethod.AUTO,
+        description="Of a pull of everything from Shopify: by pages, by a bulk operation, or by whichever is faster.",
+    )
+    ids: Annotated[tuple[int, ...], Field(strict=False)] | None = Field(
+        default=None, description="Of a pull: just the rows with these ids. Of SYNC_CUSTOMERS: customers of Shopify."
+    )
+    skus: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        default=None, description="Of SYNC_PRODUCTS: just the variants with these SKUs, read now at both sides."
+    )
+    variants: Annotated[tuple[int, ...], Field(strict=False)] | None = Field(
+        default=None, description="Of SYNC_PRODUCTS: just these variants of Shopify, by their ids."
+    )
+    customers: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        default=None, description="Of SYNC_CUSTOMERS: just the customers with these phone numbers."
+    )
 
     def to_json(self) -> dict[str, Any]:
         """The `params` of the job: only what was asked for."""
-        return self.model_dump(exclude_defaults=True)
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class _ScheduleBase(Section):
@@ -431,6 +636,11 @@ class CronSchedule(_ScheduleBase):
             raise ValueError(f"{job} takes no filters; a pull from Shopify takes a query")
         if params.query is not None and "query" not in JOB_TYPES[job].narrowed_by:
             raise ValueError("a query is for pulls from Shopify; a pull from Nhanh.vn takes filters")
+        if params.method is not PullMethod.AUTO and "query" not in JOB_TYPES[job].narrowed_by:
+            raise ValueError(f"{job} takes no method; it is for pulls from Shopify")
+        for name in ("ids", "skus", "variants", "customers"):
+            if getattr(params, name) is not None and name not in JOB_TYPES[job].named_by:
+                raise ValueError(f"{job} takes no {name}")
         return params
 
     @property
@@ -444,7 +654,7 @@ class CronSchedule(_ScheduleBase):
 
 
 class ProductSchedule(_ScheduleBase):
-    """The product chain of a store: pull the stock (and the products), match, push what differs; or a preset of it."""
+    """The product chain of a store: pull (the products and) the stock, match, push what differs; or a preset of it."""
 
     kind: Literal["product"] = Field(description='The kind of schedule: "product".')
     cron: str | None = Field(
@@ -506,7 +716,11 @@ class Settings(Section):
         default=Language.ENGLISH, description="What the daemon writes and sends is in this language."
     )
     database: DatabaseSettings = Field(default=DatabaseSettings(), description="Where everything is kept.")
+    backup: BackupSettings = Field(default=BackupSettings(), description="What becomes of backups.")
     status: StatusSettings = Field(default=StatusSettings(), description="The status endpoint.")
+    webhooks: WebhookSettings | None = Field(
+        default=None, description="Where webhooks are listened for; without this table, nowhere."
+    )
     jobs: JobSettings = Field(default=JobSettings(), description="How jobs run.")
     log: LogSettings = Field(default=LogSettings(), description="The daemon's log.")
     stores: dict[Annotated[StoreName, Field(pattern=NAME_PATTERN)], StoreSettings] = Field(
@@ -514,6 +728,12 @@ class Settings(Section):
     )
     schedules: tuple[Schedule, ...] = Field(default=(), strict=False, description="What happens when.")
     sales: tuple[SaleSettings, ...] = Field(default=(), strict=False, description="Sale campaigns.")
+    alerts: tuple[AlertSettings, ...] = Field(
+        default=(), strict=False, description="Who is told what is not right, and how."
+    )
+    heartbeat: HeartbeatSettings | None = Field(
+        default=None, description="A dead man's switch, so that a dead machine is noticed, too."
+    )
 
     def zone_warnings(self) -> list[str]:
         """What a person should know of the time zones, a sentence each."""

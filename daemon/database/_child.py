@@ -1,6 +1,8 @@
-"""Becomes a PostgreSQL program that is not root and that ends with the daemon. Run as a script, by file name.
+"""Becomes a PostgreSQL program that ends with the daemon, and a server that is not root. Run as a script, by file name.
 
     python -I -S _child.py PARENT_PID DATA_DIRECTORY PROGRAM [ARGUMENT...]
+
+Without a data directory ("") the program is a client, which may be root.
 
 It is a program of its own, and not a `preexec_fn`, because Python code between fork and exec of a process with threads
 can deadlock, and because uvloop and asyncio fork in different ways. It imports nothing of the project, so that it
@@ -29,10 +31,10 @@ CLONE_NEWUSER = 0x10000000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(parent: int, data: Path, program: str, arguments: list[str]) -> None:
+def main(parent: int, data: str, program: str, arguments: list[str]) -> None:
     """Replaces this process by `program`; on any failure writes why to stderr and exits with 127."""
-    if os.geteuid() == 0:
-        leave_root(data, program)
+    if data and os.geteuid() == 0:
+        leave_root(Path(data), program)
     # After the change of user, which clears it. SIGINT is PostgreSQL's fast shutdown.
     call("prctl", PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
     if os.getppid() != parent:
@@ -47,7 +49,7 @@ def leave_root(data: Path, program: str) -> None:
     forbids user namespaces. It does not where only one user exists at all (`unshare --map-root-user`, some sandboxes):
     there a namespace of our own gives root's files to a process that sees itself as somebody else.
     """
-    account = unprivileged_account()
+    account = account_for(data)
     try:
         give(account.pw_uid, account.pw_gid, data)
         become(account)
@@ -62,6 +64,17 @@ def leave_root(data: Path, program: str) -> None:
             )
     else:
         reach(account, program, data)
+
+
+def account_for(data: Path) -> pwd.struct_passwd:
+    """The owner of the data, such as the user of a service on which root works now; else an ordinary account.
+
+    The owner need not have a name: only initdb looks up its own, and what it is given belongs to root.
+    """
+    owner = data.stat()
+    if owner.st_uid != 0:
+        return pwd.struct_passwd((f"user {owner.st_uid}", "", owner.st_uid, owner.st_gid, "", "/", ""))
+    return unprivileged_account()
 
 
 def unprivileged_account() -> pwd.struct_passwd:
@@ -150,7 +163,7 @@ def call(function: str, *arguments: object) -> None:
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
+        main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
     except OSError as error:
         sys.stderr.write(f"can't run {sys.argv[3]}: {error}\n")
         sys.exit(127)

@@ -18,14 +18,17 @@ from typing import NoReturn
 import asyncpg
 import structlog
 
+from daemon.database.ownership import give_to_owner_of
 from daemon.database.postgres_binaries import Binaries, find_binaries
 from daemon.database.postgres_data import data_directory, initialize, major_version_of
 from daemon.database.postgres_process import describe_exit, run_postgres_program
 from daemon.database.postgres_remains import clear_remains
 from daemon.database.postgres_socket import server_dsn, socket_host
+from daemon.database.replacement import settle
 from daemon.database.state_lock import state_lock
 from daemon.errors import EmbeddedServerError
 from daemon.lifecycle import Part
+from daemon.logging.faults import Fault
 
 log = structlog.get_logger()
 
@@ -134,6 +137,7 @@ class EmbeddedServer:
             arguments += ["-c", f"{name}={value}"]
         output = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
+            give_to_owner_of(self._log_path.parent, output)
             self._log_offset = os.fstat(output).st_size
             self._process = await run_postgres_program(
                 self._binaries.postgres, arguments, data=self._data, output=output
@@ -208,6 +212,7 @@ class Supervisor(Part):
 
     def __init__(self, server: EmbeddedServer) -> None:
         self._server = server
+        self._ended = Fault(log, "postgres_ended", over="postgres_recovered", next_step="started again")
 
     async def _run(self) -> None:
         backoff = SHORTEST_BACKOFF
@@ -216,11 +221,14 @@ class Supervisor(Part):
             try:
                 if self._server.pid is None:
                     await self._server.start()
+                    self._ended.passed()
                 await self._server.wait_closed()
             except (EmbeddedServerError, OSError) as error:
                 if time.monotonic() - began > STABLE_AFTER:
                     backoff = SHORTEST_BACKOFF
-                log.error("postgres_ended", error=str(error), restart_in=backoff)
+                # The lines of the server's log differ each time, by their times alone.
+                problem, _separator, last_lines = str(error).partition(":\n")
+                self._ended.happened(problem, last_lines=last_lines, restart_in=backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
@@ -239,18 +247,28 @@ async def embedded_server(state_directory: Path, *, durable: bool = True) -> Asy
         EmbeddedServerError: there are no binaries for it, or PostgreSQL does not start.
     """
     with state_lock(state_directory):
+        await asyncio.to_thread(settle, state_directory)
         data = data_directory(state_directory)
         binaries = await find_binaries(made_by := major_version_of(data))
         if made_by is None:
             await initialize(binaries, data)
-        with socket_host(state_directory) as host:
-            server = EmbeddedServer(state_directory, binaries, server_dsn(host, DATABASE), durable=durable)
-            try:
-                await server.start()
-                await _create_database(server_dsn(host, "postgres"))
-                yield server
-            finally:
-                await server.stop()
+        async with server_of(state_directory, binaries, durable=durable) as server:
+            yield server
+
+
+@asynccontextmanager
+async def server_of(
+    state_directory: Path, binaries: Binaries, *, durable: bool = True
+) -> AsyncIterator[EmbeddedServer]:
+    """As `embedded_server`, with these programs, on data that is there and whose lock is held. Raises as that does."""
+    with socket_host(state_directory) as host:
+        server = EmbeddedServer(state_directory, binaries, server_dsn(host, DATABASE), durable=durable)
+        try:
+            await server.start()
+            await _create_database(server_dsn(host, "postgres"))
+            yield server
+        finally:
+            await server.stop()
 
 
 async def _create_database(maintenance_dsn: str) -> None:

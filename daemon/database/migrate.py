@@ -1,8 +1,14 @@
-"""Brings the schema up to date: numbered SQL files, each applied once."""
+"""Brings the schema up to date: numbered SQL files, each applied once.
+
+Migrations expand first and contract later, so that daemons of two versions can work on one database. A file says in
+its first line with which programs its schema still works, `-- oldest-program: 16`: those whose newest migration is that
+one or a later one. The database keeps it, and an older program asks there whether it may work.
+"""
 
 import asyncio
 import hashlib
 import importlib.resources
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,9 +40,22 @@ CREATE TABLE IF NOT EXISTS dongbo.schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
+HAS_OLDEST_PROGRAM = """
+SELECT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = 'dongbo.schema_migrations'::regclass AND attname = 'oldest_program'
+)
+"""
+ADD_OLDEST_PROGRAM = "ALTER TABLE dongbo.schema_migrations ADD COLUMN oldest_program integer"
 APPLIED = "SELECT version, name, checksum FROM dongbo.schema_migrations ORDER BY version"
-RECORD = "INSERT INTO dongbo.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
-VERSION = "SELECT coalesce(max(version), 0) FROM dongbo.schema_migrations"
+RECORD = """
+INSERT INTO dongbo.schema_migrations (version, name, checksum, oldest_program) VALUES ($1, $2, $3, $4)
+"""
+# By way of JSON: the column is not there where no program has migrated that knows of it.
+SCHEMA = """
+SELECT coalesce(max(version), 0) AS version,
+    coalesce(max(coalesce((to_jsonb(applied) ->> 'oldest_program')::integer, version)), 0) AS oldest_program
+FROM dongbo.schema_migrations AS applied
+"""
 # The moment to the microsecond in which the database was first migrated.
 LINEAGE = """
 SELECT left(md5(extract(epoch FROM applied_at)::text), 8) FROM dongbo.schema_migrations ORDER BY version LIMIT 1
@@ -58,6 +77,8 @@ WITHOUT_EXTENSION = (
     ),
 )
 
+OLDEST_PROGRAM = re.compile(r"-- oldest-program: ([0-9]+)\n")
+
 Hook = Callable[[Connection], Awaitable[None]]
 
 
@@ -74,6 +95,29 @@ class Migration:
         """SHA-256 of the text, in hex."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def oldest_program(self) -> int:
+        """The oldest program that works on after it; without such a line it is the one that brings it."""
+        said = OLDEST_PROGRAM.match(self.sql)
+        return int(said[1]) if said is not None else self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database has been migrated to.
+
+    Args:
+        version: the newest migration that was applied; 0 for a database that was never migrated.
+        oldest_program: the program, by its newest migration, that one must have at least to work with it.
+    """
+
+    version: int
+    oldest_program: int
+
+    def suits(self, program: int) -> bool:
+        """Whether a program with this newest migration can work on it, once it has applied what is missing."""
+        return self.oldest_program <= program
+
 
 @cache
 def shipped_migrations() -> tuple[Migration, ...]:
@@ -89,10 +133,11 @@ def program_version() -> int:
     return max((migration.version for migration in shipped_migrations()), default=0)
 
 
-async def schema_version(connection: Connection) -> int:
-    """The schema version of the database; 0 for one that was never migrated."""
-    version: int = await connection.fetchval(VERSION) if await connection.fetchval(IS_PREPARED) else 0
-    return version
+async def read_schema(connection: Connection) -> Schema:
+    """What the database has been migrated to."""
+    if not await connection.fetchval(IS_PREPARED):
+        return Schema(0, 0)
+    return Schema(*await connection.fetchrow(SCHEMA))
 
 
 async def lineage(connection: Connection) -> str:
@@ -107,17 +152,19 @@ async def migrate(
     """Applies the migrations that the database lacks. Any number of daemons may do so at once.
 
     Args:
-        then: called in order with the same connection and under the same lock, for tables that a library makes.
+        then: called in order with the same connection and under the same lock, for tables that a library makes; not
+            on a newer schema, whose program has made them.
         migrations: those of this program unless others are given.
 
     Returns:
-        The schema version of the database.
+        The newest migration of this program. The database may have newer ones that the program works with.
 
     Raises:
-        DatabaseUnsuitable: the schema is newer than the program, an applied migration differs, or one fails.
+        DatabaseUnsuitable: the schema is too new for the program, an applied migration differs, or one fails.
         DatabaseUnavailable: the connection broke, or another daemon holds the lock for too long.
     """
     wanted = shipped_migrations() if migrations is None else migrations
+    program = max((migration.version for migration in wanted), default=0)
     async with database.acquire() as connection:
         try:
             await _lock(connection)
@@ -126,11 +173,15 @@ async def migrate(
                 if not await connection.fetchval(HAS_SCHEMA):
                     await connection.execute(MAKE_SCHEMA)
                 await connection.execute(PREPARE)
+            if not await connection.fetchval(HAS_OLDEST_PROGRAM):
+                await connection.execute(ADD_OLDEST_PROGRAM)
+            if await _is_newer(connection, program):
+                then = ()
             for migration in await _missing(connection, wanted):
                 await _apply(connection, migration)
             for hook in then:
                 await hook(connection)
-            return await schema_version(connection)
+            return program
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnsuitable(
                 f"the database's user may not make the tables ({error}): make it the owner of the database, "
@@ -158,14 +209,22 @@ async def _lock(connection: Connection) -> None:
         ) from None
 
 
-async def _missing(connection: Connection, wanted: Sequence[Migration]) -> list[Migration]:
-    applied = {row["version"]: row for row in await connection.fetch(APPLIED)}
-    newest = max((migration.version for migration in wanted), default=0)
-    if applied and max(applied) > newest:
+async def _is_newer(connection: Connection, program: int) -> bool:
+    """Whether a newer program has migrated the database; raises DatabaseUnsuitable where this one can't work on it."""
+    schema = await read_schema(connection)
+    if not schema.suits(program):
         raise DatabaseUnsuitable(
-            f"the database's schema version {max(applied)} is newer than this program's {newest}: "
+            f"the database's schema version {schema.version} is newer than this program's {program}, and needs a "
+            f"program of version {schema.oldest_program} at least: "
             f"upgrade dongbo on this machine (pip install --upgrade dongbo)"
         )
+    if schema.version > program:
+        log.warning("schema_newer", found=schema.version, program=program, next_step="upgrade dongbo on this machine")
+    return schema.version > program
+
+
+async def _missing(connection: Connection, wanted: Sequence[Migration]) -> list[Migration]:
+    applied = {row["version"]: row for row in await connection.fetch(APPLIED)}
     for migration in wanted:
         row = applied.get(migration.version)
         if row is not None and row["checksum"] != migration.checksum:
@@ -189,7 +248,9 @@ async def _apply(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
             await connection.execute(await _text(connection, migration), timeout=LONGEST_MIGRATION)
-            await connection.execute(RECORD, migration.version, migration.name, migration.checksum)
+            await connection.execute(
+                RECORD, migration.version, migration.name, migration.checksum, migration.oldest_program
+            )
     except asyncpg.PostgresError as error:
         if is_connection_error(error) or isinstance(error, asyncpg.InsufficientPrivilegeError):
             raise

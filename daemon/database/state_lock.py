@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from daemon.database.ownership import give_to_owner_of
 from daemon.errors import EmbeddedDataInUse, StateDirectoryError
+
+LOCK = "daemon.lock"
 
 
 @contextmanager
@@ -17,10 +20,11 @@ def state_lock(state_directory: Path) -> Iterator[None]:
         StateDirectoryError: the directory can't be made or written.
         EmbeddedDataInUse: another process holds it.
     """
-    path = state_directory / "daemon.lock"
+    path = state_directory / LOCK
     try:
         state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give_to_owner_of(state_directory, descriptor)
     except OSError as error:
         raise StateDirectoryError(
             f"the state directory {state_directory} can't be written ({error.strerror}): give its user the permission, "

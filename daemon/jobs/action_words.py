@@ -1,4 +1,4 @@
-"""What people have done, in words: what, and by which way."""
+"""What people have done, in words: what, who, and by which way."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -18,6 +18,8 @@ DONE: Final[Mapping[ActionKind, str]] = {
     ActionKind.RUN_SCHEDULE: mark("run by hand {way}"),
     ActionKind.PAUSE: mark("paused {way}"),
     ActionKind.RESUME: mark("resumed {way}"),
+    ActionKind.PAUSE_STORE: mark("paused {way}"),
+    ActionKind.RESUME_STORE: mark("resumed {way}"),
     ActionKind.MAP: mark("mapped {way}"),
     ActionKind.EXCLUDE: mark("said to have no counterpart {way}"),
     ActionKind.UNMAP: mark("decision taken back {way}"),
@@ -30,7 +32,7 @@ DONE: Final[Mapping[ActionKind, str]] = {
 
 WAYS: Final[Mapping[Way, str]] = {
     Way.PAGE: mark("on the page"),
-    Way.API: mark("by the API"),
+    Way.API: mark("over the API"),
     Way.CLI: mark("in the terminal"),
 }
 
@@ -38,6 +40,12 @@ if missing := [kind for kind in ActionKind if kind not in DONE]:
     raise RuntimeError(f"DONE has no row for {', '.join(missing)}")
 
 
-def action_text(kind: ActionKind, way: Way) -> str:
-    """What a person did, and how it came: "cancelled on the page"."""
-    return _(DONE[kind]).format(way=_(WAYS[way]))
+def action_text(kind: ActionKind, way: Way, who: str | None) -> str:
+    """What a person did, and how it came: "cancelled by Lan on the page"."""
+    return _(DONE[kind]).format(way=way_text(way, who))
+
+
+def way_text(way: Way, who: str | None) -> str:
+    """Who asked, where a name is known, and how it came: "by Lan on the page"."""
+    said = _(WAYS[way])
+    return said if who is None else _("by {who} {way}").format(who=who, way=said)

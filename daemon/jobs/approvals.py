@@ -16,7 +16,7 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
-from daemon.jobs.actions import Way
+from daemon.jobs.actions import Asker, Way
 from daemon.jobs.model import ApprovalState, Job
 from daemon.jobs.types import JobType
 
@@ -35,6 +35,7 @@ class AskedQuestion:
         counts: {kind: changes that wait}.
         asked_changes: of them, those that a person is asked about.
         ended_at: when it was decided or withdrawn.
+        decided_way, decided_by: None where nobody has decided; the name also where none is known.
     """
 
     id: int
@@ -51,6 +52,7 @@ class AskedQuestion:
     asked_changes: int
     ended_at: datetime | None
     decided_way: Way | None
+    decided_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ WHERE approval_id = $1 AND asked_in > $2 AND is_risky ORDER BY {BY_SIZE} LIMIT $
 """
 
 DECIDE = f"""
-UPDATE dongbo.approvals SET state = $2, ended_at = clock_timestamp(), decided_way = $3
+UPDATE dongbo.approvals SET state = $2, ended_at = clock_timestamp(), decided_way = $3, decided_by = $4
 WHERE job_id = $1 AND state = 'open'
 RETURNING {COLUMNS}
 """
@@ -256,9 +258,12 @@ async def new_changes(connection: Connection, approval_id: int, seen: int) -> Ne
     return NewChanges(count, [f"{row['name']} ({row['old_value'] or '–'} → {row['new_value'] or '–'})" for row in rows])
 
 
-async def decide(connection: Connection, job_id: JobId, state: ApprovalState, way: Way | None) -> AskedQuestion | None:
+async def decide(
+    connection: Connection, job_id: JobId, state: ApprovalState, asker: Asker | None
+) -> AskedQuestion | None:
     """Note what a person has decided about the open question of a job; None where there is none."""
-    row = await connection.fetchrow(DECIDE, job_id, state, way)
+    way, who = (asker.way, asker.who) if asker is not None else (None, None)
+    row = await connection.fetchrow(DECIDE, job_id, state, way, who)
     return _question(row) if row else None
 
 

@@ -20,7 +20,7 @@ from daemon.jobs.model import Job
 MOST_CHANGES = 500  # jobs
 MOST_BYTES = 4 * 2**20  # of their JSON
 # A version is taken in the last statement before its commit, and a session that is idle in its transaction is ended
-# after a minute (`idle_in_transaction_session_timeout`): no version becomes visible later than this.
+# within a minute (`idle_in_transaction_session_timeout`): no version becomes visible later than this.
 LATE = timedelta(minutes=2)
 
 

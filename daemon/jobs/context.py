@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, RunToken
-from daemon.jobs import failures, pace, store
+from daemon.jobs import failures, pace, pauses, store
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters, Job
@@ -127,13 +127,12 @@ class JobContext:
         self._processed = job.processed
         self._pages: int = job.metadata.get("pages", 0)
         self.has_progressed = False  # whether this run has stored a page
+        self.has_only_planned = False  # whether it was kept from carrying out what it has planned
         self._started = monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started, job.processed)])
         self._active_before: float = job.metadata.get("active_seconds", 0.0)  # seconds, of earlier runs
         self._next_point = self._started + pace.SHORTEST_INTERVAL  # of the job's pace
         self.total = job.total
-        self._owned_until = -math.inf  # by `boot_time`, which runs on while the process or its machine is suspended
-        self._proving = asyncio.Lock()
 
     @property
     def database(self) -> Database:
@@ -180,21 +179,25 @@ class JobContext:
             raise RunStopped(StopReason.TAKEN_OVER)
         self._notifier.changed(self.job.id)
 
-    async def prove_ownership(self) -> None:
-        """Make sure that no other run has taken the job over, right before whatever must not be done then.
+    async def check_before_write(self) -> None:
+        """Make sure, right before something is sent that changes the shop, that this run may still send it.
 
-        Asks the database where the last look was more than `OWNERSHIP_LASTS` ago. Raises RunStopped.
+        An answer that comes too late proves nothing, such as to a process that was suspended while it waited for it:
+        then the database is asked again.
+
+        Raises:
+            RunStopped: another run has taken the job over.
+            StorePaused: a person has paused the store since it was noted what is to be written.
         """
-        async with self._proving:
-            asked_at = boot_time()
-            if asked_at < self._owned_until:
-                return
+        asked_at = -math.inf
+        while boot_time() - asked_at > OWNERSHIP_LASTS:
             async with self._database.acquire_for_work() as connection:
+                asked_at = boot_time()
                 owned = await store.owns(connection, self.job.id, self._token)
+                await pauses.refuse_paused(connection, self.job.store)
             if not owned:
                 self.stop(StopReason.TAKEN_OVER)
                 raise RunStopped(StopReason.TAKEN_OVER)
-            self._owned_until = asked_at + OWNERSHIP_LASTS
 
     async def unless_stopped(self, call: Awaitable[P]) -> P:
         """The result of a call to the source; raises RunStopped at once when the run is to stop, answer or not."""
@@ -211,15 +214,16 @@ class JobContext:
                 task.cancel()
             await asyncio.gather(stop, answer, return_exceptions=True)
 
-    async def pages(self, source: AsyncGenerator[P, None]) -> AsyncGenerator[list[P], None]:
+    async def pages(self, source: AsyncGenerator[P, None], ahead: int = PAGES_AHEAD) -> AsyncGenerator[list[P], None]:
         """The pages of `source` in groups: all that have come while the last group was stored, to be committed at once.
 
         So a source that is slower than the database commits page by page, and a faster one does not wait for the disk.
+        `ahead`: how many may be fetched while others are stored.
         Ends at once when the run is to stop. Use it within `contextlib.aclosing`, so that a fetch under way ends with
         the loop.
         """
         ready: deque[P] = deque()
-        room = asyncio.Semaphore(PAGES_AHEAD)
+        room = asyncio.Semaphore(ahead)
         news = asyncio.Event()
 
         async def fetch_ahead() -> None:
@@ -279,20 +283,24 @@ class JobContext:
         return {"for": "the rate limit", "since": since.isoformat()} if since is not None else None
 
     @asynccontextmanager
-    async def page(self, checkpoint: object, *, pages: int = 1) -> AsyncIterator[PageTransaction]:
+    async def page(
+        self, checkpoint: object, *, pages: int = 1, is_progress: bool | None = None
+    ) -> AsyncIterator[PageTransaction]:
         """Store one page: what happens within commits together with the counters and the checkpoint, or not at all.
 
-        `pages` is how many pages of the source that is; 0 for a step that opens or closes the job.
+        `pages` is how many pages of the source that is; 0 for a step that opens or closes the job, and for one that is
+        none of a page. `is_progress` says whether a run that has done it has got somewhere; by default, with a page.
         Raises RunStopped before the commit where the job was taken over, and after the commit of a page where the run
         is to stop.
         """
+        is_progress = pages > 0 if is_progress is None else is_progress
         async with self._database.acquire_for_work() as connection, connection.transaction():
             page = PageTransaction(connection, checkpoint)
             yield page
             if page.dead_letters:
                 await failures.insert(connection, self.job.id, page.dead_letters)
             progress = self._progress(page.counted.processed, pages) | page.metadata
-            is_point = pages > 0 and monotonic() >= self._next_point
+            is_point = is_progress and monotonic() >= self._next_point
             cancelling = await store.store_page(
                 connection,
                 self.job.id,
@@ -300,14 +308,14 @@ class JobContext:
                 page.counted,
                 page.checkpoint,
                 progress,
-                is_progress=pages > 0,
+                is_progress=is_progress,
                 waited=_waited(progress) if is_point else None,
             )
             if cancelling is None:
                 raise RunStopped(StopReason.TAKEN_OVER)
         self._processed += page.counted.processed
         self._notifier.changed(self.job.id)
-        if pages == 0:  # such a step is not worth doing again
+        if not is_progress:  # such a step is not worth doing again
             return
         self._pages += pages
         self.has_progressed = True

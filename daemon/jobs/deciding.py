@@ -115,7 +115,7 @@ async def note_cancelled(connection: Connection, job: Job) -> JobId | None:
 
     Within the transaction that cancels it.
     """
-    if await approvals.decide(connection, job.id, ApprovalState.REJECTED, actions.way()) is None:
+    if await approvals.decide(connection, job.id, ApprovalState.REJECTED, actions.asker()) is None:
         return None
     if job.parent_id is None:
         return None
@@ -184,7 +184,7 @@ async def _refuse_unseen(connection: Connection, asked: AskedQuestion, seen: int
 
 
 async def _note(connection: Connection, asking: Job, state: ApprovalState, kind: ActionKind) -> None:
-    decided = await approvals.decide(connection, asking.id, state, actions.way())
+    decided = await approvals.decide(connection, asking.id, state, actions.asker())
     if decided is None:
         return
     detail: Mapping[str, Any] = {"counts": decided.counts, "asked_changes": decided.asked_changes}

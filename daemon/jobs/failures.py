@@ -37,6 +37,12 @@ FROM (SELECT id, reason, resolved_at, source_id FROM dongbo.job_failures WHERE j
 GROUP BY reason ORDER BY rows DESC, reason LIMIT $3
 """
 
+REASONS = """
+SELECT source_id, min(reason) AS reason FROM (
+    SELECT source_id, reason FROM dongbo.job_failures WHERE job_id = $1 AND source_id IS NOT NULL ORDER BY id LIMIT $2
+) AS row GROUP BY source_id
+"""
+
 LIST_UNRESOLVED = f"""
 SELECT {COLUMNS} FROM dongbo.job_failures
 WHERE job_id = $1 AND resolved_at IS NULL AND id > $2 ORDER BY id LIMIT $3
@@ -114,6 +120,11 @@ async def list_groups(connection: Connection, job_id: JobId) -> list[FailureGrou
     """The reasons of a job's dead letters, the most frequent first, among the first MOST_GROUPED of them."""
     rows = await connection.fetch(LIST_GROUPS, job_id, MOST_GROUPED, MOST_GROUPS)
     return [FailureGroup(**dict(row)) for row in rows]
+
+
+async def reasons(connection: Connection, job_id: JobId) -> dict[str, str]:
+    """{source id: a reason} of a job's dead letters, among the first MOST_GROUPED of them."""
+    return dict(await connection.fetch(REASONS, job_id, MOST_GROUPED))
 
 
 async def list_unresolved(connection: Connection, job_id: JobId, after: int, limit: int) -> list[JobFailure]:

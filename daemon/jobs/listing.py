@@ -252,8 +252,9 @@ class _Query:
         return self.facets, self._low, self._high, limit, self._filters.since, self._filters.until
 
     async def _page(self, rows: Sequence[Record]) -> FoundJobs:
-        jobs = await store.read_jobs(rows[: self._limit])
-        return FoundJobs(jobs, jobs[-1].id if len(rows) > self._limit else None)
+        shown = rows[: self._limit]
+        cursor = store.plain_id(shown[-1]["id"]) if len(rows) > self._limit else None
+        return FoundJobs(await store.read_jobs(shown), cursor)
 
     async def _read(self, ids: Sequence[JobId], *, is_last: bool) -> FoundJobs:
         jobs = sorted(await store.get_many(self._connection, ids), key=lambda job: job.id, reverse=True)

@@ -14,10 +14,9 @@ from uuid import UUID
 
 import orjson
 import structlog
-from asyncpg import InterfaceError, PostgresError
 
+from daemon.database.connection_errors import is_of_database, reason
 from daemon.database.pool import Connection, Database
-from daemon.errors import DatabaseError
 from daemon.ids import JobId
 from daemon.lifecycle import Part
 from daemon.logging.job_lines import JobLine, kept_by
@@ -91,8 +90,10 @@ class JobLog(Part):
         try:
             async with self._database.acquire() as connection, connection.transaction():
                 await _keep(connection, lines)
-        except (DatabaseError, PostgresError, InterfaceError, OSError) as error:
-            log.debug("job_lines_lost", lines=len(lines), error=str(error))
+        except Exception as error:
+            if not is_of_database(error):
+                raise
+            log.debug("job_lines_lost", lines=len(lines), error=reason(error))
 
     def _take(self) -> list[JobLine]:
         lines = list(self._waiting)

@@ -11,8 +11,18 @@ from uuid import uuid4
 import asyncpg
 import structlog
 
-from daemon.database.pool import Connection, Database, is_connection_error
-from daemon.errors import DatabaseError, DatabaseUnavailable, DongboError, RateLimited, SourceUnavailable
+from daemon.database.connection_errors import is_connection_error, may_pass, reason
+from daemon.database.pool import Connection, Database
+from daemon.errors import (
+    BackupInterrupted,
+    DatabaseError,
+    DatabaseUnavailable,
+    DongboError,
+    JobError,
+    RateLimited,
+    SourceUnavailable,
+    leaves,
+)
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, RunToken, WorkerName
 from daemon.jobs import approvals, store
@@ -28,14 +38,6 @@ log = structlog.get_logger()
 AT_ONCE = timedelta(0)
 LONGEST_URGENT_DELAY = timedelta(seconds=5)
 SECOND_PLACE_DELAY = timedelta(seconds=15)
-# What the database may do at the next attempt: SQLSTATE classes 40 (deadlocks), 53 (a full disk), 55 (locks) and 57
-# (time-outs).
-MAY_PASS = (
-    asyncpg.TransactionRollbackError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.OperatorInterventionError,
-)
 DATABASE_PAUSE = timedelta(seconds=1)
 OUTCOME_DELAYS = (0.2, 0.5, 1.0)  # seconds between attempts to record an outcome
 
@@ -105,11 +107,11 @@ class JobRunner:
         try:
             return await self._claim_and_run(job_id, worker)
         except Exception as error:
-            if not is_connection_error(error):
+            if not may_pass(error):
                 raise
-            reason = str(error) or type(error).__name__
-            log.warning("run_lost_database", job_id=str(job_id), error=reason, next_step="the job runs again")
-            return Requeue(DATABASE_PAUSE, reason)
+            why = reason(error)
+            log.warning("run_lost_database", job_id=str(job_id), error=why, next_step="the job runs again")
+            return Requeue(DATABASE_PAUSE, why)
 
     async def _claim_and_run(self, job_id: JobId, worker: WorkerName) -> Requeue | None:
         if self._is_closed:
@@ -157,7 +159,7 @@ class JobRunner:
             return None
         except StepAsks as step:
             return await self._wait_along(context, token, step)
-        except (SourceUnavailable, RateLimited) as error:
+        except (SourceUnavailable, RateLimited, BackupInterrupted) as error:
             return await self._failed_attempt(context, token, error)
         except DatabaseError as error:
             return await self._release(context, token, str(error))
@@ -165,13 +167,16 @@ class JobRunner:
             await self._finish(context, token, JobStatus.FAILED, str(error))
             return None
         except Exception as error:
-            if is_connection_error(error):
-                return await self._release(context, token, str(error) or type(error).__name__)
-            if isinstance(error, MAY_PASS):
+            if is_connection_error(error) or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                return await self._release(context, token, reason(error))
+            if may_pass(error):
                 refusal = DatabaseUnavailable(
-                    _("PostgreSQL refused to store a page: {error}. Look into its log").format(error=error)
+                    _("PostgreSQL refused to store a page: {error}. Look into its log").format(error=reason(error))
                 )
                 return await self._failed_attempt(context, token, refusal)
+            if any(isinstance(leaf, MemoryError) for leaf in leaves(error)):
+                shortage = JobError(_("This machine had no memory left for the job: give it more, or run less on it"))
+                return await self._failed_attempt(context, token, shortage)
             log.exception("job_crashed")
             message = _(
                 "A bug in the program ended this job ({name}). The log entry job_crashed says where; please report it."
@@ -187,7 +192,7 @@ class JobRunner:
                 await self._finish(context, token, JobStatus.CANCELLED, None)
                 return None
             case StopReason.TAKEN_OVER:
-                log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
+                _tell_of_loss()
                 return None
             case StopReason.SHUTDOWN | StopReason.DATABASE_LOST:
                 return await self._release(context, token, reason.value)
@@ -208,10 +213,11 @@ class JobRunner:
             delay = min(delay, LONGEST_URGENT_DELAY)
         if isinstance(error, RateLimited):
             delay = max(delay, timedelta(seconds=error.retry_after))
-        log.warning("job_attempt_failed", attempt=attempt, error=str(error), retry_in=round(delay.total_seconds(), 1))
         job = await self._record(lambda c: store.defer(c, context.job.id, token, str(error), delay, context.costs()))
         if job is None:
+            _tell_of_loss()
             return None
+        log.warning("job_attempt_failed", attempt=attempt, error=str(error), retry_in=round(delay.total_seconds(), 1))
         self._notifier.changed(job.id, at_once=True)
         await self._see_to_steps(job)
         return Requeue(delay, str(error)) if job.status.is_live else None
@@ -220,6 +226,7 @@ class JobRunner:
         """Put the job back at no cost; where the database is away its row stays, and the next cycle puts it back."""
         job = await self._record(lambda c: store.release(c, context.job.id, token, reason))
         if job is None:
+            _tell_of_loss()
             return None
         self._notifier.changed(job.id, at_once=True)
         log.info("job_released", reason=reason, processed=context.processed)
@@ -265,7 +272,7 @@ class JobRunner:
 
     def _announce_waiting(self, job: Job | None, replaced: Sequence[JobId]) -> None:
         if job is None:
-            log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
+            _tell_of_loss()
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
@@ -276,22 +283,26 @@ class JobRunner:
 
         async def finish(connection: Connection) -> Job | None:
             async with connection.transaction():
-                is_done = status is JobStatus.COMPLETED and not context.params.get("dry_run")
-                if is_done:
+                is_trial = context.params.get("dry_run") or context.has_only_planned
+                is_done = status is JobStatus.COMPLETED and not is_trial
+                # A job about a few items has not looked at what another one asks about.
+                looks_at_all = not JOB_TYPES[context.job.type].is_of_items(context.params)
+                if is_done and looks_at_all:
                     reason = _("A newer run, job {job}, has completed: there is nothing left to approve.")
                     replaced[:] = await store.replace_waiting(
                         connection, context.job, token, reason.format(job=context.job.id)
                     )
                 ended = await store.finish(connection, context.job.id, token, status, error, metadata)
                 if ended is not None and is_done:
-                    await approvals.withdraw(connection, ended.store, ended.type)
+                    if looks_at_all:
+                        await approvals.withdraw(connection, ended.store, ended.type)
                     await approvals.note_carried_out(connection, ended.id)
                     await store.repair(connection, ended)
                 return ended
 
         job = await self._record(finish)
         if job is None:
-            log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
+            _tell_of_loss()
             return
         for job_id in (*replaced, job.id):
             self._notifier.changed(job_id, at_once=True)
@@ -312,10 +323,15 @@ class JobRunner:
                 async with self._database.acquire() as connection:
                     return await write(connection)
             except Exception as error:
-                if delay is None or not (is_connection_error(error) or isinstance(error, MAY_PASS)):
+                if delay is None or not may_pass(error):
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("unreachable")
+
+
+def _tell_of_loss() -> None:
+    """Log that the job is another run's, however this one has found that out."""
+    log.warning("run_taken_over", next_step="this run stops, the job continues elsewhere")
 
 
 def _replaced_by(job: Job) -> str:

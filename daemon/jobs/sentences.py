@@ -3,6 +3,7 @@
 Made of what the job's row says: its counters, its parameters and the figures that its task has noted in its metadata.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ AWAITED: Final = (
     mark("an answer from the source"),
     mark("an access token"),
     mark("a bulk operation"),
+    mark("bulk operations of others"),
 )
 """What a job may wait for, as `metadata.waiting.for` says it."""
 
@@ -43,6 +45,9 @@ PUSHED: Final[Mapping[str, Counting]] = {
     "tags": lambda n: ngettext("tags of {n} customer set", "tags of {n} customers set", n),
 }
 """What a sync has pushed, by the kind of push (`metadata.applied`)."""
+
+
+PAUSED: Final = mark("the store is paused: nothing was written")
 
 
 def sentence(job: Job, outcome: JobOutcome, steps: Sequence[JobStep] = ()) -> str:
@@ -87,6 +92,24 @@ def next_step(job: Job, outcome: JobOutcome) -> str | None:
             return None
 
 
+def gathering(job: Job) -> str | None:
+    """How far Shopify, or the download, is with what a running job reads in bulk; None where it has other work."""
+    bulk = job.metadata.get("bulk")
+    if job.status is not JobStatus.RUNNING or not isinstance(bulk, Mapping):
+        return None
+    match bulk["state"]:
+        case "storing":
+            return None
+        case "downloading":
+            done, all_of_it = _megabytes(bulk["bytes"]), _megabytes(bulk["file_bytes"])
+            return _("downloading what Shopify has gathered: {done} of {all} MB").format(done=done, all=all_of_it)
+        case "sorting":
+            return _("sorting what was downloaded")
+        case _:
+            gathered = _counted(lambda n: ngettext("{n} object", "{n} objects", n), bulk["objects"])
+            return _("Shopify gathers everything: {objects} so far").format(objects=gathered)
+
+
 def filters_of(job: Job) -> str | None:
     """What a pull was narrowed to; None where it was to read all."""
     parts = []
@@ -102,9 +125,13 @@ def filters_of(job: Job) -> str | None:
 
 
 def _running(job: Job, steps: Sequence[JobStep]) -> str:
+    if text := gathering(job):
+        return _joined(text, filters_of(job), _last_error(job))
     waiting = job.metadata.get("waiting")
     if isinstance(waiting, Mapping) and waiting.get("for"):
         return _("waits for {what}").format(what=_(str(waiting["for"])))
+    if job.type is JobType.BACKUP_DATABASE:
+        return _joined(_("{size} written so far").format(size=_size(job)), _last_error(job))
     if steps:
         place = next((n for n, step in enumerate(steps, 1) if step.status is not JobStatus.COMPLETED), len(steps))
         return _("step {n} of {all}: {name}").format(n=place, all=len(steps), name=steps[place - 1].name)
@@ -154,6 +181,10 @@ def _pulled(job: Job) -> str:
         text = _("there was nothing to read")
     if "retry_of" in job.params:
         text = _("failed rows of an earlier job: {result}").format(result=text)
+    if ids := job.params.get("ids"):
+        text = ngettext("{n} row by its id: {result}", "{n} rows by their ids: {result}", len(ids)).format(
+            n=number_text(len(ids)), result=text
+        )
     deleted: int = job.metadata.get("deleted") or 0
     gone = _("{n} gone at the source").format(n=number_text(deleted)) if deleted else None
     return _joined(text, gone, filters_of(job))
@@ -191,7 +222,20 @@ def _synced(job: Job) -> str:
         text = _pushed(applied)
     else:  # a run that was cut short, or of an earlier version: how many, if not of what
         text = _counted(lambda n: ngettext("{n} value set", "{n} values set", n), job.updated) if job.updated else None
-    return text or _("Shopify had all of it already")
+    if figures.get("paused"):
+        return _joined(text, _("the store is paused: the rest was only planned") if text else _(PAUSED))
+    unmapped = figures.get("unmapped")  # of those that somebody has named
+    left = _counted(lambda n: ngettext("{n} without a counterpart", "{n} without a counterpart", n), unmapped or 0)
+    if text is None and (job.processed or not unmapped):
+        text = _("Shopify had all of it already")
+    return _joined(text, left if unmapped else None)
+
+
+def _changed(job: Job) -> str:
+    events: int = job.metadata.get("events") or 0
+    told = _counted(lambda n: ngettext("{n} webhook", "{n} webhooks", n), events)
+    result = _synced(job) if job.processed else _("nothing was to be pushed")
+    return _("{result} ({webhooks})").format(result=result, webhooks=told)
 
 
 def _pushed(counts: Mapping[str, Any]) -> str | None:
@@ -205,14 +249,30 @@ def _sale(counting: Counting) -> Callable[[Job], str]:
     def sale(job: Job) -> str:
         names = job.metadata.get("campaigns") or []
         of = _("for {names}").format(names=", ".join(map(str, names))) if names else None
-        text = _counted(counting, job.successful) if job.successful else _("there was nothing to change")
-        return _joined(text, of)
+        text = _counted(counting, job.successful) if job.successful else None
+        if job.metadata.get("paused"):
+            return _joined(text, _(PAUSED), of)
+        return _joined(text or _("there was nothing to change"), of)
 
     return sale
 
 
 def _chain(job: Job) -> str:
     return _counted(lambda n: ngettext("{n} step completed", "{n} steps completed", n), job.processed)
+
+
+def _backed_up(job: Job) -> str:
+    rows: int = job.metadata.get("rows") or 0
+    text = _counted(lambda n: ngettext("{n} row backed up and read back", "{n} rows backed up and read back", n), rows)
+    return _("{rows}, {size}").format(rows=text, size=_size(job))
+
+
+def _size(job: Job) -> str:
+    return _("{n} MB").format(n=_megabytes(job.metadata.get("bytes") or 0))
+
+
+def _megabytes(size: int) -> str:
+    return number_text(math.ceil(size / 10**6))
 
 
 def _tested(_job: Job) -> str:
@@ -225,10 +285,13 @@ RESULTS: Final[Mapping[JobType, Callable[[Job], str]]] = {
     JobType.MATCH_CUSTOMERS: _matched(lambda n: ngettext("{n} customer matched", "{n} customers matched", n)),
     JobType.SYNC_PRODUCTS: _synced,
     JobType.SYNC_CUSTOMERS: _synced,
+    JobType.SYNC_CHANGED_PRODUCTS: _changed,
+    JobType.SYNC_CHANGED_CUSTOMERS: _changed,
     JobType.PRODUCT_CHAIN: _chain,
     JobType.PREPARE_SALE: _sale(lambda n: ngettext("{n} price noted", "{n} prices noted", n)),
     JobType.APPLY_SALE: _sale(lambda n: ngettext("{n} price set to the sale's", "{n} prices set to the sale's", n)),
     JobType.REVERT_SALE: _sale(lambda n: ngettext("{n} price set back", "{n} prices set back", n)),
+    JobType.BACKUP_DATABASE: _backed_up,
     JobType.NOOP: _tested,
 }
 

@@ -1,9 +1,9 @@
 """What may be asked of jobs: submit, cancel, retry, look, prune. Endpoint, schedules and CLI all come here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -59,11 +59,14 @@ class Jobs:
         notifier: JobNotifier,
         admissions: Admissions,
         max_attempts: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`clock` tells the time in the ids of new jobs: the jobs of all daemons are listed in the order of these."""
         self._database = database
         self._notifier = notifier
         self._admissions = admissions
         self._max_attempts = max_attempts
+        self._clock = clock
         self.decisions = Decisions(database, notifier, self._enqueue, max_attempts)
 
     async def submit(self, request: JobRequest) -> Job:
@@ -90,7 +93,7 @@ class Jobs:
         admission = self._admissions.admit(request)
         for _attempt in range(SUBMIT_ATTEMPTS):
             new = store.NewJob(
-                id=new_job_id(),
+                id=new_job_id(self._clock()),
                 store=request.store,
                 type=request.type,
                 lane=admission.lane,
@@ -222,7 +225,7 @@ class Jobs:
             return await store.plan_pruning(connection, older_than)
 
     async def prune(self, older_than: timedelta) -> int:
-        """Delete jobs that ended longer ago, their dead letters, and the queue's log; how many jobs were deleted."""
+        """Delete jobs that ended longer ago, their dead letters, and old lines of the queue's log; how many jobs."""
         deleted = 0
         while True:
             async with self._database.acquire() as connection:
@@ -231,7 +234,7 @@ class Jobs:
             if batch == 0:
                 break
         async with self._database.acquire() as connection:
-            await places.prune_log(connection, older_than)
+            await places.prune_log(connection)
         if deleted:
             self._notifier.pruned()
             log.info("jobs_pruned", jobs=deleted, older_than_days=older_than / timedelta(days=1))

@@ -1,4 +1,4 @@
-"""What people may do, to what, and how they may ask for it."""
+"""What people may do, to what, how they may ask for it, and what they may ask for."""
 
 from enum import StrEnum
 
@@ -9,6 +9,17 @@ class Way(StrEnum):
     PAGE = "page"
     API = "api"
     CLI = "cli"
+
+
+class Role(StrEnum):
+    """What a token, or a user of a proxy, may ask for: whoever may operate may read, too."""
+
+    READ = "read"  # everything, customers' data among it, but what changes anything
+    OPERATE = "operate"
+
+    def may(self, needed: "Role") -> bool:
+        """Whether this role is enough for what needs the other one."""
+        return self is Role.OPERATE or needed is Role.READ
 
 
 class ActionKind(StrEnum):
@@ -31,6 +42,8 @@ class ActionKind(StrEnum):
     START_SALE = "start_sale"
     END_SALE = "end_sale"
     CANCEL_SALE = "cancel_sale"
+    PAUSE_STORE = "pause_store"
+    RESUME_STORE = "resume_store"
     DECIDE_SALE = "decide_sale"  # about prices that somebody else has set
 
 
@@ -43,3 +56,4 @@ class SubjectKind(StrEnum):
     VARIANT = "variant"
     CUSTOMER = "customer"
     SALE = "sale"
+    STORE = "store"

@@ -15,16 +15,21 @@ import orjson
 from asyncpg import Record
 
 from daemon.database.pool import Connection
-from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
+from daemon.ids import JobId, Lane, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs import attempts, pace
 from daemon.jobs.model import Aftermath, Counters, Job, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.types import JobType
 
 COLUMNS = ", ".join(name for name in Job.__slots__ if name != "eta_seconds")
+MOST_RUNNING = 5_000  # jobs of all workers that are counted
 AT_ONCE = 100  # rows that are decoded between two turns of the loop: some two milliseconds
+KNOWN_TYPES, KNOWN_TRIGGERS = frozenset(JobType), frozenset(JobTrigger)
 TOUCH = "updated_at = clock_timestamp(), version = nextval('dongbo.job_version')"
-# Parameters of jobs that have not done the whole of what their type is for.
-PARTIAL = "ARRAY['retry_of', 'filters', 'query', 'dry_run']"
+# Parameters of jobs that have not done all of what their type is for; the index background_jobs_entire has them, too.
+PARTIAL = "ARRAY['retry_of', 'filters', 'query', 'dry_run', 'ids', 'customers', 'skus', 'variants']"
+# A job that has done all of it; one that met with a pause of its store has only planned. That is not in the index,
+# because metadata changes with every page, which an index on it would make dear.
+IS_WHOLE = f"job.status = 'COMPLETED' AND NOT job.params ?| {PARTIAL} AND NOT job.metadata ? 'paused'"
 IS_LIVE = "status IN ('PENDING', 'RUNNING')"
 # What a job is to do, apart from its store and type. As a hash: a search query may be longer than an index takes.
 WORK = "md5(params::text)"
@@ -249,6 +254,14 @@ WHERE id = $1 AND status IN ('FAILED', 'CANCELLED')
 RETURNING {COLUMNS}
 """
 
+# Two jobs that webhooks have started are about different things: what failed of one, a sync of everything makes up for.
+MADE_UP_FOR_BY: Mapping[JobType, Sequence[JobType]] = {
+    JobType.SYNC_PRODUCTS: (JobType.SYNC_PRODUCTS, JobType.SYNC_CHANGED_PRODUCTS),
+    JobType.SYNC_CUSTOMERS: (JobType.SYNC_CUSTOMERS, JobType.SYNC_CHANGED_CUSTOMERS),
+    JobType.SYNC_CHANGED_PRODUCTS: (),
+    JobType.SYNC_CHANGED_CUSTOMERS: (),
+}
+
 # A later job that has completed makes up for what failed where it has done all that was to be done then, with no row
 # failing: the very same, or the whole where that was a part. A pull of what has changed reads no row again that has
 # failed, and finds nothing that was deleted.
@@ -262,7 +275,7 @@ WITH later AS (
     FROM later
     WHERE facet = ANY (ARRAY(
             SELECT facet.id FROM dongbo.job_facets AS facet
-            WHERE store = $2 AND type = $3 AND outcome IN ('failed', 'completed_with_failures')
+            WHERE store = $2 AND type = ANY ($3) AND outcome IN ('failed', 'completed_with_failures')
         ))
         AND earlier.id <> later.id
         AND (earlier.params = later.params
@@ -307,18 +320,18 @@ WHERE chain.id = wanted.id AND chain.status = 'COMPLETED' AND chain.failed > 0 A
 
 LATEST_OTHER = f"""
 SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE store = $1 AND type = $2 AND id < $3 AND NOT params ? 'retry_of'
+WHERE store = $1 AND type = $2 AND id < $3 AND NOT params ?| ARRAY['retry_of', 'ids']
 ORDER BY id DESC LIMIT 1
 """
 
 NEWEST_OTHER = f"""
 SELECT {COLUMNS} FROM dongbo.background_jobs
-WHERE store = $1 AND type = $2 AND id <> $3 AND started_at IS NOT NULL
+WHERE store = $1 AND type = $2 AND id <> $3 AND started_at IS NOT NULL AND NOT params ? 'ids'
 ORDER BY id DESC LIMIT 1
 """
 
-# Only whole jobs make a stream fresh, not those of some rows, and no dry runs. From kind to kind by the index
-# background_jobs_completed, so that it costs the same however many jobs there are.
+# Only whole jobs make a stream fresh, not those of some rows, and none that has only planned. From kind to kind by the
+# indexes background_jobs_completed and background_jobs_entire, so that it costs the same however many jobs there are.
 LAST_COMPLETED = f"""
 WITH RECURSIVE kinds AS (
     (SELECT store, type FROM dongbo.background_jobs WHERE status = 'COMPLETED' ORDER BY store, type LIMIT 1)
@@ -330,10 +343,20 @@ WITH RECURSIVE kinds AS (
 )
 SELECT store, type, last.completed_at FROM kinds, LATERAL (
     SELECT completed_at FROM dongbo.background_jobs AS job
-    WHERE job.store = kinds.store AND job.type = kinds.type AND status = 'COMPLETED' AND NOT params ?| {PARTIAL}
+    WHERE job.store = kinds.store AND job.type = kinds.type AND {IS_WHOLE}
     ORDER BY completed_at DESC LIMIT 1
 ) AS last
 ORDER BY store, type
+"""
+
+# By the index background_jobs_live.
+RUNNING_BY_WORKER = f"""
+SELECT worker, count(*)::integer AS jobs, array_agg(DISTINCT lane ORDER BY lane) AS lanes
+FROM (
+    SELECT worker, lane FROM dongbo.background_jobs
+    WHERE {IS_LIVE} AND status = 'RUNNING' AND worker IS NOT NULL ORDER BY id LIMIT $1
+) AS running
+GROUP BY worker
 """
 
 # Of each store the newest job of a type that has said something by this name, among so many: what all of these have
@@ -484,9 +507,9 @@ async def find_live(
 
 
 async def get(connection: Connection, job_id: JobId) -> Job | None:
-    """One job by its id."""
+    """One job by its id; None for one of a newer program that this one does not know."""
     row = await connection.fetchrow(GET, job_id)
-    return _job(row) if row else None
+    return _job(row) if row and _is_known(row) else None
 
 
 async def get_many(connection: Connection, job_ids: Sequence[JobId]) -> list[Job]:
@@ -725,7 +748,7 @@ async def revive(connection: Connection, job_id: JobId, max_attempts: int) -> Jo
 
 async def repair(connection: Connection, job: Job) -> None:
     """Note of earlier jobs that this one, which has completed, has made up for what failed of them."""
-    repaired = await connection.fetch(REPAIR, job.id, job.store, job.type)
+    repaired = await connection.fetch(REPAIR, job.id, job.store, MADE_UP_FOR_BY.get(job.type, (job.type,)))
     repaired += await connection.fetch(REPAIR_ORIGINS, job.id)
     chains = {JobId(UUID(int=row["parent_id"].int)) for row in repaired if row["parent_id"] is not None}
     if job.type is JobType.PRODUCT_CHAIN:
@@ -741,13 +764,16 @@ async def repair_chains(connection: Connection, chains: Collection[JobId]) -> No
 
 
 async def latest_before(connection: Connection, job: Job) -> Job | None:
-    """The newest job of the same (store, type) that is older than `job`, retries of single rows apart."""
+    """The newest job of the same (store, type) that is older than `job`, retries and pulls of single rows apart."""
     row = await connection.fetchrow(LATEST_OTHER, job.store, job.type, job.id)
     return _job(row) if row else None
 
 
 async def newest_other(connection: Connection, job: Job) -> Job | None:
-    """The newest other job of the same (store, type) that has run: one that waits for its turn has changed nothing."""
+    """The newest other job of the same (store, type) that has run: one that waits for its turn has changed nothing.
+
+    A pull of single rows is none: it runs beside the others, and withdraws the notes of what it has seen.
+    """
     row = await connection.fetchrow(NEWEST_OTHER, job.store, job.type, job.id)
     return _job(row) if row else None
 
@@ -761,6 +787,12 @@ async def last_completed(connection: Connection) -> list[tuple[StoreName, str, d
     """When each (store, type) completed last."""
     rows = await connection.fetch(LAST_COMPLETED)
     return [(StoreName(row["store"]), row["type"], row["completed_at"]) for row in rows]
+
+
+async def running_by_worker(connection: Connection) -> dict[WorkerName, tuple[int, Sequence[Lane]]]:
+    """How many jobs each worker runs, and the lanes of these."""
+    rows = await connection.fetch(RUNNING_BY_WORKER, MOST_RUNNING)
+    return {WorkerName(row["worker"]): (row["jobs"], [Lane(lane) for lane in row["lanes"]]) for row in rows}
 
 
 async def latest_said(
@@ -788,12 +820,12 @@ def encode(value: object) -> str:
 
 
 async def read_jobs(rows: Sequence[Record]) -> list[Job]:
-    """The jobs of many rows; the loop turns in between."""
+    """The jobs of many rows, but for what only a newer program knows; the loop turns in between."""
     jobs: list[Job] = []
     for start in range(0, len(rows), AT_ONCE):
         if start:
             await asyncio.sleep(0)
-        jobs += [_job(row) for row in rows[start : start + AT_ONCE]]
+        jobs += [_job(row) for row in rows[start : start + AT_ONCE] if _is_known(row)]
     return jobs
 
 
@@ -805,6 +837,11 @@ def plain_id(value: UUID | None) -> JobId | None:
 def _storable(text: str | None) -> str | None:
     """Texts of a source may hold NUL characters, which PostgreSQL refuses."""
     return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _is_known(row: Record) -> bool:
+    """Whether this program knows such jobs: daemons of two versions may work on one database."""
+    return row["type"] in KNOWN_TYPES and row["trigger"] in KNOWN_TRIGGERS
 
 
 def _job(row: Record) -> Job:

@@ -18,10 +18,13 @@ JOB_NAMES: Final[Mapping[JobType, str]] = {
     JobType.MATCH_CUSTOMERS: mark("Matching of customers"),
     JobType.SYNC_PRODUCTS: mark("Push to Shopify"),
     JobType.SYNC_CUSTOMERS: mark("Customer totals to Shopify"),
+    JobType.SYNC_CHANGED_PRODUCTS: mark("Changed products to Shopify"),
+    JobType.SYNC_CHANGED_CUSTOMERS: mark("Changed customers to Shopify"),
     JobType.PRODUCT_CHAIN: mark("Product chain"),
     JobType.PREPARE_SALE: mark("Preparation of sales"),
     JobType.APPLY_SALE: mark("Start of sales"),
     JobType.REVERT_SALE: mark("End of sales"),
+    JobType.BACKUP_DATABASE: mark("Backup of the database"),
     JobType.NOOP: mark("Test job"),
 }
 

@@ -18,6 +18,7 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.stdlib import ProcessorFormatter
 
 from daemon.errors import DongboError
+from daemon.journal import is_journal, with_priority
 from daemon.logging.job_lines import hand_on
 from daemon.logging.values import describe_exception, format_exception, plain_event
 from daemon.terminal import drawable
@@ -30,7 +31,6 @@ Processor = Callable[[Any, str, EventDict], EventDict]
 Renderer = Callable[[Any, str, EventDict], str]
 
 OUR_LOGGER = "daemon"  # the package: libraries are heard from WARNING on
-PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  # syslog(3)
 COMMON_STEPS: tuple[Any, ...] = (structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name)
 
 
@@ -55,7 +55,7 @@ def configure_logging(
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     colours = stream.isatty() and not environ.get("NO_COLOR")
     handler = _Handler(stream)
-    handler.setFormatter(_formatter(as_json, _is_journal(stream, environ), zone, colours))
+    handler.setFormatter(_formatter(as_json, is_journal(stream, environ), zone, colours))
 
     ours: int = getattr(logging, level.upper())
     libraries = ours if level == "debug" else max(ours, logging.WARNING)
@@ -70,7 +70,7 @@ def configure_logging(
             _hand_on,
             ProcessorFormatter.wrap_for_formatter,
         ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=["daemon.logging.faults"]),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # so that a reload, and structlog.testing, reach the loggers of all modules
     )
@@ -184,19 +184,8 @@ def _render_json(_logger: Any, _method: str, event: EventDict) -> str:
 
 
 def _with_priority(render: Renderer) -> Renderer:
-    """Give each line its priority, as journald takes lines for entries."""
-
     def render_with_priority(logger: Any, method: str, event: EventDict) -> str:
-        prefix = f"<{PRIORITIES.get(event['level'], 6)}>"
-        return prefix + render(logger, method, event).replace("\n", f"\n{prefix}")
+        level = event["level"]  # the renderer takes it out
+        return with_priority(render(logger, method, event), level)
 
     return render_with_priority
-
-
-def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether the stream is connected to journald: systemd.exec(5), `$JOURNAL_STREAM`."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # no file underneath
-        return False
-    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

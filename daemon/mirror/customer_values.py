@@ -9,6 +9,7 @@ import msgspec
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
+from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.sources.shopify.models import Metafield
 
 SET_METAFIELDS = """
@@ -29,8 +30,8 @@ WHERE customer.store = $1 AND customer.id = known.id
 """
 
 MARK_DELETED = """
-UPDATE dongbo.shopify_customers SET deleted_at = now(), changed_at = now()
-WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL
+UPDATE dongbo.shopify_customers SET deleted_at = $3, changed_at = now()
+WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL AND (pushed_at <= $3) IS NOT FALSE
 """
 
 
@@ -50,7 +51,9 @@ async def set_tags(connection: Connection, store: StoreName, tags: Mapping[int, 
         await connection.execute(SET_TAGS, store, list(tags), encoded)
 
 
-async def mark_deleted(connection: Connection, store: StoreName, customer_ids: Collection[int]) -> None:
-    """Note that customers are gone at Shopify."""
+async def mark_deleted(
+    connection: Connection, store: StoreName, customer_ids: Collection[int], asked: SnapshotTime
+) -> None:
+    """Note that customers were gone at Shopify when it was asked."""
     if customer_ids:
-        await connection.execute(MARK_DELETED, store, list(customer_ids))
+        await connection.execute(MARK_DELETED, store, list(customer_ids), asked.at)

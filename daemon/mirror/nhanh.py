@@ -18,15 +18,15 @@ from daemon.sources.page import SourceRow
 CUSTOMERS = MirrorTable[NhanhCustomer](
     "nhanh_customers",
     (
-        Column("type", "smallint", lambda customer: customer.type),
-        Column("name", "text", lambda customer: customer.name),
-        Column("mobile", "text", lambda customer: customer.mobile),
-        Column("code", "text", lambda customer: customer.code),
-        Column("email", "text", lambda customer: customer.email),
-        Column("address", "text", lambda customer: customer.address),
-        Column("points", "bigint", lambda customer: customer.points),
-        Column("total_amount", "numeric", lambda customer: customer.total_amount),
-        Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
+        Column("type", "smallint", "type"),
+        Column("name", "text", "name"),
+        Column("mobile", "text", "mobile"),
+        Column("code", "text", "code"),
+        Column("email", "text", "email"),
+        Column("address", "text", "address"),
+        Column("points", "bigint", "points"),
+        Column("total_amount", "numeric", "total_amount"),
+        Column("source_updated_at", "timestamptz", "updated_at"),
     ),
 )
 
@@ -45,22 +45,22 @@ def _of(read: Callable[[NhanhProduct], Any]) -> Callable[[ReportedProduct], Any]
 PRODUCTS = MirrorTable[ReportedProduct](
     "nhanh_products",
     (
-        Column("parent_id", "bigint", _of(lambda product: product.parent_id)),
-        Column("code", "text", _of(lambda product: product.code)),
-        Column("barcode", "text", _of(lambda product: product.barcode)),
+        Column("parent_id", "bigint", "product.parent_id"),
+        Column("code", "text", "product.code"),
+        Column("barcode", "text", "product.barcode"),
         Column("sku_key", "text", _of(lambda product: match_key(product.code))),
         Column("barcode_key", "text", _of(lambda product: match_key(product.barcode))),
-        Column("stock_known", "boolean", lambda told: told.tells_stock),
-        Column("name", "text", _of(lambda product: product.name)),
-        Column("status", "smallint", _of(lambda product: product.status)),
-        Column("type", "smallint", _of(lambda product: product.type)),
+        Column("stock_known", "boolean", "tells_stock"),
+        Column("name", "text", "product.name"),
+        Column("status", "smallint", "product.status"),
+        Column("type", "smallint", "product.type"),
         Column("retail_price", "numeric", _of(lambda product: product.prices.retail if product.prices else None)),
         Column("import_price", "numeric", _of(lambda product: product.prices.import_ if product.prices else None)),
         Column("old_price", "numeric", _of(lambda product: product.prices.old if product.prices else None)),
         Column("wholesale_price", "numeric", _of(lambda product: product.prices.wholesale if product.prices else None)),
-        Column("category_id", "bigint", _of(lambda product: product.category_id)),
-        Column("brand_id", "bigint", _of(lambda product: product.brand_id)),
-        Column("source_updated_at", "timestamptz", _of(lambda product: product.updated_at)),
+        Column("category_id", "bigint", "product.category_id"),
+        Column("brand_id", "bigint", "product.brand_id"),
+        Column("source_updated_at", "timestamptz", "product.updated_at"),
     ),
 )
 
@@ -77,17 +77,20 @@ WITH page AS (
        OR ({", ".join(f"mirrored.{name}" for name in FIGURES)})
           <> ({", ".join(f"round(page.{name}, 4)" for name in FIGURES)})
 )
-INSERT INTO dongbo.nhanh_inventory (store, product_id, depot_id, {", ".join(FIGURES)})
-SELECT $1, * FROM changed ORDER BY product_id, depot_id
+INSERT INTO dongbo.nhanh_inventory AS mirrored (store, product_id, depot_id, {", ".join(FIGURES)}, as_of)
+SELECT $1, *, $10::timestamptz FROM changed ORDER BY product_id, depot_id
 ON CONFLICT (store, product_id, depot_id) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in FIGURES)}, changed_at = now(), deleted_at = NULL
+    {", ".join(f"{name} = excluded.{name}" for name in FIGURES)}, changed_at = now(), deleted_at = NULL,
+    as_of = greatest(mirrored.as_of, excluded.as_of)
+WHERE (mirrored.as_of <= $10) IS NOT FALSE
 RETURNING product_id
 """
 
 # A depot that a product no longer names holds none of it any more, or can no longer be seen.
 DELETE_INVENTORY = """
-UPDATE dongbo.nhanh_inventory AS mirrored SET deleted_at = now(), changed_at = now()
-WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL AND NOT EXISTS (
+UPDATE dongbo.nhanh_inventory AS mirrored
+SET deleted_at = now(), changed_at = now(), as_of = greatest(as_of, $5::timestamptz)
+WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL AND (as_of <= $5) IS NOT FALSE AND NOT EXISTS (
     SELECT FROM unnest($3::bigint[], $4::bigint[]) AS page (product_id, depot_id)
     WHERE page.product_id = mirrored.product_id AND page.depot_id = mirrored.depot_id
 )
@@ -107,10 +110,11 @@ async def upsert_customers(
     connection: Connection,
     store: StoreName,
     rows: Sequence[SourceRow[NhanhCustomer]],
-    _asked: SnapshotTime | None = None,
+    asked: SnapshotTime | None = None,
 ) -> Counters:
     """Store a page of customers."""
-    outcome = await CUSTOMERS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
+    customers = {row.value.id: (row.value, row.document) for row in rows}
+    outcome = await CUSTOMERS.upsert(connection, store, customers, asked)
     return outcome.count(len(rows))
 
 
@@ -121,8 +125,10 @@ async def upsert_products(
     sees_all = await _sees_all(connection, store, asked)
     told = {row.value.id: ReportedProduct(row.value, sees_all and _is_told(row.value.inventory)) for row in rows}
     documents = {row.value.id: without(row.document, "inventory") for row in rows}
-    outcome = await PRODUCTS.upsert(connection, store, {number: (told[number], documents[number]) for number in told})
-    stock_changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})
+    products = {number: (told[number], documents[number]) for number in told}
+    outcome = await PRODUCTS.upsert(connection, store, products, asked)
+    stock = {row.value.id: row.value.inventory for row in rows}
+    stock_changed = await _upsert_inventory(connection, store, stock, asked)
     await connection.execute(KNOW_STOCK, store, [number for number, product in told.items() if product.tells_stock])
     updated = outcome.updated | (stock_changed - outcome.created)
     return Counters(
@@ -141,7 +147,8 @@ async def upsert_inventory(
     """Store a page of stock; a row counts by product: created where nothing was known of its stock before."""
     product_ids = {row.value.product_id for row in rows}
     known = {row["product_id"] for row in await connection.fetch(PRODUCTS_WITH_STOCK, store, list(product_ids))}
-    changed = await _upsert_inventory(connection, store, {row.value.id: row.value.inventory for row in rows})
+    stock = {row.value.id: row.value.inventory for row in rows}
+    changed = await _upsert_inventory(connection, store, stock, asked)
     if await _sees_all(connection, store, asked):
         told = [row.value.id for row in rows if _is_told(row.value.inventory)]
         await connection.execute(KNOW_STOCK, store, told)
@@ -149,15 +156,24 @@ async def upsert_inventory(
 
 
 async def record_stock(
-    connection: Connection, store: StoreName, rows: Sequence[SourceRow[NhanhInventory]], asked_for: Sequence[int]
+    connection: Connection,
+    store: StoreName,
+    rows: Sequence[SourceRow[NhanhInventory]],
+    asked_for: Sequence[int],
+    asked: SnapshotTime | None = None,
 ) -> frozenset[int]:
     """Store the complete stock of products; returns those whose stock has changed.
 
-    `asked_for` are products that were asked for by their ids: those without a row at Nhanh.vn have no stock.
+    Args:
+        connection: in the caller's transaction.
+        store: whose products they are.
+        rows: what Nhanh.vn has answered.
+        asked_for: products that were asked for by their ids: those without a row there have no stock.
+        asked: when that was; newer answers stay.
     """
     stock: dict[int, Inventory | None] = dict.fromkeys(asked_for, Inventory(depots=[]))
     stock |= {row.value.product_id: row.value.inventory for row in rows}
-    changed = await _upsert_inventory(connection, store, stock)
+    changed = await _upsert_inventory(connection, store, stock, asked)
     await connection.execute(KNOW_STOCK, store, [number for number, told in stock.items() if _is_told(told)])
     return changed
 
@@ -172,9 +188,10 @@ async def _sees_all(connection: Connection, store: StoreName, asked: SnapshotTim
 
 
 async def _upsert_inventory(
-    connection: Connection, store: StoreName, products: Mapping[int, Inventory | None]
+    connection: Connection, store: StoreName, products: Mapping[int, Inventory | None], asked: SnapshotTime | None
 ) -> frozenset[int]:
     """Store the stock of those products that it was given for; returns those whose stock has changed."""
+    at = asked and asked.at
     told = {number: inventory for number, inventory in products.items() if inventory is not None and inventory.is_told}
     if not told:
         return frozenset()
@@ -186,6 +203,6 @@ async def _upsert_inventory(
     }
     product_ids, depot_ids = [key[0] for key in figures], [key[1] for key in figures]
     columns = [[values[index] for values in figures.values()] for index in range(len(FIGURES))]
-    written = await connection.fetch(UPSERT_INVENTORY, store, product_ids, depot_ids, *columns)
-    deleted = await connection.fetch(DELETE_INVENTORY, store, list(told), product_ids, depot_ids)
+    written = await connection.fetch(UPSERT_INVENTORY, store, product_ids, depot_ids, *columns, at)
+    deleted = await connection.fetch(DELETE_INVENTORY, store, list(told), product_ids, depot_ids, at)
     return frozenset(row["product_id"] for row in (*written, *deleted))

@@ -1,8 +1,8 @@
 """What people search by: `dongbo.item_texts` and `dongbo.customer_texts`, a folded text for each row of the mirrors.
 
-The database keeps those of items itself (migration 0014); those of customers are noted when they are matched. A `|`
-stands before each field, and the codes before the name, without case, accents, blanks and what nobody sees. What is
-sought is folded by the same function, so that both agree.
+The database keeps those of items itself (migration 0014); those of customers `daemon.mirror.text_upkeep` notes soon
+after they were read to be matched. A `|` stands before each field, and the codes before the name, without case,
+accents, blanks and what nobody sees. What is sought is folded by the same function, so that both agree.
 """
 
 import re

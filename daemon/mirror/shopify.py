@@ -1,6 +1,7 @@
 """Pages of Shopify into `shopify_customers`, `shopify_products` and `shopify_variants`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -29,19 +30,19 @@ def _metafields(customer: ShopifyCustomer) -> str:
 CUSTOMERS = MirrorTable[ShopifyCustomer](
     "shopify_customers",
     (
-        Column("display_name", "text", lambda customer: customer.display_name),
-        Column("email", "text", lambda customer: customer.email),
-        Column("phone", "text", lambda customer: customer.phone),
-        Column("address_phone", "text", lambda customer: customer.address_phone),
-        Column("note", "text", lambda customer: customer.note),
-        Column("tags", "text[]", lambda customer: customer.tags),
+        Column("display_name", "text", "display_name"),
+        Column("email", "text", "email"),
+        Column("phone", "text", "phone"),
+        Column("address_phone", "text", "address_phone"),
+        Column("note", "text", "note"),
+        Column("tags", "text[]", "tags"),
         Column("amount_spent", "numeric", lambda customer: customer.amount_spent and customer.amount_spent.amount),
         Column("currency", "text", lambda customer: customer.amount_spent and customer.amount_spent.currency_code),
-        Column("number_of_orders", "bigint", lambda customer: customer.number_of_orders),
-        Column("state", "text", lambda customer: customer.state),
+        Column("number_of_orders", "bigint", "number_of_orders"),
+        Column("state", "text", "state"),
         Column("metafields", "jsonb", _metafields),
-        Column("source_updated_at", "timestamptz", lambda customer: customer.updated_at),
-        Column("version", "timestamptz", lambda customer: customer.version),
+        Column("source_updated_at", "timestamptz", "updated_at"),
+        Column("version", "timestamptz", "version"),
     ),
     is_pushed=True,
     beside=lambda customer: msgspec.json.encode(customer.metafields),
@@ -50,14 +51,14 @@ CUSTOMERS = MirrorTable[ShopifyCustomer](
 PRODUCTS = MirrorTable[ShopifyProduct](
     "shopify_products",
     (
-        Column("handle", "text", lambda product: product.handle),
-        Column("title", "text", lambda product: product.title),
-        Column("status", "text", lambda product: product.status),
-        Column("vendor", "text", lambda product: product.vendor),
-        Column("product_type", "text", lambda product: product.product_type),
-        Column("tags", "text[]", lambda product: product.tags),
-        Column("source_updated_at", "timestamptz", lambda product: product.updated_at),
-        Column("version", "timestamptz", lambda product: product.version),
+        Column("handle", "text", "handle"),
+        Column("title", "text", "title"),
+        Column("status", "text", "status"),
+        Column("vendor", "text", "vendor"),
+        Column("product_type", "text", "product_type"),
+        Column("tags", "text[]", "tags"),
+        Column("source_updated_at", "timestamptz", "updated_at"),
+        Column("version", "timestamptz", "version"),
     ),
 )
 
@@ -72,33 +73,41 @@ class OwnedVariant(NamedTuple):
 VARIANTS = MirrorTable[OwnedVariant](
     "shopify_variants",
     (
-        Column("product_id", "bigint", lambda row: row.product_id),
-        Column("inventory_item_id", "bigint", lambda row: row.variant.inventory_item_id),
-        Column("sku", "text", lambda row: row.variant.sku),
-        Column("barcode", "text", lambda row: row.variant.barcode),
+        Column("product_id", "bigint", "product_id"),
+        Column("inventory_item_id", "bigint", "variant.inventory_item_id"),
+        Column("sku", "text", "variant.sku"),
+        Column("barcode", "text", "variant.barcode"),
         Column("sku_key", "text", lambda row: match_key(row.variant.sku)),
         Column("barcode_key", "text", lambda row: match_key(row.variant.barcode)),
         Column("tracked", "boolean", lambda row: bool(row.variant.tracked)),
-        Column("title", "text", lambda row: row.variant.title),
-        Column("position", "integer", lambda row: row.variant.position),
-        Column("price", "numeric", lambda row: row.variant.price),
-        Column("compare_at_price", "numeric", lambda row: row.variant.compare_at_price),
-        Column("inventory_quantity", "bigint", lambda row: row.variant.inventory_quantity),
-        Column("source_updated_at", "timestamptz", lambda row: row.variant.updated_at),
+        Column("title", "text", "variant.title"),
+        Column("position", "integer", "variant.position"),
+        Column("price", "numeric", "variant.price"),
+        Column("compare_at_price", "numeric", "variant.compare_at_price"),
+        Column("inventory_quantity", "bigint", "variant.inventory_quantity"),
+        Column("source_updated_at", "timestamptz", "variant.updated_at"),
     ),
     is_pushed=True,
 )
 
 # A product comes with all its variants, so a missing one is gone.
+# What a product has had since it was last read is not in an older answer, and what that has besides may be gone.
+LIST_NEWER = """
+SELECT id FROM dongbo.shopify_products
+WHERE store = $1 AND id = ANY ($2) AND (as_of > $3 OR deleted_at > $3)
+"""
+
 DELETE_VARIANTS = """
-UPDATE dongbo.shopify_variants SET deleted_at = now(), changed_at = now()
+UPDATE dongbo.shopify_variants SET deleted_at = coalesce($4::timestamptz, now()), changed_at = now()
 WHERE store = $1 AND product_id = ANY ($2) AND id <> ALL ($3) AND deleted_at IS NULL
+  AND (pushed_at <= $4) IS NOT FALSE
 RETURNING product_id
 """
 
 SET_PRICES = """
 UPDATE dongbo.shopify_variants AS variant
-SET price = known.price, compare_at_price = known.compare_at_price, pushed_at = clock_timestamp(),
+SET price = known.price, compare_at_price = known.compare_at_price,
+    pushed_at = coalesce($5, clock_timestamp()),
     digest = CASE WHEN (variant.price, variant.compare_at_price) IS DISTINCT FROM (known.price, known.compare_at_price)
         THEN '' ELSE digest END,
     changed_at = CASE WHEN (variant.price, variant.compare_at_price)
@@ -111,6 +120,16 @@ WHERE variant.store = $1 AND variant.id = known.id
       END
 """
 
+
+LIST_PRODUCT_FIGURES = """
+SELECT id, title, vendor, product_type, tags, status FROM dongbo.shopify_products
+WHERE store = $1 AND id = ANY ($2) AND deleted_at IS NULL
+"""
+
+LIST_VARIANT_FIGURES = """
+SELECT product_id, id, sku, barcode, price, compare_at_price, inventory_item_id FROM dongbo.shopify_variants
+WHERE store = $1 AND product_id = ANY ($2) AND deleted_at IS NULL
+"""
 
 LIST_DOCUMENTS = """
 SELECT id, document FROM dongbo.shopify_customers WHERE store = $1 AND id = ANY ($2)
@@ -187,11 +206,16 @@ async def upsert_products(
 ) -> Counters:
     """Store a page of products with their variants and stock levels.
 
-    A product counts as updated where it, a variant or a level has changed.
+    A product counts as updated where it, a variant or a level has changed. One that the mirror knows as of a later time
+    is left alone with all that belongs to it: a variant that it does not have may have been deleted since.
     """
     versions = _versions([row.value for row in rows], asked)
-    outcome = await PRODUCTS.upsert(connection, store, {row.value.id: (row.value, row.document) for row in rows})
+    documents: dict[int, tuple[ShopifyProduct, bytes]] = {row.value.id: (row.value, row.document) for row in rows}
+    outcome = await PRODUCTS.upsert(connection, store, documents, asked)
     products = {row.value.id: row.value for row in rows}
+    if asked is not None:
+        for row in await connection.fetch(LIST_NEWER, store, list(products.keys() - outcome.written), asked.at):
+            del products[row["id"]]
     owners: dict[int, int] = {variant.id: product.id for product in products.values() for variant in product.variants}
     variants: dict[int, tuple[OwnedVariant, bytes]] = {
         variant.id: (OwnedVariant(variant, product.id), variant.document)
@@ -199,7 +223,7 @@ async def upsert_products(
         for variant in product.variants
     }
     written = (await VARIANTS.upsert(connection, store, variants, asked)).written
-    deleted = await connection.fetch(DELETE_VARIANTS, store, list(products), list(owners))
+    deleted = await connection.fetch(DELETE_VARIANTS, store, list(products), list(owners), asked and asked.at)
     items = {
         variant.inventory_item_id: (variant.id, variant.levels)
         for variant, _product in (row for row, _document in variants.values())
@@ -231,6 +255,51 @@ async def list_versions(
     """When Shopify had last changed each of these products, according to the last pull that stored it."""
     rows = await connection.fetch(LIST_VERSIONS, store, product_ids)
     return {row["id"]: row["source_updated_at"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFigures:
+    """What a push, or matching, draws on of a variant; SKU and barcode are empty where it has none."""
+
+    sku: str
+    barcode: str
+    price: Decimal | None
+    compare_at_price: Decimal | None
+    inventory_item_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredProduct:
+    """What tells whether a product has changed in what matters here; its variants by their ids."""
+
+    title: str | None
+    vendor: str | None
+    product_type: str | None
+    tags: frozenset[str]
+    status: str | None
+    variants: Mapping[int, VariantFigures]
+
+
+async def list_figures(
+    connection: Connection, store: StoreName, product_ids: Sequence[int]
+) -> dict[int, MirroredProduct]:
+    """These products as the mirror has them; deleted ones are absent."""
+    variants: dict[int, dict[int, VariantFigures]] = {}
+    for row in await connection.fetch(LIST_VARIANT_FIGURES, store, product_ids):
+        variants.setdefault(row["product_id"], {})[row["id"]] = VariantFigures(
+            row["sku"] or "", row["barcode"] or "", row["price"], row["compare_at_price"], row["inventory_item_id"]
+        )
+    return {
+        row["id"]: MirroredProduct(
+            title=row["title"],
+            vendor=row["vendor"],
+            product_type=row["product_type"],
+            tags=frozenset(row["tags"] or ()),
+            status=row["status"],
+            variants=variants.get(row["id"], {}),
+        )
+        for row in await connection.fetch(LIST_PRODUCT_FIGURES, store, product_ids)
+    }
 
 
 async def set_prices(

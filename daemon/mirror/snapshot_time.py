@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from daemon.database.pool import Connection
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTime:
@@ -16,5 +18,10 @@ class SnapshotTime:
     """
 
     at: datetime
-    visible_since: datetime | None
+    visible_since: datetime | None = None
     source_time: datetime | None = None
+
+
+async def asked_now(connection: Connection) -> SnapshotTime:
+    """The circumstances of what is about to be asked for by its ids."""
+    return SnapshotTime(await connection.fetchval("SELECT clock_timestamp()"))

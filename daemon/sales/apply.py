@@ -16,6 +16,7 @@ from daemon.errors import DongboError, SourceUnavailable
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, number_text
 from daemon.ids import CampaignId, StoreName
+from daemon.jobs import pauses
 from daemon.jobs.context import JobContext
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, drift, items, journal
@@ -65,7 +66,14 @@ class Apply(Rounds):
         left_alone: Mapping[CampaignId, DongboError] | None = None,
     ) -> None:
         super().__init__(context, store, shopify, meter, left_alone)
-        self._preparation = Preparation(context.database, store, shopify, meter, context.unless_stopped)
+        self._preparation = Preparation(
+            context.database,
+            store,
+            shopify,
+            meter,
+            context.unless_stopped,
+            page=lambda: context.page(checkpoint=None, pages=0),
+        )
 
     async def list_due(self, connection: Connection) -> list[Campaign]:
         """Those that are put on sale, and those on sale that variants join."""
@@ -93,10 +101,11 @@ class Apply(Rounds):
         """The next products, as many as the limits let through."""
         campaign = progress.campaign
         async with self._context.database.acquire_for_work() as connection:
+            now = await campaigns.database_time(connection)
             sizes = await items.list_next_products(connection, campaign.id, progress.after[0], PRODUCTS_AT_ONCE)
         if not sizes:
             return None
-        are_read = campaign.state is CampaignState.APPLYING and is_fresh(campaign, datetime.now(UTC))
+        are_read = campaign.state is CampaignState.APPLYING and is_fresh(campaign, now)
         products = list(self.fit((number, 1 if are_read else variants) for number, variants in sizes.items()))
         read_at = await self._refresh(progress, products, are_read=are_read)
         return Portion(await self._intend(progress, products), read_at, (products[-1], 0))
@@ -125,6 +134,7 @@ class Apply(Rounds):
             present = await campaigns.lock(connection, campaign.id)
             if present is None or present.state not in STATES:
                 return []
+            await pauses.check(connection, self._store)
             await items.lock_prices(connection, self._store)
             candidates = await items.lock_planned(connection, campaign.id, products)
             own = await journal.own_prices(connection, campaign.id, [one.variant_id for one in candidates])
@@ -212,9 +222,9 @@ class Apply(Rounds):
         campaign = progress.campaign
         if campaign.state is not CampaignState.APPLYING:
             return
-        now = datetime.now(UTC)
         async with self._context.page(checkpoint=None, pages=0) as page:
             await campaigns.lock(page.connection, campaign.id)
+            now = await campaigns.database_time(page.connection)
             counts = await items.count_by_state(page.connection, campaign.id)
             if counts.get(ItemState.APPLYING):
                 raise ResultsUnknown(

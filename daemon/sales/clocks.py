@@ -15,7 +15,7 @@ from daemon.errors import DongboError
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.sales import campaigns
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import CallMeter, Rank
 from daemon.sources.shopify.client import ShopifyClient
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Clocks:
         """
         if (shopify := self._shopify(store)) is None:
             return False
-        call: Awaitable[object] = shopify.shop(meter=CallMeter(is_urgent=True))
+        call: Awaitable[object] = shopify.shop(meter=CallMeter(rank=Rank.SALE))
         try:
             async with asyncio.timeout(ASK_TIMEOUT):
                 await call

@@ -174,8 +174,9 @@ async def _move_end_in(connection: Connection, sales: Sales, campaign: Campaign,
         ends_at = max(ends_at, present.starts_at + timedelta(microseconds=1))
     await campaigns.set_times(connection, campaign.id, present.starts_at, ends_at)
     await campaigns.set_in_file(connection, campaign.id, definition)
-    if ends_at is None or ends_at > sales.clock():
-        await items.set_held(connection, campaign.id, period(present.starts_at, ends_at, sales.clock()))
+    now = await campaigns.database_time(connection)
+    if ends_at is None or ends_at > now:
+        await items.set_held(connection, campaign.id, period(present.starts_at, ends_at, now))
     detail = _("its end was moved in the configuration file: {ends}").format(ends=sales.shown(definition.ends))
     await campaigns.note(connection, campaign.id, detail)
     await campaigns.set_notice(connection, campaign.id, None)

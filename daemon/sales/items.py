@@ -14,7 +14,7 @@ from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.ids import CampaignId, SaleName, StoreName
 from daemon.sales.model import HELD_SQL, Item
-from daemon.sales.planning import PlannedItem
+from daemon.sales.planning import PlanPortion
 from daemon.sources.shopify.models import PricePair
 
 # With `item`: another campaign has the variant's price.
@@ -31,7 +31,8 @@ PRICES_LOCK = 0x70726963  # "pric": the first key of these locks
 
 FORGET_OTHERS = """
 DELETE FROM dongbo.sale_items
-WHERE campaign_id = $1 AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NULL AND variant_id <> ALL ($2)
+WHERE campaign_id = $1 AND product_id > $3 AND product_id <= $4
+  AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NULL AND variant_id <> ALL ($2)
   AND NOT EXISTS (
     SELECT FROM dongbo.sale_writes AS write
     WHERE write.campaign_id = $1 AND write.variant_id = sale_items.variant_id
@@ -40,6 +41,7 @@ WHERE campaign_id = $1 AND state IN ('PLANNED', 'SKIPPED') AND applied_at IS NUL
 
 # What is already as it should be is not touched.
 PLAN = """
+WITH written AS (
 INSERT INTO dongbo.sale_items AS item (campaign_id, store, held, variant_id, product_id, sku, title, state, note,
     before_price, before_compare_at, base_price, base_compare_at, sale_price, sale_compare_at)
 SELECT $1, $2, CASE WHEN planned.state = 'PLANNED' THEN $3::tstzrange ELSE 'empty'::tstzrange END,
@@ -63,7 +65,9 @@ WHERE item.state IN ('PLANNED', 'SKIPPED') AND item.applied_at IS NULL
        item.sale_price, item.sale_compare_at)
     IS DISTINCT FROM (excluded.held, excluded.product_id, excluded.sku, excluded.title, excluded.state, excluded.note,
        excluded.base_price, excluded.base_compare_at, excluded.sale_price, excluded.sale_compare_at)
-RETURNING item.state, xmax = 0 AS created
+RETURNING xmax = 0 AS is_new
+)
+SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS updated FROM written
 """
 
 SET_HELD = """
@@ -380,21 +384,23 @@ async def write_plan(
     campaign_id: CampaignId,
     store: StoreName,
     held: Range,
-    planned: Sequence[PlannedItem],
+    portion: PlanPortion,
 ) -> Replanned:
-    """Replace the previous plan; variants that have already moved on from it stay.
+    """Replace the previous plan for the products of a portion; variants that have already moved on from it stay.
 
     Variants that another campaign holds at that time are noted as skipped. Raises asyncpg.ExclusionViolationError where
     one has taken them since the plan was made.
     """
-    await connection.execute(FORGET_OTHERS, campaign_id, [item.variant_id for item in planned])
+    planned = portion.items
+    variants = [item.variant_id for item in planned]
+    await connection.execute(FORGET_OTHERS, campaign_id, variants, portion.after, portion.through)
     is_on = [item.sale is not None and item.rival is None for item in planned]
-    rows = await connection.fetch(
+    row = await connection.fetchrow(
         PLAN,
         campaign_id,
         store,
         held,
-        [item.variant_id for item in planned],
+        variants,
         [item.product_id for item in planned],
         [item.sku for item in planned],
         [item.title for item in planned],
@@ -405,8 +411,7 @@ async def write_plan(
         [item.sale.price if item.sale else None for item in planned],
         [item.sale.compare_at if item.sale else None for item in planned],
     )
-    created = sum(row["created"] for row in rows)
-    return Replanned(created, len(rows) - created)
+    return Replanned(row["created"], row["updated"])
 
 
 def rival_note(rival: str) -> str:

@@ -19,6 +19,8 @@ from daemon.sales.pricing import NotOnSale, sale_prices
 from daemon.sources.shopify.models import PricePair
 
 ROWS_AT_ONCE = 500  # between two turns of the loop
+PORTION = 5_000  # variants of a plan that are written at once
+LARGEST_PRODUCT = 2**63 - 1  # bigint
 
 # A variant that another campaign has on sale goes back to that campaign's base price before this one may have it: that
 # is its true price. A conflict is a campaign that holds the variant at a time that overlaps.
@@ -156,6 +158,28 @@ async def plan(
         planned += [_planned(row, definition) for row in rows[start : start + ROWS_AT_ONCE]]
         await asyncio.sleep(0)
     return planned
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPortion:
+    """The part of a plan for the products with ids in (after, through]; all portions together are for all products."""
+
+    after: int
+    through: int
+    items: Sequence[PlannedItem]
+
+
+def portions_of(planned: Sequence[PlannedItem]) -> Iterator[PlanPortion]:
+    """A plan, which is by product, in portions that are each written within some tenths of a second."""
+    after, start = -1, 0
+    while start < len(planned) - PORTION:
+        through = planned[start + PORTION - 1].product_id
+        end = start + PORTION
+        while end < len(planned) and planned[end].product_id == through:
+            end += 1
+        yield PlanPortion(after, through, planned[start:end])
+        after, start = through, end
+    yield PlanPortion(after, LARGEST_PRODUCT, planned[start:])
 
 
 async def list_unmatched(connection: Connection, definition: SaleSettings) -> Unmatched:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
-from asyncpg import ExclusionViolationError
+from asyncpg import ExclusionViolationError, Range
 
 from daemon.api.sales import CampaignState
 from daemon.database.pool import Connection, Database
@@ -14,12 +15,14 @@ from daemon.errors import SourceUnavailable
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.ids import StoreName
+from daemon.jobs.context import PageTransaction
+from daemon.jobs.model import Counters
+from daemon.jobs.phases import JobPhase, Tell, tell_nobody
 from daemon.mirror import collections as collection_mirror
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, items
-from daemon.sales.items import Replanned
 from daemon.sales.model import Campaign
-from daemon.sales.planning import PlannedItem, period, plan, stores_collections
+from daemon.sales.planning import LARGEST_PRODUCT, PlannedItem, period, plan, portions_of, stores_collections
 from daemon.sales.reading import Wait, read_prices
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
@@ -42,27 +45,36 @@ LEAD_PER_VARIANT = timedelta(seconds=0.025)
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Prepares campaigns of one store."""
+    """Prepares campaigns of one store.
+
+    Args:
+        page: opens a transaction of the job in which a portion of a plan is written.
+        counts: whether the variants that a plan has changed are what the job counts.
+        tell: hears how far it is.
+    """
 
     database: Database
     store: StoreName
     shopify: ShopifyClient
     meter: CallMeter
     wait: Wait
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    page: Callable[[], AbstractAsyncContextManager[PageTransaction]]
+    counts: bool = False
+    tell: Tell = tell_nobody
 
-    async def prepare(self, campaign: Campaign) -> Replanned:
+    async def prepare(self, campaign: Campaign) -> None:
         """Read a campaign's targets and, before it starts, their present prices; write down its sale prices.
 
         Raises SourceRefused, RateLimited, SourceUnavailable.
         """
         await self._read_collections(campaign)
-        read_at = self.clock()
+        async with self.database.acquire_for_work() as connection:
+            read_at = await campaigns.database_time(connection)
         if campaign.state is CampaignState.SCHEDULED:
             async with self.database.acquire_for_work() as connection:
                 planned = await self._plan(connection, campaign)
             await self.refresh({item.variant_id: item.present for item in planned})
-        return await self._write(campaign, read_at)
+        await self.write(campaign, read_at)
 
     async def _read_collections(self, campaign: Campaign) -> None:
         store, references = stores_collections(campaign.definition)
@@ -83,6 +95,7 @@ class Preparation:
         for start in range(0, len(numbers), READ_AT_ONCE):
             portion = numbers[start : start + READ_AT_ONCE]
             fresh = await read_prices(self.database, self.shopify, portion, self.meter, self.wait)
+            self.tell(JobPhase.READING_PRICES, start + len(portion), len(numbers))
             read_at = min(read_at, fresh.read_at)
             unread |= fresh.unread
             moved = {number: prices for number, prices in fresh.found.items() if prices != known[number]}
@@ -105,40 +118,55 @@ class Preparation:
         changed = [number for number in product_ids if number in versions and versions[number] != known.get(number)]
         return changed + list(reading.unread), watch.sent_at
 
-    async def _write(self, campaign: Campaign, read_at: datetime) -> Replanned:
+    async def write(self, campaign: Campaign, read_at: datetime) -> None:
+        """Write down the sale prices of a campaign by what the mirror says now; `read_at`: since when it is right.
+
+        In portions: a person who ends the campaign meanwhile waits for one of them. What a run that was interrupted has
+        written stays, and counts as a plan only with the last portion.
+
+        Raises SourceUnavailable where others take the same variants all the time.
+        """
         for _attempt in range(PLAN_ATTEMPTS):
             try:
                 async with self.database.acquire_for_work() as connection:
                     present = await campaigns.get(connection, campaign.id)
                     if present is None or not may_be_planned(present):
-                        return Replanned(0, 0)
-                    planned = await self._plan(connection, present)
-                    replanned = await self._write_in(connection, present, planned, read_at)
+                        return
+                    now = await campaigns.database_time(connection)
+                    held = period(present.starts_at, present.ends_at, now)
+                    planned = await plan(connection, present.definition, present.id, held)
+                if await self._write_portions(present, held, planned, read_at):
+                    return
             except ExclusionViolationError:
                 continue
-            if replanned is not None:
-                return replanned
         raise SourceUnavailable(
             _("Other campaigns took variants of {name} each time it was planned. It is planned again later.").format(
                 name=campaign.name
             )
         )
 
-    async def _write_in(
-        self, connection: Connection, planned_for: Campaign, planned: Sequence[PlannedItem], read_at: datetime
-    ) -> Replanned | None:
-        """Write a plan, unless the campaign has changed meanwhile; its end waits for this, so it is kept short."""
-        async with connection.transaction():
-            present = await campaigns.lock(connection, planned_for.id)
-            if present is None or not may_be_planned(present) or not _is_same(present, planned_for):
-                return None
-            held = period(present.starts_at, present.ends_at, self.clock())
-            replanned = await items.write_plan(connection, present.id, self.store, held, planned)
-            await campaigns.set_prepared(connection, present.id, read_at, len(planned))
-            return replanned
+    async def _write_portions(
+        self, planned_for: Campaign, held: Range, planned: Sequence[PlannedItem], read_at: datetime
+    ) -> bool:
+        """Write a plan; False where the campaign has changed meanwhile."""
+        done = 0
+        for portion in portions_of(planned):
+            async with self.page() as page:
+                present = await campaigns.lock(page.connection, planned_for.id)
+                if present is None or not may_be_planned(present) or not _is_same(present, planned_for):
+                    return False
+                written = await items.write_plan(page.connection, present.id, self.store, held, portion)
+                if portion.through == LARGEST_PRODUCT:
+                    await campaigns.set_prepared(page.connection, present.id, read_at, len(planned))
+                if self.counts:
+                    page.count(Counters(created=written.created, updated=written.updated))
+            done += len(portion.items)
+            self.tell(JobPhase.WRITING_PLAN, done, len(planned))
+        return True
 
     async def _plan(self, connection: Connection, campaign: Campaign) -> list[PlannedItem]:
-        held = period(campaign.starts_at, campaign.ends_at, self.clock())
+        self.tell(JobPhase.PLANNING)
+        held = period(campaign.starts_at, campaign.ends_at, await campaigns.database_time(connection))
         return await plan(connection, campaign.definition, campaign.id, held)
 
 

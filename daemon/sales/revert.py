@@ -7,7 +7,7 @@ and where a call went unanswered, once again: when it can't be carried out any m
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from asyncpg import UniqueViolationError
@@ -16,6 +16,7 @@ from daemon.api.sales import CampaignState, ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
 from daemon.errors import RowsUnread
 from daemon.i18n import mark, ngettext, number_text
+from daemon.jobs import pauses
 from daemon.mirror import shopify as mirror
 from daemon.sales import campaigns, drift, items, journal
 from daemon.sales.drift import BY_OTHERS_OR_LATE
@@ -81,6 +82,7 @@ class Revert(Rounds):
         seen = fresh.found
         async with self._context.page(checkpoint=None, pages=0) as page:
             connection = page.connection
+            await pauses.check(connection, self._store)
             await items.lock_prices(connection, self._store)
             locked = await items.lock_some(connection, campaign.id, numbers)
             own = await journal.own_prices(connection, campaign.id, numbers)
@@ -158,7 +160,7 @@ class Revert(Rounds):
                 "a call arrived late: {n} sale prices are taken back again",
                 came_back,
             ).format(n=number_text(came_back))
-            now = datetime.now(UTC)
+            now = await campaigns.database_time(page.connection)
             await campaigns.move(page.connection, campaign.id, OVER, CampaignState.REVERTING, now, detail=detail)
         log.warning("sale_call_came_late", sale=campaign.name, store=self._store, variants=came_back)
 
@@ -198,10 +200,10 @@ class Revert(Rounds):
             came_back += len(back)
 
     async def _close(self, campaign: Campaign) -> None:
-        now = datetime.now(UTC)
         async with self._context.page(checkpoint=None, pages=0) as page:
             # Decided now, not before: a person may have decided something at this very moment.
             present = await campaigns.lock(page.connection, campaign.id)
+            now = await campaigns.database_time(page.connection)
             await items.close_planned(page.connection, campaign.id, NOT_BEGUN)
             counts = await items.count_by_state(page.connection, campaign.id)
             if any(counts.get(state) for state in OPEN):

@@ -17,7 +17,7 @@ import orjson
 
 from daemon.api.sales import ItemState, WriteAction, WriteResult
 from daemon.database.pool import Connection
-from daemon.errors import DongboError, RowsUnread, SourceError
+from daemon.errors import DongboError, RowsUnread, SourceError, StorePaused
 from daemon.i18n import gettext as _
 from daemon.i18n import mark, ngettext, number_text
 from daemon.ids import CampaignId, StoreName
@@ -110,8 +110,20 @@ class Rounds(ABC):
     async def run(self) -> None:
         """Go on until no campaign of the store has anything left to do.
 
-        A campaign that fails keeps none of the others back; its error is raised when they are done.
+        A campaign that fails keeps none of the others back; its error is raised when they are done. Where the store is
+        paused, all of them wait.
         """
+        try:
+            await self._serve_all()
+        except StorePaused as paused:
+            self._context.has_only_planned = True
+            await self._context.describe(total=self._context.processed, notices=[str(paused)], paused=True)
+        else:
+            await self._context.describe(total=self._context.processed)
+        for failure in self._failed.values():
+            raise failure
+
+    async def _serve_all(self) -> None:
         while due := await self._due() or await self._reopened():
             for progress in due:
                 try:
@@ -120,9 +132,6 @@ class Rounds(ABC):
                     self._failed[progress.campaign.id] = error
             if all(progress.waits for progress in due):
                 await self._context.unless_stopped(asyncio.sleep(self.pause))
-        await self._context.describe(total=self._context.processed)
-        for failure in self._failed.values():
-            raise failure
 
     async def _due(self) -> list[CampaignProgress]:
         """The campaigns with something to do, by their start."""

@@ -33,10 +33,18 @@ from daemon.money import Currency
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import Clocks
 from daemon.sales.model import Campaign
-from daemon.sales.planning import PlannedItem, Unmatched, list_unmatched, period, plan, stores_collections
+from daemon.sales.planning import (
+    PlannedItem,
+    Unmatched,
+    list_unmatched,
+    period,
+    plan,
+    portions_of,
+    stores_collections,
+)
 from daemon.sales.preparation import refresh_collections
 from daemon.sales.pricing import currency_doubt
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import CallMeter, Rank
 from daemon.sources.shopify.client import ShopifyClient
 
 log = structlog.get_logger()
@@ -259,7 +267,9 @@ class Sales:
             if is_cancelled:
                 await campaigns.set_cancelled(connection, present.id)
             what = mark("cancelled by a person") if is_cancelled else mark("ended by a person")
-            return await self.begin_end_in(connection, present, self.clock(), what, JobTrigger.API)
+            # A machine whose clock is ahead would else say that its end had come, which others take for a mistake.
+            now = await campaigns.database_time(connection)
+            return await self.begin_end_in(connection, present, now, what, JobTrigger.API)
 
         return await self._carry_out(end, ActionKind.CANCEL_SALE if is_cancelled else ActionKind.END_SALE)
 
@@ -320,8 +330,9 @@ class Sales:
                     detail = decided_so.format(n=number_text(len(decided)))
             else:
                 detail = mark("resumed by a person")
+            now = await campaigns.database_time(connection)
             moved = await campaigns.move(
-                connection, present.id, [present.state], CampaignState.REVERTING, self.clock(), detail=detail
+                connection, present.id, [present.state], CampaignState.REVERTING, now, detail=detail
             )
             submission = await self._submit(connection, present.store, JobType.REVERT_SALE, JobTrigger.API)
             return moved or present, submission
@@ -344,7 +355,8 @@ class Sales:
         held = period(present.starts_at, present.ends_at, now)
         planned = await plan(connection, present.definition, present.id, held)
         self._check_plan(present.definition, planned)
-        await items.write_plan(connection, present.id, present.store, held, planned)
+        for portion in portions_of(planned):
+            await items.write_plan(connection, present.id, present.store, held, portion)
         await campaigns.set_prepared(connection, present.id, None, len(planned))
         unmatched = await list_unmatched(connection, present.definition)
         with as_stored():
@@ -454,7 +466,7 @@ class Sales:
             async with asyncio.timeout(READ_TIMEOUT):
                 return await call
 
-        meter = CallMeter(is_urgent=True)
+        meter = CallMeter(rank=Rank.SALE)
         try:
             await refresh_collections(self._database, client, store, references, meter, wait)
         except TimeoutError:

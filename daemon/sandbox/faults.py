@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from daemon.sandbox.catalogue import Draws
+from daemon.sandbox.download import FileAnswer
 
 _HTML_500 = "<html><head><title>500 Internal Server Error</title></head><body><h1>Lỗi hệ thống</h1></body></html>"
 _HTML_200 = "<!DOCTYPE html><html><body>Hệ thống đang bảo trì, vui lòng quay lại sau.</body></html>"
@@ -236,13 +237,15 @@ async def _cut_off(request: web.Request, whole: web.StreamResponse) -> web.Strea
     return response
 
 
-def abort(request: web.Request) -> None:
+def abort(request: web.BaseRequest) -> None:
     """End the connection right now, whatever its caller is still waiting for."""
     if request.transport is not None:
         request.transport.abort()
 
 
 def _half(response: web.StreamResponse) -> bytes:
+    if isinstance(response, FileAnswer):
+        return response.half()
     body = response.body if isinstance(response, web.Response) else b""
     return bytes(body)[: len(body) // 2] if isinstance(body, bytes | bytearray) else b""
 

@@ -1,6 +1,7 @@
 """Both sandbox servers of one shop: started together, on free ports, for tests, demos, rehearsals and benchmarks."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -15,13 +16,18 @@ from daemon.sandbox.catalogue import Catalogue, generate
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.nhanh import NhanhSandbox
 from daemon.sandbox.nhanh.application import make_application
+from daemon.sandbox.nhanh.sandbox import BUSINESS_ID
 from daemon.sandbox.shopify import ShopifySandbox, catalogue_from_csv
 from daemon.sandbox.shopify.oauth import DAY
-from daemon.sandbox.shopify.sandbox import TOKEN
+from daemon.sandbox.shopify.sandbox import SHOP, TOKEN
 from daemon.sandbox.situations import Rehearsal
 from daemon.sandbox.staging.stage import Stage
+from daemon.sandbox.webhooks import ShopSide, WebhookDeliveries, WebhookFaults
 
 log = structlog.get_logger()
+
+STORE = "sandbox"
+VERIFY_TOKEN = "sandbox-verify-token-0123456789"  # noqa: S105 (opens nothing but a daemon beside the sandbox)
 
 _SHUTDOWN_SECONDS = 0.5  # how long a slow answer may delay the end
 
@@ -58,7 +64,13 @@ class SandboxSettings:
         host: address to listen on.
         nhanh_port: 0 takes a free port.
         shopify_port: 0 takes a free port.
+        shop: the handle of the Shopify shop. Shops of other handles and businesses have limits of their own.
+        business_id: Nhanh.vn's number of the business.
         shopify_csv: Shopify's product exports that the goods are taken from.
+        webhooks: the address that both send their webhooks to, as `Sandbox.send_webhooks` has it; None: none is sent
+            before somebody subscribes.
+        webhook_faults: what happens to webhooks on their way.
+        webhook_time_scale: what the waits before further attempts are multiplied with.
     """
 
     seed: int = 7
@@ -88,12 +100,18 @@ class SandboxSettings:
     host: str = "127.0.0.1"
     nhanh_port: int = 0
     shopify_port: int = 0
+    shop: str = SHOP
+    business_id: int = BUSINESS_ID
     shopify_csv: tuple[Path, ...] = ()
+    webhooks: str | None = None
+    webhook_faults: WebhookFaults = field(default_factory=WebhookFaults)
+    webhook_time_scale: float = 1.0
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Two running servers with the same shop behind them; their credentials are on `nhanh` and `shopify`."""
+    """Two running servers with the same shop behind them; their credentials are on `nhanh` and `shopify`, whose
+    `webhooks` are sent by the `webhooks` here."""
 
     nhanh: NhanhSandbox
     shopify: ShopifySandbox
@@ -102,11 +120,32 @@ class Sandbox:
     faults: Faults
     catalogue: Catalogue
     rehearsal: Rehearsal
+    webhooks: WebhookDeliveries
+
+    def send_webhooks(self, base_url: str, store: str = STORE, verify_token: str = VERIFY_TOKEN) -> None:
+        """Send everything that happens to a daemon: the app's address is entered at Nhanh.vn, and all of Shopify's
+        topics are subscribed to.
+
+        Args:
+            base_url: such as "http://127.0.0.1:8766".
+            store: the name of the daemon's store.
+            verify_token: what Nhanh.vn proves itself by.
+        """
+        base = base_url.rstrip("/")
+        self.nhanh.webhooks.enable(f"{base}/webhooks/nhanh/{store}", verify_token)
+        self.shopify.webhooks.subscribe_to_all(f"{base}/webhooks/shopify/{store}")
 
 
 @asynccontextmanager
-async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncIterator[Sandbox]:
+async def running_sandbox(
+    settings: SandboxSettings | None = None, sockets: tuple[socket.socket, socket.socket] | None = None
+) -> AsyncIterator[Sandbox]:
     """Run both servers until the context ends.
+
+    Args:
+        settings: what to run.
+        sockets: bound TCP sockets, that of Nhanh.vn first, to listen on instead of the address and ports of the
+            settings; they are closed at the end.
 
     Raises:
         ListenError: an address can't be bound.
@@ -114,6 +153,10 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         ShopTooSmall: the shop has too few goods for one.
     """
     settings = settings or SandboxSettings()
+    at_nhanh, at_shopify = sockets or (
+        (settings.host, settings.nhanh_port),
+        (settings.host, settings.shopify_port),
+    )
     catalogue = _catalogue(settings)
     nhanh = NhanhSandbox(
         catalogue,
@@ -122,6 +165,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         quirks=settings.quirks,
         faults=settings.faults,
         clock_offset=settings.nhanh_clock_offset,
+        business_id=settings.business_id,
     )
     shopify = ShopifySandbox(
         catalogue,
@@ -136,6 +180,7 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         clock_offset=settings.shopify_clock_offset,
         token_lifetime=settings.token_lifetime,
         token=TOKEN if settings.permanent_token else "",
+        shop=settings.shop,
     )
     app = shopify.app
     app.is_installed, app.same_organisation = settings.app_is_installed, settings.app_is_of_the_organisation
@@ -144,20 +189,31 @@ async def running_sandbox(settings: SandboxSettings | None = None) -> AsyncItera
         nhanh.take_vat_out_of_prices()
     rehearsal = Rehearsal(Stage(nhanh, shopify, settings.faults))
     steered = shopify.application()
+    webhooks = WebhookDeliveries(
+        {ShopSide.NHANH: nhanh.webhooks, ShopSide.SHOPIFY: shopify.webhooks},
+        settings.webhook_faults,
+        time_scale=settings.webhook_time_scale,
+    )
     steered.add_routes(control.routes(rehearsal))
+    steered.add_routes(control.webhook_routes(nhanh.webhooks, shopify.webhooks, webhooks))
     with closing(rehearsal):
         for name in settings.situations:
             rehearsal.switch_on(name)
         if settings.prerender:
             nhanh.prerender()
+        nhanh.webhooks.post = shopify.webhooks.post = webhooks.post
         async with (
-            _listening(make_application(nhanh), settings.host, settings.nhanh_port) as nhanh_url,
-            _listening(steered, settings.host, settings.shopify_port) as shopify_url,
+            webhooks.running(),
+            _listening(make_application(nhanh), at_nhanh) as nhanh_url,
+            _listening(steered, at_shopify) as shopify_url,
             _churning(nhanh, settings.churn_per_second),
             _churning(shopify, settings.shopify_churn_per_second),
         ):
+            running = Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue, rehearsal, webhooks)
+            if settings.webhooks is not None:
+                running.send_webhooks(settings.webhooks)
             log.info("sandbox_started", nhanh=nhanh_url, shopify=shopify_url, goods=len(catalogue.goods))
-            yield Sandbox(nhanh, shopify, nhanh_url, shopify_url, settings.faults, catalogue, rehearsal)
+            yield running
 
 
 async def serve(settings: SandboxSettings, ready: Callable[[Sandbox], None]) -> None:
@@ -191,13 +247,15 @@ def _catalogue(settings: SandboxSettings) -> Catalogue:
 
 
 @asynccontextmanager
-async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve `application`; the value is its base URL."""
+async def _listening(application: web.Application, at: socket.socket | tuple[str, int]) -> AsyncIterator[str]:
+    """Serve `application` on a bound socket, or at a host's port; the value is its base URL."""
+    host, port = at.getsockname()[:2] if isinstance(at, socket.socket) else at
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            site = web.SockSite(runner, at) if isinstance(at, socket.socket) else web.TCPSite(runner, host, port)
+            await site.start()
         except OSError as error:
             raise ListenError(
                 f"the sandbox can't listen on {host}:{port} ({error.strerror or error}): choose another port"

@@ -6,7 +6,7 @@ same transaction, the job. A fire that no row tells of has not happened, whateve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from asyncpg import Record
@@ -95,7 +95,7 @@ JOIN dongbo.schedule_states AS state USING (store, schedule)
 # The last fire of a schedule stays, however old: without it a yearly schedule would seem to have been missed.
 PRUNE_FIRES = """
 DELETE FROM dongbo.schedule_fires AS fire
-WHERE fired_at < $1 AND EXISTS (
+WHERE fired_at < clock_timestamp() - $1::interval AND EXISTS (
     SELECT FROM dongbo.schedule_fires AS later
     WHERE later.store = fire.store AND later.schedule = fire.schedule AND later.fire_time > fire.fire_time
 )
@@ -192,9 +192,9 @@ async def resume(connection: Connection, store: StoreName, schedule: ScheduleNam
     await connection.execute(RESUME_SCHEDULE, store, schedule, now)
 
 
-async def prune_fires(connection: Connection, before: datetime) -> int:
-    """Delete fires recorded before a time, except the last of each schedule; returns how many."""
-    return int((await connection.execute(PRUNE_FIRES, before)).split()[-1])
+async def prune_fires(connection: Connection, older_than: timedelta) -> int:
+    """Delete fires recorded so long ago, except the last of each schedule; returns how many."""
+    return int((await connection.execute(PRUNE_FIRES, older_than)).split()[-1])
 
 
 def _names(specs: Sequence[ScheduleSpec]) -> tuple[list[StoreName], list[ScheduleName]]:

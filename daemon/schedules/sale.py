@@ -15,21 +15,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import structlog
 
 from daemon.api.sales import CampaignState
-from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.database.connection_errors import is_outage, may_pass, reason
+from daemon.database.pool import Connection, Database
 from daemon.errors import DongboError, JobError
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.ids import CampaignId, ScheduleName, StoreName
-from daemon.jobs import listing
+from daemon.jobs import listing, pauses
 from daemon.jobs.model import JobStatus
 from daemon.jobs.service import Submission
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health, Part
+from daemon.logging.faults import Fault
 from daemon.sales import campaigns, items
 from daemon.sales.clocks import MOST_APART
 from daemon.sales.model import Campaign
@@ -43,6 +46,7 @@ log = structlog.get_logger()
 
 SOON = 0.5  # seconds to the next look where a job that is about to end may have missed what has just become due
 SWEEP_TIMEOUT = 25.0  # seconds for a sweep's statements
+CHANNEL: Final = "dongbo_sales"
 TIMER_NAME: Final = ScheduleName("sales")
 LATE = 5.0  # seconds after which a start or end that has not happened is reported as late
 
@@ -70,6 +74,7 @@ class SaleClock(Part):
         stores: the stores that this daemon is configured for; campaigns of others are left to other daemons.
         clock: the present time, aware UTC.
         sweep_interval: seconds between two sweeps.
+        call_others: lets the sale clocks of other daemons look, where this one does not run.
     """
 
     name = "sale-clock"
@@ -82,15 +87,19 @@ class SaleClock(Part):
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sweep_interval: float = INTERVAL,
+        call_others: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._sales = sales
+        self._call_others = call_others
         self._stores = stores
         self._clock = clock
         self._sweep_interval = sweep_interval
         self._timetable = _NextEdges()
         self._reported_late: set[tuple[CampaignId, str]] = set()  # campaigns and edges, each reported once
-        self._sweeps = Sweeps(self._sweep, failed="sale_sweep_failed")
+        self._sweeps = Sweeps(self._sweep, Fault(log, "sale_sweep_failed", over="sale_sweep_recovered"))
+        self._planning = Fault(log, "sale_planning_failed", over="sale_planning_recovered")
+        self._failing: dict[CampaignId, Fault] = {}  # campaigns that could not be started or ended
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._asked: dict[StoreName, asyncio.Task[None]] = {}  # shops that have not answered yet
@@ -121,7 +130,14 @@ class SaleClock(Part):
         return " ".join(dict.fromkeys(self._clock_problems.values())) or None
 
     def look(self) -> None:
-        """Check the campaigns now: one has been created or changed."""
+        """Check the campaigns now, here or where that is done: one has been created or changed."""
+        if self.is_running:
+            self.look_here()
+        else:
+            self._call_others()
+
+    def look_here(self) -> None:
+        """Check the campaigns now, as another daemon has asked for."""
         self._sweeps.wake()
         self._news.set()
 
@@ -134,16 +150,21 @@ class SaleClock(Part):
                 present = await campaigns.list_open(connection, stores)
                 recalled = await campaigns.list_recalled(connection, stores, now + MOST_APART)
             await self._compare_clocks(sorted({campaign.store for campaign in (*present, *recalled)}))
+            self._failing = {each.id: self._failing[each.id] for each in present if each.id in self._failing}
             for campaign in present:
                 if campaign.store not in self._clock_problems:
                     await self._advance(campaign, self._clock())
             await self._plan_again([campaign for campaign in recalled if campaign.store not in self._clock_problems])
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
+                paused = {pause.store: pause.until for pause in await pauses.list_active(connection, stores)}
             for store in stores:
-                await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
+                if store not in paused:  # else its campaigns wait; what is due is done when the pause is over
+                    await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
             self._report_late(present)
-            self._set_timer(present, now)
+            # By the database's clock, which decides, one that is over by this machine's may last a moment longer.
+            self._looks_again |= any(until is not None and until <= self._clock() for until in paused.values())
+            self._set_timer([*chain(*map(edges, present)), *filter(None, paused.values())], now)
 
     async def plan_drafts(self) -> None:
         """Try to plan the campaigns of the file that are not planned yet. Asking Shopify may take its time."""
@@ -163,7 +184,7 @@ class SaleClock(Part):
             try:
                 await self._plan(campaign)
             except Exception as error:  # the other drafts must be planned whatever happens to this one
-                if is_connection_error(error):
+                if is_outage(error):
                     raise
                 log.exception("sale_not_planned", sale=campaign.name, store=campaign.store)
             self._sweeps.wake()
@@ -189,9 +210,10 @@ class SaleClock(Part):
             self._news.clear()
             try:
                 await self.plan_drafts()
-            except Exception as error:  # whatever it is, the next look must come
-                reason = str(error) or type(error).__name__
-                log.warning("sale_planning_failed", error=reason, exc_info=not is_connection_error(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
+                self._planning.happened(reason(error), exc_info=not may_pass(error))
+            else:
+                self._planning.passed()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._sweep_interval):
                     await self._news.wait()
@@ -207,16 +229,16 @@ class SaleClock(Part):
         else:
             self._ask_beside(stores)
             problems = {store: self._sales.clocks.source_problem(store) for store in stores}
-            self._clock_problems = {store: reason for store, reason in problems.items() if reason is not None}
+            self._clock_problems = {store: why for store, why in problems.items() if why is not None}
             awaited = self._asked.keys() - self._silent  # asked for the first time, as after a start: no problem yet
         self._report_clocks({store: why for store, why in self._clock_problems.items() if store not in awaited})
 
     def _report_clocks(self, problems: Mapping[StoreName, str]) -> None:
         """Log which clocks turn out to be wrong, and which are right again."""
-        for reason in dict.fromkeys(problems.values()):
-            concerned = [store for store, problem in problems.items() if problem == reason]
+        for why in dict.fromkeys(problems.values()):
+            concerned = [store for store, problem in problems.items() if problem == why]
             if not self._wrong >= set(concerned):
-                log.error("sale_clock_wrong", stores=concerned, reason=reason)
+                log.error("sale_clock_wrong", stores=concerned, reason=why)
         if right := sorted(self._wrong - self._clock_problems.keys()):
             log.info("sale_clock_right", stores=right)
         self._wrong = (self._wrong & self._clock_problems.keys()) | problems.keys()
@@ -247,9 +269,9 @@ class SaleClock(Part):
             try:
                 made = await self._sales.plan_again(campaign)
             except Exception as error:  # the others, and all that are open, must continue whatever happens to this one
-                if is_connection_error(error):
+                if is_outage(error):
                     raise
-                is_bug = not isinstance(error, DongboError)
+                is_bug = not (isinstance(error, DongboError) or may_pass(error))
                 log.error(
                     "sale_not_planned_again",
                     sale=campaign.name,
@@ -274,11 +296,15 @@ class SaleClock(Part):
             elif is_to_end(campaign, now):
                 await self._fire(campaign, now, is_start=False)
         except Exception as error:  # the others must start and end whatever happens to this one
-            if is_connection_error(error):
+            if is_outage(error):
                 raise
-            is_bug = not isinstance(error, DongboError)
-            log.error("sale_failed", sale=campaign.name, store=campaign.store, error=str(error), exc_info=is_bug)
+            is_bug = not (isinstance(error, DongboError) or may_pass(error))
+            fault = self._failing.setdefault(campaign.id, Fault(log, "sale_failed", over="sale_recovered"))
+            fault.happened(reason(error), exc_info=is_bug, sale=campaign.name, store=campaign.store)
             self._looks_again = True
+        else:
+            if (passed := self._failing.pop(campaign.id, None)) is not None:
+                passed.passed(sale=campaign.name, store=campaign.store)
 
     async def _recall(self, campaign: Campaign, now: datetime) -> None:
         """Take back what a wrong clock started."""
@@ -356,8 +382,8 @@ class SaleClock(Part):
                         notice=campaign.notice,
                     )
 
-    def _set_timer(self, present: Sequence[Campaign], now: datetime) -> None:
-        times = sorted(time for campaign in present for time in edges(campaign) if time > now)
+    def _set_timer(self, due: Sequence[datetime], now: datetime) -> None:
+        times = sorted(time for time in due if time > now)
         if times != self._timetable.times and self._timer is not None:
             self._timetable = _NextEdges(times)
             if times:

@@ -2,23 +2,29 @@
 
 The timer only wakes the scheduler; what is due follows from the clock and `dongbo.schedule_fires`. So a fire whose
 transaction failed, or that fell into a stop, an outage, a suspend or a jump of the clock, is found by the next sweep.
+
+The clock is the database's, which each sweep looks at: a machine whose own clock is wrong fires when the others do.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.database.clock import DatabaseClock, SharedClock
+from daemon.database.connection_errors import is_outage, may_pass
+from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidTransition, ScheduleNotFound
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, ScheduleName
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.lifecycle import Health, Part
+from daemon.logging.faults import Fault
 from daemon.schedules import fires
 from daemon.schedules.entry import ScheduleEntry
 from daemon.schedules.firing import Firing
@@ -40,12 +46,7 @@ FIRE_TIMEOUT = 30.0  # seconds for the transaction of one fire
 CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
 MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
 NAMES_IN_LOG = 20
-CLOCK_JUMP = timedelta(seconds=2)  # more than this between the wall clock and the monotonic one is not mere slewing
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+CLOCK_JUMP = timedelta(seconds=2)  # more than this between a clock and the monotonic one is not mere slewing
 
 
 class Scheduler(Part):
@@ -53,8 +54,9 @@ class Scheduler(Part):
 
     Args:
         database: lends at most CONCURRENT_FIRES + 1 connections at a time.
-        clock: tells the present time, aware UTC.
+        clock: tells the present time; None: the database's.
         sweep_interval: seconds between two sweeps.
+        fires_schedules: False: other daemons do, and this one only follows when they have and when they will.
     """
 
     name = "scheduler"
@@ -64,12 +66,14 @@ class Scheduler(Part):
         database: Database,
         firing: Firing,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: SharedClock | None = None,
         sweep_interval: float = INTERVAL,
+        fires_schedules: bool = True,
     ) -> None:
         self._database = database
         self._firing = firing
-        self._clock = clock
+        self._fires_schedules = fires_schedules
+        self._clock = clock or DatabaseClock()
         self._sweep_interval = sweep_interval
         self._entries: dict[ScheduleName, ScheduleEntry] = {}
         self._to_remember: dict[ScheduleName, ScheduleSpec] = {}
@@ -77,7 +81,9 @@ class Scheduler(Part):
         self._lock = asyncio.Lock()  # held by whatever reads the database's picture into the entries, or changes both
         self._slots = asyncio.Semaphore(CONCURRENT_FIRES)
         self._stopping = asyncio.Event()
-        self._sweeps = Sweeps(self._sweep, failed="sweep_failed", recovered="sweep_recovered")
+        self._woken: list[ScheduleName] = []  # by the timer, in this round of the loop
+        self._sweeps = Sweeps(self._sweep, Fault(log, "sweep_failed", over="sweep_recovered"))
+        self._unfired = Fault(log, "fire_failed", next_step="fired once the database is back")
 
     def start(self) -> None:
         """Start the timer and the sweeps; schedules come by `apply`."""
@@ -85,9 +91,8 @@ class Scheduler(Part):
             self._entries.clear()
             self._stopping.clear()
             self._sweeps.begin()
-            self._checked_ticks = asyncio.get_running_loop().time()
-            self._checked_at = self._clock()
-            self._timer = Timer(self._wake)
+            self._checked: _Clocks | None = None
+            self._timer = Timer(self._wake, self._ahead)
             self._timer.start()
             self._group = asyncio.TaskGroup()
         super().start()
@@ -197,22 +202,23 @@ class Scheduler(Part):
         Raises what the database raises.
         """
         async with asyncio.timeout(SWEEP_TIMEOUT), self._lock:
-            now = self._clock()
             entries = list(self._entries.values())
-            for entry in entries:
-                entry.advance(now)
-            self._notice_clock_jump(now)
-            if entries or self._to_forget:
-                async with self._database.acquire() as connection:
-                    await self._write_memory(connection, now)
-                    specs, due = [entry.spec for entry in entries], [entry.due for entry in entries]
-                    situations = await fires.read_situations(connection, specs, due)
-                for entry, asked, situation in zip(entries, due, situations, strict=True):
-                    entry.learn(situation, asked)
-                    if situation.since is None or entry.since > now + timedelta(minutes=1):
-                        self._to_remember[entry.spec.name] = entry.spec
-            for entry in entries:
-                self._begin_if_due(entry)
+            if not (entries or self._to_forget):
+                return
+            async with self._database.acquire() as connection:
+                await self._clock.look(connection)
+                now = self._clock()
+                for entry in entries:
+                    entry.advance(now)
+                self._notice_clock_jump(now)
+                await self._write_memory(connection, now)
+                specs, due = [entry.spec for entry in entries], [entry.due for entry in entries]
+                situations = await fires.read_situations(connection, specs, due)
+            for entry, asked, situation in zip(entries, due, situations, strict=True):
+                entry.learn(situation, asked)
+                if situation.since is None or entry.since > now + timedelta(minutes=1):
+                    self._to_remember[entry.spec.name] = entry.spec
+            self._begin_due(entries)
 
     async def _run(self) -> None:
         async with self._group:
@@ -228,6 +234,10 @@ class Scheduler(Part):
         return self._sweep_interval
 
     async def _write_memory(self, connection: Connection, now: datetime) -> None:
+        """Those that fire the schedules remember them."""
+        if not self._fires_schedules:
+            self._to_forget.clear()
+            self._to_remember.clear()
         if self._to_forget:
             await fires.forget(connection, self._to_forget)
             self._to_forget.clear()
@@ -236,32 +246,48 @@ class Scheduler(Part):
             self._to_remember.clear()
 
     def _wake(self, name: ScheduleName) -> None:
-        entry = self._entries.get(name)
-        if entry is not None:
+        """Look at a schedule as soon as the timer has told of all whose time has come."""
+        if not self._woken:
+            asyncio.get_running_loop().call_soon(self._begin_woken)
+        self._woken.append(name)
+
+    def _begin_woken(self) -> None:
+        woken = [self._entries[name] for name in self._woken if name in self._entries]
+        self._woken.clear()
+        for entry in woken:
             entry.advance(self._clock())
+        self._begin_due(woken)
+
+    def _begin_due(self, entries: Sequence[ScheduleEntry]) -> None:
+        """Begin the fires that are due, in an order of its own: no store is always the last, and several daemons begin
+        with different ones."""
+        for entry in random.sample(entries, len(entries)):
             self._begin_if_due(entry)
 
     def _begin_if_due(self, entry: ScheduleEntry) -> None:
         fire_time = entry.unsettled(asyncio.get_running_loop().time())
-        if fire_time is None or self._stopping.is_set():
+        if fire_time is None or self._stopping.is_set() or not self._fires_schedules:
             return
         name = f"fire {entry.spec.name} {fire_time:%Y-%m-%dT%H:%MZ}"
         entry.task = self._group.create_task(self._settle(entry, fire_time), name=name)
 
     async def _settle(self, entry: ScheduleEntry, fire_time: datetime) -> None:
         spec = entry.spec
-        about = {"schedule": spec.name, "store": spec.store, "fire_time": fire_time.isoformat()}
+        about: dict[str, Any] = {"schedule": spec.name, "store": spec.store, "fire_time": fire_time.isoformat()}
         try:
             async with self._slots, asyncio.timeout(FIRE_TIMEOUT):
                 late = self._clock() - fire_time
                 outcome = await self._carry_out(spec, fire_time, late)
         except Exception as error:  # whatever it is, the fire must be tried again
-            if is_connection_error(error):  # no pause: the sweep that succeeds next knows that the database is back
-                log.warning("fire_failed", **about, error=describe(error))
+            if is_outage(error):  # no pause: the sweep that succeeds next knows that the database is back
+                self._unfired.happened(describe(error), **about)
             else:
                 seconds = entry.fail(fire_time, asyncio.get_running_loop().time())
-                log.exception("fire_failed", **about, error=describe(error), retry_after=seconds)
+                log.error(
+                    "fire_failed", **about, error=describe(error), retry_after=seconds, exc_info=not may_pass(error)
+                )
             return
+        self._unfired.passed()
         entry.settle(fire_time, outcome, self._firing.worker, self._clock())
         if outcome.result is not FireResult.NOT_CLAIMED:
             log.info(
@@ -324,14 +350,40 @@ class Scheduler(Part):
         self._to_remember.pop(name, None)
         self._timer.remove(name)
 
+    def _ahead(self) -> timedelta:
+        """By how much this machine's clock is ahead of the one that decides."""
+        return datetime.now(UTC) - self._clock()
+
     def _notice_clock_jump(self, now: datetime) -> None:
-        ticks = asyncio.get_running_loop().time()
-        jump = now - self._checked_at - timedelta(seconds=ticks - self._checked_ticks)
-        self._checked_at, self._checked_ticks = now, ticks
-        if abs(jump) < CLOCK_JUMP:
+        before, seen = self._checked, _Clocks(now, self._ahead(), asyncio.get_running_loop().time())
+        self._checked = seen
+        jump = seen.jump_since(before) if before is not None else None
+        if jump is not None and abs(jump) < CLOCK_JUMP:
             return
-        log.warning("clock_jumped", seconds=round(jump.total_seconds(), 1))
+        if jump is not None:
+            log.warning("clock_jumped", seconds=round(jump.total_seconds(), 1))
         self._timer.realign({name: entry.upcoming for name, entry in self._entries.items() if entry.upcoming})
+
+
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    """What clocks said at one moment.
+
+    Args:
+        now: the one that decides.
+        ahead: by how much this machine's was ahead of that.
+        ticks: the loop's, seconds.
+    """
+
+    now: datetime
+    ahead: timedelta
+    ticks: float
+
+    def jump_since(self, before: "_Clocks") -> timedelta:
+        """By how much more than time has passed one of the two has moved since, whichever has moved further."""
+        passed = timedelta(seconds=self.ticks - before.ticks)
+        jumps = self.now - before.now - passed, self.now + self.ahead - before.now - before.ahead - passed
+        return max(jumps, key=abs)
 
 
 def _text(job_id: JobId | None) -> str | None:

@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import structlog
-
-from daemon.database.pool import is_connection_error
+from daemon.database.connection_errors import may_pass, reason
 from daemon.i18n import gettext as _
-
-log = structlog.get_logger()
+from daemon.logging.faults import Fault
 
 INTERVAL = 15.0  # seconds between two sweeps
 RETRY = 2.0  # seconds from a failed sweep to the next: how soon after an outage what was missed is made up
@@ -21,13 +18,12 @@ class Sweeps:
 
     Args:
         sweep: looks for what is due; returns how many seconds later to look again at the latest.
-        failed, recovered: the log events for a sweep that failed in a new way, and for the first that succeeded again.
+        failing: tells the log of sweeps that fail.
     """
 
-    def __init__(self, sweep: Callable[[], Awaitable[float]], *, failed: str, recovered: str | None = None) -> None:
+    def __init__(self, sweep: Callable[[], Awaitable[float]], failing: Fault) -> None:
         self._sweep = sweep
-        self._failed = failed
-        self._recovered = recovered
+        self._failing = failing
         self._wakeup = asyncio.Event()
         self._error: str | None = None
         self._swept_at = 0.0  # seconds on the loop's clock
@@ -62,14 +58,11 @@ class Sweeps:
         """Sweep once, whatever comes of it; returns how many seconds to wait for the next at the longest."""
         try:
             pause = await self._sweep()
-        except Exception as error:  # whatever it is, the next sweep must come
-            reason = describe(error)
-            if reason != self._error:  # reported once, not every two seconds of an outage
-                log.warning(self._failed, error=reason, exc_info=not is_connection_error(error))
-            self._error = reason
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep must come
+            self._error = describe(error)
+            self._failing.happened(self._error, exc_info=not may_pass(error))
             return RETRY
-        if self._error is not None and self._recovered is not None:
-            log.info(self._recovered)
+        self._failing.passed()
         self.begin()
         return pause
 
@@ -78,4 +71,4 @@ def describe(error: Exception) -> str:
     """Why something on the database failed, in words for people."""
     if isinstance(error, TimeoutError) and not str(error):
         return _("no answer from the database in time")
-    return str(error) or type(error).__name__
+    return reason(error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
@@ -17,9 +17,15 @@ class Timer:
     """Calls `wake(name)` in the running loop whenever a fire time of that schedule has come.
 
     A hint, no more: it says nothing of fire times that passed while the process was stopped or suspended.
+
+    Args:
+        ahead: by how much this machine's clock, which APScheduler goes by, is ahead of the one that decides.
     """
 
-    def __init__(self, wake: Callable[[ScheduleName], None]) -> None:
+    def __init__(
+        self, wake: Callable[[ScheduleName], None], ahead: Callable[[], timedelta] = lambda: timedelta(0)
+    ) -> None:
+        self._ahead = ahead
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": _HandOver(wake)},
@@ -38,7 +44,9 @@ class Timer:
 
     def set(self, name: ScheduleName, timetable: Timetable) -> None:
         """Wake at the fire times of a timetable from now on, in place of any earlier one of that name."""
-        self._scheduler.add_job(_never_called, _Trigger(timetable), id=name, name=name, replace_existing=True)
+        self._scheduler.add_job(
+            _never_called, _Trigger(timetable, self._ahead), id=name, name=name, replace_existing=True
+        )
 
     def remove(self, name: ScheduleName) -> None:
         """Stop waking for this name."""
@@ -46,23 +54,27 @@ class Timer:
             self._scheduler.remove_job(name)
 
     def realign(self, upcoming: Mapping[ScheduleName, datetime]) -> None:
-        """Set the next fire times anew after a jump of the wall clock: they are waited for on the monotonic one."""
+        """Set the next fire times anew after a jump of a clock: they are waited for on the monotonic one."""
         self._scheduler.pause()  # so that the loop's timer is set once, not once for each schedule
+        ahead = self._ahead()
         for name, fire_time in upcoming.items():
             if self._scheduler.get_job(name) is not None:
-                self._scheduler.modify_job(name, next_run_time=fire_time)
+                self._scheduler.modify_job(name, next_run_time=fire_time + ahead)
         self._scheduler.resume()
 
 
 class _Trigger(BaseTrigger):  # type: ignore[misc]
     """A timetable as APScheduler's trigger. It coalesces by itself, whatever number of fire times has passed."""
 
-    def __init__(self, timetable: Timetable) -> None:
+    def __init__(self, timetable: Timetable, ahead: Callable[[], timedelta]) -> None:
         self._timetable = timetable
+        self._ahead = ahead
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002
-        """The next fire from now on."""
-        return self._timetable.next_fire(now)
+        """The next fire from now on, both by this machine's clock."""
+        ahead = self._ahead()
+        fire_time = self._timetable.next_fire(now - ahead)
+        return None if fire_time is None else fire_time + ahead
 
 
 class _HandOver(BaseExecutor):  # type: ignore[misc]

@@ -44,7 +44,7 @@ class SourceClock:
         self._wall = wall
         self._date: float | None = None  # Unix seconds by the source's clock
         self._received = 0.0  # by `boot_time`
-        self._offset = 0.0
+        self._taken = 0.0  # seconds from the call to its answer
         self.measured_at: datetime | None = None  # by the machine's clock
 
     def start(self) -> float:
@@ -56,9 +56,8 @@ class SourceClock:
         if date is None:
             return
         self._date, self._received = date, self._monotonic()
-        now = self._wall()
-        self._offset = _beyond(date - now, date + WHOLE_SECONDS - (now - (self._received - sent)))
-        self.measured_at = datetime.fromtimestamp(now, UTC)
+        self._taken = self._received - sent
+        self.measured_at = datetime.fromtimestamp(self._wall(), UTC)
 
     def at(self, moment: float) -> datetime | None:
         """The source's time, at least, at a moment of `boot_time`; None before the first answer."""
@@ -78,9 +77,12 @@ class SourceClock:
     def offset(self) -> float | None:
         """Seconds by which it is ahead of the machine's clock, at least, negative where it is behind; None: not known.
 
-        0 where the two may agree.
+        0 where the two may agree. It is of this moment: that the machine's clock was set since the last answer counts.
         """
-        return None if self._date is None else self._offset
+        if self._date is None:
+            return None
+        least = self._date + self.age() - self._wall()
+        return _beyond(least, least + WHOLE_SECONDS + self._taken)
 
 
 def _beyond(least: float, most: float) -> float:

@@ -7,6 +7,7 @@ tried as it is, which nearly all pass; one that fails is stripped of empty value
 import codecs
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
@@ -43,7 +44,7 @@ _LONE_SURROGATE = re.compile(
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # PostgreSQL's jsonb keeps numbers as numeric, which ends at 131,072 digits before the point and 16,383 after it.
 _HUGE_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9.]+[eE][+-]?0*[1-9][0-9]{3,}|[0-9]{10000}")
-_HUGE_NUMBER_SIGNS = (re.compile(rb"e-0*[1-9][0-9]{3}"), re.compile(rb"E-0*[1-9][0-9]{3}"))
+_ROOM_FOR_NESTING = 2 * MAX_NESTING  # bytes; a shorter row can't open and close as many
 _ROOM_FOR_HUGE_NUMBER = 10_000  # bytes; a shorter row can only hold one by its exponent
 
 codecs.register_error("dongbo.nul", lambda error: ("\\u0000", getattr(error, "end")))  # noqa: B009 - typed as Exception
@@ -84,21 +85,19 @@ def check_amount(name: str, value: Decimal | None, *, negative: bool = False) ->
 
 
 def split_list(body: bytes, decode: Callable[[bytes], Any]) -> tuple[Any, bool]:
-    """Decode an envelope, and say whether all of its rows are valid JSON that PostgreSQL's jsonb can hold.
+    """Decode an envelope, and say whether all of its rows are valid JSON without a character that is none.
 
-    Lone surrogates and broken UTF-8 can't even be skipped over; they are replaced by U+0000, which no row may have
-    either, so that only their own row is lost.
+    Lone surrogates and broken UTF-8 are replaced by U+0000, which no row may have either, so that only their own row is
+    lost.
 
     Raises:
         msgspec.DecodeError, RecursionError: the body is cut off, not JSON, or nested too deeply.
     """
-    try:
-        # Validates everything that the typed decoders skip: UTF-8, surrogates, numbers beyond a double.
-        orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return decode(mend(body)), False
-    suspicious = b"\\u0000" in body or any(sign.search(body) for sign in _HUGE_NUMBER_SIGNS)
-    return decode(body), not suspicious
+    if b"\\u0000" not in body:
+        with suppress(UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+            body.decode()  # what the decoders skip over need not be UTF-8
+            return decode(body), True
+    return decode(mend(body)), False
 
 
 def mend(body: bytes) -> bytes:
@@ -136,31 +135,40 @@ class RowDecoder(Generic[T]):
         self._id_field = id_field
         self._source_id = source_id
 
-    def rows(
-        self, rows: Iterable[bytes | msgspec.Raw], *, sound: bool | None
-    ) -> tuple[list[SourceRow[T]], list[BadRow]]:
-        """Decode each row by itself.
-
-        `sound` says whether the whole page has passed the checks of `split_list`; None: it has not been checked yet.
-        """
+    def rows(self, rows: Iterable[bytes | msgspec.Raw]) -> tuple[list[SourceRow[T]], list[BadRow]]:
+        """Decode each row by itself, and check that its JSON can be stored."""
         good: list[SourceRow[T]] = []
         bad: list[BadRow] = []
         for row in rows:
             document = bytes(row)
             try:
-                good.append(SourceRow(self.checked(document, sound=sound), document))
+                check_document(document)
+                good.append(SourceRow(self.value(document), document))
             except UnfitRowError as error:
                 bad.append(self.bad(document, str(error)))
         return good, bad
 
-    def checked(self, document: bytes, *, sound: bool | None = None) -> T:
-        """The typed value of a row whose JSON can be stored; `sound` as for `rows`.
+    def sound_rows(self, documents: Iterable[bytes]) -> tuple[list[SourceRow[T]], list[BadRow]]:
+        """Decode rows that `split_list` found sound, quickly where all of them fit.
+
+        A number that PostgreSQL can't hold is not always noticed: PostgreSQL refuses the row then, and
+        `check_document` tells why.
+        """
+        sound = list(documents)
+        if any(len(document) > _ROOM_FOR_NESTING and _needs_a_look(document) for document in sound):
+            return self.rows(sound)
+        try:
+            return list(map(SourceRow, map(self._decode, sound), sound)), []
+        except (msgspec.DecodeError, UnfitRowError, RecursionError):
+            return self.rows(sound)
+
+    def checked(self, document: bytes) -> T:
+        """The typed value of a row that was written by orjson, if it can be stored.
 
         Raises:
             UnfitRowError: it doesn't fit, with a sentence that names the field.
         """
-        doubtful = b"\\u0000" in document if sound is None else not sound
-        if doubtful or len(document) > _ROOM_FOR_HUGE_NUMBER:
+        if b"\\u0000" in document or len(document) > _ROOM_FOR_HUGE_NUMBER:
             check_document(document)
         return self.value(document)
 
@@ -204,6 +212,10 @@ class RowDecoder(Generic[T]):
             if isinstance(row[name], int | Decimal) and not isinstance(row[name], bool):
                 row[name] = str(row[name])
         return _dumps_exactly(row)
+
+
+def _needs_a_look(document: bytes) -> bool:
+    return len(document) > _ROOM_FOR_HUGE_NUMBER or is_nested_too_deeply(document)
 
 
 def is_nested_too_deeply(document: bytes) -> bool:

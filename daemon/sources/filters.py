@@ -90,7 +90,7 @@ def whole_number(name: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER:
         return value
     if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
-        return int(value)
+        return int(value.strip())
     raise InvalidFilter(_("The filter {name} must be a whole number of at most 18 digits.").format(name=name))
 
 

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
+
 from daemon.ids import StoreName
+from daemon.logging.faults import Fault
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +31,13 @@ class SourceReport:
 
 
 class SourceHealth:
-    """What the calls of a client have found. A source that refuses a call, or asks to wait, has answered."""
+    """What the calls of a client have found. A source that refuses a call, or asks to wait, has answered.
+
+    `failures` is what the log says of calls that are repeated: however many wait for a source, it is one fault.
+    """
 
     def __init__(self) -> None:
+        self.failures = Fault(log, "call_retried", over="source_recovered")
         self.is_reachable: bool | None = None  # None: no call has been made yet
         self.reason: str | None = None
         self._missed_since: datetime | None = None

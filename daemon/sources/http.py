@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TypeVar
 
 import aiohttp
@@ -122,13 +123,19 @@ async def post(
 
 @asynccontextmanager
 async def downloading(
-    session: aiohttp.ClientSession, url: str, *, source: str, meter: CallMeter
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    source: str,
+    meter: CallMeter,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    timeout: aiohttp.ClientTimeout | None = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """GET a file once, without any credential, and without following where it leads: read `content` of what this
     yields, whatever its `status`, and count the bytes.
 
     `url` is an address as a source gave it, which may hold a signature: it is requested as it is, not re-encoded in any
-    way, and errors name `source` alone.
+    way, and errors name `source` alone. `timeout` is the session's, unless one is given.
 
     Raises:
         SourceUnavailable, SourceRefused: as `post`, also while it is read.
@@ -138,9 +145,9 @@ async def downloading(
     with _failures_told(source, source, proxy):
         async with session.get(
             URL(url, encoded=True),
-            headers=_beside_the_call(url, proxy),
+            headers={**headers, **_beside_the_call(url, proxy)},
             allow_redirects=False,
-            timeout=session.timeout,
+            timeout=timeout or session.timeout,
             proxy=proxy.url if proxy is not None else None,
             proxy_headers=proxy.headers if proxy is not None else None,
         ) as response:
@@ -170,13 +177,13 @@ async def retrying(
         try:
             with as_stored():  # why it fails is kept in `health` and with the credential, for everybody
                 answer = await attempt()
-            health.answers()
+            _note_answer(health, source)
             return answer
         except SourceRefused:
-            health.answers()
+            _note_answer(health, source)
             raise
         except RateLimited as error:
-            health.answers()
+            _note_answer(health, source)
             rate_limits += 1
             meter.rate_limited += 1
             if rate_limits >= backoff.rate_limited_attempts:
@@ -193,10 +200,15 @@ async def retrying(
                 raise SourceUnavailable(_("{error} The job has used up its retries.").format(error=error)) from error
             meter.retry_budget -= 1
             wait = backoff.wait(failures)
-            log.warning("call_retried", source=source, retry=failures, wait_seconds=round(wait, 3), reason=str(error))
+            health.failures.happened(str(error), source=source, retry=failures, wait_seconds=round(wait, 3))
             await asyncio.sleep(wait)
             meter.retry_wait_seconds += wait
         meter.retries += 1
+
+
+def _note_answer(health: SourceHealth, source: str) -> None:
+    health.answers()
+    health.failures.passed(source=source)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Rate limits, shared by all jobs of the process: one window per (account, URL) at Nhanh, one bucket per Shopify shop.
 
 All times are those of the running event loop: monotonic, so that a jump of the wall clock changes nothing. Both
-limiters serve their waiters in the order of arrival, the window those first who have called least, the bucket urgent
-ones before all others, and a waiter may be cancelled at any point.
+limiters serve their waiters in the order of arrival, the window those first who have called least, the bucket those of
+a lower rank before all others, and a waiter may be cancelled at any point.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from functools import partial
 from itertools import count
 from typing import Protocol
 
+from daemon.sources.meter import Rank
+from daemon.sources.points import OtherPoints, OwnPoints, SharedPoints, ToldPoints
 from daemon.sources.window import Others, SlidingWindow
 
 # Nhanh documentation, "API Rate Limit": 150 requests per 30 s for each appId + businessId + URL.
@@ -26,8 +28,6 @@ SHOPIFY_RESTORE_RATE = 100.0
 SHOPIFY_MAX_QUERY_COST = 1000.0
 
 SPARE_POINTS = 1.0  # how much a server may overstate by rounding
-
-URGENT, NOT_URGENT = 0, 1  # ranks of those waiting for points
 
 SHORTEST_WAIT = 0.001  # seconds; the last fraction of a point would otherwise be waited for in rounding errors
 
@@ -57,6 +57,11 @@ class _Line:
     def is_first(self, called: asyncio.Event) -> bool:
         """Whether it is this caller's turn."""
         return called is self._waiters[0][2]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiters
 
     def call_first(self) -> None:
         """Have the first check again whether they may proceed."""
@@ -187,6 +192,22 @@ class ThrottleStatus:
     maximum_available: float
     currently_available: float
     restore_rate: float
+    actual: float | None = None
+
+
+class BucketLedger(Protocol):
+    """Where processes tell each other how much of a bucket they use."""
+
+    async def claim(self, account: str, rank: int, waited: float, decide: Callable[[OtherPoints], ToldPoints]) -> bool:
+        """Let `decide` settle what this process claims, in view of what all others do, while nobody else claims.
+
+        `rank` is that of the call that the points are for, `waited` the seconds for which it has waited. False: nobody
+        can be told at the moment.
+        """
+
+
+ClaimPoints = Callable[[int, float, Callable[[OtherPoints], ToldPoints]], Awaitable[bool]]
+"""`BucketLedger.claim` for one bucket."""
 
 
 class Reservation:
@@ -202,6 +223,8 @@ class Reservation:
     def report(self, status: ThrottleStatus) -> None:
         """Learn from the answer to this call what the bucket holds and what the operation costs."""
         self._bucket.learn(self._operation, status, concurrent=self._bucket.reports != self._reports_seen)
+        if status.actual is not None:
+            self._bucket.give_back(self.cost - status.actual)
 
 
 class CostBucket:
@@ -212,11 +235,16 @@ class CostBucket:
     answer says is older than its arrival by the trip back, so the estimate errs on the low side, and the next answer
     corrects it: no restored point is lost while the bucket is not full.
 
-    An urgent call goes before all others, including those that have waited long for many points. It waits for its own
-    points only, never for those that others are waiting for, since nothing is set aside until there is enough.
+    A call of a lower rank goes before all others, including those that have waited long for many points. It waits for
+    its own points only, never for those that others are waiting for, since nothing is set aside until there is enough.
+
+    Where others may draw on the same bucket, what is spent has been claimed before: see `daemon/sources/points.py`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, claim: ClaimPoints | None = None) -> None:
+        """`claim`: where other processes learn what this one spends; None: there are none."""
+        self._claim = claim
+        self._shared = SharedPoints()
         self.reports = 0
         self._known = self._maximum = SHOPIFY_MAX_QUERY_COST + SPARE_POINTS
         self._known_at: float | None = None
@@ -232,20 +260,22 @@ class CostBucket:
         return self._rate
 
     @asynccontextmanager
-    async def reserve(self, operation: str, estimate: float, *, urgent: bool = False) -> AsyncIterator[Reservation]:
+    async def reserve(self, operation: str, estimate: float, *, rank: Rank = Rank.OTHER) -> AsyncIterator[Reservation]:
         """Wait until the bucket covers the operation's cost and set the points aside for the time of the call.
 
         `operation` names the query along with its page shape; `estimate` is its cost in points until it is learnt.
-        `urgent` calls go before all that are not.
+        Calls of a lower `rank` go before all others.
         """
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        cost = await self._take_points(loop, operation, estimate, urgent=urgent)
+        cost = await self._take_points(loop, operation, estimate, rank)
         try:
             yield Reservation(self, operation, cost, waited=loop.time() - asked)
         finally:
             self._set_aside -= cost
             self._line.call_first()
+        if self._claim is not None and self._line.is_empty and self._shared.is_too_much(loop.time(), self._rate):
+            await self._tell(self._claim, rank, 0.0, self._shared.release)
 
     def learn(self, operation: str, status: ThrottleStatus, *, concurrent: bool) -> None:
         """Take over what an answer says. If another came in during the call, this may be older: believe the lower."""
@@ -259,6 +289,10 @@ class CostBucket:
             self._costs[operation] = status.requested
         self._line.call_first()
 
+    def give_back(self, points: float) -> None:
+        """A call has cost so many points less than were set aside for it."""
+        self._shared.give_back(points, asyncio.get_running_loop().time())
+
     def block(self, seconds: float) -> None:
         """Let nobody call for `seconds` from now (HTTP 429 with Retry-After)."""
         self._blocked_until = max(self._blocked_until, asyncio.get_running_loop().time() + seconds)
@@ -267,21 +301,51 @@ class CostBucket:
         restored = 0.0 if self._known_at is None else (now - self._known_at) * self._rate
         return min(self._maximum, self._known + restored)
 
-    async def _take_points(
-        self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float, *, urgent: bool
-    ) -> float:
+    async def _take_points(self, loop: asyncio.AbstractEventLoop, operation: str, estimate: float, rank: Rank) -> float:
         """Wait for the turn and for enough points, and set them aside; returns how many."""
-        with self._line.place(URGENT if urgent else NOT_URGENT) as called:
+        asked = loop.time()
+        with self._line.place(rank) as called:
             while True:
                 wait: float | None = None
                 if self._line.is_first(called):
-                    cost = self._cost(operation, estimate)
-                    wait = self._seconds_until(cost, loop.time())
+                    now, cost = loop.time(), self._cost(operation, estimate)
+                    wait = self._seconds_until(cost, now)
+                    if wait <= 0 and self._claim is not None and not self._shared.covers(cost, now):
+                        await self._claim_points(self._claim, cost, rank, now - asked)
+                        continue
                     if wait <= 0:
+                        self._shared.take(cost)
                         self._set_aside += cost
                         return cost
                 # A call that ends may give points back sooner than they are restored: then the first in line is called.
                 await _called(called, wait)
+
+    async def _claim_points(self, claim: ClaimPoints, cost: float, rank: Rank, waited: float) -> None:
+        """Claim what a call costs. Only the first in line does so."""
+        if not await self._tell(claim, rank, waited, partial(self._shared.claim, cost)):
+            self._shared.claim_unseen(asyncio.get_running_loop().time(), cost)
+
+    async def _tell(
+        self,
+        claim: ClaimPoints,
+        rank: Rank,
+        waited: float,
+        decide: Callable[[float, OwnPoints, OtherPoints], ToldPoints],
+    ) -> bool:
+        """Decide in view of what is known now, and tell all; whether they could be told."""
+        loop = asyncio.get_running_loop()
+
+        def decide_now(others: OtherPoints) -> ToldPoints:
+            now = loop.time()
+            points = self._estimate(now) - SPARE_POINTS - self._set_aside
+            own = OwnPoints(points, self._known_at, self._set_aside, self._maximum - SPARE_POINTS, self._rate)
+            return decide(now, own, others)
+
+        try:
+            return await claim(rank, waited, decide_now)
+        except BaseException:  # it was decided, but perhaps nobody was told
+            self._shared.disclaim()
+            raise
 
     def _cost(self, operation: str, estimate: float) -> float:
         """A cost beyond the bucket's size would never be covered: let the server decide about it."""
@@ -289,7 +353,8 @@ class CostBucket:
 
     def _seconds_until(self, cost: float, now: float) -> float:
         lacking = cost + SPARE_POINTS - (self._estimate(now) - self._set_aside)
-        return max(self._blocked_until - now, lacking / self._rate)
+        look = 0.0 if self._claim is None or self._shared.covers(cost, now) else self._shared.look_at - now
+        return max(self._blocked_until - now, lacking / self._rate, look)
 
 
 class LimiterRegistry:
@@ -300,12 +365,15 @@ class LimiterRegistry:
         nhanh_requests: int | None = NHANH_REQUESTS,
         nhanh_window_seconds: float = NHANH_WINDOW_SECONDS,
         ledger: WindowLedger | None = None,
+        bucket_ledger: BucketLedger | None = None,
     ) -> None:
         """`nhanh_requests` per window for each URL; None limits nothing, which is for servers of one's own.
 
-        `ledger`: where other processes report what they use of the same windows; None: there are none.
+        `ledger`, `bucket_ledger`: where other processes report what they use of the same windows and of the same
+        buckets; None: there are none.
         """
         self._ledger = ledger
+        self._bucket_ledger = bucket_ledger
         self._nhanh_requests = nhanh_requests
         self._nhanh_window_seconds = nhanh_window_seconds
         self._windows: dict[tuple[str, str], WindowLimiter] = {}
@@ -321,4 +389,7 @@ class LimiterRegistry:
 
     def bucket(self, account: str) -> CostBucket:
         """The bucket of this shop."""
-        return self._buckets.setdefault(account, CostBucket())
+        if account not in self._buckets:
+            claim = partial(self._bucket_ledger.claim, account) if self._bucket_ledger is not None else None
+            self._buckets[account] = CostBucket(claim)
+        return self._buckets[account]

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from time import monotonic
 
 from daemon.i18n import mark
@@ -18,11 +19,20 @@ async def at_once() -> None:
     """Let every attempt be sent."""
 
 
+class Rank(IntEnum):
+    """Whose calls go first where they wait for the points of Shopify's bucket."""
+
+    SALE = 0  # one that starts or ends must not wait behind a pull
+    ITEMS = 1  # a few, for which somebody waits, or of which a webhook has told
+    CUSTOMERS = 2  # of whom a webhook has told: a hundred of them cost all that the bucket holds
+    OTHER = 3
+
+
 @dataclass(slots=True, eq=False)  # compared by identity: it stands for its job
 class CallMeter:
     """Counts over all calls made on behalf of one job; every call of a source client adds to the one it is given.
 
-    `is_urgent` calls go before those of all other jobs where the source's rate limit makes them wait: Shopify's bucket.
+    Calls of a lower `rank` go before those of all other jobs where the source's rate limit makes them wait.
     `before_write` is awaited right before each attempt of a call that changes something: calls wait in memory, for
     points or between attempts, for longer than an earlier check remains valid.
     """
@@ -34,7 +44,7 @@ class CallMeter:
     rate_limited: int = 0  # answers ERR_429, THROTTLED or HTTP 429
     bytes_received: int = 0  # of answers, decompressed
     retry_budget: int = 100  # retries after failures left for the whole job
-    is_urgent: bool = False  # a sale that starts or ends must not wait behind a pull
+    rank: Rank = Rank.OTHER
     before_write: BeforeSend = at_once
     _waiting: int = field(default=0, init=False)  # calls waiting for a place right now
     _waiting_since: float = field(default=0.0, init=False)

@@ -3,14 +3,20 @@
 Not aiohttp's `trust_env`, which also looks for passwords in ~/.netrc, and does not say which proxy it chose.
 """
 
+import os
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.request import getproxies_environment, proxy_bypass
 
 from yarl import URL
 
 from daemon.errors import SourceRefused
 from daemon.i18n import gettext as _
+
+# All that `getproxies_environment` is asked for here. A call looks at these alone, for it looks before every request.
+_SCHEMES = ("http", "https", "all", "no")
+_VARIABLES = tuple(spelling for scheme in _SCHEMES for spelling in (f"{scheme}_proxy", f"{scheme}_proxy".upper()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,11 @@ def proxy_for(address: str) -> Proxy | None:
     Raises:
         SourceRefused: the environment names one that can't be used.
     """
+    return _proxy_for(address, tuple(map(os.environ.get, _VARIABLES)))
+
+
+@lru_cache(maxsize=256)
+def _proxy_for(address: str, _environment: tuple[str | None, ...]) -> Proxy | None:
     target, named = URL(address), getproxies_environment()
     scheme = target.scheme if target.scheme in named else "all"
     found = named.get(scheme)

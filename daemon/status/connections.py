@@ -8,7 +8,7 @@ for all, and leaves a connection open for as long as its peer does not take what
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, cast
@@ -18,10 +18,10 @@ from aiohttp import hdrs, web
 
 from daemon.config.address import plain_ip
 from daemon.open_files import open_files
-from daemon.status.addresses import UNIX, Address, address_of
+from daemon.serving.addresses import UNIX, Address, address_of, ip_of
+from daemon.serving.tally import Tally
 from daemon.status.malformed import problem_of, problem_of_refusal
 from daemon.status.problems import HEADERS, RETRY_AFTER, Problem
-from daemon.status.tally import Tally
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ UNREAD_TIMEOUT: Final = 30.0  # seconds in which a peer must take something of w
 CLOSING_TIMEOUT: Final = 5.0  # seconds to take the last of it
 LINGERING_TIME: Final = 1.0  # seconds for the rest of a body that nobody wants
 SWEEP_INTERVAL: Final = 1.0  # seconds
+NEWCOMER_TIME: Final = 0.5  # seconds in which whoever connects sends a request, unless it is a browser's reserve
 MOST_WAITING: Final = 64  # connections from one address that wait for a request and have shown no token
 GRACE: Final = 1.0  # seconds during which no connection is closed for a newcomer from the same address
 FILES_SHARE: Final = 0.9  # of the limit of open files, beyond which the log warns
@@ -87,6 +88,7 @@ class Connections:
         self._tallies: dict[Cut, Tally] = {cut: Tally("connections_cut", reason=str(cut)) for cut in told}
         self.tallies = list(self._tallies.values())  # reported with every sweep
         self._files_looked_at = 0.0
+        self._one_works = asyncio.Event()  # no longer waits for its request
 
     def __len__(self) -> int:
         return len(self._all)
@@ -101,6 +103,14 @@ class Connections:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.sweep()
+
+    async def newcomers_heard(self) -> None:
+        """Once nobody is let in any more: wait, not for long, until the last who were have sent their requests."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEWCOMER_TIME):
+                while any(connection.is_newcomer for connection in self._all):
+                    self._one_works.clear()
+                    await self._one_works.wait()
 
     def sweep(self) -> None:
         """End what has taken too long."""
@@ -156,6 +166,7 @@ class Connections:
 
     def works(self, connection: "Connection") -> None:
         """It must not be closed."""
+        self._one_works.set()
         self._closing.pop(connection, None)
         self._trusted.pop(connection, None)
         self._strangers.pop(connection, None)
@@ -196,6 +207,7 @@ class Connection(web.RequestHandler):
         "address",
         "is_trusted",
         "local_host",
+        "peer",
         "since",
         "state",
     )
@@ -214,6 +226,7 @@ class Connection(web.RequestHandler):
         self._has_begun = False  # something of the next request has come
         self._unread_since: float | None = None
         self.address = UNIX
+        self.peer: str | None = None  # its IP address; None for a Unix socket
         self.local_host: str | None = None  # the IP address that it came in on; None for a Unix socket
         self.is_trusted = False  # has shown a valid token
         self.state = State.WAITING
@@ -222,7 +235,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A newcomer: it gets a place, or is told that there is none."""
         self._wire = cast("asyncio.Transport", transport)
-        self.address = address_of(transport.get_extra_info("peername"))
+        peer = transport.get_extra_info("peername")
+        self.address, self.peer = address_of(peer), ip_of(peer)
         # Read now: nothing can be learnt about a peer that has gone, yet its request may still be answered.
         name = transport.get_extra_info("sockname")
         self.local_host = plain_ip(name[0]) if isinstance(name, tuple) else None
@@ -280,6 +294,11 @@ class Connection(web.RequestHandler):
     def trust(self) -> None:
         """It has shown a valid token."""
         self.is_trusted = True
+
+    @property
+    def is_newcomer(self) -> bool:
+        """Whether its first request is likely to be on its way."""
+        return self.state is State.WAITING and self._connections.clock() - self.since < NEWCOMER_TIME
 
     @property
     def is_closing(self) -> bool:

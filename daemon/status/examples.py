@@ -54,12 +54,15 @@ SALE: Mapping[str, Any] = {
     "draft": True,
 }
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "AlertTestBody": {"examples": [{"channel": "telegram"}, {"channel": None}]},
     "CheckBody": {"examples": [{"store": "main"}]},
     "DecideBody": {"examples": [{"asked_runs": 3}, {}]},
     "Job": {"examples": [JOB]},
     "JobSnapshot": {"examples": [{"version": 4711, "jobs": [JOB]}]},
     "JobsPruned": {"examples": [{"version": 4712, "ended_until": "2026-07-01T02:00:00+00:00", "kept": []}]},
     "Problem": {"examples": [PROBLEM]},
+    "LoginBody": {"examples": [{"token": "0f3c…"}]},
+    "PauseBody": {"examples": [{"until": "2026-11-29T20:00:00+07:00", "reason": "stock-taking"}, {}]},
     "PruneBody": {"examples": [{"older_than_days": 90}]},
     "RemoveBody": {"examples": [{"store": "main", "variant_ids": [1001]}]},
     "RemoveCustomersBody": {"examples": [{"store": "main", "shopify_ids": [2001]}]},

@@ -15,9 +15,9 @@ from typing import Final
 from aiohttp import hdrs
 
 from daemon.i18n import gettext as _
-from daemon.status.addresses import Address
+from daemon.serving.addresses import Address
+from daemon.serving.tally import Tally
 from daemon.status.problems import Problem
-from daemon.status.tally import Tally
 
 FREE: Final = 5  # wrong tokens in a row that are answered at once: a person's slips, a probe with last year's token
 TOO_MANY: Final = 20  # from here on the answer is 429
@@ -90,7 +90,7 @@ def _delay(count: float) -> float:
 def _wrong() -> Problem:
     return Problem(
         401,
-        _("The token is wrong: send the one that [status] token names as `Authorization: Bearer …`"),
+        _("The token is wrong: it is none of those that [status] names"),
         headers=CHALLENGE,
     )
 
@@ -100,8 +100,8 @@ def _too_many(record: _Record) -> Problem:
     return Problem(
         429,
         _(
-            "Too many wrong tokens came from this address: wait, and send the one that [status] token names. The "
-            "right token is accepted at once"
+            "Too many wrong tokens came from this address: wait, and send one of those that [status] names. A right "
+            "token is accepted at once"
         ),
         kind="too-many-wrong-tokens",
         headers={hdrs.RETRY_AFTER: str(min(seconds, 3600))},

@@ -1,5 +1,7 @@
 """The daemon's own metrics: name, meaning, labels, and value at a scrape. One row each."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +11,16 @@ from typing import Final, Generic, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from daemon.api.conditions import Condition, StreamReport
-from daemon.api.status import Check
+from daemon.api.status import Check, Storage
 from daemon.conditions.watch import Judgement
+from daemon.database.replica import Replica
+from daemon.database.usage import ReplicaStanding
+from daemon.fleet.members import Member
+from daemon.inbox.events import TopicId
+from daemon.inbox.topics import TOPICS
 from daemon.jobs.model import Counters
 from daemon.open_files import OpenFiles
+from daemon.roles import DaemonRole, in_order
 from daemon.schedules.model import ScheduleState
 from daemon.sources.credential import CredentialReport
 from daemon.status.connections import Connections, Cut
@@ -47,6 +55,7 @@ class Scrape:
     loop_lag: float
     files: OpenFiles
     judgement: Judgement
+    storage: Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,17 @@ class MetricDescription(Generic[S]):
 def _value(value: Callable[[S], float | None]) -> Callable[[S], Samples]:
     """The samples of a metric without labels; None: there is no value yet."""
     return lambda subject: () if (present := value(subject)) is None else (((), present),)
+
+
+def _of_replica(value: Callable[[Replica], float | None]) -> Callable[[Scrape], Samples]:
+    """A value of the replica, where there is one."""
+    return _value(lambda scrape: value(replica) if (replica := scrape.parts.database.replica) is not None else None)
+
+
+def _replica_reads(scrape: Scrape) -> Samples:
+    if (replica := scrape.parts.database.replica) is not None:
+        yield ("replica",), replica.reads_here
+        yield ("primary",), replica.reads_at_primary
 
 
 def _rows(scrape: Scrape) -> Samples:
@@ -134,6 +154,11 @@ def _left_out(survey: Survey) -> Samples:
         yield (places.store, "depot"), len(places.depots)
 
 
+def _present(survey: Survey) -> Iterator[Member]:
+    """The daemons but for those that have stopped in order."""
+    return (member for member in survey.facts.fleet if member.left_at is None)
+
+
 def _overdue(survey: Survey) -> Samples:
     for sale in survey.facts.open_sales:
         yield (sale.store, sale.name, "start"), sale.overdue_start(survey.now)
@@ -162,8 +187,43 @@ def _of_streams(value: Callable[[StreamReport], float | None]) -> Callable[[Scra
     )
 
 
+def _of_storage(value: Callable[[Storage], float | None]) -> Callable[[Scrape], Samples]:
+    """A figure of where the data is, while it is known."""
+    return _value(lambda scrape: value(scrape.storage))
+
+
 def _timestamp(moment: datetime | None) -> float | None:
     return moment.timestamp() if moment is not None else None
+
+
+def _by_topic(counts: Mapping[TopicId, int]) -> Samples:
+    """Of each topic that is understood; the others together, whatever they are called."""
+    summed: Counter[tuple[str, str, str]] = Counter()
+    for topic, number in counts.items():
+        is_understood = (topic.source, topic.name) in TOPICS
+        summed[topic.store, topic.source, topic.name if is_understood else "other"] += number
+    return summed.items()
+
+
+def _refused(scrape: Scrape) -> Samples:
+    counts = scrape.parts.webhook_counts
+    for stream, number in counts.refused.items():
+        yield (stream.store, stream.source), number
+    yield ("", ""), counts.of_strangers
+
+
+def _waiting_events(survey: Survey) -> Samples:
+    summed: Counter[str] = Counter()
+    for waiting in survey.facts.webhooks.waiting:
+        summed[waiting.store] += waiting.events
+    return (((store,), number) for store, number in summed.items())
+
+
+def _oldest_waiting(survey: Survey) -> Samples:
+    oldest: dict[str, datetime] = {}
+    for waiting in survey.facts.webhooks.waiting:
+        oldest[waiting.store] = min(waiting.oldest, oldest.get(waiting.store, waiting.oldest))
+    return (((store,), (survey.facts.read_at - moment).total_seconds()) for store, moment in oldest.items())
 
 
 OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
@@ -198,6 +258,48 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
         "dongbo_pool_connections_max",
         "Connections to the database that may be open.",
         _value(lambda scrape: scrape.parts.database.usage().max),
+    ),
+    MetricDescription(
+        "dongbo_replica_usable",
+        "Whether reads of the endpoint are served from the replica.",
+        _of_replica(lambda replica: replica.state.standing is ReplicaStanding.KEEPS_UP),
+    ),
+    MetricDescription(
+        "dongbo_replica_lag_seconds",
+        "How far the replica was behind at the last look, at most.",
+        _of_replica(lambda replica: replica.state.lag_seconds),
+    ),
+    MetricDescription(
+        "dongbo_replica_reads_total",
+        "Reads since the start by where they were served: replica, or primary in its place.",
+        _replica_reads,
+        ("served_by",),
+        is_counter=True,
+    ),
+    MetricDescription(
+        "dongbo_database_size_bytes",
+        "What the database takes up.",
+        _of_storage(lambda storage: storage.database_bytes),
+    ),
+    MetricDescription(
+        "dongbo_disk_free_bytes",
+        "What is free on the disk with the embedded database.",
+        _of_storage(lambda storage: storage.disk_free_bytes),
+    ),
+    MetricDescription(
+        "dongbo_disk_size_bytes",
+        "The size of the disk with the embedded database.",
+        _of_storage(lambda storage: storage.disk_bytes),
+    ),
+    MetricDescription(
+        "dongbo_oldest_transaction_seconds",
+        "How long the oldest transaction in the database has been open; 0 where none is.",
+        _of_storage(lambda storage: storage.oldest_transaction_seconds),
+    ),
+    MetricDescription(
+        "dongbo_notification_queue_ratio",
+        "The share of the server's queue of notifications that is in use.",
+        _of_storage(lambda storage: storage.notification_queue_share),
     ),
     MetricDescription(
         "dongbo_hub_listening",
@@ -254,6 +356,7 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     MetricDescription(
         "dongbo_open_files_max", "Files that the process may have open.", _value(lambda scrape: scrape.files.limit)
     ),
+    MetricDescription("dongbo_tasks", "Tasks of the event loop.", lambda _: (((), len(asyncio.all_tasks())),)),
     MetricDescription(
         "dongbo_schedule_next_fire_timestamp_seconds",
         "When the schedule fires next.",
@@ -305,6 +408,27 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
         ("store", "source"),
     ),
     MetricDescription(
+        "dongbo_webhooks_received_total",
+        "Deliveries of webhooks that this daemon has stored, repeats among them.",
+        lambda scrape: _by_topic(scrape.parts.webhook_counts.received),
+        ("store", "source", "topic"),
+        is_counter=True,
+    ),
+    MetricDescription(
+        "dongbo_webhooks_repeated_total",
+        "Deliveries of webhooks that were there already.",
+        lambda scrape: _by_topic(scrape.parts.webhook_counts.repeated),
+        ("store", "source", "topic"),
+        is_counter=True,
+    ),
+    MetricDescription(
+        "dongbo_webhooks_refused_total",
+        "Deliveries of webhooks with a wrong signature or none; without a store: for one that there is not.",
+        _refused,
+        ("store", "source"),
+        is_counter=True,
+    ),
+    MetricDescription(
         "dongbo_condition",
         "Each condition that holds; always 1.",
         _of_conditions(lambda _condition: 1),
@@ -336,6 +460,52 @@ OF_PROCESS: Final[tuple[MetricDescription[Scrape], ...]] = (
     ),
 )
 OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
+    MetricDescription(
+        "dongbo_fleet_daemons",
+        "Daemons on the database that live and do the work of a role.",
+        lambda survey: (((role,), sum(member.does(role) for member in survey.facts.fleet)) for role in DaemonRole),
+        ("role",),
+    ),
+    MetricDescription(
+        "dongbo_daemon_info",
+        "Each daemon on the database that has not stopped in order, and whether it lives; always 1.",
+        lambda survey: (
+            (
+                (
+                    member.name,
+                    member.host,
+                    member.version,
+                    ",".join(in_order(member.roles)),
+                    str(member.is_live).lower(),
+                ),
+                1,
+            )
+            for member in _present(survey)
+        ),
+        ("daemon", "host", "version", "roles", "live"),
+    ),
+    MetricDescription(
+        "dongbo_daemon_seen_timestamp_seconds",
+        "When a daemon on the database has last said that it lives.",
+        lambda survey: (((member.name,), member.seen_at.timestamp()) for member in _present(survey)),
+        ("daemon",),
+    ),
+    MetricDescription(
+        "dongbo_daemon_running_jobs",
+        "Jobs that a daemon on the database runs.",
+        lambda survey: (((member.name,), member.running_jobs) for member in _present(survey)),
+        ("daemon",),
+    ),
+    MetricDescription(
+        "dongbo_daemon_clock_offset_seconds",
+        "How far the clock of a daemon's machine is ahead of the database's, at least.",
+        lambda survey: (
+            ((member.name,), member.clock_offset)
+            for member in _present(survey)
+            if member.is_live and member.clock_offset is not None
+        ),
+        ("daemon",),
+    ),
     MetricDescription(
         "dongbo_jobs",
         "Jobs that the database keeps, by type and status.",
@@ -371,6 +541,18 @@ OF_DATABASE: Final[tuple[MetricDescription[Survey], ...]] = (
         "dongbo_open_pushes",
         "Pushes whose outcome is not known yet.",
         lambda survey: (((store,), count) for store, count in survey.open_pushes),
+        ("store",),
+    ),
+    MetricDescription(
+        "dongbo_webhook_events_waiting",
+        "Events of webhooks that wait for a job.",
+        _waiting_events,
+        ("store",),
+    ),
+    MetricDescription(
+        "dongbo_webhook_oldest_waiting_seconds",
+        "How long the oldest event of webhooks has waited for a job.",
+        _oldest_waiting,
         ("store",),
     ),
     MetricDescription(

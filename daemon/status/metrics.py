@@ -85,6 +85,7 @@ class Metrics:
             await _loop_lag(),
             open_files(),
             self._parts.conditions.current(),
+            self._parts.conditions.storage(),
         )
         families = [family for metric in OF_PROCESS for family in metric.families(scrape)]
         if survey is not None:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from aiohttp import hdrs
 
 from daemon.api.fields import LARGEST_ID
 from daemon.api.jobs import SubmitBody
 from daemon.config.fields import NAME_PATTERN
+from daemon.jobs.steering import Role
 from daemon.jobs.types import JobType
 from daemon.status.openapi_answers import describe_answers, describe_headers, describe_problems
 from daemon.status.openapi_schemas import Schema, Schemas, reference, required_in
@@ -25,6 +27,7 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
     },
     "name": {"description": "A schedule's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
+    "store": {"description": "A store's name.", "schema": {"type": "string", "pattern": NAME_PATTERN}},
     "folder": {"description": "A part of the page.", "schema": {"type": "string", "pattern": "^[a-z]+$"}},
     "file": {
         "description": "A file of the page.",
@@ -76,9 +79,16 @@ def describe_api(
         },
     }
     if needs_token:
-        document["security"] = [{"token": []}]
+        document["security"] = _security(Role.READ)
         document["components"]["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "description": "The one that [status] token names."}
+            "token": {"type": "http", "scheme": "bearer", "description": "One of those that [status] names."},
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "dongbo",
+                "description": "Of the page: POST /api/session sets it, under this name, or __Host-dongbo over TLS, "
+                "with the port behind it where the address has one, as in dongbo-8765.",
+            },
         }
     return orjson.dumps(document)
 
@@ -107,9 +117,14 @@ def _operation(operation: Operation, schemas: Schemas, *, needs_token: bool) -> 
             "required": bool(required_in(operation.body)),
             "content": {JSON_TYPE: {"schema": reference(operation.body.__name__)}},
         }
-    if needs_token and operation.is_open:
-        described["security"] = []
+    if needs_token:
+        described["security"] = [] if operation.is_open else _security(operation.role)
     return described
+
+
+def _security(role: Role) -> list[dict[str, list[str]]]:
+    """By whichever of the schemes; the role that it needs is of it (OpenAPI 3.1, "Security Requirement Object")."""
+    return [{scheme: [str(role)]} for scheme in ("token", "session")]
 
 
 def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
@@ -127,8 +142,9 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 
 def _mark(operation: Operation) -> list[dict[str, Any]]:
     """The header that shows that a change without a JSON body does not come from a foreign page."""
-    if operation.method != "POST" or (operation.body and required_in(operation.body)):
+    if operation.method == hdrs.METH_GET or (operation.body and required_in(operation.body)):
         return []
+    schema: dict[str, Any] = {"type": "string"} if operation.body else {"type": "string", "minLength": 1}
     text = f"Any value: a page of another origin can't send it. {'Not needed with a body.' if operation.body else ''}"
     return [
         {
@@ -136,7 +152,7 @@ def _mark(operation: Operation) -> list[dict[str, Any]]:
             "in": "header",
             "required": operation.body is None,
             "description": text.strip(),
-            "schema": {"type": "string", "minLength": 1},
+            "schema": schema,
             "example": "api",
         }
     ]

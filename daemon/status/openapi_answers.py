@@ -41,6 +41,11 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
         "example": 5,
     },
+    "Set-Cookie": {
+        "description": "The session, for a browser to keep.",
+        "schema": {"type": "string"},
+        "example": "dongbo-8765=…; Path=/; Max-Age=259200; HttpOnly; SameSite=Strict",
+    },
     "WWW-Authenticate": {
         "description": "How to show the token.",
         "schema": {"type": "string"},
@@ -53,8 +58,9 @@ ALWAYS = ("Cache-Control",)
 EVERYWHERE = (400, 405, 408, 417, 421, 431, 500, 503)
 PROBLEMS = {
     400: "The request can't be read",
-    401: "The token is missing or wrong",
-    403: "It comes from a page of another origin, or would change something and lacks a header that no form can send",
+    401: "The token is missing or wrong, or the session has ended",
+    403: "The role does not allow it; or it comes from a page of another origin, or would change something and lacks a "
+    "header that no form can send",
     404: "It does not exist",
     405: "This address does not support the method, such as in another version of the daemon",
     408: "The request did not come in time",
@@ -64,7 +70,7 @@ PROBLEMS = {
     417: "The only expectation supported is 100-continue",
     421: "Host not allowed",
     422: "The content is wrong; `errors` says where",
-    429: "Too many wrong tokens came from this address; the right one is accepted at once",
+    429: "Too many wrong tokens came from this address; a right one is accepted at once",
     431: "The address or a header is too long",
     500: "A bug; the daemon's log has the details",
     502: "A source, such as Shopify, refused or failed; `detail` says why and what to do",
@@ -79,6 +85,8 @@ def describe_answers(operation: Operation, *, needs_token: bool) -> dict[str, An
     statuses = {*operation.problems, *EVERYWHERE}
     if needs_token and not operation.is_open:
         statuses.update(OF_TOKENS)
+    if not needs_token:
+        statuses.difference_update(OF_TOKENS)
     if operation.path not in FOR_ALL_PAGES:
         statuses.add(403)
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from daemon.api.findings import Finding
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
 from daemon.jobs.model import Job
+from daemon.jobs.steering import Role
 from daemon.status.background import SharedReading
 from daemon.status.checks import Checks
 from daemon.status.metrics import Metrics
@@ -25,7 +26,6 @@ SURVEYOR = web.AppKey("surveyor", Surveyor)
 STREAMS = web.AppKey("streams", EventStreams)
 METRICS = web.AppKey("metrics", Metrics)
 CREDENTIAL_CHECK = web.AppKey("credential_check", SharedReading[Sequence[Finding]])
-DESCRIPTION = web.AppKey("description", bytes)
 
 EVENT_STREAM = "text/event-stream"
 
@@ -56,7 +56,8 @@ class Operation:
 
     Args:
         own_problems: statuses of the problems that follow from what it does alone.
-        is_open: whether it needs no token.
+        is_open: whether anybody may ask for it.
+        needs: the role of whoever asks; unless given, what GET answers needs READ, and the rest OPERATE.
     """
 
     method: str
@@ -69,6 +70,12 @@ class Operation:
     body: type | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # request headers with a meaning
     is_open: bool = False
+    needs: Role | None = None
+
+    @property
+    def role(self) -> Role:
+        """The role that it needs, unless it is open."""
+        return self.needs or (Role.READ if self.method == hdrs.METH_GET else Role.OPERATE)
 
     @property
     def name(self) -> str:
@@ -79,7 +86,7 @@ class Operation:
     def problems(self) -> frozenset[int]:
         """Statuses of the problems that it may answer with, beyond those that every operation may."""
         of_path = (404,) if "{" in self.path else ()
-        of_method = (415,) if self.method == "POST" else ()
+        of_method = () if self.method == hdrs.METH_GET else (415,)
         of_body = (413, 422) if self.body else ()
         return frozenset((*self.own_problems, *of_path, *of_method, *of_body, *self._conflicts))
 

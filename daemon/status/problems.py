@@ -7,13 +7,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
 
-import asyncpg
 import orjson
 import structlog
 from aiohttp import hdrs, web
 
 from daemon.api.problems import Mistake, ProblemDetails
-from daemon.database.pool import is_connection_error
+from daemon.database.connection_errors import may_pass, trouble
 from daemon.errors import (
     ApprovalNotFound,
     AskedAnew,
@@ -54,8 +53,6 @@ HEADERS: Final = {
 }
 """What every answer carries."""
 RETRY_AFTER = 5  # seconds
-# Statements that the server ended because it is busy, or because somebody holds a lock.
-BUSY = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class Problem(Exception):
@@ -196,9 +193,7 @@ def _problem_of(error: Exception) -> Problem:
             return Problem(error.status, error.reason)
         case DatabaseError():
             return database_away(str(error))
-        case _ if isinstance(error, BUSY):
-            return database_away(_("The database took too long"))
-        case _ if is_connection_error(error):
-            return database_away(_("The connection to the database was lost"))
+        case _ if may_pass(error):
+            return database_away(trouble(error))
         case _:
             return Problem(500, _("A bug in dongbo: the log has the details"))

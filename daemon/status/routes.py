@@ -1,5 +1,6 @@
 """Everything that the endpoint answers, in one table."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from daemon.jobs.steering import Role
 from daemon.status.handlers.actions import ACTION_OPERATIONS
+from daemon.status.handlers.alerts import ALERT_OPERATIONS
 from daemon.status.handlers.approvals import APPROVAL_OPERATIONS
 from daemon.status.handlers.checks import CHECK_OPERATIONS
 from daemon.status.handlers.choices import CHOICE_OPERATIONS
@@ -23,9 +26,13 @@ from daemon.status.handlers.page import PAGE_OPERATIONS, VIEW_OPERATIONS
 from daemon.status.handlers.probes import PROBE_OPERATIONS
 from daemon.status.handlers.sales import SALE_OPERATIONS
 from daemon.status.handlers.schedules import SCHEDULE_OPERATIONS
+from daemon.status.handlers.session import SESSION_OPERATIONS
+from daemon.status.handlers.stores import STORE_OPERATIONS
 from daemon.status.handlers.strips import STRIP_OPERATIONS
+from daemon.status.handlers.webhooks import WEBHOOK_OPERATIONS
 from daemon.status.openapi import describe_api
-from daemon.status.operations import DESCRIPTION, PARTS, Answer, Operation
+from daemon.status.operations import PARTS, Answer, Operation
+from daemon.status.parts import StatusParts
 from daemon.status.problems import Handler, wrong_method
 from daemon.status.reading import JSON_TYPE
 
@@ -40,9 +47,39 @@ class Description:
     components: Mapping[str, Any]
 
 
+class Descriptions:
+    """The description of all this: where a token is needed, and where none is. Made once each."""
+
+    def __init__(self, parts: StatusParts) -> None:
+        self._parts = parts
+        self._made: dict[bool, bytes] = {}
+
+    @property
+    def _needs_token(self) -> bool:
+        return not self._parts.access.rules.is_open
+
+    def make(self, *, needs_token: bool) -> bytes:
+        """That for this state of affairs; it takes a good 100 ms."""
+        return describe_api(OPERATIONS, self._parts.version, self._parts.job_types, needs_token=needs_token)
+
+    async def get(self) -> bytes:
+        """That for the present state, which a reload may have changed."""
+        needs_token = self._needs_token
+        if needs_token not in self._made:
+            self._made[needs_token] = await asyncio.to_thread(self.make, needs_token=needs_token)
+        return self._made[needs_token]
+
+    def prepare(self) -> None:
+        """Make that for the present state now, while nobody waits."""
+        self._made[self._needs_token] = self.make(needs_token=self._needs_token)
+
+
+DESCRIPTIONS = web.AppKey("descriptions", Descriptions)
+
+
 async def get_openapi(request: web.Request) -> web.Response:
     """The description of all this."""
-    return web.Response(body=request.app[DESCRIPTION], content_type=JSON_TYPE)
+    return web.Response(body=await request.app[DESCRIPTIONS].get(), content_type=JSON_TYPE)
 
 
 def _path(operation: Operation) -> str:
@@ -60,8 +97,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *JOB_DETAIL_OPERATIONS,
     *ACTION_OPERATIONS,
     *APPROVAL_OPERATIONS,
+    *ALERT_OPERATIONS,
     *JOB_TYPE_OPERATIONS,
     *SCHEDULE_OPERATIONS,
+    *STORE_OPERATIONS,
     *STRIP_OPERATIONS,
     *CHOICE_OPERATIONS,
     *CHECK_OPERATIONS,
@@ -70,6 +109,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *ITEM_OPERATIONS,
     *CUSTOMER_OPERATIONS,
     *SALE_OPERATIONS,
+    *WEBHOOK_OPERATIONS,
+    *SESSION_OPERATIONS,
     Operation(
         "GET",
         "/openapi.json",
@@ -81,6 +122,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 ROUTED = sorted((*OPERATIONS, *VIEW_OPERATIONS), key=_path)
 ALLOWED = {path: _allowed(operations) for path, operations in groupby(ROUTED, key=_path)}
+BY_ROUTE = {(operation.method, operation.path): operation for operation in ROUTED}
 OPEN_PATHS = frozenset(operation.path for operation in ROUTED if operation.is_open)
 
 
@@ -96,8 +138,18 @@ def add_routes(app: web.Application) -> None:
             if operation.method == hdrs.METH_GET:
                 resource.add_route(hdrs.METH_HEAD, operation.handler)
         resource.add_route(hdrs.METH_ANY, _refuse_method(ALLOWED[path]))
-    parts = app[PARTS]
-    app[DESCRIPTION] = describe_api(OPERATIONS, parts.version, parts.job_types, needs_token=parts.token is not None)
+    app[DESCRIPTIONS] = Descriptions(app[PARTS])
+    app[DESCRIPTIONS].prepare()
+
+
+def role_needed(method: str, path: str | None) -> Role | None:
+    """What a method of a path, as it was registered, needs; None: anybody may ask. What is not there is not told of."""
+    if path is None:
+        return Role.READ
+    operation = BY_ROUTE.get((hdrs.METH_GET if method == hdrs.METH_HEAD else method, path))
+    if operation is not None:
+        return None if operation.is_open else operation.role
+    return None if path in OPEN_PATHS else Role.READ
 
 
 def methods_at(path: str) -> str | None:

@@ -1,22 +1,20 @@
-"""Opens the status endpoint on a TCP port or a Unix socket, and closes it without waiting for its readers."""
+"""Opens the status endpoint, and closes it without waiting for its readers."""
 
 import asyncio
-import errno
 import logging
-import os
 import socket
-import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from aiohttp import web
 
 from daemon.checks.credentials import STORE_TIMEOUT
-from daemon.config.address import ListenAddress, TcpAddress, UnixAddress, parse_listen
-from daemon.errors import ListenError
-from daemon.status.asking import answer_as_asked
+from daemon.config.address import ListenAddress, TcpAddress, parse_listen
+from daemon.errors import ConfigError
+from daemon.serving.listening import Door, Protocols, addresses, bound_address, is_same, listening, listening_on
+from daemon.status.again import read_again
+from daemon.status.asking import answer_as_asked, note_who_asks
 from daemon.status.background import Background, SharedReading
 from daemon.status.checks import Checks
 from daemon.status.connections import Connection, Connections
@@ -25,32 +23,37 @@ from daemon.status.operations import CHECKS, CREDENTIAL_CHECK, METRICS, PARTS, S
 from daemon.status.parts import StatusParts
 from daemon.status.problems import answer_problems
 from daemon.status.reading import BODY_LIMIT
-from daemon.status.routes import OPEN_PATHS, add_routes, methods_at
-from daemon.status.security import GUARD, Guard, add_headers, guard_requests
+from daemon.status.routes import add_routes, methods_at, role_needed
+from daemon.status.security import GUARD, SESSIONS, Guard, add_headers, guard_requests
+from daemon.status.sessions import Sessions
 from daemon.status.sse import EventStreams
+from daemon.status.starting import answer_by_role, answer_while_starting
 from daemon.status.survey import Surveyor
 
 log = structlog.get_logger()
 
-Protocols = Callable[[], asyncio.Protocol]
-
 CREDENTIAL_CHECK_TIMEOUT = STORE_TIMEOUT + 5.0  # seconds: the stores are checked side by side
-BACKLOG = 1024  # many pages come back at once after a restart
+DOOR = Door("the status endpoint", "[status] listen", "127.0.0.1:8767")
 SHUTDOWN_TIMEOUT = 3.0  # seconds for requests under way when the endpoint closes
-SOCKET_MODE = 0o660
 
 
 @asynccontextmanager
-async def serving(parts: StatusParts, listen: ListenAddress | str) -> AsyncIterator[str]:
+async def serving(
+    parts: StatusParts, listen: ListenAddress | str, passed: Sequence[socket.socket] = ()
+) -> AsyncIterator[str]:
     """Answers requests for as long as it is entered; yields the address to tell people.
 
     Args:
         listen: "host:port" (port 0: any free one), "[IPv6]:port" or "unix:/path", or the same parsed.
+        passed: sockets that the service manager has opened; where there are any, they count, and not `listen`.
 
     Raises:
         ListenError: the address is in use, or can't be bound.
+        ConfigError: a socket that was passed is no use, or can be reached from other machines without a token.
     """
     address = parse_listen(listen) if isinstance(listen, str) else listen
+    _check_passed(passed, address, has_token=not parts.access.rules.is_open)
+    parts.access.is_exposed = not all(each.is_loopback for each in addresses(address, passed))
     connections = Connections(parts.most_connections, asyncio.get_running_loop().time, methods_at)
     async with Background() as background:
         background.start(connections.watch(), "connection-watch")
@@ -61,20 +64,56 @@ async def serving(parts: StatusParts, listen: ListenAddress | str) -> AsyncItera
         )
         await runner.setup()
         try:
-            async with _bound(_protocols(runner, connections), address) as shown:
-                log.info("status_endpoint_opened", address=shown)
+            async with _open(_protocols(runner, connections), address, passed) as shown:
+                log.info("status_endpoint_opened", address=shown, passed=len(passed))
                 yield shown
+            await connections.newcomers_heard()
         finally:
             await runner.cleanup()
+
+
+def _check_passed(passed: Sequence[socket.socket], configured: ListenAddress, *, has_token: bool) -> None:
+    """Refuse an open door as the configuration does, and say what a command line would not find."""
+    found = [bound_address(one) for one in passed]
+    for address in found:
+        if not address.is_loopback and not has_token:
+            raise ConfigError(
+                f"the service manager listens on {address}, which is reachable from other machines: set [status] token,"
+                " or an address of this machine alone as ListenStream= of dongbo.socket"
+            )
+    if found and not any(is_same(address, configured) for address in found):
+        log.warning(
+            "listen_differs",
+            configured=str(configured),
+            passed=[str(address) for address in found],
+            next_step="the socket counts: say the same in [status] listen, by which commands find the daemon, and in"
+            " ListenStream= of dongbo.socket",
+        )
+
+
+def _open(
+    protocols: Protocols, address: ListenAddress, passed: Sequence[socket.socket]
+) -> AbstractAsyncContextManager[str]:
+    return listening_on(protocols, passed) if passed else listening(protocols, address, DOOR)
 
 
 def _application(
     parts: StatusParts, address: ListenAddress, background: Background, connections: Connections
 ) -> web.Application:
-    app = web.Application(middlewares=[answer_as_asked, answer_problems, guard_requests], client_max_size=BODY_LIMIT)
+    middlewares = [
+        answer_as_asked,
+        answer_problems,
+        guard_requests,
+        note_who_asks,
+        answer_by_role,
+        answer_while_starting,
+        read_again,
+    ]
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
     listen_host = address.host if isinstance(address, TcpAddress) else None
     app[PARTS] = parts
-    guard = app[GUARD] = Guard(parts.token, listen_host, parts.allowed_hosts, OPEN_PATHS)
+    sessions = app[SESSIONS] = Sessions(parts.access)
+    guard = app[GUARD] = Guard(parts.access, sessions, listen_host, parts.allowed_hosts, role_needed)
     app[CHECKS] = Checks(parts, background)
     app[SURVEYOR] = Surveyor(parts, background)
     app[CREDENTIAL_CHECK] = SharedReading(
@@ -94,97 +133,8 @@ def _application(
     return app
 
 
-@asynccontextmanager
-async def _bound(protocols: Protocols, address: ListenAddress) -> AsyncIterator[str]:
-    match address:
-        case TcpAddress():
-            server, shown = await _listen_on_port(protocols, address)
-        case UnixAddress():
-            server, shown = await _listen_on_path(protocols, address)
-    try:
-        yield shown
-    finally:
-        server.close()
-        if isinstance(address, UnixAddress):
-            _remove(address.path)
-
-
-async def _listen_on_port(protocols: Protocols, address: TcpAddress) -> tuple[asyncio.Server, str]:
-    where = _netloc(address.host, address.port)
-    loop = asyncio.get_running_loop()
-    try:
-        server = await loop.create_server(protocols, address.host, address.port, backlog=BACKLOG)
-    except OSError as error:
-        raise ListenError(f"the status endpoint can't listen on {where}: {_reason(error)}") from None
-    if address.port == 0:
-        host, port = server.sockets[0].getsockname()[:2]
-        where = _netloc(host, port)
-    return server, f"http://{where}/"
-
-
-async def _listen_on_path(protocols: Protocols, address: UnixAddress) -> tuple[asyncio.Server, str]:
-    path = Path(address.path)
-    bound = _bind(path)
-    server = await asyncio.get_running_loop().create_unix_server(protocols, sock=bound, backlog=BACKLOG)
-    return server, f"unix:{path}"
-
-
-def _bind(path: Path) -> socket.socket:
-    _remove_stale(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        bound.bind(os.fspath(path))
-        path.chmod(SOCKET_MODE)  # it does not listen yet: nobody comes in before
-    except OSError as error:
-        bound.close()
-        raise ListenError(f"the status endpoint can't listen on unix:{path}: {_reason(error)}") from None
-    return bound
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a daemon that is gone. Raises ListenError where one answers, or the file is not a socket."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ListenError(f"{path} already exists and is not a socket: remove it, or set another [status] listen")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        result = probe.connect_ex(os.fspath(path))
-    if result not in (errno.ECONNREFUSED, errno.ENOENT):
-        raise ListenError(f"unix:{path} is in use by another daemon: stop it, or set another [status] listen")
-    path.unlink(missing_ok=True)
-
-
-def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
-
-
 def _protocols(runner: web.AppRunner, connections: Connections) -> Protocols:
     server, loop, logger = runner.server, asyncio.get_running_loop(), logging.getLogger("daemon.status.http")
     if server is None:
         raise RuntimeError("the runner has not been set up")
     return lambda: Connection(server, connections, loop=loop, logger=logger, access_log=None)
-
-
-def _reason(error: OSError) -> str:
-    match error:
-        case OSError(errno=errno.EADDRINUSE):
-            return (
-                "the address is in use. Stop the program that uses it (perhaps another dongbo), "
-                'or set another [status] listen, such as "127.0.0.1:8766"'
-            )
-        # From Python 3.13 on, asyncio skips addresses that the machine lacks, and complains without a number.
-        case OSError(errno=errno.EADDRNOTAVAIL | None):
-            return "this machine has no such address. Set [status] listen to one that it has"
-        case PermissionError():
-            return "not permitted. Set [status] listen to a port above 1023, or to a path that this user may write"
-        case socket.gaierror():
-            return "the host name is unknown. Set [status] listen to an IP address of this machine"
-        case _:
-            return f"{error.strerror or error}. Set another [status] listen"
-
-
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -24,7 +24,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -85,8 +86,12 @@ class EventStreams:
         for writer in self._writers:
             writer.cancel()
 
-    async def serve(self, request: web.Request, last_event_id: str | None) -> web.StreamResponse:
+    async def serve(
+        self, request: web.Request, last_event_id: str | None, may_go_on: Callable[[], bool]
+    ) -> web.StreamResponse:
         """Send jobs until the reader goes or `stop`: after a snapshot, or after what has changed since `last_event_id`.
+
+        It ends within seconds after `may_go_on` no longer holds.
 
         Raises Problem 503 where there are too many readers or the endpoint stops, and what the database raises.
         """
@@ -98,7 +103,8 @@ class EventStreams:
                 if self._stopping
                 else _("{n} readers are already connected").format(n=MOST_STREAMS)
             )
-            raise Problem(503, reason, headers={hdrs.RETRY_AFTER: "5"})
+            kind = None if self._stopping else "too-many-readers"
+            raise Problem(503, reason, kind=kind, headers={hdrs.RETRY_AFTER: "5"})
         place = object()
         self._places.add(place)
         try:
@@ -106,7 +112,7 @@ class EventStreams:
                 beginning = self._go_on(subscription, last_event_id) or await self.begin(subscription)
                 response = web.StreamResponse(headers=HEADERS)
                 await response.prepare(request)
-                await self._run(_Stream(self, place, request, response, subscription, beginning))
+                await self._run(_Stream(self, place, request, response, subscription, beginning, may_go_on))
         finally:
             self._places.discard(place)
         return response
@@ -201,6 +207,7 @@ class _Stream:
         response: web.StreamResponse,
         subscription: Subscription,
         beginning: _Beginning,
+        may_go_on: Callable[[], bool],
     ) -> None:
         self._streams = streams
         self.place = place
@@ -208,13 +215,15 @@ class _Stream:
         self._response = response
         self._subscription = subscription
         self._beginning = beginning
+        self._may_go_on = may_go_on
+        self._looked = time.monotonic()
 
     async def write(self) -> None:
         """Send the beginning and then every change, until the reader goes."""
         try:
             await self._send([RECONNECT])
             await self._send(self._beginning.frames)
-            while True:
+            while self._is_allowed():
                 await self._send(await self._next_frames())
                 if (pause := self._streams.pause) > 0:
                     await asyncio.sleep(pause)
@@ -234,6 +243,14 @@ class _Stream:
         transport = self._request.transport
         if transport is not None and transport.get_write_buffer_size() > 0:
             transport.abort()
+
+    def _is_allowed(self) -> bool:
+        """Whether whoever asked may still read; looked at no more often than a silent stream says something."""
+        now = time.monotonic()
+        if now - self._looked < KEEP_ALIVE:
+            return True
+        self._looked = now
+        return self._may_go_on()
 
     async def _send(self, frames: Iterable[bytes]) -> None:
         for part in sliced(frames):

@@ -6,7 +6,8 @@ from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.ids import StoreName
 from daemon.jobs import actions
-from daemon.jobs.actions import Action, ActionKind, SubjectKind, Way
+from daemon.jobs.action_words import way_text
+from daemon.jobs.actions import Action, ActionKind, SubjectKind
 
 SHOWN = 20
 
@@ -15,7 +16,6 @@ DECISIONS = {
     ActionKind.EXCLUDE: mark("said to have no counterpart at Nhanh.vn"),
     ActionKind.UNMAP: mark("the decision was taken back"),
 }
-WAYS = {Way.PAGE: mark("on the page"), Way.API: mark("by the API"), Way.CLI: mark("on the command line")}
 
 
 async def list_deeds(connection: Connection, store: StoreName, kind: SubjectKind, subject: int) -> list[Deed]:
@@ -26,4 +26,4 @@ async def list_deeds(connection: Connection, store: StoreName, kind: SubjectKind
 
 def _deed(action: Action) -> Deed:
     said = _(DECISIONS[action.kind]).format(nhanh_id=action.detail.get("nhanh_id"))
-    return Deed(action.at, f"{said} ({_(WAYS[action.way])})", action.detail.get("note"))
+    return Deed(action.at, f"{said} ({way_text(action.way, action.who)})", action.detail.get("note"))

@@ -1,6 +1,6 @@
 """All SQL on `dongbo.pushes`: every value pushed to Shopify, its intent before the call and its result after it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,8 @@ class IntendedPush:
     Args:
         owner_id: the variant; of metafields and tags the customer.
         item_id: the variant's inventory item, of stock and activation.
-        name: of a metafield, "custom.total_spent".
+        name: of a metafield, "custom.total_spent"; of stock, "on_hand" where it is not what is available.
+        rule: the names of the rules of the configuration that have decided.
         old_value, new_value: as text; None where there is none.
         reason: why, in words for people.
     """
@@ -34,6 +35,7 @@ class IntendedPush:
     item_id: int | None = None
     location_id: int | None = None
     name: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,35 @@ class RecordedPush:
     settled_at: datetime | None
 
 
+# What no two jobs push at once: of stock an inventory item and a location; else a variant or customer, and 0.
+Value = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPush:
+    """What some job is pushing; `is_run`: whether it runs, and will say itself what has come of it."""
+
+    kind: PushKind
+    value: Value
+    is_run: bool
+
+
 MOST_GROUPED = 50_000  # pushes of a job that are looked at for their kinds and reasons
 MOST_GROUPS = 200
+NOTHING_ELSE: Mapping[int, str] = {}  # made the run look at something
 SETTLING = timedelta(seconds=10)  # no transaction that settles pushes takes longer
 
-COLUMNS = """id, job_id, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, call_key, result,
-    detail, intended_at, settled_at"""
+COLUMNS = """id, job_id, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, rule, call_key,
+    result, detail, intended_at, settled_at"""
 
 # The rows get their ids in the order of the arrays.
 RECORD = """
 INSERT INTO dongbo.pushes
-    (store, job_id, call_key, kind, owner_id, item_id, location_id, name, old_value, new_value, reason)
-SELECT $1, $2, $3, kind, owner_id, item_id, location_id, name, old_value, new_value, reason
-FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[])
-    WITH ORDINALITY AS push (kind, owner_id, item_id, location_id, name, old_value, new_value, reason, place)
+    (store, job_id, call_key, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, rule)
+SELECT $1, $2, $3, kind, owner_id, item_id, location_id, name, old_value, new_value, reason, rule
+FROM unnest(
+    $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[]
+) WITH ORDINALITY AS push (kind, owner_id, item_id, location_id, name, old_value, new_value, reason, rule, place)
 ORDER BY place
 RETURNING id
 """
@@ -79,10 +96,19 @@ UPDATE dongbo.pushes SET made_value = made.value
 FROM unnest($1::bigint[], $2::text[]) AS made (id, value) WHERE pushes.id = made.id
 """
 
+IS_RUN = "EXISTS (SELECT FROM dongbo.background_jobs WHERE id = push.job_id AND status = 'RUNNING')"
+
+# What another job that runs is pushing is its own to settle.
 LIST_OPEN = f"""
-SELECT {COLUMNS} FROM dongbo.pushes
-WHERE store = $1 AND result = 'intended' AND kind = ANY ($2) AND id > $3
+SELECT {COLUMNS} FROM dongbo.pushes AS push
+WHERE store = $1 AND result = 'intended' AND kind = ANY ($2) AND (job_id = $3 OR NOT {IS_RUN})
 ORDER BY id LIMIT $4
+"""
+
+LIST_OF_OTHERS = f"""
+SELECT kind, coalesce(item_id, owner_id) AS subject, coalesce(location_id, 0) AS location_id, {IS_RUN} AS is_run
+FROM dongbo.pushes AS push
+WHERE store = $1 AND result = 'intended' AND kind = ANY ($2) AND job_id <> $3 AND coalesce(item_id, owner_id) = ANY ($4)
 """
 
 LIST_OF_OWNERS = f"""
@@ -122,6 +148,12 @@ COUNT_APPLIED_BY_KIND = """
 SELECT kind, count(*) AS pushes FROM dongbo.pushes WHERE job_id = $1 AND result = 'applied' GROUP BY kind
 """
 
+COUNT_APPLIED_BY_OWNER = f"""
+SELECT owner_id, count(*) AS pushes FROM (
+    SELECT owner_id FROM dongbo.pushes WHERE job_id = $1 AND result = 'applied' ORDER BY id LIMIT {MOST_GROUPED}
+) AS push GROUP BY owner_id
+"""
+
 COUNT_OPEN = "SELECT store, count(*) AS pushes FROM dongbo.pushes WHERE result = 'intended' GROUP BY store"
 
 # The last push of each value stays, the last that was applied, and what is still open: they explain why Shopify says
@@ -141,9 +173,17 @@ DELETE FROM dongbo.pushes WHERE id IN (
 
 
 async def record(
-    connection: Connection, store: StoreName, job_id: JobId, call_key: UUID, pushes: Sequence[IntendedPush]
+    connection: Connection,
+    store: StoreName,
+    job_id: JobId,
+    call_key: UUID,
+    pushes: Sequence[IntendedPush],
+    because: Mapping[int, str] = NOTHING_ELSE,
 ) -> list[int]:
-    """Note what the call of this key is about to push, to be committed before it; the ids, in the same order."""
+    """Note what the call of this key is about to push, to be committed before it; the ids, in the same order.
+
+    `because`: {owner: what made the run look at it now}, a clause that is put after the reasons of the owner's pushes.
+    """
     rows = await connection.fetch(
         RECORD,
         store,
@@ -156,7 +196,8 @@ async def record(
         [push.name for push in pushes],
         [push.old_value for push in pushes],
         [push.new_value for push in pushes],
-        [push.reason for push in pushes],
+        [_with_occasion(push.reason, because.get(push.owner_id)) for push in pushes],
+        [push.rule for push in pushes],
     )
     return [row["id"] for row in rows]
 
@@ -175,10 +216,20 @@ async def note_made(connection: Connection, made: Mapping[int, str | None]) -> N
 
 
 async def list_open(
-    connection: Connection, store: StoreName, kinds: Sequence[PushKind], *, after: int = 0, limit: int = 250
+    connection: Connection, store: StoreName, kinds: Sequence[PushKind], job_id: JobId, *, limit: int = 250
 ) -> list[RecordedPush]:
-    """Pushes whose outcome nobody knows, oldest first; `after` is the last id of the previous page."""
-    return [_recorded(row) for row in await connection.fetch(LIST_OPEN, store, kinds, after, limit)]
+    """Pushes whose outcome nobody knows, oldest first: those of this job, and those of jobs that do not run."""
+    return [_recorded(row) for row in await connection.fetch(LIST_OPEN, store, kinds, job_id, limit)]
+
+
+async def list_of_others(
+    connection: Connection, store: StoreName, kinds: Collection[PushKind], job_id: JobId, subjects: Sequence[int]
+) -> list[OpenPush]:
+    """What other jobs than this one are pushing to these variants or customers; of stock, to these inventory items."""
+    return [
+        OpenPush(PushKind(row["kind"]), (row["subject"], row["location_id"]), row["is_run"])
+        for row in await connection.fetch(LIST_OF_OTHERS, store, kinds, job_id, subjects)
+    ]
 
 
 async def list_of_owners(
@@ -234,15 +285,30 @@ async def count_applied_by_kind(connection: Connection, job_id: JobId) -> dict[P
     return {PushKind(row["kind"]): row["pushes"] for row in rows}
 
 
+async def count_applied_by_owner(connection: Connection, job_id: JobId) -> dict[int, int]:
+    """{variant or customer: values} that a job has pushed, among its first MOST_GROUPED pushes."""
+    rows = await connection.fetch(COUNT_APPLIED_BY_OWNER, job_id)
+    return {row["owner_id"]: row["pushes"] for row in rows}
+
+
 async def count_open(connection: Connection) -> list[tuple[StoreName, int]]:
     """How many pushes of each store are open."""
     return [(StoreName(row["store"]), row["pushes"]) for row in await connection.fetch(COUNT_OPEN)]
 
 
 async def prune(connection: Connection, older_than: timedelta, limit: int = 5_000) -> int:
-    """Delete at most `limit` old pushes of values that were pushed again later; how many were deleted."""
-    tag: str = await connection.execute(PRUNE, older_than, limit)
-    return int(tag.rpartition(" ")[2])
+    """Delete old pushes of values that were pushed again later, at most `limit` at a time; how many were deleted."""
+    deleted = 0
+    while True:
+        tag: str = await connection.execute(PRUNE, older_than, limit)
+        portion = int(tag.rpartition(" ")[2])
+        deleted += portion
+        if portion < limit:
+            return deleted
+
+
+def _with_occasion(reason: str, because: str | None) -> str:
+    return reason if because is None else f"{reason}; {because}"
 
 
 def _recorded(row: Record) -> RecordedPush:

@@ -13,7 +13,7 @@ from daemon.tasks.shop_terms import sales_in_another_currency
 @task(JobType.APPLY_SALE, params.none)
 async def apply_sale(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is on sale, skipped, or failed where Shopify refused it."""
-    meter = counted_calls(context, is_urgent=True)
+    meter = counted_calls(context)
     await check_identities(context, store, meter, SALE_STREAMS)
     refused = await sales_in_another_currency(context, store, meter)
     await Apply(context, store.name, store.shopify, meter, refused).run()

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,6 +15,8 @@ from daemon.tasks.params import scope
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_id = attrgetter("value.id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ class Checkpoint:
         read, the gaps mean nothing, and the rest of the pull looks for none.
         """
         ids = known_ids(page)
-        has_nameless = len(ids) < len(page.rows) + len(page.bad)
+        has_nameless = len(ids) < page.size - page.unchanged
         in_order = all(number > self.last_id for number in ids)
         return replace(
             self,
             after=page.next,
             last_id=max([self.last_id, *ids]),
-            rows=self.rows + len(page.rows) + len(page.bad) + page.unchanged,
+            rows=self.rows + page.size,
             at_end=page.next is None,
             finds_deletions=self.finds_deletions and in_order and not has_nameless,
             stored_at=datetime.now(UTC).isoformat(),
@@ -103,13 +106,18 @@ def continued(job: Job, earlier: Job | None, newest: Job | None, longest_age: fl
 
 def row_ids(rows: Sequence[SourceRow[T]]) -> list[int]:
     """The ids of rows."""
-    return [cast("Any", row.value).id for row in rows]
+    return list(map(_id, rows))
 
 
 def known_ids(page: Page[T]) -> list[int]:
     """The ids on a page, those of bad rows included where they can be read."""
     readable = (bad.source_id for bad in page.bad if bad.source_id is not None)
-    return [*row_ids(page.rows), *(int(text) for text in readable if is_id(text))]
+    return [
+        *row_ids(page.rows),
+        *page.same,
+        *(row.id for row in page.unread),
+        *(int(text) for text in readable if is_id(text)),
+    ]
 
 
 def is_id(text: str) -> bool:

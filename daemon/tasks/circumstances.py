@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.mirror.watermarks import Watermark
+from daemon.sources.decode import EPOCH
 from daemon.sources.horizon import Horizon
 from daemon.sources.page import Page
 
@@ -68,6 +69,7 @@ class Circumstances:
         if self.is_newest_known:
             return self
         times = [at for row in page.rows if (at := getattr(row.value, "updated_at", None)) is not None]
+        times += [row.updated_at for row in page.unread if row.updated_at is not None and row.updated_at > EPOCH]
         return replace(self, newest=max([*times, *([self.newest] if self.newest else [])], default=None))
 
     def complete_to(self, doubt: timedelta | None) -> datetime | None:

@@ -10,6 +10,7 @@ from daemon.jobs.context import JobContext
 from daemon.mirror import places, watermarks
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import Location
+from daemon.tasks.reading_context import ReadingContext
 from daemon.tasks.registry import Store
 
 log = structlog.get_logger()
@@ -21,7 +22,7 @@ class PlacesMissing(DongboError):
     """No configured depot or location can be relied on: pushing stock would push wrong figures."""
 
 
-async def refresh_depots(context: JobContext, store: Store, meter: CallMeter) -> None:
+async def refresh_depots(context: ReadingContext, store: Store, meter: CallMeter) -> None:
     """Note which depots the access token may see.
 
     Nhanh documentation: a token that is limited to some depots silently returns lower stock. Its own list of depots is
@@ -37,7 +38,7 @@ async def refresh_depots(context: JobContext, store: Store, meter: CallMeter) ->
         await places.store_depots(connection, store.name, list(visible.items()))
 
 
-async def try_to_refresh_depots(context: JobContext, store: Store, meter: CallMeter) -> None:
+async def try_to_refresh_depots(context: ReadingContext, store: Store, meter: CallMeter) -> None:
     """As `refresh_depots`, for pulls, which need no permission to list depots: pushing stock does, and will say so."""
     try:
         await refresh_depots(context, store, meter)

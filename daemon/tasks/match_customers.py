@@ -1,22 +1,26 @@
 """Which customer of Nhanh.vn each customer of Shopify is, into `customer_mappings` and `match_conflicts`."""
 
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 
-from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
+from daemon.jobs.phases import JobPhase
 from daemon.jobs.types import JobType
 from daemon.sync.matching import customer_keys
-from daemon.sync.matching.customers import count_customers, match_by_phones
-from daemon.sync.matching.products import MatchOutcome
+from daemon.sync.matching.customers import count_customers, decide
 from daemon.tasks import params
-from daemon.tasks.matching import commit_match, is_matched, report_match, rolled_back
+from daemon.tasks.customer_matching import matching_of
+from daemon.tasks.matching import WRITING, commit_match, is_matched, report_match, rolled_back
+from daemon.tasks.phases import shown, told
 from daemon.tasks.registry import JobPolicy, Store, task
 
 
 @task(JobType.MATCH_CUSTOMERS, params.dry_run)
 async def match_customers(context: JobContext, store: Store, _policy: JobPolicy) -> None:
-    """By phone numbers: those of changed customers are read page by page, then all customers are matched at once."""
+    """By phone numbers: those of changed customers are read page by page, then all customers are decided about at once.
+
+    A dry run, too, brings the numbers up to date, which is no more than reading the mirror.
+    """
     if await is_matched(context):
         return
     settings = store.customer_sync_settings
@@ -26,34 +30,32 @@ async def match_customers(context: JobContext, store: Store, _policy: JobPolicy)
         to_read = await customer_keys.count_changed(connection, store.name, with_notes=with_notes)
     read_before: int = context.job.metadata.get("customers_read", 0)
     await context.describe(total=total, customers_to_read=read_before + to_read)
+    await _read_phones(context, store.name, read_before, to_read, with_notes=with_notes)
     if context.params.get("dry_run"):
-        async with rolled_back(context) as connection:
-            outcome = await context.unless_stopped(_try_out(connection, store.name, with_notes=with_notes))
+        async with told(context) as tell, rolled_back(context) as connection:
+            outcome = await context.unless_stopped(decide(connection, store.name, tell, with_sample=True))
         await report_match(context, outcome)
     else:
-        await _read_phones(context, store.name, read_before, with_notes=with_notes)
-        await commit_match(context, lambda connection: match_by_phones(connection, store.name, with_sample=False))
+        await commit_match(context, matching_of(store.name))
 
 
-async def _read_phones(context: JobContext, store: StoreName, read_before: int, *, with_notes: bool) -> None:
+async def _read_phones(
+    context: JobContext, store: StoreName, read_before: int, to_read: int, *, with_notes: bool
+) -> None:
     """Bring the numbers up to date; what is committed is not read again by the next run."""
     async with context.page(checkpoint=context.job.checkpoint, pages=0) as transaction:
         await customer_keys.forget_deleted(transaction.connection, store)
     borrow = context.database.acquire_for_work
     read = read_before
-    async with aclosing(customer_keys.changed_pages(borrow, store, with_notes=with_notes)) as pages:
-        async for side, page in pages:
-            read += len(page)
-            async with context.page(checkpoint={"side": side, "after": page[-1].customer_id}) as transaction:
-                await customer_keys.store_phones(transaction.connection, store, side, page)
-                transaction.metadata["customers_read"] = read
-
-
-async def _try_out(connection: Connection, store: StoreName, *, with_notes: bool) -> MatchOutcome:
-    """The same in the caller's transaction."""
-    await customer_keys.forget_deleted(connection, store)
-    pages = customer_keys.changed_pages(lambda: nullcontext(connection), store, with_notes=with_notes)
-    async with aclosing(pages):
-        async for side, page in pages:
-            await customer_keys.store_phones(connection, store, side, page)
-    return await match_by_phones(connection, store, with_sample=True)
+    changed = customer_keys.changed_pages(borrow, store, with_notes=with_notes)
+    async with aclosing(context.pages(changed)) as groups:
+        async for group in groups:
+            last_side, last_page = group[-1]
+            last = {"side": last_side, "after": last_page[-1].customer_id}
+            checkpoint = WRITING if context.job.checkpoint == WRITING else last
+            async with context.page(checkpoint=checkpoint, pages=len(group)) as transaction:
+                for side, page in group:
+                    await customer_keys.store_phones(transaction.connection, store, side, page)
+                    read += len(page)
+                phase = shown(JobPhase.READING_NUMBERS, read, read_before + to_read)
+                transaction.metadata |= {"customers_read": read, "phase": phase}

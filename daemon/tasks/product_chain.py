@@ -1,4 +1,8 @@
-"""The product chain of a store: pull the stock, pull the products, match, push what differs; each step is a job."""
+"""The product chain of a store: pull the products, pull the stock, match, push what differs; each step is a job.
+
+Nhanh.vn's stock comes last of what is pulled: what is pushed was read at Nhanh.vn after what it is compared with at
+Shopify. An order that was sent between the two would be sold again by the older figure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -97,7 +101,7 @@ async def product_chain(context: JobContext, _store: Store, _policy: JobPolicy) 
 
 def steps_of(params: Mapping[str, Any]) -> tuple[JobType, ...]:
     """The types of a chain's steps, in their order."""
-    return (*STOCK, *(PRODUCTS if params.get("pull_products", True) else ()), *PUSH)
+    return (*(PRODUCTS if params.get("pull_products", True) else ()), *STOCK, *PUSH)
 
 
 class _Chain:

@@ -1,4 +1,4 @@
-"""What a product sync learns before it plans: stock not reported by Nhanh.vn, what combos are made of, and VAT."""
+"""What a product sync learns before it plans: stock that neither side has told, what combos are made of, and VAT."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,15 @@ from asyncpg import Record
 
 from daemon.errors import CredentialRefused, SourceRefused
 from daemon.jobs.context import JobContext
-from daemon.mirror import combos, vat
+from daemon.mirror import combos, levels, vat
 from daemon.mirror import nhanh as mirror
 from daemon.mirror.combos import Components
+from daemon.mirror.snapshot_time import asked_now
 from daemon.mirror.vat import ReportedVat
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.lists import INVENTORY, PRODUCTS
 from daemon.sources.nhanh.models import NhanhDetail, read_components
+from daemon.sync.matching import mapped_variants
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.run import SyncRun
 from daemon.tasks.registry import Store
@@ -26,6 +28,7 @@ ASKED_AT_ONCE = 1_000  # products of unknown stock
 # product/detail tells of one product a call, and 150 calls go in 30 s: three minutes of them, the rest with later runs.
 MOST_DETAILS = 750
 DETAILS_AT_ONCE = 10
+MOST_ITEMS = 1_000  # of Shopify, for at most 9 points each: a minute or two of what its limits restore
 SAME_TIME = timedelta(seconds=2)  # two changes within Nhanh.vn's whole seconds look like one; its Date has no others
 REFUSALS = 3  # one after the other, after which the others are not asked for
 
@@ -42,7 +45,9 @@ class ProductFacts:
     async def learn(self, plan: ProductPlan) -> None:
         """Learn what the plan lacks. Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable."""
         await self._learn_combos(await plan.combos())
-        await self._learn_stock(await plan.products_of_unknown_stock())
+        # Nhanh.vn's stock is compared with what was on hand before it: what was sent in between is not set back.
+        counterparts = await self._learn_on_hand(await plan.items_of_unread_on_hand(MOST_ITEMS))
+        await self._learn_stock(sorted(counterparts.union(await plan.products_of_unknown_stock())))
         await self._learn_vat(await plan.products_of_unknown_vat(MOST_DETAILS))
 
     async def _learn_combos(self, rows: Sequence[Record]) -> None:
@@ -67,6 +72,8 @@ class ProductFacts:
         exactly these were asked for."""
         for start in range(0, len(unknown), ASKED_AT_ONCE):
             asked = unknown[start : start + ASKED_AT_ONCE]
+            async with self._context.database.acquire_for_work() as connection:
+                time = await asked_now(connection)
             answer = await self._context.unless_stopped(
                 self._store.nhanh.rows_by_ids(INVENTORY, asked, meter=self._meter)
             )
@@ -77,7 +84,7 @@ class ProductFacts:
             missing = await self._still_there([number for number in missing if number not in reported])
             async with self._run.step() as page:
                 known = [number for number in asked if number in reported or number in missing]
-                await mirror.record_stock(page.connection, self._store.name, answer.rows, known)
+                await mirror.record_stock(page.connection, self._store.name, answer.rows, known, time)
 
     async def _still_there(self, numbers: list[int]) -> list[int]:
         """Those products that Nhanh still has: one that is deleted has no stock record either, and is not ours to
@@ -86,6 +93,22 @@ class ProductFacts:
             return []
         found = await self._context.unless_stopped(self._store.nhanh.rows_by_ids(PRODUCTS, numbers, meter=self._meter))
         return [row.value.id for row in found.rows]
+
+    async def _learn_on_hand(self, items: Mapping[int, int]) -> set[int]:
+        """Read what is on hand at Shopify of items, {item: variant}, that a former version has not asked for; the
+        products of Nhanh.vn that make their stock."""
+        numbers = list(items)
+        for start in range(0, len(numbers), levels.ITEMS_AT_ONCE):
+            asked_for = numbers[start : start + levels.ITEMS_AT_ONCE]
+            async with self._context.database.acquire_for_work() as connection:
+                asked = await asked_now(connection)
+            stock = await self._context.unless_stopped(self._store.shopify.stock_levels(asked_for, meter=self._meter))
+            seen = {item_id: (items[item_id], item.levels) for item_id, item in stock.found.items()}
+            async with self._run.step() as page:
+                await levels.replace_levels(page.connection, self._store.name, seen, asked)
+        async with self._context.database.acquire_for_work() as connection:
+            found = await mapped_variants.counterparts(connection, self._store.name, items.values())
+        return {number for number, _variant in found}
 
     async def _learn_vat(self, unknown: Mapping[int, datetime | None]) -> None:
         """Ask for the VAT of products whose prices need it, some at a time."""

@@ -8,7 +8,7 @@ from daemon.tasks import params
 from daemon.tasks.filters import DOUBT, OVERLAP, changed_since, uncounted
 from daemon.tasks.pull import run_pull
 from daemon.tasks.registry import JobPolicy, Store, task
-from daemon.tasks.stream import Stream
+from daemon.tasks.stream import SMALL_PAGES_AHEAD, Stream
 
 
 @task(
@@ -24,11 +24,13 @@ async def pull_nhanh_customers(context: JobContext, store: Store, policy: JobPol
         table=mirror.CUSTOMERS,
         details=(),
         fetch=lambda after, since, meter: nhanh.rows(
-            CUSTOMERS, changed_since(filters, since), after=after, meter=meter
+            CUSTOMERS, changed_since(filters, since), after=after, meter=meter, unread=True
         ),
         fetch_by_ids=lambda ids, meter: nhanh.rows_by_ids(CUSTOMERS, ids, meter=meter),
         count=uncounted,
         store=mirror.upsert_customers,
+        pages_ahead=SMALL_PAGES_AHEAD,
+        sift=mirror.CUSTOMERS.sift,
         horizon=lambda meter: nhanh.horizon(meter=meter),
         clock=nhanh.clock,
         overlap=OVERLAP,

@@ -41,6 +41,7 @@ async def pull_nhanh_inventory(context: JobContext, store: Store, policy: JobPol
         overlap=OVERLAP,
         doubt=timedelta(0),  # its rows tell no time
         must_be_full=not filters and await depots.stock_is_partial(context, store),
+        lose=lambda connection, name, missing, asked: mirror.record_stock(connection, name, [], missing, asked),
     )
     await run_pull(context, policy, stream, meter)
     await depots.try_to_refresh_depots(context, store, meter)  # a depot that was lost meanwhile is noticed

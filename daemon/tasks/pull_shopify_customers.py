@@ -37,5 +37,6 @@ async def pull_shopify_customers(context: JobContext, store: Store, policy: JobP
         horizon=lambda meter: shopify.customer_horizon(meter=meter),
         clock=shopify.clock,
         overlap=SEARCH_LAG,
+        whole=shopify.customers_in_bulk(query(None)),
     )
     await run_pull(context, policy, stream)

@@ -49,6 +49,7 @@ async def pull_shopify_products(context: JobContext, store: Store, policy: JobPo
         horizon=lambda meter: shopify.product_horizon(meter=meter),
         clock=shopify.clock,
         overlap=SEARCH_LAG,
+        whole=shopify.products_in_bulk(query(None)),
     )
     meter = counted_calls(context)
     said = await note_shop(context, store, meter)

@@ -1,8 +1,10 @@
 """The tasks that jobs run, and what each needs: one registry, filled by the `@task` decorator."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, assert_never
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any, assert_never, get_args
 
 from daemon.config import CustomerSyncSettings, ProductSyncSettings
 from daemon.errors import InvalidJobRequest
@@ -12,7 +14,7 @@ from daemon.jobs.context import JobContext
 from daemon.jobs.model import JobRequest
 from daemon.jobs.runner import Tasks
 from daemon.jobs.service import Admission, Admissions
-from daemon.jobs.types import JOB_TYPES, JobSpec, JobType, Source, SyncSection
+from daemon.jobs.types import ITEMS_FIRST, JOB_TYPES, JobSpec, JobType, Naming, Narrowing, Source, SyncSection
 from daemon.money import VND, Currency
 from daemon.sources.clock import ClockReport, SourceClock
 from daemon.sources.credential import Credential
@@ -22,14 +24,17 @@ from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.client import NhanhClient
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sources.shopify.models import QuantityName
 from daemon.tasks.params import ReadParams
+from daemon.tasks.recent_answers import RecentAnswers
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
     """A configured store with the clients of its sources.
 
-    `needed_scopes` are those that its jobs need at Shopify, `nhanh_currency` is that of all amounts of Nhanh.vn.
+    `needed_scopes` are those that its jobs need at Shopify, `nhanh_currency` is that of all amounts of Nhanh.vn,
+    `recent` is what its sources have said a moment ago.
     """
 
     name: StoreName
@@ -39,6 +44,7 @@ class Store:
     customer_sync_settings: CustomerSyncSettings | None = None
     needed_scopes: frozenset[str] = frozenset()
     nhanh_currency: Currency = VND
+    recent: RecentAnswers = field(default_factory=RecentAnswers, compare=False, repr=False)
 
     @property
     def nhanh(self) -> NhanhClient:
@@ -57,6 +63,11 @@ class Store:
                 _("Store {name} has no [stores.{name}.shopify] in the configuration.").format(name=self.name)
             )
         return self.shopify_client
+
+    @property
+    def synced_quantity(self) -> QuantityName:
+        """Which quantity of Shopify's stock is synced, if any is."""
+        return "available" if self.product_sync_settings is None else self.product_sync_settings.quantity
 
     @property
     def product_sync(self) -> ProductSyncSettings:
@@ -137,6 +148,9 @@ class JobPolicy:
     implausible_deletion_share: float = 0.2  # of a table's rows
     implausible_deletion_minimum: int = 50  # rows; fewer never stop a pull
     checkpoint_max_age: float = 24 * 3600.0  # seconds
+    backup_directory: Path = Path("backups")
+    backups_kept: int = 7
+    zone: tzinfo = UTC  # the shop's: times towards people are in it
 
 
 TaskFunction = Callable[[JobContext, Store, JobPolicy], Awaitable[None]]
@@ -168,9 +182,10 @@ def task(
     """
 
     def register(run: TaskFunction) -> TaskFunction:
-        narrowing = {"filters", "query"} & params.schema["properties"].keys()
-        if narrowing != set(JOB_TYPES[job_type].narrowed_by):
-            raise RuntimeError(f"{job_type} takes {sorted(narrowing)}, and JOB_TYPES says otherwise")
+        spec = JOB_TYPES[job_type]
+        choosing = {*get_args(Narrowing), *get_args(Naming)} & params.schema["properties"].keys()
+        if choosing != {*spec.narrowed_by, *spec.named_by} - {"retry_of"}:  # which nobody sends by hand
+            raise RuntimeError(f"{job_type} takes {sorted(choosing)}, and JOB_TYPES says otherwise")
         _TASKS[job_type] = Task(run, params, first_row)
         return run
 
@@ -238,7 +253,9 @@ class TaskRegistry(Admissions, Tasks):
         spec = JOB_TYPES[request.type]
         store = self.store(request.store)
         _require(store, request.type)
-        return Admission(_lane(store, spec), read_params(request.type, request.params), spec.priority)
+        params = read_params(request.type, request.params)
+        priority = ITEMS_FIRST if spec.is_of_items(params) else spec.priority
+        return Admission(_lane(store, spec, params), params, priority)
 
     def stores_for(self, job_type: JobType) -> list[StoreName]:
         """The stores that have all that a job of this type needs."""
@@ -246,7 +263,13 @@ class TaskRegistry(Admissions, Tasks):
 
     def lanes(self) -> dict[Lane, int]:
         """All lanes of the configured stores with their limits."""
-        return {_lane(store, spec): spec.concurrency for store in self.stores.values() for spec in JOB_TYPES.values()}
+        lanes: dict[Lane, int] = {}
+        for store in self.stores.values():
+            for spec in JOB_TYPES.values():
+                lanes[_lane(store, spec, {})] = spec.concurrency
+                if spec.named_by:
+                    lanes[_lane(store, spec, {spec.named_by[0]: None})] = 1
+        return lanes
 
     async def run(self, context: JobContext) -> None:
         """Run a job's task."""
@@ -286,5 +309,6 @@ def _suffices(store: Store, job_type: JobType) -> bool:
     return True
 
 
-def _lane(store: Store, spec: JobSpec) -> Lane:
-    return Lane(f"{store.name}/{spec.lane}")
+def _lane(store: Store, spec: JobSpec, params: Mapping[str, Any]) -> Lane:
+    lane = spec.item_lane if spec.is_of_items(params) else spec.lane
+    return Lane(lane) if spec.is_for_all else Lane(f"{store.name}/{lane}")

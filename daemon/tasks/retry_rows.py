@@ -30,7 +30,7 @@ async def retry_rows(context: JobContext, stream: Stream[T], meter: CallMeter) -
     after: int = context.job.checkpoint or 0
     if context.job.checkpoint is None:
         async with context.database.acquire_for_work() as connection:
-            await _check_origin(connection, context, origin)
+            await check_origin(connection, context, origin)
             total = await failures.count_unresolved(connection, origin)
         await context.describe(total=total, mode="retry", retry_of=str(origin))
     while True:
@@ -42,8 +42,8 @@ async def retry_rows(context: JobContext, stream: Stream[T], meter: CallMeter) -
         after = letters[-1].id
 
 
-async def _check_origin(connection: Connection, context: JobContext, origin: JobId) -> None:
-    """The ids in dead letters mean nothing to another source."""
+async def check_origin(connection: Connection, context: JobContext, origin: JobId) -> None:
+    """Raises InvalidJobRequest for a job of another kind: the ids in dead letters mean nothing to another source."""
     asked = await store.get(connection, origin)
     if asked is None or (asked.store, asked.type) != (context.job.store, context.job.type):
         raise InvalidJobRequest(

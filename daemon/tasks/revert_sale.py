@@ -13,6 +13,6 @@ from daemon.tasks.registry import JobPolicy, Store, task
 async def revert_sale(context: JobContext, store: Store, _policy: JobPolicy) -> None:
     """A row of the counters is a variant: updated when it is restored, skipped where it needed or got no write, failed
     where Shopify refused the price."""
-    meter = counted_calls(context, is_urgent=True)
+    meter = counted_calls(context)
     await check_identities(context, store, meter, SALE_STREAMS)
     await Revert(context, store.name, store.shopify, meter).run()

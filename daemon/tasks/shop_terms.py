@@ -37,13 +37,15 @@ async def note_all_prices_read(context: JobContext, store: Store, said: ShopInfo
         )
 
 
-async def read_shop(context: JobContext, store: Store, meter: CallMeter) -> Shop:
+async def read_shop(context: JobContext, store: Store, meter: CallMeter, *, longest_age: float = 0.0) -> Shop:
     """What the shop says of itself now, noted for whoever plans from the mirror.
+
+    `longest_age`: in seconds, of an answer that is good enough. What other jobs, or daemons, have noted since is known.
 
     Raises:
         CurrencyMismatch: the mirrored prices are in another currency than the shop has now.
     """
-    said = await note_shop(context, store, meter)
+    said = await store.recent.ask("shop", lambda: note_shop(context, store, meter), longest_age=longest_age)
     async with context.database.acquire_for_work() as connection:
         known = await shops.get(connection, store.name)
     if known is None:  # it was noted a moment ago

@@ -11,19 +11,23 @@ from daemon.clock import boot_time
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
-from daemon.jobs.context import PageTransaction
+from daemon.jobs.context import PAGES_AHEAD, PageTransaction
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import places
 from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.mirror.table import MirrorTable
 from daemon.sources.clock import SourceClock
+from daemon.sources.decode import UnfitRowError, check_document
 from daemon.sources.horizon import Horizon
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
+from daemon.sources.shopify.whole_list import WholeList
 from daemon.tasks.checkpoint import row_ids
 
 T = TypeVar("T")
+
+SMALL_PAGES_AHEAD = 20  # of some 100 rows, left unread: 1 or 2 MB
 
 # What a page is refused for but its rows one by one may not be. The last two come from a COPY: of a row that somebody
 # else has just stored as well, and of a number that does not fit its column.
@@ -48,7 +52,13 @@ class Stream(Generic[T]):
 
     `horizon` tells who answers and what time it is there, before anything is read; `overlap` is for how long a source
     may tell of a change later than it dates it, so that a pull asks for that much more than the watermark says.
-    `doubt` as of `Circumstances.complete_to`.
+    `doubt` as of `Circumstances.complete_to`. `sift` reads those unread rows of a page that differ from what is stored;
+    None where its pages leave none unread. `pages_ahead` as of `JobContext.pages`.
+
+    `lose` notes that rows of a stream without a table, which were asked for by their ids, are not there, and returns
+    those of which that was not known; with a table they are marked as deleted.
+
+    `whole` is the list of all rows as the source gives it in one file, where it does.
     """
 
     name: str
@@ -62,7 +72,11 @@ class Stream(Generic[T]):
     clock: SourceClock
     overlap: timedelta
     doubt: timedelta | None = None
+    pages_ahead: int = PAGES_AHEAD
+    sift: Callable[[Connection, StoreName, Page[T]], Awaitable[Page[T]]] | None = None
     must_be_full: bool = False  # what is mirrored can't be corrected by what has changed since
+    lose: Callable[[Connection, StoreName, Sequence[int], SnapshotTime], Awaitable[frozenset[int]]] | None = None
+    whole: WholeList[T] | None = None
 
 
 class SnapshotClock:
@@ -85,8 +99,12 @@ class SnapshotClock:
 
     def asked(self, page: Page[Any]) -> SnapshotTime:
         """The circumstances of a page."""
-        database_time = self._database_time + timedelta(seconds=page.asked - self._local_time)
-        return SnapshotTime(database_time, self._visible_since, self._clock.at(page.asked))
+        return self.at(page.asked)
+
+    def at(self, local_time: float) -> SnapshotTime:
+        """The circumstances of what was asked for then, by `boot_time`."""
+        database_time = self._database_time + timedelta(seconds=local_time - self._local_time)
+        return SnapshotTime(database_time, self._visible_since, self._clock.at(local_time))
 
 
 def dead_letter(bad: BadRow) -> DeadLetter:
@@ -105,9 +123,17 @@ async def store_one_by_one(
                 counted = await stream.store(transaction.connection, store, [row], asked)
         except UNSTORABLE as error:
             source_id = str(row_ids([row])[0])
-            reason = _("The database refused the row: {error}").format(error=error)
-            transaction.reject([DeadLetter(source_id, reason[:1000], row.document)])
+            transaction.reject([DeadLetter(source_id, _refusal(row, error), row.document)])
         else:
             transaction.count(counted)
             stored += row_ids([row])
     return stored
+
+
+def _refusal(row: SourceRow[Any], error: Exception) -> str:
+    """Why the database refused a row: what can be named, else what the database says."""
+    try:
+        check_document(row.document)
+    except UnfitRowError as unfit:
+        return str(unfit)
+    return _("The database refused the row: {error}").format(error=error)[:1000]

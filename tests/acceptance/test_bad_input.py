@@ -15,7 +15,7 @@ from daemon.sandbox.server import Sandbox, SandboxSettings
 from tests.support.process import DaemonProcess, running
 from tests.support.site import Site
 
-CONFIG, UNAVAILABLE, CANT_CREATE, IN_USE = 78, 69, 73, 75
+CONFIG, CANT_CREATE, IN_USE = 78, 73, 75
 NOBODY = 65534
 GOOD = {"name": "a", "kind": "cron", "cron": "0 2 * * *", "store": "main", "job": "NOOP"}
 
@@ -38,6 +38,14 @@ async def refused(site: Site, code: int, *arguments: str, **environment: str) ->
     found = complaints(process)
     assert all(line.startswith("dongbo: ") and len(line) > 30 for line in found), process.text
     return found
+
+
+async def awaited(site: Site) -> str:
+    """What a daemon says of the database that it waits for."""
+    async with site.process() as process:
+        said: str = (await process.logged("database_awaited"))["error"]
+        assert await process.terminate() == 0
+    return said
 
 
 def _cron(expression: str) -> Callable[[dict[str, Any]], None]:
@@ -107,17 +115,18 @@ async def test_missing_credentials(site: Site) -> None:
 
 
 async def test_an_unreachable_database(site: Site, unused_port: int) -> None:
-    """A database that is not there is named without its password, after a while of trying."""
+    """A database that is not there is waited for, and named without its password."""
     site.settings["database"] = {"url": site.secret("url", f"postgresql://me:secr3t-word@127.0.0.1:{unused_port}/shop")}
     site.secrets.append("secr3t-word")
     site.write()
-    (line,) = await refused(site, UNAVAILABLE)
+    line = await awaited(site)
     assert f"127.0.0.1:{unused_port}" in line
     assert "Check" in line
 
 
 async def test_a_database_that_refuses(site: Site) -> None:
-    """A database that does not exist, and one whose schema is newer than the program."""
+    """A schema that is newer than the program; and a database that does not exist, which somebody may be about to
+    make."""
     connection = await asyncpg.connect(site.database_url)
     await connection.execute("INSERT INTO dongbo.schema_migrations (version, name, checksum) VALUES (9999, 'new', 'x')")
     await connection.close()
@@ -127,8 +136,7 @@ async def test_a_database_that_refuses(site: Site) -> None:
     assert site.database_url is not None
     site.settings["database"] = {"url": site.database_url.replace("dongbo_test_", "no_such_")}
     site.write()
-    (line,) = await refused(site, UNAVAILABLE)
-    assert "createdb" in line
+    assert "createdb" in await awaited(site)
 
 
 async def test_a_port_in_use(site: Site) -> None:

@@ -27,14 +27,15 @@ def sandbox_settings() -> SandboxSettings:
 
 
 def test_the_pool_is_made_in_one_place() -> None:
-    """Rule 1: `create_pool` is called once in the whole program. Beside it there are but the embedded server's set-up,
-    before there is a pool, and the doctor, whose very question is what another connection sees."""
+    """Rule 1: `create_pool` is called in one place in the whole program. Beside it there are but those who listen past
+    a pooler, whose connections are in the same budget, the embedded server's set-up, before there is a pool, a restore,
+    for which no daemon may run, and the doctor, whose very question is what another connection sees."""
     sources = {path: path.read_text() for path in Path(package.__file__).parent.rglob("*.py")}
     assert [path.name for path, text in sources.items() if "create_pool(" in text] == ["pool.py"]
     assert sum(text.count("create_pool(") for text in sources.values()) == 1
     root = Path(package.__file__).parent
     beside_it = {str(path.relative_to(root)) for path, text in sources.items() if "asyncpg.connect(" in text}
-    assert beside_it <= {"database/embedded.py", "cli/doctor/command.py"}
+    assert beside_it <= {"database/direct.py", "database/embedded.py", "database/restore.py", "cli/doctor/command.py"}
 
 
 async def test_no_more_connections_than_the_pool_has(site: Site, connection: asyncpg.Connection) -> None:

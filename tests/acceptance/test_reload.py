@@ -6,11 +6,17 @@ from typing import Any
 import asyncpg
 import pytest
 
+from daemon.errors import ExitCode
 from daemon.sandbox.server import Sandbox, SandboxSettings
 from tests.acceptance.test_fires import schedule
 from tests.support.process import RunningDaemon
-from tests.support.site import Site
+from tests.support.site import Site, eventually
 
+HOLD_UP_SALES = "LOCK TABLE dongbo.sale_campaigns IN SHARE MODE"
+END_WAITING = """
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity WHERE application_name = 'dongbo' AND datname = current_database() AND wait_event_type = 'Lock'
+"""
 TIMETABLES = "SELECT schedule, timetable, known_since FROM dongbo.schedule_states ORDER BY schedule"
 
 
@@ -98,6 +104,58 @@ async def test_another_language_is_spoken_at_once(site: Site) -> None:
         assert daemon.process.events("restart_required") == []
 
 
+async def test_who_may_do_what_changes_at_once(site: Site) -> None:
+    """A token that is added guards a daemon that was open; a renewed one lets nobody in with the old; a role counts."""
+    lan, wall = "the-token-of-lan-0123", "the-token-of-the-wall"
+    async with site.daemon() as daemon:
+        await daemon.api.get("/api/jobs")
+        site.settings["status"]["tokens"] = [
+            {"name": "Lan", "token": site.secret("lan", lan), "role": "operate"},
+            {"name": "wall", "token": site.secret("wall", wall), "role": "read"},
+        ]
+        site.write()
+        daemon.process.send(signal.SIGHUP)
+        await daemon.process.logged("reloaded")
+        assert await statuses(daemon, None, lan, wall) == [(401, 401), (200, 202), (200, 403)]
+        site.secret("lan", "another-token-of-lan-1")
+        told = await daemon.process.logged("status_tokens_renewed")
+        assert (told["names"], told["unnamed"]) == (["Lan"], False)
+        assert await statuses(daemon, lan, "another-token-of-lan-1", wall) == [(401, 401), (200, 202), (200, 403)]
+        site.settings["status"]["tokens"][1]["role"] = "operate"
+        site.write()
+        daemon.process.send(signal.SIGHUP)
+        await daemon.process.logged("reloaded", times=2)
+        assert await statuses(daemon, wall) == [(200, 202)]
+        assert daemon.process.events("restart_required") == []
+
+
+async def test_no_reload_opens_the_door_to_other_machines(site: Site) -> None:
+    """The address changes with a restart only: until then the last token stays, whatever the file says of both."""
+    token = site.secret("lan", "the-token-of-lan-0123")
+    site.settings["status"] = {"listen": "0.0.0.0:0", "tokens": [{"name": "Lan", "token": token, "role": "operate"}]}
+    site.write()
+    async with site.daemon() as daemon:
+        site.settings["status"] = {"listen": "127.0.0.1:0"}
+        site.write()
+        daemon.process.send(signal.SIGHUP)
+        refused = await daemon.process.logged("reload_refused")
+        assert "open to other machines" in refused["problems"][0]
+        assert await statuses(daemon, None) == [(401, 401)]
+
+
+async def statuses(daemon: RunningDaemon, *tokens: str | None) -> list[tuple[int, int]]:
+    """What those who show these tokens are answered when they read, and when they start a job."""
+    found = []
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = {"type": "NOOP", "store": "main", "params": {}}
+        async with daemon.api.session.get("/api/jobs", headers=headers) as answer:
+            read = answer.status
+        async with daemon.api.session.post("/api/jobs", json=body, headers=headers) as answer:
+            found.append((read, answer.status if answer.status != 409 else 202))  # one is live already
+    return found
+
+
 async def test_a_broken_file_is_refused_as_a_whole(site: Site) -> None:
     """A file with mistakes changes nothing: each mistake is logged with its line, and the old configuration stays."""
     site.settings["schedules"] = [schedule("kept", "0 2 * * *", "PULL_NHANH_CUSTOMERS")]
@@ -139,6 +197,47 @@ async def test_what_needs_a_restart_is_said(site: Site) -> None:
         assert daemon.process.events("reloaded") == [], "which is said at level info"
 
 
+async def test_a_reload_survives_that_the_database_is_lost(site: Site, connection: asyncpg.Connection) -> None:
+    """A session that ends in the middle of a reload ends no daemon. What has been taken over by then is in force, and
+    the answer does not deny it; the next reload takes over the rest."""
+    runtime = site.directory / "run"
+    runtime.mkdir()
+    environment = {"RUNTIME_DIRECTORY": str(runtime)}
+    async with site.daemon(environment) as daemon:
+        environment["MAINPID"] = str(daemon.process.pid)
+        site.settings["schedules"] = [schedule("new", "0 5 * * *", "NOOP")]
+        site.settings["sales"] = [{"name": "tet", "store": "main", "percent": 20, "targets": {"all": True}}]
+        site.write()
+        async with site.process("reload", environment=environment) as reload:
+            async with connection.transaction():
+                await connection.execute(HOLD_UP_SALES)
+                await eventually(lambda: connection.fetchval(END_WAITING), what="the reload waits, and is cut off")
+            assert await reload.exited() == ExitCode.UNAVAILABLE
+            assert "in force" in reload.text
+            assert "Nothing has changed" not in reload.text
+        assert (await daemon.process.logged("reload_incomplete"))["next_step"] == "reload again once the cause is fixed"
+        assert list(await schedules(daemon)) == ["new"]
+        async with site.process("reload", environment=environment) as reload:
+            assert await reload.exited() == 0
+        assert await connection.fetchval("SELECT name FROM dongbo.sale_campaigns") == "tet"
+
+
+async def test_a_reload_while_the_database_is_waited_for_is_answered(site: Site, unused_port: int) -> None:
+    """At once, with what is waited for."""
+    runtime = site.directory / "run"
+    runtime.mkdir()
+    site.settings["database"] = {"url": f"postgresql://postgres@127.0.0.1:{unused_port}/dongbo"}
+    site.write()
+    environment = {"RUNTIME_DIRECTORY": str(runtime)}
+    async with site.process(environment=environment, forked=True) as daemon:
+        await daemon.logged("database_awaited")
+        environment["MAINPID"] = str(daemon.pid)
+        async with site.process("reload", environment=environment) as reload:
+            assert await reload.exited() == ExitCode.UNAVAILABLE
+            assert "no PostgreSQL listens there" in reload.text
+            assert "once it has started" in reload.text
+
+
 async def test_an_emptied_file_is_refused(site: Site) -> None:
     """A file that an editor has emptied and not yet written takes no store and no schedule away."""
     site.settings["schedules"] = [schedule("kept", "0 2 * * *", "NOOP")]
@@ -149,3 +248,61 @@ async def test_an_emptied_file_is_refused(site: Site) -> None:
         refused = await daemon.process.logged("reload_refused")
         assert "no stores are left" in refused["problems"][0]
         assert list(await schedules(daemon)) == ["kept"]
+
+
+async def test_secrets_that_a_reload_can_not_renew_are_named(site: Site) -> None:
+    """A credential takes effect when systemd has made a new copy for the reload; otherwise, as always for a variable,
+    the log says that it needs a restart. What is in force stays in force."""
+    credentials = site.directory / "credentials"
+    renewed = site.directory / "renewed"
+    for directory, token in ((credentials, "wrong"), (renewed, site.sandbox.nhanh.token)):
+        directory.mkdir()
+        (directory / "nhanh-token").write_text(token)
+    nhanh, shopify = site.settings["stores"]["main"]["nhanh"], site.settings["stores"]["main"]["shopify"]
+    nhanh["access_token"] = {"credential": "nhanh-token"}
+    shopify["access_token"] = {"env": "SHOPIFY_TOKEN"}
+    site.write()
+    environment = {"CREDENTIALS_DIRECTORY": str(credentials), "SHOPIFY_TOKEN": site.sandbox.shopify.token}
+    async with site.daemon(environment) as daemon:
+        daemon.process.send(signal.SIGHUP)
+        told = await daemon.process.logged("secrets_kept")
+        assert (told["credentials"], told["variables"]) == (["nhanh-token"], ["SHOPIFY_TOKEN"])
+        failed = await daemon.api.ended((await daemon.api.submit("PULL_NHANH_CUSTOMERS"))["id"])
+        assert failed["status"] == "FAILED"
+        credentials.rename(site.directory / "old")
+        renewed.rename(credentials)
+        daemon.process.send(signal.SIGHUP)
+        told = await daemon.process.logged("secrets_kept", times=2)
+        assert (told["credentials"], told["variables"]) == ([], ["SHOPIFY_TOKEN"])
+        job = await daemon.api.submit("PULL_NHANH_CUSTOMERS")
+        assert (await daemon.api.completed(job["id"]))["created"] == 40
+
+
+async def test_a_reload_that_waits_tells_how_it_ended(site: Site) -> None:
+    """`dongbo reload`, as the unit runs it, ends when the reload has, with what a restart is needed for, and fails with
+    all that is wrong where the file is refused."""
+    runtime = site.directory / "run"
+    runtime.mkdir()
+    site.settings["stores"]["main"]["shopify"]["access_token"] = {"env": "SHOPIFY_TOKEN"}
+    site.write()
+    environment = {"RUNTIME_DIRECTORY": str(runtime), "SHOPIFY_TOKEN": site.sandbox.shopify.token}
+    async with site.daemon(environment) as daemon:
+        environment["MAINPID"] = str(daemon.process.pid)
+        for _ in range(2):
+            async with site.process("reload", environment=environment) as reload:
+                assert await reload.exited() == 0
+                assert "SHOPIFY_TOKEN" in reload.text
+                assert "Only a restart applies" not in reload.text
+        site.settings["jobs"]["max_attempts"] = 3
+        site.write()
+        async with site.process("reload", environment=environment) as reload:
+            assert await reload.exited() == 0
+            assert "Only a restart applies: jobs.max_attempts" in reload.text
+        site.config.write_text("colour = 'red'\nsize = 2\n")
+        async with site.process("reload", environment=environment) as reload:
+            assert await reload.exited() == ExitCode.CONFIG
+            assert "dongbo.toml:1: colour" in reload.text
+            assert "dongbo.toml:2: size" in reload.text
+    async with site.process("reload", environment=environment) as reload:
+        assert await reload.exited() == ExitCode.FAILED
+        assert "can't be told" in reload.text

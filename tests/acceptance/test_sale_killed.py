@@ -7,8 +7,8 @@ import pytest
 
 from daemon.sandbox.server import SandboxSettings
 from tests.support.killed_shop import KilledShop
-from tests.support.sale_steps import Moment
 from tests.support.site import Site
+from tests.support.steps import Moment
 
 PORTIONS = 4  # of the steps, so that several workers share them
 TARGETED = 2  # products; there is one more

@@ -8,8 +8,8 @@ import pytest
 
 from daemon.sandbox.server import SandboxSettings
 from tests.support.killed_shop import KilledShop
-from tests.support.sale_steps import Moment, Step
 from tests.support.site import Site
+from tests.support.steps import Moment, Step
 
 TARGETED = 12  # products: their calls take a second and more
 SET_PRICES = "mutation SetPrices"

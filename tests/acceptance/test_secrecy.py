@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import aiohttp
 import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from tests.support.hooks import SECRET, TOKEN, Sender
 from tests.support.site import Site
 
 PASSWORD = "p@ss:w/ord#" + secrets.token_hex(8)
 PATHS = ("/", "/status", "/openapi.json", "/metrics", "/api/jobs", "/api/schedules", "/readyz?verbose", "/livez")
+INBOX = "SELECT string_agg(event::text, ' ') FROM dongbo.webhook_events AS event"
 JOB_ERRORS = "SELECT string_agg(concat_ws(' ', error, metadata, params, checkpoint), ' ') FROM dongbo.background_jobs"
 
 
@@ -99,6 +102,38 @@ async def test_nothing_that_the_daemon_says_holds_a_secret(site: Site, sandbox: 
         async with site.process(*arguments) as check:
             await check.exited(60)
         check_text(site, check.text)
+
+
+async def test_webhooks_tell_no_secret(site: Site, database_url: str) -> None:
+    """Neither theirs nor a forger's wrong one, also where Nhanh.vn puts the token into a body that nobody knows."""
+    main = site.settings["stores"]["main"]
+    main["nhanh"]["webhook_token"] = site.secret("webhook-token", TOKEN)
+    main["shopify"]["webhook_secret"] = site.secret("webhook-secret", SECRET)
+    site.settings["webhooks"] = {"listen": "127.0.0.1:0", "url": "http://127.0.0.1:1"}
+    site.write()
+    forged = secrets.token_hex(16)
+    site.secrets.append(forged)
+    async with site.daemon(forked=False) as daemon, aiohttp.ClientSession() as session:
+        opened = await daemon.process.logged("webhooks_listened_for")
+        sender = Sender(opened["address"].rstrip("/"), session, business=site.sandbox.nhanh.business_id)
+        assert await sender.nhanh("inventoryChange", [{"id": 1}]) == 200
+        assert await sender.nhanh("inventoryChange", [{"id": 1}], token=forged) == 401
+        assert await sender.shopify("products/update", {"id": 1}) == 200
+        assert await sender.shopify("products/update", {"id": 1}, secret=forged) == 401
+        unknown = f'{{"event": "billAdd", "webhooksVerifyToken": "{TOKEN}"}}'
+        for body in (unknown, unknown[:-1]):
+            assert await sender.send("/webhooks/nhanh/main", body.encode(), {}) == 200
+        for path in (*PATHS, "/api/webhooks", "/api/conditions"):
+            check_text(site, (await daemon.api.text(path))[1])
+        check_text(site, command_line(daemon.process.pid))
+        connection = await asyncpg.connect(database_url)
+        assert await connection.fetchval("SELECT count(*) FROM dongbo.webhook_events WHERE body IS NOT NULL") == 2
+        check_text(site, await connection.fetchval(INBOX))
+        await connection.close()
+    for arguments in (("check", "--live"), ("webhooks", "install"), ("webhooks", "test"), ("webhooks", "list")):
+        async with site.process(*arguments) as command:
+            await command.exited(60)
+        check_text(site, command.text)
 
 
 @pytest.mark.parametrize("wrong", ["scheme", "port"])

@@ -153,7 +153,7 @@ async def test_a_stop_while_starting_is_obeyed(site: Site, unused_port: int) -> 
     """SIGTERM while the daemon waits for a database that is away ends it at once."""
     site.settings["database"] = {"url": f"postgresql://postgres@127.0.0.1:{unused_port}/dongbo"}
     site.write()
-    async with site.process() as process:
+    async with site.process(forked=True) as process:
         await process.logged("database_awaited")
         began = time.monotonic()
         assert await process.terminate() == 0

@@ -48,7 +48,7 @@ def memory(sandbox: Sandbox) -> ShopMemory:
 @pytest.fixture
 def product_site(site: Site, sandbox: Sandbox) -> Site:
     """A site that pushes stock and prices."""
-    site.settings["stores"]["main"]["product_sync"] = product_sync(sandbox).model_dump(mode="json")
+    site.settings["stores"]["main"]["product_sync"] = product_sync(sandbox).model_dump(mode="json", exclude_unset=True)
     site.write()
     return site
 

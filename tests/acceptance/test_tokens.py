@@ -41,6 +41,7 @@ async def test_killed_at_a_renewal(site: Site, sandbox: Sandbox) -> None:
     """Nothing of a token outlives the process: the next one asks for its own, and the pull goes on and is exact."""
     sign_in_with_secret(site)
     app = sandbox.shopify.app
+    app.token_lifetime = 1000.0
     sandbox.faults.slow_seconds = 30.0
     async with site.daemon() as daemon:
         job = await daemon.api.submit("PULL_SHOPIFY_PRODUCTS")

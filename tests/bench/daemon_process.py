@@ -101,7 +101,7 @@ async def running_daemon(
 
     `database_url`: a server that is there already; None: the daemon's own, under `state`.
     """
-    port = _free_port()
+    port = free_port()
     config = state / "dongbo.toml"
     database = f'[database]\nurl = "{database_url}"\n' if database_url is not None else ""
     config.write_text(_config(port, nhanh_url, shopify_url) + database + more_config)
@@ -194,7 +194,8 @@ def _log_tail(state: Path) -> str:
     return (state / "daemon.log").read_text()[-3000:]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -150,7 +150,7 @@ async def measure_shopify(quick: bool) -> AsyncIterator[Figure]:
     settings = SandboxSettings(products=1, customers=100_000)
     async with running_sandbox(settings) as sandbox, state_directory() as state:
         async with running_daemon(state, nhanh_url=sandbox.nhanh_url, shopify_url=sandbox.shopify_url) as bench:
-            job_id = await bench.submit("PULL_SHOPIFY_CUSTOMERS", full=True)
+            job_id = await bench.submit("PULL_SHOPIFY_CUSTOMERS", full=True, method="pages")
             began, points_before = await _bucket_used_up(sandbox)
             say(f"limits_shopify: the first bucket is used up, pulling for {seconds:.0f} s")
             await asyncio.sleep(seconds)

@@ -21,7 +21,7 @@ PAGE_SIZE = 100  # what the daemon asks for; Nhanh's maximum
 SEED = 7
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_NEXT = re.compile(rb'"next":\{"page":([0-9]+)\}')
+_NEXT = re.compile(rb'"next": ?\{"page": ?([0-9]+)\}')
 
 
 def customer_rows(customers: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from daemon_process import Bench, running_daemon, state_directory
 from figures import Bound, Figure, say
 
 from daemon.config import SaleSettings
-from daemon.database.pool import open_database
+from daemon.database.pool import Database, open_database
 from daemon.database.postgres_socket import running_server_dsn
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.service import Jobs
@@ -79,7 +79,7 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
         await _mirror(bench.connection, shop)
         bare = [await _bare(bench.connection) for _ in range(rounds)]
         gc.freeze()  # what the benchmark itself has in memory is not to be looked through again and again
-        async with _sales(bench) as sales:
+        async with opened_sales(bench) as (_database, sales, _shopify):
             for name, targets in (("all", {"all": True}), ("named", named)):
                 definition = sales.read(SaleSettings.model_validate(SALE | FAR | {"targets": targets}))
                 found = [await _timed(lambda: _preview(sales, definition)) for _ in range(rounds)]  # noqa: B023
@@ -183,16 +183,16 @@ async def _hold_everything(bench: Bench) -> None:
 
 
 @asynccontextmanager
-async def _sales(bench: Bench) -> AsyncIterator[Sales]:
+async def opened_sales(bench: Bench) -> AsyncIterator[tuple[Database, Sales, ShopifyClient]]:
     """The service on this process's loop. It asks for no job here, and Shopify for nothing."""
-
     dsn = await running_server_dsn(bench.state)
     async with open_database(dsn, application_name="dongbo-bench") as database, open_session() as session:
         shopify = ShopifyClient(
             session, shop="none", credential=PermanentToken(""), base_url=NOWHERE, limits=LimiterRegistry()
         )
         jobs = Jobs(database, JobNotifier(database, 1.0), TaskRegistry({}, JobPolicy()), 1)
-        yield Sales(database, jobs, lambda _: shopify, lambda: ZoneInfo("Asia/Ho_Chi_Minh"))
+        sales = Sales(database, jobs, lambda _: shopify, lambda: ZoneInfo("Asia/Ho_Chi_Minh"))
+        yield database, sales, shopify
 
 
 async def _mirror(connection: asyncpg.Connection, shop: ShopifySandbox) -> None:

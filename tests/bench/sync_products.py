@@ -45,7 +45,7 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
         daemon = running_daemon(state, nhanh_url=sandbox.nhanh_url, shopify_url=sandbox.shopify_url, more_config=more)
         async with daemon as bench:
             say(f"sync_products: mirroring {VALUES:,} values")
-            await _mirror(bench.connection, sandbox, location.depot_id)
+            await mirror(bench.connection, sandbox, location.depot_id)
             for number in range(1 if quick else ROUNDS):
                 await bench.connection.execute(CHANGE_ALL)
                 full.append(await _full_sync(bench, sandbox))
@@ -98,7 +98,7 @@ def _cost_of_call(sandbox: Sandbox) -> int:
     return next(cost for cost in costs if cost is not None)
 
 
-async def _mirror(connection: asyncpg.Connection, sandbox: Sandbox, depot_id: int) -> None:
+async def mirror(connection: asyncpg.Connection, sandbox: Sandbox, depot_id: int) -> None:
     """Everything of both shops as pulls and matching would leave it, in step."""
     variants = list(sandbox.shopify.variants.values())
     products = [number for number, product in sandbox.nhanh.products.items() if product.parent_id != -2][

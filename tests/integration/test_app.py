@@ -11,14 +11,17 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.alerts.heartbeat import Heartbeat
 from daemon.app import Application
 from daemon.config import load_settings
 from daemon.database.pool import Database
+from daemon.errors import ConfigError
 from daemon.ids import JobId
 from daemon.jobs import store
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.pruning import Pruner
+from daemon.roles import DaemonRole
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from tests.support.process import Api
 from tests.support.site import Site, eventually
@@ -84,3 +87,33 @@ async def test_a_part_that_crashes_stops_the_daemon_in_order(
     job = await eventually(put_back, what="the job is back in the queue")
     assert (job.attempt, job.worker) == (0, None)
     assert job.processed > 0
+
+
+@pytest.mark.usefixtures("signals")
+async def test_the_work_is_not_shared_out_on_an_embedded_database(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Nobody else could do what this daemon leaves undone."""
+    site = Site(tmp_path, sandbox, None)
+    application = Application(
+        load_settings(site.config), site.config, None, roles=frozenset({DaemonRole.WORKER, DaemonRole.STATUS})
+    )
+    with pytest.raises(ConfigError, match=r"^--roles, or [$]DONGBO_ROLES: .*\[database\] url"):
+        await application.run()
+    assert not site.has_pid_file()
+
+
+@pytest.mark.usefixtures("signals")
+async def test_a_part_that_crashes_while_the_database_is_waited_for_is_no_stop_in_order(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process fails, so that systemd starts it again."""
+    site = Site(tmp_path, sandbox, "postgresql://postgres@127.0.0.1:1/dongbo")
+
+    async def crash(_self: Heartbeat) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(Heartbeat, "_run", crash)
+    application = Application(load_settings(site.config), site.config, None)
+    with capture_logs() as log, pytest.raises(ExceptionGroup) as failure:
+        await asyncio.wait_for(application.run(), 30)
+    assert [str(error) for error in failure.value.exceptions] == ["out of order"]
+    assert "stopped" not in [entry["event"] for entry in log]

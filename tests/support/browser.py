@@ -23,6 +23,7 @@ FLAGS: Final = (
     "--disable-sync",
     f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 )
+FAILED_REQUEST: Final = "Failed to load resource"  # what Chromium says of each answer that is an error
 PATIENCE: Final = 20_000  # milliseconds that a loaded machine may take
 HEIGHT: Final = 860
 SMALLEST_TARGET: Final = 24  # CSS pixels: WCAG 2.2, 2.5.8
@@ -72,7 +73,17 @@ class Visitor:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
+        self._heard: list[str] = []
+        self._expected: list[str] = []
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the consoles said, but for what the test expects them to say."""
+        return [said for said in self._heard if not any(text in said for text in self._expected)]
+
+    def expect_complaint(self, text: str = FAILED_REQUEST) -> None:
+        """What a console may say in this test, before or after this call: Chromium reports when it gets to it."""
+        self._expected.append(text)
 
     async def open(self, url: str, look: Look | None = None) -> Page:
         """A new tab at an address, in the look of a reader; a wide light English one unless told otherwise."""
@@ -98,10 +109,10 @@ class Visitor:
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self._heard.append(message.text)
 
     def _fail(self, error: Error) -> None:
-        self.complaints.append(str(error))
+        self._heard.append(str(error))
 
 
 @asynccontextmanager

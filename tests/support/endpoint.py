@@ -22,6 +22,7 @@ from daemon.database.pool import Database
 from daemon.ids import JobId, RunToken, ScheduleName, StoreName, WorkerName
 from daemon.jobs import approvals, store
 from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.steering import Role
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
 from daemon.schedules.model import ScheduleSpec
@@ -32,6 +33,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.status import StatusParts, serving
+from daemon.status.access import AccessRules, AccessToken
 from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.stores import StoreFactory
@@ -190,10 +192,15 @@ def schedule(name: str, expression: str = "0 3 1 1 *") -> ScheduleSpec:
     )
 
 
+def _tokens(token: str | None) -> list[AccessToken]:
+    return [AccessToken(None, Role.OPERATE, token)] if token is not None else []
+
+
 @asynccontextmanager
 async def running_endpoint(
     database: Database, *, listen: str = "127.0.0.1:0", **changes: Any
 ) -> AsyncIterator[Endpoint]:
+    """An endpoint; `token` is its only one, `access` are the rules of who may ask, the rest replaces parts of it."""
     async with open_session() as session:
         limits = LimiterRegistry(None)
         nhanh = NhanhClient(
@@ -215,7 +222,8 @@ async def running_endpoint(
         )
         shopify.clock.observe(time.time(), shopify.clock.start())  # as if it had just answered: a sale may begin
         registry = TaskRegistry({STORE: Store(STORE, nhanh, shopify, PRODUCT_SYNC)}, JobPolicy())
-        parts = Daemon(SETTINGS, database, registry, StoreFactory(session, limits))
+        rules = changes.pop("access", None) or AccessRules(tokens=_tokens(changes.pop("token", None)))
+        parts = Daemon(SETTINGS, database, registry, StoreFactory(session, limits), rules)
         worker, sale_clock = Worker(), Clock()
         status = StatusParts(
             database=database,
@@ -233,11 +241,14 @@ async def running_endpoint(
             product_sync=lambda _store: PRODUCT_SYNC,
             credentials=lambda: report(registry.stores, datetime.now(UTC)),
             zone=ZONE,
-            token=None,
+            access=parts.access,
             allowed_hosts=["status.example.com"],
+            obstacle=lambda: None,
             schema_version=program_version(),
             clocks=list,
             conditions=parts.conditions,
+            alerts=parts.alerts,
+            heartbeat=parts.heartbeat,
             check_credentials=lambda: check_all(registry.stores, parts.settings),
             most_connections=MOST_CONNECTIONS,
             shop_of=lambda _store: None,

@@ -21,8 +21,8 @@ from daemon.sales.pricing import sale_prices
 from daemon.sources.shopify.models import PricePair
 from tests.support.process import RunningDaemon
 from tests.support.sale_queue import prices_of, use_up_points, waiting_calls
-from tests.support.sale_steps import Step, Steps
 from tests.support.site import Site, eventually
+from tests.support.steps import Step, Steps
 
 PERSONS = PricePair(Decimal(77_000), None)
 RECOVERY_SECONDS = 10.0

@@ -1,23 +1,35 @@
 """What the tests of matching share: jobs that run at once, without a queue, and rows of both mirrors."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 from daemon.config import CustomerSyncSettings
 from daemon.database.pool import Connection, Database
 from daemon.ids import Lane, StoreName, WorkerName
 from daemon.jobs.events import JobNotifier
-from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.model import Counters, Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.phases import tell_nobody
 from daemon.jobs.runner import JobRunner
 from daemon.jobs.service import Admission, Admissions, Jobs
 from daemon.jobs.types import JobType
 from daemon.mirror.keys import match_key
+from daemon.sync.matching import writing
+from daemon.sync.matching.outcome import MatchOutcome
+from daemon.sync.matching.writing import begin_round
 from daemon.tasks import JobPolicy, Store, TaskRegistry, read_params
+from daemon.tasks.matching import Matching
 from tests.support.one_lane import runner_of
 
 STORE = StoreName("main")
 PARENT = -2
+
+SOME_JOB = """
+INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, params, max_attempts)
+VALUES ($1, 'main', 'NOOP', 'main/noop', 'PENDING', 'api', jsonb_build_object('number', $2::text), 1) RETURNING id
+"""
 
 PULLED_IN_FULL = """
 INSERT INTO dongbo.watermarks (store, stream, complete_to, full_pull_at)
@@ -166,3 +178,38 @@ async def fetch_all(database: Database, tables: Sequence[str], of: Callable[[str
             ]
             for table in tables
         }
+
+
+async def match_in(connection: Connection, matching: Matching) -> MatchOutcome:
+    """Match over one connection as a job does: decide, then write batch by batch, each in a transaction of its own, or
+    all in the caller's."""
+    job_id = await connection.fetchval(SOME_JOB, number := uuid4(), str(number))
+    async with connection.transaction():
+        outcome = await matching.decide(connection, tell_nobody)
+        await matching.writes.decisions.lock(connection, STORE)
+        await begin_round(connection, STORE, matching.writes.decisions)
+        await matching.write_findings(connection)
+        await matching.writes.draft(connection, job_id)
+    counted, left = Counters(), 0
+    while True:
+        async with connection.transaction():
+            written = await matching.writes.write_next(connection, STORE, job_id)
+        if written is None:
+            break
+        counted += written.counters
+        left += written.left
+    await connection.execute("DELETE FROM dongbo.background_jobs WHERE id = $1", job_id)
+    if left:  # somebody came between
+        return await match_in(connection, matching)
+    assert counted == replace(outcome.counters, skipped=0)
+    return outcome
+
+
+@contextmanager
+def in_batches_of(changes: int) -> Iterator[None]:
+    """Let each of so many changes be written in a transaction of their own."""
+    usual, writing.BATCH = writing.BATCH, changes
+    try:
+        yield
+    finally:
+        writing.BATCH = usual

@@ -1,7 +1,8 @@
 """A daemon within the test's own process that can be cut off at any moment, as by `kill -9`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from daemon.bootstrap import Daemon
@@ -89,6 +90,7 @@ class Machine:
             running_parts(
                 database, self._sandbox, product_sync=lambda sandbox: product_sync(sandbox, **self._settings)
             ) as parts,
+            self._more_running(parts),
         ):
             task = asyncio.current_task()
             assert task is not None
@@ -102,3 +104,9 @@ class Machine:
             self._cut_off = cut_off
             started.set_result(parts)
             await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def _more_running(self, parts: Daemon) -> AsyncIterator[None]:
+        """What runs of it besides, while it lives: nothing."""
+        del parts
+        yield

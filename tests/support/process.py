@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +17,10 @@ import aiohttp
 from tests.support.forks import ForkedProcess, fork
 
 COMMAND = (sys.executable, "-c", "from daemon.cli import main; main()")
+KEPT_VARIABLES = ("PATH", "PYTHONPATH")  # the same program as the tests', wherever they run from
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+BEYOND_PASSED = 900  # a descriptor beyond any that a test passes
 LINE_LIMIT = 2**20  # bytes
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
@@ -141,7 +144,7 @@ class Api:
         """The states of jobs as the event stream tells them, those of its snapshot first."""
         async with self.session.get("/api/events", timeout=aiohttp.ClientTimeout(total=None)) as response:
             assert response.status == 200, await response.text()
-            yield _jobs(response)
+            yield jobs_of(response)
 
     async def job_when(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 30.0) -> Job:
         """The job as soon as the event stream shows it in the state that is waited for."""
@@ -173,7 +176,7 @@ class Api:
             return await response.json(content_type=None)
 
 
-async def _jobs(response: aiohttp.ClientResponse) -> AsyncIterator[Job]:
+async def jobs_of(response: aiohttp.ClientResponse) -> AsyncIterator[Job]:
     event = ""
     async for raw in response.content:
         name, _, value = raw.decode().rstrip("\n").partition(": ")
@@ -186,6 +189,23 @@ async def _jobs(response: aiohttp.ClientResponse) -> AsyncIterator[Job]:
                 yield job
 
 
+def passing(sockets: Sequence[socket.socket]) -> Sequence[str]:
+    """The command that finds these sockets where sd_listen_fds(3) says, after which it is `dongbo`."""
+    numbers = [each.fileno() for each in sockets]
+    code = f"""
+import os
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+copies = [fcntl(number, F_DUPFD_CLOEXEC, {BEYOND_PASSED}) for number in {numbers}]
+os.closerange(3, {BEYOND_PASSED})
+for place, copy in enumerate(copies, start=3):
+    os.dup2(copy, place)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="{len(numbers)}", LISTEN_FDNAMES="status")
+from daemon.cli import main
+main()
+"""
+    return sys.executable, "-c", code
+
+
 @asynccontextmanager
 async def running(
     *arguments: str | Path,
@@ -193,16 +213,20 @@ async def running(
     environment: Mapping[str, str],
     command: Sequence[str] = COMMAND,
     forked: bool = False,
+    prelude: Callable[[], None] | None = None,
+    passed: Sequence[socket.socket] = (),
 ) -> AsyncIterator[DaemonProcess]:
     """Run `dongbo` with the given arguments; whatever happens, it is gone at the end. `forked`: from a process that has
-    loaded the program already."""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+    loaded the program already, and that calls `prelude` first. `passed`: listening sockets, handed over as systemd
+    does."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables = {**kept, "HOME": str(directory), **environment}
     process: asyncio.subprocess.Process | ForkedProcess
     if forked:
-        process = await fork([str(argument) for argument in arguments], directory, variables, LINE_LIMIT)
+        process = await fork([str(argument) for argument in arguments], directory, variables, LINE_LIMIT, prelude)
     else:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *(passing(passed) if passed else command),
             *map(str, arguments),
             cwd=directory,
             env=variables,
@@ -210,6 +234,7 @@ async def running(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
+            pass_fds=[each.fileno() for each in passed],
         )
     daemon = DaemonProcess(process)
     try:
@@ -219,6 +244,10 @@ async def running(
             process.kill()
         await process.wait()
         await asyncio.wait(daemon.readers, timeout=STOP_SECONDS)
+
+
+READY = "ready"
+OPEN = "status_endpoint_opened"  # maybe before the database is there
 
 
 class RunningDaemon:
@@ -231,9 +260,9 @@ class RunningDaemon:
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, process: DaemonProcess, token: str | None = None) -> AsyncIterator[Self]:
-        """Wait until the daemon says that it is ready."""
-        address = (await process.logged("ready"))["address"]
+    async def of(cls, process: DaemonProcess, token: str | None = None, once: str = READY) -> AsyncIterator[Self]:
+        """Wait until the daemon says that it is ready, or `once` it is `OPEN`."""
+        address = (await process.logged(once))["address"]
         headers = {"X-Dongbo-Client": "test"} | ({"Authorization": f"Bearer {token}"} if token else {})
         connector = aiohttp.TCPConnector(limit=200)
         async with aiohttp.ClientSession(

@@ -20,6 +20,7 @@ import structlog
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.bootstrap import Daemon
 from daemon.config import SaleSelection, SaleSettings
+from daemon.database.pool import Connection
 from daemon.errors import DongboError, LiveJobExists
 from daemon.ids import JobId
 from daemon.jobs import runner
@@ -682,14 +683,17 @@ class Stage:
 def hook(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     """Let what lies in wait see calls and transactions pass; let times be those of the example's clock."""
 
-    class Times(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            """The example's time."""
-            return stage.world.clock.now() if stage.world else datetime.now(tz)
+    class Timed:
+        """`campaigns` as preparing sees it, at the example's time."""
+
+        async def database_time(self, connection: Connection) -> datetime:
+            return stage.world.clock.now() if stage.world else await campaigns.database_time(connection)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(campaigns, name)
 
     for module in (preparation, prepare_sale):
-        monkeypatch.setattr(module, "datetime", Times)
+        monkeypatch.setattr(module, "campaigns", Timed())
     monkeypatch.setattr(socket, "gethostname", HOST.get)
     monkeypatch.setattr(queue_worker, "POLL_INTERVAL", queue_worker.BUSY_POLL_INTERVAL / 10)
     monkeypatch.setattr(runner, "OUTCOME_DELAYS", ())

@@ -33,14 +33,14 @@ class Client:
         async with self.session.post(url, data=body, headers=headers) as response:
             return response.status, await response.json()
 
-    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+    async def ask(self, query: str, /, **variables: Any) -> dict[str, Any]:
         """The whole answer to a query."""
         status, answer = await self.post(orjson.dumps({"query": query, "variables": variables}))
         assert status == 200
         assert isinstance(answer, dict)
         return answer
 
-    async def data(self, query: str, **variables: Any) -> dict[str, Any]:
+    async def data(self, query: str, /, **variables: Any) -> dict[str, Any]:
         """The data of a query that must succeed."""
         answer = await self.ask(query, **variables)
         assert "errors" not in answer, answer["errors"]
@@ -48,14 +48,14 @@ class Client:
         assert isinstance(data, dict)
         return data
 
-    async def error(self, query: str, **variables: Any) -> dict[str, Any]:
+    async def error(self, query: str, /, **variables: Any) -> dict[str, Any]:
         """The only error of a query that must fail."""
         answer = await self.ask(query, **variables)
         (error,) = answer["errors"]
         assert isinstance(error, dict)
         return error
 
-    async def written(self, mutation: str, **variables: Any) -> dict[str, Any]:
+    async def written(self, mutation: str, /, **variables: Any) -> dict[str, Any]:
         """The payload of the only mutation in a call that came through, whether or not it was refused."""
         (payload,) = (await self.data(mutation, **variables)).values()
         assert isinstance(payload, dict)

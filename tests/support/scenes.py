@@ -1,5 +1,6 @@
 """Facts of one look at a shop, of which a test says only what it is about."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,8 +21,10 @@ from daemon.conditions.facts import (
 )
 from daemon.conditions.scene import NOTHING_KNOWN
 from daemon.config import ProductSyncSettings
-from daemon.ids import JobId, ScheduleName, StoreName
+from daemon.fleet.members import Member
+from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
 from daemon.jobs.types import BOTH, JobType
+from daemon.roles import ALL_ROLES, DaemonRole
 from daemon.schedules.fires import ScheduleMemory
 from daemon.schedules.model import ScheduleSpec
 from daemon.sources.credential import CredentialKind, CredentialReport
@@ -86,6 +89,24 @@ def credential(**changes: Any) -> CredentialReport:
 def lost(source: str, since: datetime, reason: str = "Connection refused.") -> SourceReport:
     """A source that does not answer."""
     return SourceReport(STORE, source, False, since, reason)
+
+
+def member(name: str, *, roles: Collection[DaemonRole] = ALL_ROLES, silent: float = 2.0) -> Member:
+    """A daemon of the fleet that has been there for ten hours, and was seen so many seconds ago."""
+    return Member(
+        name=WorkerName(name),
+        host=name,
+        pid=77,
+        version="9.9.9",
+        roles=frozenset(roles),
+        address="http://127.0.0.1:8765",
+        started_at=NOW - minutes(600),
+        seen_at=NOW - timedelta(seconds=silent),
+        left_at=None,
+        takes_no_jobs_since=None,
+        clock_offset=0.0,
+        read_at=NOW,
+    )
 
 
 def database(*streams: StreamFacts, **changes: Any) -> DatabaseFacts:

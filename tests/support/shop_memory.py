@@ -1,6 +1,5 @@
 """Both shops of a sandbox with a memory: what Nhanh.vn ever had, and what others than the daemon did at Shopify."""
 
-import math
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from daemon.config import ProductSyncSettings
 from daemon.sandbox.nhanh.records import PARENT, NhanhProductRecord
 from daemon.sandbox.nhanh.shop import BusinessChange, ChangeKind
 from daemon.sandbox.server import Sandbox
-from daemon.sandbox.shopify.records import Variant
+from daemon.sandbox.shopify.records import OrderRecord, Variant
 from daemon.sandbox.shopify.writes import AppliedWrite, Subject
+from tests.support.rule_model import Facts, RuleModel
 
 QUANTITIES = (-2, 0, 0, 1, 3, 7, 7, 12, 40)  # few values, so that different hands often choose the same one
 PRICES = (0, 90_000, 120_000, 120_000, 250_000)
@@ -57,11 +57,13 @@ class ShopMemory:
         self.sandbox = sandbox
         self.nhanh = sandbox.nhanh
         self.shopify = sandbox.shopify
+        self.settings = settings
         self.depots_of = settings.depots_of
         self._begin_with_like_prices()
         self.journal = Journal()
         sandbox.shopify.writes = self.journal
         self.stock_ever: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # by (product, location)
+        self.stock_story: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # likewise, in order
         self.prices_ever: defaultdict[int, set[tuple[Decimal, Decimal | None]]] = defaultdict(set)  # by product
         self.foreign: defaultdict[Subject, int] = defaultdict(int)  # changes by others than the daemon
         self.codes = {product.code for product in self.sold()}
@@ -86,11 +88,15 @@ class ShopMemory:
             "delete_goods": self.delete_goods,
             "create_variant": self.create_variant,
         }
+        if settings.quantity == "on_hand":
+            self.changes |= {"order": self.order, "fulfil": self.fulfil, "cancel": self.cancel}
 
     def desired(self, product_id: int, location_id: int) -> int:
-        """What Shopify should have of a product at a location."""
-        stock = self.nhanh.products[product_id].stock
-        return max(0, math.floor(sum(stock.get(depot, 0) for depot in self.depots_of[location_id])))
+        """What Shopify should have of a product at a location, under the rules, which know what Nhanh.vn says of it."""
+        product = self.nhanh.products[product_id]
+        total = Decimal(sum(product.stock.get(depot, 0) for depot in self.depots_of[location_id]))
+        facts = Facts(category=product.category_id, brand=product.brand_id)
+        return RuleModel(self.settings, facts).desired(location_id, total)
 
     def desired_prices(self, product_id: int) -> tuple[Decimal, Decimal | None]:
         """The price and the compare-at price that Shopify should have."""
@@ -150,7 +156,37 @@ class ShopMemory:
     def set_level(self, variant: Variant, location_id: int, quantity: int) -> None:
         """Somebody changes the stock by hand."""
         self.foreign["stock", variant.inventory_item_id, location_id] += 1
-        self.shopify.change_stock(variant.id, quantity, location_id)
+        shopify = self.shopify
+        change = shopify.change_on_hand if self.settings.quantity == "on_hand" else shopify.change_stock
+        change(variant.id, quantity, location_id)
+
+    def order(self, chance: random.Random) -> None:
+        """A customer buys some, which stay on hand."""
+        variant = self._variant(chance)
+        if variant.levels:
+            self.shopify.place_order(variant.id, chance.choice((1, 2)), chance.choice(variant.levels).location_id)
+
+    def fulfil(self, chance: random.Random) -> None:
+        """An order is sent, and its pieces are no longer on hand."""
+        for order in self._open_order(chance):
+            item_id = self.shopify.variants[order.variant_id].inventory_item_id
+            self.foreign["stock", item_id, order.location_id] += 1
+            self.shopify.fulfil_order(order.id)
+
+    def cancel(self, chance: random.Random) -> None:
+        """An order is cancelled, and its pieces are available again."""
+        for order in self._open_order(chance):
+            self.shopify.cancel_order(order.id)
+
+    def _open_order(self, chance: random.Random) -> list[OrderRecord]:
+        """One order that can still be sent, if there is any."""
+        variants = self.shopify.variants
+        orders = [
+            order
+            for order in self.shopify.orders.values()
+            if order.variant_id in variants and variants[order.variant_id].level_at(order.location_id) is not None
+        ]
+        return chance.sample(orders, 1) if orders else []
 
     def mark(self, chance: random.Random) -> None:
         """Other prices."""
@@ -241,9 +277,13 @@ class ShopMemory:
                 self._remember(self.nhanh.products[change.row_id])
             case ChangeKind.PRODUCT_DELETE:  # asked for by its id, it has no stock record: that is none
                 for location in self.depots_of:
-                    self.stock_ever[change.row_id, location].add(0)
+                    self._remember_stock(change.row_id, location, 0)
 
     def _remember(self, product: NhanhProductRecord) -> None:
         for location in self.depots_of:
-            self.stock_ever[product.id, location].add(self.desired(product.id, location))
+            self._remember_stock(product.id, location, self.desired(product.id, location))
         self.prices_ever[product.id].add(self.desired_prices(product.id))
+
+    def _remember_stock(self, product_id: int, location_id: int, quantity: int) -> None:
+        self.stock_ever[product_id, location_id].add(quantity)
+        self.stock_story[product_id, location_id].append(quantity)

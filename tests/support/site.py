@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import asyncpg
 from daemon.database.postgres_data import data_directory
 from daemon.database.postgres_socket import server_dsn
 from daemon.sandbox.server import Sandbox
-from tests.support.process import DaemonProcess, RunningDaemon, running
+from tests.support.process import COMMAND, READY, DaemonProcess, RunningDaemon, running
 
 JOBS = {
     "retry_backoff_seconds": 0.1,
@@ -85,23 +86,44 @@ class Site:
 
     @asynccontextmanager
     async def process(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, forked: bool = False
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        forked: bool = False,
+        prelude: Callable[[], None] | None = None,
+        command: Sequence[str] = COMMAND,
+        passed: Sequence[socket.socket] = (),
     ) -> AsyncIterator[DaemonProcess]:
         """Run a command of `dongbo` (`run` unless told otherwise), and look through what it wrote at the end."""
         variables = {"STATE_DIRECTORY": str(self.state), **(environment or {})}
-        command = (*(arguments or ("run",)), "--config", str(self.config))
-        async with running(*command, directory=self.directory, environment=variables, forked=forked) as process:
+        asked = (*(arguments or ("run",)), "--config", str(self.config))
+        async with running(
+            *asked,
+            directory=self.directory,
+            environment=variables,
+            command=command,
+            forked=forked,
+            prelude=prelude,
+            passed=passed,
+        ) as process:
             yield process
         check_output(process, self.secrets)
 
     @asynccontextmanager
     async def daemon(
-        self, environment: Mapping[str, str] | None = None, *, forked: bool = True
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        forked: bool = True,
+        prelude: Callable[[], None] | None = None,
+        command: Sequence[str] = COMMAND,
+        once: str = READY,
     ) -> AsyncIterator[RunningDaemon]:
-        """A daemon that is ready; not `forked`: started by its command line, as by people."""
+        """A daemon that is ready, or has got as far as `once`; not `forked`: started by its command line, as by people,
+        or by `command`."""
         async with (
-            self.process(environment=environment, forked=forked) as process,
-            RunningDaemon.of(process, self.status_token) as daemon,
+            self.process(environment=environment, forked=forked, prelude=prelude, command=command) as process,
+            RunningDaemon.of(process, self.status_token, once) as daemon,
         ):
             yield daemon
 
@@ -121,7 +143,7 @@ class Site:
         try:
             yield connection
         finally:
-            await connection.close()
+            connection.terminate()  # a server that was killed hears no goodbye
 
 
 def check_output(process: DaemonProcess, secrets: Sequence[str]) -> None:

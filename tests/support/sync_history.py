@@ -6,7 +6,7 @@ A history is a list of steps, each with a seed of its own, so that any part of t
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,10 +30,11 @@ from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from tests.support.mortal_daemon import Machine, MachineDied
 from tests.support.shop_memory import ShopMemory, product_sync
-from tests.support.sync_ledger import WATCH
+from tests.support.sync_ledger import MAPPED, WATCH
 from tests.support.workshop import STORE
 
 T = TypeVar("T")
+H = TypeVar("H", bound="History")
 
 STEPS = 45
 PATIENCE = 30.0  # seconds for one job
@@ -72,6 +73,10 @@ WEIGHTS = {
 }
 
 
+# A full sync, syncs of a few items and pulls at once, on two daemons.
+TOGETHER = WEIGHTS | {"sync_items": 3, "start_items": 14, "start_chain": 6, "start_pull": 5}
+
+
 ACTS = (
     *("foreign", "foreign", "change", "die", "die", "mislay", "mislay", "deliver", "deliver"),
     *("lose_database", "cancel", "fault", "used_key"),
@@ -82,10 +87,10 @@ PATHS = ("product/list", "product/inventory", "business/depot", "app/checkaccess
 GLIMPSE_ACTS = ("hide", "show", "show", "change", "change")
 
 
-def make_history(seed: int, length: int = STEPS) -> list[Step]:
-    """The steps of a seed."""
+def make_history(seed: int, length: int = STEPS, weights: Mapping[str, int] = WEIGHTS) -> list[Step]:
+    """The steps of a seed; `weights`: how often each kind of step is taken."""
     chance = random.Random(seed)
-    kinds = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=length)
+    kinds = chance.choices(list(weights), weights=list(weights.values()), k=length)
     return [Step(kind, chance.randrange(10**6)) for kind in kinds]
 
 
@@ -135,8 +140,10 @@ class Mislaid:
 class History:
     """Lives through steps on one shop and one database."""
 
-    def __init__(self, machine: Machine, memory: ShopMemory, connection: asyncpg.Connection) -> None:
-        self.machine = machine
+    acts: Sequence[str] = ACTS
+
+    def __init__(self, machines: Sequence[Machine], memory: ShopMemory, connection: asyncpg.Connection) -> None:
+        self.machines = machines  # all on one database; what is asked is asked of the first
         self.memory = memory
         self.faults = memory.sandbox.faults
         self.connection = connection
@@ -146,9 +153,16 @@ class History:
         self.sprung: list[str] = []
         memory.nhanh.requests = Requests(self.asked_nhanh)
 
+    @property
+    def machine(self) -> Machine:
+        """The daemon that is asked."""
+        return self.machines[0]
+
     async def live(self, steps: Sequence[Step]) -> None:
         """One step after the other."""
         for step in steps:
+            for machine in self.machines[1:]:
+                await machine.alive()
             await getattr(self, f"step_{step.kind}")(random.Random(step.seed))
 
     async def become_quiet(self) -> None:
@@ -158,14 +172,24 @@ class History:
         self.glimpses.clear()
         self.memory.nhanh.depot_ids = ()
         await self._deliver_all()
+        for machine in self.machines:
+            await machine.alive()
         for row in await self.connection.fetch(LIVE):
             await self.finished(JobId(row["id"]))
+        await self.settle()
         for job_type in (JobType.PULL_NHANH_PRODUCTS, JobType.PULL_SHOPIFY_PRODUCTS):
             await self.completed(job_type, full=True)
         await self.settled_chain()
         written = len(self.memory.journal)
+        await self.settle()
         await self.settled_chain()
         assert self.memory.journal[written:] == [], "with nothing changed nothing is written"
+
+    async def settle(self) -> None:
+        """What is under way besides jobs comes to its end: here it is nothing."""
+
+    async def end(self) -> None:
+        """End what it has begun."""
 
     async def settled_chain(self) -> None:
         """A chain that completes, whatever has to be approved for it."""
@@ -216,13 +240,36 @@ class History:
             self.change(chance)
 
     async def step_ambush(self, chance: random.Random) -> None:
-        act = chance.choice(ACTS)
+        act = chance.choice(self.acts)
         methods = READS if chance.random() < 0.2 else WRITES
         calls, is_after = chance.choice((1, 1, 2, 3, 5)), chance.random() < 0.5
         self.ambushes.append(Ambush(methods, calls, is_after, act, chance.randrange(10**6)))
 
     async def step_sync(self, chance: random.Random) -> None:
         await self.job(JobType.SYNC_PRODUCTS, **({"dry_run": True} if chance.random() < 0.1 else {}))
+
+    async def step_sync_items(self, chance: random.Random) -> None:
+        if variants := await self._some_variants(chance):
+            await self.job(JobType.SYNC_PRODUCTS, variants=variants)
+
+    async def step_start_items(self, chance: random.Random) -> None:
+        if variants := await self._some_variants(chance):
+            await self._start(JobType.SYNC_PRODUCTS, variants=variants)
+
+    async def step_start_chain(self, _: random.Random) -> None:
+        await self._start(JobType.PRODUCT_CHAIN)
+
+    async def _some_variants(self, chance: random.Random) -> list[int]:
+        mapped = [row["variant_id"] for row in await self.connection.fetch(MAPPED)]
+        return sorted(chance.sample(mapped, min(len(mapped), chance.choice((1, 2, 5, 12)))))
+
+    async def _start(self, job_type: JobType, **params: Any) -> None:
+        """Let a job run beside what comes next."""
+        request = JobRequest(job_type, STORE, JobTrigger.API, params)
+        try:
+            await self.asked(lambda parts: parts.jobs.submit(request))
+        except LiveJobExists:
+            return
 
     async def step_chain(self, chance: random.Random) -> None:
         await self.job(JobType.PRODUCT_CHAIN, pull_products=chance.random() < 0.7)
@@ -241,11 +288,7 @@ class History:
 
     async def step_start_pull(self, chance: random.Random) -> None:
         pulls = (JobType.PULL_SHOPIFY_PRODUCTS, JobType.PULL_NHANH_INVENTORY, JobType.PULL_NHANH_PRODUCTS)
-        request = JobRequest(chance.choice(pulls), STORE, JobTrigger.API, {"full": chance.random() < 0.7})
-        try:
-            await self.asked(lambda parts: parts.jobs.submit(request))
-        except LiveJobExists:
-            return
+        await self._start(chance.choice(pulls), full=chance.random() < 0.7)
 
     async def step_glimpse(self, chance: random.Random) -> None:
         path, calls = chance.choice(PATHS), chance.choice((1, 1, 2, 3))
@@ -275,8 +318,8 @@ class History:
     async def step_deliver(self, _: random.Random) -> None:
         await self._deliver_all()
 
-    async def step_die(self, _: random.Random) -> None:
-        self.machine.die()
+    async def step_die(self, chance: random.Random) -> None:
+        chance.choice(self.machines).die()
 
     def change(self, chance: random.Random) -> None:
         """A change of either shop."""
@@ -294,8 +337,8 @@ class History:
 
     # Ambushes
 
-    async def passing(self, method: str, call: Mislaid, *, is_after: bool) -> None:
-        """A call is about to be sent, or was answered: whoever lies in wait for it strikes."""
+    async def passing(self, method: str, call: Mislaid, client: ShopifyClient, *, is_after: bool) -> None:
+        """A call of a daemon's client is about to be sent, or was answered: whoever lies in wait for it strikes."""
         for ambush in list(self.ambushes):
             if method not in ambush.methods or is_after is not ambush.is_after:
                 continue
@@ -303,7 +346,7 @@ class History:
             if ambush.calls <= 0:
                 self.ambushes.remove(ambush)
                 self.sprung.append(f"{ambush.act} {'after' if is_after else 'before'} {method}")
-                await self._strike(ambush, call)
+                await self._strike(ambush, call, self._owner(client))
 
     def asked_nhanh(self, request: LoggedRequest) -> None:
         """Nhanh.vn is about to answer."""
@@ -323,7 +366,11 @@ class History:
                     case "change":
                         self.change(chance)
 
-    async def _strike(self, ambush: Ambush, call: Mislaid) -> None:
+    def _owner(self, client: ShopifyClient) -> Machine:
+        owners = (each for each in self.machines if each.parts.registry.stores[STORE].shopify is client)
+        return next(owners, self.machine)
+
+    async def _strike(self, ambush: Ambush, call: Mislaid, machine: Machine) -> None:
         chance = random.Random(ambush.seed)
         match ambush.act:
             case "foreign":
@@ -333,7 +380,7 @@ class History:
             case "die" | "mislay":
                 if ambush.act == "mislay" and call.method in WRITES and not ambush.is_after:
                     self.mislaid.append(call)
-                self.machine.die()
+                machine.die()
                 raise asyncio.CancelledError("the daemon is dead")
             case "deliver":
                 await self._deliver_all()
@@ -419,9 +466,19 @@ async def _not_live(parts: Daemon, job_id: JobId) -> Job:
 
 @asynccontextmanager
 async def begun_history(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, *, replays: bool, **settings: object
-) -> AsyncIterator[History]:
-    """A small shop whose two sides are in step, and a daemon that may be ambushed at each of its calls."""
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    replays: bool,
+    daemons: int = 1,
+    kind: Callable[[Sequence[Any], ShopMemory, asyncpg.Connection], H] = History,
+    machine: type[Machine] = Machine,
+    **settings: object,
+) -> AsyncIterator[H]:
+    """A small shop whose two sides are in step, and daemons that may be ambushed at each of their calls.
+
+    `kind` of history, with daemons that are a `machine` each; the rest are settings of the product sync.
+    """
     sandbox_settings = SandboxSettings(products=14, customers=1, limits=False, unstocked_share=0.2)
     sandbox_settings.faults.slow_seconds = 0.05
     connection = await asyncpg.connect(database_url)
@@ -430,17 +487,21 @@ async def begun_history(
         async with running_sandbox(sandbox_settings) as sandbox:
             sandbox.shopify.idempotency.replays = replays
             memory = ShopMemory(sandbox, product_sync(sandbox, **settings))
-            machine = Machine(database_url, sandbox, settings)
-            history = History(machine, memory, connection)
+            machines = [machine(database_url, sandbox, settings) for _ in range(daemons)]
+            history = kind(machines, memory, connection)
             for method in WRITES + READS:
                 monkeypatch.setattr(ShopifyClient, method, _ambushed(history, method))
-            await machine.start()
             try:
+                for each in machines:
+                    await each.start()
                 await history.become_quiet()
-                machine.deaths = 0
+                for each in machines:
+                    each.deaths = 0
                 yield history
             finally:
-                await machine.stop()
+                for each in machines:
+                    await each.stop()
+                await history.end()
     finally:
         await connection.close()
 
@@ -448,9 +509,9 @@ async def begun_history(
 def _ambushed(history: History, method: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: ShopifyClient, *arguments: Any, **keywords: Any) -> Any:
         passing = Mislaid(method, arguments, keywords)
-        await history.passing(method, passing, is_after=False)
+        await history.passing(method, passing, self, is_after=False)
         answer = await _original(method)(self, *arguments, **keywords)
-        await history.passing(method, passing, is_after=True)
+        await history.passing(method, passing, self, is_after=True)
         return answer
 
     return call

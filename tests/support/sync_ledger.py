@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from daemon.sandbox.shopify.inventory_fields import quantity_of
 from daemon.sandbox.shopify.writes import AppliedWrite, Subject
 from tests.support.shop_memory import ShopMemory
 
@@ -42,7 +43,8 @@ SELECT id, status, total, processed, successful, created, updated, skipped, fail
     WHERE job_id = job.id AND result = 'applied'
 ) AS pushed, (SELECT count(*) FROM dongbo.job_failures WHERE job_id = job.id) AS letters
 FROM dongbo.background_jobs AS job
-WHERE type = 'SYNC_PRODUCTS' AND completed_at IS NOT NULL AND NOT coalesce((params ->> 'dry_run')::boolean, false)
+WHERE type IN ('SYNC_PRODUCTS', 'SYNC_CHANGED_PRODUCTS') AND completed_at IS NOT NULL
+  AND NOT coalesce((params ->> 'dry_run')::boolean, false)
 """
 
 CHANGED = ("applied", "unknown")
@@ -60,6 +62,7 @@ async def check_quiet(memory: ShopMemory, fetch: Fetch) -> int:
     check_written_once(memory.journal)
     check_log(memory, pushes)
     await check_places(memory, fetch)
+    await check_order(memory, fetch)
     await check_counters(fetch)
     return in_step
 
@@ -91,7 +94,7 @@ def check_equal(memory: ShopMemory, pairs: Mapping[int, int]) -> int:
             continue
         for location_id in memory.depots_of:
             level, desired = variant.level_at(location_id), memory.desired(product_id, location_id)
-            present = level.available if level is not None else None
+            present = quantity_of(level, memory.settings.quantity) if level is not None else None
             in_step += 1
             if present != desired and (present is not None or desired != 0):
                 wrong.append((variant_id, location_id, present, desired))
@@ -158,7 +161,8 @@ def _check_prices(memory: ShopMemory, pushes: Sequence[Mapping[str, Any]]) -> No
 
 async def check_places(memory: ShopMemory, fetch: Fetch) -> None:
     """Only mapped variants are written to, only at configured locations, and only values that Nhanh.vn had."""
-    assert not await fetch(PUSHED_UNMAPPED)
+    unmapped = [dict(row) for row in await fetch(PUSHED_UNMAPPED)]
+    assert not unmapped, f"pushed though not mapped at that moment: {unmapped}"
     products: defaultdict[int, set[int]] = defaultdict(set)
     for row in await fetch(MAPPED_EVER):
         if row["nhanh_id"] is not None:
@@ -176,6 +180,33 @@ async def check_places(memory: ShopMemory, fetch: Fetch) -> None:
                 assert write.after in {pair[place] for pair in prices}, f"Nhanh.vn never had that: {write}"
             case _:
                 raise AssertionError(f"the product sync does not write that: {write}")
+
+
+async def check_order(memory: ShopMemory, fetch: Fetch) -> None:
+    """No older stock goes over a newer one: what was written to an item is, in order, what Nhanh.vn had in order.
+
+    Of items that have always been mapped to one product.
+    """
+    products: defaultdict[int, set[int]] = defaultdict(set)
+    for row in await fetch(MAPPED_EVER):
+        if row["nhanh_id"] is not None:
+            products[row["variant_id"]].add(row["nhanh_id"])
+    variant_of = {push["item_id"]: push["owner_id"] for push in await fetch(PUSHES) if push["item_id"] is not None}
+    written: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+    for write in memory.journal:
+        match write.subject:
+            case ("stock", int(item_id), int(location_id)) if write.has_effect and write.key is not None:
+                written[item_id, location_id].append(write.after)
+    for (item_id, location_id), values in written.items():
+        (product, *others) = products[variant_of[item_id]]
+        if others:
+            continue
+        story = iter(memory.stock_story[product, location_id])
+        before: Any = None
+        for value in values:
+            is_told = value == before or value in story  # which takes from the story all up to it
+            assert is_told, f"{value} over something newer at {item_id}, {location_id}: {values}, of {product}"
+            before = value
 
 
 async def check_counters(fetch: Fetch) -> None:

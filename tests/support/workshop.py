@@ -22,6 +22,7 @@ from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.shopify.bulk import Patience
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import ClientCredentials, PermanentToken, ShopifyCredential
+from daemon.status.access import AccessRules
 from daemon.stores import StoreFactory
 from daemon.tasks import JobPolicy, Store, TaskRegistry
 
@@ -130,11 +131,10 @@ async def running_parts(
         sandbox.shopify.bulk.seconds = 0.02
         store = Store(STORE, nhanh, shopify, product_sync(sandbox))
         registry = TaskRegistry({STORE: store}, policy or JobPolicy())
-        parts = Daemon(
-            Settings(jobs=JobSettings(retry_backoff_seconds=0.1)), database, registry, StoreFactory(session, limits)
-        )
+        settings = Settings(jobs=JobSettings(retry_backoff_seconds=0.1))
+        parts = Daemon(settings, database, registry, StoreFactory(session, limits), AccessRules())
         async with AsyncExitStack() as stack:
-            for part in (parts.notifier, parts.hub, parts.cancellation_watch, parts.queue):
+            for part in (parts.notifier, parts.hub, parts.cancellation_watch, parts.queue, parts.dispatcher):
                 await stack.enter_async_context(part)
             assert await parts.queue.wait_taking(20)
             yield parts

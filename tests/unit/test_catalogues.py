@@ -19,7 +19,7 @@ SCRIPTS = sorted(
     for script in (DAEMON / "status" / "page").rglob("*.js")
     if "vendor" not in script.parts and '/words.js"' in script.read_text("utf-8")
 )
-# Two words in lower case may be class names.
+# Two words in lower case may be names of a kind.
 SENTENCE = re.compile(r"(?:[A-Z][a-z']*(?:,? [a-zA-Z']+)+|[a-z']+(?:,? [a-zA-Z']+){2,})[.:?!…]?")
 WORD = re.compile(r"[A-Z][a-z]{2,}[:…]?")
 TOKEN = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|\w+|\S""", re.DOTALL)
@@ -98,6 +98,7 @@ def test_bare_texts_are_found() -> None:
     script = """
         a("Cancel", t("Retry"), tn("{n} row failed", "{n} rows failed", n), `chip ${x}`); b("nothing has been pulled");
         const NAMES = { "as it is called": 1 };
+        element("div", { class: "rows of many kinds" });
         throw new TypeError("This is for programmers");
         if (event.key === "Enter") { go(); }
     """
@@ -141,6 +142,7 @@ def bare_texts(script: str) -> list[str]:
         and _is_text(token[1:-1])
         and not _is_key(tokens, place)
         and not _is_compared(tokens, place)
+        and tokens[place - 2 : place] != ["class", ":"]
         and _callee(tokens[:place]) not in ("t", "tn", "Error", "TypeError")
     ]
 

@@ -34,20 +34,27 @@ CONFIGURATION, OPERATION = TEXTS["config/README.md"], TEXTS["systemd/README.md"]
 TABLES = {
     "### Top level": "Settings",
     "### `[database]`": "DatabaseSettings",
+    "### `[backup]`": "BackupSettings",
     "### `[status]`": "StatusSettings",
+    "### `[[status.tokens]]`": "StatusTokenSettings",
+    "### `[webhooks]`": "WebhookSettings",
     "### `[jobs]`": "JobSettings",
     "### `[log]`": "LogSettings",
     "### `[stores.NAME]`": "StoreSettings",
     "### `[stores.NAME.nhanh]`": "NhanhSettings",
     "### `[stores.NAME.shopify]`": "ShopifySettings",
     "### `[stores.NAME.product_sync]`": "ProductSyncSettings",
+    "### `[[stores.NAME.rules]]`": "RuleSettings",
+    "All conditions of `when` must hold": "RuleConditions",
     "### `[stores.NAME.customer_sync]`": "CustomerSyncSettings",
     "Each entry of `tiers`": "TierSettings",
     "Its `params`:": "JobParams",
     "### `[[sales]]`": "SaleSettings",
     "The lists in `targets` and `excludes`": "SaleTargets",
+    "### `[[alerts]]`": "AlertSettings",
+    "### `[heartbeat]`": "HeartbeatSettings",
 }
-WITHOUT_ONE_DEFAULT = {"database", "status", "jobs", "log", "tiers"}  # each is several keys
+WITHOUT_ONE_DEFAULT = {"database", "backup", "status", "jobs", "log", "tiers"}  # each is several keys
 PATH = r"`((?:daemon|tests|config|systemd|\.ci|\.github)/[\w./-]*|[\w.-]+/[\w./-]*\.(?:py|js|sql|graphql|toml))`"
 OF_BOTH_KINDS, OF_CRON, OF_PRODUCT = "### `[[schedules]]`", 'Of the kind `"cron"`', 'Of the kind `"product"`'
 
@@ -90,9 +97,13 @@ def test_every_model_of_the_configuration_is_described_somewhere() -> None:
         "SaleSelection",
         "SecretRef",
         "JobType",
+        "PullMethod",
         "JsonValue",
+        "Role",
         "Language",
-    }  # lists of SaleTargets, the ways to keep a secret
+        "ConditionName",
+        "RangeSettings",
+    }  # lists of SaleTargets, the ways to keep a secret, from and to
     assert {*TABLES.values(), *of_schedules, *parts} == models().keys()
 
 
@@ -170,9 +181,9 @@ def test_no_metric_is_described_that_is_not_there() -> None:
 def test_routes_are_described() -> None:
     """The routes that the endpoint has, and no others; a path without a method has that of the one before it."""
     listed = set()
-    for cell in re.findall(r"^\| (`(?:GET|POST) /.*?) \| ", OPERATION, re.MULTILINE):
+    for cell in re.findall(r"^\| (`(?:GET|POST|DELETE) /.*?) \| ", OPERATION, re.MULTILINE):
         method = ""
-        for verb, path in re.findall(r"`(?:(GET|POST) )?(/[^`]*)`", cell):
+        for verb, path in re.findall(r"`(?:(GET|POST|DELETE) )?(/[^`]*)`", cell):
             method = verb or method
             listed.add((method, path))
     assert listed == {(operation.method, operation.path) for operation in OPERATIONS}
@@ -187,7 +198,9 @@ def test_exit_code_is_described(code: int) -> None:
 def events() -> Iterator[str]:
     """What the program logs."""
     for path in (ROOT / "daemon").rglob("*.py"):
-        yield from re.findall(r'(?:\.(?:info|warning|error|exception)|Tally)\(\s*"([a-z_]+)"', path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        yield from re.findall(r'(?:\.(?:info|warning|error|exception)|Tally|Fault)\(\s*(?:log, )?"([a-z_]+)"', text)
+        yield from re.findall(r'\bover="([a-z_]+)"', text)
 
 
 def test_events_of_the_log_exist() -> None:

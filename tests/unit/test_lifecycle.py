@@ -1,6 +1,7 @@
 """A part starts once, ends when it is asked to, and says how it is."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -35,6 +36,31 @@ class Broken(Part):
 
     async def _run(self) -> None:
         raise RuntimeError("out of order")
+
+
+class Punctual(Part):
+    """Waits again and again, each time until a deadline."""
+
+    name = "punctual"
+    deadline: asyncio.Timeout
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as self.deadline:
+                    await asyncio.Event().wait()
+
+
+async def test_a_deadline_at_the_same_moment_does_not_swallow_the_request_to_end() -> None:
+    """Both cancel the task: what the deadline takes back is its own."""
+    loop, part = asyncio.get_running_loop(), Punctual()
+    part.start()
+    await asyncio.sleep(0)
+    part.deadline.reschedule(loop.time())
+    loop.call_soon(part.stop)  # the task has been cancelled by its deadline then, and does not know it yet
+    async with asyncio.timeout(5):
+        await part.wait()
+    assert not part.is_running
 
 
 async def test_it_runs_from_start_until_it_has_ended() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -45,6 +46,18 @@ def test_messages(manager: socket.socket, environ: dict[str, str]) -> None:
     ):
         say()
         assert received(manager) == message
+
+
+def test_signs_of_life_need_no_file(manager: socket.socket, environ: dict[str, str]) -> None:
+    """A daemon that can open no file any more is alive: it must not be killed for that."""
+    notifier = Notifier(environ)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        notifier.watchdog()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert received(manager) == "WATCHDOG=1"
 
 
 def test_a_reload_tells_its_time(manager: socket.socket, environ: dict[str, str]) -> None:

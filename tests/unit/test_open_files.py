@@ -49,6 +49,17 @@ def test_what_the_hard_limit_does_not_give_is_told() -> None:
     assert "LimitNOFILE" in log
 
 
+def test_they_are_counted_where_none_can_be_opened() -> None:
+    """Whoever watches over them must not fail just then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        files = open_files()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (files.count, files.limit) == (0, 0)
+
+
 def test_the_unit_gives_what_the_defaults_need() -> None:
     """systemd's hard limit is above what the daemon asks for, whatever the size of its pool."""
     stated = re.search(r"^LimitNOFILE=(\d+)$", UNIT.read_text(), re.MULTILINE)

@@ -11,6 +11,7 @@ from uuid import UUID
 import aiohttp
 import orjson
 
+from daemon.api.alerts import AlertList, AlertTest, AlertTestBody, AlertTests
 from daemon.api.approvals import Approval, ApprovalList, Change, ChangeList
 from daemon.api.decoding import UnexpectedShape, decode
 from daemon.api.explanation import Explanation
@@ -30,7 +31,10 @@ from daemon.api.mappings import Mapping as ProductMapping
 from daemon.api.problems import ProblemDetails
 from daemon.api.pushes import Push, PushList
 from daemon.api.schedules import Schedule, ScheduleList
+from daemon.api.session import Caller
 from daemon.api.status import Status
+from daemon.api.stores import PauseBody, StorePausing
+from daemon.api.webhooks import Webhooks
 from daemon.cli.client.sse import ServerEvent, read_events
 from daemon.cli.client.target import DaemonTarget
 from daemon.errors import DaemonUnreachable, DongboError, JobNotFound, LiveJobExists, SaleNotFound, ScheduleNotFound
@@ -43,6 +47,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # The daemon sends something at least every 15 s, if only a sign of life.
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
 PAGE = 200  # rows asked for at once
+MOST_SCHEDULES = 100_000
 WHOLE_ID = 36  # characters
 
 T = TypeVar("T")
@@ -87,6 +92,10 @@ class DaemonClient:
     async def status(self) -> Status:
         """The daemon at a glance."""
         return await self.ask(Status, "GET", "/status")
+
+    async def caller(self) -> Caller:
+        """Who the daemon takes this for."""
+        return await self.ask(Caller, "GET", "/api/session")
 
     async def check_credentials(self) -> Sequence[Finding]:
         """What the daemon finds when it tries the credentials that it works with."""
@@ -184,7 +193,7 @@ class DaemonClient:
 
     async def schedules(self) -> Sequence[Schedule]:
         """All schedules with their last and next fires."""
-        return (await self.ask(ScheduleList, "GET", "/api/schedules")).schedules
+        return await self._list(ScheduleList, "/api/schedules", {}, MOST_SCHEDULES, lambda page: page.schedules)
 
     async def run_schedule(self, name: str) -> Job:
         """Submit a schedule's job now. Raises ScheduleNotFound, LiveJobExists."""
@@ -197,6 +206,26 @@ class DaemonClient:
     async def resume_schedule(self, name: str) -> Schedule:
         """Let a paused schedule fire again. Raises ScheduleNotFound."""
         return await self.ask(Schedule, "POST", f"/api/schedules/{quote(name, safe='')}/resume")
+
+    async def pause_store(self, store: str, body: PauseBody) -> StorePausing:
+        """Write nothing to a store for now."""
+        return await self.ask(StorePausing, "POST", f"/api/stores/{quote(store, safe='')}/pause", body=body)
+
+    async def resume_store(self, store: str) -> StorePausing:
+        """Write to a store again."""
+        return await self.ask(StorePausing, "POST", f"/api/stores/{quote(store, safe='')}/resume")
+
+    async def alerts(self, *, limit: int) -> AlertList:
+        """Who is told what is not right, and at most `limit` of what they have been told, newest first."""
+        return await self.ask(AlertList, "GET", "/api/alerts", query={"limit": str(limit)})
+
+    async def test_alerts(self, channel: str | None) -> Sequence[AlertTest]:
+        """Send a test message by one channel, or by all; what came of it."""
+        return (await self.ask(AlertTests, "POST", "/api/alerts/test", body=AlertTestBody(channel))).tests
+
+    async def webhooks(self, store: str | None = None, *, limit: int) -> Webhooks:
+        """How the webhooks of a store stand, or of all, and at most `limit` of what came, newest first."""
+        return await self.ask(Webhooks, "GET", "/api/webhooks", query=given(store=store, limit=str(limit)))
 
     async def mappings(
         self, store: str, *, state: str | None = None, search: str | None = None, limit: int
@@ -311,8 +340,8 @@ class DaemonClient:
                 )
             )
         return DaemonUnreachable(
-            _("no daemon answers at {name}: start it with `dongbo run{option}`").format(
-                name=self.target.name, option=self.target.config_option
+            _("no daemon answers at {name}: start it with `{command}`").format(
+                name=self.target.name, command=self.target.start_command
             )
         )
 

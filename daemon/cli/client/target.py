@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from daemon.cli.installation.places import service_environment, service_of
 from daemon.cli.options import find_config
 from daemon.cli.render import output
-from daemon.config import Settings, TcpAddress, UnixAddress, load_settings, resolve_secrets
-from daemon.config.settings import DatabaseSettings
+from daemon.config import Settings, TcpAddress, UnixAddress, load_settings, read_status_token
 from daemon.errors import ConfigError
 from daemon.i18n import configure as speak
 
@@ -45,6 +45,12 @@ class DaemonTarget:
         """` --config …` for a command to copy, where there is a file."""
         return f" --config {self.config}" if self.config else ""
 
+    @property
+    def start_command(self) -> str:
+        """What starts the daemon: systemd, where it is installed as a service."""
+        service = service_of(self.config) if self.config is not None else None
+        return f"systemctl start {service.name}" if service is not None else f"dongbo run{self.config_option}"
+
     def refused_token(self) -> str:
         """What a person can do about a refused token."""
         if self.token is None and self.passed_over is not None:
@@ -52,6 +58,8 @@ class DaemonTarget:
                 f"the daemon at {self.name} requires a token, and {self.passed_over}, which may name it, was skipped: "
                 f"set ${TOKEN_VARIABLE}, or fix the file"
             )
+        if self.token is None and self.settings is not None and self.settings.status.tokens:
+            return f"the daemon at {self.name} wants to know who asks: set ${TOKEN_VARIABLE} to your token"
         if self.token is None:
             absent = (
                 "no configuration is read" if self.settings is None else "[status] token is not in the configuration"
@@ -62,7 +70,7 @@ class DaemonTarget:
             )
         return (
             f"the daemon at {self.name} refuses the token: [status] token in {self.config or 'the configuration'} "
-            f"(or ${TOKEN_VARIABLE}) is not the one that it was started with"
+            f"(or ${TOKEN_VARIABLE}) is none of those that it accepts"
         )
 
 
@@ -77,7 +85,7 @@ def find_target(config: Path | None, url: str | None, environ: Mapping[str, str]
     path = find_config(config, environ)
     settings = load_settings(path)
     speak(settings.language)
-    return target_of(settings, path, _given_token(environ) or _configured_token(settings, environ))
+    return target_of(settings, path, _given_token(environ) or _configured_token(settings, path, environ))
 
 
 def target_of(settings: Settings, path: Path | None, token: SecretStr | None) -> DaemonTarget:
@@ -105,7 +113,7 @@ def _at_url(url: str, config: Path | None, environ: Mapping[str, str]) -> Daemon
         return target
     try:
         settings = load_settings(path)
-        token = target.token or _configured_token(settings, environ)
+        token = target.token or _configured_token(settings, path, environ)
     except ConfigError as error:
         first, *others = error.problems
         more = f" (and {len(others)} more: dongbo check --config {path})" if others else ""
@@ -119,10 +127,9 @@ def _given_token(environ: Mapping[str, str]) -> SecretStr | None:
     return SecretStr(environ[TOKEN_VARIABLE]) if environ.get(TOKEN_VARIABLE) else None
 
 
-def _configured_token(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
+def _configured_token(settings: Settings, path: Path, environ: Mapping[str, str]) -> SecretStr | None:
     """The token alone: the other secrets are the daemon's, and whoever runs a command need not be able to read them."""
-    only_status = settings.model_copy(update={"stores": {}, "database": DatabaseSettings()})
     try:
-        return resolve_secrets(only_status, environ).status_token
+        return read_status_token(settings, service_environment(path, environ, as_started=True))
     except ConfigError as error:
         raise ConfigError(*(f"{problem}; or set ${TOKEN_VARIABLE}" for problem in error.problems)) from None

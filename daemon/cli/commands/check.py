@@ -7,21 +7,37 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.api.findings import Finding, any_failed, failed, warning
+from daemon.alerts.delivery import is_installed, not_installed
+from daemon.api.findings import Finding, any_failed, failed, ok, warning
 from daemon.bootstrap import check_schedules, make_sales, make_schedules
 from daemon.cli.checks.database import check_database, database_directory
 from daemon.cli.checks.findings import to_json, write_findings
+from daemon.cli.checks.rules import check_rules
 from daemon.cli.checks.stores import check_stores
+from daemon.cli.client.daemon import connect
+from daemon.cli.client.target import find_target
 from daemon.cli.context import CommandContext, Commands, LocalCommand
+from daemon.cli.installation.places import service_environment
 from daemon.cli.render import output
-from daemon.config import SaleSettings, Settings, ShopifySettings, inspect_secrets, load_settings, resolve_secrets
-from daemon.errors import ConfigError
+from daemon.config import (
+    SaleSettings,
+    Settings,
+    ShopifySettings,
+    StoreSettings,
+    inspect_secrets,
+    load_settings,
+    resolve_secrets,
+)
+from daemon.errors import ConfigError, DongboError
 from daemon.i18n import configure as speak
+from daemon.i18n import gettext as _
 from daemon.jobs.types import JobType
 from daemon.logging import configure_logging
 from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import ScheduleSpec, Timetable
 from daemon.schedules.overlaps import find_overlaps
+from daemon.sync.products.quantity_words import StockPolicy, policy_of
+from daemon.sync.products.rule_words import describe_rule
 from daemon.tasks import read_params
 
 FIRES_SHOWN = 5
@@ -49,11 +65,13 @@ async def check(
         if context.as_json:
             output.write_json({"config": str(path), "ok": False, "problems": error.problems})
         raise
-    # The daemon may run with other variables and credentials, so what can't be read from here is not a fault yet.
-    secrets, absent = inspect_secrets(settings, config=path)
+    # The daemon may run with other variables and credentials, so what is wrong with those of here is not a fault yet.
+    secrets, absent = inspect_secrets(settings, service_environment(path), config=path)
     for problem in absent:
-        output.say(f"dongbo: {problem} (not readable here; the daemon needs it)")
-    warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings()]
+        output.say(f"dongbo: {problem} (as seen from here; the daemon does not start like this)")
+    warnings = [*secrets.warnings, *_overlaps(schedules), *settings.zone_warnings(), *_oversellers(settings)]
+    if settings.alerts and not is_installed():
+        warnings.append(not_installed())
     for text in warnings:
         output.say(f"dongbo: {text}")
     findings = await _try_live(settings, path) if live else []
@@ -71,8 +89,8 @@ async def check(
         raise typer.Exit(1)
 
 
-def _stores(settings: Settings) -> list[dict[str, str | None]]:
-    """How each store signs in to its sources."""
+def _stores(settings: Settings) -> list[dict[str, Any]]:
+    """How each store signs in to its sources, what its stock and its rules come to."""
     return [
         {
             "name": name,
@@ -80,9 +98,25 @@ def _stores(settings: Settings) -> list[dict[str, str | None]]:
             if store.nhanh is not None
             else None,
             "shopify": f"{store.shopify.shop}, by {_way_in(store.shopify)}" if store.shopify is not None else None,
+            "stock": _(policy.offered) if (policy := _policy(store)) is not None else None,
+            "rules": {rule.name: describe_rule(rule) for rule in store.rules},
         }
         for name, store in settings.stores.items()
     ]
+
+
+def _oversellers(settings: Settings) -> list[str]:
+    """What can be sold twice, by store."""
+    return [
+        f"[stores.{name}.product_sync]: {_(risk)}"
+        for name, store in settings.stores.items()
+        if (policy := _policy(store)) is not None and (risk := policy.risk) is not None
+    ]
+
+
+def _policy(store: StoreSettings) -> StockPolicy | None:
+    """What the stock of a store comes to; None where none is pushed."""
+    return policy_of(store.product_sync) if store.product_sync is not None and store.product_sync.locations else None
 
 
 def _way_in(shopify: ShopifySettings) -> str:
@@ -131,7 +165,7 @@ def _sales(made: Sequence[SaleSettings], settings: Settings) -> list[dict[str, A
 
 
 def _fires(timetable: Timetable, after: datetime, most: int = FIRES_SHOWN) -> Iterator[datetime]:
-    for _ in range(most):
+    for _turn in range(most):
         fire = timetable.next_fire(after)
         if fire is None:
             return
@@ -151,6 +185,12 @@ def _write(path: Path, settings: Settings, fires: list[dict[str, Any]], sales: l
             output.write_text(f"  Nhanh.vn  {store['nhanh']}")
         if store["shopify"] is not None:
             output.write_text(f"  Shopify   {store['shopify']}")
+        if store["stock"] is not None:
+            label = _("Stock")
+            output.write_text(f"  {label:<9} {store['stock']}")
+        for name, words in store["rules"].items():
+            said = _("rule “{name}”").format(name=name)
+            output.write_text(f"  {said}: {words}")
     for schedule in fires:
         when = f"{schedule['cron']} ({schedule['timezone']})" if schedule["cron"] else "only when a person starts it"
         output.write_text(f"\n{schedule['name']}: {schedule['job']} of {schedule['store']}, {when}")
@@ -169,15 +209,37 @@ async def _try_live(settings: Settings, config: Path) -> list[Finding]:
     """Everything that can be tried without a daemon. `config` is the file that the settings come from."""
     configure_logging("error", "console")  # what goes wrong becomes a finding
     try:
-        secrets = resolve_secrets(settings, config=config)
+        secrets = resolve_secrets(settings, service_environment(config), config=config)
     except ConfigError as error:
-        return [failed("secrets", problem) for problem in error.problems]
+        return await _ask_daemon(config) or [failed("secrets", problem) for problem in error.problems]
     exposed = [
         warning("secrets", text, "make it readable for its owner only, and renew the secret if others use this machine")
         for text in secrets.warnings
     ]
+    directory = database_directory(config)
     return [
         *exposed,
-        *await check_database(secrets, database_directory(config)),
+        *await check_database(secrets, directory),
+        *await check_rules(settings, secrets, directory),
         *await check_stores(settings, secrets),
     ]
+
+
+async def _ask_daemon(config: Path) -> list[Finding]:
+    """What the daemon that runs with this file finds, which has the secrets; nothing where none can be asked."""
+    try:
+        async with connect(find_target(config, None)) as client:
+            status = await client.status()
+            findings = [
+                ok(
+                    "daemon",
+                    _("asked at {address}, since not all secrets can be read here").format(address=client.target.name),
+                )
+            ]
+            findings += [
+                ok(check.name, check.detail) if check.ok else failed(check.name, check.detail)
+                for check in status.checks
+            ]
+            return [*findings, *await client.check_credentials()]
+    except DongboError:
+        return []

@@ -14,6 +14,7 @@ from typing import Annotated, TextIO, cast
 import typer
 
 from daemon import app as daemon_app
+from daemon.checks.webhooks import read_plan
 from daemon.cli.client.daemon import DaemonClient, connect
 from daemon.cli.client.target import target_of
 from daemon.cli.commands.run import what_happens
@@ -22,13 +23,18 @@ from daemon.cli.event_loop import run_in_loop
 from daemon.cli.jobs import following
 from daemon.cli.jobs.progress import open_view
 from daemon.cli.render import output
-from daemon.config import DEMO_CONFIG, Settings, load_settings, state_directory
+from daemon.config import DEMO_CONFIG, Settings, load_settings, resolve_secrets, state_directory
 from daemon.database.state_lock import state_lock
 from daemon.errors import DongboError, ListenError, StateDirectoryError
-from daemon.ids import StoreName
-from daemon.jobs.types import JobType
+from daemon.ids import JobId, StoreName
+from daemon.jobs.types import JobType, Source
 from daemon.logging import configure_logging
-from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from daemon.sandbox.server import VERIFY_TOKEN, Sandbox, SandboxSettings, running_sandbox
+from daemon.sources.http import open_session
+from daemon.sources.limits import LimiterRegistry
+from daemon.sources.meter import CallMeter
+from daemon.stores import StoreFactory
+from daemon.webhooks.subscriptions import carry_out, webhook_address
 
 STORE = StoreName("demo")
 FIRST_PORT = 8765
@@ -81,11 +87,13 @@ async def run_demo(state: Path, *, opens_browser: bool, as_json: bool) -> None:
         pass
     os.environ["STATE_DIRECTORY"] = str(state)  # where the daemon puts its database
     async with running_sandbox(SHOP) as sandbox:
-        path = write_configuration(state, sandbox, _free_port())
+        path = write_configuration(state, sandbox, _free_port(), _bound(0))
         settings = load_settings(path)
         _admit(settings, sandbox)
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        guide = asyncio.create_task(_guide(ready, settings, path, opens_browser=opens_browser, as_json=as_json))
+        guide = asyncio.create_task(
+            _guide(ready, sandbox, settings, path, opens_browser=opens_browser, as_json=as_json), name="demo-guide"
+        )
         try:
             await daemon_app.run(settings, config_path=path, on_ready=ready.set_result)
         finally:
@@ -95,14 +103,21 @@ async def run_demo(state: Path, *, opens_browser: bool, as_json: bool) -> None:
                 guide.result()
 
 
-def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
+def write_configuration(state: Path, sandbox: Sandbox, port: int, webhooks_port: int) -> Path:
     """The demo's configuration with the sandbox's addresses and tokens, as a file that other commands can read, too.
+
+    Args:
+        state: where it is written to.
+        sandbox: the two shops.
+        port: of the status endpoint.
+        webhooks_port: of the listener for webhooks.
 
     Raises StateDirectoryError where it can't be written.
     """
     secrets = {
         "DONGBO_DEMO_NHANH_TOKEN": sandbox.nhanh.token,
         "DONGBO_DEMO_NHANH_SECRET_KEY": sandbox.nhanh.secret_key,
+        "DONGBO_DEMO_NHANH_WEBHOOK_TOKEN": VERIFY_TOKEN,
         "DONGBO_DEMO_SHOPIFY_SECRET": sandbox.shopify.app.client_secret,
     }
     text = DEMO_CONFIG.read_text("utf-8")
@@ -117,6 +132,7 @@ def write_configuration(state: Path, sandbox: Sandbox, port: int) -> Path:
         text = _replace(text, '"http://127.0.0.1:8766"', f'"{sandbox.nhanh_url}"')
         text = _replace(text, '"http://127.0.0.1:8767"', f'"{sandbox.shopify_url}"')
         text = _replace(text, f'"127.0.0.1:{FIRST_PORT}"', f'"127.0.0.1:{port}"')
+        text = text.replace("127.0.0.1:8768", f"127.0.0.1:{webhooks_port}")
         path.write_text(text, "utf-8")
     except OSError as error:
         raise StateDirectoryError(
@@ -134,7 +150,13 @@ def _admit(settings: Settings, sandbox: Sandbox) -> None:
 
 
 async def _guide(
-    ready: asyncio.Future[str], settings: Settings, path: Path, *, opens_browser: bool, as_json: bool
+    ready: asyncio.Future[str],
+    sandbox: Sandbox,
+    settings: Settings,
+    path: Path,
+    *,
+    opens_browser: bool,
+    as_json: bool,
 ) -> None:
     """Says what there is to see, makes sure that there is something at once, and shows the jobs."""
     address = await ready
@@ -147,18 +169,36 @@ async def _guide(
     if opens_browser:
         await asyncio.to_thread(_open_browser, address)
     async with connect(target_of(settings, path, None)) as client:
-        await _pull_everything(client)
+        pulls = await _pull_everything(client)
         with open_view(sys.stderr, zone=settings.timezone, summarise=True) as view:
+            await following.follow_until_ended(client, pulls, view)
+            await _set_up_webhooks(sandbox, settings, path)  # while everything is read, they would say nothing new
             await following.watch(client, view, remark=lambda _text: None)  # the daemon goes when the demo ends
 
 
-async def _pull_everything(client: DaemonClient) -> None:
+async def _set_up_webhooks(sandbox: Sandbox, settings: Settings, path: Path) -> None:
+    """As `dongbo webhooks install` does at Shopify, and somebody at open.nhanh.vn."""
+    shopify = settings.stores[STORE].shopify
+    if settings.webhooks is None or settings.webhooks.url is None or shopify is None:
+        raise AssertionError("the demo's configuration has no webhooks")
+    url, secrets, meter = settings.webhooks.url, resolve_secrets(settings, os.environ, config=path), CallMeter()
+    sandbox.nhanh.webhooks.enable(webhook_address(url, Source.NHANH, STORE), VERIFY_TOKEN)
+    async with open_session() as session:
+        client = StoreFactory(session, LimiterRegistry()).shopify(STORE, shopify, secrets.stores[STORE])
+        plan = await read_plan(client, settings, STORE, url, meter)
+        await carry_out(plan, client.webhooks, meter)
+
+
+async def _pull_everything(client: DaemonClient) -> list[JobId]:
     """In full: the sandbox begins anew with every demo, while the database remembers the last one."""
+    pulls: list[JobId] = []
     for job_type in PULLS:
         try:
-            await client.submit(job_type, STORE, {"full": True, "restart": True, "allow_deletions": True})
+            job = await client.submit(job_type, STORE, {"full": True, "restart": True, "allow_deletions": True})
+            pulls.append(JobId(job.id))
         except DongboError as error:  # a schedule will fire by itself within a minute or two
             output.say(f"dongbo: {job_type} was not run at once: {error}")
+    return pulls
 
 
 def _welcome(settings: Settings, address: str, path: Path) -> str:
@@ -191,18 +231,23 @@ def _locations(sandbox: Sandbox) -> str:
 
 
 def _free_port() -> int:
+    """The first port from the usual one on that nobody uses."""
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-            return port
+        try:
+            return _bound(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
     last = FIRST_PORT + PORTS_TRIED - 1
     raise ListenError(f"all ports from {FIRST_PORT} to {last} are in use: stop what uses them")
+
+
+def _bound(port: int) -> int:
+    """A port that could be bound just now; 0 stands for any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
 
 
 def _open_browser(address: str) -> None:

@@ -128,7 +128,8 @@ def write_item(item: Item, zone: tzinfo) -> None:
 def _called(shown: ItemPlace | ItemPrice) -> str:
     if isinstance(shown, ItemPrice):
         return shown.kind.replace("_", " ")
-    return _("stock at {location}").format(location=plain(shown.location_name or str(shown.location_id)))
+    called = _("on hand at {location}") if shown.quantity == "on_hand" else _("available at {location}")
+    return called.format(location=plain(shown.location_name or str(shown.location_id)))
 
 
 def _cells(shown: ItemPlace | ItemPrice, zone: tzinfo) -> list[Text | str]:

@@ -7,7 +7,7 @@ import typer
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.jobs.request import given, request_job
 from daemon.cli.options import StoreOption, WaitOption
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JobType, PullMethod
 
 app = Commands()
 
@@ -18,14 +18,24 @@ RestartOption = Annotated[bool, typer.Option("--restart", help="Start over inste
 DeletionsOption = Annotated[
     bool, typer.Option("--allow-deletions", help="Believe the source even if a large share of the rows is gone.")
 ]
+IdsOption = Annotated[
+    list[int] | None,
+    typer.Option("--id", min=1, help="Read just this row, or find out that it is gone; may be given several times."),
+]
 QueryOption = Annotated[
     str | None, typer.Option("--query", help="Only what this search finds, in the syntax of Shopify's admin.")
+]
+
+MethodOption = Annotated[
+    PullMethod | None,
+    typer.Option(help="How everything is read: by pages, in bulk as one file of Shopify's, or whichever is faster."),
 ]
 
 
 @app.command()
 async def nhanh_products(
     context: CommandContext,
+    ids: IdsOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
@@ -33,19 +43,20 @@ async def nhanh_products(
     wait: WaitOption = False,
 ) -> None:
     """Pull the products of Nhanh.vn with their stock."""
-    params = given(full=full, restart=restart, allow_deletions=allow_deletions)
+    params = given(ids=ids, full=full, restart=restart, allow_deletions=allow_deletions)
     await request_job(context, JobType.PULL_NHANH_PRODUCTS, store, params, wait=wait)
 
 
 @app.command()
 async def nhanh_inventory(
     context: CommandContext,
+    ids: IdsOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     wait: WaitOption = False,
 ) -> None:
     """Pull the stock of Nhanh.vn alone, which is quick."""
-    await request_job(context, JobType.PULL_NHANH_INVENTORY, store, given(full=full), wait=wait)
+    await request_job(context, JobType.PULL_NHANH_INVENTORY, store, given(ids=ids, full=full), wait=wait)
 
 
 @app.command()
@@ -60,6 +71,7 @@ async def nhanh_customers(
     last_bought_to: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only those who last bought on this day or earlier.")
     ] = None,
+    ids: IdsOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
@@ -68,7 +80,7 @@ async def nhanh_customers(
 ) -> None:
     """Pull the customers of Nhanh.vn."""
     filters = given(type=customer_type, last_bought_from=last_bought_from, last_bought_to=last_bought_to)
-    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters)
+    params = given(ids=ids, full=full, restart=restart, allow_deletions=allow_deletions, filters=filters)
     await request_job(context, JobType.PULL_NHANH_CUSTOMERS, store, params, wait=wait)
 
 
@@ -79,6 +91,8 @@ async def shopify_products(
         list[str] | None, typer.Option(help="Only active, draft or archived products; may be given several times.")
     ] = None,
     query: QueryOption = None,
+    method: MethodOption = None,
+    ids: IdsOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
@@ -86,8 +100,8 @@ async def shopify_products(
     wait: WaitOption = False,
 ) -> None:
     """Pull the products of Shopify with all their variants."""
-    filters = given(status=status)
-    params = given(full=full, restart=restart, allow_deletions=allow_deletions, filters=filters, query=query)
+    chosen = given(filters=given(status=status), query=query, method=method)
+    params = given(ids=ids, full=full, restart=restart, allow_deletions=allow_deletions) | chosen
     await request_job(context, JobType.PULL_SHOPIFY_PRODUCTS, store, params, wait=wait)
 
 
@@ -95,6 +109,8 @@ async def shopify_products(
 async def shopify_customers(
     context: CommandContext,
     query: QueryOption = None,
+    method: MethodOption = None,
+    ids: IdsOption = None,
     store: StoreOption = None,
     full: FullOption = False,
     restart: RestartOption = False,
@@ -102,5 +118,5 @@ async def shopify_customers(
     wait: WaitOption = False,
 ) -> None:
     """Pull the customers of Shopify."""
-    params = given(full=full, restart=restart, allow_deletions=allow_deletions, query=query)
+    params = given(ids=ids, full=full, restart=restart, allow_deletions=allow_deletions, query=query, method=method)
     await request_job(context, JobType.PULL_SHOPIFY_CUSTOMERS, store, params, wait=wait)

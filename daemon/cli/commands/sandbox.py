@@ -3,6 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,8 +13,11 @@ from daemon.cli.render import output
 from daemon.errors import ConfigError
 from daemon.logging import configure_logging
 from daemon.sandbox.faults import Faults
-from daemon.sandbox.server import Sandbox, SandboxSettings, serve
+from daemon.sandbox.server import STORE, VERIFY_TOKEN, Sandbox, SandboxSettings, serve
 from daemon.sandbox.situations import SITUATIONS
+from daemon.sandbox.webhooks import WebhookFaults
+
+LISTENER = "http://127.0.0.1:8766"  # as daemons listen for webhooks unless told otherwise
 
 app = Commands()
 
@@ -66,6 +70,16 @@ def sandbox(
     clock_offset: Annotated[
         float, typer.Option(metavar="SECONDS", help="How far the clocks of both are ahead of this machine's.")
     ] = 0.0,
+    webhooks: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send all webhooks of both to the listener there, http://127.0.0.1:8766."),
+    ] = None,
+    webhook_loss_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of webhooks that get lost.")] = 0.0,
+    webhook_repeat_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of webhooks sent twice.")] = 0.0,
+    webhook_delay_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of webhooks that come late.")] = 0.0,
+    webhook_forgery_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of webhooks that come with a forged copy.")
+    ] = 0.0,
     error_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that fail with HTTP 500.")] = 0.0,
     rate_limit_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of calls that are told to wait.")] = 0.0,
     reset_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of connections reset.")] = 0.0,
@@ -110,13 +124,21 @@ def sandbox(
         nhanh_port=nhanh_port,
         shopify_port=shopify_port,
         shopify_csv=tuple(shopify_csv or ()),
+        webhooks=webhooks,
+        webhook_faults=WebhookFaults(
+            lost=webhook_loss_rate,
+            repeated=webhook_repeat_rate,
+            delayed=webhook_delay_rate,
+            forged=webhook_forgery_rate,
+            seed=seed,
+        ),
     )
 
     def announce(running: Sandbox) -> None:
         if context.as_json:
             output.write_json_line(_describe(running))
         else:
-            output.say(_instructions(running))
+            output.say(_instructions(running, (webhooks or LISTENER).rstrip("/")))
 
     run_in_loop(serve(settings, announce))
 
@@ -139,6 +161,7 @@ def _describe(running: Sandbox) -> dict[str, object]:
             "business_id": nhanh.business_id,
             "access_token": nhanh.token,
             "secret_key": nhanh.secret_key,
+            "webhook_token": nhanh.webhooks.verify_token or VERIFY_TOKEN,
         },
         "shopify": {
             "base_url": running.shopify_url,
@@ -152,8 +175,9 @@ def _describe(running: Sandbox) -> dict[str, object]:
     }
 
 
-def _instructions(running: Sandbox) -> str:
+def _instructions(running: Sandbox, webhooks: str) -> str:
     nhanh, shopify = running.nhanh, running.shopify
+    token = nhanh.webhooks.verify_token or VERIFY_TOKEN
     return f"""\
 A shop with {len(running.catalogue.goods):,} goods and {len(running.catalogue.people):,} customers answers at
   Nhanh.vn  {running.nhanh_url}
@@ -162,18 +186,24 @@ until Ctrl-C. To point a daemon at it, set
 
 export SANDBOX_NHANH_TOKEN={nhanh.token}
 export SANDBOX_NHANH_SECRET_KEY={nhanh.secret_key}
+export SANDBOX_NHANH_WEBHOOK_TOKEN={token}
 export SANDBOX_SHOPIFY_SECRET={shopify.app.client_secret}
 
 and put this into its configuration:
 
-[stores.sandbox.nhanh]
+[webhooks]
+listen = "{urlsplit(webhooks).netloc}"
+url = "{webhooks}"  # where `dongbo sandbox --webhooks {webhooks}` sends them
+
+[stores.{STORE}.nhanh]
 app_id = {nhanh.app_id}
 business_id = {nhanh.business_id}
 access_token = {{ env = "SANDBOX_NHANH_TOKEN" }}
 secret_key = {{ env = "SANDBOX_NHANH_SECRET_KEY" }}
+webhook_token = {{ env = "SANDBOX_NHANH_WEBHOOK_TOKEN" }}
 base_url = "{running.nhanh_url}"
 
-[stores.sandbox.shopify]
+[stores.{STORE}.shopify]
 shop = "{shopify.shop}"
 client_id = "{shopify.app.client_id}"
 client_secret = {{ env = "SANDBOX_SHOPIFY_SECRET" }}

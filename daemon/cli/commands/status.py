@@ -7,7 +7,8 @@ import typer
 from rich.text import Text
 
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity, StreamReport
-from daemon.api.status import RunningJob, Status
+from daemon.api.session import Caller
+from daemon.api.status import FleetMember, RunningJob, Status
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.commands.schedules import write_schedules
 from daemon.cli.context import CommandContext, Commands
@@ -16,6 +17,7 @@ from daemon.cli.render import output, values
 from daemon.cli.render.ids import short_ids
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
+from daemon.jobs.steering import Role
 from daemon.tone import Tone
 
 app = Commands()
@@ -37,11 +39,12 @@ async def status(context: CommandContext) -> None:
     The exit code is 1 while a condition holds, however slight, and unless the daemon is ready.
     """
     async with context.daemon() as client:
-        found = await client.status()
+        found, caller = await client.status(), await client.caller()
     if context.as_json:
         output.write_json(found)
     else:
         write_status(found, context.target)
+        _write_caller(caller)
     if found.conditions or not found.ready:
         raise typer.Exit(1)
 
@@ -63,6 +66,8 @@ def write_status(status: Status, target: DaemonTarget) -> None:
         write_schedules(status.schedules, target.zone)
     output.write_text("")
     _write_daemon(status, target)
+    if status.fleet is not None and len(status.fleet) > 1:
+        _write_fleet(status.fleet)
 
 
 def _write_conditions(status: Status, target: DaemonTarget) -> None:
@@ -160,6 +165,43 @@ def _write_daemon(status: Status, target: DaemonTarget) -> None:
         readers=status.subscribers,
     )
     _write(Text(f"  {figures}"))
+
+
+def _write_fleet(fleet: Sequence[FleetMember]) -> None:
+    """The daemons on the database, this one among them."""
+    output.write_text("")
+    columns = (_("daemon"), _("version"), _("roles"), _("jobs"), _("state"))
+    output.write_table(columns, [_fleet_row(member) for member in fleet])
+
+
+def _fleet_row(member: FleetMember) -> list[Text | str]:
+    sign, style = SIGNS[Tone.OK if member.is_live and member.takes_no_jobs_since is None else Tone.BAD]
+    if not member.is_live:
+        said = _("gone: seen {time}").format(time=values.ago(member.seen_at))
+    elif member.takes_no_jobs_since is not None:
+        said = _("took jobs {time}").format(time=values.ago(member.takes_no_jobs_since))
+    else:
+        said = _("this one") if member.is_self else _("there")
+    return [
+        output.plain(member.name),
+        output.plain(member.version),
+        ", ".join(member.roles),
+        values.number(member.running_jobs),
+        Text(f"{sign} {said}", style=style),
+    ]
+
+
+def _write_caller(caller: Caller) -> None:
+    """Who is noted with what this shell asks for, and what it may; nothing where nobody is asked."""
+    if caller.known_by == "nothing":
+        return
+    name = output.plain(caller.name) if caller.name is not None else _("the token without a name")
+    match caller.role:
+        case Role.OPERATE:
+            said = _("asked by {name}, which may operate")
+        case Role.READ:
+            said = _("asked by {name}, which may only read")
+    _write(Text(f"  {said.format(name=name)}"))
 
 
 def _write(line: Text) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.connect.secret_places import replace_file
 from daemon.cli.connect.toml_edit import CannotEdit, lines_of, set_keys
+from daemon.cli.installation.credential_files import replace_file
 from daemon.cli.options import find_config
 from daemon.config import parse_settings
 from daemon.config.address import check_base_url

@@ -24,6 +24,7 @@ from daemon.cli.event_loop import run_in_loop
 from daemon.cli.render import output
 from daemon.config import TcpAddress
 from daemon.config.address import is_loopback, parse_listen
+from daemon.config.encrypted_credentials import decrypt, encrypted_path, is_encrypted
 from daemon.errors import ConfigError, DongboError, SourceError, SourceRefused
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
@@ -236,9 +237,12 @@ def _known_secret(place: SecretPlace, given: Path | None) -> str | None:
         return None
     if place.path is None:
         return os.environ.get(place.reference.env or "") or None
+    encrypted = encrypted_path(place.path)
     try:
-        return place.path.read_text("utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
+        is_credential = place.reference.credential is not None and is_encrypted(encrypted)
+        content = decrypt(place.path.name, encrypted) if is_credential else place.path.read_bytes()
+        return content.decode().strip() or None
+    except (OSError, ValueError):  # a UnicodeDecodeError, too
         return None
 
 

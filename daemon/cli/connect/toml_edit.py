@@ -22,7 +22,7 @@ class CannotEdit(Exception):
 def set_keys(text: str, table: Table, keys: Mapping[str, object], *, without: Sequence[str] = ()) -> str:
     """The document with these keys of a table set, in this order where they are new, and others commented out.
 
-    All other lines stay as they are. A new table is added at the end.
+    All other lines stay as they are. A new table begins where the document has it commented out, else at the end.
 
     Raises:
         CannotEdit: the result would not be what was asked for; also for a document that is not TOML.
@@ -39,8 +39,7 @@ def set_keys(text: str, table: Table, keys: Mapping[str, object], *, without: Se
 
 def lines_of(table: Table, keys: Mapping[str, object]) -> str:
     """The keys as a person would write them into a file."""
-    header = ".".join(_key(part) for part in table)
-    return "\n".join([f"[{header}]", *(_line(key, value) for key, value in keys.items())])
+    return "\n".join([_header(table), *(_line(key, value) for key, value in keys.items())])
 
 
 def _changed(
@@ -61,7 +60,7 @@ def _edited(text: str, table: Table, keys: Mapping[str, object], without: Sequen
     place: Any = document
     for part in table:
         if part not in place:
-            return f"{text.rstrip()}\n\n{lines_of(table, keys)}\n".lstrip("\n")
+            return _begun(text, table, keys, without)
         place = place[part]
     order = list(keys)
     for key, value in keys.items():
@@ -73,6 +72,24 @@ def _edited(text: str, table: Table, keys: Mapping[str, object], without: Sequen
         if key in place:
             text = _comment_out(text, table, key)
     return text
+
+
+def _begun(text: str, table: Table, keys: Mapping[str, object], without: Sequence[str]) -> str:
+    """The document with a new table. The header of one that is commented out is taken out of its comment, and so are
+    the lines of these keys below it."""
+    lines, header = text.split("\n"), _header(table)
+    if f"# {header}" not in lines:
+        return f"{text.rstrip()}\n\n{lines_of(table, keys)}\n".lstrip("\n")
+    number = lines.index(f"# {header}")
+    lines[number] = header
+    while (number := number + 1) < len(lines) and (found := re.match(r"# (\S[^=]*)", lines[number])):
+        if found[1].strip() in keys:
+            lines[number] = lines[number].removeprefix("# ")
+    return _edited("\n".join(lines), table, keys, without)
+
+
+def _header(table: Table) -> str:
+    return f"[{'.'.join(_key(part) for part in table)}]"
 
 
 def _replace(text: str, table: Table, key: str, value: object) -> str:

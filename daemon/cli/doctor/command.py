@@ -1,6 +1,6 @@
 """`dongbo doctor`: "why don't I see my job?". All that it checks, in the order in which a person would."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,6 +18,7 @@ from daemon.cli.client.target import DaemonTarget
 from daemon.cli.context import CommandContext, Commands
 from daemon.cli.doctor import health_checks
 from daemon.cli.doctor.probe import follow_a_job
+from daemon.cli.installation.places import service_environment
 from daemon.cli.render import output
 from daemon.cli.render.values import duration
 from daemon.config import ResolvedSecrets, Settings, resolve_secrets
@@ -76,7 +77,7 @@ async def diagnose(target: DaemonTarget, *, tries_credentials: bool) -> list[Fin
             if connection is not None:
                 findings += await health_checks.check_clock(connection, target)
     if tries_credentials and target.settings is not None and status is None:
-        findings += await _try_credentials(target.settings)
+        findings += await _try_credentials(target.settings, service_environment(target.config))
     return findings
 
 
@@ -109,6 +110,7 @@ async def _examine_daemon(
         findings += await _follow(client, status, connection)
         findings += health_checks.judge_schedules(status)
         findings += health_checks.judge_conditions(status, zone)
+        findings += health_checks.judge_storage(status.storage)
         findings += health_checks.judge_streams(status)
         findings += health_checks.judge_remarks(status)
         findings += health_checks.judge_jobs(await health_checks.jobs_of_daemon(client), datetime.now(UTC), zone)
@@ -180,7 +182,10 @@ async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemo
         findings.append(warning("own connection", _("without a configuration the database is unknown"), advice))
         return None
     try:
-        secrets = resolve_secrets(settings.model_copy(update={"stores": {}, "status": _without_token(settings)}))
+        secrets = resolve_secrets(
+            settings.model_copy(update={"stores": {}, "status": _without_tokens(settings)}),
+            service_environment(target.config, as_started=True),
+        )
         if secrets.database_url is not None:
             return secrets.database_url.get_secret_value()
         directory = database_directory(target.config)
@@ -197,11 +202,11 @@ async def _find_database(target: DaemonTarget, findings: list[Finding], *, daemo
     return dsn
 
 
-def _without_token(settings: Settings) -> object:
-    return settings.status.model_copy(update={"token": None})
+def _without_tokens(settings: Settings) -> object:
+    return settings.status.model_copy(update={"token": None, "tokens": ()})
 
 
-async def _try_credentials(settings: Settings) -> list[Finding]:
+async def _try_credentials(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """With what this shell can read, where no daemon runs that has them: store by store, so that one credential that
     can't be read does not hide the others."""
     findings: list[Finding] = []
@@ -210,11 +215,11 @@ async def _try_credentials(settings: Settings) -> list[Finding]:
             update={
                 "stores": {StoreName(name): store},
                 "database": DatabaseSettings(),
-                "status": _without_token(settings),
+                "status": _without_tokens(settings),
             }
         )
         try:
-            secrets = resolve_secrets(alone)
+            secrets = resolve_secrets(alone, environ)
         except ConfigError as error:
             findings += [failed("secrets", problem) for problem in error.problems]
             continue

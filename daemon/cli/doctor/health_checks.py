@@ -10,13 +10,14 @@ import asyncpg
 from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
 from daemon.api.findings import Finding, Severity, failed, ok, warning
 from daemon.api.schedules import Schedule
-from daemon.api.status import Status
+from daemon.api.status import Status, Storage
 from daemon.cli.client.daemon import DaemonClient
 from daemon.cli.client.target import DaemonTarget
 from daemon.cli.jobs.wording import how_to_decide, is_live, waits_for_approval
 from daemon.cli.render.values import duration, moment
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
+from daemon.i18n import size_text
 from daemon.ids import JobId, StoreName
 from daemon.jobs import listing
 from daemon.jobs.model import Job, JobStatus
@@ -196,6 +197,18 @@ def judge_conditions(status: Status, zone: tzinfo) -> list[Finding]:
         )
         for condition in status.conditions
     ] or [ok("conditions", _("none holds"))]
+
+
+def judge_storage(storage: Storage) -> list[Finding]:
+    """How much the database takes up, and how much room it has; what is wrong with that, the conditions say."""
+    if storage.database_bytes is None:
+        return []
+    detail = _("the database takes up {size}").format(size=size_text(storage.database_bytes))
+    if storage.disk_free_bytes is not None and storage.disk_bytes is not None:
+        detail = _("{detail}; {free} of {size} are free on its disk").format(
+            detail=detail, free=size_text(storage.disk_free_bytes), size=size_text(storage.disk_bytes)
+        )
+    return [ok("storage", detail)]
 
 
 def judge_streams(status: Status) -> list[Finding]:

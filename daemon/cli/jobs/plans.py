@@ -13,6 +13,7 @@ from daemon.jobs.model import Job
 
 # As the tasks put them into a job's metadata; the order in which they are shown.
 FIGURES = (
+    "topics",
     "mapped",
     "excluded",
     "ambiguous",
@@ -27,6 +28,7 @@ FIGURES = (
     "zeroed",
     "large_price_changes",
     "price_changes_by_vat",
+    "asked_by_rule",
     "would_change",
     "tiers",
     "without_total",

@@ -20,6 +20,8 @@ from daemon.i18n import gettext as _
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 
+Detail = Callable[[DaemonClient, Job], Awaitable[None]]
+
 
 async def request_job(
     context: CommandContext, job_type: JobType, store: str | None, params: Mapping[str, Any], *, wait: bool
@@ -30,6 +32,19 @@ async def request_job(
         await show_requested(context, client, lambda: client.submit(job_type, wanted, params), wait=wait)
 
 
+async def request_items(
+    context: CommandContext, job_type: JobType, store: str | None, params: Mapping[str, Any], detail: Detail
+) -> None:
+    """Ask for a job about a few items, follow it, and show what became of each of them with `detail`.
+
+    Raises:
+        typer.Exit: it has not completed, or not for all of them.
+    """
+    async with context.daemon() as client:
+        wanted = store or await only_store(client, job_type)
+        await show_requested(context, client, lambda: client.submit(job_type, wanted, params), wait=True, detail=detail)
+
+
 async def show_requested(
     context: CommandContext,
     client: DaemonClient,
@@ -37,11 +52,13 @@ async def show_requested(
     *,
     wait: bool,
     what: str | None = None,
+    detail: Detail | None = None,
 ) -> None:
     """Ask for a job and, if wanted, follow it until it has ended or waits for approval.
 
     Where a live job stands in its place, that one is followed. What a dry run has found out, or what is to be approved,
     is shown, too. `what` says what has become of the job that nobody waits for; by default, that it is submitted.
+    `detail` shows people more of a job that has ended, and then none of its rows may have failed.
 
     Raises:
         LiveJobExists: a live job stands in its place, and nobody waits.
@@ -70,8 +87,10 @@ async def show_requested(
         output.data_console().print(ended(job), soft_wrap=True)
         if wording.waits_for_approval(job) or job.params.get("dry_run"):
             plans.write_plan(job)
+        if detail is not None:
+            await detail(client, job)
     say_what_is_asked(job)
-    if job.status != JobStatus.COMPLETED:
+    if job.status != JobStatus.COMPLETED or (detail is not None and job.failed):
         raise typer.Exit(1)
 
 

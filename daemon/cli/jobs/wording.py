@@ -1,6 +1,8 @@
 """Jobs in words for people."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from daemon.cli.render import values
@@ -9,6 +11,8 @@ from daemon.cli.render.output import plain
 from daemon.i18n import gettext as _
 from daemon.i18n import ngettext
 from daemon.jobs.model import Job
+from daemon.jobs.phases import WORDS as PHASE_WORDS
+from daemon.jobs.sentences import gathering
 
 WORTH_SAYING = 0.1  # seconds of waiting
 STATUS_STYLES = {
@@ -109,14 +113,30 @@ def note(job: Job, before: Job | None = None) -> str:
         return _("waiting for its turn")
     if job.status == "RUNNING" and job.cancel_requested:
         return _("cancelling")
+    if text := gathering(job):
+        return plain(text)
     if job.status == "RUNNING" and (waiting := job.metadata.get("waiting")):
-        what, since = plain(_(waiting["for"])), values.ago(waiting["since"])
-        return _("waiting for {what} since {time}").format(what=what, time=since)
+        what, lasting = plain(_(waiting["for"])), values.lasting(waiting["since"])
+        return _("has waited {duration} for {what}").format(what=what, duration=lasting)
+    if job.status == "RUNNING" and (phase := job.metadata.get("phase")):
+        return phase_words(phase)
     waited = job.metadata.get("rate_limit_wait_seconds", 0)
     earlier = before.metadata.get("rate_limit_wait_seconds", 0) if before else waited
     if job.status == "RUNNING" and waited - earlier >= WORTH_SAYING:
         return _("waiting for rate limit ({time} so far)").format(time=values.duration(waited))
     return ""
+
+
+def phase_words(phase: Mapping[str, Any]) -> str:
+    """What a job does at the moment: `comparing both sides: 120,000`; of a newer daemon, the phase's own name."""
+    name = phase["name"]
+    said = _(PHASE_WORDS[name]) if name in PHASE_WORDS else plain(name)
+    if not phase["done"]:
+        return said
+    done = values.number(phase["done"])
+    if phase["of"] is None:
+        return _("{phase}: {n}").format(phase=said, n=done)
+    return _("{phase}: {n} of {all}").format(phase=said, n=done, all=values.number(phase["of"]))
 
 
 def notices(job: Job) -> list[str]:

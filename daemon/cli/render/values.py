@@ -54,6 +54,11 @@ def ago(text: str | datetime | None) -> str:
     return _("in {duration}").format(duration=duration(-seconds))
 
 
+def lasting(since: str | datetime) -> str:
+    """For how long by now: `3:05`, `12 s`."""
+    return duration(max((datetime.now(UTC) - _time(since)).total_seconds(), 0.0))
+
+
 def value(text: str | None) -> str:
     """A pushed value; a dash where there is none."""
     return "–" if text is None else plain(text)

@@ -3,26 +3,67 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Self
 
+import asyncpg
+import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
+from pgqueuer.domain.models import Job as QueueRow
+from pgqueuer.domain.schema.notify import notify_function_body
 from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import Channel
+from pgqueuer.domain.types import Channel, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import Driver, NotifyCallback
+from pgqueuer.ports.repository import EntrypointExecutionParameter
 
-from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.database.connection_errors import is_connection_error, is_notify_queue_full, may_pass, reason
+from daemon.database.pool import Connection, Database
+from daemon.logging.faults import Fault
+
+log = structlog.get_logger()
 
 CHANNEL = Channel("dongbo_queue")
+FUNCTION = "fn_pgqueuer_changed"  # what its trigger calls
+NOTIFIES = "IF to_emit THEN"  # where it notifies
+GUARD = "pg_notification_queue_usage() < 0.9"
+IS_GUARDED = f"SELECT position('{GUARD}' IN prosrc) > 0 FROM pg_proc WHERE oid = to_regproc('dongbo.{FUNCTION}')"
+FEW_LANES = 100  # among so many it costs less to look into each of them than to ask first which are in use
+USED_LANES = "SELECT DISTINCT entrypoint FROM dongbo.pgqueuer"
 RETRY_DELAYS = (0.05, 0.2)  # seconds between attempts at a statement whose connection broke
+
+
+class LaneQueries(Queries):
+    """PgQueuer's statements, of which the one that takes jobs looks only at lanes in which there is one.
+
+    PgQueuer looks into every lane that it knows each time it takes some jobs: a thousand stores have ten thousand.
+    """
+
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: dict[QueueEntrypoint, EntrypointExecutionParameter],
+        queue_manager_id: QueueManagerId,
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[QueueRow]:
+        """The next jobs, now taken by this worker."""
+        if len(entrypoints) > FEW_LANES:
+            used = [QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)]
+            entrypoints = {lane: entrypoints[lane] for lane in used if lane in entrypoints}
+            if not entrypoints:
+                return []
+        return await super().dequeue(
+            batch_size, entrypoints, queue_manager_id, global_concurrency_limit, heartbeat_timeout
+        )
 
 
 def queries(driver: Driver) -> Queries:
     """PgQueuer's statements, on our names."""
     settings = _settings()
-    return Queries(
+    return LaneQueries(
         driver,
         qbe=QueryBuilderEnvironment(settings),
         qbq=QueryQueueBuilder(settings),
@@ -38,11 +79,24 @@ def queries_on(connection: Connection) -> Queries:
 async def install(connection: Connection) -> None:
     """Create or upgrade the queue's own tables in schema `dongbo`; call it under the migrations' lock."""
     installer = queries_on(connection)
-    if await installer.schema_is_installed():
-        for statement in (await installer.plan_upgrade()).statements:
-            await connection.execute(statement)
-    else:
+    if not await installer.schema_is_installed():
         await installer.install(create_schema=False)
+    is_guarded = await connection.fetchval(IS_GUARDED)
+    for statement in (await installer.plan_upgrade()).statements:
+        if not (is_guarded and FUNCTION in statement):
+            await connection.execute(statement)
+    if not is_guarded:
+        await connection.execute(guarded_function())
+
+
+def guarded_function() -> str:
+    """PgQueuer's trigger function, but one that says nothing while the queue of notifications is about to be full.
+
+    PostgreSQL refuses a full one at the commit, and with it what the transaction has written; a worker that hears
+    nothing looks for jobs every POLL_INTERVAL all the same.
+    """
+    body = notify_function_body(CHANNEL).replace(NOTIFIES, f"{NOTIFIES[:-5]} AND {GUARD} THEN")
+    return f"CREATE OR REPLACE FUNCTION dongbo.{FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $body$ {body} $body$"
 
 
 def _settings() -> DBSettings:
@@ -51,7 +105,7 @@ def _settings() -> DBSettings:
         prefix="",
         db_schema="dongbo",
         channel=CHANNEL,
-        function="fn_pgqueuer_changed",
+        function=FUNCTION,
         statistics_table="pgqueuer_statistics",
         queue_status_type="pgqueuer_status",
         queue_table="pgqueuer",
@@ -70,6 +124,8 @@ class QueueDriver:
         self._database = database
         self._listener = listener
         self._listening = asyncio.Event()
+        self._heard: Callable[[str], None] = lambda _payload: None
+        self._unsent = Fault(log, "queue_notification_lost", next_step="jobs are looked for every few seconds")
         self.shutdown = asyncio.Event()
         self.tm = TaskManager()
         self.on_failure: Callable[[], None] = lambda: None
@@ -110,7 +166,17 @@ class QueueDriver:
         PgQueuer probes its listener before it has begun to LISTEN, and takes the lost probe for a broken listener.
         """
         await self._listening.wait()
-        await self.execute("SELECT pg_notify($1, $2)", channel, payload)
+        try:
+            await self.execute("SELECT pg_notify($1, $2)", channel, payload)
+        except asyncpg.ProgramLimitExceededError as error:
+            if not is_notify_queue_full(error):
+                raise
+            # No reason to take no more jobs: this worker hears it all the same, and others look for jobs again and
+            # again.
+            self._unsent.happened(reason(error))
+            self._heard(payload)
+        else:
+            self._unsent.passed()
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
         """LISTEN on the connection that this driver was given."""
@@ -119,6 +185,7 @@ class QueueDriver:
             callback(payload)
 
         await self._listener.add_listener(channel, relay)
+        self._heard = callback
         self._listening.set()
 
     async def __aenter__(self) -> Self:
@@ -128,13 +195,20 @@ class QueueDriver:
         return None
 
 
-def _soften(record: logging.LogRecord) -> bool:
-    """An outage of the database is not a fault in the program: PgQueuer's log entry for it becomes a warning."""
-    error = record.exc_info[1] if record.exc_info else None
-    if error is not None and is_connection_error(error):
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
-    return True
+class _Outages:
+    """An outage of the database is no bug: what PgQueuer logs for it becomes a bounded number of warnings, without
+    stacks."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, Fault] = {}  # by the text, of which PgQueuer has few
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or not may_pass(error):
+            return True
+        fault = self._faults.setdefault(str(record.msg), Fault(log, "queue_troubled", next_step="tried again"))
+        fault.happened(reason(error), detail=record.getMessage())
+        return False
 
 
-logging.getLogger("pgqueuer").addFilter(_soften)
+logging.getLogger("pgqueuer").addFilter(_Outages())

@@ -17,6 +17,7 @@ SELECT EXISTS (
 
 FORGET_PLACE = "DELETE FROM dongbo.pgqueuer WHERE payload = $1 AND status = 'queued'"
 
+LOG_KEPT = timedelta(days=1)  # for who looks into a fault of the queue; how runs went is in dongbo.job_attempts
 PRUNE_LOG = "DELETE FROM dongbo.pgqueuer_log WHERE created < clock_timestamp() - $1::interval"
 
 
@@ -38,9 +39,9 @@ async def is_attended(connection: Connection, job_id: JobId) -> bool:
     return attended
 
 
-async def prune_log(connection: Connection, older_than: timedelta) -> None:
+async def prune_log(connection: Connection) -> None:
     """Delete old entries from PgQueuer's log, which PgQueuer never does."""
-    await connection.execute(PRUNE_LOG, older_than)
+    await connection.execute(PRUNE_LOG, LOG_KEPT)
 
 
 def payload(job_id: JobId) -> bytes:

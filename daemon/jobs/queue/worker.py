@@ -12,7 +12,9 @@ from pgqueuer.domain.models import Job as QueueRow
 from pgqueuer.domain.types import QueueManagerId
 from pgqueuer.qm import QueueManager
 
-from daemon.database.pool import Connection, Database, is_connection_error
+from daemon.database.connection_errors import may_pass, reason
+from daemon.database.pool import Connection, Database
+from daemon.errors import leaves
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, Lane, WorkerName
 from daemon.jobs.context import StopReason
@@ -21,6 +23,7 @@ from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
 from daemon.jobs.queue.recovery import claim_worker_name, release_orphans, restore_places
 from daemon.jobs.runner import JobRunner
 from daemon.lifecycle import Health, Part
+from daemon.logging.faults import Fault
 
 log = structlog.get_logger()
 
@@ -51,12 +54,17 @@ class JobQueue(Part):
         self._taking = asyncio.Event()
         self._has_run = False  # if so, orphans belong to this process, which is alive: the database was away
         self.worker: WorkerName | None = None  # None between two cycles
+        self._failing = Fault(log, "queue_cycle_failed", over="queue_recovered", next_step="reconnecting")
+        self._crashing = Fault(log, "queue_cycle_crashed", over="queue_recovered", next_step="starting anew")
+        self._sweeping = Fault(log, "queue_sweep_failed", over="queue_sweep_recovered")
 
     @property
     def health(self) -> Health:
         """Whether a cycle is up: connected, listening, taking jobs."""
         if self.worker is not None:
             return Health(True, _("takes jobs as {worker}").format(worker=self.worker))
+        if (why := self._failing.error or self._crashing.error) is not None:
+            return Health(False, _("takes no jobs, and tries again by itself: {why}").format(why=why))
         return Health(False, _("takes no jobs: connects to the queue again by itself, or the daemon stops"))
 
     async def wait_taking(self, seconds: float) -> bool:
@@ -86,11 +94,13 @@ class JobQueue(Part):
             try:
                 await self._cycle()
                 failures = 0
-            except Exception as error:  # whatever it is, the next cycle must come
-                if is_connection_error(error) or _is_listener_failure(error):
-                    log.warning("queue_cycle_failed", error=str(error), next_step="reconnecting")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next cycle must come
+                if _is_listener_failure(error):
+                    self._failing.happened(_("nothing is heard over the connection that listens"))
+                elif may_pass(error):
+                    self._failing.happened(reason(error))
                 else:
-                    log.exception("queue_cycle_crashed", next_step="starting anew")
+                    self._crashing.happened(reason(error), exc_info=error)
             delay = RECONNECT_DELAYS[min(failures, len(RECONNECT_DELAYS) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311
             failures += 1
             await _wait(self._stopping, delay)
@@ -99,18 +109,21 @@ class JobQueue(Part):
         async with self._database.dedicated() as listener:
             worker = await claim_worker_name(listener, self._worker_base)
             manager = self._make_manager(listener, worker)
-            await self._recover(worker, manager.queue_manager_id)
-            self._manager, self.worker = manager, worker
-            self._taking.set()
-            if self._stopping.is_set():
-                manager.shutdown.set()
-            log.info("queue_started", worker=worker, lanes=len(self._lanes))
             try:
+                await self._recover(worker, manager.queue_manager_id)
+                self._manager, self.worker = manager, worker
+                self._taking.set()
+                if self._stopping.is_set():
+                    manager.shutdown.set()
+                self._failing.passed(worker=worker)
+                self._crashing.passed(worker=worker)
+                log.debug("queue_started", worker=worker, lanes=len(self._lanes))
                 await self._serve(manager)
             finally:
+                manager.shutdown.set()  # from here on, that the connection ends is no loss
                 self._manager = self.worker = None
                 self._taking.clear()
-        log.info("queue_stopped", worker=worker)
+        log.debug("queue_stopped", worker=worker)
 
     def _make_manager(self, listener: Connection, worker: WorkerName) -> QueueManager:
         driver = QueueDriver(self._database, listener)
@@ -119,7 +132,7 @@ class JobQueue(Part):
         manager.queue_manager_id = QueueManagerId(uuid5(UUID(int=0), worker))
         driver.on_failure = manager.shutdown.set
         self._register(manager, self._lanes)
-        _end_on_loss(listener, manager)
+        self._end_on_loss(listener, manager)
         return manager
 
     async def _serve(self, manager: QueueManager) -> None:
@@ -159,37 +172,32 @@ class JobQueue(Part):
         if orphans:
             log.info("orphans_released", worker=worker, jobs=[str(job_id) for job_id in orphans])
 
+    def _end_on_loss(self, listener: Connection, manager: QueueManager) -> None:
+        """End the cycle at once when its LISTEN connection is lost."""
+
+        def lost(_connection: object) -> None:
+            if not manager.shutdown.is_set():
+                self._failing.happened(_("the connection that listens was lost"))
+                manager.shutdown.set()
+
+        listener.add_termination_listener(lost)
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             try:
                 async with self._database.acquire() as connection, connection.transaction():
                     restored = await restore_places(connection)
-            except Exception as error:  # whatever it is, the next sweep must come
-                if is_connection_error(error):
-                    log.warning("queue_sweep_failed", error=str(error))
-                else:
-                    log.exception("queue_sweep_failed")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep must come
+                self._sweeping.happened(reason(error), exc_info=not may_pass(error))
             else:
+                self._sweeping.passed()
                 if restored:
                     log.warning("queue_places_restored", jobs=[str(job_id) for job_id in restored])
 
 
-def _end_on_loss(listener: Connection, manager: QueueManager) -> None:
-    """End the cycle at once when its LISTEN connection is lost."""
-
-    def lost(_connection: object) -> None:
-        if not manager.shutdown.is_set():
-            log.warning("queue_listener_lost", next_step="reconnecting")
-            manager.shutdown.set()
-
-    listener.add_termination_listener(lost)
-
-
 def _is_listener_failure(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_listener_failure(inner) for inner in error.exceptions)
-    return isinstance(error, FailingListenerError)
+    return all(isinstance(leaf, FailingListenerError) for leaf in leaves(error))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -62,6 +62,19 @@ class NhanhCustomerRecord:
     updated_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class NhanhOrderRecord:
+    """An order. Times are Unix seconds."""
+
+    id: int
+    customer_id: int
+    depot_id: int
+    status: int  # 54 new, 60 delivered, 63 cancelled by the customer (Nhanh documentation, order statuses)
+    quantities: dict[int, int]  # product id -> how many; never changed in place
+    created_at: int
+    updated_at: int
+
+
 def product_id(good_number: int) -> int:
     """Nhanh's id of a good of the catalogue."""
     return _PRODUCT_IDS_FROM + 10 * good_number

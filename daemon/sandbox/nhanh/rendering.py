@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from daemon.sandbox.catalogue import Draws
-from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhProductRecord
+from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhOrderRecord, NhanhProductRecord
 
 Json = dict[str, Any]
 
@@ -99,6 +99,60 @@ class Spelling:
             "childs": [self.product(child) for child in children],
         }
 
+    def told_product(self, product: NhanhProductRecord) -> Json:
+        """The data of the webhooks productAdd and productUpdate: product/detail's, without the modes of VAT."""
+        row = self.detail(product, [])
+        return {name: value for name, value in row.items() if name not in ("priceVatMode", "importPriceVatMode")}
+
+    def told_stock(self, product: NhanhProductRecord) -> Json:
+        """A row of the webhook inventoryChange: the figures stand beside `id`, which is the product's."""
+        pen = _Pen(self, product.id)
+        row: Json = {"id": pen.whole(product.id), "typeId": product.type, "code": product.code}
+        return row | self._inventory(pen, product)
+
+    def order(
+        self,
+        order: NhanhOrderRecord,
+        customer: NhanhCustomerRecord | None,
+        products: Collection[NhanhProductRecord | None],
+    ) -> Json:
+        """The data of the webhooks orderAdd and orderUpdate, which is a row of order/list; the customer is in its
+        `shippingAddress`.
+
+        Args:
+            order: what the row is about.
+            customer: who ordered; None where the customer no longer exists.
+            products: what was ordered, as far as it exists.
+        """
+        pen = _Pen(self, order.id)
+        row: Json = {
+            "info": {
+                "id": pen.whole(order.id),
+                "depotId": pen.whole(order.depot_id),
+                "type": 1,
+                "status": pen.whole(order.status),
+                "createdAt": pen.whole(order.created_at),
+                "updatedAt": pen.whole(order.updated_at),
+                "description": "",
+                "trackingUrl": "",
+            },
+            "channel": {"appOrderId": "", "saleChannel": 1, "trafficSource": None},
+            "shippingAddress": {
+                "id": str(order.customer_id),  # documented as a text
+                "name": customer.name if customer else "",
+                "mobile": customer.mobile if customer else "",
+                "email": customer.email if customer else "",
+                "address": customer.address if customer else "",
+                "locationVersion": "v1",
+            },
+            "products": [
+                self._ordered(pen, product, order.quantities[product.id]) for product in products if product is not None
+            ],
+        }
+        pen.optional(row, "carrier", None)
+        pen.optional(row, "payment", None)
+        return row
+
     def combo(self, product: NhanhProductRecord) -> Json:
         """A row of product/combo."""
         items = [{"id": item_id, "qty": quantity} for item_id, quantity in product.combo]
@@ -130,6 +184,19 @@ class Spelling:
         pen.optional(row, "level", None)
         pen.optional(row, "group", {"id": 1 + len(customer.group), "name": customer.group} if customer.group else None)
         return row
+
+    def _ordered(self, pen: "_Pen", product: NhanhProductRecord, quantity: int) -> Json:
+        return {
+            "id": pen.whole(product.id),
+            "typeId": product.type,
+            "code": product.code,
+            "name": product.name,
+            "quantity": pen.number(Decimal(quantity)),
+            "price": pen.number(product.price),
+            "discount": 0,
+            "combos": _combos(product),
+            "gifts": [],
+        }
 
     def _inventory(self, pen: "_Pen", product: NhanhProductRecord, only_depots: Collection[int] = ()) -> Json:
         visible = [

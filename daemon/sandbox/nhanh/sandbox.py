@@ -15,6 +15,7 @@ from daemon.sandbox.nhanh.limits import RateLimit
 from daemon.sandbox.nhanh.records import NhanhCustomerRecord, NhanhProductRecord
 from daemon.sandbox.nhanh.rendering import Spelling
 from daemon.sandbox.nhanh.shop import NhanhShop
+from daemon.sandbox.nhanh.webhooks import NhanhWebhooks
 
 APP_ID = 73001
 BUSINESS_ID = 110668
@@ -46,7 +47,10 @@ class NhanhSandbox(NhanhShop):
         limits: whether the rate limit holds.
         quirks: whether `next` changes shape, pages come short or empty, and numbers and nulls vary in form.
         faults: what goes wrong.
+        business_id: the number of the business.
         clock: Unix seconds.
+
+    `webhooks` are those of its app.
     """
 
     def __init__(
@@ -58,12 +62,13 @@ class NhanhSandbox(NhanhShop):
         quirks: bool = True,
         faults: Faults | None = None,
         clock_offset: float = 0.0,
+        business_id: int = BUSINESS_ID,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock_offset = clock_offset
         super().__init__(catalogue, seed=seed, clock=lambda: clock() + self.clock_offset)
         self.app_id = APP_ID
-        self.business_id = BUSINESS_ID
+        self.business_id = business_id
         self.token = TOKEN
         self.secret_key = SECRET_KEY
         self.token_version = "3.0"  # noqa: S105 ("2.0": made for the older API, refused)
@@ -82,6 +87,7 @@ class NhanhSandbox(NhanhShop):
         self._cursors_voided = 0
         self._spelling = Spelling(seed, quirks)
         self.rate_limit = RateLimit()
+        self.webhooks = NhanhWebhooks(self, lambda: self._spelling, lambda: self.business_id)
 
     @property
     def spelling(self) -> Spelling:

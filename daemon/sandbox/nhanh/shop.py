@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -11,17 +11,24 @@ from typing import Any
 
 from daemon.sandbox.catalogue import Catalogue
 from daemon.sandbox.nhanh import records
-from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhProductRecord
+from daemon.sandbox.nhanh.records import PARENT, NhanhCustomerRecord, NhanhOrderRecord, NhanhProductRecord
 from daemon.sandbox.nhanh.table import Table
+
+NEW_ORDER = 54
+CANCELLED_ORDER = 63
+_ORDER_IDS_FROM = 620_000_001
 
 
 class ChangeKind(StrEnum):
-    """Kinds of change. The product and inventory kinds are Nhanh's webhook events; customers have none."""
+    """Kinds of change. Those of products, stock and orders are Nhanh's webhook events; customers have none."""
 
     PRODUCT_ADD = "productAdd"
     PRODUCT_UPDATE = "productUpdate"
     PRODUCT_DELETE = "productDelete"
     INVENTORY_CHANGE = "inventoryChange"
+    ORDER_ADD = "orderAdd"
+    ORDER_UPDATE = "orderUpdate"
+    ORDER_DELETE = "orderDelete"
     CUSTOMER_ADD = "customerAdd"
     CUSTOMER_UPDATE = "customerUpdate"
     CUSTOMER_DELETE = "customerDelete"
@@ -53,7 +60,9 @@ class NhanhShop:
         self.customers: Table[NhanhCustomerRecord] = Table(
             customer_ids, lambda row_id: records.customer(catalogue.people[records.person_number(row_id) - 1])
         )
+        self.orders: dict[int, NhanhOrderRecord] = {}
         self.listeners: list[Callable[[BusinessChange], None]] = []
+        self._combos: dict[int, set[int]] = {}  # product -> combos that hold it, or once did
         self._random = random.Random(f"{seed}/churn")
 
     def add_product(self, product: NhanhProductRecord) -> None:
@@ -86,6 +95,33 @@ class NhanhShop:
         """Remove a product for good."""
         del self.products[product_id]
         self._announce(ChangeKind.PRODUCT_DELETE, product_id)
+
+    def combos_of(self, product_id: int) -> list[int]:
+        """The combos that a product is part of."""
+        combos = (self.products.get(combo_id) for combo_id in sorted(self._combos.get(product_id, ())))
+        return [combo.id for combo in combos if combo is not None and product_id in dict(combo.combo)]
+
+    def place_order(self, customer_id: int, quantities: Mapping[int, int], depot_id: int) -> NhanhOrderRecord:
+        """Sell to a customer out of a depot: its stock goes down and the customer's total up, all at once."""
+        now = self._now()
+        order_id = max(self.orders, default=_ORDER_IDS_FROM - 1) + 1
+        order = NhanhOrderRecord(order_id, customer_id, depot_id, NEW_ORDER, dict(quantities), now, now)
+        self.orders[order.id] = order
+        self._trade(order, 1)
+        self._announce(ChangeKind.ORDER_ADD, order.id)
+        return order
+
+    def cancel_order(self, order_id: int) -> None:
+        """Take an order back: its goods are in the depot again, and the customer has spent that much less."""
+        order = replace(self.orders[order_id], status=CANCELLED_ORDER, updated_at=self._now())
+        self.orders[order_id] = order
+        self._trade(order, -1)
+        self._announce(ChangeKind.ORDER_UPDATE, order_id)
+
+    def delete_order(self, order_id: int) -> None:
+        """Remove an order for good, with no effect on stock or totals."""
+        del self.orders[order_id]
+        self._announce(ChangeKind.ORDER_DELETE, order_id)
 
     def add_customer(self, customer: NhanhCustomerRecord) -> None:
         """Add a new customer."""
@@ -154,7 +190,20 @@ class NhanhShop:
         count = len(self.customers)
         return self.customers[self.customers.id_at(self._random.randrange(count))] if count else None
 
+    def _trade(self, order: NhanhOrderRecord, sign: int) -> None:
+        """Move the goods of an order out of its depot, or (−1) back into it."""
+        spent = Decimal(0)
+        for product_id, quantity in order.quantities.items():
+            product = self.products[product_id]
+            self.change_stock(product_id, order.depot_id, product.stock.get(order.depot_id, 0) - sign * quantity)
+            spent += quantity * product.price
+        customer = self.customers[order.customer_id]
+        self.change_customer(customer.id, total_amount=customer.total_amount + sign * spent)
+
     def _announce(self, kind: ChangeKind, row_id: int) -> None:
+        if kind in (ChangeKind.PRODUCT_ADD, ChangeKind.PRODUCT_UPDATE):
+            for item_id, _ in self.products[row_id].combo:
+                self._combos.setdefault(item_id, set()).add(row_id)
         change = BusinessChange(kind, row_id)
         for listener in self.listeners:
             listener(change)

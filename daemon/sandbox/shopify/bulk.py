@@ -1,44 +1,51 @@
 """Bulk operations: a query is run as a whole, and what it found lies in a file of JSON Lines at an address.
 
-Sources: shopify.dev, "Perform bulk operations with the GraphQL Admin API", and Shopify's schema. A row of a connection
-is a line. A child names the row around it by `__parentId`, also where objects that are no rows lie between the two, as
-the inventory item does between a variant and its levels. Unless they are grouped, lines come in no order: they are
-shuffled here.
+Sources: shopify.dev, "Perform bulk operations with the GraphQL Admin API", and Shopify's schema. Unless they are
+grouped, lines come in no order: they are shuffled here.
 
-`shop.bulk.next(BulkTrouble.HANGS)` lets the next operation hang. The download suffers from the `Faults` of every
-request, by its path: `faults.next("cut_off", path="result.jsonl")`.
+An operation is run piece by piece, so that other calls are answered meanwhile, and its lines go to disk.
+`shop.bulk.next(BulkTrouble.HANGS)` lets the next operation hang, and `shop.bulk.downloads.next(DownloadTrouble.IS_CUT,
+at=1000)` cuts off the next download. That suffers from the `Faults` of every request, too, by its path:
+`faults.next("cut_off", path="result.jsonl")`.
 """
 
+import asyncio
 import itertools
-import json
+import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any
 
-import orjson
+import structlog
 from aiohttp import web
 from graphql import ExecutionResult, GraphQLSchema, parse
 
 from daemon.sandbox.faults import Faults
 from daemon.sandbox.shopify import bulk_rules
 from daemon.sandbox.shopify.bad_rows import spoil_bulk_rows
+from daemon.sandbox.shopify.bulk_downloads import BulkDownloads, refused
+from daemon.sandbox.shopify.bulk_file import BulkFile
+from daemon.sandbox.shopify.bulk_rows import BulkRows, RowTrouble
 from daemon.sandbox.shopify.idempotency import Payload
 from daemon.sandbox.shopify.troubles import Troubles
 from daemon.sandbox.shopify.values import user_error
 
+log = structlog.get_logger()
+
 AT_ONCE = 5  # Shopify: "up to five bulk query operations at a time per shop"
 KEPT = 20  # operations, with their files
+WEEK = 7 * 86_400.0  # seconds; Shopify: "The URL expires 7 days after the operation completes"
 FILE = "result.jsonl"
 PATH = f"/bulk/{{number}}/{{signature}}/{FILE}"
+FOREIGN_QUERY = "{ orders { edges { node { id } } } }"
 
 ENDED = frozenset({"CANCELED", "COMPLETED", "EXPIRED", "FAILED"})
 
-Execute = Callable[[str], ExecutionResult]
+Pieces = Callable[[str], Iterator[ExecutionResult]]
 
 
 class BulkTrouble(StrEnum):
@@ -51,7 +58,11 @@ class BulkTrouble(StrEnum):
     EXPIRES = "expires"  # before anybody has looked
     HANGS = "hangs"  # it runs and runs, until it is cancelled
     IS_FORGOTTEN = "is_forgotten"  # the operation no longer exists
-    LOSES_ROWS = "loses_rows"  # it is completed, and one of the rows that it counted is not in its file
+    LOSES_ROWS = "loses_rows"  # it is completed, and one of the roots that it counted is not in its file
+    LOSES_A_CHILD = "loses_a_child"  # the same of a row that belongs to another
+    SPOILS_A_ROOT = "spoils_a_root"  # it is completed, and one line of its file is no JSON
+    SPOILS_A_CHILD = "spoils_a_child"
+    OVERLOOKS_A_CHILD = "overlooks_a_child"  # it is completed, and one row is neither counted nor in its file
     FINDS_NOTHING = "finds_nothing"  # of what was searched for
     LIMIT_REACHED = "limit_reached"  # it is not even begun
     OPERATION_IN_PROGRESS = "operation_in_progress"  # the same, in the words of older versions
@@ -61,34 +72,50 @@ _REFUSALS: Mapping[BulkTrouble, str] = {
     BulkTrouble.LIMIT_REACHED: "Bulk operations limit reached. Please try again later.",
     BulkTrouble.OPERATION_IN_PROGRESS: "A bulk query operation for this app and shop is already in progress.",
 }
+_ROW_TROUBLES: Mapping[BulkTrouble, RowTrouble] = {
+    BulkTrouble.LOSES_ROWS: RowTrouble.LOST_ROOT,
+    BulkTrouble.LOSES_A_CHILD: RowTrouble.LOST_CHILD,
+    BulkTrouble.SPOILS_A_ROOT: RowTrouble.SPOILT_ROOT,
+    BulkTrouble.SPOILS_A_CHILD: RowTrouble.SPOILT_CHILD,
+    BulkTrouble.OVERLOOKS_A_CHILD: RowTrouble.OVERLOOKED_CHILD,
+}
+_ERROR_CODES: Mapping[BulkTrouble, str] = {
+    BulkTrouble.FAILS: "INTERNAL_SERVER_ERROR",
+    BulkTrouble.FAILS_IN_PART: "TIMEOUT",
+    BulkTrouble.IS_DENIED: "ACCESS_DENIED",
+}
 
 
 @dataclass(slots=True)
 class BulkOperation:
-    """One operation. What it finds is known from the start, and told when its time is over."""
+    """One operation. It has an end when all its rows are found and its time is over.
+
+    `objects` and `roots` are those found so far; `worked` is set when there are no more. `seconds` is how long it takes
+    at least, and `objects_per_second` at most. `addresses` are the signatures of those that were told, with the time,
+    by the clock that restores points, when they stop being good.
+    """
 
     id: int
     query: str
     created_at: datetime
-    ends_at: float  # by the clock that restores points
-    lines: list[bytes]
-    roots: int
-    error_code: str | None
+    started: float  # by the clock that restores points
+    seconds: float
+    objects_per_second: float
     trouble: BulkTrouble | None
-    signature: str
-    started: float
+    file: BulkFile
+    draw: random.Random
+    objects: int = 0
+    roots: int = 0
+    error_code: str | None = None
     status: str = "CREATED"
     completed_at: datetime | None = None
+    addresses: dict[str, float] = field(default_factory=dict)
+    worked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def file(self) -> bytes:
-        """What lies at its address."""
-        lines = self.lines
-        if self.error_code is not None:
-            lines = lines[: len(lines) // 2]
-        elif self.trouble is BulkTrouble.LOSES_ROWS:
-            lines = lines[:-1]
-        return b"".join(line + b"\n" for line in lines)
+    def ends_at(self) -> float:
+        """When its time is over; later while more is being found."""
+        return self.started + max(self.seconds, self.objects / self.objects_per_second)
 
 
 class BulkOperations:
@@ -101,15 +128,25 @@ class BulkOperations:
         faults: which rows are bad.
         troubles: which records can't be had.
 
-    `seconds` is how long an operation takes, and may be changed at any time. `downloads` are the headers with which
-    files were asked for.
+    What may be changed at any time, for the operations that begin from then on:
+
+    - `seconds`: how long an operation takes at least; `math.inf`: until `end` is called.
+    - `objects_per_second`: how many lines it finds in a second, if that makes it take longer.
+    - `roots_at_once`: how many rows of the list at the top of a query are found without a break.
+    - `address_seconds`: how long the address of a file is good.
+
+    `downloads` answers those who ask for files. `on_end` is called with each operation that has ended.
     """
 
     def __init__(
         self, seed: int, clock: Callable[[], float], now: Callable[[], datetime], faults: Faults, troubles: Troubles
     ) -> None:
         self.seconds = 1.0
-        self.downloads: list[Mapping[str, str]] = []
+        self.objects_per_second = math.inf
+        self.roots_at_once = 10  # some 20 ms
+        self.address_seconds = WEEK
+        self.downloads = BulkDownloads()
+        self.on_end: Callable[[BulkOperation], None] = lambda _: None
         self._seed = seed
         self._clock = clock
         self._now = now
@@ -117,6 +154,7 @@ class BulkOperations:
         self._troubles = troubles
         self._script: list[BulkTrouble] = []
         self._operations: OrderedDict[int, BulkOperation] = OrderedDict()
+        self._running: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(7_000_000_000_001)
 
     def next(self, trouble: BulkTrouble | str, *, times: int = 1) -> None:
@@ -128,10 +166,11 @@ class BulkOperations:
         """The recent ones, as they are at present, the oldest first."""
         for operation in self._operations.values():
             self._go_on(operation)
-        return list(self._operations.values())
+        return [each for each in self._operations.values() if each.trouble is not BulkTrouble.IS_FORGOTTEN]
 
-    def run(self, schema: GraphQLSchema, query: str, execute: Execute, *, grouped: bool) -> Payload:
-        """Begin an operation; the payload of `bulkOperationRunQuery`. `execute` answers the query with all its rows."""
+    def run(self, schema: GraphQLSchema, query: str, pieces: Pieces, *, grouped: bool) -> Payload:
+        """Begin an operation; the payload of `bulkOperationRunQuery`. `pieces` answers the query, some rows at a
+        time."""
         said = bulk_rules.problems(schema, query)
         if said:
             return _refused([user_error(["query"], sentence, "INVALID") for sentence in said])
@@ -141,19 +180,35 @@ class BulkOperations:
             trouble = BulkTrouble.LIMIT_REACHED
         if trouble is not None and trouble in _REFUSALS:
             return _refused([user_error(None, _REFUSALS[trouble], trouble.name)])
-        operation = self._begun(query, execute(query), trouble, grouped=grouped)
-        self._operations[operation.id] = operation
-        if len(self._operations) > KEPT:
-            self._operations.popitem(last=False)
-        return {"bulkOperation": operation, "userErrors": []}
+        operation = self._begun(query, trouble, grouped=grouped)
+        task = asyncio.create_task(
+            self._work(operation, pieces(query), bulk_rules.connection_of(parse(query))),
+            name=f"sandbox-bulk-{operation.id}",
+        )
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return {"bulkOperation": replace(operation), "userErrors": []}
+
+    def foreign(self, count: int = 1, query: str = FOREIGN_QUERY) -> list[BulkOperation]:
+        """Operations that another program began with the same credentials; they run until `end` is called."""
+        begun = [self._begun(query, BulkTrouble.HANGS, grouped=False) for _ in range(count)]
+        for operation in begun:
+            operation.worked.set()
+        return begun
+
+    def end(self, *operations: BulkOperation) -> None:
+        """Let operations end as soon as all their rows are found."""
+        for operation in operations:
+            operation.seconds, operation.objects_per_second = 0.0, math.inf
+            self._go_on(operation)
+
+    async def worked(self) -> None:
+        """Wait until all rows of all operations are found."""
+        await asyncio.gather(*(operation.worked.wait() for operation in self._operations.values()))
 
     def find(self, number: int) -> BulkOperation | None:
         """An operation as it is at present."""
-        operation = self._operations.get(number)
-        if operation is None or operation.trouble is BulkTrouble.IS_FORGOTTEN:
-            return None
-        self._go_on(operation)
-        return operation
+        return next((each for each in self.operations if each.id == number), None)
 
     def cancel(self, number: int) -> Payload:
         """Cancel an operation; the payload of `bulkOperationCancel`. It is cancelled when it is looked at next."""
@@ -166,53 +221,104 @@ class BulkOperations:
         operation.status = "CANCELING"
         return {"bulkOperation": replace(operation), "userErrors": []}
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """The file of an operation, for whoever knows its address."""
-        self.downloads.append(dict(request.headers))
-        operation = self._operations.get(int(request.match_info["number"]))
-        if operation is None or operation.signature != request.match_info["signature"]:
-            return web.Response(status=HTTPStatus.FORBIDDEN, text="<Error><Code>ExpiredToken</Code></Error>")
-        return web.Response(body=operation.file, content_type="application/jsonl")
+    def sign(self, operation: BulkOperation) -> str:
+        """A new address of an operation's file, behind the shop's own."""
+        signature = f"{operation.draw.getrandbits(128):032x}"
+        operation.addresses[signature] = self._clock() + self.address_seconds
+        return PATH.format(number=operation.id, signature=signature)
 
-    def _begun(
-        self, query: str, result: ExecutionResult, trouble: BulkTrouble | None, *, grouped: bool
-    ) -> BulkOperation:
-        connection = spoil_bulk_rows(result.data, bulk_rules.connection_of(parse(query)), self._faults)
-        codes = [(error.extensions or {}).get("code") for error in result.errors or ()]
+    def so_far(self, operation: BulkOperation, found: int) -> int:
+        """How much is told of the `found` while an operation runs: no more than its time allows."""
+        share = (self._clock() - operation.started) / max(operation.ends_at - operation.started, 0.001)
+        return int(found * min(share, 1.0))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The file of an operation, for whoever knows its address."""
+        operation = self._operations.get(int(request.match_info["number"]))
+        if operation is None or self._clock() >= operation.addresses.get(request.match_info["signature"], -math.inf):
+            return refused()
+        return self.downloads.answer(request, operation.file)
+
+    async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
+        """What the application holds open while it runs: the tasks that run operations, and the files."""
+        yield
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for operation in self._operations.values():
+            operation.file.close()
+        self._operations.clear()
+
+    async def close_downloads(self, _: web.Application) -> None:
+        """Let go of downloads that stall, before the application waits for them."""
+        self.downloads.close()
+
+    def _begun(self, query: str, trouble: BulkTrouble | None, *, grouped: bool) -> BulkOperation:
         number = next(self._numbers)
         draw = random.Random(f"{self._seed}/bulk/{number}")
-        rows = [] if trouble is BulkTrouble.FINDS_NOTHING or codes else connection.get("edges") or []
-        lines = [_written(line) for edge in rows for line in _lines(edge["node"], None)]
-        if not grouped:
-            draw.shuffle(lines)
-        return BulkOperation(
+        operation = BulkOperation(
             id=number,
             query=query,
             created_at=self._now(),
-            ends_at=self._clock() + self.seconds,
-            lines=lines,
-            roots=len(rows),
-            error_code=_error_code(trouble, codes) or self._troubles.of_bulk(connection),
-            trouble=trouble,
-            signature=f"{draw.getrandbits(128):032x}",
             started=self._clock(),
+            seconds=math.inf if trouble is BulkTrouble.HANGS else self.seconds,
+            objects_per_second=self.objects_per_second,
+            trouble=trouble,
+            file=BulkFile(draw, grouped=grouped),
+            draw=draw,
         )
+        self._operations[number] = operation
+        ended = [each for each in self._operations.values() if each.status in ENDED]
+        for old in ended[: max(0, len(self._operations) - KEPT)]:
+            self._operations.pop(old.id).file.close()
+        return operation
 
-    def so_far(self, operation: BulkOperation, whole: int) -> int:
-        """How much of the `whole` a running operation has got through."""
-        share = (self._clock() - operation.started) / max(operation.ends_at - operation.started, 0.001)
-        return int(whole * min(share, 1.0))
+    async def _work(self, operation: BulkOperation, pieces: Iterator[ExecutionResult], key: str) -> None:
+        """Find all rows, put them into the file, and end when the time is over, whether anybody looks or not."""
+        try:
+            await self._find_rows(operation, pieces, key)
+            await self._gather(operation)
+        except Exception:
+            log.exception("bulk_operation_failed", operation=operation.id)  # a bug in the sandbox
+            operation.error_code = "INTERNAL_SERVER_ERROR"
+        finally:
+            operation.worked.set()
+        if operation.ends_at < math.inf:
+            await asyncio.sleep(max(0.0, operation.ends_at - self._clock()))
+        self._go_on(operation)
+
+    async def _find_rows(self, operation: BulkOperation, pieces: Iterator[ExecutionResult], key: str) -> None:
+        trouble = operation.trouble
+        rows = BulkRows(operation.file, None if trouble is None else _ROW_TROUBLES.get(trouble))
+        for piece in pieces:
+            connection = spoil_bulk_rows(piece.data, key, self._faults)
+            operation.error_code = _code_of(piece) or self._troubles.of_bulk(connection)
+            if operation.error_code is not None or trouble is BulkTrouble.FINDS_NOTHING:
+                return
+            for edge in connection.get("edges") or []:
+                rows.add(edge["node"])
+            operation.objects, operation.roots = rows.objects, rows.roots
+            await asyncio.sleep(0)
+            if operation.status in ENDED:
+                return
+        operation.error_code = None if trouble is None else _ERROR_CODES.get(trouble)
+
+    async def _gather(self, operation: BulkOperation) -> None:
+        for _ in operation.file.gather(operation.objects // 2 if operation.error_code is not None else None):
+            await asyncio.sleep(0)
 
     def _go_on(self, operation: BulkOperation) -> None:
         if operation.status in ENDED:
             return
         if operation.status == "CANCELING":
             operation.status = "CANCELED"
-        elif self._clock() < operation.ends_at or operation.trouble is BulkTrouble.HANGS:
+        elif not operation.worked.is_set() or self._clock() < operation.ends_at:
             operation.status = "RUNNING"
         else:
             operation.status = _outcome(operation)
             operation.completed_at = self._now() if operation.status == "COMPLETED" else None
+        if operation.status in ENDED:
+            self.on_end(operation)
 
 
 def _outcome(operation: BulkOperation) -> str:
@@ -225,45 +331,10 @@ def _outcome(operation: BulkOperation) -> str:
             return "FAILED" if operation.error_code is not None else "COMPLETED"
 
 
-def _error_code(trouble: BulkTrouble | None, codes: list[Any]) -> str | None:
-    match trouble:
-        case BulkTrouble.FAILS:
-            return "INTERNAL_SERVER_ERROR"
-        case BulkTrouble.FAILS_IN_PART:
-            return "TIMEOUT"
-        case BulkTrouble.IS_DENIED:
-            return "ACCESS_DENIED"
-        case _:
-            return ("ACCESS_DENIED" if "ACCESS_DENIED" in codes else "INTERNAL_SERVER_ERROR") if codes else None
-
-
-def _lines(row: Any, parent: str | None) -> Iterator[Any]:
-    """A row without its connections, and then what is in them."""
-    if not isinstance(row, dict):  # a bad row may be a null
-        yield row
-        return
-    children: list[Any] = []
-    line = _without_connections(row, children)
-    yield line if parent is None else line | {"__parentId": parent}
-    for child in children:
-        yield from _lines(child, row.get("id"))
-
-
-def _without_connections(value: dict[str, Any], children: list[Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, inner in value.items():
-        if isinstance(inner, dict) and isinstance(inner.get("edges"), list):
-            children += [edge["node"] for edge in inner["edges"]]
-        else:
-            kept[name] = _without_connections(inner, children) if isinstance(inner, dict) else inner
-    return kept
-
-
-def _written(line: Any) -> bytes:
-    try:
-        return orjson.dumps(line)
-    except TypeError:  # a bad row may hold a number beyond 64 bits, which orjson refuses
-        return json.dumps(line, ensure_ascii=False).encode()
+def _code_of(piece: ExecutionResult) -> str | None:
+    """The code of the error by which an operation fails over what it found; None: it does not."""
+    codes: list[Any] = [(error.extensions or {}).get("code") for error in piece.errors or ()]
+    return ("ACCESS_DENIED" if "ACCESS_DENIED" in codes else "INTERNAL_SERVER_ERROR") if codes else None
 
 
 def _refused(errors: list[dict[str, Any]]) -> Payload:

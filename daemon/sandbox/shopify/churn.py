@@ -37,8 +37,7 @@ class Churn:
         """Sell one or two, into the negative where the shop sells on."""
         if variant.levels:
             level = self._random.choice(variant.levels)
-            available = level.available - self._random.randint(1, 2)
-            self._state.change_stock(variant.id, available, level.location_id)
+            self._state.place_order(variant.id, self._random.randint(1, 2), level.location_id)
 
     def _reprice(self, variant: Variant) -> None:
         """Nine tenths of the price, or a tenth or a fifth more, as precise as it was."""

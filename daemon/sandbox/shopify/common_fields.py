@@ -42,7 +42,7 @@ def page_of(info: Info, listing: Listing[Any], arguments: Mapping[str, Any]) -> 
 
 def page_request(info: Info, arguments: Mapping[str, Any]) -> PageRequest:
     """The paging arguments of a connection, in bulk none; raises GraphQLError where they make no sense."""
-    if info.context.in_bulk:
+    if info.context.window is not None:
         return EVERYTHING
     return PageRequest.parse(
         info.field_name,

@@ -10,27 +10,19 @@ from graphql import FieldNode, GraphQLSchema
 from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
+from daemon.sandbox.shopify.paging import BulkWindow
+from daemon.sandbox.shopify.records import ShopProfile
 from daemon.sandbox.shopify.state import ShopState
+from daemon.sandbox.shopify.webhooks import ShopifyWebhooks
 from daemon.sandbox.shopify.writes import AppliedWrite
-
-
-@dataclass(slots=True)
-class ShopProfile:
-    """What `shop` tells of the shop itself."""
-
-    name: str
-    domain: str
-    currency: str
-    zone: str
-    opened_at: datetime
-    taxes_included: bool = True  # whether prices hold the tax
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """One request. Its resolvers leave in `searches` which filters they had to ignore, in `writes` what they set.
 
-    `origin` is the address that the request came to; `in_bulk`: connections are given whole.
+    `origin` is the address that the request came to; `window` is what a bulk operation takes of the list at its
+    top, whose rows' connections it gives whole.
     """
 
     state: ShopState
@@ -42,8 +34,10 @@ class Context:
     writes: list[AppliedWrite]
     now: Callable[[], datetime]
     bulk: BulkOperations
+    webhooks: ShopifyWebhooks
+    api_version: str
     origin: str
-    in_bulk: bool = False
+    window: BulkWindow | None = None
     searches: list[dict[str, Any]] = field(default_factory=list)
 
 

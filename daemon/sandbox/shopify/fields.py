@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from daemon.sandbox.shopify.access import SCOPE_DESCRIPTIONS, TYPE_ACCESS, check_access
 from daemon.sandbox.shopify.bulk import BulkOperation
-from daemon.sandbox.shopify.bulk_fields import BULK_MUTATIONS, BULK_OPERATION, bulk_operation
+from daemon.sandbox.shopify.bulk_fields import BULK_MUTATIONS, BULK_OPERATION, bulk_operation, bulk_operations
 from daemon.sandbox.shopify.collection_fields import COLLECTION, collection_by_identifier
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver, count_of, page_request
 from daemon.sandbox.shopify.context import Info
@@ -31,6 +31,13 @@ from daemon.sandbox.shopify.records import (
 )
 from daemon.sandbox.shopify.tag_writes import TAG_MUTATIONS
 from daemon.sandbox.shopify.values import gid, parse_gid, written_time
+from daemon.sandbox.shopify.webhook_fields import (
+    WEBHOOK_MUTATIONS,
+    WEBHOOK_SUBSCRIPTION,
+    webhook_subscription,
+    webhook_subscriptions,
+)
+from daemon.sandbox.shopify.webhooks import WebhookSubscription
 
 MAX_IDS = 250  # Shopify: "Input arguments that accept an array have a maximum size of 250"
 
@@ -46,6 +53,7 @@ KINDS: Mapping[type, str] = {
     MediaImage: "MediaImage",
     MetafieldRecord: "Metafield",
     MetafieldDefinitionRecord: "MetafieldDefinition",
+    WebhookSubscription: "WebhookSubscription",
 }
 
 
@@ -55,7 +63,8 @@ def _lists(find: Callable[..., Found[Any]]) -> Resolver:
         reverse = bool(arguments.get("reverse"))
         found = find(info.context.listings, arguments.get("query"), arguments.get("sortKey") or "ID", reverse=reverse)
         _report_search(info, arguments, found)
-        return take_page(found.listing, request, info.context.cursor_shape)
+        shape, window = info.context.cursor_shape, info.context.window
+        return take_page(found.listing, request, shape) if window is None else window.take(found.listing, shape)
 
     return resolve
 
@@ -171,6 +180,7 @@ def _installation(_: object, info: Info) -> dict[str, Any]:
 
 _QUERIES: dict[str, Resolver] = {
     "bulkOperation": bulk_operation,
+    "bulkOperations": bulk_operations,
     "collection": _record("Collection"),
     "collectionByIdentifier": collection_by_identifier,
     "currentAppInstallation": _installation,
@@ -191,12 +201,21 @@ _QUERIES: dict[str, Resolver] = {
     "products": _lists(Listings.products),
     "productsCount": _counts(Listings.products),
     "shop": _shop,
+    "webhookSubscription": webhook_subscription,
+    "webhookSubscriptions": webhook_subscriptions,
 }
 
 
 RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "QueryRoot": _QUERIES,
-    "Mutation": {**BULK_MUTATIONS, **INVENTORY_MUTATIONS, **PRODUCT_MUTATIONS, **METAFIELD_MUTATIONS, **TAG_MUTATIONS},
+    "Mutation": {
+        **BULK_MUTATIONS,
+        **INVENTORY_MUTATIONS,
+        **PRODUCT_MUTATIONS,
+        **METAFIELD_MUTATIONS,
+        **TAG_MUTATIONS,
+        **WEBHOOK_MUTATIONS,
+    },
     "BulkOperation": BULK_OPERATION,
     "InventoryAdjustmentGroup": ADJUSTMENT_GROUP,
     "Metafield": METAFIELD,
@@ -210,4 +229,5 @@ RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
     "Customer": CUSTOMER,
     "MailingAddress": ADDRESS,
     "MediaImage": MEDIA_IMAGE,
+    "WebhookSubscription": WEBHOOK_SUBSCRIPTION,
 }

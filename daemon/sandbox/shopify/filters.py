@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from daemon.sandbox.shopify.bulk import BulkOperation
 from daemon.sandbox.shopify.records import CustomerRecord, LocationRecord, Product, Variant
 from daemon.sandbox.shopify.search import Comparator, InvalidValueError, Predicate, SearchFilters
 from daemon.sandbox.shopify.state import ShopState
@@ -13,6 +14,7 @@ from daemon.sandbox.shopify.state import ShopState
 T = TypeVar("T")
 MakePredicate = Callable[[Comparator, str], Predicate[T]]
 
+BULK_STATUSES = frozenset({"CANCELED", "CANCELING", "COMPLETED", "CREATED", "FAILED", "RUNNING"})
 PRODUCT_STATUSES = frozenset({"ACTIVE", "ARCHIVED", "DRAFT", "UNLISTED"})
 
 
@@ -102,6 +104,19 @@ def location_filters() -> SearchFilters[LocationRecord]:
             "name": _text(lambda place: [place.name]),
         },
         anywhere=lambda word: _words(_location_texts)(Comparator.EQUAL, word),
+    )
+
+
+def bulk_operation_filters(zone: ZoneInfo) -> SearchFilters[BulkOperation]:
+    """The filters of `bulkOperations`."""
+    return SearchFilters(
+        named={
+            "created_at": _moment(lambda operation: operation.created_at, zone),
+            "id": _number(lambda operation: operation.id),
+            "operation_type": _choice(lambda _: "QUERY", frozenset({"MUTATION", "QUERY"})),
+            "status": _choice(lambda operation: operation.status, BULK_STATUSES),
+        },
+        anywhere=lambda _: lambda _: False,
     )
 
 

@@ -71,11 +71,21 @@ def _quantities(stock: StockLevel, _: Info, names: Sequence[str]) -> list[dict[s
         {
             "id": f"{_level_id(stock, 'InventoryQuantity')}&name={name}",
             "name": name,
-            "quantity": stock.level.available if name in {"available", "on_hand"} else 0,
+            "quantity": quantity_of(stock.level, name),
             "updatedAt": written_time(stock.level.updated_at),
         }
         for name in names
     ]
+
+
+def quantity_of(level: LevelRecord, name: str) -> int:
+    """The quantity of a state; those that the shop does not use are 0."""
+    match name:
+        case "available" | "committed" | "damaged" | "on_hand":
+            quantity: int = getattr(level, name)
+            return quantity
+        case _:
+            return 0
 
 
 def _level_id(stock: StockLevel, kind: str) -> str:

@@ -11,7 +11,7 @@ from graphql import GraphQLError
 from daemon.sandbox.shopify.common_fields import OWN_APP, Resolver
 from daemon.sandbox.shopify.context import Info
 from daemon.sandbox.shopify.idempotency import Payload
-from daemon.sandbox.shopify.inventory_fields import StockedItem, StockLevel
+from daemon.sandbox.shopify.inventory_fields import StockedItem, StockLevel, quantity_of
 from daemon.sandbox.shopify.mutation import check_size, journal, with_key
 from daemon.sandbox.shopify.records import LevelRecord, Variant
 from daemon.sandbox.shopify.state import ShopState
@@ -50,6 +50,7 @@ class _Row:
     """One quantity to set, with the records it names as far as they exist."""
 
     index: int
+    name: str  # of the quantity: available or on_hand
     item_id: int
     location_id: int
     variant: Variant | None
@@ -62,7 +63,7 @@ class _Row:
     def present(self) -> int:
         """What is there, whether the item is active at the location or not."""
         level = self.level or (self.variant and self.variant.inactive_level_at(self.location_id))
-        return level.available if level else 0
+        return quantity_of(level, self.name) if level else 0
 
     def path(self, field: str) -> Path:
         return ["input", "quantities", self.index, field]
@@ -77,7 +78,7 @@ def _set_quantities(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
             "InventoryQuantityInput must include the following argument: changeFromQuantity.",
             extensions={"code": "INVALID_FIELD_ARGUMENTS"},
         )
-    rows = [_row(info.context.state, index, row) for index, row in enumerate(asked["quantities"])]
+    rows = [_row(info.context.state, index, asked["name"], row) for index, row in enumerate(asked["quantities"])]
     errors = [*_header_errors(asked), *_duplicate_errors(rows)]
     for row in rows:
         errors += _row_errors(row, info.context.state)
@@ -87,12 +88,13 @@ def _set_quantities(info: Info, key: str, arguments: dict[str, Any]) -> Payload:
     return {"inventoryAdjustmentGroup": _group(info, asked, changes) if changes else None, "userErrors": []}
 
 
-def _row(state: ShopState, index: int, row: Mapping[str, Any]) -> _Row:
+def _row(state: ShopState, index: int, name: str, row: Mapping[str, Any]) -> _Row:
     item_kind, item_id = parse_gid(row["inventoryItemId"])
     location_kind, location_id = parse_gid(row["locationId"])
     variant = state.inventory_items.get(item_id) if item_kind == "InventoryItem" else None
     return _Row(
         index,
+        name,
         item_id,
         location_id,
         variant,
@@ -168,6 +170,8 @@ def _apply(info: Info, key: str, row: _Row) -> Iterator[dict[str, Any]]:
         return
     if level is None:
         state.set_unconnected(variant.id, row.location_id, after)
+    elif row.name == "on_hand":
+        state.change_on_hand(variant.id, after, row.location_id)
     else:
         state.change_stock(variant.id, after, row.location_id)
     for name in ("available", "on_hand"):

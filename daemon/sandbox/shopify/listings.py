@@ -128,22 +128,22 @@ def _by_id(row: _Row) -> int:
     return row.id
 
 
-def _sortable(moment: datetime | None) -> int:
+def sortable(moment: datetime | None) -> int:
     """Microseconds since 1970; a time that is missing comes first."""
     return round(moment.timestamp() * 1_000_000) if moment else 0
 
 
 _PRODUCT_ORDERS: Mapping[str, SortValue] = {
-    "CREATED_AT": lambda p: _sortable(p.created_at),
+    "CREATED_AT": lambda p: sortable(p.created_at),
     "INVENTORY_TOTAL": lambda p: p.total_inventory,
     "PRODUCT_TYPE": lambda p: p.product_type.casefold(),
-    "PUBLISHED_AT": lambda p: _sortable(p.published_at),
+    "PUBLISHED_AT": lambda p: sortable(p.published_at),
     "TITLE": lambda p: p.title.casefold(),
-    "UPDATED_AT": lambda p: _sortable(p.updated_at),
+    "UPDATED_AT": lambda p: sortable(p.updated_at),
     "VENDOR": lambda p: p.vendor.casefold(),
 }
 _COLLECTION_ORDERS: Mapping[str, SortValue] = {
-    "CREATED": lambda p: _sortable(p.created_at),
+    "CREATED": lambda p: sortable(p.created_at),
     "PRICE": lambda p: min((round(v.price * 100) for v in p.variants), default=0),
     "TITLE": lambda p: p.title.casefold(),
 }
@@ -156,9 +156,9 @@ _VARIANT_ORDERS: Mapping[str, SortValue] = {
     "TITLE": lambda v: v.title.casefold(),
 }
 _CUSTOMER_ORDERS: Mapping[str, SortValue] = {
-    "CREATED_AT": lambda c: _sortable(c.created_at),
+    "CREATED_AT": lambda c: sortable(c.created_at),
     "LOCATION": lambda c: (c.addresses[0].city or "").casefold() if c.addresses else "",
     "NAME": lambda c: f"{c.last_name or ''}, {c.first_name or ''}".casefold(),
-    "UPDATED_AT": lambda c: _sortable(c.updated_at),
+    "UPDATED_AT": lambda c: sortable(c.updated_at),
 }
 _LOCATION_ORDERS: Mapping[str, SortValue] = {"NAME": lambda place: place.name.casefold()}

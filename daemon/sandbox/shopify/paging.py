@@ -112,6 +112,21 @@ class PageRequest:
 EVERYTHING = PageRequest(None, None, None, None)
 
 
+@dataclass(slots=True)
+class BulkWindow:
+    """How far a query that is run in bulk has come: some rows of the list at its top are taken at a time, and whole."""
+
+    size: int
+    after: Position | None = None
+    has_more: bool = False
+
+    def take(self, listing: Listing[T], shape: int) -> ConnectionPage[T]:
+        """The next rows of the list."""
+        page = take_page(listing, PageRequest(self.size, None, self.after, None), shape)
+        self.after, self.has_more = decode_cursor(page.end_cursor), page.has_next_page
+        return page
+
+
 def take_page(listing: Listing[T], request: PageRequest, shape: int) -> ConnectionPage[T]:
     """Cut a page out of `listing`; `shape` chooses how its cursors look."""
     low = 0 if request.after is None else listing.after(request.after)

@@ -10,11 +10,28 @@ from types import MappingProxyType
 
 @dataclass(slots=True)
 class LevelRecord:
-    """The stock of one item at one location."""
+    """The stock of one item at one location, by Shopify's states."""
 
     location_id: int
-    available: int
+    available: int  # what can be bought; negative where more was sold than there was
     updated_at: datetime
+    committed: int = 0  # what was bought and has not been sent yet
+    damaged: int = 0
+
+    @property
+    def on_hand(self) -> int:
+        """What lies there: the sum of all states but `incoming`; the shop uses no others."""
+        return self.available + self.committed + self.damaged
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order of one variant that waits to be sent from one location."""
+
+    id: int
+    variant_id: int
+    location_id: int
+    quantity: int
 
 
 @dataclass(slots=True)
@@ -191,3 +208,15 @@ class LocationRecord:
     updated_at: datetime
     is_active: bool = True
     is_fulfillment_service: bool = False
+
+
+@dataclass(slots=True)
+class ShopProfile:
+    """What `shop` tells of the shop itself."""
+
+    name: str
+    domain: str
+    currency: str
+    zone: str
+    opened_at: datetime
+    taxes_included: bool = True  # whether prices hold the tax

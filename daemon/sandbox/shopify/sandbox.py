@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,18 @@ from daemon.sandbox.shopify.bucket import PointBucket
 from daemon.sandbox.shopify.bulk import PATH as BULK_PATH
 from daemon.sandbox.shopify.bulk import BulkOperations
 from daemon.sandbox.shopify.churn import Churn
-from daemon.sandbox.shopify.context import Context, ShopProfile
+from daemon.sandbox.shopify.context import Context
 from daemon.sandbox.shopify.delivery import Deliveries
 from daemon.sandbox.shopify.documents import BoundOperation, Documents, RefusedError
 from daemon.sandbox.shopify.idempotency import Idempotency
 from daemon.sandbox.shopify.listings import Listings
 from daemon.sandbox.shopify.oauth import DAY, App
 from daemon.sandbox.shopify.product_csv import read_products
+from daemon.sandbox.shopify.records import ShopProfile
 from daemon.sandbox.shopify.state import ShopState
 from daemon.sandbox.shopify.stocking import stock_shop
 from daemon.sandbox.shopify.troubles import Troubles
+from daemon.sandbox.shopify.webhooks import ShopifyWebhooks
 from daemon.sandbox.shopify.writes import AppliedWrite
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ THROTTLED_ERROR = {
     "message": "Throttled",
     "extensions": {"code": "THROTTLED", "documentation": "https://shopify.dev/api/usage/rate-limits"},
 }
+SHOP = "dongbo-sandbox"
 TOKEN = "shpat_sandbox"  # noqa: S105 (opens nothing but the sandbox)
 INVALID_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105
 
@@ -63,6 +65,23 @@ class AnsweredRequest:
     requested_cost: int | None
     actual_cost: int | None
     throttled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedCall:
+    """One call, carried out or refused.
+
+    Args:
+        at: when, in Unix seconds by this machine's clock.
+        caller: the address that it came from.
+        operation: its name, if it has one.
+        writes: whether it is a mutation.
+    """
+
+    at: float
+    caller: str | None
+    operation: str | None
+    writes: bool
 
 
 @dataclass(slots=True)
@@ -105,9 +124,9 @@ class ShopifySandbox(ShopState):
         now: the time that changes are stamped with.
 
     `app` is the app of the Dev Dashboard that asks for tokens. `troubles` is what answers suffer from, `bulk` knows the
-    bulk operations and their outcomes. `writes` is the
-    journal of what callers of the API set; `idempotency` remembers their keys, and refuses on demand. `profile` may be
-    changed at any time: the currency, and whether prices hold the tax.
+    bulk operations and their outcomes, `webhooks` are the app's subscriptions. `arrived` are the last calls and where
+    they came from. `writes` is the journal of what callers of the API set; `idempotency` remembers their keys, and
+    refuses on demand. `profile` may be changed at any time: the currency, and whether prices hold the tax.
     """
 
     def __init__(
@@ -121,7 +140,7 @@ class ShopifySandbox(ShopState):
         faults: Faults,
         csv: Sequence[Path] = (),
         token: str = TOKEN,
-        shop: str = "dongbo-sandbox",
+        shop: str = SHOP,
         scopes: Collection[str] = ALL_SCOPES,
         token_lifetime: float = DAY,
         unstocked_share: float = 0.0,
@@ -138,6 +157,7 @@ class ShopifySandbox(ShopState):
         self.scopes = frozenset(scopes)
         self.app = App(token_lifetime=token_lifetime)
         self.requests = RequestLog()
+        self.arrived: deque[ArrivedCall] = deque(maxlen=KEPT_REQUESTS)
         self.writes: list[AppliedWrite] = []
         self.idempotency = Idempotency(now)
         self.troubles = Troubles()
@@ -161,6 +181,10 @@ class ShopifySandbox(ShopState):
             opened_at=OPENED,
         )
         self._listings = Listings(self, ZoneInfo(ZONE), quirks=quirks)
+        self.webhooks = ShopifyWebhooks(
+            self, lambda: self.profile, self.app, version=API_VERSION, now=self._time, seed=seed
+        )
+        self.bulk.on_end = self.webhooks.finish
 
     def application(self) -> web.Application:
         """The HTTP side, to be run on any address."""
@@ -171,6 +195,8 @@ class ShopifySandbox(ShopState):
         application.router.add_post("/admin/api/{version}/graphql.json", self._handle)
         application.router.add_post("/admin/oauth/access_token", self.app.answer)
         application.router.add_get(BULK_PATH, self.bulk.answer)
+        application.on_shutdown.append(self.bulk.close_downloads)
+        application.cleanup_ctx.append(self.bulk.lifetime)
         return application
 
     def change_something(self) -> None:
@@ -192,8 +218,12 @@ class ShopifySandbox(ShopState):
         except ValueError as error:
             return _answer({"errors": {"query": str(error)}}, HTTPStatus.BAD_REQUEST)
         self._origin = str(request.url.origin())
-        call = partial(self._execute, query, operation_name, variables, scopes)
         writes = self._documents.writes(query, operation_name)
+
+        def call() -> dict[str, Any]:
+            self.arrived.append(ArrivedCall(time.time(), request.remote, operation_name, writes))
+            return self._execute(query, operation_name, variables, scopes)
+
         answer = _answer(await self.deliveries.carry_out(call, request, operation_name, writes=writes))
         answer.headers.update(self.troubles.headers(API_VERSION))
         return answer
@@ -254,6 +284,8 @@ class ShopifySandbox(ShopState):
             writes=self.writes,
             now=self._now,
             bulk=self.bulk,
+            webhooks=self.webhooks,
+            api_version=API_VERSION,
             origin=self._origin,
         )
 

@@ -13,6 +13,7 @@ from daemon.sandbox.shopify.records import (
     LocationRecord,
     MetafieldDefinitionRecord,
     MetafieldRecord,
+    OrderRecord,
     Product,
     Variant,
 )
@@ -25,10 +26,12 @@ KEEP: Decimal = Decimal("NaN")
 
 @dataclass(frozen=True, slots=True)
 class ShopChange:
-    """Something that happened in the shop, under the topic of Shopify's webhook for it."""
+    """Something that happened in the shop, under the topic of Shopify's webhook for it. `location_id` is that of an
+    inventory level, whose `id` is that of its item."""
 
     topic: str
     id: int
+    location_id: int | None = None
 
 
 class ShopState:
@@ -53,6 +56,7 @@ class ShopState:
         self.collections: dict[int, Collection] = {}
         self.customers: dict[int, CustomerRecord] = {}
         self.locations: dict[int, LocationRecord] = {}
+        self.orders: dict[int, OrderRecord] = {}  # those that wait to be sent
         self.definitions: dict[tuple[str, str], MetafieldDefinitionRecord] = {}  # of customers' metafields
         self.revision = 0
         self.observers: list[Callable[[ShopChange], None]] = []
@@ -61,6 +65,7 @@ class ShopState:
         self.names_immutable = True
         self.price_step = Decimal("0.01")
         self._now = now
+        self._order_ids = itertools.count(5_610_000_000_000, 32_768)
         self._metafield_ids = itertools.count(35_910_000_000_000, 32_768)
 
     def add_location(self, location: LocationRecord) -> None:
@@ -103,7 +108,7 @@ class ShopState:
                 id=variant_id + number,
                 product_id=product.id,
                 inventory_item_id=item_id + number,
-                levels=[replace(level, available=0) for level in variant.levels],
+                levels=[LevelRecord(level.location_id, 0, self._now()) for level in variant.levels],
                 inactive_levels=[],
                 created_at=self._now(),
                 updated_at=self._now(),
@@ -196,12 +201,53 @@ class ShopState:
         self._update_variant(variant)
 
     def change_stock(self, variant_id: int, available: int, location_id: int | None = None) -> None:
-        """Set what is available of a variant at one location, by default at the first that stocks it."""
-        variant = self.variants[variant_id]
-        level = variant.levels[0] if location_id is None else variant.level_at(location_id)
-        if level is None:
-            raise KeyError(location_id)
+        """Set what is available of a variant at one location, by default at the first that stocks it.
+
+        What is on hand there moves by as much.
+        """
+        variant, level = self._level(variant_id, location_id)
         level.available = available
+        self._update_level(variant, level)
+
+    def change_on_hand(self, variant_id: int, on_hand: int, location_id: int | None = None) -> None:
+        """Set what is on hand of a variant at one location, by default at the first that stocks it.
+
+        What is available there moves by as much: what is committed or damaged stays so.
+        """
+        variant, level = self._level(variant_id, location_id)
+        level.available += on_hand - level.on_hand
+        self._update_level(variant, level)
+
+    def damage(self, variant_id: int, quantity: int, location_id: int | None = None) -> None:
+        """Set some of what is available of a variant aside as damaged; it stays on hand."""
+        variant, level = self._level(variant_id, location_id)
+        level.available -= quantity
+        level.damaged += quantity
+        self._update_level(variant, level)
+
+    def place_order(self, variant_id: int, quantity: int = 1, location_id: int | None = None) -> OrderRecord:
+        """A customer buys some of a variant: it is no longer available, and stays on hand until the order is sent."""
+        variant, level = self._level(variant_id, location_id)
+        order = OrderRecord(next(self._order_ids), variant_id, level.location_id, quantity)
+        self.orders[order.id] = order
+        level.available -= quantity
+        level.committed += quantity
+        self._update_level(variant, level)
+        return order
+
+    def fulfil_order(self, order_id: int) -> None:
+        """Send what was ordered: it is no longer on hand, and what is available stays as it is."""
+        order = self.orders.pop(order_id)
+        variant, level = self._level(order.variant_id, order.location_id)
+        level.committed -= order.quantity
+        self._update_level(variant, level)
+
+    def cancel_order(self, order_id: int) -> None:
+        """Cancel an order and restock it: it is available again."""
+        order = self.orders.pop(order_id)
+        variant, level = self._level(order.variant_id, order.location_id)
+        level.committed -= order.quantity
+        level.available += order.quantity
         self._update_level(variant, level)
 
     def set_unconnected(self, variant_id: int, location_id: int, available: int) -> LevelRecord:
@@ -226,19 +272,20 @@ class ShopState:
             twin.levels = [*(other for other in twin.levels if other is not level), level]
         if available is not None:
             level.available = available
+        level.updated_at = self._now()
+        self._changed("inventory_levels/connect", variant.inventory_item_id, location_id)
         self._update_level(variant, level)
         return level
 
     def stop_stocking(self, variant_id: int, location_id: int) -> None:
         """Stop stocking a variant at a location; its quantity no longer counts."""
-        variant = self.variants[variant_id]
-        level = variant.level_at(location_id)
-        if level is None:
-            raise KeyError(location_id)
+        variant, level = self._level(variant_id, location_id)
         for twin in self._of_item(variant):
             twin.levels = [other for other in twin.levels if other is not level]
             twin.inactive_levels = [*(other for other in twin.inactive_levels if other is not level), level]
-        self._update_level(variant, level)
+        level.updated_at = self._now()
+        self._changed("inventory_levels/disconnect", variant.inventory_item_id, location_id)
+        self._update_variant(variant)
 
     def share_item(self, variant_id: int, with_variant_id: int) -> None:
         """Make a variant share another one's stock: both have the same inventory item from now on."""
@@ -387,6 +434,14 @@ class ShopState:
         if self.inventory_items.get(variant.inventory_item_id) is variant:
             del self.inventory_items[variant.inventory_item_id]
 
+    def _level(self, variant_id: int, location_id: int | None) -> tuple[Variant, LevelRecord]:
+        """A variant and its level at a location that stocks it, by default the first; raises KeyError for others."""
+        variant = self.variants[variant_id]
+        level = variant.levels[0] if location_id is None else variant.level_at(location_id)
+        if level is None:
+            raise KeyError(location_id)
+        return variant, level
+
     def _of_item(self, variant: Variant) -> list[Variant]:
         """All variants that are sold out of the same stock."""
         twins = [other for other in self.products[variant.product_id].variants if other is not variant]
@@ -395,7 +450,7 @@ class ShopState:
     def _update_level(self, variant: Variant, level: LevelRecord) -> None:
         """Shopify's schema, Product.updatedAt: inventory adjustments count as updates of the product."""
         level.updated_at = self._now()
-        self._changed("inventory_levels/update", variant.inventory_item_id)
+        self._changed("inventory_levels/update", variant.inventory_item_id, level.location_id)
         self._update_variant(variant)
 
     def _update_variant(self, variant: Variant) -> None:
@@ -406,10 +461,10 @@ class ShopState:
         product.updated_at = self._now()
         self._changed("products/update", product.id)
 
-    def _changed(self, topic: str, record_id: int) -> None:
+    def _changed(self, topic: str, record_id: int, location_id: int | None = None) -> None:
         self.revision += 1
         for observer in self.observers:
-            observer(ShopChange(topic, record_id))
+            observer(ShopChange(topic, record_id, location_id))
 
 
 def _new_id(records: Iterable[int]) -> int:

@@ -106,6 +106,8 @@ class Troubles:
 
     def of_bulk(self, found: Any) -> str | None:
         """The code of the error by which a bulk operation over what it found fails; None: it does not."""
+        if not (self.broken or self.poisonous or self.protected):
+            return None
         records = list(_records(found, ()))
         if any(record["id"] in self.poisonous for _, record in records):
             return "INTERNAL_SERVER_ERROR"

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from daemon.clock import boot_time
 from daemon.errors import CredentialRefused, RateLimited, SourceRefused, SourceUnavailable
 from daemon.i18n import gettext as _
 from daemon.sources.clock import SourceClock
@@ -27,8 +28,8 @@ from daemon.sources.nhanh import errors
 from daemon.sources.nhanh.access import NhanhAccess, read_access
 from daemon.sources.nhanh.credential import NhanhCredential
 from daemon.sources.nhanh.envelope import Envelope, read_envelope
-from daemon.sources.nhanh.lists import CUSTOMERS, NhanhList
-from daemon.sources.nhanh.models import NhanhCombo, NhanhDepot, NhanhDetail
+from daemon.sources.nhanh.lists import CUSTOMERS, Heads, NhanhList
+from daemon.sources.nhanh.models import NhanhCombo, NhanhCustomer, NhanhDepot, NhanhDetail
 from daemon.sources.page import BadRow, Page, SourceRow
 
 log = structlog.get_logger()
@@ -103,15 +104,19 @@ class NhanhClient:
         after: object | None,
         meter: CallMeter,
         page_size: int = PAGE_SIZE,
+        unread: bool = False,
     ) -> AsyncGenerator[Page[T], None]:
         """All rows of a list that match, by ascending id, starting after `after` (None: from the start).
+
+        `unread`: they may be left unread, for whoever stores them to read what differs.
 
         Raises:
             InvalidFilter: at once.
             SourceRefused, RateLimited, SourceUnavailable: while iterating, after the retries.
         """
         narrowed = wanted.narrowed(filters)
-        return self._pages(wanted.action, narrowed, wanted.decoder, after, meter, page_size, wanted.sort)
+        heads = wanted.heads if unread else None
+        return self._pages(wanted.action, narrowed, wanted.decoder, after, meter, page_size, wanted.sort, heads)
 
     async def horizon(self, *, meter: CallMeter) -> Horizon:
         """Which business this is, and what time it is there; costs a call unless one was made recently.
@@ -130,7 +135,7 @@ class NhanhClient:
         """The rows of these ids that exist, in as many calls as it takes."""
         rows: list[SourceRow[T]] = []
         bad: list[BadRow] = []
-        left = list(dict.fromkeys(ids))
+        left, began = list(dict.fromkeys(ids)), boot_time()
         # What is missing is gone, or has no stock: that is believed only when it is said twice.
         for _time in range(2):
             for start in range(0, len(left), MAX_IDS):
@@ -143,7 +148,18 @@ class NhanhClient:
                 break  # one of those that are missing
             known = {str(cast("Any", row.value).id) for row in rows} | {row.source_id for row in bad}
             left = [number for number in left if str(number) not in known]
-        return Page(rows, bad, None)
+        return Page(rows, bad, None, asked=began)
+
+    async def customers_by_mobile(self, mobile: str, *, meter: CallMeter) -> Page[NhanhCustomer]:
+        """The customers whose number is written just so: the first page, for a number is that of one or a few.
+
+        Raises:
+            SourceRefused, RateLimited, SourceUnavailable: after the retries.
+        """
+        filters: dict[str, object] = {"mobile": mobile}
+        pages = self._pages(CUSTOMERS.action, filters, CUSTOMERS.decoder, None, meter, PAGE_SIZE)
+        async with aclosing(pages):
+            return await anext(pages)
 
     async def product_detail(self, product_id: int, *, meter: CallMeter) -> NhanhDetail:
         """What only product/detail says about a product.
@@ -153,9 +169,9 @@ class NhanhClient:
             RateLimited, SourceUnavailable: after the retries.
         """
         action = "product/detail"
-        envelope, sound = await self._call(action, {"filters": {"id": str(product_id)}}, meter)
+        envelope, _sound = await self._call(action, {"filters": {"id": str(product_id)}}, meter)
         try:
-            return self._details.checked(bytes(envelope.data), sound=sound)
+            return self._details.checked(bytes(envelope.data))
         except UnfitRowError as error:
             log.warning("product_unreadable", source=self._source, product=product_id, reason=str(error))
             return NhanhDetail()
@@ -218,8 +234,9 @@ class NhanhClient:
         meter: CallMeter,
         page_size: int,
         sort: str | None = "id",
+        heads: Heads | None = None,
     ) -> AsyncGenerator[Page[T], None]:
-        """`sort`: None where the list knows no order, and comes in pages of its own size."""
+        """`sort`: None where the list knows no order, and comes in pages of its own size. `heads`: see `NhanhList`."""
         guard = _EndlessnessGuard(self._source, action)
         position = _position(after)
         while True:
@@ -228,11 +245,16 @@ class NhanhClient:
                 paginator["next"] = msgspec.Raw(position)
             payload = {"filters": filters} | ({"paginator": paginator} if paginator else {})
             envelope, sound = await self._call(action, payload, meter, has_cursor=position is not None, is_list=True)
-            rows, bad = self._rows(action, envelope, sound, decoder)
+            rows = self._split(action, envelope)
             following = self._next(action, envelope.paginator)
             guard.check(position, following, bytes(envelope.data))
             # As text: an object would come back from a database with different spacing and key order.
-            yield Page(rows, bad, following.decode() if following is not None else None)
+            then = following.decode() if following is not None else None
+            unread = heads(bytes(envelope.data), rows) if heads is not None and sound else None
+            if unread is not None:
+                yield Page([], [], then, unread=unread, read=decoder.sound_rows)
+            else:
+                yield Page(*decoder.rows(rows), then)
             if following is None:
                 return
             position = following
@@ -246,7 +268,7 @@ class NhanhClient:
         has_cursor: bool = False,
         is_list: bool = False,
     ) -> tuple[Envelope, bool]:
-        """The successful answer, and whether its rows are valid JSON throughout. `is_list`: it must hold a list.
+        """The successful answer, and whether its rows are sound, as of `split_list`. `is_list`: it must hold a list.
 
         A token that was renewed while a call was under way is no reason to fail: the call is made again with the new
         one, since a refused call has changed nothing.
@@ -316,19 +338,16 @@ class NhanhClient:
             limiter.lock(error.retry_after)
         raise error
 
-    def _rows(
-        self, action: str, envelope: Envelope, sound: bool, decoder: RowDecoder[T]
-    ) -> tuple[list[SourceRow[T]], list[BadRow]]:
+    def _split(self, action: str, envelope: Envelope) -> list[msgspec.Raw]:
         data = bytes(envelope.data)
         if data in _EMPTY:
-            return [], []
+            return []
         try:
-            rows = _split_rows(data)
+            return _split_rows(data)
         except msgspec.DecodeError as error:
             raise SourceUnavailable(
                 _("{source} answered {action} without a list of rows.").format(source=self._source, action=action)
             ) from error
-        return decoder.rows(rows, sound=sound)
 
     def _next(self, action: str, paginator: msgspec.Raw) -> bytes | None:
         """Where the list continues; None: this was its last page.

@@ -26,7 +26,7 @@ _decode = msgspec.json.Decoder(Envelope).decode
 
 
 def read_envelope(body: bytes) -> tuple[Envelope, bool]:
-    """The parts of an answer, all missing where it can't be read, and whether its rows are valid JSON throughout."""
+    """The parts of an answer, all missing where it can't be read, and whether its rows are sound (see `split_list`)."""
     try:
         return split_list(body, _decode)
     except (msgspec.DecodeError, RecursionError):

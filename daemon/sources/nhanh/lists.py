@@ -3,7 +3,7 @@
 The canonical form of the filters travels with a job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -13,9 +13,12 @@ from daemon.i18n import mark
 from daemon.sources import filters as read
 from daemon.sources.decode import RowDecoder
 from daemon.sources.filters import Filter, Filters
-from daemon.sources.nhanh.models import NhanhCustomer, NhanhInventory, NhanhProduct
+from daemon.sources.nhanh.models import CustomerHead, NhanhCustomer, NhanhInventory, NhanhProduct
+from daemon.sources.page import UnreadRow
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+Heads = Callable[[bytes, Sequence[msgspec.Raw]], list[UnreadRow] | None]
 
 # Nhanh documentation, "Product status": 1 new, 2 selling, 3 stopped (hidden unless asked for), 4 out of stock.
 ALL_STATUSES = range(1, 5)
@@ -30,6 +33,24 @@ _BRANDS = read.numbers(mark("Of these brands, by id."))
 _NAME = read.text(mark("With this in their name, code or barcode."))
 
 
+def heads_of(kind: type[UnreadRow]) -> Heads:
+    """What `NhanhList.heads` does, for rows of this kind."""
+    decode = msgspec.json.Decoder(list[kind], strict=False).decode  # type: ignore[valid-type]
+
+    def heads(answer: bytes, rows: Sequence[msgspec.Raw]) -> list[UnreadRow] | None:
+        if not rows:
+            return []
+        try:
+            found: list[UnreadRow] = decode(answer)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        for head, row in zip(found, rows, strict=True):
+            head.document = bytes(row)
+        return found
+
+    return heads
+
+
 @dataclass(frozen=True, slots=True)
 class NhanhList(Generic[T]):
     """A list whose rows have ids, by which it can be sorted and asked for.
@@ -38,6 +59,8 @@ class NhanhList(Generic[T]):
         action: where it is in the API.
         decoder: of its rows.
         filters: those that a pull may have.
+        heads: reads of all rows of an answer, given as a whole and one by one, only which they are; None where a row
+            does not tell. None for a list of which more than that must be read of each row.
         sort: what the API calls the id in a request.
         unless_asked: filters of the API where no other value is asked for.
     """
@@ -45,6 +68,7 @@ class NhanhList(Generic[T]):
     action: str
     decoder: RowDecoder[T]
     filters: Filters
+    heads: Heads | None = None
     sort: str = "id"
     unless_asked: Mapping[str, object] = field(default_factory=dict)
 
@@ -66,6 +90,7 @@ CUSTOMERS = NhanhList(
         },
         spans=(("last_bought_from", "last_bought_to"), ("updated_from", "updated_to")),
     ),
+    heads=heads_of(CustomerHead),
 )
 # With the stock of each depot.
 PRODUCTS = NhanhList(

@@ -10,6 +10,7 @@ import msgspec
 
 from daemon.i18n import gettext as _
 from daemon.sources.decode import EPOCH, ZERO, Id, Moment, Reference, Small, Text, UnfitRowError, check_amount
+from daemon.sources.page import UnreadRow
 
 VAT_MARKS = frozenset(map(Decimal, (-1, -2, -100)))  # Nhanh.vn documentation, product/detail: no VAT is paid
 MOST_VAT = 100  # percent
@@ -59,6 +60,13 @@ class NhanhCustomer(msgspec.Struct, rename="camel", gc=False, kw_only=True):
             self.address = None
         if not self.birthday:
             self.birthday = None
+
+
+class CustomerHead(UnreadRow, gc=False, rename={"updated_at": "updatedAt", "document": "_document"}):
+    """Which customer a row of `customer/list` is, and when it changed: a time of 0 stands for never."""
+
+    id: Id
+    updated_at: Moment | None = None
 
 
 class Prices(msgspec.Struct, gc=False, rename={"import_": "import"}):

@@ -17,14 +17,15 @@ from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import BadRow, Page, SourceRow
 from daemon.sources.shopify import operations
-from daemon.sources.shopify.bulk import PATIENCE, BulkReader, NotReadInBulk, Patience
+from daemon.sources.shopify.bulk import PATIENCE, BulkReader, Patience, written
+from daemon.sources.shopify.bulk_state import NotReadInBulk
 from daemon.sources.shopify.changes import Known, may_be_one_of, read_version, read_versions
 from daemon.sources.shopify.collections import CollectionReader
 from daemon.sources.shopify.credential import ShopifyCredential
 from daemon.sources.shopify.customers import CustomerReader, in_words, leave_out
 from daemon.sources.shopify.endpoint import SMALL_COST, GraphqlEndpoint, nodes_of, whole_page
 from daemon.sources.shopify.errors import ProtectedDataRefused, protected_notice
-from daemon.sources.shopify.filters import normalise_query
+from daemon.sources.shopify.filters import normalise_query, quoted
 from daemon.sources.shopify.levels import cut_short
 from daemon.sources.shopify.models import (
     Count,
@@ -42,6 +43,8 @@ from daemon.sources.shopify.products import ProductReader, items_of, variants_of
 from daemon.sources.shopify.shape import PageShape
 from daemon.sources.shopify.stock import behind
 from daemon.sources.shopify.version import ApiVersion
+from daemon.sources.shopify.webhooks import WebhookSubscriptions
+from daemon.sources.shopify.whole_list import WholeList
 from daemon.sources.shopify.writer import ShopifyWriter
 
 log = structlog.get_logger()
@@ -53,7 +56,12 @@ FOUND_AT_ONCE = 250  # rows of which only the ids are known
 # 270, and in bulk 15 points whatever their number. What a pull does not spend is there for a sale. Fewer are read
 # directly, because a bulk operation takes seconds.
 IN_BULK_FROM = 10
+# Points that a product is charged at most, before an answer has said how many: by its id, and in a search for ids.
+BY_ID_COST, FOUND_COST = 90.0, 50.0
 LISTS_AT_ONCE = 20  # pages of ids, before what has changed among them is stored
+# What a full page of a list is charged in the end, where a product has a few variants, each at a few locations.
+PRODUCT_PAGE_POINTS, CUSTOMER_PAGE_POINTS = 270.0, 79.0
+PHONES_AT_ONCE = 50  # in one search, which is a text of at most 2,000 characters
 
 DEFAULT_METAFIELDS = CustomerMetafields()
 
@@ -107,7 +115,8 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         self.clock = endpoint.clock
         self.health = endpoint.health
         self.credential = credential
-        self.bulk = BulkReader(endpoint, patience)
+        self.bulk = BulkReader(endpoint, patience, backoff)
+        self.webhooks = WebhookSubscriptions(endpoint)
         self._customers = CustomerReader(customer_metafields)
         self._product_pages = PageShape(200, variants=50, levels=4)
         self._products_by_ids = PageShape(10, variants=50, levels=4)
@@ -162,6 +171,62 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         variables = {"query": normalise_query(query), "sortKey": sort} | self._customers.variables
         pages, read = self._customer_pages, self._customers.read
         return self._pages(operations.CUSTOMERS, "customers", variables, pages, after, read, meter)
+
+    def products_in_bulk(self, query: str | None) -> WholeList[ShopifyProduct]:
+        """All products that match, as `products` delivers them.
+
+        Raises:
+            InvalidFilter: at once.
+        """
+
+        async def read(nodes: list[Any], meter: CallMeter) -> tuple[list[SourceRow[ShopifyProduct]], list[BadRow]]:
+            return await self._product_reader(meter).read(nodes)
+
+        return WholeList(
+            self.bulk,
+            written(operations.PRODUCTS_IN_BULK, {"query": normalise_query(query)}),
+            read,
+            page_rows=self._product_pages.rows,
+            page_points=PRODUCT_PAGE_POINTS,
+        )
+
+    def customers_in_bulk(self, query: str | None) -> WholeList[ShopifyCustomer]:
+        """All customers that match, as `customers` delivers them. Raises as `products_in_bulk` does."""
+
+        async def read(nodes: list[Any], _meter: CallMeter) -> tuple[list[SourceRow[ShopifyCustomer]], list[BadRow]]:
+            return await self._customers.read(nodes)
+
+        async def allow(meter: CallMeter) -> None:
+            # An answer says what is kept from the app as protected data; in a file it may look as if it were not
+            # there at all.
+            for notice in (await self.one_customer(meter=meter)).notices:
+                raise NotReadInBulk(
+                    _("{source} keeps protected customer data from the app, which a file does not show.").format(
+                        source=self._endpoint.source
+                    ),
+                    notice,
+                )
+
+        return WholeList(
+            self.bulk,
+            written(operations.CUSTOMERS_IN_BULK, {"query": normalise_query(query), **self._customers.variables}),
+            read,
+            page_rows=self._customer_pages.rows,
+            page_points=CUSTOMER_PAGE_POINTS,
+            allow=allow,
+        )
+
+    async def customers_by_phones(self, phones: Sequence[str], *, meter: CallMeter) -> Page[ShopifyCustomer]:
+        """Customers whom Shopify's search finds by their phone numbers, in E.164. Raises as `products` does.
+
+        At most a page for every PHONES_AT_ONCE numbers: each is that of one or a few.
+        """
+        found: Page[ShopifyCustomer] = Page([], [], None)
+        for start in range(0, len(phones), PHONES_AT_ONCE):
+            wanted = " OR ".join(f"phone:{quoted(phone)}" for phone in phones[start : start + PHONES_AT_ONCE])
+            async with aclosing(self.customers(wanted, after=None, meter=meter)) as pages:
+                found = _together(found, await anext(pages))
+        return found
 
     async def one_customer(self, *, meter: CallMeter | None = None) -> Page[ShopifyCustomer]:
         """A page with one customer, if there is one; it shows which fields the app may read."""
@@ -242,7 +307,24 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
             return cut_short(items_of(variants_of(nodes_of(data))))
 
         gids = [gid("Product", number) for number in dict.fromkeys(ids)]
-        return await self._by_ids(operations.PRODUCTS_BY_IDS, gids, {}, shape, read, meter, lacking)
+        return await self._by_ids(operations.PRODUCTS_BY_IDS, gids, {}, shape, read, meter, lacking, BY_ID_COST)
+
+    async def find_products(self, query: str, *, meter: CallMeter) -> list[int]:
+        """The ids of the first products that a search finds, up to a page of them. Raises as `products` does."""
+        variables = {"query": normalise_query(query)}
+        pages = self._pages(
+            operations.PRODUCT_CHANGES, "products", variables, self._change_pages, None, read_versions, meter
+        )
+        async with aclosing(pages):
+            page = await anext(pages)
+        return [row.value.id for row in page.rows]
+
+    async def products_of(self, ids: Sequence[int], *, meter: CallMeter) -> Page[ShopifyProduct]:
+        """As `products_by_ids`, at a fraction of its cost where there are many: by a search, and those that it does not
+        find by their ids."""
+        read, lacking, shape = self._product_reader(meter).read, self._lacking_of("products"), self._products_found
+        found = await self._search(operations.PRODUCTS, "products", ids, {}, shape, read, meter, lacking)
+        return _together(found, await self.products_by_ids(_missing(ids, found), meter=meter))
 
     async def customers_by_ids(self, ids: Sequence[int], *, meter: CallMeter) -> Page[ShopifyCustomer]:
         """The customers of these ids that exist, in as many calls as it takes."""
@@ -328,12 +410,9 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
                 wanted, bad, listed, pages = [], [], 0, 0
 
     async def _found_products(self, ids: Sequence[int], meter: CallMeter) -> Page[ShopifyProduct]:
-        read, lacking = self._product_reader(meter).read, self._lacking_of("products")
+        read = self._product_reader(meter).read
         found = await self._in_bulk(operations.PRODUCTS_IN_BULK, {}, ids, read, meter)
-        left, shape = _missing(ids, found), self._products_found
-        more = await self._search(operations.PRODUCTS, "products", left, {}, shape, read, meter, lacking)
-        found = _together(found, more)
-        return _together(found, await self.products_by_ids(_missing(ids, found), meter=meter))
+        return _together(found, await self.products_of(_missing(ids, found), meter=meter))
 
     async def _found_customers(self, ids: Sequence[int], meter: CallMeter) -> Page[ShopifyCustomer]:
         read, variables, shape = self._customers.read, self._customers.variables, self._customers_found
@@ -406,7 +485,15 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         while len(left) > 1:
             try:
                 nodes, asked = await self._endpoint.shaped(
-                    operation, variables, shape, meter, read=read_nodes, ids=left, select=select, cut_short=lacking
+                    operation,
+                    variables,
+                    shape,
+                    meter,
+                    read=read_nodes,
+                    ids=left,
+                    select=select,
+                    cut_short=lacking,
+                    row_cost=FOUND_COST,
                 )
             except ProtectedDataRefused as error:
                 leave_out(variables, error)
@@ -507,13 +594,14 @@ class ShopifyClient(CollectionReader, ShopifyWriter):
         read: Reader[T],
         meter: CallMeter,
         lacking: CutShort | None = None,
+        row_cost: float | None = None,
     ) -> Page[T]:
         began = boot_time()
         variables = dict(variables)
         while True:
             try:
                 nodes = await self._endpoint.nodes(
-                    operation, gids, shape, meter, variables=variables, cut_short=lacking
+                    operation, gids, shape, meter, variables=variables, cut_short=lacking, row_cost=row_cost
                 )
             except ProtectedDataRefused as error:
                 leave_out(variables, error)

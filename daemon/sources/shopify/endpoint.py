@@ -122,7 +122,7 @@ class GraphqlEndpoint:
 
         async def once() -> T:
             with meter.waiting_for_limit() as has_place:
-                reserve = self._bucket.reserve(label or operation.name, estimate, urgent=meter.is_urgent)
+                reserve = self._bucket.reserve(label or operation.name, estimate, rank=meter.rank)
                 async with reserve as reservation:
                     has_place()
                     answer = await self._send(body, meter, before_send)
@@ -236,8 +236,9 @@ class GraphqlEndpoint:
 
         while True:
             rows = shape.rows if ids is None else min(shape.rows, len(ids))
+            asked = str(shape)
             portion: dict[str, Any] = {"first": rows} if ids is None else select(ids[:rows])
-            label = f"{operation.name}:{shape}" if ids is None else f"{operation.name}:{shape}:{rows}"
+            label = f"{operation.name}:{asked}" if ids is None else f"{operation.name}:{asked}:{rows}"
             try:
                 page = await self.call(
                     operation,
@@ -245,12 +246,14 @@ class GraphqlEndpoint:
                     meter,
                     read=read_page,
                     label=label,
-                    estimate=MAX_COST if row_cost is None else row_cost * rows,
+                    estimate=MAX_COST if row_cost is None else min(MAX_COST, row_cost * rows),
                     takes_partial=True,
                     may_shrink=shape.can_shrink(rows),
                     before_send=before_send,
                 )
             except PageTooLargeError as error:
+                if str(shape) != asked:  # another call has found out the same meanwhile: ask for what it asks for
+                    continue
                 if not shape.shrink(rows, for_good=error.for_good):
                     raise
                 log.info("page_shrunk", source=self.source, operation=operation.name, shape=str(shape))

@@ -146,12 +146,14 @@ def throttle_status(payload: Any) -> ThrottleStatus | None:
     """`extensions.cost` of an answer; None if it is missing or unreadable."""
     try:
         cost = payload["extensions"]["cost"]
-        bucket, requested = cost["throttleStatus"], cost.get("requestedQueryCost")
+        bucket = cost["throttleStatus"]
+        requested, actual = cost.get("requestedQueryCost"), cost.get("actualQueryCost")
         return ThrottleStatus(
             requested=_finite(requested) if requested is not None else None,
             maximum_available=_finite(bucket["maximumAvailable"]),
             currently_available=_finite(bucket["currentlyAvailable"]),
             restore_rate=_finite(bucket["restoreRate"]),
+            actual=_finite(actual) if actual is not None else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

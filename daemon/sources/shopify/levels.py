@@ -1,14 +1,16 @@
-"""Stock levels out of an answer: what is available of an inventory item at each location that stocks it."""
+"""Stock levels out of an answer: what each location that stocks an inventory item has of it."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 from daemon.i18n import gettext as _
 from daemon.sources.decode import UnfitRowError
 from daemon.sources.shopify.endpoint import has_more, whole_page
-from daemon.sources.shopify.models import gid_number
+from daemon.sources.shopify.models import Quantities, QuantityName, gid_number
 
 MoreLevels = Callable[[str, str], Awaitable[list[Any]]]
+
+NAMES: tuple[QuantityName, ...] = get_args(QuantityName)
 
 _INT32 = range(-(2**31), 2**31)  # GraphQL specification, "Int"
 
@@ -18,8 +20,8 @@ def cut_short(items: Iterable[Any]) -> int:
     return sum(has_more(item["inventoryLevels"]) for item in items if _has_levels(item))
 
 
-async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int, int]:
-    """Where an inventory item is stocked, and what is available there; what it had at other places is left out.
+async def read_levels(item: dict[str, Any], more_levels: MoreLevels) -> dict[int, Quantities]:
+    """Where an inventory item is stocked, and how much of it; what it had at other places is left out.
 
     `more_levels` fetches the levels behind an item's (global id, cursor).
 
@@ -52,32 +54,36 @@ def is_active(level: Any) -> bool:
     return active
 
 
-def quantity_of(level: Any) -> int:
-    """What is available at the location of a level.
+def quantities_of(level: Any) -> Quantities:
+    """What the location of a level has.
 
     Raises:
         UnfitRowError: that can't be read.
     """
     try:
-        (available,) = level["quantities"]
-        quantity = available["quantity"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnfitRowError(_("A stock level has no available quantity.")) from error
+        found = {entry["name"]: entry["quantity"] for entry in level["quantities"]}
+        available, on_hand = (found[name] for name in NAMES)
+    except (KeyError, TypeError) as error:
+        raise UnfitRowError(_("A stock level lacks what is available or on hand.")) from error
+    return Quantities(_whole("available", available), _whole("on_hand", on_hand))
+
+
+def _whole(name: QuantityName, quantity: Any) -> int:
     if not isinstance(quantity, int) or isinstance(quantity, bool) or quantity not in _INT32:
         raise UnfitRowError(
-            _("The available quantity of a stock level is not a whole number: {quantity!r}.").format(
-                quantity=str(quantity)[:100]
+            _("The quantity {name} of a stock level is not a whole number: {quantity!r}.").format(
+                name=name, quantity=str(quantity)[:100]
             )
         )
     return quantity
 
 
-def _level(node: Any) -> tuple[int, int]:
+def _level(node: Any) -> tuple[int, Quantities]:
     location = node.get("location") if isinstance(node, dict) else None
     number = gid_number(location.get("id")) if isinstance(location, dict) else None
     if number is None:
         raise UnfitRowError(_("A stock level does not name its location."))
-    return number, quantity_of(node)
+    return number, quantities_of(node)
 
 
 def _has_levels(item: Any) -> bool:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from daemon.i18n import gettext as _
 from daemon.sources.decode import Moment, Note, Reference, Text, UnfitRowError, check_amount
 
 T = TypeVar("T")
+
+QuantityName = Literal["available", "on_hand"]  # Shopify's schema, InventorySetQuantitiesInput: those that can be set
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
@@ -94,6 +96,21 @@ class InventoryItem(msgspec.Struct, rename="camel"):
     measurement: _Measurement | None = None
 
 
+class Quantities(NamedTuple):
+    """What a location has of an item, by Shopify's names.
+
+    Shopify documentation, "Inventory states": what is on hand is the sum of what is available, committed to open
+    orders, reserved, damaged, safety stock and under quality control. To set one of the two moves the other by as much.
+    """
+
+    available: int  # what can be bought; negative where more was sold than there was
+    on_hand: int  # what lies there
+
+    def named(self, name: QuantityName) -> int:
+        """One of the two."""
+        return self.available if name == "available" else self.on_hand
+
+
 class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
     """A variant of a product."""
 
@@ -111,9 +128,7 @@ class ShopifyVariant(msgspec.Struct, rename="camel", kw_only=True):
     inventory_item: InventoryItem | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    levels: dict[int, int] = msgspec.field(
-        default_factory=dict, name="_levels"
-    )  # available, by location that stocks it
+    levels: dict[int, Quantities] = msgspec.field(default_factory=dict, name="_levels")  # by location that stocks it
     document: bytes = msgspec.field(default=b"", name="_document")  # the variant's own JSON, without its stock levels
 
     def __post_init__(self) -> None:
@@ -283,7 +298,7 @@ class ItemStock(msgspec.Struct, frozen=True):
     """The present stock of an inventory item."""
 
     tracked: bool  # whether Shopify counts its stock
-    levels: dict[int, int]  # available, by location that stocks it
+    levels: dict[int, Quantities]  # by location that stocks it
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import GraphqlEndpoint, nodes_of, whole_page
 from daemon.sources.shopify.errors import AnswerFailed
 from daemon.sources.shopify.levels import cut_short, read_levels
-from daemon.sources.shopify.models import ItemStock, Location, PricePair, Reading, gid, gid_number
+from daemon.sources.shopify.models import ItemStock, Location, PricePair, Quantities, Reading, gid, gid_number
 from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.partial import FEW, Unreadable
 from daemon.sources.shopify.shape import MAX_PAGE, PageShape
@@ -24,6 +24,7 @@ from daemon.sources.shopify.shape import MAX_PAGE, PageShape
 T = TypeVar("T")
 
 LOCATION_COST = 0.08  # points, of each of a page of locations
+ITEM_COST = 12.0  # points, of an inventory item with a few of its levels
 LEVEL_COST = 0.2  # points, of each of a page of an inventory item's levels
 
 
@@ -83,7 +84,12 @@ class StockReader:
 
         ids = [gid("InventoryItem", number) for number in dict.fromkeys(item_ids)]
         nodes = await self._endpoint.nodes(
-            operations.STOCK_LEVELS, ids, self._stock_pages, meter, cut_short=lambda data: cut_short(nodes_of(data))
+            operations.STOCK_LEVELS,
+            ids,
+            self._stock_pages,
+            meter,
+            cut_short=lambda data: cut_short(nodes_of(data)),
+            row_cost=ITEM_COST,
         )
         reading: Reading[ItemStock] = Reading()
         for node in nodes:
@@ -174,7 +180,7 @@ class StockReader:
             )
         return reading
 
-    async def _all_levels(self, item: dict[str, Any], meter: CallMeter) -> dict[int, int]:
+    async def _all_levels(self, item: dict[str, Any], meter: CallMeter) -> dict[int, Quantities]:
         async def more(identifier: str, cursor: str) -> list[Any]:
             return await self._levels_behind(identifier, cursor, meter)
 

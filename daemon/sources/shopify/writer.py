@@ -12,8 +12,8 @@ from daemon.sources.meter import BeforeSend, CallMeter, at_once
 from daemon.sources.shopify import operations
 from daemon.sources.shopify.endpoint import SMALL_COST
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, idempotency_failure
-from daemon.sources.shopify.levels import is_active, quantity_of
-from daemon.sources.shopify.models import PricePair, gid, gid_number, metafield_name
+from daemon.sources.shopify.levels import is_active, quantities_of
+from daemon.sources.shopify.models import PricePair, Quantities, QuantityName, gid, gid_number, metafield_name
 from daemon.sources.shopify.operations import GraphqlOperation
 from daemon.sources.shopify.price_watch import LONG_AGO, LookFailed, PricesMoved, PriceWatch
 from daemon.sources.shopify.stock import StockReader, read_price_pair
@@ -53,12 +53,19 @@ class ShopifyWriter(StockReader):
     """
 
     async def set_stock(
-        self, changes: Sequence[StockChange], *, key: UUID, reference: str, meter: CallMeter
+        self,
+        changes: Sequence[StockChange],
+        *,
+        key: UUID,
+        reference: str,
+        meter: CallMeter,
+        name: QuantityName = "available",
     ) -> list[WriteError]:
-        """Set available quantities, all or none: without errors all of them are set, otherwise none.
+        """Set quantities of one name, all or none: without errors all of them are set, otherwise none.
 
         Args:
             changes: at most 250, each of another item or location.
+            name: which quantity they expect and set; the other one moves by as much.
             key: of this call with these changes, and never of another one.
             reference: a URI that says in Shopify's history of the stock where the change came from.
             meter: counts the call.
@@ -78,7 +85,7 @@ class ShopifyWriter(StockReader):
             }
             for change in changes
         ]
-        sent = {"name": "available", "reason": "correction", "referenceDocumentUri": reference}
+        sent = {"name": name, "reason": "correction", "referenceDocumentUri": reference}
         variables = {"input": sent | {"quantities": quantities}, "key": str(key)}
 
         def read(payload: dict[str, Any]) -> list[WriteError]:
@@ -86,8 +93,10 @@ class ShopifyWriter(StockReader):
 
         return await self._mutate(operations.SET_STOCK, "inventorySetQuantities", variables, read, meter)
 
-    async def activate_item(self, item_id: int, location_id: int, *, key: UUID, meter: CallMeter) -> int | WriteError:
-        """Stock an item at a location, and return what is available there: what it had when it was last stocked.
+    async def activate_item(
+        self, item_id: int, location_id: int, *, key: UUID, meter: CallMeter
+    ) -> Quantities | WriteError:
+        """Stock an item at a location, and return what is there: what it had when it was last stocked.
 
         `key` is of this item and location, and never of others. Nothing happens to an item that is stocked there.
 
@@ -100,24 +109,24 @@ class ShopifyWriter(StockReader):
             "key": str(key),
         }
 
-        def read(payload: dict[str, Any]) -> int | WriteError:
+        def read(payload: dict[str, Any]) -> Quantities | WriteError:
             if errors := self._keyed_errors(payload, 1):
                 return WriteError(0, errors[0].code, "; ".join(error.message for error in errors))
-            return quantity_of(payload["inventoryLevel"])
+            return quantities_of(payload["inventoryLevel"])
 
         return await self._mutate(operations.ACTIVATE_ITEM, "inventoryActivate", variables, read, meter)
 
     async def activate_item_at(
         self, item_id: int, location_ids: Sequence[int], *, meter: CallMeter
-    ) -> dict[int, int | WriteError]:
-        """Stock an item at several locations in one call; what is then available at each, or why it can't be stocked.
+    ) -> dict[int, Quantities | WriteError]:
+        """Stock an item at several locations in one call; what is then at each, or why it can't be stocked there.
 
         No key is needed: nothing happens where it is stocked already.
         """
         updates = [{"locationId": gid("Location", number), "activate": True} for number in location_ids]
         variables = {"itemId": gid("InventoryItem", item_id), "updates": updates}
 
-        def read(payload: dict[str, Any]) -> dict[int, int | WriteError]:
+        def read(payload: dict[str, Any]) -> dict[int, Quantities | WriteError]:
             return _activated(payload, location_ids)
 
         return await self._mutate(operations.ACTIVATE_ITEM_AT, "inventoryBulkToggleActivation", variables, read, meter)
@@ -258,15 +267,15 @@ def _error(error: dict[str, Any], changes: int) -> WriteError:
     return WriteError(index if known else None, code, message)
 
 
-def _activated(payload: dict[str, Any], location_ids: Sequence[int]) -> dict[int, int | WriteError]:
+def _activated(payload: dict[str, Any], location_ids: Sequence[int]) -> dict[int, Quantities | WriteError]:
     errors = _errors(payload, len(location_ids))
     missing = WriteError(None, UNCONFIRMED, "; ".join(error.message for error in errors) or _(NOT_MENTIONED))
-    found: dict[int, int | WriteError] = dict.fromkeys(location_ids, missing)
+    found: dict[int, Quantities | WriteError] = dict.fromkeys(location_ids, missing)
     found |= {location_ids[error.index]: error for error in errors if error.index is not None}
     for level in payload.get("inventoryLevels") or ():
         number = gid_number(level["location"]["id"])
         if number in found and is_active(level):
-            found[number] = quantity_of(level)
+            found[number] = quantities_of(level)
     return found
 
 

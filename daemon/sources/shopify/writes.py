@@ -39,7 +39,7 @@ ANY: Final = Sentinel.ANY
 
 @dataclass(frozen=True, slots=True)
 class StockChange:
-    """Set what is available of an item at a location."""
+    """Set a quantity of an item at a location."""
 
     item_id: int
     location_id: int

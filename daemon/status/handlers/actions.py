@@ -14,7 +14,7 @@ from daemon.status.reading import number_cursor, paged, read_number_cursor, read
 async def list_actions(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, ActionsQuery)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await actions.list_recent(
             connection,
             store=StoreName(query.store) if query.store is not None else None,
@@ -33,12 +33,13 @@ def shown(action: Action) -> SteeringAction:
         id=action.id,
         at=action.at,
         way=action.way,
+        who=action.who,
         kind=action.kind,
         store=action.store,
         subject_kind=action.subject_kind,
         subject=action.subject,
         job_id=action.job_id,
-        text=action_text(action.kind, action.way),
+        text=action_text(action.kind, action.way, action.who),
     )
 
 

@@ -54,7 +54,7 @@ LISTS = {"open": questions.list_open, "decided": questions.list_ended, None: que
 async def list_approvals(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, ApprovalsQuery)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         if query.job is not None:
             found = await _of_job(connection, JobId(query.job), query)
         else:
@@ -82,7 +82,7 @@ async def get_approval(request: web.Request) -> web.Response:
 async def list_changes(request: web.Request) -> web.Response:
     """What waits for the answer."""
     query, question = read_query(request, ChangesQuery), await _question(request)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await approvals.list_changes(
             connection, question.id, query.kind, after=read_number_cursor(query.cursor), limit=query.limit + 1
         )
@@ -163,6 +163,7 @@ def _approval(question: AskedQuestion) -> Approval:
         ended_at=question.ended_at,
         decided_at=question.ended_at if is_decided else None,
         decided_way=question.decided_way,
+        decided_by=question.decided_by,
         decided_job_id=question.job_id if was_approved else None,
     )
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from daemon.api.findings import Findings
+from daemon.jobs.steering import Role
 from daemon.status.operations import CREDENTIAL_CHECK, Answer, Operation, json_response
 
 
@@ -18,5 +19,6 @@ CHECK_OPERATIONS = (
         post_credential_checks,
         "Try the credentials of all stores, and say which jobs they allow; changes nothing",
         {200: Answer("What was found, in the order in which it was checked", Findings)},
+        needs=Role.READ,
     ),
 )

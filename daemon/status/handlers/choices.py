@@ -12,7 +12,7 @@ async def list_choices(request: web.Request) -> web.Response:
     """Collections, types, vendors, tags, locations, depots or products of a store."""
     query = read_query(request, ChoicesQuery)
     store = known_store(request, query.store, 404)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await choices.list_choices(connection, store, query.kind, query.q, query.limit)
     return json_response(ChoiceList(found))
 

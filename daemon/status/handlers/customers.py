@@ -33,7 +33,7 @@ async def search_customers(request: web.Request) -> web.Response:
     """Customers who are searched for, or in a state."""
     query, parts = read_query(request, CustomersQuery), request.app[PARTS]
     store = known_store(request, query.store, 404)
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         lister = CustomerLister(connection, store, parts.zone)
         if query.q is not None and query.q.strip():
             skip = min(read_number_cursor(query.cursor), 3 * MOST_FOUND)
@@ -49,7 +49,7 @@ async def show_customer(request: web.Request) -> web.Response:
     """One customer."""
     parts, shopify_id = request.app[PARTS], read_source_id(request, "customer_id")
     store = known_store(request, read_query(request, StoreQuery).store, 404)
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         customer = await write_customer(connection, store, shopify_id, parts.zone)
     if customer is None:
         raise Problem(

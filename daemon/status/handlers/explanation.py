@@ -16,7 +16,7 @@ async def explain_values(request: web.Request) -> web.Response:
     store = known_store(request, query.store, 404)
     if (query.sku is None) == (query.variant_id is None):
         raise Problem(400, _("Give either sku (an SKU, a barcode, an id, an address) or variant_id"))
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         explanation = await explain(
             connection,
             store,

@@ -39,7 +39,7 @@ async def search_items(request: web.Request) -> web.Response:
     """Items that are searched for, or in a state."""
     query, parts = read_query(request, ItemsQuery), request.app[PARTS]
     store = known_store(request, query.store, 404)
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         lister = ItemLister(connection, store, parts.product_sync(store), parts.zone, parts.shop_of(store))
         if query.q is not None and query.q.strip():
             skip = min(read_number_cursor(query.cursor), 3 * MOST_FOUND)
@@ -69,7 +69,7 @@ async def list_item_pushes(request: web.Request) -> web.Response:
     query, variant_id = read_query(request, ItemPushesQuery), read_source_id(request, "variant_id")
     store = known_store(request, query.store, 404)
     before = read_number_cursor(query.cursor) or None
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await push_list.of_item(connection, store, variant_id, before=before, limit=query.limit + 1)
     page, cursor = paged(found, query.limit, lambda push: number_cursor(push.id))
     return json_response(ItemPushList(page, cursor))
@@ -77,7 +77,7 @@ async def list_item_pushes(request: web.Request) -> web.Response:
 
 async def _answer(request: web.Request, store: StoreName, readings: list[ItemReading]) -> web.Response:
     parts = request.app[PARTS]
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         writer = ItemWriter(connection, store, parts.product_sync(store), parts.zone, _next_sync(request, store))
         item = await writer.write(read_source_id(request, "variant_id"), readings)
     if item is None:

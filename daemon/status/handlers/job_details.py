@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from daemon.api.fields import PageQuery
 from daemon.api.jobs import (
     FailureFilterQuery,
     FailureGroupList,
@@ -15,7 +16,6 @@ from daemon.api.jobs import (
     JobLogPage,
     JobParent,
     JobStory,
-    RowsQuery,
 )
 from daemon.api.pushes import (
     Push,
@@ -56,6 +56,8 @@ ROWS_OF: Mapping[JobType, NamedRows] = {
     JobType.PULL_SHOPIFY_CUSTOMERS: NamedRows.SHOPIFY_CUSTOMERS,
     JobType.SYNC_PRODUCTS: NamedRows.VARIANTS,
     JobType.SYNC_CUSTOMERS: NamedRows.SHOPIFY_CUSTOMERS,
+    JobType.SYNC_CHANGED_PRODUCTS: NamedRows.VARIANTS,
+    JobType.SYNC_CHANGED_CUSTOMERS: NamedRows.SHOPIFY_CUSTOMERS,
     JobType.APPLY_SALE: NamedRows.VARIANTS,
     JobType.REVERT_SALE: NamedRows.VARIANTS,
 }
@@ -65,7 +67,7 @@ OF_CUSTOMERS = (PushKind.METAFIELD, PushKind.TAGS)
 async def get_story(request: web.Request) -> web.Response:
     """All that happened to it."""
     job = await request.app[PARTS].jobs.get(read_job_id(request))
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         (summary,) = await summarise(connection, [job])
         done = await actions.list_of_job(connection, job.store, job.id)
         question = await approvals.latest_of(connection, job.id)
@@ -90,9 +92,9 @@ async def run_again(request: web.Request) -> web.Response:
 
 async def list_log(request: web.Request) -> web.Response:
     """What was logged."""
-    query = read_query(request, RowsQuery)
+    query = read_query(request, PageQuery)
     job = await request.app[PARTS].jobs.get(read_job_id(request))
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await log_lines.list_lines(
             connection, job.id, after=read_number_cursor(query.cursor), limit=query.limit + 1
         )
@@ -118,7 +120,7 @@ async def list_failures(request: web.Request) -> web.Response:
 async def list_failure_groups(request: web.Request) -> web.Response:
     """The reasons."""
     job = await request.app[PARTS].jobs.get(read_job_id(request))
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         return json_response(FailureGroupList(await failures.list_groups(connection, job.id)))
 
 
@@ -174,7 +176,7 @@ async def list_pushes(request: web.Request) -> web.Response:
 async def list_push_groups(request: web.Request) -> web.Response:
     """By kind, result and detail."""
     job = await request.app[PARTS].jobs.get(read_job_id(request))
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         return json_response(PushGroupList(await pushes.list_groups(connection, job.id)))
 
 
@@ -229,6 +231,7 @@ def _push(recorded: RecordedPush, names: Mapping[int, RowName], locations: Mappi
         old_value=push.old_value,
         new_value=push.new_value,
         reason=push.reason,
+        rule=push.rule,
         result=recorded.result,
         detail=recorded.detail,
         intended_at=recorded.intended_at,
@@ -325,7 +328,7 @@ JOB_DETAIL_OPERATIONS = (
         list_log,
         "What was logged while a job ran, oldest first; of very much the last lines",
         {200: Answer("A page of lines", JobLogPage)},
-        query=RowsQuery,
+        query=PageQuery,
     ),
     Operation(
         "POST",

@@ -19,7 +19,7 @@ from daemon.api.jobs import (
     SubmitBody,
 )
 from daemon.ids import JobId, ScheduleName, StoreName
-from daemon.jobs import listing
+from daemon.jobs import actions, listing
 from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobRequest, JobSummary, JobTrigger, PruningPlan
 from daemon.jobs.results import summarise
@@ -35,14 +35,16 @@ from daemon.status.reading import (
     read_job_ids,
     read_query,
 )
-from daemon.status.security import CLIENT_HEADER
+from daemon.status.security import CLIENT_HEADER, GUARD
+
+AskedJob = tuple[Job, JobSummary, str | None]  # with the name of whoever asked for it
 
 
 async def list_jobs(request: web.Request) -> web.Response:
     """Newest first."""
     query = read_query(request, JobsQuery)
     filters, before = _filters(query), read_job_cursor(query.cursor)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await listing.find(connection, filters, before=before, limit=query.limit)
         summaries = await summarise(connection, found.jobs)
     cursor = job_cursor(found.before) if found.before is not None else None
@@ -55,14 +57,15 @@ async def download_jobs(request: web.Request) -> web.StreamResponse:
     return await send_csv(request, "jobs", JOB_COLUMNS, _pages(request, filters), _job_cells)
 
 
-async def _pages(request: web.Request, filters: JobFilters) -> AsyncIterator[Sequence[tuple[Job, JobSummary]]]:
+async def _pages(request: web.Request, filters: JobFilters) -> AsyncIterator[Sequence[AskedJob]]:
     """Each on a connection of its own: a slow reader holds up none."""
     before: JobId | None = None
     while True:
         async with request.app[PARTS].database.acquire() as connection:
             found = await listing.find(connection, filters, before=before, limit=ROWS_AT_ONCE)
             summaries = await summarise(connection, found.jobs)
-        yield list(zip(found.jobs, summaries, strict=True))
+            askers = await actions.askers_of(connection, [job.id for job in found.jobs])
+        yield [(job, summary, askers.get(job.id)) for job, summary in zip(found.jobs, summaries, strict=True)]
         if found.before is None:
             return
         before = found.before
@@ -120,7 +123,8 @@ async def follow_jobs(request: web.Request) -> web.StreamResponse:
     if request.method == hdrs.METH_HEAD:
         return web.Response(content_type=EVENT_STREAM)
     query = read_query(request, EventsQuery)
-    return await request.app[STREAMS].serve(request, request.headers.get("Last-Event-ID", query.last_event_id))
+    last_event_id = request.headers.get("Last-Event-ID", query.last_event_id)
+    return await request.app[STREAMS].serve(request, last_event_id, lambda: request.app[GUARD].may_go_on(request))
 
 
 def _filters(query: JobFilterQuery) -> JobFilters:
@@ -140,9 +144,10 @@ def _filters(query: JobFilterQuery) -> JobFilters:
     )
 
 
-def _job_cells(row: tuple[Job, JobSummary]) -> Sequence[Cell]:
-    job, summary = row
-    return [getattr(summary if name in OF_SUMMARY else job, name) for name in JOB_COLUMNS]
+def _job_cells(row: AskedJob) -> Sequence[Cell]:
+    job, summary, asked_by = row
+    of_job = [getattr(summary if name in OF_SUMMARY else job, name) for name in JOB_COLUMNS[:-1]]
+    return [*of_job, asked_by]
 
 
 ROWS_AT_ONCE = 500  # of a download, by a query
@@ -150,6 +155,7 @@ OF_SUMMARY = ("name", "outcome", "text", "unresolved_rows", "repaired_by")
 JOB_COLUMNS = (
     "id", "created_at", "store", "type", "name", "trigger", "schedule", "status", "outcome", "text", "started_at",
     "completed_at", "processed", "created", "updated", "skipped", "failed", "unresolved_rows", "repaired_by", "error",
+    "asked_by",
 )  # fmt: skip
 EVENTS = {"snapshot": JobSnapshot, "job": Job, "pruned": JobsPruned}
 JOB_OPERATIONS = (

@@ -17,6 +17,7 @@ from daemon.api.mappings import (
     VariantMeaning,
     VariantMeanings,
 )
+from daemon.jobs.steering import Role
 from daemon.status.operations import PARTS, Answer, Operation, json_response, known_store
 from daemon.status.reading import number_cursor, paged, read_body, read_number_cursor, read_query
 from daemon.sync.matching import mapping_list, mappings
@@ -27,7 +28,7 @@ from daemon.sync.matching.variant_mappings import VariantMapping, mappings_of
 async def list_mappings(request: web.Request) -> web.Response:
     """Variants and the products of Nhanh.vn that they are."""
     query = read_query(request, MappingsQuery)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await mapping_list.list_mappings(
             connection,
             known_store(request, query.store, 404),
@@ -123,5 +124,6 @@ MAPPING_OPERATIONS = (
         "Find the variants and products that ids and SKUs stand for; changes nothing",
         {200: Answer("What each text may mean, in the order of the request", Resolved)},
         body=ResolveBody,
+        needs=Role.READ,
     ),
 )

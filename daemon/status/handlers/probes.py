@@ -5,12 +5,27 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
-from daemon.api.status import Check, Freshness, LeftOut, Readiness, ReadyQuery, RunningJob, Status, WaitingJob
+from daemon.api.status import (
+    Check,
+    FleetMember,
+    Freshness,
+    LeftOut,
+    Readiness,
+    ReadyQuery,
+    ReplicaReport,
+    RunningJob,
+    Status,
+    WaitingJob,
+)
+from daemon.database.replica import Replica
 from daemon.i18n import configured_language
+from daemon.ids import WorkerName
+from daemon.roles import in_order
 from daemon.sales.records import open_sale_of
 from daemon.status import examples
 from daemon.status.checks import DATABASE_CHECK
 from daemon.status.handlers.schedules import describe
+from daemon.status.handlers.webhooks import stream_reports
 from daemon.status.metrics import CONTENT_TYPE as METRICS_TYPE
 from daemon.status.operations import CHECKS, METRICS, PARTS, STREAMS, SURVEYOR, Answer, Operation, json_response
 from daemon.status.reading import JSON_TYPE, read_query
@@ -50,6 +65,7 @@ async def get_status(request: web.Request) -> web.Response:
         version=parts.version,
         pid=os.getpid(),
         worker=parts.queue.worker,
+        roles=in_order(parts.roles),
         started_at=parts.started_at,
         now=now,
         uptime_seconds=round((now - parts.started_at).total_seconds(), 1),
@@ -65,6 +81,8 @@ async def get_status(request: web.Request) -> web.Response:
         sale_clock_problem=parts.sale_clock.clock_problem,
         credentials=parts.credentials(),
         pool=parts.database.usage(),
+        replica=_replica(parts.database.replica),
+        storage=parts.conditions.storage(),
         notification_lag_seconds=parts.hub.notification_lag,
         subscribers=len(app[STREAMS]),
         stores=sorted(parts.stores()),
@@ -73,6 +91,8 @@ async def get_status(request: web.Request) -> web.Response:
         verdicts=judgement.verdicts,
         conditions=judgement.conditions,
         streams=judgement.streams,
+        webhooks=stream_reports(survey.facts.webhooks) if survey else None,
+        fleet=_fleet(survey, parts.member()) if survey else None,
         as_of=survey.facts.read_at if survey else None,
         language=configured_language(),
     )
@@ -101,6 +121,20 @@ async def _survey(app: web.Application, checks: list[Check]) -> Survey | None:
     return await app[SURVEYOR].survey()
 
 
+def _replica(replica: Replica | None) -> ReplicaReport | None:
+    if replica is None:
+        return None
+    state = replica.state
+    return ReplicaReport(
+        standing=state.standing,
+        detail=replica.health.detail,
+        lag_seconds=state.lag_seconds,
+        as_of=state.as_of,
+        reads=replica.reads_here,
+        reads_at_primary=replica.reads_at_primary,
+    )
+
+
 def _waiting(survey: Survey) -> list[WaitingJob]:
     return [
         WaitingJob(question.job_id, question.store, question.type, question.reason, question.since)
@@ -116,6 +150,29 @@ def _freshness(survey: Survey, now: datetime) -> list[Freshness]:
     return [
         Freshness(store, job_type, at, round((now - at).total_seconds(), 1))
         for store, job_type, at in survey.last_completed
+    ]
+
+
+def _fleet(survey: Survey, own_name: WorkerName | None) -> list[FleetMember]:
+    """The daemons but for those that have stopped in order."""
+    return [
+        FleetMember(
+            name=member.name,
+            host=member.host,
+            version=member.version,
+            roles=in_order(member.roles),
+            address=member.address,
+            started_at=member.started_at,
+            seen_at=member.seen_at,
+            is_live=member.is_live,
+            is_self=member.name == own_name,
+            running_jobs=member.running_jobs,
+            lanes=member.lanes,
+            takes_no_jobs_since=member.takes_no_jobs_since,
+            clock_offset_seconds=member.clock_offset,
+        )
+        for member in survey.facts.fleet
+        if member.left_at is None
     ]
 
 
@@ -137,7 +194,7 @@ PROBE_OPERATIONS = (
         "GET",
         "/readyz",
         get_readyz,
-        "Whether the daemon can do its work: database, schema, listener, scheduler, worker",
+        "Whether the daemon can do its work: database, schema, listener, and what its roles need: scheduler, worker",
         READY_ANSWERS,
         query=ReadyQuery,
         is_open=True,

@@ -24,6 +24,7 @@ from daemon.api.sales import (
 )
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
+from daemon.jobs.steering import Role
 from daemon.sales import campaigns, items, journal, preview, records, report
 from daemon.sales.model import Campaign
 from daemon.sales.service import Preview
@@ -46,7 +47,7 @@ NOT_BEGUN = (CampaignState.DRAFT, CampaignState.SCHEDULED)
 async def list_sales(request: web.Request) -> web.Response:
     """Newest first."""
     query, parts = read_query(request, SalesQuery), request.app[PARTS]
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         found = await campaigns.list_campaigns(
             connection,
             store=StoreName(query.store) if query.store is not None else None,
@@ -86,7 +87,7 @@ async def preview_sale(request: web.Request) -> web.Response:
     campaign = await _campaign(request, query)
     if campaign.state in NOT_BEGUN:
         return await _shown(await parts.sales.preview(campaign.definition, campaign.id), query.format)
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         planned = await report.read_plan(connection, campaign.id)
     return await _shown(Preview(campaign.definition, planned), query.format)
 
@@ -96,7 +97,7 @@ async def list_items(request: web.Request) -> web.Response:
     query = read_query(request, SaleItemsQuery)
     campaign, after = await _campaign(request, query), read_item_cursor(query.after)
     states = [query.state] if query.state is not None else None
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         found = await items.list_items(connection, campaign.id, states, after=after, limit=query.limit + 1)
     page, cursor = paged(found, query.limit, lambda item: item_cursor(item.product_id, item.variant_id))
     return json_response(SaleItemList([records.item_of(item) for item in page], cursor))
@@ -148,7 +149,7 @@ async def get_report(request: web.Request) -> web.Response:
     # Not in memory, since it may be long; nor sent while it is read, since a slow reader would hold up the connection.
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
-        async with request.app[PARTS].database.acquire() as connection:
+        async with request.app[PARTS].database.reading() as connection:
             await report.write(connection, campaign.id, file, as_csv=query.format == "csv")
     except BaseException:
         file.close()
@@ -229,6 +230,7 @@ SALE_OPERATIONS = (
         own_problems=(409, 502),
         query=FormatQuery,
         body=SaleBody,
+        needs=Role.READ,
     ),
     Operation(
         "GET",

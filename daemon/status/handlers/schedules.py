@@ -16,6 +16,7 @@ from daemon.api.schedules import (
     ScheduleList,
     ScheduleOverview,
     ScheduleRun,
+    SchedulesQuery,
 )
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
@@ -35,12 +36,17 @@ from daemon.status.reading import number_cursor, paged, read_number_cursor, read
 
 FIRES_SHOWN = 5
 AT_ONCE = 50  # schedules that are described between two turns of the loop
+LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def list_schedules(request: web.Request) -> web.Response:
-    """All schedules, with how their runs went."""
-    return json_response(ScheduleList(await _overviews(request, request.app[PARTS].scheduler.states())))
+    """Schedules, with how their runs went."""
+    query = read_query(request, SchedulesQuery)
+    skip = read_number_cursor(query.cursor)
+    states = request.app[PARTS].scheduler.states()[skip : skip + query.limit + 1]
+    page, cursor = paged(states, query.limit, lambda _state: number_cursor(skip + query.limit))
+    return json_response(ScheduleList(await _overviews(request, page), cursor))
 
 
 async def get_schedule(request: web.Request) -> web.Response:
@@ -55,7 +61,7 @@ async def list_fires(request: web.Request) -> web.Response:
     parts = request.app[PARTS]
     spec = parts.scheduler.state(_name(request)).spec
     before = None if query.cursor is None else _time_of(read_number_cursor(query.cursor))
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         found = await fires.list_fires(connection, spec, before=before, limit=query.limit + 1)
         page, cursor = paged(found, query.limit, lambda fire: number_cursor(_microseconds(fire.fire_time)))
         summaries = await _summaries(connection, [fire.job_id for fire in page if fire.job_id is not None])
@@ -101,7 +107,7 @@ def describe(state: ScheduleState) -> Schedule:
 
 async def _overviews(request: web.Request, states: Sequence[ScheduleState]) -> list[ScheduleOverview]:
     parts = request.app[PARTS]
-    async with parts.database.acquire() as connection:
+    async with parts.database.reading() as connection:
         runs = await newest_runs(connection, [state.spec for state in states])
         summaries = await _summaries(connection, [of_one.runs[0].job_id for of_one in runs if of_one.runs])
     overviews = []
@@ -177,11 +183,8 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _time_of(microseconds: int) -> datetime:
-    """Raises Problem 400 for a time that no fire has."""
-    try:
-        return EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:
-        raise Problem(400, _("Unknown cursor: send the one that came with the previous page")) from None
+    """The last moment there is where the number is of none: every fire comes before that, too."""
+    return EPOCH + timedelta(microseconds=min(microseconds, _microseconds(LAST_MOMENT)))
 
 
 SCHEDULE_OPERATIONS = (
@@ -190,7 +193,8 @@ SCHEDULE_OPERATIONS = (
         "/api/schedules",
         list_schedules,
         "Schedules with their last results and next fires",
-        {200: Answer("All schedules, in the order of the configuration", ScheduleList)},
+        {200: Answer("A page of schedules, in the order of the configuration", ScheduleList)},
+        query=SchedulesQuery,
     ),
     Operation(
         "GET",

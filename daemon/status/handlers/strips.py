@@ -18,7 +18,7 @@ async def get_strips(request: web.Request) -> web.Response:
     now = datetime.now(UTC)
     until = datetime.fromtimestamp((now.timestamp() // SLOT_SECONDS + 1) * SLOT_SECONDS, UTC)
     since = until - timedelta(seconds=slots * SLOT_SECONDS)
-    async with request.app[PARTS].database.acquire() as connection:
+    async with request.app[PARTS].database.reading() as connection:
         strips = await list_strips(connection, since, now, slots)
     return json_response(StripList(since, until, SLOT_SECONDS, strips))
 

@@ -1,13 +1,14 @@
-// Requests to the daemon, with the token where it asks for one, in the language of the page.
+// Requests to the daemon, with the cookie of the session where there is one, in the language of the page.
 
 import { language, t } from "./words.js";
 
-const KEY = "dongbo-token";
+const SESSION_ENDED = "urn:dongbo:problem:session-ended";
+const ROLE_NEEDED = "urn:dongbo:problem:role-needed";
 const READING = 10_000; // milliseconds that an answer may take
 const WRITING = 30_000;
 const SAVING = 120_000;
 
-/** The daemon requires a token, or a different one. `unauthorized` is dispatched on the window as well. */
+/** The daemon wants to know who asks. `unauthorized` is dispatched on the window as well, with why where it knows. */
 export class Unauthorized extends Error {}
 
 /** The daemon refused; the message is its own. `problem` is what it answered, where that could be read. */
@@ -25,16 +26,9 @@ export function explanation(error) {
   return error.name === "TimeoutError" ? t("The daemon did not answer in time.") : error.message;
 }
 
-export const hasToken = () => sessionStorage.getItem(KEY) !== null;
-export const keepToken = (token) => sessionStorage.setItem(KEY, token);
-export const forgetToken = () => sessionStorage.removeItem(KEY);
-
 /** A response that is not an error. */
 export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
-  const token = sessionStorage.getItem(KEY);
   const sent = { "Accept-Language": language(), ...headers };
-  // Header values are bytes: fetch refuses characters beyond Latin-1, so the token goes as UTF-8.
-  if (token !== null) sent.Authorization = `Bearer ${asBytes(token)}`;
   // Without such a header the daemon changes nothing: a form on another site can't send it.
   if (method !== "GET") sent["X-Dongbo-Client"] = "page";
   if (body !== undefined) sent["Content-Type"] = "application/json";
@@ -44,13 +38,16 @@ export async function request(path, { method = "GET", body, headers = {}, signal
     body: body === undefined ? undefined : JSON.stringify(body),
     signal,
     cache: "no-store",
-    credentials: "omit",
+    credentials: "same-origin",
   });
   if (response.ok) return response;
   const problem = await read(response);
   const message = problem.detail ?? problem.title ?? t("The daemon answered {status}.", { status: response.status });
-  if (response.status !== 401) throw new Refused(message, response.status, problem);
-  dispatchEvent(new CustomEvent("unauthorized", { detail: message }));
+  if (response.status !== 401) {
+    if (problem.type === ROLE_NEEDED) dispatchEvent(new CustomEvent("forbidden"));
+    throw new Refused(message, response.status, problem);
+  }
+  dispatchEvent(new CustomEvent("unauthorized", { detail: problem.type === SESSION_ENDED ? message : "" }));
   throw new Unauthorized(message);
 }
 
@@ -68,7 +65,7 @@ export async function send(method, path, body) {
 
 export const post = (path, body) => send("POST", path, body);
 
-/** Saves an answer as a file: a link can't send the token. */
+/** Saves an answer as a file: a link would show nothing of what goes wrong. */
 export async function download(path, name) {
   const response = await request(path, { signal: AbortSignal.timeout(SAVING) });
   const address = URL.createObjectURL(await response.blob());
@@ -100,8 +97,6 @@ export class Latest {
     this.#asked += 1;
   }
 }
-
-const asBytes = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
 async function read(response) {
   try {

@@ -56,6 +56,10 @@ export function button(label, action, attributes = {}) {
   return made;
 }
 
+/** A button for what changes something: whoever may only read is not offered it. */
+export const steeringButton = (label, action, attributes = {}) =>
+  button(label, action, { ...attributes, class: ["steering", attributes.class].filter(Boolean).join(" ") });
+
 /**
  * Makes the children of an element those of the items, and leaves what has not changed as it is: selections, focus and
  * pointers stay where they are.

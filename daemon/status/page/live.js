@@ -1,11 +1,13 @@
-// The event stream, read with fetch: EventSource can't send the token. Reconnects by itself, from where it stopped.
+// The event stream, read with fetch: EventSource does not tell why it was refused. Reconnects by itself, from where it
+// stopped.
 
 import { request, Unauthorized } from "./api.js";
 import { now, startClock, stopClock } from "./now.js";
 
 const QUICK = [100, 250, 500, 1_000]; // milliseconds before the first attempts to come back
 const LONGEST_DELAY = 1_500; // a daemon that has come back is seen within a second or two
-const CROWDED = 10_000; // where the daemon says that it has too many readers
+const CROWDED = 10_000; // where the daemon says that it has too many readers or connections
+const CROWDS = new Set(["urn:dongbo:problem:too-many-readers", "urn:dongbo:problem:too-many-connections"]);
 const SILENCE = 25_000; // the daemon says something every 15 s: after this the connection is dead
 const HIDDEN = 60_000; // a tab that nobody looks at gives its connection back: a browser has six for all tabs together
 const MOST_JOBS = 400; // that are remembered for who subscribes later
@@ -67,7 +69,7 @@ class Connection {
         await this.#read();
       } catch (error) {
         if (error instanceof Unauthorized) this.#running = false;
-        crowded = error.status === 503;
+        crowded = CROWDS.has(error.problem?.type); // one that starts answers 503 as well, and is there in a moment
       }
       this.#turn("lost");
       if (this.#running) await this.#pause(crowded);

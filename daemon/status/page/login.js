@@ -1,48 +1,64 @@
-// Asks for the token where the daemon wants one. It is kept until the tab is closed.
+// Asks for the token where the daemon wants one, and gives it away at once for a session.
 
-import { forgetToken, hasToken, keepToken } from "./api.js";
+import { explanation } from "./api.js";
 import { byId, element, setHidden, setText } from "./dom.js";
+import { logIn } from "./session.js";
 import { t } from "./words.js";
 
 let asking = false;
-let whenEntered = async () => {};
 
 export const isAsking = () => asking;
 
-/** Sets the form up; `onEntered()` is called with a new token at hand, which need not be the right one. */
+/** Sets the form up; `onEntered()` is called once somebody has logged in. */
 export function startLogin(onEntered) {
-  whenEntered = onEntered;
-  const form = byId("login");
-  form.append(
-    element("h1", {}, t("Token")),
-    element("p", {}, t("This endpoint is protected. Enter the token that [status] token names in the configuration. It is kept until this tab is closed.")),
+  const field = element("input", { id: "token", type: "password", autocomplete: "current-password", required: true });
+  const form = element(
+    "form",
+    { class: "card login" },
+    element("h1", {}, t("Log in")),
+    element("p", {}, t("Enter the token that the configuration has for you. The browser keeps a cookie in its place, until you log out or have not been here for three days.")),
     element(
       "p",
       { class: "actions" },
       element("input", { type: "text", name: "username", autocomplete: "username", value: "dongbo", hidden: true }),
-      element("input", { id: "token", type: "password", autocomplete: "current-password", "aria-label": t("Token"), required: true }),
-      element("button", { type: "submit", class: "main" }, t("Enter")),
+      element("label", {}, t("Token"), field),
+      element("button", { type: "submit", class: "main" }, t("Log in")),
     ),
     element("p", { id: "login-error", class: "tone-bad", role: "alert" }),
   );
-  form.addEventListener("submit", async (event) => {
+  byId("login").append(form);
+  let entering = null;
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    keepToken(byId("token").value.trim());
-    byId("token").value = "";
-    asking = false;
-    await whenEntered();
-    setHidden(form, !asking);
-    setHidden(byId("view"), asking);
+    entering ??= enter(field, onEntered).finally(() => (entering = null));
   });
 }
 
-/** Shows the form in place of the view. */
+/** Shows the form in place of the view, and why where there is something to say. */
 export function askForToken(message) {
   if (asking) return;
   asking = true;
-  setText(byId("login-error"), hasToken() ? message : "");
-  forgetToken();
-  setHidden(byId("login"), false);
-  setHidden(byId("view"), true);
+  setText(byId("login-error"), message);
+  show();
   byId("token").focus();
+}
+
+async function enter(field, onEntered) {
+  const token = field.value.trim();
+  try {
+    await logIn(token);
+  } catch (error) {
+    setText(byId("login-error"), explanation(error));
+    return field.focus();
+  }
+  field.value = "";
+  setText(byId("login-error"), "");
+  asking = false;
+  await onEntered();
+  return show();
+}
+
+function show() {
+  setHidden(byId("login"), !asking);
+  setHidden(byId("view"), asking);
 }

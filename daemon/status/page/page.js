@@ -1,17 +1,18 @@
 // The shell: the bar of views, the connection, and the view that the address names.
 
-import { hasToken } from "./api.js";
 import { byId, element, setAttribute, setHidden, setText } from "./dom.js";
 import { connection } from "./live.js";
 import { askForToken, isAsking, startLogin } from "./login.js";
 import { now, onTick } from "./now.js";
 import { close, current, show, startRouter, tell, title } from "./router.js";
+import { forgetCaller, readCaller, startSession } from "./session.js";
 import { isStale, needs, refresh, refreshSoon, startStatus, status } from "./status.js";
 import { bar, views } from "./views.js";
 import { language, languages, setLanguage, t, time, tn, zoneName } from "./words.js";
 
 buildFrame();
 startLogin(enter);
+startSession(() => lock(""));
 addEventListener("unauthorized", ({ detail }) => lock(detail));
 connection.subscribe({
   onJob: (job) => {
@@ -21,7 +22,7 @@ connection.subscribe({
   onState: (turned) => {
     showConnection();
     tell("onState", turned);
-    if (turned === "live") refresh();
+    if (turned === "live") Promise.all([refresh(), readCaller()]);
   },
 });
 onTick(() => {
@@ -37,9 +38,9 @@ startStatus((answer) => {
 startRouter(views, onShown);
 await enter();
 
-/** Shows the page, unless the daemon wants a token that is not at hand, or another one. */
+/** Shows the page, unless the daemon wants somebody to log in. */
 async function enter() {
-  await refresh();
+  await Promise.all([refresh(), readCaller()]);
   showConnection();
   if (isAsking()) return;
   connection.start();
@@ -49,6 +50,7 @@ async function enter() {
 function lock(message) {
   connection.stop();
   close();
+  forgetCaller();
   askForToken(message);
   showConnection();
 }
@@ -86,7 +88,7 @@ function needed() {
 
 function showTitle() {
   const said = [];
-  if (isAsking()) said.push(t("Token needed"));
+  if (isAsking()) said.push(t("Log in"));
   else if (state() === "lost") said.push(asOf() || t("no connection"));
   else if (needed() > 0) said.push(tn("{n} needs you", "{n} need you", { n: needed() }));
   if (current() !== "now" && title()) said.push(title());
@@ -97,12 +99,11 @@ function showFrame(answer) {
   const nav = document.querySelector('[data-view="now"]');
   setAttribute(nav, "data-count", needed() > 0 ? needed() : null);
   setAttribute(nav, "aria-label", needed() > 0 ? `${t("Now")}, ${tn("{n} needs you", "{n} need you", { n: needed() })}` : null);
-  const links = [element("a", { href: "/metrics" }, t("Metrics")), element("a", { href: "/readyz?verbose" }, t("Checks"))];
-  if (!hasToken()) links.unshift(element("a", { href: "/openapi.json" }, "API")); // a link can't send the token
+  const links = [["/openapi.json", "API"], ["/metrics", t("Metrics")], ["/readyz?verbose", t("Checks")]];
   byId("footer").replaceChildren(
     element("span", {}, t("Times are in {zone}.", { zone: zoneName() })),
     element("span", {}, `dongbo ${answer.version}`),
-    element("span", { class: "links" }, links),
+    element("span", { class: "links" }, links.map(([href, label]) => element("a", { href }, label))),
   );
   showTitle();
 }
@@ -126,7 +127,7 @@ function showConnection() {
     live: t("live · {time}", { time: time(now()) }),
     connecting: t("connecting…"),
     lost: [connection.isAsleep ? t("paused") : t("no connection"), asOf()].filter(Boolean).join(" · "),
-    locked: t("Token needed"),
+    locked: t("not logged in"),
   };
   setText(byId("connection"), words[state()]);
   const told = isLost && !connection.isAsleep;

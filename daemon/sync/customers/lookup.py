@@ -11,6 +11,7 @@ from daemon.api.customers import CustomerHit, CustomerState
 from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.ids import StoreName
+from daemon.mirror import text_upkeep
 from daemon.mirror.search_texts import read_sought, searching
 from daemon.sync.customers import who
 from daemon.sync.customers.who import TONES, Evidence, why
@@ -108,6 +109,8 @@ class CustomerLister:
             found, said = await search(
                 self.connection, self.store, CUSTOMERS, exact, bare_numbers, _condition(state), skip=skip, limit=limit
             )
+            if said is None and sought is not None and await text_upkeep.is_due(self.connection, self.store):
+                said = _("Not everybody can be found yet: some were read a moment ago. Search again soon.")
             return await self._hits(found), said
 
     async def of_state(self, state: CustomerState | None, *, after: int, limit: int) -> list[CustomerHit]:

@@ -6,11 +6,14 @@ by customer: doing that twice changes nothing.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.database.pool import Connection
 from daemon.errors import SourceError
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
@@ -24,9 +27,12 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
+from daemon.sync.customers.plan import planned_again
+from daemon.sync.customers.reconciliation import KINDS, reconcile_interrupted
 from daemon.sync.customers.rules import CustomerRules, MetafieldDifference, TagDifference, tags_as_text
-from daemon.sync.customers.run import TAGS, Customer, CustomerReading, CustomerRun
-from daemon.sync.pushes import IntendedPush
+from daemon.sync.customers.run import TAGS, WHOLE, Customer, CustomerReading, CustomerRun
+from daemon.sync.pushes import IntendedPush, Value
+from daemon.sync.recording import BUSY, Recording, lock_customers
 
 MAX_CUSTOMERS = 25  # to push in a batch
 MAX_ATTEMPTS = 5  # calls for one customer's metafields, each after reading what had changed meanwhile
@@ -37,6 +43,7 @@ LOST_ANSWER = mark("Shopify has it; the answer to the first attempt was lost")
 NOT_ALONE = mark("not written, because another value of the same call was refused; it is sent again")
 RESTLESS = mark("somebody else changed its value before each of {attempts} attempts; the next sync tries again")
 
+T = TypeVar("T")
 Verdict = tuple[PushResult, str | None]
 Change = tuple[Customer, MetafieldDifference]
 
@@ -60,6 +67,9 @@ class CustomerPush:
 
     def __init__(self, run: CustomerRun) -> None:
         self._run = run
+        self._recording = Recording(
+            run.context, run.store, KINDS, lock_customers, run.step, partial(reconcile_interrupted, run)
+        )
         self._unnamed = 0  # values that were refused without being named
 
     async def push(self, batch: Sequence[Customer]) -> None:
@@ -69,6 +79,7 @@ class CustomerPush:
 
         Raises:
             SourceRefused, RateLimited, SourceUnavailable: a call failed; its pushes stay open.
+            StorePaused: nothing more may be sent; what was sent before is noted.
             RunStopped: after the batch.
         """
         differing = [customer for customer in batch if customer.differences]
@@ -79,11 +90,18 @@ class CustomerPush:
 
     # ── Metafields ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _push_metafields(self, changes: Sequence[Change]) -> None:
+    async def _push_metafields(self, planned: Sequence[Change]) -> None:
         run = self._run
-        async with run.step() as page:
+
+        async def record(connection: Connection) -> tuple[list[Change], list[int]]:
+            changes = _still_due(planned)
             intents = [_metafield_push(*change) for change in changes]
-            ids = await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), intents)
+            ids = await pushes.record(connection, run.store, run.context.job.id, uuid4(), intents, run.because)
+            return changes, ids
+
+        changes, ids = await self._note([customer for customer, _ in planned], record)
+        if not changes:
+            return
         retries = run.meter.retries
         outcome = await run.shopify.set_metafields([_metafield_change(*change) for change in changes], meter=run.meter)
         if self._is_unnamed(outcome) and len(changes) > 1 and self._unnamed < MOST_UNNAMED:
@@ -97,6 +115,22 @@ class CustomerPush:
             await self._take_refusal(changes, ids, outcome, was_repeated=run.meter.retries > retries)
         else:
             await self._take_success(changes, ids, outcome)
+
+    async def _note(
+        self, customers: Iterable[Customer], record: Callable[[Connection], Awaitable[tuple[list[T], list[int]]]]
+    ) -> tuple[list[T], list[int]]:
+        """The result of `record`, which notes what these customers need by what is known now."""
+        run, by_id = self._run, {customer.id: customer for customer in customers}
+
+        async def note(connection: Connection, busy: frozenset[Value]) -> tuple[list[T], list[int]]:
+            rows = await planned_again(connection, run.store, list(by_id))
+            for number, customer in by_id.items():
+                if (number, 0) in busy:
+                    customer.refusals[WHOLE] = _(BUSY)
+                customer.renew(rows.get(number), run.rules)
+            return await record(connection)
+
+        return await self._recording.note([(number, 0) for number in by_id], note)
 
     @staticmethod
     def _is_unnamed(outcome: MetafieldOutcome) -> bool:
@@ -147,19 +181,25 @@ class CustomerPush:
 
     # ── Tags ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _push_tags(self, customers: Sequence[Customer]) -> None:
-        if not customers:
+    async def _push_tags(self, planned: Sequence[Customer]) -> None:
+        if not planned:
             return
         run = self._run
-        async with run.step() as page:
-            ids = [
-                (await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), [_tag_push(customer)]))[0]
-                for customer in customers
-            ]
+
+        async def record(connection: Connection) -> tuple[list[Customer], list[int]]:
+            due, ids = [customer for customer in planned if customer.differences.tags is not None], list[int]()
+            for customer in due:
+                intents, key = [_tag_push(customer)], uuid4()
+                ids += await pushes.record(connection, run.store, run.context.job.id, key, intents, run.because)
+            return due, ids
+
+        customers, ids = await self._note(planned, record)
+        if not customers:
+            return
         answers, failure = await self._change_tags_of_all(customers)
         done = [customer for customer in customers if answers.get(customer.id) == []]
         refused = {customer.id: customer for customer in customers if answers.get(customer.id)}
-        reading = await run.read(refused) if refused else CustomerReading({}, {}, frozenset())
+        reading = await run.read(refused) if refused else None
         settled: dict[int, Verdict] = {
             push_id: _tag_verdict(answers[customer.id])
             for push_id, customer in zip(ids, customers, strict=True)
@@ -169,12 +209,14 @@ class CustomerPush:
             await pushes.settle(page.connection, settled)
             tags = {customer.id: _tags_after(customer) for customer in done}
             await customer_values.set_tags(page.connection, run.store, tags)
-            await reading.store(page.connection, run.store)
+            if reading is not None:
+                await reading.store(page.connection, run.store)
         for customer in done:
             customer.was_pushed = True
         for customer in refused.values():
             customer.refusals[TAGS] = _said(answers[customer.id])
-        reading.inform(refused.values(), run.rules)
+        if reading is not None:
+            reading.inform(refused.values(), run.rules)
         if failure is not None:
             raise failure
 
@@ -230,6 +272,13 @@ def _next_call(customers: Sequence[Customer]) -> list[Change]:
         if customer.attempts == fewest and len(changes) + len(differences) <= MAX_METAFIELD_CHANGES:
             changes += [(customer, difference) for difference in differences]
     return changes
+
+
+def _still_due(planned: Sequence[Change]) -> list[Change]:
+    """What of these changes is to be made by what is known of their customers now."""
+    now = {(customer.id, each.name): each for customer, _ in planned for each in customer.differences.metafields}
+    due = ((customer, now.get((customer.id, difference.name))) for customer, difference in planned)
+    return [(customer, difference) for customer, difference in due if difference is not None]
 
 
 def _metafield_change(customer: Customer, difference: MetafieldDifference) -> MetafieldChange:

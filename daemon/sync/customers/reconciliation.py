@@ -28,14 +28,16 @@ Verdict = tuple[PushResult, str | None]
 
 
 async def reconcile_interrupted(run: CustomerRun) -> int:
-    """Settle all open pushes of metafields and tags, and put what Shopify says into the mirror; how many there were.
+    """Settle open pushes of metafields and tags, but not those of another job that runs; how many there were.
+
+    What Shopify says comes into the mirror, too.
 
     Raises RunStopped, SourceRefused, RateLimited, SourceUnavailable.
     """
     settled = 0
     while True:
         async with run.context.database.acquire_for_work() as connection:
-            found = await pushes.list_open(connection, run.store, KINDS, limit=PUSHES_AT_ONCE)
+            found = await pushes.list_open(connection, run.store, KINDS, run.context.job.id, limit=PUSHES_AT_ONCE)
         if not found:
             if settled:
                 log.info("pushes_settled", pushes=settled)

@@ -1,6 +1,6 @@
 """A run of the customer sync in progress: how far it is, what it knows of each customer, and what it has read since."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +16,7 @@ from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import customer_values
 from daemon.mirror import shopify as mirror
+from daemon.mirror.snapshot_time import SnapshotTime, asked_now
 from daemon.money import amount_text
 from daemon.sources.meter import CallMeter
 from daemon.sources.page import Page, SourceRow
@@ -24,6 +25,7 @@ from daemon.sources.shopify.models import ShopifyCustomer
 from daemon.sync.customers.formats import Formats, choose_formats, needs_currency
 from daemon.sync.customers.plan import CustomerRow
 from daemon.sync.customers.rules import NOTHING, CustomerRules, Differences, Standing
+from daemon.sync.pushes import NOTHING_ELSE
 
 TAGS = "tags"  # stands for the tags where others are called by the name of their metafield
 WHOLE = "customer"  # stands for the customer as a whole
@@ -46,6 +48,17 @@ class Customer:
     def id(self) -> int:
         """Shopify's id."""
         return self.row.shopify_id
+
+    def renew(self, row: CustomerRow | None, rules: CustomerRules) -> None:
+        """Decide by what is known now; None: the customer is no longer mapped."""
+        if row is None:
+            self.standing = None
+        else:
+            # Metafields that another version of the program has stored are those that this run has read.
+            is_known = rules.are_known(row.metafields)
+            self.row = row if is_known else replace(row, metafields=self.row.metafields, tags=self.row.tags)
+            self.standing = None if row.total_amount is None else rules.standing(row.total_amount)
+        self.decide(rules)
 
     @property
     def reason(self) -> str:
@@ -86,21 +99,22 @@ class CustomerReading:
     rows: dict[int, SourceRow[ShopifyCustomer]]
     unreadable: dict[int, str]  # why
     gone: frozenset[int]
+    time: SnapshotTime
 
     @classmethod
-    def of(cls, asked: Collection[int], page: Page[ShopifyCustomer]) -> "CustomerReading":
+    def of(cls, asked: Collection[int], page: Page[ShopifyCustomer], time: SnapshotTime) -> "CustomerReading":
         """Sort an answer. A row without an id may be that of any customer that is missing."""
         rows: dict[int, SourceRow[ShopifyCustomer]] = {row.value.id: row for row in page.rows}
         unreadable = {int(bad.source_id): bad.reason for bad in page.bad if bad.source_id is not None}
         missing = {number for number in asked if number not in rows and number not in unreadable}
         if any(bad.source_id is None for bad in page.bad):
-            return cls(rows, unreadable | dict.fromkeys(missing, _(UNREADABLE)), frozenset())
-        return cls(rows, unreadable, frozenset(missing))
+            return cls(rows, unreadable | dict.fromkeys(missing, _(UNREADABLE)), frozenset(), time)
+        return cls(rows, unreadable, frozenset(missing), time)
 
     async def store(self, connection: Connection, store: StoreName) -> None:
-        """Put it into the mirror."""
-        await mirror.upsert_customers(connection, store, list(self.rows.values()))
-        await customer_values.mark_deleted(connection, store, self.gone)
+        """Put it into the mirror, where nothing newer is known."""
+        await mirror.upsert_customers(connection, store, list(self.rows.values()), self.time)
+        await customer_values.mark_deleted(connection, store, self.gone, self.time)
 
     def value(self, customer_id: int, metafield: str) -> str | None:
         """What a customer's metafield says; None where it is not set, or the customer can't be read."""
@@ -130,14 +144,30 @@ class CustomerRun:
     """
 
     def __init__(
-        self, context: JobContext, store: StoreName, shopify: ShopifyClient, rules: CustomerRules, meter: CallMeter
+        self,
+        context: JobContext,
+        store: StoreName,
+        shopify: ShopifyClient,
+        rules: CustomerRules,
+        meter: CallMeter,
+        because: Mapping[int, str] = NOTHING_ELSE,
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> None:
+        """A run at its beginning, or where an earlier one was interrupted.
+
+        Args:
+            context, store, shopify, rules, meter: the job, and what it works with.
+            because: {customer of Shopify: what made the run look at it now}, see `pushes.record`.
+            checkpoint: where the run goes on, by default that of its job; what it holds besides the place is kept.
+        """
         self.context = context
         self.store = store
         self.shopify = shopify
         self.rules = rules
         self.meter = meter
-        self.after: int = context.job.checkpoint["after"] if context.job.checkpoint else 0
+        self.because = because
+        self._begun: Mapping[str, Any] = checkpoint or context.job.checkpoint or {}
+        self.after: int = self._begun.get("after", 0)
         self._knows_formats = False
         self.pushed_before: frozenset[int] = frozenset()  # after `after`, by this job
 
@@ -152,7 +182,9 @@ class CustomerRun:
     async def read(self, customer_ids: Collection[int]) -> CustomerReading:
         """Read customers at Shopify. Raises SourceRefused, RateLimited, SourceUnavailable."""
         asked = list(customer_ids)
-        return CustomerReading.of(asked, await self.shopify.customers_by_ids(asked, meter=self.meter))
+        async with self.context.database.acquire_for_work() as connection:
+            time = await asked_now(connection)
+        return CustomerReading.of(asked, await self.shopify.customers_by_ids(asked, meter=self.meter), time)
 
     async def learn(self, customers: Sequence[Customer]) -> None:
         """Read those customers whose metafields have not been read yet, into the mirror, too. Raises RunStopped."""
@@ -195,7 +227,7 @@ class CustomerRun:
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:
         """A transaction of the run in which nothing is counted."""
-        async with self.context.page(checkpoint=self._checkpoint(self.after), pages=0) as page:
+        async with self.context.page(checkpoint=self.checkpoint(self.after), pages=0) as page:
             yield page
 
     async def close(self, batch: Sequence[Customer]) -> None:
@@ -203,11 +235,11 @@ class CustomerRun:
         failed = [customer for customer in batch if customer.refusals and not customer.is_gone]
         sound = [customer for customer in batch if not customer.refusals or customer.is_gone]
         updated = sum(customer.was_pushed or customer.id in self.pushed_before for customer in sound)
-        async with self.context.page(checkpoint=self._checkpoint(batch[-1].id)) as page:
+        async with self.context.page(checkpoint=self.checkpoint(batch[-1].id)) as page:
             page.count(Counters(updated=updated, skipped=len(sound) - updated))
             page.reject([customer.dead_letter() for customer in failed])
         self.after = batch[-1].id
 
-    @staticmethod
-    def _checkpoint(after: int) -> dict[str, Any]:
-        return {"after": after}
+    def checkpoint(self, after: int) -> dict[str, Any]:
+        """The checkpoint of a run that has counted all customers up to this one."""
+        return {**self._begun, "after": after}

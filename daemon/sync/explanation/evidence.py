@@ -11,6 +11,7 @@ from daemon.api.pushes import PushKind
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Connection
 from daemon.ids import JobId, StoreName
+from daemon.jobs.store import IS_WHOLE
 from daemon.mirror import shops
 from daemon.sales import items, journal
 from daemon.sales.items import Holder
@@ -94,7 +95,7 @@ LIST_DEPOTS = "SELECT id, name, hidden_at FROM dongbo.nhanh_depots WHERE store =
 
 # By the item, which several variants may share.
 LIST_LEVELS = """
-SELECT variant.id AS variant_id, level.location_id, level.available, level.changed_at, level.deleted_at
+SELECT variant.id AS variant_id, level.location_id, level.available, level.on_hand, level.changed_at, level.deleted_at
 FROM dongbo.shopify_variants AS variant
 JOIN dongbo.shopify_inventory_levels AS level
     ON level.store = variant.store AND level.inventory_item_id = variant.inventory_item_id
@@ -115,9 +116,9 @@ FROM dongbo.approvals AS approval JOIN dongbo.approval_changes AS change ON chan
 WHERE job_id = $1 AND state = 'open' AND is_risky AND kind = ANY ($3) AND owner_id = ANY ($2)
 """
 
-LAST_SYNC = """
-SELECT id, started_at, completed_at FROM dongbo.background_jobs
-WHERE store = $1 AND type = 'SYNC_PRODUCTS' AND status = 'COMPLETED' AND NOT params @> '{"dry_run": true}'
+LAST_SYNC = f"""
+SELECT id, started_at, completed_at FROM dongbo.background_jobs AS job
+WHERE store = $1 AND type = 'SYNC_PRODUCTS' AND {IS_WHOLE}
 ORDER BY completed_at DESC LIMIT 1
 """
 

@@ -15,6 +15,7 @@ from daemon.sources.shopify.models import PricePair
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import TEXTS, Obstacle
 from daemon.sync.products.rules import PRICES
+from daemon.sync.products.ruling import AppliedRule, words
 
 SECTION = "[stores.….product_sync]"
 
@@ -44,8 +45,8 @@ class ObstacleWords:
         self._settings = settings
         self._zone = zone
 
-    def say(self, obstacle: Obstacle, hidden_depots: Sequence[int] = ()) -> str:
-        """What is in the way."""
+    def say(self, obstacle: Obstacle, *, hidden_depots: Sequence[int] = (), applied: Sequence[AppliedRule] = ()) -> str:
+        """What is in the way; `applied`: what rules have decided about the value."""
         match obstacle:
             case Obstacle.VARIANT_DELETED:
                 noticed = moment(self._variant["deleted_at"], self._zone)
@@ -63,6 +64,9 @@ class ObstacleWords:
                 return _("the access token of Nhanh.vn can't see depot {depots}, or was not asked yet").format(
                     depots=depots
                 )
+            case Obstacle.BY_RULE | Obstacle.PRICE_BY_RULE:
+                effect = "skip" if obstacle is Obstacle.BY_RULE else "hold_price"
+                return next(words(rule) for rule in applied if rule.effect == effect)
             case Obstacle.ON_SALE:
                 return self._on_sale()
             case Obstacle.NO_PRICE:

@@ -20,18 +20,30 @@ from daemon.api.pushes import PushKind
 from daemon.api.sales import WriteAction
 from daemon.config import ProductSyncSettings
 from daemon.i18n import gettext as _
-from daemon.i18n import ngettext
+from daemon.i18n import mark, ngettext
 from daemon.money import amount_text, amount_text_or_none
+from daemon.sources.shopify.models import QuantityName
 from daemon.sync.explanation.evidence import Evidence
 from daemon.sync.explanation.obstacle_words import ObstacleWords
 from daemon.sync.explanation.verdicts import NOTHING, Facts, Present, SetBySale, Wanted, verdict
 from daemon.sync.matching.variant_mappings import VariantMapping, describe
 from daemon.sync.products.obstacles import Obstacle
 from daemon.sync.products.planned_values import PlannedAmount, PlannedPrices, PlannedStock
+from daemon.sync.products.reconciliation import quantity_of
 from daemon.sync.products.rules import PRICES
+from daemon.sync.products.ruling import ON_PRICES, ON_STOCK, AppliedRule, names, stock_terms, with_terms, words
 from daemon.sync.pushes import RecordedPush
 
+NOT_STOCKED = mark("It is not stocked at {where}")
+
+# How to speak of a quantity at a place, and of one that is not known.
+_SUBJECTS: dict[QuantityName, tuple[str, str]] = {
+    "available": (mark("available at {where}"), NOT_STOCKED),
+    "on_hand": (mark("on hand at {where}"), mark("What is on hand at {where} is not known yet")),
+}
+
 MAY_BE_NONE = (PushKind.COMPARE_AT_PRICE,)
+BY_RULES = (Obstacle.BY_RULE, Obstacle.PRICE_BY_RULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +105,49 @@ class VariantExplainer:
     def _stock_at(self, location_id: int, level: Record | None) -> ExplainedValue:
         planned = self._found.planned.stock.get((self._variant["id"], location_id))
         place = self._place(location_id, planned)
-        where = _called(location_id, place.name) if place.name else _("location {id}").format(id=location_id)
-        is_stocked = level is not None and level["deleted_at"] is None
         return self._value(
             PushKind.STOCK,
-            Present(
-                subject=_("at {where}").format(where=where),
-                absence=_("It is not stocked at {where}").format(where=where),
-                value=str(level["available"]) if level is not None and is_stocked else None,
-                since=level["changed_at"] if level is not None else None,
-            ),
-            _wanted_stock(planned, place.depots),
+            self._present_stock(location_id, place, level),
+            self._wanted_stock(planned, place),
             self._stock_obstacle(place, planned),
             place,
             total=amount_text_or_none(planned.total) if planned is not None else None,
+            applied=planned.applied if planned is not None else (),
+            planned_obstacle=planned.obstacle if planned is not None else None,
         )
+
+    def _wanted_stock(self, planned: PlannedStock | None, place: Place) -> Wanted:
+        if planned is None or planned.total is None or planned.desired is None or self._settings is None:
+            return Wanted(None, None, "", is_right=False)
+        applied = [rule for rule in planned.applied if rule.effect in ON_STOCK]
+        terms = stock_terms(self._settings, place.location_id or 0, applied)
+        basis = (
+            _combo_basis(place.depots, planned.total)
+            if planned.is_combo
+            else _stock_basis(place.depots, planned, is_whole=not terms)
+        )
+        return Wanted(
+            value=str(planned.desired),
+            since=max(filter(None, (depot.changed_at for depot in place.depots)), default=None),
+            basis=with_terms(basis, terms),
+            is_right=not planned.differs,
+        )
+
+    def _present_stock(self, location_id: int, place: Place, level: Record | None) -> Present:
+        where = _called(location_id, place.name) if place.name else _("location {id}").format(id=location_id)
+        has, lacks = _SUBJECTS[self._quantity]
+        is_stocked = level is not None and level["deleted_at"] is None
+        value = level[self._quantity] if level is not None and is_stocked else None
+        return Present(
+            subject=_(has).format(where=where),
+            absence=_(lacks if is_stocked else NOT_STOCKED).format(where=where),
+            value=None if value is None else str(value),
+            since=level["changed_at"] if level is not None else None,
+        )
+
+    @property
+    def _quantity(self) -> QuantityName:
+        return self._settings.quantity if self._settings is not None else "available"
 
     def _place(self, location_id: int, planned: PlannedStock | None) -> Place:
         location = self._found.locations.get(location_id)
@@ -135,10 +175,10 @@ class VariantExplainer:
         if planned is None:
             return self._words.say(Obstacle.LOCATION_NOT_CONFIGURED)
         if planned.obstacle is not None:
-            return self._words.say(planned.obstacle)
+            return self._words.say(planned.obstacle, applied=planned.applied)
         hidden = [depot.id for depot in place.depots if not depot.is_visible]
         if hidden:
-            return self._words.say(Obstacle.DEPOT_HIDDEN, hidden)
+            return self._words.say(Obstacle.DEPOT_HIDDEN, hidden_depots=hidden)
         location = self._found.locations.get(place.location_id or 0)
         if location is not None and not location["is_active"]:
             return self._words.say(Obstacle.LOCATION_INACTIVE)
@@ -151,12 +191,16 @@ class VariantExplainer:
         if settings is None or planned is None:
             return
         if settings.price is not None:
-            yield self._price(PushKind.PRICE, _("price"), planned.price, _price_basis(settings.price, planned))
+            basis = _price_basis(settings.price, planned)
+            yield self._price(PushKind.PRICE, _("price"), planned.price, basis, planned.applied)
         if settings.compare_at_price is not None:
             basis = _old_price_basis(planned)
-            yield self._price(PushKind.COMPARE_AT_PRICE, _("compare-at price"), planned.compare_at_price, basis)
+            what = _("compare-at price")
+            yield self._price(PushKind.COMPARE_AT_PRICE, what, planned.compare_at_price, basis, planned.applied)
 
-    def _price(self, kind: PushKind, what: str, planned: PlannedAmount, basis: str) -> ExplainedValue:
+    def _price(
+        self, kind: PushKind, what: str, planned: PlannedAmount, basis: str, applied: Sequence[AppliedRule]
+    ) -> ExplainedValue:
         holder = self._found.holders.get(self._variant["id"])
         return self._value(
             kind,
@@ -169,10 +213,12 @@ class VariantExplainer:
             Wanted(
                 value=amount_text_or_none(planned.desired),
                 since=self._product["changed_at"] if self._product is not None else None,
-                basis=basis,
+                basis=with_terms(basis, [words(rule) for rule in applied if rule.effect in ON_PRICES]),
                 is_right=not planned.differs,
             ),
-            None if planned.obstacle is None else self._words.say(planned.obstacle),
+            None if planned.obstacle is None else self._words.say(planned.obstacle, applied=applied),
+            applied=applied,
+            planned_obstacle=planned.obstacle,
             sale=holder.name if holder is not None and planned.obstacle is Obstacle.ON_SALE else None,
         )
 
@@ -200,6 +246,8 @@ class VariantExplainer:
         place: Place = Place(),
         total: str | None = None,
         sale: str | None = None,
+        applied: Sequence[AppliedRule] = (),
+        planned_obstacle: Obstacle | None = None,
     ) -> ExplainedValue:
         key = (kind, self._variant["id"], place.location_id or 0)
         pushed = self._found.pushes.get(key, [])
@@ -213,10 +261,11 @@ class VariantExplainer:
             approval=waiting,
             is_asked=key in self._found.asked,
             last_sync=self._found.last_sync,
-            pushes=pushed,
+            pushes=[push for push in pushed if self._is_about_value(push)],
         )
         return ExplainedValue(
             kind=kind,
+            quantity=self._quantity if kind is PushKind.STOCK else None,
             location_id=place.location_id,
             location_name=place.name,
             depots=place.depots,
@@ -230,7 +279,13 @@ class VariantExplainer:
             approval_job_id=waiting.job_id if waiting is not None else None,
             pushes=[_explained_push(push) for push in pushed],
             verdict=verdict(facts, self._zone),
+            rule=names(applied),
+            is_left_to_rule=planned_obstacle in BY_RULES,
         )
+
+    def _is_about_value(self, recorded: RecordedPush) -> bool:
+        """Whether the push was not of another quantity, which was synced before."""
+        return recorded.push.kind is not PushKind.STOCK or quantity_of(recorded.push) == self._quantity
 
     def _is_comparable(self, kind: PushKind, wanted: Wanted) -> bool:
         """Whether Nhanh.vn says what the value should be; to have no compare-at price is something to say."""
@@ -265,19 +320,8 @@ class VariantExplainer:
         )
 
 
-def _wanted_stock(planned: PlannedStock | None, depots: Sequence[ExplainedDepot]) -> Wanted:
-    if planned is None or planned.total is None or planned.desired is None:
-        return Wanted(None, None, "", is_right=False)
-    return Wanted(
-        value=str(planned.desired),
-        since=max(filter(None, (depot.changed_at for depot in depots)), default=None),
-        basis=_combo_basis(depots, planned.total) if planned.is_combo else _stock_basis(depots, planned),
-        is_right=not planned.differs,
-    )
-
-
-def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock) -> str:
-    """Such as "Nhanh.vn has 4 + 3 in depots Kho A (1) and Kho B (2)"."""
+def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock, *, is_whole: bool) -> str:
+    """Such as "Nhanh.vn has 4 + 3 in depots Kho A (1) and Kho B (2)"; `is_whole`: all of it goes to the location."""
     names = [_called(depot.id, depot.name) for depot in depots]
     where = (
         _("depots {others} and {last}").format(others=", ".join(names[:-1]), last=names[-1])
@@ -285,7 +329,7 @@ def _stock_basis(depots: Sequence[ExplainedDepot], planned: PlannedStock) -> str
         else _("depot {name}").format(name="".join(names))
     )
     quantity = " + ".join(depot.quantity for depot in depots)
-    if planned.total == planned.desired:
+    if planned.total == planned.desired or not is_whole:
         return _("Nhanh.vn has {quantity} in {where}").format(quantity=quantity, where=where)
     return _("Nhanh.vn has {quantity} in {where}, and Shopify takes whole pieces from 0 on").format(
         quantity=quantity, where=where
@@ -333,10 +377,12 @@ def _explained_push(recorded: RecordedPush) -> ExplainedPush:
     return ExplainedPush(
         id=recorded.id,
         kind=recorded.push.kind,
+        name=recorded.push.name,
         job_id=recorded.job_id,
         old_value=recorded.push.old_value,
         new_value=recorded.push.new_value,
         reason=recorded.push.reason,
+        rule=recorded.push.rule,
         result=recorded.result,
         detail=recorded.detail,
         intended_at=recorded.intended_at,

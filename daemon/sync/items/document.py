@@ -110,6 +110,7 @@ class ItemWriter:
         return ItemPlace(
             location_id=value.location_id or 0,
             location_name=value.location_name,
+            quantity=value.quantity or "available",
             nhanh=value.sum,
             shopify=value.shopify,
             should_be=value.desired,

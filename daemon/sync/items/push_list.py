@@ -14,7 +14,7 @@ OF_ITEM = (PushKind.STOCK, PushKind.ACTIVATION, PushKind.PRICE, PushKind.COMPARE
 LIST = """
 SELECT push.*, place.name AS location_name
 FROM unnest($3::text[]) AS wanted (kind) CROSS JOIN LATERAL (
-    SELECT id, kind, job_id, location_id, old_value, new_value, reason, result, detail, intended_at, settled_at
+    SELECT id, kind, job_id, location_id, old_value, new_value, reason, rule, result, detail, intended_at, settled_at
     FROM dongbo.pushes
     WHERE store = $1 AND owner_id = $2 AND kind = wanted.kind AND ($4::bigint IS NULL OR id < $4)
     ORDER BY id DESC LIMIT $5
@@ -51,6 +51,7 @@ async def _list(
             old_value=row["old_value"],
             new_value=row["new_value"],
             reason=row["reason"],
+            rule=row["rule"],
             result=PushResult(row["result"]),
             detail=row["detail"],
             intended_at=row["intended_at"],

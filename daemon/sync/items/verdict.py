@@ -77,7 +77,9 @@ def _of_values(values: Sequence[ExplainedValue], as_of: str | None) -> ItemVerdi
         return ItemVerdict(Tone.WARN, text.format(n=len(differing)))
     left_alone = [value for value in values if value.obstacle is not None and not value.equal and value.sale is None]
     if left_alone:
-        tone = Tone.WARN if any(value.equal is False for value in left_alone) else Tone.OFF
+        # What a rule leaves alone is as a person has decided.
+        wrong = [value for value in left_alone if value.equal is False and not value.is_left_to_rule]
+        tone = Tone.WARN if wrong else Tone.OFF
         why = " ".join(dict.fromkeys(sentence(value.obstacle or "") for value in left_alone))
         return ItemVerdict(tone, _("Not pushed: {why}").format(why=why))
     sale = next((value.sale for value in values if value.sale is not None), None)

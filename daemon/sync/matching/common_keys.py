@@ -16,7 +16,9 @@ from daemon.ids import StoreName
 from daemon.mirror.keys import MOST_ROWS, match_key, why_no_key
 
 CREATE_TABLE = """
-CREATE TEMPORARY TABLE found_common (kind text, key text, nhanh_rows bigint, shopify_rows bigint) ON COMMIT DROP
+CREATE TEMPORARY TABLE IF NOT EXISTS found_common (
+    kind text, key text, nhanh_rows bigint, shopify_rows bigint
+) ON COMMIT DELETE ROWS
 """
 
 # What is not on sale does not count where something is: a shop may keep any number of archived copies.
@@ -57,7 +59,7 @@ WHERE {column} IN (SELECT key FROM pg_temp.found_common WHERE kind = '{kind}')
 
 DELETE_SETTLED = """
 DELETE FROM dongbo.common_keys AS known
-WHERE store = $1 AND kind = ANY ($2) AND NOT EXISTS (
+WHERE store = $1 AND kind = ANY ($2) AND ($3::text[] IS NULL OR key = ANY ($3)) AND NOT EXISTS (
     SELECT FROM pg_temp.found_common AS found WHERE found.kind = known.kind AND found.key = known.key
 )
 """
@@ -104,9 +106,14 @@ async def set_aside(connection: Connection, columns: Mapping[str, str]) -> None:
             await connection.execute(FORGET.format(kind=kind, column=column, rows=rows))
 
 
-async def write(connection: Connection, store: StoreName, kinds: Sequence[str]) -> None:
-    """Let the store's common keys of these kinds be the gathered ones; those that were known keep `first_seen_at`."""
-    await connection.execute(DELETE_SETTLED, store, kinds)
+async def write(
+    connection: Connection, store: StoreName, kinds: Sequence[str], keys: Sequence[str] | None = None
+) -> None:
+    """Let the store's common keys of these kinds be the gathered ones; those that were known keep `first_seen_at`.
+
+    `keys`: those that it is about; None: all.
+    """
+    await connection.execute(DELETE_SETTLED, store, kinds, keys)
     await connection.execute(WRITE_CHANGED, store)
 
 

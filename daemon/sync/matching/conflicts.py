@@ -10,9 +10,9 @@ from daemon.database.pool import Connection
 from daemon.ids import StoreName
 
 CREATE_TABLE = """
-CREATE TEMPORARY TABLE found_conflicts (
+CREATE TEMPORARY TABLE IF NOT EXISTS found_conflicts (
     kind text, key text, nhanh_ids bigint[], shopify_ids bigint[], waiting bigint[]
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS
 """
 
 # Somebody waits for a decision, and on either side there is a row that no other key has settled: who has got a mapping
@@ -45,7 +45,7 @@ WHERE product.is_open AND variant.is_open AND (product.is_waiting OR variant.wai
 
 DELETE_SETTLED = """
 DELETE FROM dongbo.match_conflicts AS known
-WHERE store = $1 AND kind = ANY ($2) AND NOT EXISTS (
+WHERE store = $1 AND kind = ANY ($2) AND ($3::text[] IS NULL OR key = ANY ($3)) AND NOT EXISTS (
     SELECT FROM pg_temp.found_conflicts AS found WHERE found.kind = known.kind AND found.key = known.key
 )
 """
@@ -83,10 +83,15 @@ async def find_shared_keys(connection: Connection, columns: Mapping[str, str]) -
         await connection.execute(FIND_SHARED_KEYS.format(kind=kind, column=column))
 
 
-async def write(connection: Connection, store: StoreName, kinds: Sequence[str]) -> None:
-    """Let the store's conflicts of these kinds be the gathered ones; those that were known keep `first_seen_at`."""
+async def write(
+    connection: Connection, store: StoreName, kinds: Sequence[str], keys: Sequence[str] | None = None
+) -> None:
+    """Let the store's conflicts of these kinds be the gathered ones; those that were known keep `first_seen_at`.
+
+    `keys`: those that it is about; None: all.
+    """
     await connection.execute("ANALYZE found_conflicts")
-    await connection.execute(DELETE_SETTLED, store, kinds)
+    await connection.execute(DELETE_SETTLED, store, kinds, keys)
     await connection.execute(WRITE_CHANGED, store)
 
 

@@ -6,7 +6,7 @@ from which state of the customer, and by which rules, they were read.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +16,10 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
+from daemon.mirror import text_upkeep
 from daemon.sync.matching.phones import RULES, phone_numbers, phones_in_note
 
-PAGE = 500  # customers
+PAGE = 1_000  # customers
 SLICE = 0.003  # seconds of reading after which the event loop has its turn
 
 
@@ -50,7 +51,7 @@ class CustomerPhones:
 LIST_NHANH = """
 SELECT id, digest || $3 AS state, mobile AS phone, NULL AS address_phone, NULL AS note
 FROM dongbo.nhanh_customers AS customer
-WHERE store = $1 AND deleted_at IS NULL AND id > $2 AND digest || $3 IS DISTINCT FROM (
+WHERE store = $1 AND deleted_at IS NULL AND id > $2 {of_these}AND digest || $3 IS DISTINCT FROM (
     SELECT state FROM dongbo.customer_phone_states AS known
     WHERE known.store = $1 AND known.side = 'nhanh' AND known.customer_id = customer.id
 )
@@ -60,12 +61,14 @@ ORDER BY id LIMIT $4
 LIST_SHOPIFY = """
 SELECT id, digest || $3 AS state, phone, address_phone, note
 FROM dongbo.shopify_customers AS customer
-WHERE store = $1 AND deleted_at IS NULL AND id > $2 AND digest || $3 IS DISTINCT FROM (
+WHERE store = $1 AND deleted_at IS NULL AND id > $2 {of_these}AND digest || $3 IS DISTINCT FROM (
     SELECT state FROM dongbo.customer_phone_states AS known
     WHERE known.store = $1 AND known.side = 'shopify' AND known.customer_id = customer.id
 )
 ORDER BY id LIMIT $4
 """
+
+OF_THESE = "AND id = ANY ($5) "
 
 COUNT_CHANGED = """
 SELECT count(*) FROM dongbo.{side}_customers AS customer
@@ -74,12 +77,11 @@ LEFT JOIN dongbo.customer_phone_states AS known
 WHERE customer.store = $1 AND customer.deleted_at IS NULL AND known.state IS DISTINCT FROM customer.digest || $2
 """
 
+# NOT IN, which is hashed whatever the planner believes: a join with the page is planned by nested loops.
 DELETE_PHONES = """
-DELETE FROM dongbo.customer_phones AS known
-WHERE store = $1 AND side = $2 AND customer_id = ANY ($3) AND NOT EXISTS (
-    SELECT FROM unnest($4::bigint[], $5::text[]) AS page (customer_id, phone)
-    WHERE page.customer_id = known.customer_id AND page.phone = known.phone
-)
+DELETE FROM dongbo.customer_phones
+WHERE store = $1 AND side = $2 AND customer_id = ANY ($3)
+  AND (customer_id, phone) NOT IN (SELECT * FROM unnest($4::bigint[], $5::text[]))
 """
 
 WRITE_PHONES = """
@@ -94,14 +96,6 @@ INSERT INTO dongbo.customer_phone_states (store, side, customer_id, state)
 SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[])
 ON CONFLICT (store, side, customer_id) DO UPDATE SET state = excluded.state
 """
-
-# So that people find them by what they are called; `view` makes the texts.
-WRITE_TEXTS = """
-INSERT INTO dongbo.customer_texts AS known (store, side, id, text)
-SELECT store, side, id, text FROM dongbo.{view} WHERE store = $1 AND id = ANY ($2) ORDER BY id
-ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text WHERE known.text <> excluded.text
-"""
-VIEWS = {Side.NHANH: "texts_of_buyers", Side.SHOPIFY: "texts_of_customers"}
 
 FORGET_DELETED = """
 DELETE FROM dongbo.{table} AS known
@@ -121,18 +115,25 @@ async def count_changed(connection: Connection, store: StoreName, *, with_notes:
 
 
 async def changed_pages(
-    borrow: Callable[[], AbstractAsyncContextManager[Connection]], store: StoreName, *, with_notes: bool
+    borrow: Callable[[], AbstractAsyncContextManager[Connection]],
+    store: StoreName,
+    *,
+    with_notes: bool,
+    among: Mapping[Side, Collection[int]] | None = None,
 ) -> AsyncGenerator[tuple[Side, list[CustomerPhones]], None]:
     """The customers whose numbers are not those of their present state, with their numbers, PAGE at a time.
 
     Borrows a connection for each page, and holds none while it reads numbers or waits for the page to be stored.
+    `among` names some customers of each side; None: all of them.
     """
     for side in Side:
-        statement = LIST_NHANH if side is Side.NHANH else LIST_SHOPIFY
+        listed = LIST_NHANH if side is Side.NHANH else LIST_SHOPIFY
+        statement = listed.format(of_these=OF_THESE if among is not None else "")
+        these = [list(among.get(side, ()))] if among is not None else []
         rules, after = _rules(side, with_notes=with_notes), 0
         while True:
             async with borrow() as connection:
-                customers = await connection.fetch(statement, store, after, rules, PAGE)
+                customers = await connection.fetch(statement, store, after, rules, PAGE, *these)
             if not customers:
                 break
             yield side, await _read(customers, with_notes=with_notes)
@@ -140,14 +141,14 @@ async def changed_pages(
 
 
 async def store_phones(connection: Connection, store: StoreName, side: Side, page: Sequence[CustomerPhones]) -> None:
-    """Let the customers of a page have just these numbers, and be found by what they are called now."""
+    """Let the customers of a page have just these numbers, and be found, soon, by what they are called now."""
     phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
     customers, numbers, origins = [list(column) for column in zip(*phones, strict=True)] if phones else ([], [], [])
     owners = [customer.customer_id for customer in page]
     await connection.execute(DELETE_PHONES, store, side, owners, customers, numbers)
     await connection.execute(WRITE_PHONES, store, side, customers, numbers, origins)
     await connection.execute(WRITE_STATES, store, side, owners, [customer.state for customer in page])
-    await connection.execute(WRITE_TEXTS.format(view=VIEWS[side]), store, owners)
+    await text_upkeep.add_due(connection, store, side, owners)
 
 
 async def forget_deleted(connection: Connection, store: StoreName) -> None:

@@ -4,31 +4,39 @@ The fields of Shopify's customer are taken in the order of their weight: the pho
 numbers in the note. What people decide (`daemon.sync.matching.customer_decisions`) holds against all of that.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.jobs.phases import JobPhase, Tell, tell_nobody
 from daemon.mirror.keys import MOST_ROWS
 from daemon.sync.matching import common_keys, conflicts
 from daemon.sync.matching.customer_decisions import DECISIONS
 from daemon.sync.matching.customer_keys import PhoneOrigin, Side
-from daemon.sync.matching.products import ONLY_HASH_JOINS, SAMPLE, MatchOutcome
+from daemon.sync.matching.outcome import SAMPLE, WHOLE_TABLES, MatchOutcome
+from daemon.sync.matching.related_customers import RelatedCustomers, related_to
+from daemon.sync.matching.writing import MappingWrites, begin_round
 
 CREATE_TABLES = """
 -- The numbers of customers that are there; tier is the weight of the field, from 1.
-CREATE TEMPORARY TABLE match_phones (side text, customer_id bigint, phone text, tier integer) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_phones (
+    side text, customer_id bigint, phone text, tier integer
+) ON COMMIT DELETE ROWS;
 -- The mappings that hold, as the steps leave them; id is NULL of those that are new.
-CREATE TEMPORARY TABLE match_customers (
+CREATE TEMPORARY TABLE IF NOT EXISTS match_customers (
     id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 -- Decisions of people that were retired while a customer of them was gone.
-CREATE TEMPORARY TABLE match_returning (LIKE match_customers) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS returning_customers (LIKE match_customers) ON COMMIT DELETE ROWS;
 -- Who may be whom: pairs that share a number which, up to that tier, belongs to nobody else on either side.
-CREATE TEMPORARY TABLE match_pairs (nhanh_id bigint, shopify_id bigint, phone text, tier integer) ON COMMIT DROP;
-CREATE TEMPORARY TABLE match_changes (
+CREATE TEMPORARY TABLE IF NOT EXISTS match_pairs (
+    nhanh_id bigint, shopify_id bigint, phone text, tier integer
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS customer_changes (
     kind text, mapping_id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text, reason text
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 """
 
 COPY_PHONES = """
@@ -36,18 +44,23 @@ INSERT INTO pg_temp.match_phones
 SELECT known.side, known.customer_id, known.phone, array_position($2::text[], known.origin)
 FROM dongbo.customer_phones AS known JOIN dongbo.{side}_customers AS customer
     ON customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
-WHERE known.store = $1 AND known.side = '{side}'
+WHERE known.store = $1 AND known.side = '{side}' {of_these}
 """
 
 COPY_MAPPINGS = """
 INSERT INTO pg_temp.match_customers
-SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND retired_at IS NULL
+SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings
+WHERE store = $1 AND retired_at IS NULL {of_these}
 """
 
 COPY_RETURNING = """
-INSERT INTO pg_temp.match_returning
-SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND returns
+INSERT INTO pg_temp.returning_customers
+SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHERE store = $1 AND returns {of_these}
 """
+
+# Of some customers only: those are related to nobody else, so that a mapping of one is a mapping of two of them.
+PHONES_OF_THESE = "AND known.customer_id = ANY ($3)"
+MAPPINGS_OF_THESE = "AND shopify_id = ANY ($2)"
 
 COUNT_CUSTOMERS = "SELECT count(*) FROM dongbo.shopify_customers WHERE store = $1 AND deleted_at IS NULL"
 
@@ -67,7 +80,7 @@ WITH gone AS (
     DELETE FROM pg_temp.match_customers AS mapping USING gone WHERE mapping.id = gone.id
     RETURNING mapping.*, gone.reason
 )
-INSERT INTO pg_temp.match_changes
+INSERT INTO pg_temp.customer_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone, reason FROM retired
 """
 
@@ -75,7 +88,7 @@ RESTORE = """
 WITH restored AS (
     INSERT INTO pg_temp.match_customers
     SELECT DISTINCT ON (back.shopify_id) back.*
-    FROM pg_temp.match_returning AS back
+    FROM pg_temp.returning_customers AS back
     JOIN dongbo.shopify_customers AS shopify
         ON shopify.store = $1 AND shopify.id = back.shopify_id AND shopify.deleted_at IS NULL
     LEFT JOIN dongbo.nhanh_customers AS nhanh
@@ -87,7 +100,7 @@ WITH restored AS (
     ORDER BY back.shopify_id, back.id DESC
     RETURNING *
 )
-INSERT INTO pg_temp.match_changes
+INSERT INTO pg_temp.customer_changes
 SELECT 'restored', id, nhanh_id, shopify_id, source, phone, 'what was gone is back' FROM restored
 """
 
@@ -102,7 +115,7 @@ WITH decided AS (
     )
     RETURNING *
 )
-INSERT INTO pg_temp.match_changes
+INSERT INTO pg_temp.customer_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone, CASE
     WHEN shopify_id IN (SELECT shopify_id FROM decided)
     THEN format('what a person has decided about customer %s holds again', shopify_id)
@@ -132,7 +145,7 @@ WITH agreeing AS (
     WHERE source <> 'manual' AND NOT EXISTS (SELECT FROM agreeing WHERE agreeing.id = mapping.id)
     RETURNING *
 )
-INSERT INTO pg_temp.match_changes
+INSERT INTO pg_temp.customer_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone,
     'the two customers no longer share the phone number by which they were matched'
 FROM retired
@@ -171,7 +184,7 @@ WITH retired AS (
     )
     RETURNING mapping.*, common.nhanh_rows, common.shopify_rows
 )
-INSERT INTO pg_temp.match_changes
+INSERT INTO pg_temp.customer_changes
 SELECT 'retired', id, nhanh_id, shopify_id, source, phone, format(
     '%s customers of Nhanh.vn and %s of Shopify have the phone number, so it identifies none of them',
     nhanh_rows, shopify_rows
@@ -209,7 +222,7 @@ WITH free AS (
     SELECT NULL, nhanh_id, shopify_id, ($1::text[])[tier], phone FROM counted WHERE customers = 1 AND partners = 1
     RETURNING nhanh_id, shopify_id, source, phone
 )
-INSERT INTO pg_temp.match_changes SELECT 'matched', NULL, nhanh_id, shopify_id, source, phone FROM matched
+INSERT INTO pg_temp.customer_changes SELECT 'matched', NULL, nhanh_id, shopify_id, source, phone FROM matched
 """
 
 # Somebody waits, and on either side there is a customer that no other number has settled.
@@ -255,49 +268,28 @@ FROM free JOIN of_nhanh USING (nhanh_id) JOIN of_shopify USING (shopify_id)
 WHERE NOT EXISTS (SELECT FROM pg_temp.found_conflicts AS found WHERE found.key = free.phone)
 """
 
-# A decision of a person that matching retires comes back when what it names is back.
-WRITE_RETIRED = """
-UPDATE dongbo.customer_mappings AS mapping
-SET retired_at = now(), changed_at = now(), retired_reason = change.reason, returns = mapping.source = 'manual'
-FROM pg_temp.match_changes AS change WHERE change.kind = 'retired' AND mapping.id = change.mapping_id
-"""
-
-WRITE_RESTORED = """
-UPDATE dongbo.customer_mappings AS mapping
-SET retired_at = NULL, changed_at = now(), retired_reason = NULL, returns = false
-FROM pg_temp.match_changes AS change WHERE change.kind = 'restored' AND mapping.id = change.mapping_id
-"""
-
-WRITE_MATCHED = """
-INSERT INTO dongbo.customer_mappings (store, nhanh_id, shopify_id, source, phone)
-SELECT $1, nhanh_id, shopify_id, source, phone FROM pg_temp.match_changes WHERE kind = 'matched' ORDER BY shopify_id
-"""
-
-# One row for each customer of Shopify that is there: newly mapped, or changed in another way.
-COUNT_CHANGED = """
-SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS updated
-FROM (
-    SELECT bool_and(kind = 'matched') AS is_new FROM pg_temp.match_changes AS change
-    WHERE kind = 'matched' OR EXISTS (
-        SELECT FROM dongbo.shopify_customers AS customer
-        WHERE customer.store = $1 AND customer.id = change.shopify_id AND customer.deleted_at IS NULL
-    )
-    GROUP BY shopify_id
-) AS customer
+# For writing: the changes, and whether the customer of Shopify is there.
+CHANGES = """
+SELECT kind, mapping_id, shopify_id, nhanh_id, source, phone, reason, kind = 'matched' OR EXISTS (
+    SELECT FROM dongbo.shopify_customers AS customer
+    WHERE customer.store = (SELECT name FROM store) AND customer.id = change.shopify_id AND customer.deleted_at IS NULL
+) AS is_there
+FROM pg_temp.customer_changes AS change
 """
 
 FIGURES = """
 SELECT (SELECT count(*) FROM pg_temp.match_customers WHERE nhanh_id IS NOT NULL) AS mapped,
     (SELECT count(*) FROM pg_temp.match_customers WHERE nhanh_id IS NULL) AS excluded,
-    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'retired') AS retired,
-    (SELECT count(*) FROM pg_temp.match_changes WHERE kind = 'restored') AS restored
+    (SELECT count(*) FROM pg_temp.customer_changes WHERE kind = 'retired') AS retired,
+    (SELECT count(*) FROM pg_temp.customer_changes WHERE kind = 'restored') AS restored
 """
 
 SAMPLE_CHANGES = """
 SELECT kind, change.shopify_id, shopify.display_name AS shopify_name, change.nhanh_id, nhanh.name AS nhanh_name,
     change.phone, change.source, change.reason
 FROM (
-    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY shopify_id, mapping_id) AS place FROM pg_temp.match_changes
+    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY shopify_id, mapping_id) AS place
+    FROM pg_temp.customer_changes
 ) AS change
 LEFT JOIN dongbo.shopify_customers AS shopify ON shopify.store = $1 AND shopify.id = change.shopify_id
 LEFT JOIN dongbo.nhanh_customers AS nhanh ON nhanh.store = $1 AND nhanh.id = change.nhanh_id
@@ -311,18 +303,59 @@ async def count_customers(connection: Connection, store: StoreName) -> int:
     return count
 
 
-async def match_by_phones(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
-    """Match the customers of a store by the numbers that were read, in the caller's transaction."""
-    origins = list(PhoneOrigin)
-    await DECISIONS.lock(connection, store)
-    await connection.execute(ONLY_HASH_JOINS)
-    await connection.execute(CREATE_TABLES)
-    for side in Side:
-        await connection.execute(COPY_PHONES.format(side=side), store, origins)
-    await connection.execute(COPY_MAPPINGS, store)
-    await connection.execute(COPY_RETURNING, store)
-    await connection.execute("ANALYZE match_phones, match_customers")
+async def decide(connection: Connection, store: StoreName, tell: Tell, *, with_sample: bool) -> MatchOutcome:
+    """Decide about all customers of a store by the numbers that were read, in the caller's transaction.
+
+    Nothing is written but temporary tables, and no lock is taken. `tell` hears what is done at the moment.
+    """
+    tell(JobPhase.READING_ROWS)
+    await _gather(connection, store, None)
     total = await count_customers(connection, store)
+    tell(JobPhase.SETTLING_MAPPINGS)
+    await _match(connection, store, tell)
+    tell(JobPhase.COUNTING)
+    return await _outcome(connection, store, total, with_sample=with_sample)
+
+
+async def write_findings(connection: Connection, store: StoreName, keys: Sequence[str] | None = None) -> None:
+    """Write the conflicts and common numbers that were found; `keys`: those that it is about; None: all."""
+    await conflicts.write(connection, store, ["phone"], keys)
+    await common_keys.write(connection, store, ["phone"], keys)
+
+
+async def match_some(connection: Connection, store: StoreName, shopify_ids: Iterable[int]) -> bool:
+    """Match these customers of Shopify, in the caller's transaction, with the result that matching all would have for
+    them: along with whom they depend on. False, and nothing is done, where these are too many: then match all."""
+    await DECISIONS.lock(connection, store)
+    related = await related_to(connection, store, shopify_ids)
+    if related is None:
+        return False
+    await _gather(connection, store, related)
+    await _match(connection, store)
+    await WRITES.gather(connection, store)
+    await begin_round(connection, store, DECISIONS)
+    await write_findings(connection, store, sorted(related.phones))
+    await WRITES.write_at_once(connection, store)
+    return True
+
+
+async def _gather(connection: Connection, store: StoreName, related: RelatedCustomers | None) -> None:
+    """Copy what matching looks at; None: of all customers."""
+    await connection.execute(WHOLE_TABLES)
+    await connection.execute(CREATE_TABLES)
+    origins = list(PhoneOrigin)
+    for side in Side:
+        statement = COPY_PHONES.format(side=side, of_these=PHONES_OF_THESE if related is not None else "")
+        await connection.execute(statement, store, origins, *([related.of(side)] if related is not None else []))
+    these = [related.of(Side.SHOPIFY)] if related is not None else []
+    for copying in (COPY_MAPPINGS, COPY_RETURNING):
+        await connection.execute(copying.format(of_these=MAPPINGS_OF_THESE if these else ""), store, *these)
+    await connection.execute("ANALYZE match_phones, match_customers")
+
+
+async def _match(connection: Connection, store: StoreName, tell: Tell = tell_nobody) -> None:
+    """Decide about all that was gathered."""
+    origins = list(PhoneOrigin)
     await connection.execute(RETIRE_GONE, store)
     await connection.execute(RETIRE_DISAGREEING)
     await connection.execute(RESTORE, store)
@@ -330,15 +363,14 @@ async def match_by_phones(connection: Connection, store: StoreName, *, with_samp
     await _set_common_aside(connection)
     await connection.execute(LEAVE_OUT_DECIDED)
     for tier, _origin in enumerate(origins, start=1):
+        tell(JobPhase.COMPARING_KEYS, tier, len(origins))
         await connection.execute(FIND_PAIRS, tier)
         await connection.execute("ANALYZE match_pairs")
         await connection.execute(MATCH, origins)
         await connection.execute("ANALYZE match_customers")
-    await _find_conflicts(connection, store)
-    await connection.execute(WRITE_RETIRED)
-    await connection.execute(WRITE_RESTORED)
-    await connection.execute(WRITE_MATCHED, store)
-    return await _outcome(connection, store, total, with_sample=with_sample)
+    await conflicts.create_table(connection)
+    await connection.execute(FIND_SHARED_PHONES)
+    await connection.execute(FIND_FORKED_PHONES)
 
 
 async def _set_common_aside(connection: Connection) -> None:
@@ -350,21 +382,9 @@ async def _set_common_aside(connection: Connection) -> None:
         await connection.execute(RETIRE_COMMON)
 
 
-async def _find_conflicts(connection: Connection, store: StoreName) -> None:
-    await conflicts.create_table(connection)
-    await connection.execute(FIND_SHARED_PHONES)
-    await connection.execute(FIND_FORKED_PHONES)
-    await conflicts.write(connection, store, ["phone"])
-    await common_keys.write(connection, store, ["phone"])
-
-
 async def _outcome(connection: Connection, store: StoreName, total: int, *, with_sample: bool) -> MatchOutcome:
-    changed = await connection.fetchrow(COUNT_CHANGED, store)
-    counters = Counters(
-        created=changed["created"],
-        updated=changed["updated"],
-        skipped=total - changed["created"] - changed["updated"],
-    )
+    changed = await WRITES.gather(connection, store)
+    counters = changed + Counters(skipped=total - changed.processed)
     figures = dict(await connection.fetchrow(FIGURES)) | await conflicts.count(connection)
     figures |= await common_keys.count(connection)
     figures["unmatched"] = total - figures["mapped"] - figures["excluded"] - figures["ambiguous"]
@@ -376,3 +396,6 @@ async def _outcome(connection: Connection, store: StoreName, total: int, *, with
         sample["ambiguous"] = await conflicts.sample(connection, SAMPLE)
         sample["common_keys"] = await common_keys.sample(connection, SAMPLE)
     return MatchOutcome(counters, figures, {kind: rows for kind, rows in sample.items() if rows})
+
+
+WRITES = MappingWrites(DECISIONS, CHANGES, told=("phone", "phone"))

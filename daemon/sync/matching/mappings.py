@@ -1,6 +1,7 @@
-"""All SQL that writes `dongbo.product_mappings`: what matching has found, and what people decide.
+"""`dongbo.product_mappings`: what matching starts from, and what people decide.
 
-How decisions are written is in `daemon.sync.matching.decisions`, and who writes mappings holds the lock of DECISIONS.
+How decisions are written is in `daemon.sync.matching.decisions`, and how that is written which matching decides in
+`daemon.sync.matching.writing`; who writes mappings holds the lock of DECISIONS.
 What is read for people is in `daemon.sync.matching.mapping_list`.
 """
 
@@ -24,30 +25,6 @@ INSERT INTO pg_temp.match_returning
 SELECT id, variant_id, nhanh_id, source FROM dongbo.product_mappings WHERE store = $1 AND returns
 """
 
-# A decision of a person that matching retires comes back when what it names is back.
-WRITE_RETIRED = """
-UPDATE dongbo.product_mappings AS mapping
-SET retired_at = now(), changed_at = now(), retired_reason = change.reason, returns = mapping.source = 'manual'
-FROM pg_temp.match_changes AS change WHERE change.kind = 'retired' AND mapping.id = change.mapping_id
-"""
-
-WRITE_MOVED = """
-UPDATE dongbo.product_mappings AS mapping
-SET variant_id = change.variant_id, changed_at = now(), note = concat_ws('; ', mapping.note, change.reason)
-FROM pg_temp.match_changes AS change WHERE change.kind = 'moved' AND mapping.id = change.mapping_id
-"""
-
-WRITE_RESTORED = """
-UPDATE dongbo.product_mappings AS mapping
-SET retired_at = NULL, changed_at = now(), retired_reason = NULL, returns = false
-FROM pg_temp.match_changes AS change WHERE change.kind = 'restored' AND mapping.id = change.mapping_id
-"""
-
-WRITE_MATCHED = """
-INSERT INTO dongbo.product_mappings (store, variant_id, nhanh_id, source, note)
-SELECT $1, variant_id, nhanh_id, source, reason FROM pg_temp.match_changes WHERE kind = 'matched' ORDER BY variant_id
-"""
-
 EXAMINE_VARIANTS = """
 SELECT asked.id, variant.id IS NULL AS is_unknown,
     variant.deleted_at IS NOT NULL OR product.deleted_at IS NOT NULL AS is_deleted
@@ -68,13 +45,6 @@ async def copy(connection: Connection, store: StoreName) -> None:
     """Copy what matching starts from into its temporary tables."""
     await connection.execute(COPY_LIVE, store)
     await connection.execute(COPY_RETURNING, store)
-
-
-async def write_changes(connection: Connection, store: StoreName) -> None:
-    """Write the changes that matching has gathered in its temporary table: first what frees a row, then what takes."""
-    for statement in (WRITE_RETIRED, WRITE_MOVED, WRITE_RESTORED):
-        await connection.execute(statement)
-    await connection.execute(WRITE_MATCHED, store)
 
 
 async def set_manual(

@@ -11,6 +11,7 @@ from daemon.texts import visible
 RULES = f"3/{phonenumbers.__version__}"  # with other rules, or other metadata, every number is read again
 REGION = "VN"
 COUNTRY_CODE = 84
+NOTHING = "(?!)"  # a pattern that matches nothing
 
 # Mobile network codes of 11-digit numbers and what they became in 2018; the last seven digits stayed the same.
 # Decision 798/QĐ-BTTTT of the Ministry of Information and Communications, 25 May 2018, in force from 15 September.
@@ -36,6 +37,12 @@ _FRACTION = re.compile(r"(\+?[0-9]{9,})[.,]0{1,2}")
 _EXPONENT = re.compile(r"([0-9])[.,]([0-9]{8,11})e\+?([0-9]{1,2})", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(\+?[0-9]{1,4}(?:,[0-9]{3}){2,3})(?:\.0{1,2})?")
 _DASH = re.compile(r"[\-‐-―−]")
+# How nearly every mobile number is written. A group of three digits or more at the end: no spreadsheet's fraction.
+_PLAIN_MOBILE = re.compile(r"(?:\+?84|0)[ .-]?([35789][0-9]{1,2})[ .-]?([0-9]{2,4})[ .-]?([0-9]{3,4})")
+# Valid numbers that begin as such a one does, by the library's own metadata.
+_METADATA = phonenumbers.PhoneMetadata.metadata_for_region(REGION)
+_MOBILE = _METADATA.mobile if _METADATA is not None else None
+_IS_MOBILE = re.compile(_MOBILE.national_number_pattern or NOTHING if _MOBILE is not None else NOTHING)
 _LONGEST_EXTENSION = 4  # digits
 _LONGEST_NUMBER = 40  # characters: some write each digit by itself
 _MOST_GROUPS = 24  # of a run; each may begin a number
@@ -52,6 +59,8 @@ def phone_numbers(text: str | None) -> list[str]:
     """
     if not text:
         return []
+    if (mobile := _plain_mobile(text)) is not None:
+        return [mobile]
     plain = _plain(text)
     number = _read(plain)
     if number is not None:
@@ -81,6 +90,20 @@ def phones_in_note(text: str | None) -> list[str]:
         for number in _read_run(plain[start:end], is_strict=True)
     ]
     return list(dict.fromkeys(found))
+
+
+def _plain_mobile(text: str) -> str | None:
+    """What `_read` makes of a valid mobile number in one of the usual forms, in a thirtieth of its time.
+
+    None where it is none, or none for certain.
+    """
+    written = _PLAIN_MOBILE.fullmatch(text)
+    if written is None:
+        return None
+    national = "".join(written.groups())
+    if _IS_MOBILE.fullmatch(national) is None or len(set(national)) == 1:
+        return None
+    return f"+{COUNTRY_CODE}{national}"
 
 
 def _plain(text: str) -> str:

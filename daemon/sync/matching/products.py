@@ -1,47 +1,47 @@
 """Which product of Nhanh.vn a variant of Shopify is, decided for a whole store by sets.
 
 What is there is copied into temporary tables first, so that a pull that commits meanwhile can't change the question;
-the decisions are made on these, and written at the end.
+the decisions are made on these, and written at the end. These tables stay with their connection, and a commit empties
+them: made anew for each match, they would leave some four hundred dead rows in PostgreSQL's catalogue every time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.model import Counters
+from daemon.jobs.phases import JobPhase, Tell
 from daemon.sync.matching import common_keys, conflicts, existing_mappings, mappings
 from daemon.sync.matching.existing_mappings import COLUMNS
-
-SAMPLE = 20  # rows of each kind that a dry run shows
-
-# Until a table that a step fills has been analysed, the planner takes it for empty, and an INSERT that looks by a
-# nested loop into the very table that it fills reads ever more of it. Every join here is of whole tables: hash them.
-ONLY_HASH_JOINS = "SET LOCAL enable_nestloop = off"
+from daemon.sync.matching.outcome import SAMPLE, WHOLE_TABLES, MatchOutcome
+from daemon.sync.matching.writing import MappingWrites
 
 CREATE_TABLES = """
-CREATE TEMPORARY TABLE match_products (id bigint PRIMARY KEY, sku_key text, barcode_key text) ON COMMIT DROP;
-CREATE TEMPORARY TABLE match_variants (
+CREATE TEMPORARY TABLE IF NOT EXISTS match_products (
+    id bigint PRIMARY KEY, sku_key text, barcode_key text
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_variants (
     id bigint PRIMARY KEY, sku_key text, barcode_key text, on_sale boolean
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 -- The mappings that hold, as the steps leave them; id is NULL of those that are new.
-CREATE TEMPORARY TABLE match_mappings (id bigint, variant_id bigint, nhanh_id bigint, source text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_mappings (
+    id bigint, variant_id bigint, nhanh_id bigint, source text
+) ON COMMIT DELETE ROWS;
 -- Decisions of people that were retired while a row of them was gone.
-CREATE TEMPORARY TABLE match_returning (LIKE match_mappings) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_returning (LIKE match_mappings) ON COMMIT DELETE ROWS;
 -- Automatic mappings of variants that are not on sale: they hold where nobody on sale wants the product.
-CREATE TEMPORARY TABLE match_set_aside (LIKE match_mappings) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_set_aside (LIKE match_mappings) ON COMMIT DELETE ROWS;
 -- Products that a variant which is on sale shares a key with and did not get: they wait for a person.
-CREATE TEMPORARY TABLE match_contested (nhanh_id bigint) ON COMMIT DROP;
+CREATE TEMPORARY TABLE IF NOT EXISTS match_contested (nhanh_id bigint) ON COMMIT DELETE ROWS;
 -- What the steps did: retired, restored, moved (from another variant), matched (newly).
-CREATE TEMPORARY TABLE match_changes (
+CREATE TEMPORARY TABLE IF NOT EXISTS match_changes (
     kind text, mapping_id bigint, variant_id bigint, nhanh_id bigint, source text, reason text, from_variant_id bigint
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 -- Keys that are on both sides: how many rows have them, and one of these. Of the variants those count that are on
 -- sale, if there are such.
-CREATE TEMPORARY TABLE match_keys (
+CREATE TEMPORARY TABLE IF NOT EXISTS match_keys (
     kind text, key text, on_sale boolean, products bigint, variants bigint, nhanh_id bigint, variant_id bigint
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;
 """
 
 # A parent of variants holds no stock of its own (parentId −2, Nhanh documentation).
@@ -97,14 +97,11 @@ WITH matched AS (
 INSERT INTO pg_temp.match_changes SELECT 'matched', NULL, variant_id, nhanh_id, source FROM matched
 """
 
-# One row for each variant that is there: newly mapped, or changed in another way.
-COUNT_CHANGED = """
-SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS updated
-FROM (
-    SELECT bool_and(kind = 'matched') AS is_new FROM pg_temp.match_changes
-    WHERE kind <> 'retired' OR variant_id IN (SELECT id FROM pg_temp.match_variants)
-    GROUP BY variant_id
-) AS variant
+# For writing: the changes, and whether the variant is there.
+CHANGES = """
+SELECT kind, mapping_id, variant_id AS shopify_id, nhanh_id, source, NULL::text AS phone, reason,
+    kind <> 'retired' OR variant_id IN (SELECT id FROM pg_temp.match_variants) AS is_there
+FROM pg_temp.match_changes
 """
 
 FIGURES = """
@@ -136,43 +133,37 @@ ORDER BY unmatched.id LIMIT $2
 """
 
 
-@dataclass(frozen=True, slots=True)
-class MatchOutcome:
-    """What a run of matching did.
-
-    Args:
-        counters: one row for each variant or customer of Shopify that is there.
-        figures: how many are mapped, unmatched, ambiguous and so on.
-        sample: the first rows of each kind of change, for a person to look at; empty unless asked for.
-    """
-
-    counters: Counters
-    figures: Mapping[str, int]
-    sample: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-
 async def count_variants(connection: Connection, store: StoreName) -> int:
     """How many variants take part."""
     count: int = await connection.fetchval(COUNT_VARIANTS, store)
     return count
 
 
-async def match_products(connection: Connection, store: StoreName, *, with_sample: bool) -> MatchOutcome:
-    """Match the products of a store, in the caller's transaction; nobody else maps products until that has ended."""
-    await mappings.DECISIONS.lock(connection, store)
+async def decide(connection: Connection, store: StoreName, tell: Tell, *, with_sample: bool) -> MatchOutcome:
+    """Decide about all products of a store, in the caller's transaction.
+
+    Nothing is written but temporary tables, and no lock is taken. `tell` hears what is done at the moment.
+    """
+    tell(JobPhase.READING_ROWS)
     await _copy(connection, store)
     total: int = await connection.fetchval("SELECT count(*) FROM pg_temp.match_variants")
+    tell(JobPhase.SETTLING_MAPPINGS)
     await existing_mappings.settle(connection, store)
+    tell(JobPhase.COMPARING_KEYS)
     await _match_by_keys(connection)
+    tell(JobPhase.COUNTING)
     await conflicts.find_shared_keys(connection, COLUMNS)
-    await conflicts.write(connection, store, list(COLUMNS))
-    await common_keys.write(connection, store, list(COLUMNS))
-    await mappings.write_changes(connection, store)
     return await _outcome(connection, store, total, with_sample=with_sample)
 
 
+async def write_findings(connection: Connection, store: StoreName) -> None:
+    """Write the conflicts and common keys that were found."""
+    await conflicts.write(connection, store, list(COLUMNS))
+    await common_keys.write(connection, store, list(COLUMNS))
+
+
 async def _copy(connection: Connection, store: StoreName) -> None:
-    await connection.execute(ONLY_HASH_JOINS)
+    await connection.execute(WHOLE_TABLES)
     await connection.execute(CREATE_TABLES)
     await connection.execute(COPY_PRODUCTS, store)
     await connection.execute(COPY_VARIANTS, store)
@@ -198,12 +189,8 @@ async def _match_by_keys(connection: Connection) -> None:
 
 
 async def _outcome(connection: Connection, store: StoreName, total: int, *, with_sample: bool) -> MatchOutcome:
-    changed = await connection.fetchrow(COUNT_CHANGED)
-    counters = Counters(
-        created=changed["created"],
-        updated=changed["updated"],
-        skipped=total - changed["created"] - changed["updated"],
-    )
+    changed = await WRITES.gather(connection, store)
+    counters = changed + Counters(skipped=total - changed.processed)
     figures = dict(await connection.fetchrow(FIGURES))
     figures |= await conflicts.count(connection) | await common_keys.count(connection)
     figures["unmatched"] = total - figures["mapped"] - figures["excluded"] - figures["ambiguous"]
@@ -222,3 +209,6 @@ async def _sample(connection: Connection, store: StoreName) -> dict[str, list[di
     reasons = await common_keys.obstacles(connection, store, unmatched)
     sample["unmatched"] = [{**row, "reason": reasons.get(row["variant_id"])} for row in unmatched]
     return {kind: rows for kind, rows in sample.items() if rows}
+
+
+WRITES = MappingWrites(mappings.DECISIONS, CHANGES, told=("note", "reason"))

@@ -13,6 +13,7 @@ from daemon.mirror.shops import Shop
 from daemon.sync.products.obstacles import Obstacle
 from daemon.sync.products.plan import depot_columns
 from daemon.sync.products.queries import PlanQueries
+from daemon.sync.products.ruling import ON_PRICES, ON_STOCK, AppliedRule, Ruling
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class PlannedStock:
     """What the plan says of a variant's stock at one location.
 
     Args:
+        applied: what rules have decided about it, be it that it is left alone.
         obstacle: why it is not pushed; None where nothing is in the way.
         figures: what each depot of the location holds, in the configured order.
         total: what they hold together; of a combo, how many whole sets its components make.
@@ -33,6 +35,7 @@ class PlannedStock:
     total: Decimal | None
     desired: int | None
     differs: bool
+    applied: Sequence[AppliedRule] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,14 @@ class PlannedPrices:
     Args:
         quoted: the price as Nhanh.vn has it.
         old_price: the old price there as the shop's customers would pay it.
+        applied: what rules have decided about them.
     """
 
     quoted: Decimal | None
     old_price: Decimal | None
     price: PlannedAmount
     compare_at_price: PlannedAmount
+    applied: Sequence[AppliedRule] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,21 @@ async def planned_values(
 ) -> PlannedValues:
     """What the plan of a store says of these variants, mapped or not; `shop`: what its prices mean."""
     queries = PlanQueries(settings, shop)
-    stock = await connection.fetch(queries.stock_of_variants, store, *depot_columns(settings.depots_of), variant_ids)
-    prices = await connection.fetch(queries.prices_of_variants, store, variant_ids) if queries.has_prices else ()
+    ruling = queries.ruling
+    depots = depot_columns(settings.depots_of)
+    stock = await connection.fetch(queries.stock_of_variants, store, *depots, variant_ids, *queries.parameters)
+    prices = (
+        await connection.fetch(queries.prices_of_variants, store, variant_ids, *queries.parameters)
+        if queries.has_prices
+        else ()
+    )
     return PlannedValues(
-        {(row["variant_id"], row["location_id"]): _stock(row) for row in stock},
-        {row["variant_id"]: _prices(row) for row in prices},
+        {(row["variant_id"], row["location_id"]): _stock(row, ruling) for row in stock},
+        {row["variant_id"]: _prices(row, ruling) for row in prices},
     )
 
 
-def _stock(row: Record) -> PlannedStock:
+def _stock(row: Record, ruling: Ruling) -> PlannedStock:
     if row["nhanh_id"] is None:
         return PlannedStock(_obstacle(row), False, (), None, None, True)
     return PlannedStock(
@@ -96,16 +107,18 @@ def _stock(row: Record) -> PlannedStock:
         total=Decimal(0) if row["total"] is None else row["total"],  # of a combo without components
         desired=row["desired"],
         differs=row["differs"],
+        applied=ruling.applied(row, "skip", *ON_STOCK),
     )
 
 
-def _prices(row: Record) -> PlannedPrices:
+def _prices(row: Record, ruling: Ruling) -> PlannedPrices:
     obstacle, has_product = _obstacle(row), row["nhanh_id"] is not None
     return PlannedPrices(
         quoted=row["quoted_price"] if has_product else None,
         old_price=row["old_price"],
         price=_price(row, "price", obstacle, has_product=has_product),
         compare_at_price=_price(row, "compare_at_price", obstacle, has_product=has_product),
+        applied=ruling.applied(row, "skip", "hold_price", *ON_PRICES),
     )
 
 

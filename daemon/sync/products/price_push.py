@@ -10,13 +10,15 @@ from decimal import Decimal
 from uuid import uuid4
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.database.pool import Connection
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.jobs.model import Counters
 from daemon.mirror import shopify as mirror
 from daemon.money import amount_text, amount_text_or_none
+from daemon.sales import items
+from daemon.sales.reading import FreshPrices, read_prices
 from daemon.sources.shopify.models import PricePair
-from daemon.sources.shopify.price_watch import LONG_AGO, Stopwatch
 from daemon.sources.shopify.price_writer import write_prices
 from daemon.sources.shopify.writes import (
     MAX_PRICE_CHANGES,
@@ -27,10 +29,13 @@ from daemon.sources.shopify.writes import (
     WriteError,
 )
 from daemon.sync import pushes
-from daemon.sync.products.plan import ProductPlan, still_ours
+from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.reconciliation import PRICE_KINDS
 from daemon.sync.products.rows import Batch, PriceRow, dead_letter
 from daemon.sync.products.run import SyncRun
-from daemon.sync.pushes import IntendedPush
+from daemon.sync.products.safety_limits import PlanOverturned
+from daemon.sync.pushes import IntendedPush, Value
+from daemon.sync.recording import BUSY
 
 BATCH = MAX_PRICE_CHANGES
 
@@ -46,21 +51,29 @@ class PricePush:
     def __init__(self, run: SyncRun, plan: ProductPlan) -> None:
         self._run = run
         self._plan = plan
+        self._recording = run.recording(PRICE_KINDS, items.lock_prices)
 
     async def push(self, batch: Batch[PriceRow]) -> None:
         """Push a batch, all of one product, and close it.
 
         Raises:
             PlanOverturned: nothing was sent, because too much of it is risky.
+            StorePaused: nothing was sent.
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
-        rows, unread, read_at = await self._decide_again(batch.rows) if batch.rows else ([], {}, LONG_AGO)
-        ids, rows, outcome = await self._send(rows, read_at) if rows else ([], rows, PriceOutcome())
+        known = {row.key.variant_id: row for row in batch.rows}
+        fresh = await self._read(list(known))
+        rows, ids, busy = await self._note([row for row in batch.rows if row.key.variant_id not in fresh.unread], fresh)
+        known |= {row.key.variant_id: row for row in rows}
+        outcome = await self._send(rows, fresh.read_at)
         intents = [intent for row in rows for intent in _intents(row)]
         failed = {number: _why(error) for number, error in outcome.refused.items()}
         failed |= dict.fromkeys(outcome.unconfirmed, _(NOT_CONFIRMED))
-        failed |= {number: _(UNREAD).format(reason=reason) for number, reason in (unread | outcome.unread).items()}
+        failed |= {
+            number: _(UNREAD).format(reason=reason) for number, reason in {**fresh.unread, **outcome.unread}.items()
+        }
+        failed |= dict.fromkeys(busy, _(BUSY))
         async with self._run.closing(batch) as page:
             settled = [_settled(intent, outcome) for intent in intents]
             await pushes.settle(page.connection, dict(zip(ids, settled, strict=True)))
@@ -72,46 +85,50 @@ class PricePush:
                 await mirror.set_prices(page.connection, self._run.store, moved)
             updated = sum(row.key.variant_id in outcome.applied for row in rows)
             page.count(Counters(updated=updated, skipped=len(batch.rows) - updated - len(failed)))
-            known = {row.key.variant_id: row for row in (*batch.rows, *rows)}
             page.reject([dead_letter(known[number], reason) for number, reason in failed.items()])
 
-    async def _decide_again(self, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], dict[int, str], float]:
-        """The rows that still differ from what Shopify has now, those that can't be had, with the reason, and when
-        Shopify was asked, by `boot_time`."""
-        run, planned, watch = self._run, {row.key.variant_id: row for row in rows}, Stopwatch()
-        read = run.shopify.present_prices(list(planned), meter=run.meter, before_send=watch.start)
-        reading = await run.context.unless_stopped(read)
-        rows = [row for row in rows if row.key.variant_id not in reading.unread]
-        moved = {
-            number: present
-            for number, present in reading.found.items()
-            if present != (planned[number].price, planned[number].compare_at_price)
-        }
-        if not moved:
-            return rows, reading.unread, watch.sent_at
-        async with run.step() as page:
-            await mirror.set_prices(page.connection, run.store, moved)
-        now = {row.key: row for row in await self._plan.prices_of(rows[0].key.product_id)}
-        return [now[row.key] for row in rows if row.key in now], reading.unread, watch.sent_at
-
-    async def _send(
-        self, planned: Sequence[PriceRow], read_at: float
-    ) -> tuple[list[int], list[PriceRow], PriceOutcome]:
-        """The ids of the pushes, the rows that were sent, and what came of it."""
+    async def _read(self, variant_ids: Sequence[int]) -> FreshPrices:
+        """What Shopify has now."""
         run = self._run
-        run.limits.admit_prices(planned)
-        async with run.step() as page:
-            rows = await still_ours(page.connection, run.store, planned)
+        return await read_prices(run.context.database, run.shopify, variant_ids, run.meter, run.context.unless_stopped)
+
+    async def _note(
+        self, planned: Sequence[PriceRow], fresh: FreshPrices
+    ) -> tuple[list[PriceRow], list[int], frozenset[int]]:
+        """The rows that still differ, by what Shopify and Nhanh.vn say now, their pushes, and the variants that another
+        job is pushing."""
+        run = self._run
+
+        async def note(
+            connection: Connection, busy: frozenset[Value]
+        ) -> tuple[list[PriceRow], list[int], frozenset[int]]:
+            await mirror.set_prices(connection, run.store, fresh.found, fresh.asked_at)
+            free = [row for row in planned if row.value not in busy]
+            rows = [row for row in await self._plan.prices_again(connection, free) if row.differs]
+            await run.know_unasked(connection, rows)
+            run.limits.admit_prices(rows)
             intents = [intent for row in rows for intent in _intents(row)]
-            ids = await pushes.record(page.connection, run.store, run.context.job.id, uuid4(), intents)
+            ids = await pushes.record(connection, run.store, run.context.job.id, uuid4(), intents, run.because)
+            return rows, ids, frozenset(row.key.variant_id for row in planned if row.value in busy)
+
+        if not planned:
+            return [], [], frozenset()
+        try:
+            return await self._recording.note([row.value for row in planned], note)
+        except PlanOverturned:  # by what Shopify has: the next plan is to know it
+            async with run.step() as page:
+                await mirror.set_prices(page.connection, run.store, fresh.found, fresh.asked_at)
+            raise
+
+    async def _send(self, rows: Sequence[PriceRow], read_at: float) -> PriceOutcome:
         if not rows:
-            return [], [], PriceOutcome()
-        changes = {rows[0].key.product_id: [_change(row) for row in rows]}
+            return PriceOutcome()
+        run, changes = self._run, {rows[0].key.product_id: [_change(row) for row in rows]}
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         outcome, error = await write_prices(run.shopify, changes, meter=run.meter, read_at=read_at)
         if error is not None:
             raise error
-        return ids, rows, outcome
+        return outcome
 
 
 def is_other_product(row: PriceRow, following: PriceRow) -> bool:
@@ -123,10 +140,12 @@ def _intents(row: PriceRow) -> list[IntendedPush]:
     intents = []
     if row.changes_price:
         old, new = amount_text(row.price), amount_text(row.desired_price)
-        intents.append(IntendedPush(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason))
+        intents.append(IntendedPush(PushKind.PRICE, row.key.variant_id, old, new, row.price_reason, rule=row.rule))
     if row.changes_compare_at_price:
         values = (amount_text_or_none(row.compare_at_price), amount_text_or_none(row.desired_compare_at_price))
-        intents.append(IntendedPush(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason))
+        intents.append(
+            IntendedPush(PushKind.COMPARE_AT_PRICE, row.key.variant_id, *values, row.compare_at_reason, rule=row.rule)
+        )
     return intents
 
 

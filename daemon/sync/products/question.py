@@ -10,6 +10,7 @@ from daemon.i18n import gettext as _
 from daemon.i18n import mark, ngettext, number_text
 from daemon.sync.products.rows import REASON
 
+EXAMPLES = ("zero_examples", "vat_examples", "rule_examples", "beyond_examples", "price_examples")
 PRICE_KINDS = {"retail": mark("retail"), "wholesale": mark("wholesale"), "old": mark("old")}  # as configured
 
 
@@ -41,6 +42,7 @@ class PlanQuestion:
     Args:
         zeroed: items that would be set to zero; `zeroed_before`: those that were within 24 hours, unasked.
         by_vat: prices in which VAT would be taken into account for the first time.
+        asked_by_rule: changes about which rules of the configuration have a person asked.
         beyond_reason: prices that would change by the factor `REASON` or more.
         repriced: variants whose prices would change by `large_price_change`, a share, or more.
         prices: the kinds of prices of Nhanh.vn that are synced.
@@ -57,6 +59,8 @@ class PlanQuestion:
     depots: Sequence[int] = ()
     by_vat: int = 0
     vat_examples: Sequence[Example] = ()
+    asked_by_rule: int = 0
+    rule_examples: Sequence[Example] = ()
     beyond_reason: int = 0
     beyond_examples: Sequence[Example] = ()
     repriced: int = 0
@@ -75,8 +79,8 @@ class PlanQuestion:
     def from_json(cls, facts: Mapping[str, Any]) -> Self:
         """As `to_json` has given it."""
         members = dict(facts)
-        for name in ("zero_examples", "vat_examples", "beyond_examples", "price_examples"):
-            members[name] = [Example(**example) for example in members[name]]
+        for name in EXAMPLES:
+            members[name] = [Example(**example) for example in members.get(name, ())]
         members["changed_settings"] = [ChangedSetting(**setting) for setting in members["changed_settings"]]
         since = members["settings_since"]
         members["settings_since"] = datetime.fromisoformat(since) if since is not None else None
@@ -112,6 +116,8 @@ class PlanQuestion:
             )
         if self.by_vat:
             points.append(_("whether the VAT of these products is right, and whether Shopify adds tax at the checkout"))
+        if self.asked_by_rule:
+            points.append(_("whether the changes that your rules have asked about are right"))
         if self.repriced or self.beyond_reason:
             prices = _(" and ").join(_(PRICE_KINDS[kind]) for kind in self.prices)
             points.append(_("whether the {prices} prices there are right").format(prices=prices))
@@ -154,6 +160,13 @@ class PlanQuestion:
                 self.by_vat,
             )
             said.append(sentence.format(n=number_text(self.by_vat), examples=_listed(self.vat_examples)))
+        if self.asked_by_rule:
+            sentence = ngettext(
+                "make {n} change about which a rule of the configuration has you asked, such as {examples}",
+                "make {n} changes about which rules of the configuration have you asked, such as {examples}",
+                self.asked_by_rule,
+            )
+            said.append(sentence.format(n=number_text(self.asked_by_rule), examples=_listed(self.rule_examples)))
         if self.beyond_reason:
             sentence = ngettext(
                 "change {n} price by a factor of {factor} or more, which always needs approval, such as {examples}",

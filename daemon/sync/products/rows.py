@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ import orjson
 from daemon.jobs.failures import DeadLetter
 from daemon.money import amount_text
 from daemon.sources.shopify.models import PricePair
+from daemon.sync.pushes import Value
 
 LAST_ID = 2**63 - 1
 REASON = 5  # a change by this factor, either way, is large whatever the settings say
@@ -38,9 +39,16 @@ class StockRow:
     item_id: int
     sku: str | None
     nhanh_id: int  # the product whose stock it gets
-    present: int | None  # None: not stocked there
+    present: int | None  # of the quantity that is synced; None: not stocked there
     desired: int
     reason: str
+    rule: str | None = None  # the names of the rules that have decided
+    is_asked: bool = False  # whether a rule has a person asked
+
+    @property
+    def value(self) -> Value:
+        """What no other job may push meanwhile: variants can share an item."""
+        return (self.item_id, self.key.location_id)
 
     @property
     def zeroes(self) -> bool:
@@ -63,6 +71,13 @@ class PriceRow:
     price_reason: str
     compare_at_reason: str
     is_by_vat: bool = False  # whether Nhanh.vn's own figure is another one, without VAT or with it
+    rule: str | None = None
+    is_asked: bool = False
+
+    @property
+    def value(self) -> Value:
+        """What no other job may push meanwhile."""
+        return (self.key.variant_id, 0)
 
     @property
     def is_beyond_reason(self) -> bool:
@@ -70,6 +85,11 @@ class PriceRow:
         return _is_beyond_reason(self.price, self.desired_price) or _is_beyond_reason(
             self.compare_at_price or ZERO, self.desired_compare_at_price or ZERO
         )
+
+    @property
+    def differs(self) -> bool:
+        """Whether Shopify has another price or compare-at price."""
+        return self.changes_price or self.changes_compare_at_price
 
     @property
     def changes_price(self) -> bool:
@@ -111,6 +131,14 @@ def _is_beyond_reason(old: Decimal, new: Decimal) -> bool:
     return old > 0 and new > 0 and (new >= old * REASON or old >= new * REASON)
 
 
+def large_change(old: str, new: str, share: float) -> str:
+    """What `is_large` and `is_large_of_compare_at` say, and `is_beyond_reason`, as SQL over two prices."""
+    return (
+        f"{old} > 0 AND ({new} IS NULL OR abs({new} - {old}) >= {old} * {Decimal(str(share))} "
+        f"OR {new} >= {old} * {REASON} OR {new} > 0 AND {old} >= {new} * {REASON})"
+    )
+
+
 class Row(Protocol):
     """What rows of both kinds have."""
 
@@ -129,10 +157,17 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Window(Generic[R]):
-    """The rows of some products that differ, in order, and how many rows these products have altogether."""
+    """The rows of some products that differ, in order, and how many rows these products have altogether.
+
+    Args:
+        others: of a survey, how many more differ that nobody has to be asked about, and that are not shown either.
+        other_changes: how many values of these do.
+    """
 
     rows: list[R]
     population: int
+    others: int = 0
+    other_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +182,11 @@ class Batch(Generic[R]):
     def is_empty(self) -> bool:
         """Whether there is not even anything to count."""
         return not self.rows and not self.unchanged
+
+    def leaving(self, is_left: Callable[[R], bool]) -> "Batch[R]":
+        """The batch with some rows counted among those that need nothing."""
+        kept = [row for row in self.rows if not is_left(row)]
+        return replace(self, rows=kept, unchanged=self.unchanged + len(self.rows) - len(kept))
 
 
 async def in_batches(

@@ -127,6 +127,20 @@ class PriceRule:
         )
 
 
+def desired_stock(settings: ProductSyncSettings) -> str:
+    """What a location should have of its `total`: its share, without what is held back, and no more than the maximum.
+
+    A rule that has something to say of the latter two stands beside the total as `reserve_by` and `maximum_by`.
+    """
+    shares = "".join(f" WHEN {location} THEN {share}" for location, share in settings.share_of.items())
+    share = f"total * CASE location_id{shares} ELSE 100 END / 100" if shares else "total"
+    reserve, maximum = str(settings.reserve), "NULL" if settings.maximum is None else str(settings.maximum)
+    if settings.rules:
+        reserve, maximum = f"coalesce(reserve_by[2], {reserve})", f"coalesce(maximum_by[2], {maximum})"
+    left = f"floor({share})" if reserve == "0" else f"floor({share}) - {reserve}"
+    return f"greatest({left}, 0)" if maximum == "NULL" else f"greatest({left}, 0), {maximum}"
+
+
 def does_not_stick(kind: str, wanted: str, present: str) -> str:
     """Whether Shopify has made the present value of the wanted one twice: the last two pushes of it came to nothing."""
     return f"""(

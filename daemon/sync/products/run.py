@@ -5,12 +5,13 @@ is counted when it is closed: its own rows by their outcome, those between it an
 row that this job has pushed already in a batch whose outcome was lost looks unchanged now; it counts as updated.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from daemon.api.pushes import PushKind
 from daemon.database.pool import Connection
 from daemon.errors import DepotsChanged
 from daemon.i18n import gettext as _
@@ -21,10 +22,13 @@ from daemon.mirror import places
 from daemon.mirror.places import DepotVisibility
 from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.client import ShopifyClient
+from daemon.sync.products import approvals
 from daemon.sync.products.plan import ProductPlan
-from daemon.sync.products.reconciliation import PRICE_KINDS, STOCK_KINDS
-from daemon.sync.products.rows import END, START, Batch, Key, R
+from daemon.sync.products.reconciliation import PRICE_KINDS, STOCK_KINDS, Reconciliation
+from daemon.sync.products.rows import END, START, Batch, Key, PriceRow, R, StockRow
 from daemon.sync.products.safety_limits import SafetyLimits
+from daemon.sync.pushes import NOTHING_ELSE
+from daemon.sync.recording import Lock, Recording
 
 
 class Phase(StrEnum):
@@ -69,21 +73,39 @@ KINDS = {Phase.STOCK: STOCK_KINDS, Phase.PRICES: PRICE_KINDS, Phase.DONE: ()}
 class SyncRun:
     """What pushing stock and prices have in common: the job, the clients, the position, the rows pushed before."""
 
-    def __init__(self, context: JobContext, store: StoreName, shopify: ShopifyClient, meter: CallMeter) -> None:
+    def __init__(
+        self,
+        context: JobContext,
+        store: StoreName,
+        shopify: ShopifyClient,
+        meter: CallMeter,
+        because: Mapping[int, str] = NOTHING_ELSE,
+    ) -> None:
+        """`because`: {variant: what made the run look at it now}, see `pushes.record`."""
         self.context = context
         self.store = store
         self.shopify = shopify
         self.meter = meter
+        self.because = because
         self.position = PlanPosition.from_json(context.job.checkpoint)
         self.limits: SafetyLimits
         self._depots: Collection[int] = ()
         self._visibility: DepotVisibility
+        self.moved = 0  # rows of stock that are left to the next sync, because they changed at Shopify meanwhile
         self.pushed_before: frozenset[Key] = frozenset()  # after the position, by this job
 
     @property
     def reference(self) -> str:
         """Names the job in Shopify's own history of the stock."""
         return f"dongbo://jobs/{self.context.job.id}"
+
+    def recording(self, kinds: Collection[PushKind], lock: Lock) -> Recording:
+        """How the run notes pushes of these kinds."""
+        return Recording(self.context, self.store, kinds, lock, self.step, self.settle)
+
+    async def settle(self) -> None:
+        """Find out what came of pushes that were interrupted, by reading Shopify."""
+        await Reconciliation(self.context, self.store, self.shopify, self.meter).run(self.position.to_json())
 
     async def remember(self, plan: ProductPlan) -> None:
         """Look up what this job has already pushed after the position in its phase."""
@@ -124,6 +146,12 @@ class SyncRun:
                 "--full --store {store}`, and sync again."
             ).format(store=self.store)
         )
+
+    async def know_unasked(self, connection: Connection, rows: Collection[StockRow] | Collection[PriceRow]) -> None:
+        """Before any of the rows is admitted, let the limits know what other runs have pushed unasked meanwhile."""
+        if any(map(self.limits.counts, rows)):
+            share = self.limits.settings.large_price_change
+            self.limits.learn(await approvals.list_unasked(connection, self.store, share))
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[PageTransaction]:

@@ -10,7 +10,7 @@ from daemon.i18n import gettext as _
 from daemon.money import amount_text, amount_text_or_none
 from daemon.sync.products.approvals import HeldChange, RiskyChange, Unasked
 from daemon.sync.products.question import Example, PlanQuestion
-from daemon.sync.products.rows import PriceRow, StockRow
+from daemon.sync.products.rows import PriceRow, StockRow, Window
 
 SAMPLE = 50  # changes shown with a job
 SAMPLE_ASKED_ABOUT = 200  # of the changes that a person is asked about
@@ -41,12 +41,13 @@ class SafetyLimits:
         self._approved = approved
         self._is_vat_agreed = is_vat_agreed
         # What this and other recent runs did unasked: many small runs must not add up to more than a large one may.
-        self.zeroed = set(unasked.zeroed if unasked else ())  # items set to zero
-        self.repriced = set(unasked.repriced if unasked else ())  # variants whose prices changed a lot
+        self.zeroed = set[int]()  # items set to zero
+        self.repriced = set[int]()  # variants whose prices changed a lot
+        self.learn(unasked or Unasked())
 
     def risk_of_stock(self, row: StockRow) -> RiskyChange | None:
         """The row as a risky change, if it is one."""
-        if not row.zeroes:
+        if not row.zeroes and not row.is_asked:
             return None
         return RiskyChange(PushKind.STOCK, row.key.variant_id, row.key.location_id, str(row.desired))
 
@@ -60,12 +61,12 @@ class SafetyLimits:
         is_new_rule = self.is_by_new_rule(row)
         if row.changes_price:
             change = RiskyChange(PushKind.PRICE, variant_id, 0, amount_text(row.desired_price))
-            is_risky = row.is_large(share) or is_new_rule
+            is_risky = row.is_large(share) or is_new_rule or row.is_asked
             changes.append(HeldChange(change, amount_text(row.price), is_risky, row.sku, row.price_reason))
         if row.changes_compare_at_price:
             new = amount_text_or_none(row.desired_compare_at_price)
             change = RiskyChange(PushKind.COMPARE_AT_PRICE, variant_id, 0, new)
-            is_risky = row.is_large_of_compare_at(share) or is_new_rule
+            is_risky = row.is_large_of_compare_at(share) or is_new_rule or row.is_asked
             old = amount_text_or_none(row.compare_at_price)
             changes.append(HeldChange(change, old, is_risky, row.sku, row.compare_at_reason))
         return changes
@@ -75,13 +76,24 @@ class SafetyLimits:
         share = self.settings.large_price_change
         return row.is_large(share) or row.is_large_of_compare_at(share)
 
+    def counts(self, row: StockRow | PriceRow) -> bool:
+        """Whether the row is one of those of which a few are pushed unasked."""
+        return row.zeroes if isinstance(row, StockRow) else self.is_large(row)
+
+    def learn(self, unasked: Unasked) -> None:
+        """Count what other runs have done unasked meanwhile."""
+        self.zeroed |= unasked.zeroed
+        self.repriced |= unasked.repriced
+
     def is_by_new_rule(self, row: PriceRow) -> bool:
         """Whether it is VAT that makes the price another one, and nobody has been asked about that yet."""
         return row.is_by_vat and not self._is_vat_agreed
 
-    def is_never_unasked(self, row: PriceRow) -> bool:
+    def is_never_unasked(self, row: StockRow | PriceRow) -> bool:
         """Whether a person is asked about the row, whatever the thresholds."""
-        return row.is_beyond_reason or self.is_by_new_rule(row)
+        if row.is_asked:
+            return True
+        return isinstance(row, PriceRow) and (row.is_beyond_reason or self.is_by_new_rule(row))
 
     def is_approved(self, change: RiskyChange) -> bool:
         """Whether a person has approved exactly this."""
@@ -89,8 +101,10 @@ class SafetyLimits:
 
     def admit_stock(self, rows: Collection[StockRow]) -> None:
         """Count what is about to be pushed; raises PlanOverturned where that is too much, and counts nothing."""
-        zeroed = {row.item_id for row in rows if self._is_new(self.risk_of_stock(row))}
-        self._admit(zeroed, set())
+        new = [row for row in rows if self._is_new(self.risk_of_stock(row))]
+        if any(map(self.is_never_unasked, new)):
+            raise PlanOverturned
+        self._admit({row.item_id for row in new}, set())
 
     def admit_prices(self, rows: Collection[PriceRow]) -> None:
         """As `admit_stock`."""
@@ -122,6 +136,7 @@ class PlanSurvey:
 
     limits: SafetyLimits
     keeps_changes: bool = False  # whether each change is kept until it is taken, too
+    variants: set[int] | None = None  # that differ; None: nobody wants to know
     rows: int = 0
     stock_changes: int = 0
     price_changes: int = 0
@@ -131,6 +146,8 @@ class PlanSurvey:
     unapproved_repriced: set[int] = field(default_factory=set)
     beyond_reason: set[int] = field(default_factory=set)  # variants that nobody has approved yet, whatever the settings
     by_new_rule: set[int] = field(default_factory=set)  # variants that VAT changes for the first time, likewise
+    asked_stock: set[int] = field(default_factory=set)  # items about whose stock a rule has a person asked, likewise
+    asked_prices: set[int] = field(default_factory=set)  # variants about whose prices one does
     _is_partly_approved: bool = False
     _changes: int = 0  # a variant's price and its compare-at price are two
     _kept: list[HeldChange] = field(default_factory=list)
@@ -139,6 +156,7 @@ class PlanSurvey:
     _zero_examples: list[Example] = field(default_factory=list)
     _price_examples: list[Example] = field(default_factory=list)
     _beyond_examples: list[Example] = field(default_factory=list)
+    _vat_examples: list[Example] = field(default_factory=list)
     _rule_examples: list[Example] = field(default_factory=list)
 
     @property
@@ -155,9 +173,21 @@ class PlanSurvey:
     @property
     def needs_approval(self) -> bool:
         """Whether a person has to be asked first."""
-        if self.beyond_reason or self.by_new_rule:
+        if self.beyond_reason or self.by_new_rule or self.asked_stock or self.asked_prices:
             return True
         return not self.limits.allows(self.unapproved_zeroed, self.unapproved_repriced)
+
+    @property
+    def left_out(self) -> int:
+        """How many changes a person would have to be asked about, each once: of an item's stock, and of prices."""
+        zeroed = set() if self.limits.allows(self.unapproved_zeroed, ()) else self.unapproved_zeroed
+        large = set() if self.limits.allows((), self.unapproved_repriced) else self.unapproved_repriced
+        return len(zeroed | self.asked_stock) + len(large | self.beyond_reason | self.by_new_rule | self.asked_prices)
+
+    @property
+    def asked_by_rule(self) -> int:
+        """How many changes rules have a person asked about, those of an item's stock and those of its prices as one."""
+        return len(self.asked_stock) + len(self.asked_prices)
 
     def take_changes(self) -> list[HeldChange]:
         """The changes that were kept since this was called last."""
@@ -173,10 +203,17 @@ class PlanSurvey:
         self._keep(HeldChange(change, old, risk is not None, row.sku, row.reason))
         if risk is None:
             return
-        self.zeroed.add(row.item_id)
-        if not self._is_approved(risk):
+        if row.zeroes:
+            self.zeroed.add(row.item_id)
+        if self._is_approved(risk):
+            return
+        example = Example(_name(row), old, str(row.desired), row.key.location_id)
+        if row.zeroes:
             self.unapproved_zeroed.add(row.item_id)
-            _add_example(self._zero_examples, Example(_name(row), old, str(row.desired), row.key.location_id))
+            _add_example(self._zero_examples, example)
+        if row.is_asked:
+            self.asked_stock.add(row.item_id)
+            _add_example(self._rule_examples, example)
 
     def add_price(self, row: PriceRow) -> None:
         """Count a row that differs."""
@@ -191,6 +228,16 @@ class PlanSurvey:
             if not self._is_approved(held.change):
                 self._ask_about(row, held, is_large=is_large)
 
+    def add_other_stock(self, window: Window[StockRow]) -> None:
+        """Count the rows of a window that differ and about which nobody is asked."""
+        self.stock_changes += window.others
+        self._changes += window.other_changes
+
+    def add_other_prices(self, window: Window[PriceRow]) -> None:
+        """As `add_other_stock`."""
+        self.price_changes += window.others
+        self._changes += window.other_changes
+
     def figures(self) -> dict[str, Any]:
         """To be shown with the job."""
         return {
@@ -199,6 +246,7 @@ class PlanSurvey:
             "zeroed": len(self.zeroed),
             "large_price_changes": len(self.repriced),
             "price_changes_by_vat": len(self.by_new_rule),
+            **({"asked_by_rule": self.asked_by_rule} if self.limits.settings.rules else {}),
         }
 
     def question(self, pushed: int = 0) -> PlanQuestion:
@@ -211,7 +259,9 @@ class PlanSurvey:
             zero_examples=self._zero_examples,
             depots=sorted(depot for depots in settings.depots_of.values() for depot in depots),
             by_vat=len(self.by_new_rule),
-            vat_examples=self._rule_examples,
+            vat_examples=self._vat_examples,
+            asked_by_rule=self.asked_by_rule,
+            rule_examples=self._rule_examples,
             beyond_reason=len(self.beyond_reason),
             beyond_examples=self._beyond_examples,
             repriced=len(self.unapproved_repriced),
@@ -237,7 +287,8 @@ class PlanSurvey:
         places = [
             (self.unapproved_repriced, self._price_examples, is_large),
             (self.beyond_reason, self._beyond_examples, row.is_beyond_reason),
-            (self.by_new_rule, self._rule_examples, self.limits.is_by_new_rule(row)),
+            (self.by_new_rule, self._vat_examples, self.limits.is_by_new_rule(row)),
+            (self.asked_prices, self._rule_examples, row.is_asked),
         ]
         for found, examples, concerned in places:
             if concerned:
@@ -246,6 +297,8 @@ class PlanSurvey:
 
     def _keep(self, held: HeldChange) -> None:
         self._changes += 1
+        if self.variants is not None:
+            self.variants.add(held.change.owner_id)
         if self.keeps_changes:
             self._kept.append(held)
         if held.is_risky and not self.limits.is_approved(held.change):
@@ -253,6 +306,24 @@ class PlanSurvey:
                 self._asked_about.append(_shown(held))
         elif len(self._others) < SAMPLE:
             self._others.append(_shown(held))
+
+
+class RiskyRows:
+    """The rows of a plan that are not pushed unasked: a run about a few items leaves them to that of everything."""
+
+    def __init__(self, survey: PlanSurvey) -> None:
+        self._limits = survey.limits
+        self._leaves_zeroes = not self._limits.allows(survey.unapproved_zeroed, ())
+        self._leaves_large = not self._limits.allows((), survey.unapproved_repriced)
+
+    def include(self, row: StockRow | PriceRow) -> bool:
+        """Whether the row is one of them."""
+        if isinstance(row, StockRow):
+            return row.is_asked or (self._leaves_zeroes and row.zeroes)
+        limits = self._limits
+        return bool(limits.risks_of_price(row)) and (
+            limits.is_never_unasked(row) or (self._leaves_large and limits.is_large(row))
+        )
 
 
 def _shown(held: HeldChange) -> dict[str, Any]:

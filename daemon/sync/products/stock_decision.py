@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from daemon.api.pushes import PushResult
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
-from daemon.sources.shopify.models import ItemStock, Reading
+from daemon.sources.shopify.models import ItemStock, QuantityName, Reading
 from daemon.sources.shopify.writes import ITEM_GONE_CODES, STALE_CODES, WriteError
 from daemon.sync.products.rows import StockRow
 
@@ -22,7 +22,7 @@ class StockDecision:
 
     outcomes: list[tuple[PushResult, str | None]] = field(default_factory=list)  # in the order of the rows
     sound: list[StockRow] = field(default_factory=list)  # to be sent again as they are
-    moved: list[StockRow] = field(default_factory=list)  # to be sent again, with what Shopify has now
+    moved: list[StockRow] = field(default_factory=list)  # with what Shopify has now
     set_by_us: list[StockRow] = field(default_factory=list)
     untracked: list[StockRow] = field(default_factory=list)  # Shopify no longer tracks them
     refused: list[tuple[StockRow, str]] = field(default_factory=list)  # with the reason
@@ -44,7 +44,12 @@ def moved(rows: Sequence[StockRow], errors: Sequence[WriteError]) -> list[StockR
 
 
 def decide(
-    rows: Sequence[StockRow], errors: Sequence[WriteError], stock: Reading[ItemStock], *, was_repeated: bool
+    rows: Sequence[StockRow],
+    errors: Sequence[WriteError],
+    stock: Reading[ItemStock],
+    *,
+    was_repeated: bool,
+    quantity: QuantityName = "available",
 ) -> StockDecision:
     """Decide about each row again.
 
@@ -54,6 +59,7 @@ def decide(
         stock: of the items of the rows that have `moved`, read after the call.
         was_repeated: whether the call was sent more than once. Then its first attempt may have come through, and what
             is stale with the wanted value may be so by our own doing.
+        quantity: which one the rows are about.
     """
     decision = StockDecision()
     failed = {error.index: error for error in errors}
@@ -63,7 +69,7 @@ def decide(
             decision.outcomes.append((PushResult.REFUSED, _(SENT_AGAIN)))
             decision.sound.append(row)
         elif _has_moved(error):
-            decision.outcomes.append(_decide_moved(row, stock, decision, was_repeated=was_repeated))
+            decision.outcomes.append(_decide_moved(row, stock, decision, quantity, was_repeated=was_repeated))
         else:
             decision.outcomes.append((PushResult.REFUSED, error.message))
             gone = error.code in ITEM_GONE_CODES
@@ -73,7 +79,7 @@ def decide(
 
 
 def _decide_moved(
-    row: StockRow, stock: Reading[ItemStock], decision: StockDecision, *, was_repeated: bool
+    row: StockRow, stock: Reading[ItemStock], decision: StockDecision, quantity: QuantityName, *, was_repeated: bool
 ) -> tuple[PushResult, str | None]:
     item = stock.found.get(row.item_id)
     if item is None and row.item_id in stock.unread:
@@ -83,7 +89,8 @@ def _decide_moved(
     if item is None:
         decision.refused.append((row, _(GONE)))
         return PushResult.REFUSED, _(GONE)
-    present = item.levels.get(row.key.location_id)
+    level = item.levels.get(row.key.location_id)
+    present = None if level is None else level.named(quantity)
     if present == row.desired and was_repeated:
         decision.set_by_us.append(row)
         return PushResult.APPLIED, _(LOST_ANSWER)

@@ -4,34 +4,45 @@ A call sets all of its rows or none. Where Shopify refuses it, the rows that wer
 again, those that it refuses for another reason fail, and the others are sent once more, with a new key. An item
 that is not stocked at a location is activated there first, which may bring back a quantity that it had before: a call
 may well set it without that, and then it is neither sold nor seen there. What was activated is read again at the end.
+
+What is available changes with every order, and is set whatever it has become. What is on hand changes only where goods
+come or go: with an order that was sent, perhaps, of which Nhanh.vn's figure may not know yet. To set it then would sell
+the same piece again, so a row that has changed is left to the next sync, which reads both sides anew.
+
+What a call is to set is decided when its intents are noted (`daemon/sync/recording.py`): others may have pushed, or
+pulled, since the batch was planned.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
 
 from daemon.api.pushes import PushKind, PushResult
-from daemon.errors import DepotsChanged, SourceRefused
+from daemon.database.pool import Connection
+from daemon.errors import DepotsChanged, SourceRefused, StorePaused
 from daemon.i18n import gettext as _
 from daemon.i18n import mark
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import Counters
 from daemon.mirror import levels
-from daemon.mirror.levels import KnownLevel
-from daemon.sources.shopify.models import ItemStock, Reading
+from daemon.mirror.levels import KnownLevel, PushedLevel
+from daemon.mirror.snapshot_time import SnapshotTime, asked_now
+from daemon.sources.shopify.models import ItemStock, Quantities, QuantityName, Reading
 from daemon.sources.shopify.writes import CALL_CODES, MAX_STOCK_CHANGES, StockChange, WriteError
 from daemon.sync import pushes
-from daemon.sync.products.plan import still_mapped
-from daemon.sync.products.reconciliation import STOCKED
+from daemon.sync.products.plan import ProductPlan
+from daemon.sync.products.reconciliation import STOCK_KINDS, STOCKED
 from daemon.sync.products.rows import Batch, Key, StockRow, dead_letter
 from daemon.sync.products.run import SyncRun
 from daemon.sync.products.safety_limits import PlanOverturned
 from daemon.sync.products.stock_decision import SENT_AGAIN, StockDecision, decide, moved
-from daemon.sync.pushes import IntendedPush
+from daemon.sync.pushes import IntendedPush, Value
+from daemon.sync.recording import BUSY, lock_stock
 
 log = structlog.get_logger()
 
@@ -58,7 +69,7 @@ class BatchProgress:
     """What is known of a batch until it is closed."""
 
     outcomes: dict[int, tuple[PushResult, str | None]] = field(default_factory=dict)  # by push
-    levels: list[KnownLevel] = field(default_factory=list)  # as they are at Shopify now
+    levels: list[PushedLevel] = field(default_factory=list)  # as they are at Shopify now
     updated: int = 0
     skipped: int = 0
     refused: list[DeadLetter] = field(default_factory=list)
@@ -81,8 +92,10 @@ class BatchProgress:
 class StockPush:
     """Pushes batches of stock for a run."""
 
-    def __init__(self, run: SyncRun) -> None:
+    def __init__(self, run: SyncRun, plan: ProductPlan) -> None:
         self._run = run
+        self._plan = plan
+        self._recording = run.recording(STOCK_KINDS, lock_stock)
         self._unnamed = 0  # rows that were refused without being named
 
     async def push(self, batch: Batch[StockRow]) -> None:
@@ -92,6 +105,7 @@ class StockPush:
             IdempotencyLost: a call's key is used up; its pushes must be settled.
             PlanOverturned: too much of what is left is risky; what was sent before is noted.
             DepotsChanged: stock can no longer be relied on; what was sent before is noted.
+            StorePaused: nothing more may be sent; what was sent before is noted.
             SourceRefused, RateLimited, SourceUnavailable: the call failed; its pushes stay open.
             RunStopped: after the batch.
         """
@@ -99,20 +113,21 @@ class StockPush:
         try:
             await self._push_rows(batch.rows, progress)
             await self._read_back(batch.rows, progress)
-        except (PlanOverturned, DepotsChanged):
+        except (PlanOverturned, DepotsChanged, StorePaused):
             await self._keep(progress)
             raise
         async with self._run.closing(batch) as page:
-            await levels.set_levels(page.connection, self._run.store, progress.levels)
+            await levels.set_pushed(page.connection, self._run.store, progress.levels, self._plan.quantity)
             await pushes.settle(page.connection, progress.outcomes)
             page.count(Counters(updated=progress.updated, skipped=progress.skipped))
             page.reject(progress.refused)
 
     async def _keep(self, progress: BatchProgress) -> None:
-        """Note what is known of a batch that is given up. It is counted when the position moves past it."""
+        """Note what is known of a batch by now. It is counted when the position moves past it."""
         async with self._run.step() as page:
-            await levels.set_levels(page.connection, self._run.store, progress.levels)
+            await levels.set_pushed(page.connection, self._run.store, progress.levels, self._plan.quantity)
             await pushes.settle(page.connection, progress.outcomes)
+        progress.levels, progress.outcomes = [], {}
 
     async def _push_rows(self, rows: Sequence[StockRow], progress: BatchProgress) -> None:
         together, restless = list(rows), []
@@ -135,38 +150,70 @@ class StockPush:
 
     async def _push_once(self, rows: list[StockRow], progress: BatchProgress) -> tuple[list[StockRow], list[StockRow]]:
         """Push these rows; those that are to be sent again: as they are, and changed meanwhile."""
-        self._run.limits.admit_stock(rows)
-        different = _without_equal(await self._activate(rows, progress), progress)
-        if not different:
-            return [], []
-        decision = await self._set(different, progress)
+        decision = await self._set(await self._activate(rows, progress), progress)
         return decision.sound, decision.moved
 
-    async def _set(self, rows: list[StockRow], progress: BatchProgress) -> StockDecision:
+    async def _set(self, planned: list[StockRow], progress: BatchProgress) -> StockDecision:
         """Set these rows in one call."""
-        run, key, planned = self._run, uuid4(), rows
-        async with run.step() as page:
-            await run.check_visibility(page.connection)
-            rows = await still_mapped(page.connection, run.store, planned)
-            ids = await pushes.record(
-                page.connection, run.store, run.context.job.id, key, [_intent(row) for row in rows]
-            )
-        _pass_over(planned, rows, progress)
+        run, key = self._run, uuid4()
+
+        async def record(connection: Connection, rows: Sequence[StockRow]) -> list[int]:
+            intents = [_intent(row, self._plan.quantity) for row in rows if _is_to_set(row)]
+            return await pushes.record(connection, run.store, run.context.job.id, key, intents, run.because)
+
+        found, ids = await self._note(planned, progress, record)
+        unstocked = [row for row in found if _is_to_activate(row)]  # somebody has stopped stocking it meanwhile
+        rows = [row for row in found if _is_to_set(row)]
         if not rows:
-            return StockDecision()
+            return StockDecision(moved=unstocked)
         retries = run.meter.retries
         # Awaited as it is: a call that is under way is not abandoned because the run is to stop.
         errors = await run.shopify.set_stock(
-            [_change(row) for row in rows], key=key, reference=run.reference, meter=run.meter
+            [_change(row) for row in rows], key=key, reference=run.reference, meter=run.meter, name=self._plan.quantity
         )
         if not errors:
+            known_at = (await self._asked_now()).at  # the batch may be closed much later
             progress.outcomes |= dict.fromkeys(ids, (PushResult.APPLIED, None))
             for row in rows:
-                progress.levels.append(_level(replace(row, present=row.desired)))
+                progress.levels.append(PushedLevel(row.item_id, row.key.location_id, row.desired, known_at))
                 progress.done(row, pushed=True)
-            return StockDecision()
+            return StockDecision(moved=unstocked)
         was_repeated = run.meter.retries > retries
-        return await self._decide_again(rows, ids, errors, progress, was_repeated=was_repeated)
+        decision = await self._decide_again(rows, ids, errors, progress, was_repeated=was_repeated)
+        return decision + StockDecision(moved=unstocked)
+
+    async def _note(
+        self,
+        planned: Sequence[StockRow],
+        progress: BatchProgress,
+        record: Callable[[Connection, Sequence[StockRow]], Awaitable[list[int]]],
+    ) -> tuple[list[StockRow], list[int]]:
+        """The rows that are still to be pushed, as they are to be by now, and the pushes that `record` has noted of
+        them; all others are counted."""
+        run = self._run
+
+        async def note(
+            connection: Connection, busy: frozenset[Value]
+        ) -> tuple[frozenset[Value], list[StockRow], list[int]]:
+            await run.check_visibility(connection)
+            rows = await self._plan.stock_again(connection, [row for row in planned if row.value not in busy])
+            rows = self._without_newer(planned, rows)
+            await run.know_unasked(connection, rows)
+            run.limits.admit_stock(rows)
+            return busy, rows, await record(connection, rows)
+
+        if not planned:
+            return [], []
+        busy, rows, ids = await self._recording.note(
+            [row.value for row in planned], note, before_waiting=partial(self._keep, progress)
+        )
+        still_planned = {row.key for row in rows}
+        for row in planned:
+            if row.value in busy:
+                progress.refuse(row, _(BUSY))
+            elif row.key not in still_planned:
+                progress.done(row, pushed=False)
+        return _without_equal(rows, progress), ids
 
     async def _decide_again(
         self,
@@ -181,23 +228,46 @@ class StockPush:
         unnamed = next((error for error in errors if error.index is None), None)
         if unnamed is not None:
             return await self._split(rows, ids, unnamed, progress)
-        stale = moved(rows, errors)
+        stale, asked = moved(rows, errors), await self._asked_now()
         read = run.shopify.stock_levels([row.item_id for row in stale], meter=run.meter)
         stock = await run.context.unless_stopped(read)
-        decision = decide(rows, errors, stock, was_repeated=was_repeated)
-        seen = _seen(stale, stock)
+        decision = decide(rows, errors, stock, was_repeated=was_repeated, quantity=self._plan.quantity)
+        left = self._left_alone(decision)
+        # What is left alone stays stale, or a plan made after this would push it by the same figure of Nhanh.vn.
+        seen = _seen([row for row in stale if row.key not in left], stock)
         async with run.step() as page:
             await pushes.settle(page.connection, dict(zip(ids, decision.outcomes, strict=True)))
             if seen:
-                await levels.replace_levels(page.connection, run.store, seen)
+                await levels.replace_levels(page.connection, run.store, seen, asked)
         for row in decision.set_by_us:
             progress.done(row, pushed=True)
         for row in decision.untracked:
             progress.done(row, pushed=False)
         for row, reason in decision.refused:
             progress.refuse(row, reason)
+        for row in decision.moved:
+            if row.key in left:
+                progress.done(row, pushed=False)
+        decision.moved = [row for row in decision.moved if row.key not in left]
         log.info("stock_decided_again", rows=len(rows), stale=len(stale), sound=len(decision.sound))
         return decision
+
+    def _without_newer(self, planned: Sequence[StockRow], rows: Sequence[StockRow]) -> list[StockRow]:
+        """The rows without those that the plan knows to be other on hand than when the batch was planned: somebody has
+        read Shopify since then, and perhaps not Nhanh.vn."""
+        if self._plan.quantity == "available":
+            return list(rows)
+        present = {row.key: row.present for row in planned}
+        kept = [row for row in rows if row.present in (present[row.key], row.desired)]
+        self._run.moved += len(rows) - len(kept)
+        return kept
+
+    def _left_alone(self, decision: StockDecision) -> frozenset[Key]:
+        """The rows that are not sent again although nothing is wrong with them."""
+        if self._plan.quantity == "available":
+            return frozenset()
+        self._run.moved += len(decision.moved)
+        return frozenset(row.key for row in decision.moved)
 
     async def _split(
         self, rows: list[StockRow], ids: list[int], error: WriteError, progress: BatchProgress
@@ -221,13 +291,13 @@ class StockPush:
         activated = [row for row in rows if row.key in progress.activated - progress.given_up]
         if not activated:
             return
-        run = self._run
+        run, asked = self._run, await self._asked_now()
         # Awaited as it is: what was written is to be counted.
         stock = await run.shopify.stock_levels([row.item_id for row in activated], meter=run.meter)
         seen = _seen(activated, stock)
         progress.levels = [level for level in progress.levels if level.item_id not in seen]
         async with run.step() as page:
-            await levels.replace_levels(page.connection, run.store, seen)
+            await levels.replace_levels(page.connection, run.store, seen, asked)
         for row in activated:
             if row.item_id in stock.unread:
                 progress.updated -= 1
@@ -238,26 +308,31 @@ class StockPush:
 
     async def _activate(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
         """Stock what is to be there and is not; all rows with what is there then, without those that were refused."""
-        missing = [row for row in rows if row.present is None and row.desired > 0]
-        ready = [row for row in rows if row.present is not None or row.desired == 0]
+        missing = [row for row in rows if _is_to_activate(row)]
+        ready = [row for row in rows if not _is_to_activate(row)]
         for start in range(0, len(missing), ACTIVATIONS_AT_ONCE):
             await self._run.context.unless_stopped(asyncio.sleep(0))
             ready += await self._activate_some(missing[start : start + ACTIVATIONS_AT_ONCE], progress)
         return sorted(ready, key=lambda row: row.key)
 
-    async def _activate_some(self, rows: list[StockRow], progress: BatchProgress) -> list[StockRow]:
-        run, planned = self._run, rows
-        ids: list[int] = []
-        async with run.step() as page:
-            await run.check_visibility(page.connection)
-            rows = await still_mapped(page.connection, run.store, planned)
-            keys = [uuid4() for _ in rows]
-            for row, key in zip(rows, keys, strict=True):
-                ids += await pushes.record(page.connection, run.store, run.context.job.id, key, [_activation(row)])
-        _pass_over(planned, rows, progress)
+    async def _activate_some(self, planned: list[StockRow], progress: BatchProgress) -> list[StockRow]:
+        run, keys = self._run, dict[Key, UUID]()
+
+        async def record(connection: Connection, rows: Sequence[StockRow]) -> list[int]:
+            ids: list[int] = []
+            for row in filter(_is_to_activate, rows):
+                keys[row.key] = uuid4()
+                ids += await pushes.record(
+                    connection, run.store, run.context.job.id, keys[row.key], [_activation(row)], run.because
+                )
+            return ids
+
+        found, ids = await self._note(planned, progress, record)
+        rows = [row for row in found if _is_to_activate(row)]
         active: list[StockRow] = []
+        known: list[KnownLevel] = []
         outcomes: dict[int, tuple[PushResult, str | None]] = {}
-        answers = await self._call_activations(dict(zip((row.key for row in rows), keys, strict=True)), rows)
+        answers = await self._call_activations(keys, rows)
         for row, push_id in zip(rows, ids, strict=True):
             match answers[row.key]:
                 case WriteError(message=message):
@@ -265,23 +340,25 @@ class StockPush:
                     progress.refuse(
                         row, _("Shopify refused to stock it at the location: {message}").format(message=message)
                     )
-                case available:
-                    outcomes[push_id] = (
-                        PushResult.APPLIED,
-                        _("{available} available there").format(available=available),
-                    )
+                case quantities:
+                    outcomes[push_id] = (PushResult.APPLIED, _found_there(quantities, self._plan.quantity))
                     progress.activated.add(row.key)
-                    active.append(replace(row, present=available))
+                    active.append(replace(row, present=quantities.named(self._plan.quantity)))
+                    known.append(KnownLevel(row.key.variant_id, row.item_id, row.key.location_id, quantities))
         async with run.step() as page:
             await pushes.settle(page.connection, outcomes)
-            await levels.set_levels(page.connection, run.store, [_level(row) for row in active])
-        return active
+            await levels.set_levels(page.connection, run.store, known)
+        return active + [row for row in found if not _is_to_activate(row)]
+
+    async def _asked_now(self) -> SnapshotTime:
+        async with self._run.context.database.acquire_for_work() as connection:
+            return await asked_now(connection)
 
     async def _call_activations(
         self, keys: Mapping[Key, UUID], rows: Sequence[StockRow]
-    ) -> dict[Key, int | WriteError]:
-        """What is available of each now, or why it can't be stocked: a call for each item."""
-        run, answers = self._run, dict[Key, int | WriteError]()
+    ) -> dict[Key, Quantities | WriteError]:
+        """What is there of each now, or why it can't be stocked: a call for each item."""
+        run, answers = self._run, dict[Key, Quantities | WriteError]()
         by_item: dict[int, list[StockRow]] = {}
         for row in rows:
             by_item.setdefault(row.item_id, []).append(row)
@@ -296,7 +373,7 @@ class StockPush:
         return answers
 
 
-def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tuple[int, dict[int, int]]]:
+def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tuple[int, dict[int, Quantities]]]:
     """{item: (variant, levels)} of what was read of rows."""
     return {
         row.item_id: (row.key.variant_id, item.levels)
@@ -305,12 +382,12 @@ def _seen(rows: Sequence[StockRow], stock: Reading[ItemStock]) -> dict[int, tupl
     }
 
 
-def _pass_over(planned: Sequence[StockRow], rows: Sequence[StockRow], progress: BatchProgress) -> None:
-    """Count the rows that are no longer pushed because their mapping has changed."""
-    keys = {row.key for row in rows}
-    for row in planned:
-        if row.key not in keys:
-            progress.done(row, pushed=False)
+def _is_to_activate(row: StockRow) -> bool:
+    return row.present is None and row.desired > 0
+
+
+def _is_to_set(row: StockRow) -> bool:
+    return row.present is not None and row.present != row.desired
 
 
 def _without_equal(rows: Sequence[StockRow], progress: BatchProgress) -> list[StockRow]:
@@ -323,8 +400,11 @@ def _without_equal(rows: Sequence[StockRow], progress: BatchProgress) -> list[St
     return different
 
 
-def _level(row: StockRow) -> KnownLevel:
-    return KnownLevel(row.key.variant_id, row.item_id, row.key.location_id, row.present or 0)
+def _found_there(quantities: Quantities, name: QuantityName) -> str:
+    """What an activation has brought back."""
+    if name == "available":
+        return _("{available} available there").format(available=quantities.available)
+    return _("{on_hand} on hand there").format(on_hand=quantities.on_hand)
 
 
 def _change(row: StockRow) -> StockChange:
@@ -332,9 +412,9 @@ def _change(row: StockRow) -> StockChange:
     return StockChange(row.item_id, row.key.location_id, expected=row.present or 0, quantity=row.desired)
 
 
-def _intent(row: StockRow) -> IntendedPush:
-    old, new = str(row.present), str(row.desired)
-    return _push(row, PushKind.STOCK, old, new)
+def _intent(row: StockRow, quantity: QuantityName) -> IntendedPush:
+    push = _push(row, PushKind.STOCK, str(row.present), str(row.desired))
+    return push if quantity == "available" else replace(push, name=quantity)
 
 
 def _activation(row: StockRow) -> IntendedPush:
@@ -350,4 +430,5 @@ def _push(row: StockRow, kind: PushKind, old: str | None, new: str) -> IntendedP
         reason=row.reason,
         item_id=row.item_id,
         location_id=row.key.location_id,
+        rule=row.rule,
     )

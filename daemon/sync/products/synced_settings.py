@@ -10,7 +10,7 @@ from datetime import datetime
 import orjson
 
 from daemon.api.approvals import ChangedSetting
-from daemon.config import ProductSyncSettings
+from daemon.config import ProductSyncSettings, RuleSettings
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
@@ -26,6 +26,14 @@ ON CONFLICT (store, type) DO UPDATE SET settings = excluded.settings, synced_at 
 SyncedSettings = Mapping[str, str]  # {key of the configuration within the store's table: value as text}
 
 
+# What a setting was before it existed.
+DEFAULTS: SyncedSettings = {
+    f"product_sync.{name}": str(field.default)
+    for name, field in ProductSyncSettings.model_fields.items()
+    if isinstance(field.default, str | int | float)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SettingChanges:
     """What has changed since a sync went through; `since` is None where none has yet."""
@@ -36,7 +44,7 @@ class SettingChanges:
 
 def settings_of(settings: ProductSyncSettings, nhanh: str, shopify: str, currency: Currency) -> dict[str, str]:
     """What decides what a product sync pushes; `nhanh` and `shopify` name the accounts."""
-    plain = settings.model_dump(mode="json", exclude={"locations"}, exclude_none=True)
+    plain = settings.model_dump(mode="json", exclude={"locations", "reserve", "shares", "rules"}, exclude_none=True)
     return {
         "nhanh": nhanh,
         "nhanh.currency": str(currency),
@@ -46,7 +54,20 @@ def settings_of(settings: ProductSyncSettings, nhanh: str, shopify: str, currenc
             f"product_sync.locations.{location}": ", ".join(map(str, depots))
             for location, depots in settings.locations.items()
         },
+        **({"product_sync.reserve": str(settings.reserve)} if settings.reserve else {}),
+        **{f"product_sync.shares.{location}": str(share) for location, share in settings.shares.items()},
+        **_rules(settings.rules),
     }
+
+
+def _rules(rules: Sequence[RuleSettings]) -> dict[str, str]:
+    """Each rule by its name, and their order, which decides as well."""
+    if not rules:
+        return {}
+    said = {
+        f"rules.{rule.name}": rule.model_dump_json(exclude={"name"}, exclude_none=True, by_alias=True) for rule in rules
+    }
+    return {"rules": ", ".join(rule.name for rule in rules), **said}
 
 
 async def record(connection: Connection, store: StoreName, job_type: JobType, settings: SyncedSettings) -> None:
@@ -62,6 +83,7 @@ async def changes(
     if row is None:
         return SettingChanges(None, ())
     before = orjson.loads(row["settings"])
+    before |= {key: value for key, value in DEFAULTS.items() if key not in before and key in settings}
     changed = [
         ChangedSetting(key, before.get(key), settings.get(key))
         for key in sorted(before.keys() | settings.keys())

@@ -129,6 +129,54 @@ def test_schedules_of_the_very_same_work_at_the_same_minute_are_warned_of(dongbo
     assert len(json.loads(dongbo("check", "--config", str(path), "--json").out)["warnings"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "offered", "risk"),
+    [
+        ("", "what Nhanh.vn has available.", "Until Nhanh.vn has taken an order from Shopify, each sync offers its"),
+        (
+            'stock_figure = "remain"',
+            "all that is in Nhanh.vn's depots, including what",
+            "What an order is waiting for stays on",
+        ),
+        (
+            'stock_figure = "remain"\nquantity = "on_hand"',
+            "all that is in Nhanh.vn's depots, less what its own open orders have committed.",
+            "What orders of other channels are waiting for stays on",
+        ),
+        (
+            'quantity = "on_hand"',
+            "what Nhanh.vn has available, less what its own open orders have committed: too little rather",
+            None,
+        ),
+    ],
+)
+def test_what_the_stock_comes_to_is_told(
+    dongbo: Any, tmp_path: Path, settings: str, offered: str, risk: str | None
+) -> None:
+    """A combination of figure and quantity that can sell a piece twice is warned of, with what to set instead."""
+    more = f'[stores.main.product_sync]\nlocations = {{ "1" = [2] }}\n{settings}\n'
+    path = configuration(tmp_path / "e.toml", "http://127.0.0.1:1", "http://127.0.0.1:1", more=more)
+    checked = dongbo("check", "--config", str(path))
+    assert checked.code == 0
+    assert f"  Stock     Shopify offers {offered}" in checked.out
+    warnings = [line for line in checked.err.splitlines() if "[stores.main.product_sync]" in line]
+    assert [line.startswith(f"dongbo: [stores.main.product_sync]: {risk}") for line in warnings] == [True] * bool(risk)
+    document = json.loads(dongbo("check", "--config", str(path), "--json").out)
+    assert document["stores"][0]["stock"].startswith(f"Shopify offers {offered}")
+
+
+def test_where_no_stock_is_pushed_nothing_is_said_of_it(dongbo: Any, tmp_path: Path) -> None:
+    """A store that syncs prices only sells nothing twice."""
+    path = configuration(
+        tmp_path / "f.toml",
+        "http://127.0.0.1:1",
+        "http://127.0.0.1:1",
+        more='[stores.main.product_sync]\nprice = "retail"\n',
+    )
+    checked = dongbo("check", "--config", str(path))
+    assert ("Stock" in checked.out, "product_sync" in checked.err) == (False, False)
+
+
 def test_a_right_file_shows_how_each_store_signs_in(dongbo: Any, tmp_path: Path) -> None:
     """There are two ways at Shopify, and one of them is of the past."""
     path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
@@ -162,6 +210,21 @@ def test_missing_credentials_are_findings_of_the_live_check(
     monkeypatch.delenv("S")
     document = json.loads(dongbo("check", "--live", "--json", "--config", str(path)).out)
     assert [(finding["subject"], finding["level"]) for finding in document["live"]] == [("secrets", "failed")] * 2
+
+
+def test_a_secret_that_is_wrong_is_not_said_to_be_unreadable(
+    dongbo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon may have others, and the file itself is right."""
+    path = configuration(tmp_path / "a.toml", "http://127.0.0.1:1", "http://127.0.0.1:1")
+    token = '[[status.tokens]]\nname = "lan"\nrole = "read"\ntoken = { env = "LAN" }\n'
+    path.write_text(f"{path.read_text('utf-8')}\n{token}", "utf-8")
+    monkeypatch.setenv("LAN", "short")
+    checked = dongbo("check", "--config", str(path))
+    assert checked.code == 0
+    assert "can be guessed" in checked.err
+    assert "(as seen from here; the daemon does not start like this)" in checked.err
+    assert "readable" not in checked.err
 
 
 def test_sources_that_do_not_answer_are_findings(dongbo: Any, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from daemon.cli.exits import run_guarded
 from tests.support.cli_processes import DONGBO, Dongbo, Outcome, start, stop
 
 TOKEN = "a-status-token-of-some-length"
+LAN = "the-token-of-lan-0123"
+WALL = "the-token-of-the-wall"
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
 
 
@@ -37,6 +39,8 @@ def config(
     secrets = {
         "token": TOKEN,
         "nhanh": nhanh["access_token"],
+        "lan": LAN,
+        "wall": WALL,
         "key": nhanh["secret_key"],
         "shopify": shopify["access_token"],
     }
@@ -53,6 +57,10 @@ url = {{ file = "{directory}/database" }}
 [status]
 listen = "unix:{directory}/s.sock"
 token = {{ file = "{directory}/token" }}
+tokens = [
+  {{ name = "Lan", token = {{ file = "{directory}/lan" }}, role = "operate" }},
+  {{ name = "wall", token = {{ file = "{directory}/wall" }}, role = "read" }},
+]
 [stores.main.nhanh]
 app_id = {nhanh["app_id"]}
 business_id = {nhanh["business_id"]}
@@ -261,6 +269,19 @@ def test_watching_everything_writes_lines_until_it_is_interrupted(
     assert watcher.stderr.read() == ""
 
 
+def test_writing_to_a_store_is_paused_and_resumed(dongbo: Dongbo) -> None:
+    """Until a time of the shop, or until somebody resumes it; the doctor says so."""
+    until = dongbo("sync", "pause", "main", "--until", "2099-01-28 20:00", "--reason", "stock-taking")
+    assert until.out == "Nothing is written to main until 2099-01-28 20:00:00, or `dongbo sync resume main`\n"
+    assert "the store is paused until" in dongbo("doctor", "--no-credentials").out
+    paused = dongbo("sync", "pause", "main", "--json").document
+    assert (paused["paused"], paused["until"]) == (True, None)
+    assert dongbo("sync", "resume", "main").out == "main is written to again\n"
+    refused = dongbo("sync", "pause", "nowhere")
+    assert refused.code == 1
+    assert "no such store" in refused.err
+
+
 def test_schedules_are_listed_run_paused_and_resumed(dongbo: Dongbo) -> None:
     """A paused schedule has no next fire; one that is run submits its job."""
     assert dongbo("schedules", "pause", "yearly", "--json").document["paused"] is True
@@ -290,6 +311,20 @@ def test_status_opens_with_the_verdict(dongbo: Dongbo) -> None:
     assert ": ready, process" in ended.out
     assert re.search(r"^✓ database: ", ended.out, re.MULTILINE)
     assert document["ready"] is True
+
+
+def test_whoever_asks_is_told_who_they_are(dongbo: Dongbo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they start carries their name; a role that does not do is told as what it is, and nothing happens."""
+    assert "asked by the token without a name, which may operate" in dongbo("status").out
+    monkeypatch.setenv("DONGBO_TOKEN", LAN)
+    assert "asked by Lan, which may operate" in dongbo("status").out
+    ended = dongbo("pull", "nhanh-products", "--wait", "--json")
+    assert "started by Lan in the terminal" in dongbo("jobs", "show", ended.document["id"]).out
+    monkeypatch.setenv("DONGBO_TOKEN", WALL)
+    assert "asked by wall, which may only read" in dongbo("status").out
+    refused = dongbo("schedules", "pause", "yearly")
+    assert refused.code == 1
+    assert "This needs the role operate, and wall has the role read" in refused.err
 
 
 def test_pruning_deletes_what_ended_long_ago(dongbo: Dongbo) -> None:
@@ -351,6 +386,22 @@ def test_check_live_tries_database_and_credentials(dongbo: Dongbo) -> None:
         assert f"{job_type} can run" in details
     assert any(detail.startswith("the access token expires in 36") for detail in details)
     assert any(detail.startswith("PostgreSQL ") for detail in details)
+
+
+def test_check_live_asks_the_daemon_for_what_it_can_not_read(dongbo: Dongbo, config: Path) -> None:
+    """Whoever may not read the shop's secrets, but has the token, learns what they open all the same."""
+    secret = config.with_name("shopify")
+    elsewhere = secret.rename(secret.with_name("shopify.elsewhere"))
+    try:
+        ended = dongbo("check", "--live", "--json")
+    finally:
+        elsewhere.rename(secret)
+    assert ended.code == 0, ended.out
+    found = [(finding["subject"], finding["detail"]) for finding in ended.document["live"]]
+    assert found[0][0] == "daemon"
+    assert found[0][1].startswith("asked at unix:")
+    assert "database" in dict(found)
+    assert ("main shopify", "PULL_SHOPIFY_PRODUCTS can run") in found
 
 
 def test_a_wrong_token_names_the_key(dongbo: Dongbo, monkeypatch: pytest.MonkeyPatch) -> None:

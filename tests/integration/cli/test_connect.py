@@ -1,6 +1,5 @@
 """`dongbo connect`: nothing is stored that was not seen to work, and what is stored works."""
 
-import asyncio
 import json
 import os
 import pty
@@ -10,12 +9,10 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -24,7 +21,8 @@ from urllib.parse import quote
 import pytest
 
 from daemon.config import load_settings, resolve_secrets
-from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from daemon.sandbox.server import Sandbox, SandboxSettings
+from tests.support.commanded_shop import sandbox_in_a_thread
 
 DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
 EXAMPLE = Path(__file__).parents[3] / "config" / "dongbo.toml"
@@ -33,22 +31,9 @@ LINK = "https://shop.example.com/nhanh"
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox in a thread of its own: the commands are processes."""
-    started: Future[Sandbox] = Future()
-    ended = asyncio.Event()
-
-    async def serve() -> None:
-        async with running_sandbox(SandboxSettings(products=5, customers=5, limits=False)) as running:
-            started.set_result(running)
-            await ended.wait()
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    yield started.result(timeout=20)
-    loop.call_soon_threadsafe(ended.set)
-    thread.join(20)
-    loop.close()
+    """The commands are processes."""
+    with sandbox_in_a_thread(SandboxSettings(products=5, customers=5, limits=False)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -127,10 +127,12 @@ def test_a_missing_csv_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_s_instructions_are_a_working_configuration(tmp_path: Path) -> None:
-    """What it prints can be pasted: the tokens are exported, and `check --live` is content."""
-    with subprocess.Popen(
-        [*DONGBO, "sandbox", "--products", "3", "--customers", "3"], stderr=subprocess.PIPE, text=True
-    ) as process:
+    """What it prints can be pasted: the tokens are exported, and `check --live` is content.
+
+    Webhooks are listened for where they are sent.
+    """
+    options = ["--products", "3", "--customers", "3", "--webhooks", "http://127.0.0.1:9"]
+    with subprocess.Popen([*DONGBO, "sandbox", *options], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = []
         while not (lines and lines[-1].startswith("base_url") and "[stores.sandbox.shopify]\n" in lines):
@@ -138,7 +140,9 @@ def test_the_sandbox_s_instructions_are_a_working_configuration(tmp_path: Path) 
             assert lines[-1], "the sandbox has ended"
         exports = dict(line.removeprefix("export ").rstrip().split("=") for line in lines if line.startswith("export "))
         path = tmp_path / "a.toml"
-        path.write_text("".join(lines[lines.index("[stores.sandbox.nhanh]\n") :]))
+        configuration = "".join(lines[lines.index("[webhooks]\n") :])
+        assert 'listen = "127.0.0.1:9"\nurl = "http://127.0.0.1:9"' in configuration
+        path.write_text(configuration)
         environment = {**os.environ, **exports, "STATE_DIRECTORY": str(tmp_path / "state")}
         checked = subprocess.run(
             [*DONGBO, "check", "--live", "-c", str(path)], capture_output=True, text=True, env=environment, check=False

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,52 +10,26 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.exits import run_guarded
-from tests.support.cli_processes import Dongbo, Outcome, start, stop
+from tests.support.cli_processes import Dongbo, Outcome
+from tests.support.commanded_shop import commanded_daemon
 
 UNKNOWN = "01a20971-aaad-752d-bd81-172a061e849c"
-
-
-@pytest.fixture(scope="module")
-def config(postgres_server: Any, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The configuration of a running daemon, whose shop was pulled and where a sync asks before it zeroes anything."""
-    directory = tmp_path_factory.mktemp("sync")
-    sandbox, shop = start("sandbox", "--products", "12", "--customers", "8", "--seed", "5", "--no-limits")
-    with postgres_server.new_database(migrated_template) as name:
-        environment = {
-            "TEST_DATABASE": postgres_server.url(name),
-            "TEST_NHANH": shop["nhanh"]["access_token"],
-            "TEST_KEY": shop["nhanh"]["secret_key"],
-            "TEST_SHOPIFY": shop["shopify"]["access_token"],
-        }
-        path = directory / "dongbo.toml"
-        path.write_text(
-            f"""
-[database]
-url = {{ env = "TEST_DATABASE" }}
-[status]
-listen = "unix:{directory}/s.sock"
-[stores.main.nhanh]
-app_id = {shop["nhanh"]["app_id"]}
-business_id = {shop["nhanh"]["business_id"]}
-access_token = {{ env = "TEST_NHANH" }}
-secret_key = {{ env = "TEST_KEY" }}
-base_url = "{shop["nhanh"]["base_url"]}"
-[stores.main.shopify]
-shop = "sandbox"
-access_token = {{ env = "TEST_SHOPIFY" }}
-base_url = "{shop["shopify"]["base_url"]}"
+PRODUCT_SYNC = """
 [stores.main.product_sync]
 price = "retail"
 large_price_change = 0.01
 max_large_price_changes = 0
 """
-        )
-        daemon, _ = start("run", "--config", str(path), **environment)
-        try:
-            yield path
-        finally:
-            stop(daemon, signal.SIGTERM)
-            stop(sandbox, signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def config(postgres_server: Any, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The configuration of a running daemon, whose shop was pulled and where a sync asks before it zeroes anything."""
+    with (
+        postgres_server.new_database(migrated_template) as name,
+        commanded_daemon(tmp_path_factory.mktemp("sync"), postgres_server.url(name), 12, 8, PRODUCT_SYNC) as path,
+    ):
+        yield path
 
 
 @pytest.fixture
@@ -276,6 +249,25 @@ def test_a_sync_that_asks_is_shown_approved_and_explained(pulled: Dongbo) -> Non
     assert pulled("jobs", "reject", job_id).code == 1
     assert pulled("jobs", "changes", job_id, "--json").document["approval"]["state"] == "carried_out"
     assert pulled("explain", "no such thing").code == 1
+
+
+def test_a_few_items_are_pushed_and_shown(pulled: Dongbo) -> None:
+    """Item by item: what was done, or what there is to say of it; the exit code tells of one that is not there."""
+    first, second = [mapping for mapping in mappings(pulled, "--state", "mapped") if mapping["sku"]][-2:]
+    ended = pulled("sync", "products", first["sku"], "NO-SUCH-SKU")
+    assert ended.code == 1, ended
+    lines = ended.out.splitlines()
+    assert any(line.startswith(first["sku"]) for line in lines), ended
+    place = lines.index("NO-SUCH-SKU")
+    assert lines[place + 1].strip().startswith("Shopify has no variant with the SKU NO-SUCH-SKU")
+    shown = pulled("sync", "products", "--variant", str(second["variant_id"]), "--json")
+    assert (shown.code, shown.document["params"]) == (0, {"variants": [second["variant_id"]]})
+    again = pulled("sync", "products", "--variant", str(second["variant_id"]))
+    assert (again.code, any(line.startswith(second["sku"]) for line in again.out.splitlines())) == (0, True)
+    tried = pulled("sync", "products", second["sku"], "--dry-run")
+    assert tried.code == 0, tried
+    refused = pulled("sync", "products", " ")
+    assert (refused.code, "params.skus" in refused.err) == (1, True)
 
 
 def test_what_is_not_there_can_not_be_decided(dongbo: Dongbo) -> None:

@@ -218,6 +218,12 @@ async def _turn_hostile(url: str) -> None:
         ):
             await connection.execute(statement, HOSTILE)
         await connection.execute(
+            "INSERT INTO dongbo.daemons (name, instance, host, pid, version, roles, address, started_at) "
+            "VALUES ($1, $2, $1, 1, $1, '{worker}', $1, now())",
+            HOSTILE,
+            JOB,
+        )
+        await connection.execute(
             "INSERT INTO dongbo.pushes (store, job_id, call_key, kind, owner_id, name, old_value, new_value, reason, "
             "result, detail, settled_at) SELECT 'main', $2, $2, 'price', id, $1, $1, $1, $1, 'refused', $1, now() "
             "FROM dongbo.shopify_variants",

@@ -11,20 +11,22 @@ import pytest
 from asyncpg import DeadlockDetectedError, LockNotAvailableError, QueryCanceledError
 
 from daemon.api.conditions import Condition, ConditionName, StreamReport, StreamState, Verdict
-from daemon.conditions import watch
+from daemon.conditions import detectors, watch
 from daemon.conditions.facts import store_facts
 from daemon.conditions.reading import read_database
 from daemon.conditions.watch import Conditions
+from daemon.database.pool import Connection
 from daemon.errors import DatabaseUnavailable
 from daemon.ids import ScheduleName, StoreName
 from daemon.jobs import store as jobs
 from daemon.jobs.model import JobStatus
+from daemon.jobs.pausing import pause_store, resume_store
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.tone import Tone
 from tests.support.scenes import schedule
 from tests.support.shop_memory import product_sync
-from tests.support.workshop import ProductSyncOf, Workshop, running_parts
+from tests.support.workshop import STORE, ProductSyncOf, Workshop, running_parts
 
 CHAIN = schedule("products", JobType.PRODUCT_CHAIN)
 STEPS = (
@@ -67,8 +69,11 @@ class Now:
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
+    async def look(self, connection: Connection) -> None:
+        """It is right as it is."""
 
-def conditions_of(workshop: Workshop, clock: Any = None) -> Conditions:
+
+def conditions_of(workshop: Workshop, clock: Now | None = None) -> Conditions:
     """As a daemon that has just started has them."""
     parts = workshop.parts
     return Conditions(parts.database, parts._surroundings(), clock or Now())
@@ -98,6 +103,29 @@ async def test_a_store_that_is_pushed_by_schedule_is_right(pushed: Workshop) -> 
     assert verdict.text.startswith("Shopify matches Nhanh.vn as of ")
     push = stream_of(conditions, JobType.SYNC_PRODUCTS)
     assert (push.state, push.schedule, push.rhythm) == (StreamState.ON_TIME, "products", "every 15 min")
+
+
+async def test_what_fills_up_is_known_and_an_old_transaction_is_told(
+    pushed: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon looks at it again and again; while the database is away, nothing of it is claimed."""
+    monkeypatch.setattr(detectors, "OLD_TRANSACTION", timedelta(0))
+    conditions = conditions_of(pushed)
+    async with pushed.parts.database.acquire() as other, other.transaction():
+        await other.fetchval("SELECT 1")
+        _verdict, held = await seen(conditions)
+        assert [each.name for each in held.values()] == [ConditionName.TRANSACTION_OLD]
+        assert "dongbo, process" in next(iter(held.values())).text
+        storage = conditions.storage()
+        assert storage.database_bytes is not None
+        assert storage.database_bytes > 2**20
+        assert storage.oldest_transaction_seconds is not None
+        assert storage.disk_free_bytes is None  # it is not the embedded one
+    _verdict, held = await seen(conditions)
+    assert held == {}
+    assert conditions.storage().oldest_transaction_seconds == 0
+    conditions.lose_database("gone")
+    assert conditions.storage().database_bytes is None
 
 
 async def test_a_push_is_as_of_what_it_was_made_from(pushed: Workshop) -> None:
@@ -230,6 +258,25 @@ async def test_parts_and_dry_runs_make_nothing_fresh(pushed: Workshop) -> None:
     await pushed.completed(JobType.SYNC_PRODUCTS, dry_run=True)
     await conditions.look()
     assert [stream_of(conditions, each).complete_to for each in (STEPS[1], STEPS[-1])] == before
+
+
+async def test_a_sync_of_a_paused_store_makes_nothing_fresh(pushed: Workshop) -> None:
+    """It has pushed nothing: Shopify is as the sync before the pause has left it, also once the pause is over."""
+    conditions = conditions_of(pushed)
+    await conditions.look()
+    before = stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to
+    await pause_store(pushed.database, STORE, None, "stock-taking")
+    for job_type in STEPS:
+        await pushed.completed(job_type)
+    verdict, held = await seen(conditions)
+    assert "late:main:SYNC_PRODUCTS" not in held
+    assert verdict.text.startswith("Paused since ")
+    await resume_store(pushed.database, STORE)
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to == before
+    await pushed.completed(JobType.SYNC_PRODUCTS)
+    await conditions.look()
+    assert stream_of(conditions, JobType.SYNC_PRODUCTS).complete_to != before
 
 
 async def test_a_question_waits_since_it_was_asked_first(pushed: Workshop) -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daemon.conditions import queries
 from daemon.database.pool import Database
-from daemon.jobs.types import JobType
+from daemon.inbox.streams import StreamId
+from daemon.jobs.types import JobType, Source
 from tests.support.scenes import STORE
 
 MANY = 5_000
@@ -45,3 +47,35 @@ async def test_streams_are_read_by_index(database: Database) -> None:
         if (touched := node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))) > 1_000
     }
     assert passed == {}
+
+
+RUN = """
+INSERT INTO dongbo.background_jobs
+    (id, store, type, lane, status, trigger, params, processed, successful, updated, max_attempts, created_at,
+     completed_at)
+VALUES (gen_random_uuid(), $1, 'PULL_NHANH_INVENTORY', 'lane', 'COMPLETED', $2, $3::jsonb, $4, $4, $4, 1, $5, $5)
+RETURNING id
+"""
+
+
+async def test_changes_of_which_no_webhook_told_are_found(database: Database) -> None:
+    """Those of the first incremental pull by schedule that follows another one after the moment up to which they
+    told: that one may have brought what they told of, or what was pushed just before."""
+    stream, told_to = StreamId(STORE, Source.NHANH), datetime.now(UTC) - timedelta(hours=1)
+    async with database.acquire() as connection:
+        for minute, trigger, params, updated in (
+            (-1, "schedule", "{}", 3),
+            (1, "schedule", "{}", 3),
+            (2, "schedule", "{}", 0),
+            (3, "schedule", '{"full": true}', 3),
+            (4, "webhook", "{}", 3),
+            (5, "api", '{"ids": [1]}', 3),
+        ):
+            ended_at = told_to + timedelta(minutes=minute)
+            await connection.execute(RUN, STORE, trigger, params, updated, ended_at)
+        assert await queries.list_untold(connection, {stream: told_to}) == []
+        later = told_to + timedelta(minutes=6)
+        job = await connection.fetchval(RUN, STORE, "schedule", "{}", 1, later)
+        await connection.execute(RUN, STORE, "schedule", "{}", 1, later + timedelta(minutes=1))
+        [untold] = await queries.list_untold(connection, {stream: told_to})
+    assert (untold.stream, str(untold.job_id), untold.since) == (stream, str(job), later)

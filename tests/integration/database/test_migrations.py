@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from daemon.database.migrate import Migration, migrate, program_version, schema_version, shipped_migrations
+from daemon.database.migrate import Migration, Schema, migrate, program_version, read_schema, shipped_migrations
 from daemon.database.pool import Connection, open_database
 from daemon.errors import DatabaseUnsuitable
 from daemon.jobs.queue.driver import install
@@ -16,6 +16,9 @@ from tests.support.postgres import TestServer
 FIRST = Migration(1, "first", "CREATE TABLE dongbo.colours (name text PRIMARY KEY);")
 SECOND = Migration(2, "second", "INSERT INTO dongbo.colours VALUES ('xanh'); INSERT INTO dongbo.colours VALUES ('đỏ');")
 BROKEN = Migration(3, "broken", "INSERT INTO dongbo.colours VALUES ('vàng'); INSERT INTO dongbo.absent VALUES (1);")
+
+EXPANDS = Migration(3, "expands", "-- oldest-program: 2\nALTER TABLE dongbo.colours ADD COLUMN code text;")
+CONTRACTS = Migration(4, "contracts", "-- oldest-program: 3\nALTER TABLE dongbo.colours DROP COLUMN code;")
 
 CAMPAIGNS = """
 INSERT INTO dongbo.sale_campaigns (id, store, name, origin, state, definition)
@@ -63,7 +66,7 @@ async def test_missing_migrations_are_applied_once_and_in_order(empty_database_u
     """A database gets what it lacks; what it has is left alone."""
     async with open_database(empty_database_url) as database:
         async with database.acquire() as connection:
-            assert await schema_version(connection) == 0
+            assert await read_schema(connection) == Schema(0, 0)
         assert await migrate(database, migrations=[FIRST]) == 1
         assert await migrate(database, migrations=[FIRST, SECOND]) == 2
         assert await migrate(database, migrations=[FIRST, SECOND]) == 2
@@ -96,7 +99,7 @@ async def test_failed_migration_leaves_nothing_behind(empty_database_url: str) -
             await migrate(database, migrations=[FIRST, SECOND, BROKEN])
         async with database.acquire() as connection:
             assert await connection.fetchval(COLOURS) == 2
-            assert await schema_version(connection) == 2
+            assert await read_schema(connection) == Schema(2, 2)
         async with open_database(empty_database_url) as other:
             assert await migrate(other, migrations=[FIRST, SECOND]) == 2
 
@@ -105,8 +108,39 @@ async def test_newer_schema_is_refused(empty_database_url: str) -> None:
     """An old program keeps off a database that a newer one has migrated, and says to upgrade."""
     async with open_database(empty_database_url) as database:
         await migrate(database, migrations=[FIRST, SECOND])
-        with pytest.raises(DatabaseUnsuitable, match="schema version 2 is newer than this program's 1: upgrade dongbo"):
+        with pytest.raises(DatabaseUnsuitable, match=r"schema version 2 is newer than .* 1, .*: upgrade dongbo"):
             await migrate(database, migrations=[FIRST])
+
+
+async def test_an_older_program_works_on_what_only_expands(empty_database_url: str) -> None:
+    """It starts on a newer schema that says so, changes nothing there, and is refused once that contracts."""
+    hooked = []
+
+    async def hook(_connection: Connection) -> None:
+        hooked.append("hooked")
+
+    async with open_database(empty_database_url) as database, database.acquire() as connection:
+        await migrate(database, migrations=[FIRST, SECOND, EXPANDS])
+        assert await read_schema(connection) == Schema(3, 2)
+        assert await migrate(database, migrations=[FIRST, SECOND], then=[hook]) == 2
+        assert hooked == []
+        with pytest.raises(DatabaseUnsuitable, match="needs a program of version 2 at least"):
+            await migrate(database, migrations=[FIRST])
+        await migrate(database, migrations=[FIRST, SECOND, EXPANDS, CONTRACTS])
+        assert await read_schema(connection) == Schema(4, 3)
+        with pytest.raises(DatabaseUnsuitable, match="needs a program of version 3 at least"):
+            await migrate(database, migrations=[FIRST, SECOND])
+        assert await migrate(database, migrations=[FIRST, SECOND, EXPANDS]) == 3
+
+
+async def test_a_database_of_before_says_nothing_of_older_programs(empty_database_url: str) -> None:
+    """What was migrated by a program that did not keep it is for programs of its version, and is kept from then on."""
+    async with open_database(empty_database_url) as database, database.acquire() as connection:
+        await migrate(database, migrations=[FIRST])
+        await connection.execute("ALTER TABLE dongbo.schema_migrations DROP COLUMN oldest_program")
+        assert await read_schema(connection) == Schema(1, 1)
+        await migrate(database, migrations=[FIRST, SECOND, EXPANDS])
+        assert await read_schema(connection) == Schema(3, 2)
 
 
 async def test_changed_migration_is_refused(empty_database_url: str) -> None:

@@ -1,21 +1,21 @@
 """The pool: its bound, its budget, its errors, and that it finds back to a server that was restarted."""
 
 import asyncio
-import os
-import shutil
-import socket
+import gc
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from daemon.database import returning
 from daemon.database.embedded import embedded_server
-from daemon.database.pool import CONTROL, LISTENERS, Database, is_connection_error, open_database
-from daemon.errors import ConfigError, DatabaseUnavailable, DatabaseUnsuitable, ExitCode
+from daemon.database.pool import CONTROL, LISTENERS, Connection, Database, is_connection_error, open_database
+from daemon.errors import ConfigError, DatabaseUnavailable, DatabaseUnsuitable
+from tests.support.fault_proxy import Silence, postgres_proxy
 from tests.support.postgres import TestServer
 
 COUNT_OWN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = current_setting('application_name')"
@@ -42,7 +42,7 @@ async def test_sessions_are_set_up(database: Database) -> None:
     async with database.acquire() as connection:
         await connection.execute("SET timezone = 'Asia/Ho_Chi_Minh'; SET statement_timeout = 0")
     async with database.acquire() as connection:
-        assert tuple(await connection.fetchrow(settings)) == ("dongbo", "30s", "1min", "UTC", "off")
+        assert tuple(await connection.fetchrow(settings)) == ("dongbo", "30s", "12s", "UTC", "off")
 
 
 async def test_a_statement_ends_at_its_time_out(database_url: str) -> None:
@@ -153,6 +153,25 @@ async def test_cancelled_work_gives_its_connection_back(small: Database) -> None
             await task
     await _until(lambda: small.usage().in_use == 0)
     assert await small.ping() < 5
+
+
+async def test_a_cancellation_is_not_lost_over_a_connection_that_breaks(database: Database) -> None:
+    """To roll back over it fails, which is no reason for a task that shall end to go on."""
+    lent: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        with suppress(asyncpg.InterfaceError, asyncpg.PostgresError):  # as who goes on without the database
+            async with database.acquire() as connection, connection.transaction():
+                lent.set_result(connection)
+                await connection.execute("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(work())
+    connection = await lent
+    task.cancel()
+    connection.terminate()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await database.ping() < 5
 
 
 async def test_pool_outlives_a_restart_of_the_server(tmp_path: Path) -> None:
@@ -267,106 +286,6 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 # ── Servers that can't be used ──────────────────────────────────────────────────────────────────────────────────────
 
-POOLER = """
-[databases]
-* = {server}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-auth_type = any
-pool_mode = {mode}
-logfile =
-pidfile =
-{more}
-"""
-# What is told to do with PgBouncer and asyncpg: then it lets our settings of a session pass without having an effect.
-LENIENT = (
-    "ignore_startup_parameters = application_name,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,"
-    "timezone,jit,plan_cache_mode"
-)
-
-
-@asynccontextmanager
-async def relay(database_url: str) -> AsyncIterator[int]:
-    """A port before the server's socket, which is open to its own user only."""
-    url = urlsplit(database_url)
-    host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while piece := await reader.read(65_536):
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if host.startswith("/"):
-            server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{url.port or 5432}")
-        else:
-            server = await asyncio.open_connection(host, url.port or 5432)
-        await asyncio.gather(pass_on(reader, server[1]), pass_on(server[0], writer))
-
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
-
-
-@asynccontextmanager
-async def pooler(database_url: str, directory: Path, mode: str, more: str = "") -> AsyncIterator[str]:
-    """A PgBouncer before the server; its URL."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
-    url = urlsplit(database_url)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = directory / "pgbouncer.ini"
-    user: tuple[str, ...] = ()
-    if os.geteuid() == 0:  # as which PgBouncer does not run
-        user = ("-u", "nobody")
-        for part in (directory, *directory.parents[:3]):
-            part.chmod(0o755)
-    async with relay(database_url) as server_port:
-        server = f"host=127.0.0.1 port={server_port} user={url.username or 'postgres'}"
-        if url.password:
-            server += f" password={url.password}"
-        config.write_text(POOLER.format(server=server, port=port, mode=mode, more=more))
-        process = await asyncio.create_subprocess_exec(program, "-q", *user, str(config))
-        try:
-            async with asyncio.timeout(10):
-                while True:
-                    with suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", port)
-                        writer.close()
-                        break
-                    await asyncio.sleep(0.02)  # it tells nobody when it listens
-            yield f"postgresql://postgres@127.0.0.1:{port}{url.path}"
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-@pytest.mark.parametrize("mode", ["transaction", "statement"])
-@pytest.mark.parametrize("more", ["", LENIENT, f"{LENIENT}\nserver_reset_query_always = 1"])
-async def test_a_pooler_that_shares_sessions_is_found_at_the_start(
-    database_url: str, tmp_path: Path, mode: str, more: str
-) -> None:
-    """Case 10: PgBouncer in transaction or statement mode is no server to run on, whatever it lets pass."""
-    async with pooler(database_url, tmp_path, mode, more) as url:
-        with pytest.raises(DatabaseUnsuitable, match="a direct or session-mode address") as caught:
-            async with open_database(url):
-                pass
-        assert caught.value.exit_code == ExitCode.CONFIG
-
-
-async def test_a_pooler_that_lends_sessions_is_no_problem(database_url: str, tmp_path: Path) -> None:
-    """Case 10: PgBouncer in session mode passes."""
-    async with pooler(database_url, tmp_path, "session", LENIENT) as url, open_database(url) as database:
-        assert await database.ping() < 5
-
 
 async def test_a_standby_is_found_at_the_start(postgres_server: TestServer, empty_database_url: str) -> None:
     """Case 10: a server in recovery is refused before anything is written, with the way out."""
@@ -388,3 +307,26 @@ async def test_a_read_only_database_is_found_at_the_start(postgres_server: TestS
     with pytest.raises(DatabaseUnsuitable, match="is read-only"):
         async with open_database(empty_database_url):
             pass
+
+
+async def test_a_return_that_fails_is_heard_although_its_giver_was_cancelled(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server falls silent while a connection is being given back: that is no error that nobody has taken."""
+    monkeypatch.setattr(returning, "RELEASE_TIMEOUT", 0.2)
+    async with postgres_proxy(database_url) as proxy, open_database(proxy.postgres_url(database_url)) as database:
+
+        async def use() -> None:
+            async with database.acquire() as connection:
+                await connection.fetchval("SELECT 1")
+                proxy.behave(Silence())
+
+        using = asyncio.create_task(use())
+        await proxy.held()  # the reset with which the connection is given back
+        using.cancel()
+        await asyncio.wait({using})
+        while database.usage().in_use:
+            await asyncio.sleep(0.02)
+        gc.collect()
+        await proxy.restore()
+    assert not [record for record in caplog.records if record.name == "asyncio"]

@@ -10,13 +10,14 @@ import pytest
 from daemon.database.pool import Connection, Database
 from daemon.ids import JobId, RunToken, StoreName, WorkerName
 from daemon.jobs import attempts, failures, store
+from daemon.jobs.context import JobContext
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
 from daemon.jobs.model import AttemptResult, Counters, Job, JobOutcome, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.results import summarise
 from daemon.jobs.service import Jobs
 from daemon.jobs.types import JobType
-from tests.support.one_lane import OneLane
+from tests.support.one_lane import OneLane, OneTask, runner_of
 
 STORE = StoreName("main")
 WORKER = WorkerName("shop-1")
@@ -55,6 +56,21 @@ async def results(connection: Connection, job_id: JobId) -> list[tuple[AttemptRe
     found = await attempts.list_attempts(connection, job_id)
     assert [attempt.number for attempt in found] == list(range(1, len(found) + 1))
     return [(attempt.result, attempt.error) for attempt in found]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ExceptionGroup("of a group", [MemoryError()])])
+async def test_a_machine_without_memory_is_no_bug(database: Database, jobs: Jobs, error: Exception) -> None:
+    """What lacked memory may have it the next time: the job is tried again, as often as others are."""
+
+    async def lack(context: JobContext) -> None:
+        raise error
+
+    job_id = await submit(jobs)
+    runner = runner_of(database, JobNotifier(database, 0.25), OneTask(lack))
+    assert await runner.run(job_id, WORKER) is not None
+    job = await jobs.get(job_id)
+    assert job.status is JobStatus.PENDING
+    assert "no memory left" in (job.error or "")
 
 
 async def test_the_error_of_each_attempt_stays(database: Database, jobs: Jobs) -> None:

@@ -7,11 +7,20 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
+from daemon.clock import boot_time
 from daemon.database.pool import Connection, Database
-from daemon.errors import InvalidJobRequest, InvalidTransition, JobNotFound, LiveJobExists
+from daemon.errors import (
+    DatabaseUnavailable,
+    InvalidJobRequest,
+    InvalidTransition,
+    JobNotFound,
+    LiveJobExists,
+    SourceUnavailable,
+)
 from daemon.ids import JobId, RunToken, StoreName, WorkerName, new_job_id
-from daemon.jobs import failures, store
+from daemon.jobs import context, failures, pauses, store
 from daemon.jobs.context import WAIT_REPORTED_AFTER, JobContext, RunStopped
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.failures import DeadLetter
@@ -19,7 +28,7 @@ from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Counters, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.service import Admission, Jobs
 from daemon.jobs.types import JobType
-from tests.support.one_lane import OneLane, steps_of
+from tests.support.one_lane import OneLane, OneTask, runner_of, steps_of
 
 STORE = StoreName("main")
 CUSTOMERS = JobRequest(JobType.PULL_NHANH_CUSTOMERS, STORE, JobTrigger.API)
@@ -56,6 +65,45 @@ class Queueing:
 
     def costs(self) -> dict[str, float]:
         return {"api_calls": 3}
+
+
+async def test_a_run_that_was_suspended_on_its_way_to_a_write_does_not_write(
+    database: Database, notifier: JobNotifier, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had learnt before proves nothing any more: another run has taken the job over meanwhile."""
+    job = await jobs.submit(CUSTOMERS)
+    run = await begin(database, notifier, job.id)
+    await run.check_before_write()
+    now, at_once = boot_time(), pauses.refuse_paused
+    monkeypatch.setattr(context, "boot_time", lambda: now)
+
+    async def suspended(connection: Connection, _store: StoreName) -> None:
+        nonlocal now
+        now += 40.0
+        await store.claim(connection, job.id, RunToken(uuid4()), WorkerName("another"))
+        monkeypatch.setattr(pauses, "refuse_paused", at_once)
+
+    monkeypatch.setattr(pauses, "refuse_paused", suspended)
+    with pytest.raises(RunStopped):
+        await run.check_before_write()
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("cut off"), SourceUnavailable("no answer")], ids=type)
+async def test_a_run_that_ends_by_an_error_tells_that_its_job_is_anothers(
+    database: Database, notifier: JobNotifier, jobs: Jobs, error: Exception
+) -> None:
+    """As a daemon does that was suspended or cut off, whatever it meets first when it goes on."""
+
+    async def taken_over(_context: JobContext) -> None:
+        async with database.acquire() as connection:
+            await store.claim(connection, job.id, RunToken(uuid4()), WorkerName("another"))
+        raise error
+
+    job = await jobs.submit(CUSTOMERS)
+    with capture_logs() as log:
+        assert await runner_of(database, notifier, OneTask(taken_over)).run(job.id, WorkerName("test")) is None
+    assert [line["event"] for line in log if line["log_level"] == "warning"] == ["run_taken_over"]
+    assert (await jobs.get(job.id)).worker == "another"
 
 
 async def test_a_call_that_waits_for_the_limit_is_told_from_its_beginning(

@@ -10,14 +10,19 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.ports.repository import EntrypointExecutionParameter
+from structlog.testing import capture_logs
 
-from daemon.database.pool import Connection, Database
+from daemon.database import sessions
+from daemon.database.pool import Connection, Database, open_database
+from daemon.database.sessions import SessionSetup
 from daemon.ids import JobId, Lane, RunToken, StoreName, WorkerName
 from daemon.jobs import store
 from daemon.jobs.context import StopReason
 from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import JobRequest, JobStatus, JobTrigger
-from daemon.jobs.queue.driver import RETRY_DELAYS, QueueDriver
+from daemon.jobs.queue.driver import FEW_LANES, RETRY_DELAYS, QueueDriver, queries_on
 from daemon.jobs.queue.recovery import claim_worker_name, restore_places
 from daemon.jobs.queue.worker import JobQueue
 from daemon.jobs.runner import JobRunner, Requeue
@@ -217,11 +222,30 @@ async def test_queue_goes_on_after_its_connection_was_killed(database: Database,
         await connection.close()
 
 
+async def test_of_many_lanes_only_those_with_jobs_are_looked_into(database: Database) -> None:
+    """However many lanes there are, jobs leave them as ever: by priority, and as many of a lane as may run at once."""
+    limits = {
+        QueueEntrypoint(f"shop-{number}/noop"): EntrypointExecutionParameter(1) for number in range(FEW_LANES + 1)
+    }
+    async with database.acquire() as connection:
+        statements = queries_on(connection)
+
+        async def taken() -> list[str]:
+            found = await statements.dequeue(10, limits, QueueManagerId(uuid4()), None, timedelta(seconds=15))
+            return [row.entrypoint for row in found]
+
+        assert await taken() == []
+        for lane, priority in (("shop-1/noop", 0), ("shop-1/noop", 0), ("shop-7/noop", 5), ("of-another/noop", 9)):
+            await statements.enqueue(lane, b"x", priority)
+        assert await taken() == ["shop-7/noop", "shop-1/noop"]
+        assert await taken() == []
+
+
 class Fragile(Database):
     """Lends connections that are broken, as many as it is told."""
 
     def __init__(self, database: Database, broken: int) -> None:
-        super().__init__(database.pool, "test", 16)
+        super().__init__(database.pool, database.dsn, SessionSetup("test", {}), 16)
         self.broken = broken
 
     @asynccontextmanager
@@ -245,15 +269,16 @@ async def test_statement_of_the_queue_is_tried_again_over_another_connection(dat
 
 
 def test_lost_connection_is_a_warning_of_the_queue(caplog: pytest.LogCaptureFixture) -> None:
-    """PgQueuer reports an outage of the database without a stack trace, and everything else with one."""
+    """PgQueuer reports an outage of the database in one warning without a stack trace, and everything else with one."""
     logger = logging.getLogger("pgqueuer")
-    for error in (asyncpg.ConnectionDoesNotExistError("connection was closed"), ValueError("a fault")):
-        logger.error("Exception while processing %s/%s", "lane", 1, exc_info=error)
-    outage, fault = caplog.records
-    assert (outage.levelname, outage.exc_info) == ("WARNING", None)
-    assert outage.getMessage() == "Exception while processing lane/1: connection was closed"
-    assert fault.levelname == "ERROR"
-    assert fault.exc_info
+    with capture_logs() as lines:
+        for error in (*[asyncpg.ConnectionDoesNotExistError("connection was closed")] * 9, ValueError("a fault")):
+            logger.error("Exception while processing %s/%s", "lane", 1, exc_info=error)
+    outage, (fault,) = lines, caplog.records
+    assert [(line["event"], line["error"], line["exc_info"]) for line in outage] == [
+        ("queue_troubled", "connection was closed", False)
+    ]
+    assert fault.exc_info is not None
 
 
 async def test_failing_statement_of_the_queue_does_not_stall_the_others(
@@ -289,3 +314,23 @@ async def test_failing_statement_of_the_queue_does_not_stall_the_others(
         async with asyncio.timeout(20):
             while second.id not in given:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_page_that_a_cut_off_daemon_has_begun_holds_up_nobody(
+    database: Database, database_url: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has locked its job's row and says nothing any more: the server ends its session before another one's claim
+    gives up."""
+    monkeypatch.setattr(sessions, "IDLE_IN_TRANSACTION", 1.0)
+    job = await jobs.submit(request())
+    async with open_database(database_url) as of_the_cut_off, of_the_cut_off.dedicated() as connection:
+        token = RunToken(uuid4())
+        assert await store.claim(connection, job.id, token, WorkerName("cut-off"))
+        await connection.execute("BEGIN")
+        assert await store.describe(connection, job.id, token, 7, {})
+        async with database.acquire() as other:
+            claimed = await store.claim(other, job.id, RunToken(uuid4()), WorkerName("other"))
+        assert claimed is not None
+        assert claimed.total is None
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await connection.execute("COMMIT")

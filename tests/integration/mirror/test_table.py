@@ -11,6 +11,7 @@ import pytest
 from daemon.database.pool import Connection, Database
 from daemon.ids import StoreName
 from daemon.mirror.table import Column, MirrorTable, Outcome
+from daemon.sources.page import BadRow, Page, SourceRow, UnreadRow
 
 STORE = StoreName("main")
 
@@ -27,8 +28,8 @@ class Item:
 ITEMS = MirrorTable[Item](
     "items",
     (
-        Column("title", "text", lambda item: item.title),
-        Column("price", "numeric", lambda item: item.price),
+        Column("title", "text", "title"),
+        Column("price", "numeric", "price"),
         Column("tags", "text[]", lambda item: item.tags),
     ),
 )
@@ -37,7 +38,7 @@ CREATE = """
 CREATE TABLE dongbo.items (
     store text NOT NULL, id bigint NOT NULL, title text, price numeric(20, 4) NOT NULL, tags text[] NOT NULL,
     document jsonb NOT NULL, digest bytea NOT NULL, first_seen_at timestamptz NOT NULL DEFAULT now(),
-    changed_at timestamptz NOT NULL DEFAULT now(), deleted_at timestamptz, PRIMARY KEY (store, id)
+    changed_at timestamptz NOT NULL DEFAULT now(), deleted_at timestamptz, as_of timestamptz, PRIMARY KEY (store, id)
 )
 """
 
@@ -138,3 +139,54 @@ async def _until_blocked(database: Database) -> None:
     async with asyncio.timeout(10), database.acquire() as connection:
         while not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
             await asyncio.sleep(0.01)
+
+
+class Reader:
+    """Reads documents of items, and remembers which."""
+
+    def __init__(self) -> None:
+        self.read: list[bytes] = []
+
+    def __call__(self, documents: Iterable[bytes]) -> tuple[list[SourceRow[Item]], list[BadRow]]:
+        found = list(documents)
+        self.read += found
+        good = [document for document in found if b"bad" not in document]
+        bad = [BadRow(None, "It is bad.", document) for document in found if document not in good]
+        return [SourceRow(Item(document.decode(), Decimal(1)), document) for document in good], bad
+
+
+def _unread(reader: Reader, *rows: UnreadRow) -> Page[Item]:
+    return Page([], [], None, unread=list(rows), read=reader)
+
+
+async def test_only_rows_that_differ_are_read(database: Database) -> None:
+    """New, changed and deleted rows are read, be they good or bad; of the others only the ids are left."""
+    page = _page([1, 2, 3, 4])
+    reader = Reader()
+    rows = [UnreadRow(number, document=document) for number, (_, document) in page.items()]
+    rows[1].document = b'{"title": "changed"}'
+    rows[2].document = b'{"title": "bad"}'
+    rows.append(UnreadRow(5, document=b'{"title": "new"}'))
+    async with database.acquire() as connection:
+        await _upsert(connection, page)
+        await connection.execute("UPDATE dongbo.items SET deleted_at = now() WHERE id = 4")
+        sifted = await ITEMS.sift(connection, STORE, _unread(reader, *rows))
+    assert reader.read == [row.document for row in rows[1:]]
+    assert sifted.same == [1]
+    assert [bad.payload for bad in sifted.bad] == [rows[2].document]
+    assert [row.document for row in sifted.rows] == [rows[1].document, rows[3].document, rows[4].document]
+    assert (sifted.unread, sifted.size) == ([], 5)
+
+
+async def test_the_last_of_a_repeated_row_counts(database: Database) -> None:
+    """As it does where rows are read at once: what came before it is neither stored nor lost from the count."""
+    page = _page([1])
+    reader = Reader()
+    stored, other = page[1][1], b'{"title": "other"}'
+    async with database.acquire() as connection:
+        await _upsert(connection, page)
+        twice = UnreadRow(1, document=other), UnreadRow(1, document=stored)
+        as_stored = await ITEMS.sift(connection, STORE, _unread(reader, *twice))
+        assert (as_stored.rows, as_stored.same, reader.read) == ([], [1, 1], [])
+        changed = await ITEMS.sift(connection, STORE, _unread(reader, *reversed(twice)))
+    assert ([row.document for row in changed.rows], changed.same, changed.size) == ([other], [1], 2)

@@ -7,7 +7,8 @@ import pytest
 
 from daemon.database.pool import Database, open_database
 from daemon.mirror import windows
-from daemon.mirror.windows import BEGIN_CLAIM, LOCK_SPACE, SharedWindows
+from daemon.mirror.claims import BEGIN_CLAIM
+from daemon.mirror.windows import LOCK_SPACE, SharedWindows
 from daemon.sources.window import CLAIMED_CALLS, Others, SlidingWindow
 
 ACCOUNT, URL = "nhanh:1:2", "https://pos.open.nhanh.vn/v3.0/customer/list"
@@ -76,14 +77,17 @@ async def test_claims_at_the_same_time_never_come_to_more_than_there_is(database
     assert claims[0] == CLAIMED_CALLS
 
 
-async def test_a_suspended_process_holds_up_nobody_for_long(database: Database) -> None:
-    """Whoever can't claim because another one never ends its claim goes on without."""
-    shared = SharedWindows(database)
-    async with database.acquire() as connection, connection.transaction():
-        await connection.execute(BEGIN_CLAIM, LOCK_SPACE, f"{ACCOUNT} {URL}")
-        async with asyncio.timeout(10):
-            assert not await shared.claim(ACCOUNT, URL, lambda others: [])
-    assert await look(shared, []) == Others(0, 0)
+async def test_a_suspended_process_holds_up_nobody(database: Database, database_url: str) -> None:
+    """The server ends the session of one that stops, or is cut off, amid its claim, before the others give up."""
+    suspended = await asyncpg.connect(database_url)
+    try:
+        await suspended.execute("BEGIN")
+        await suspended.execute(BEGIN_CLAIM, LOCK_SPACE, f"{ACCOUNT} {URL}")
+        assert await look(SharedWindows(database), []) == Others(0, 0)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await suspended.execute("SELECT 1")
+    finally:
+        suspended.terminate()
 
 
 async def test_without_the_database_nobody_is_told(database_url: str) -> None:

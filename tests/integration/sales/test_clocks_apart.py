@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from structlog.testing import capture_logs
 
 from daemon.api.sales import CampaignState
 from daemon.clock import boot_time
 from daemon.errors import InvalidJobRequest, SaleConflict
 from daemon.ids import StoreName
+from daemon.jobs.types import JobType
 from daemon.sales.model import Campaign
 from daemon.sales.service import Sales
 from daemon.schedules.sale import SaleClock
@@ -68,6 +70,31 @@ async def test_with_the_clock_days_off_nothing_starts_ends_or_fails_until_it_is_
     assert (await shop.get(coming)).state is CampaignState.SCHEDULED
     await shop.workshop.rows("UPDATE dongbo.sale_campaigns SET ends_at = now() WHERE name = 'running' RETURNING 1")
     await shop.until(running, CampaignState.COMPLETED)
+
+
+async def test_a_sale_that_a_person_ends_at_a_daemon_whose_clock_is_ahead_stays_ended(shop: SaleShop) -> None:
+    """A sale clock that is right takes back only what a wrong clock has ended."""
+    running = await shop.until(await shop.create(ends=soon(DAY)), CampaignState.ACTIVE)
+    set_clock(shop, WRONG)
+    await shop.sales.end_now(running)
+    set_clock(shop, timedelta(0))
+    await shop.until(running, CampaignState.COMPLETED)
+    await shop.clock.sweep()
+    states = await shop.workshop.rows("SELECT state FROM dongbo.sale_campaigns")
+    assert [row["state"] for row in states] == ["COMPLETED"]
+
+
+@pytest.mark.parametrize("hours", [72, -72])
+async def test_a_worker_whose_clock_is_wrong_prepares_a_sale_and_puts_it_on(shop: SaleShop, hours: int) -> None:
+    """It is another daemon's sale clock that asks for that, and no other campaign may take the same variants."""
+    coming = await shop.create(starts=soon(60), ends=soon(DAY))
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours)):
+        await shop.workshop.run(JobType.PREPARE_SALE)
+    prepared = await shop.get(coming)
+    assert prepared.prepared_at is not None
+    assert abs(prepared.prepared_at - datetime.now(UTC)) < timedelta(minutes=1)
+    (held,) = await shop.workshop.rows("SELECT DISTINCT held FROM dongbo.sale_items WHERE NOT isempty(held)")
+    assert (held["held"].lower, held["held"].upper) == (coming.starts_at, coming.ends_at)
 
 
 async def test_a_campaign_that_would_have_run_meanwhile_is_not_failed_for_good(shop: SaleShop) -> None:

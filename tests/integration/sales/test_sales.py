@@ -1,6 +1,8 @@
 """Campaigns from creation to proof, on a real database and the sandbox's shop."""
 
 import unicodedata
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,11 +12,14 @@ import pytest
 from daemon.api.sales import CampaignState, Decision, ItemState
 from daemon.errors import InvalidSale, SaleConflict
 from daemon.i18n import Language, spoken
+from daemon.jobs.context import PageTransaction
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
-from daemon.sales import campaigns
+from daemon.sales import campaigns, planning
 from daemon.sales.file import reconcile
 from daemon.sales.model import Campaign
+from daemon.sales.preparation import Preparation
+from daemon.sources.meter import CallMeter
 from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.workshop import STORE
@@ -263,3 +268,47 @@ async def test_currency_that_changes_before_the_start_keeps_a_sum_from_the_shop(
     assert "currency has changed from VND to USD" in str(job.error)
     assert chosen.price == before[chosen.id].price
     assert others.price != before[others.id].price
+
+
+async def test_a_sale_that_is_cancelled_while_it_is_planned_again_is_over(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices are written down in portions: whoever cancels waits for one of them, and nothing is written after that."""
+    monkeypatch.setattr(planning, "PORTION", 1)
+    campaign = await shop.create(starts=soon(3_600))
+    assert len(await shop.items(campaign, ItemState.PLANNED)) > 2
+    await shop.workshop.rows("UPDATE dongbo.shopify_variants SET price = price + 1000 RETURNING 1")
+    database, portions = shop.workshop.database, 0
+
+    @asynccontextmanager
+    async def page() -> AsyncIterator[PageTransaction]:
+        nonlocal portions
+        portions += 1
+        if portions == 2:
+            await shop.sales.cancel(campaign)
+        async with database.acquire_for_work() as connection, connection.transaction():
+            yield PageTransaction(connection, None)
+
+    async def wait(call: Awaitable[Any]) -> Any:
+        return await call
+
+    client = shop.workshop.parts.registry.stores[STORE].shopify
+    await Preparation(database, STORE, client, CallMeter(), wait, page).write(campaign, datetime.now(UTC))
+    assert (await shop.get(campaign)).state is CampaignState.CANCELLED
+    assert portions == 2
+    assert await shop.items(campaign, ItemState.PLANNED) == {}
+
+
+@pytest.mark.parametrize("portion", [1, 2, 3, 100])
+async def test_a_plan_is_written_in_portions_without_a_gap(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    """Every variant is in one of them, and those of a product are in the same one."""
+    monkeypatch.setattr(planning, "PORTION", portion)
+    planned = (await shop.sales.preview(shop.define())).items
+    portions = list(planning.portions_of(planned))
+    assert [item for one in portions for item in one.items] == planned
+    assert [one.after for one in portions[1:]] == [one.through for one in portions[:-1]]
+    assert (portions[0].after, portions[-1].through) == (-1, planning.LARGEST_PRODUCT)
+    for one in portions:
+        assert all(one.after < item.product_id <= one.through for item in one.items)

@@ -127,6 +127,20 @@ async def test_a_taken_port_is_one_clear_line() -> None:
                 pass
 
 
+async def test_sockets_that_are_handed_over() -> None:
+    """Both servers listen on the sockets that they are given, and close them."""
+    with socket.socket() as at_nhanh, socket.socket() as at_shopify:
+        ports = []
+        for each in (at_nhanh, at_shopify):
+            each.bind(("127.0.0.1", 0))
+            ports.append(each.getsockname()[1])
+        async with running_sandbox(SandboxSettings(**SMALL), (at_nhanh, at_shopify)) as sandbox:
+            assert [sandbox.nhanh_url, sandbox.shopify_url] == [f"http://127.0.0.1:{port}" for port in ports]
+            assert await nhanh_products(sandbox)
+            assert await shopify_skus(sandbox)
+        assert at_nhanh.fileno() == at_shopify.fileno() == -1
+
+
 async def test_serve_tells_its_addresses_and_ends_when_cancelled() -> None:
     """`serve` calls back once both servers answer, and runs until it is cancelled."""
     ready: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()

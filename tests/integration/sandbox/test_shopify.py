@@ -203,6 +203,7 @@ async def test_the_operations_of_the_client_are_answered(client: Client, name: s
         begun = await client.written(run, text="{ products { edges { node { id } } } }")
         values |= {"id": begun["bulkOperation"]["id"]}
     values |= {"after": encode_cursor((0, 0), 0)} if "$after: String!" in query else {}
+    values |= {"query": "created_at:>=2020-01-01"} if "$query: String!" in query else {}
     values |= {f"{field}Namespace": "custom" for field in ("totalSpent", "tier")}
     values |= {f"{field}Key": field for field in ("totalSpent", "tier")}
     variables = {variable: value for variable, value in values.items() if f"${variable}:" in query}

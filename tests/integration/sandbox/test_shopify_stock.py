@@ -85,6 +85,15 @@ def codes(payload: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [(error["code"], error["field"]) for error in payload["userErrors"]]
 
 
+async def quantities(client: Client, place: Place) -> dict[str, int]:
+    """What the API says of a place, by name."""
+    query = """query($item: ID!, $location: ID!) { inventoryItem(id: $item) { inventoryLevel(locationId: $location) {
+        quantities(names: ["available", "committed", "damaged", "on_hand", "reserved"]) { name quantity } } } }"""
+    ids = {"item": place.ids["inventoryItemId"], "location": place.ids["locationId"]}
+    level = (await client.data(query, **ids))["inventoryItem"]["inventoryLevel"]
+    return {entry["name"]: entry["quantity"] for entry in level["quantities"]}
+
+
 # ── Setting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -390,6 +399,38 @@ async def test_bad_rows_leave_mutations_alone() -> None:
 
 
 # ── Activation ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# ── On hand ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_on_hand_is_compared_and_set(client: Client) -> None:
+    """What is on hand is compared, and what is available moves by as much: open orders stay committed."""
+    (place,) = places(client.sandbox, 1)
+    client.sandbox.change_stock(place.variant.id, 5, place.location_id)
+    client.sandbox.place_order(place.variant.id, 2, place.location_id)
+    client.sandbox.damage(place.variant.id, 1, place.location_id)
+    known = {"available": 2, "committed": 2, "damaged": 1, "on_hand": 5, "reserved": 0}
+    assert await quantities(client, place) == known
+    stale = await set_stock(client, place.row(8, 2), name="on_hand")
+    assert codes(stale) == [(STALE, ["input", "quantities", "0", "changeFromQuantity"])]
+    payload = await set_stock(client, place.row(8, 5), name="on_hand")
+    assert payload["userErrors"] == []
+    assert payload["inventoryAdjustmentGroup"]["changes"][0]["delta"] == 3
+    assert await quantities(client, place) == known | {"available": 5, "on_hand": 8}
+    write = client.sandbox.writes[-1]
+    assert (write.before, write.after) == (5, 8)
+
+
+async def test_less_on_hand_than_is_committed(client: Client) -> None:
+    """It is accepted, and what is available falls below zero; below zero itself it does not go."""
+    (place,) = places(client.sandbox, 1)
+    client.sandbox.change_stock(place.variant.id, 1, place.location_id)
+    client.sandbox.place_order(place.variant.id, 1, place.location_id)
+    assert codes(await set_stock(client, place.row(0, 1), name="on_hand")) == []
+    assert place.available == -1
+    refused = await set_stock(client, place.row(-1, 0), name="on_hand")
+    assert codes(refused) == [("INVALID_QUANTITY_NEGATIVE", ["input", "quantities", "0", "quantity"])]
 
 
 async def activate(client: Client, place: Place, **quantities: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from daemon.api.sales import CampaignState, ItemState, Lateness
 from daemon.database.pool import open_database
-from daemon.errors import DatabaseError, InvalidSale
+from daemon.errors import DatabaseError, DongboError, InvalidSale
 from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
@@ -21,7 +21,7 @@ from daemon.sales import apply, campaigns, report
 from daemon.sales.model import Campaign
 from daemon.sales.preparation import lead
 from daemon.sales.records import lateness_of
-from daemon.schedules.sale import MISSED, SaleClock
+from daemon.schedules.sale import CHANNEL, MISSED, SaleClock
 from daemon.sources.shopify.models import PricePair
 from tests.support.sale_shop import SaleShop, on_sale, sandbox_settings, shop, soon
 from tests.support.shop_memory import Journal
@@ -121,6 +121,21 @@ async def test_the_timer_starts_and_ends_a_campaign_when_its_times_come(shop: Sa
         number: [sale[number].price, prices.price] for number, prices in before.items() if sale[number] != prices
     }
     assert await states(shop, done) == WHOLE_LIFE
+
+
+async def test_a_daemon_without_a_sale_clock_lets_that_of_another_look(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign that is made at the one starts on time at the other, without waiting for a sweep."""
+    parts = shop.workshop.parts
+    monkeypatch.setattr(parts.sale_clock, "_sweep_interval", NEVER)
+    elsewhere = SaleClock(
+        shop.workshop.database, shop.sales, lambda: [STORE], call_others=lambda: parts.notifier.call(CHANNEL)
+    )
+    async with parts.sale_clock:
+        campaign = await shop.create(starts=soon(0.8), ends=soon(3600))
+        elsewhere.look()
+        await reached(shop, campaign, CampaignState.ACTIVE)
 
 
 async def test_any_number_of_daemons_start_and_end_a_campaign_once(shop: SaleShop, database_url: str) -> None:
@@ -335,6 +350,29 @@ async def test_a_clock_that_stands_still_says_so(shop: SaleShop, monkeypatch: py
 
         await until(is_well, "the clock is well again")
     assert "is not running" in clock.health.detail
+
+
+async def test_a_start_that_fails_again_and_again_is_logged_when_it_begins_and_when_it_is_over(
+    shop: SaleShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sweep tries it anew, a few seconds apart: a line for each would bury all others."""
+    campaign = await shift(shop, await shop.create(starts=soon(3600)), starts_at=timedelta(0))
+
+    async def refused(*_arguments: Any) -> Any:
+        raise DongboError("it can't be locked")
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as broken:
+            broken.setattr(campaigns, "lock", refused)
+            for _ in range(5):
+                await shop.clock.sweep()
+        await shop.clock.sweep()
+    told = [line for line in logs if line["event"] in ("sale_failed", "sale_recovered")]
+    assert [(line["event"], line["sale"]) for line in told] == [
+        ("sale_failed", campaign.name),
+        ("sale_recovered", campaign.name),
+    ]
+    assert told[1]["times"] == 5
 
 
 async def _broken(*_arguments: Any) -> Any:

@@ -24,7 +24,7 @@ from daemon.jobs.service import Submission
 from daemon.schedules import sweeping
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec, ScheduleState
-from daemon.schedules.scheduler import Scheduler, utc_now
+from daemon.schedules.scheduler import Scheduler
 from tests.support.fires import last_fires, wait_idle
 
 NIGHTLY = ScheduleName("nightly")
@@ -47,6 +47,22 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+    async def look(self, connection: Connection) -> None:
+        """It is what the test has set."""
+
+
+class MachineClock:
+    """A clock that differs from the machine's by so much."""
+
+    def __init__(self, ahead: timedelta = timedelta(0)) -> None:
+        self._ahead = ahead
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    async def look(self, connection: Connection) -> None:
+        """It is right as it is."""
 
 
 class Shop:
@@ -88,6 +104,7 @@ class Shop:
     async def daemon(self, *specs: ScheduleSpec, worker: str = "alice", **options: Any) -> AsyncIterator[Scheduler]:
         async with self.scheduler(worker, **options) as scheduler:
             await scheduler.apply(specs or [spec()])
+            await scheduler.sweep()  # comes after its own first one, which must not see what the test does next
             await wait_idle(scheduler)
             yield scheduler
 
@@ -161,7 +178,7 @@ def only_state(scheduler: Scheduler) -> ScheduleState:
 async def test_fires_on_time(shop: Shop):
     """A fire comes when the wall clock shows its time, and bears that time to the second."""
     with time_machine.travel(TWO_O_CLOCK - timedelta(milliseconds=300), tick=True):
-        async with shop.daemon(clock=utc_now) as scheduler:
+        async with shop.daemon(clock=MachineClock()) as scheduler:
             assert only_state(scheduler).next_fire == TWO_O_CLOCK
             assert not shop.begun.is_set()
             async with asyncio.timeout(WAIT):
@@ -342,11 +359,22 @@ async def test_a_clock_that_was_years_ahead_silences_nothing(shop: Shop):
 async def test_the_timer_follows_a_jump(shop: Shop):
     """After a jump of the clock the timer, which waits by the monotonic clock, is set anew."""
     with time_machine.travel(TWO_O_CLOCK - HOUR, tick=True) as traveller:
-        async with shop.daemon(clock=utc_now) as scheduler:
+        async with shop.daemon(clock=MachineClock()) as scheduler:
             traveller.move_to(TWO_O_CLOCK - timedelta(milliseconds=300))
             await scheduler.sweep()
             async with asyncio.timeout(WAIT):
                 await shop.begun.wait()
+    assert await shop.jobs() == [TWO_O_CLOCK]
+
+
+@pytest.mark.parametrize("wrong", [timedelta(minutes=10), -timedelta(minutes=10)], ids=["ahead", "behind"])
+async def test_a_machine_with_a_wrong_clock_fires_at_the_time_of_the_others(shop: Shop, wrong: timedelta) -> None:
+    """The timer, which goes by the machine's clock, wakes the scheduler when it is time by the one that all share."""
+    with time_machine.travel(TWO_O_CLOCK - timedelta(milliseconds=300) + wrong, tick=True):
+        clock = MachineClock(-wrong)
+        async with shop.daemon(clock=clock), asyncio.timeout(WAIT):
+            await shop.begun.wait()
+            assert clock() >= TWO_O_CLOCK
     assert await shop.jobs() == [TWO_O_CLOCK]
 
 
@@ -397,20 +425,20 @@ async def test_a_manual_run_is_no_fire(shop: Shop):
         assert only_state(scheduler).last_fire is None
 
 
-async def test_what_people_do_is_noted_with_its_way(shop: Shop):
+async def test_what_people_do_is_noted_with_who_and_how(shop: Shop):
     """A run, a pause and a resume that somebody asked for are kept; what the daemon does by itself is not."""
     async with shop.daemon() as scheduler:
         await scheduler.pause(NIGHTLY)
-        with coming_by(Way.CLI):
+        with coming_by(Way.CLI, "Lan"):
             await scheduler.pause(NIGHTLY)
             await scheduler.resume(NIGHTLY)
             run = await scheduler.run_now(NIGHTLY)
     async with shop.database.acquire() as connection:
         noted = await actions.list_of(connection, StoreName("main"), SubjectKind.SCHEDULE, NIGHTLY)
-    assert [(one.way, one.kind, one.job_id) for one in noted] == [
-        (Way.CLI, ActionKind.RUN_SCHEDULE, run.job_id),
-        (Way.CLI, ActionKind.RESUME, None),
-        (Way.CLI, ActionKind.PAUSE, None),
+    assert [(one.way, one.who, one.kind, one.job_id) for one in noted] == [
+        (Way.CLI, "Lan", ActionKind.RUN_SCHEDULE, run.job_id),
+        (Way.CLI, "Lan", ActionKind.RESUME, None),
+        (Way.CLI, "Lan", ActionKind.PAUSE, None),
     ]
 
 

@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,8 @@ from graphql import (
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
 from daemon.sources.meter import CallMeter
-from daemon.sources.shopify.bulk import BulkStatus
+from daemon.sources.shopify.bulk import BUSY_CODES
+from daemon.sources.shopify.bulk_state import BulkStatus
 from daemon.sources.shopify.client import IN_BULK_FROM, ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
 from daemon.sources.shopify.errors import CODES_OF_MESSAGES, KEY_LOST_CODES, UNDER_WAY_CODES
@@ -161,6 +162,7 @@ def test_the_codes_that_are_acted_on_exist() -> None:
     for enum, codes in (
         ("InventorySetQuantitiesUserErrorCode", STALE_CODES | CALL_CODES | ITEM_GONE_CODES),
         ("InventorySetQuantitiesUserErrorCode", KEY_LOST_CODES | UNDER_WAY_CODES),
+        ("BulkOperationUserErrorCode", BUSY_CODES),
         ("MetafieldsSetUserErrorCode", METAFIELD_STALE_CODES),
         ("ProductVariantsBulkUpdateUserErrorCode", PRICE_GONE_CODES),
     ):
@@ -180,7 +182,8 @@ def test_the_states_of_bulk_operations_are_shopifys() -> None:
 FAILS = "tag:poison"  # over these rows Shopify fails, whatever is asked of them but their ids
 PAGE = {"pageInfo": {"hasNextPage": True, "endCursor": "c"}}
 LAST = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": []}
-LEVEL = {"isActive": True, "location": {"id": "gid://shopify/Location/5"}, "quantities": [{"quantity": 2}]}
+QUANTITIES = [{"name": name, "quantity": 2} for name in ("available", "on_hand")]
+LEVEL = {"isActive": True, "location": {"id": "gid://shopify/Location/5"}, "quantities": QUANTITIES}
 ITEM = {"id": "gid://shopify/InventoryItem/3", "tracked": True, "inventoryLevels": PAGE | {"nodes": [LEVEL]}}
 VARIANT = {"id": "gid://shopify/ProductVariant/2", "price": "1", "compareAtPrice": None, "inventoryItem": ITEM}
 PRODUCT = {"id": "gid://shopify/Product/1", "variants": PAGE | {"nodes": [VARIANT]}}
@@ -203,6 +206,7 @@ RUNNING = {
 DATA: dict[str, Any] = {
     "RunBulkQuery": {"bulkOperationRunQuery": {"bulkOperation": RUNNING, "userErrors": []}},
     "BulkOperation": {"bulkOperation": RUNNING | {"rootObjectCount": str(IN_BULK_FROM + 1)}},
+    "BulkOperations": {"bulkOperations": {"nodes": []}},
     "CancelBulkOperation": {"bulkOperationCancel": {"userErrors": []}},
     "Products": {"products": LAST | {"nodes": [PRODUCT]}},
     "ProductsByIds": {"nodes": [PRODUCT] * IN_BULK_FROM},
@@ -252,6 +256,10 @@ DATA: dict[str, Any] = {
     "SetMetafields": {"metafieldsSet": {"metafields": [METAFIELD], "userErrors": []}},
     "AddTags": {"tagsAdd": {"userErrors": []}},
     "RemoveTags": {"tagsRemove": {"userErrors": []}},
+    "WebhookSubscriptions": {"webhookSubscriptions": LAST},
+    "CreateWebhookSubscription": {"webhookSubscriptionCreate": {"userErrors": []}},
+    "UpdateWebhookSubscription": {"webhookSubscriptionUpdate": {"userErrors": []}},
+    "DeleteWebhookSubscription": {"webhookSubscriptionDelete": {"userErrors": []}},
 }
 
 
@@ -280,6 +288,7 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.customer_horizon(meter=meter),
         lambda: _drain(shopify.product_changes("tag:new", after=None, known=nothing, meter=meter)),
         lambda: _drain(shopify.customer_changes(None, after="cursor", known=nothing, meter=meter)),
+        lambda: shopify.products_in_bulk(None).begin(meter, since=datetime.now(UTC)),
         lambda: shopify.products_count(None, meter=meter),
         lambda: shopify.customers_count("tag:vip", meter=meter),
         lambda: shopify.products_by_ids([1], meter=meter),
@@ -291,6 +300,7 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.collection_products("sale", meter=meter),
         lambda: shopify.collection_products("6", meter=meter),
         lambda: shopify.set_stock(stock, key=uuid4(), reference="gid://dongbo/Job/1", meter=meter),
+        lambda: shopify.set_stock(stock, key=uuid4(), reference="dongbo://jobs/1", meter=meter, name="on_hand"),
         lambda: shopify.activate_item(3, 5, key=uuid4(), meter=meter),
         lambda: shopify.activate_item_at(3, [5, 6], meter=meter),
         lambda: shopify.set_prices(1, prices, meter=meter),
@@ -299,6 +309,10 @@ async def _call_everything(shopify: ShopifyClient) -> None:
         lambda: shopify.set_metafields([MetafieldChange(1, "custom.tier", "t", "GOLD", None)], meter=meter),
         lambda: shopify.add_tags(1, ["vip"], meter=meter),
         lambda: shopify.remove_tags(1, ["vip"], meter=meter),
+        lambda: shopify.webhooks.all(meter=meter),
+        lambda: shopify.webhooks.create("PRODUCTS_UPDATE", "https://hooks.example.com/x", ["id"], meter=meter),
+        lambda: shopify.webhooks.update("gid://shopify/WebhookSubscription/1", ["id"], meter=meter),
+        lambda: shopify.webhooks.delete("gid://shopify/WebhookSubscription/1", meter=meter),
         shopify.granted_scopes,
         shopify.shop,
     ]

@@ -1,5 +1,6 @@
 """What Shopify does not give whole changes nothing: it is asked for again, or a dead letter, and the others go on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -176,6 +177,19 @@ async def test_locations_are_read_in_pages_that_pass(workshop: Workshop, session
     shop.troubles.broken[gid("Location", max(shop.locations))] = "name"
     with pytest.raises(SourceUnavailable):
         await client.locations(meter=CallMeter())
+
+
+async def test_calls_side_by_side_on_which_shopify_fails_may_all_be_tried_again(
+    workshop: Workshop, session: aiohttp.ClientSession
+) -> None:
+    """They share what is known of the size that passes. While Shopify is away one of them finds that the others have
+    come down to the smallest one already: that is no refusal, which would end a job for good."""
+    client, sandbox = client_of(session, workshop.sandbox), workshop.sandbox
+    sandbox.faults.error_500 = 1.0
+    some = sorted(sandbox.shopify.variants)[:20]
+    reading = (client.present_prices(some, meter=CallMeter()) for _ in range(5))
+    for answer in await asyncio.gather(*reading, return_exceptions=True):
+        assert isinstance(answer, SourceUnavailable), repr(answer)
 
 
 async def test_a_page_grows_again_when_the_trouble_is_over(workshop: Workshop, session: aiohttp.ClientSession) -> None:

@@ -18,7 +18,7 @@ from daemon.sandbox.faults import Fault, Faults
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
 from daemon.sources.limits import LimiterRegistry
-from daemon.sources.meter import CallMeter
+from daemon.sources.meter import CallMeter, Rank
 from daemon.sources.page import Page
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import PermanentToken
@@ -185,7 +185,7 @@ async def test_points_are_used_and_nothing_is_throttled(session: aiohttp.ClientS
 async def test_urgent_calls_go_before_those_that_wait_already(session: aiohttp.ClientSession) -> None:
     """A meter that is urgent takes its calls past pulls that wait for the points of their next pages."""
     async with running_sandbox(SandboxSettings(products=300, customers=5, shopify_restore_rate=1000)) as sandbox:
-        shopify, pulling, urgent = of_sandbox(session, sandbox), CallMeter(), CallMeter(is_urgent=True)
+        shopify, pulling, urgent = of_sandbox(session, sandbox), CallMeter(), CallMeter(rank=Rank.SALE)
         assert sandbox.shopify.bucket.spend(int(sandbox.shopify.bucket.available))
         await shopify.shop(meter=CallMeter())  # from this answer on the client knows that nothing is left
         pulls = [asyncio.create_task(collect(shopify.products(None, after=None, meter=pulling))) for _ in range(2)]

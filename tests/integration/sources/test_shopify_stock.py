@@ -26,6 +26,7 @@ from daemon.sources.shopify.models import (
     ItemStock,
     Location,
     Metafield,
+    Quantities,
     Reading,
     gid,
 )
@@ -46,7 +47,8 @@ class Shop:
         """The truth."""
         return {
             variant.inventory_item_id: ItemStock(
-                variant.tracked, {level.location_id: level.available for level in variant.levels}
+                variant.tracked,
+                {level.location_id: Quantities(level.available, level.on_hand) for level in variant.levels},
             )
             for variant in self.sandbox.shopify.variants.values()
         }
@@ -174,18 +176,27 @@ LAST = {"pageInfo": {"hasNextPage": False}}
 ACTIVE = {"isActive": True, "location": {"id": "gid://shopify/Location/1"}}
 
 
+def of(available: Any, on_hand: Any = 9) -> list[dict[str, Any]]:
+    """The quantities of a level as they come."""
+    return [{"name": "available", "quantity": available}, {"name": "on_hand", "quantity": on_hand}]
+
+
 @pytest.mark.parametrize(
     ("levels", "says"),
     [
         (None, "inventoryItem.inventoryLevels is missing"),
         (
-            LAST | {"nodes": [ACTIVE | {"location": None, "quantities": [{"quantity": 1}]}]},
+            LAST | {"nodes": [ACTIVE | {"location": None, "quantities": of(1)}]},
             "does not name its location",
         ),
-        (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "no available quantity"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": []}]}, "lacks what is available"),
+        (LAST | {"nodes": [ACTIVE | {"quantities": of(1)[:1]}]}, "lacks what is available or on hand"),
         (LAST | {"nodes": [{"location": ACTIVE["location"], "quantities": []}]}, "whether it is active"),
-        (LAST | {"nodes": [ACTIVE | {"quantities": [{"quantity": "7"}]}]}, "not a whole number: '7'"),
-        ({"nodes": [ACTIVE | {"quantities": [{"quantity": 7}]}]}, "not say whether there is more"),
+        (
+            LAST | {"nodes": [ACTIVE | {"quantities": of(6, "7")}]},
+            "on_hand of a stock level is not a whole number: '7'",
+        ),
+        ({"nodes": [ACTIVE | {"quantities": of(7)}]}, "not say whether there is more"),
         ({"nodes": [], "pageInfo": {"hasNextPage": True}}, "levels are incomplete"),
     ],
 )

@@ -106,6 +106,25 @@ async def test_stock_is_set_where_it_is_as_expected() -> None:
         assert (first.levels[0].available, second.levels[0].available) == (41, 42)
 
 
+async def test_what_is_on_hand_is_set_in_place_of_what_is_available() -> None:
+    """The change expects and sets what is on hand; what is committed to an order stays so."""
+    async with opened() as (sandbox, client):
+        variant = stocked(sandbox)[0]
+        level = variant.levels[0]
+        sandbox.shopify.change_stock(variant.id, 5)
+        sandbox.shopify.place_order(variant.id, 2)
+        by_name: dict[str, Any] = {
+            "key": uuid4(),
+            "reference": "dongbo://jobs/1",
+            "meter": CallMeter(),
+            "name": "on_hand",
+        }
+        (stale,) = await client.set_stock([to(variant, 9, expected=3)], **by_name)
+        assert stale.code in STALE_CODES
+        assert await client.set_stock([to(variant, 9, expected=5)], **by_name | {"key": uuid4()}) == []
+        assert (level.on_hand, level.available) == (9, 7)
+
+
 async def test_one_stale_quantity_keeps_all_from_being_set() -> None:
     """Nothing is set, and the error says which change is stale."""
     async with opened() as (sandbox, client):
@@ -235,7 +254,10 @@ async def test_an_item_is_activated_with_what_it_had() -> None:
         other.levels = other.levels[1:]
         for item, available in ((variant, 13), (other, 0), (variant, 13)):
             item_id = item.inventory_item_id
-            assert await client.activate_item(item_id, location, key=uuid4(), meter=CallMeter()) == available
+            assert await client.activate_item(item_id, location, key=uuid4(), meter=CallMeter()) == (
+                available,
+                available,
+            )
         assert variant.level_at(location) is not None
 
 
@@ -411,7 +433,9 @@ WRITES: Mapping[str, Call] = {
     "tagsRemove": lambda client: client.remove_tags(1, ["x"], meter=CallMeter()),
 }
 DONE: Mapping[str, Any] = {
-    "inventoryActivate": {"inventoryLevel": {"quantities": [{"quantity": 5}]}},
+    "inventoryActivate": {
+        "inventoryLevel": {"quantities": [{"name": "available", "quantity": 5}, {"name": "on_hand", "quantity": 5}]}
+    },
     "productVariantsBulkUpdate": {
         "productVariants": [{"id": "gid://shopify/ProductVariant/2", "price": "3", "compareAtPrice": None}]
     },

@@ -1,5 +1,6 @@
 """The JSON API of jobs and schedules."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,10 @@ from daemon.jobs.model import Counters, JobStatus
 from daemon.jobs.types import JobType
 
 JSON = {"Content-Type": "application/json"}
+OF_A_NEWER_PROGRAM = """
+INSERT INTO dongbo.background_jobs (id, store, type, lane, status, trigger, max_attempts, run_token)
+VALUES ($1, 'main', 'BREW_TEA', 'tea', 'RUNNING', 'samovar', 3, gen_random_uuid())
+"""
 JOB_REQUEST = {"type": "PULL_NHANH_CUSTOMERS", "store": "main", "params": {"full": True}}
 
 
@@ -43,6 +48,33 @@ async def test_a_second_job_of_the_kind_is_refused_with_the_live_ones_id(endpoin
     problem = await endpoint.call("POST", "/api/jobs", 409, json=JOB_REQUEST)
     assert problem["job_id"] == job["id"]
     assert problem["type"] == "urn:dongbo:problem:live-job-exists"
+
+
+async def test_a_job_that_only_a_newer_program_knows_is_left_out(endpoint: Any) -> None:
+    """While machines are upgraded one by one, the older daemon lives on: hub, lists, status, metrics."""
+    older = await endpoint.ended()
+    unknown = uuid4()
+    await endpoint.execute(OF_A_NEWER_PROGRAM, unknown)
+    with endpoint.parts.hub.subscribe() as events:
+        endpoint.parts.notifier.changed(unknown, at_once=True)
+        newer = await endpoint.submit()
+        async with asyncio.timeout(10):
+            while newer.id not in {event.job.id for event in await events.take()}:
+                pass
+    page = await endpoint.get("/api/jobs", params={"limit": 10})
+    assert [job["id"] for job in page["jobs"]] == [str(newer.id), str(older.id)]
+    seen, cursor = [], None
+    while True:  # a page that shows none of its jobs is not the last one
+        page = await endpoint.get("/api/jobs", params={"limit": 1} | ({"cursor": cursor} if cursor else {}))
+        seen += [job["id"] for job in page["jobs"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == [str(newer.id), str(older.id)]
+    await endpoint.get(f"/api/jobs/{unknown}", 404)
+    assert (await endpoint.get("/status"))["running"] == []
+    async with endpoint.client.get("/metrics") as response:
+        assert response.status == 200
+    assert (await endpoint.get("/readyz", headers={"Accept": "application/json"}))["ready"] is True
 
 
 async def test_pages_of_jobs_hold_each_job_once_newest_first(endpoint: Any) -> None:

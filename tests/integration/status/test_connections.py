@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -216,3 +216,28 @@ async def test_half_bodies_give_way_to_others(open_endpoint: Any) -> None:
         async with asyncio.timeout(5):
             for _ in range(5):
                 await endpoint.get("/api/jobs")
+
+
+async def test_who_was_let_in_last_is_answered(open_endpoint: Any) -> None:
+    """A request whose connection was accepted before the endpoint closed gets its answer, though it comes after."""
+    async with AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(open_endpoint())
+        port = int(endpoint.url.rstrip("/").rpartition(":")[2])
+        async with visiting(endpoint) as (visitor,):
+            await metric(endpoint, 'dongbo_connections{state="waiting"}')
+            closing = asyncio.create_task(stack.aclose())
+            while await is_open(port):
+                pass
+            visitor.writer.write(HEAD + b"\r\n")
+            assert (await visitor.head()).startswith(b"HTTP/1.1 200")
+            await closing
+
+
+async def is_open(port: int) -> bool:
+    """Whether anybody listens on this port."""
+    try:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.transport.abort()
+    return True

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.serving.addresses import Address, address_of
+from daemon.serving.tally import INTERVAL, Tally
 from daemon.status import guessing
-from daemon.status.addresses import Address, address_of
 from daemon.status.guessing import FORGOTTEN_AFTER, FREE, MOST_ADDRESSES, MOST_DELAYED, TOO_MANY, Guesses
-from daemon.status.tally import INTERVAL, Tally
 
 TOKEN = "the-right-token-of-the-endpoint"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}

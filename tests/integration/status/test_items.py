@@ -1,7 +1,7 @@
 """Items and customers over the API; an item that is read now, at both sides of a sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from daemon.errors import DatabaseUnavailable
 from daemon.ids import StoreName
 from daemon.jobs.types import JobType
-from daemon.tasks import item_reader
+from daemon.tasks import item_reader, item_reading
 from daemon.tasks.item_reader import ItemReader
 from tests.support.endpoint import Endpoint, OpenEndpoint
 from tests.support.mirror_tables import NHANH, VARIANT, Tables
@@ -72,7 +72,7 @@ async def test_a_side_that_does_not_answer_hinders_the_other_not(open_endpoint: 
     assert place(item, shop.location)["nhanh"] == "4321"
     assert [(one["source"], one["problem"]) for one in item["readings"]] == [
         ("Nhanh.vn", None),
-        ("Shopify", "Shopify has no such product any more: the next full pull will note that."),
+        ("Shopify", "Shopify has no such product any more."),
     ]
 
 
@@ -86,7 +86,7 @@ async def test_a_busy_database_is_said(
         async def fail(*_: object, failure: Exception = failure) -> None:
             raise failure
 
-        monkeypatch.setattr(item_reader, "store_products", fail)
+        monkeypatch.setattr(item_reading, "store_products", fail)
         async with opened(open_endpoint, shop) as endpoint:
             problem = await endpoint.call("POST", f"/api/items/{variant.id}/check", 503, json={"store": "main"})
         assert problem["type"].endswith("database-unavailable")
@@ -112,6 +112,27 @@ async def test_items_are_read_some_at_once(shop: SyncedShop, monkeypatch: pytest
     assert [reading.problem for readings in found for reading in readings] == [None] * 2 * item_reader.AT_ONCE
 
 
+async def test_of_what_is_on_hand_shopify_is_read_first(shop: SyncedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an order that is sent in between would be set back by the next sync."""
+    steps: list[str] = []
+
+    def noting(side: str) -> Callable[..., Awaitable[None]]:
+        async def note(*_: object) -> None:
+            steps.append(f"{side} begins")
+            await asyncio.sleep(0)
+            steps.append(f"{side} ends")
+
+        return note
+
+    monkeypatch.setattr(ItemReader, "_read_shopify", noting("shopify"))
+    monkeypatch.setattr(ItemReader, "_read_nhanh", noting("nhanh"))
+    shop.configure(quantity="on_hand")
+    reader = ItemReader(shop.workshop.parts.database, shop.workshop.parts.registry.store)
+    found = await reader.read(StoreName("main"), shop.pairs[0][0].id)
+    assert steps == ["shopify begins", "shopify ends", "nhanh begins", "nhanh ends"]
+    assert [reading.source for reading in found] == ["Nhanh.vn", "Shopify"]
+
+
 async def test_what_is_mapped_to_nothing_is_read_at_shopify_alone(
     open_endpoint: OpenEndpoint, shop: SyncedShop
 ) -> None:
@@ -135,7 +156,7 @@ async def test_items_are_searched_mapped_and_taken_back(endpoint: Endpoint) -> N
     item = await endpoint.get(f"/api/items/{VARIANT}", params={"store": "main"})
     assert (item["mapping"]["nhanh_id"], item["mapping"]["source"], item["mapping"]["note"]) == (88, "manual", "by eye")
     assert [(deed["text"], deed["note"]) for deed in item["actions"]] == [
-        ("mapped by hand to 88 of Nhanh.vn (by the API)", "by eye")
+        ("mapped by hand to 88 of Nhanh.vn (over the API)", "by eye")
     ]
     taken = {"store": "main", "variant_ids": [VARIANT]}
     assert await endpoint.call("POST", "/api/mappings/remove", 200, json=taken) == {"removed": 1}

@@ -163,7 +163,7 @@ async def test_what_people_did_is_listed(shop: Any) -> None:
     assert first["actions"] + rest["actions"] == everything["actions"]
     assert rest["next_cursor"] is None
     of_schedule = await shop.get("/api/actions", params={"subject_kind": "schedule", "subject": "other"})
-    assert [each["text"] for each in of_schedule["actions"]] == ["paused by the API"]
+    assert [each["text"] for each in of_schedule["actions"]] == ["paused over the API"]
     assert (await shop.get("/api/actions", params={"store": "none"}))["actions"] == []
 
 

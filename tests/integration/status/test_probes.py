@@ -1,20 +1,24 @@
 """What monitoring sees: alive, ready, status, metrics, and the description of the API."""
 
 import asyncio
+import re
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.database.migrate import RECORD, program_version
 from daemon.database.pool import open_database
 from daemon.jobs.model import Counters, JobStatus
 from daemon.jobs.types import JobType
 from daemon.lifecycle import Health
+from daemon.roles import DaemonRole
 from daemon.status.handlers.page import page_files
 from daemon.status.metric_rows import METRICS
 from daemon.status.routes import OPERATIONS
+from tests.support.fleet import join
 
 
 async def _readyz(endpoint: Any, query: str = "") -> tuple[int, str]:
@@ -63,6 +67,20 @@ async def test_another_schema_is_not_ready(open_endpoint: Any) -> None:
         status, text = await _readyz(endpoint)
     assert status == 503
     assert "works with 99: restart the daemon to migrate it" in text
+
+
+async def test_an_older_program_on_a_schema_that_has_only_expanded_is_ready(open_endpoint: Any) -> None:
+    """The check says that it is older; once the schema demands a newer program, it fails and says so."""
+    newest = program_version()
+    async with open_endpoint() as endpoint:
+        await endpoint.execute(RECORD, newest + 1, "expands", "", newest)
+        status, text = await _readyz(endpoint, "?verbose")
+        assert status == 200
+        assert f"[+] schema: version {newest + 1}, with which this older program of version {newest} works" in text
+        await endpoint.execute(RECORD, newest + 2, "contracts", "", newest + 1)
+        status, text = await _readyz(endpoint)
+    assert status == 503
+    assert f"[-] schema: version {newest + 2}, but this program works with {newest}: install a newer dongbo" in text
 
 
 async def test_a_hanging_database_fails_the_check_in_time_and_checks_do_not_pile_up(
@@ -206,6 +224,49 @@ async def test_metrics_follow_the_jobs(endpoint: Any) -> None:
     assert families["dongbo_build_info"].popitem()[0][1] == "9.9.9"
     ours = {name for name in families if name.startswith("dongbo_")}
     assert ours <= {metric.name.removesuffix("_total") for metric in METRICS}
+
+
+async def test_the_fleet_is_told(open_endpoint: Any) -> None:
+    """Each daemon that lives or is gone without a word, in /status and in the metrics."""
+    async with open_endpoint(member=lambda: "web1") as endpoint:
+        database = endpoint.parts.database
+        assert (await endpoint.get("/status"))["fleet"] == []
+        await join(database, "web1", {DaemonRole.STATUS, DaemonRole.SCHEDULES})
+        await join(database, "worker-1", {DaemonRole.WORKER}, clock_offset=12.5)
+        await join(database, "web9", silent=timedelta(minutes=2))
+        await endpoint.claim(await endpoint.submit())
+        status = await endpoint.get("/status")
+        assert status["roles"] == ["worker", "schedules", "status"]
+        told = {each["name"]: each for each in status["fleet"]}
+        assert [(name, each["is_live"], each["is_self"]) for name, each in told.items()] == [
+            ("web1", True, True),
+            ("web9", False, False),
+            ("worker-1", True, False),
+        ]
+        assert told["web1"]["roles"] == ["schedules", "status"]
+        assert (told["worker-1"]["running_jobs"], len(told["worker-1"]["lanes"])) == (1, 1)
+        assert {each["id"] for each in status["conditions"]} >= {"daemon_gone:web9", "daemon_clock_off:worker-1"}
+        families = await _scrape(endpoint)
+        assert families["dongbo_fleet_daemons"] == {("worker",): 1, ("schedules",): 1, ("status",): 1}
+        assert families["dongbo_daemon_info"][("web9", "web9", "false", "worker,schedules,status", "9.9.9")] == 1
+        assert families["dongbo_daemon_running_jobs"][("worker-1",)] == 1
+        assert families["dongbo_daemon_clock_offset_seconds"] == {("web1",): 0.0, ("worker-1",): 12.5}
+
+
+async def test_without_the_role_of_it_the_endpoint_is_for_probes_alone(open_endpoint: Any) -> None:
+    """And looks only at what its roles need."""
+    async with open_endpoint(roles=frozenset({DaemonRole.WORKER})) as endpoint:
+        status, text = await _readyz(endpoint, "?verbose")
+        checks = re.findall(r"^\[\+\] (\w+):", text, re.MULTILINE)
+        assert (status, checks) == (200, ["database", "schema", "listener", "worker"])
+        for path in ("/livez", "/metrics", "/healthz"):
+            async with endpoint.client.get(path) as response:
+                assert response.status == 200
+        for path in ("/", "/status", "/api/jobs", "/openapi.json"):
+            problem = await endpoint.get(path, 404)
+            assert problem["detail"] == (
+                "This daemon answers probes and metrics alone: its roles are worker. Ask one with the role status."
+            )
 
 
 async def _scrape(endpoint: Any) -> dict[str, dict[tuple[str, ...], float]]:

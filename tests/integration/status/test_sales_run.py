@@ -21,8 +21,10 @@ from daemon.api.sales import CampaignState
 from daemon.checks.credentials import check_all
 from daemon.credentials import report
 from daemon.database.migrate import program_version
+from daemon.jobs.steering import Role
 from daemon.jobs.types import JobType
 from daemon.status import StatusParts, serving
+from daemon.status.access import Access, AccessRules, AccessToken
 from daemon.status.parts import MOST_CONNECTIONS
 from daemon.status.security import CLIENT_HEADER
 from daemon.tasks import params_schemas
@@ -95,13 +97,16 @@ async def _open(shop: SaleShop, token: str | None = None) -> AsyncIterator[Sales
         product_sync=lambda _store: None,
         credentials=lambda: report(parts.registry.stores, datetime.now(UTC)),
         zone=parts.zone,
-        token=token,
+        access=Access(AccessRules(tokens=[AccessToken(None, Role.OPERATE, token)] if token else [])),
         allowed_hosts=[],
+        obstacle=lambda: None,
         schema_version=program_version(),
         clocks=list,
         most_connections=MOST_CONNECTIONS,
         shop_of=lambda _store: None,
         conditions=parts.conditions,
+        alerts=parts.alerts,
+        heartbeat=parts.heartbeat,
         check_credentials=lambda: check_all(parts.registry.stores, parts.settings),
         item_reader=ItemReader(parts.database, parts.registry.store),
     )

@@ -8,6 +8,7 @@ from daemon.jobs import actions, store
 from daemon.jobs.actions import ActionKind, SubjectKind, Way
 from daemon.jobs.model import Counters, JobStatus
 from daemon.schedules.model import FireResult
+from daemon.status.reading import number_cursor
 from tests.support.endpoint import STORE, Endpoint, schedule
 
 NAME = "products-yearly"
@@ -59,6 +60,24 @@ async def test_a_schedule_tells_its_times_in_words_and_in_the_language_of_whoeve
     assert (found["last_result"], found["last_ten"], found["usual_seconds"]) == (None, [], None)
 
 
+async def test_many_schedules_come_page_by_page(endpoint: Any) -> None:
+    """Rule 18: a thousand are no single answer; the pages together are all of them, in the order of the file."""
+    names = [f"s-{number}" for number in range(250)]
+    await endpoint.parts.scheduler.apply([schedule(name) for name in names])
+    found, cursor, sizes = [], "", []
+    while cursor is not None:
+        page = await endpoint.get(f"/api/schedules?limit=100{cursor and f'&cursor={cursor}'}")
+        found += [one["name"] for one in page["schedules"]]
+        sizes.append(len(page["schedules"]))
+        cursor = page["next_cursor"]
+    assert found == names
+    assert sizes == [100, 100, 50]
+    assert len((await endpoint.get("/api/schedules"))["schedules"]) == 100
+    beyond = await endpoint.get(f"/api/schedules?cursor={number_cursor(250)}")
+    assert beyond == {"schedules": [], "next_cursor": None}
+    await endpoint.get("/api/schedules?limit=201", 400)
+
+
 async def test_the_last_runs_are_told_by_their_results(endpoint: Any) -> None:
     """The newest with its sentence, the last ten by tone, and how long a completed one usually takes."""
     runs = [await run(endpoint, seconds) for seconds in (*([7.0] * 9), 10, 20)]
@@ -101,6 +120,8 @@ async def test_the_history_tells_what_came_of_each_fire(endpoint: Any) -> None:
     (one,) = second["fires"]
     assert (one["job_id"], one["summary"]["job_id"], one["summary"]["tone"]) == (job_id, job_id, "ok")
     assert second["next_cursor"] is None
+    beyond_all_times = number_cursor(2**63 - 1)
+    assert (await endpoint.get(f"/api/schedules/{NAME}/history?limit=2&cursor={beyond_all_times}")) == first
     await endpoint.get("/api/schedules/nowhere/history", 404)
 
 
@@ -143,7 +164,7 @@ async def test_types_of_jobs_are_described_for_a_form(endpoint: Any) -> None:
     pull = types["PULL_NHANH_CUSTOMERS"]
     assert (pull["name"], pull["stores"]) == ("Customers of Nhanh.vn", ["main"])
     assert pull["params"]["properties"]["full"]["title"] == "Read everything"
-    assert (pull["retries_rows"], types["SYNC_PRODUCTS"]["retries_rows"]) == (True, False)
+    assert (pull["retries_rows"], types["MATCH_PRODUCTS"]["retries_rows"]) == (True, False)
     filters = pull["params"]["properties"]["filters"]["properties"]
     assert filters["last_bought_from"]["title"] == "Last bought from"
     assert types["SYNC_CUSTOMERS"]["stores"] == []  # the store has no [stores.main.customer_sync]

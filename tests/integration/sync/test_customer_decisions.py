@@ -11,6 +11,7 @@ from daemon.database.pool import Database
 from daemon.errors import DatabaseUnavailable, InvalidMapping
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind, Way, coming_by
+from daemon.mirror.text_upkeep import note_due
 from daemon.sync.customers.document import write_customer
 from daemon.sync.customers.lookup import CustomerLister
 from daemon.sync.customers.plan import CustomerPlan
@@ -55,6 +56,26 @@ async def decide(database: Database, *entries: tuple[int, int | None], note: str
 async def take_back(database: Database, *shopify_ids: int) -> int:
     async with database.acquire() as connection:
         return await DECISIONS.take_back(connection, STORE, shopify_ids)
+
+
+async def test_a_search_says_that_somebody_may_not_be_found_yet(shop: Shop, database: Database) -> None:
+    """Rule 17: between reading customers and noting their names, nobody's absence is passed off as certain."""
+    await shop.put([], [Customer(11, number(1))])
+    await shop.match()
+    async with database.acquire() as connection:
+        lister = CustomerLister(connection, STORE, ZONE)
+        found, said = await lister.search("customer 11", None, skip=0, limit=50)
+        assert (found, said is not None and "Search again" in said) == ([], True)
+        assert await note_due(connection)
+        found, said = await lister.search("customer 11", None, skip=0, limit=50)
+        assert ([hit.shopify_id for hit in found], said) == ([11], None)
+
+
+async def note_texts(database: Database) -> None:
+    """By what all customers are found who have been read."""
+    async with database.acquire() as connection:
+        while await note_due(connection):
+            pass
 
 
 async def test_a_decision_holds_against_the_rules(shop: Shop, database: Database) -> None:
@@ -161,10 +182,13 @@ async def test_rows_of_the_rules_keep_their_form(database: Database) -> None:
         ("nobody", []),
     ],
 )  # fmt: skip
-async def test_a_customer_is_found_by_whatever_people_have(shop: Shop, look: Look, text: str, found: list[int]) -> None:
+async def test_a_customer_is_found_by_whatever_people_have(
+    shop: Shop, look: Look, database: Database, text: str, found: list[int]
+) -> None:
     """A part of the name of either side, a phone number however it is written, an id, an address."""
     await shop.put([Buyer(1, number(1)), Buyer(2)], [Customer(11, "+84912000001"), Customer(12)])
     await shop.match()
+    await note_texts(database)
     assert [hit.shopify_id for hit in await look(text)] == found
 
 
@@ -180,6 +204,7 @@ async def test_lists_tell_each_state_with_its_reason(shop: Shop, look: Look, dat
     await shop.match()
     await decide(database, (15, 5), (17, None), note="a shop of ours")
     await shop.match()
+    await note_texts(database)
     texts = {hit.shopify_id: (hit.state, hit.text) for hit in await look()}
     assert texts[11][0] is CustomerState.MAPPED
     assert "Customer 1 of Nhanh.vn, matched by the phone number +84912000001" in texts[11][1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from daemon.config import CustomerSyncSettings
 from daemon.errors import InvalidJobRequest, SourceUnavailable
 from daemon.jobs.listing import JobFilters
 from daemon.jobs.model import Job, JobStatus
+from daemon.jobs.pausing import pause_store, resume_store
 from daemon.jobs.types import JobType
 from daemon.sandbox.faults import Fault
 from daemon.sandbox.server import SandboxSettings
@@ -19,8 +21,13 @@ from daemon.sandbox.shopify.records import CustomerRecord
 from daemon.sandbox.shopify.writes import AppliedWrite
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.writes import MetafieldOutcome, WriteError
+from daemon.sync import recording
+from daemon.sync.customers import push
+from daemon.sync.customers.push import CustomerPush
 from daemon.sync.customers.rules import CustomerRules
+from daemon.sync.customers.run import Customer
 from daemon.tasks import sync_customers
+from tests.support.second_run import begin_beside, note_push
 from tests.support.synced_shop import after_each_call, before_each_call, check_counters
 from tests.support.workshop import STORE, Workshop
 
@@ -618,7 +625,7 @@ async def test_requests_are_checked(shop: CustomerShop) -> None:
     for params, said in (
         ({"full": True}, "dry_run"),
         ({"dry_run": 1}, "dry_run"),
-        ({"retry_of": "x"}, "submit another job"),
+        ({"retry_of": "x"}, "must be a job's id"),
     ):
         with pytest.raises(InvalidJobRequest, match=said):
             await shop.workshop.submit(JobType.SYNC_CUSTOMERS, **params)
@@ -815,3 +822,77 @@ async def test_value_that_shopify_does_not_name_fails_alone(
     assert (job.updated, job.failed) == (7, 1)
     (failure,) = await shop.workshop.parts.jobs.list_failures(job.id)
     assert failure.source_id == str(victim)
+
+
+def between_plan_and_note(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[Any]]) -> None:
+    """Do something once, when the first batch has been planned and nothing of it is noted yet."""
+    original, acts = CustomerPush.push, [act]
+
+    async def acting(self: CustomerPush, batch: Sequence[Customer]) -> None:
+        if acts:
+            await acts.pop()()
+        await original(self, batch)
+
+    monkeypatch.setattr(CustomerPush, "push", acting)
+
+
+async def test_total_that_a_newer_reading_has_overtaken_is_pushed_as_it_is_by_then(
+    shop: CustomerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may push to the same customers meanwhile: what is noted is what both sides say by then."""
+    for place in range(3):
+        shop.spend(place, 90_000_000)
+    await shop.pull()
+
+    async def spend_on() -> None:
+        shop.spend(0, 95_000_000)
+        await shop.workshop.completed(JobType.PULL_NHANH_CUSTOMERS, full=True)
+        await shop.execute(
+            "UPDATE dongbo.customer_mappings SET retired_at = now(), retired_reason = 'x' WHERE shopify_id = $1",
+            shop.pairs[1][0].id,
+        )
+
+    between_plan_and_note(monkeypatch, spend_on)
+    job = await shop.workshop.completed(JobType.SYNC_CUSTOMERS)
+    assert [shop.total(shop.pairs[place][0]) for place in (0, 2)] == ["95000000", "90000000"]
+    assert job.updated == 2
+    assert "90000000" not in {row["new_value"] for row in await shop.pushes(shop.pairs[0][0])}
+    assert await shop.pushes(shop.pairs[1][0]) == []
+
+
+async def test_customer_to_whom_another_job_does_not_finish_pushing_fails_alone(
+    shop: CustomerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their values are a dead letter; everybody else gets theirs, and the open push stays the other job's."""
+    monkeypatch.setattr(recording, "PATIENCE", 0.1)
+    for place in range(3):
+        shop.spend(place, 90_000_000)
+    await shop.pull()
+    holder = await begin_beside(shop.workshop, JobType.SYNC_CUSTOMERS)
+    busy = shop.pairs[1][0]
+    number = await note_push(shop.workshop, holder.job.id, "tags", busy.id, None, None, None, "a", "b")
+    job = await shop.sync()
+    assert (job.updated, job.failed) == (2, 1)
+    assert recording.BUSY.rstrip(".") in (await shop.reasons(job))[str(busy.id)]
+    assert await shop.workshop.value("SELECT result FROM dongbo.pushes WHERE id = $1", number) == "intended"
+
+
+async def test_paused_store_gets_no_totals(shop: CustomerShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is planned and counted, whenever the pause begins; afterwards a sync makes up for it."""
+    monkeypatch.setattr(push, "MAX_CUSTOMERS", 2)
+    for place in range(6):
+        shop.spend(place, 90_000_000)
+    await shop.pull()
+
+    async def pause(call: int) -> None:
+        if call == 2:
+            await pause_store(shop.workshop.database, STORE, None, None)
+
+    before_each_call(monkeypatch, "set_metafields", pause)
+    job = await shop.sync()
+    assert (job.updated, job.metadata["paused"]) == (2, True)  # the second call is not sent any more
+    assert (await shop.sync()).updated == 0
+    await resume_store(shop.workshop.database, STORE)
+    assert (await shop.sync()).updated == 4
+    shop.check_right()
+    shop.check_once()

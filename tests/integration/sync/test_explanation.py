@@ -73,9 +73,9 @@ async def test_what_a_job_has_set_is_told_with_the_job_the_time_and_the_reason(t
     explanation = await ask()
     value = only(explanation)
     assert value.verdict == (
-        f"Shopify has 7 at Kho Hà Nội (31): job {job} set it from 5 to 7 on 23 Nov 2026 12:00:00, because “Nhanh.vn "
-        "77 (AO-01) has 4 + 3 available in depots 1, 2”. That is what Nhanh.vn says: Nhanh.vn has 4 + 3 in depots "
-        "Kho A (1) and 2."
+        f"Shopify has 7 available at Kho Hà Nội (31): job {job} set it from 5 to 7 on 23 Nov 2026 12:00:00, because "
+        "“Nhanh.vn 77 (AO-01) has 4 + 3 available in depots 1, 2”. That is what Nhanh.vn says: Nhanh.vn has 4 + 3 in "
+        "depots Kho A (1) and 2."
     )
     assert (value.sum, value.desired, value.shopify, value.obstacle) == ("7", "7", "7", None)
     assert [(push.old_value, push.new_value, push.result) for push in value.pushes] == [("5", "7", "applied")]
@@ -130,8 +130,8 @@ async def test_a_change_at_shopify_since_the_push_is_told(tables: Tables, ask: A
     job = await tables.push(PushKind.STOCK, "5", "7", PushResult.APPLIED)
     verdict = only(await ask()).verdict
     assert verdict.startswith(
-        f"Shopify has 6 at Kho Hà Nội (31). Job {job} set it to 7 on 23 Nov 2026 12:00:00, but it has been changed at "
-        "Shopify since (7 → 6, seen 23 Nov 2026 12:00:00)."
+        f"Shopify has 6 available at Kho Hà Nội (31). Job {job} set it to 7 on 23 Nov 2026 12:00:00, but it has been "
+        "changed at Shopify since (7 → 6, seen 23 Nov 2026 12:00:00)."
     )
     assert verdict.endswith(
         "A sync would set it to 7 now: Nhanh.vn has 4 + 3 in depots Kho A (1) and 2; no SYNC_PRODUCTS has completed "

@@ -1,6 +1,7 @@
 """What people are told and what a sync does come from one plan: in any shop, under any settings, both say the same."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -20,11 +21,16 @@ from daemon.database.pool import Database
 from daemon.mirror import shops
 from daemon.money import VND
 from daemon.sync.explanation.explain import explain
-from daemon.sync.products.obstacles import OF_STOCK
+from daemon.sync.products import queries
+from daemon.sync.products.obstacles import OF_PAIR, of_item
 from daemon.sync.products.plan import ProductPlan
 from daemon.sync.products.planned_values import planned_values
 from daemon.sync.products.rows import START
+from daemon.sync.products.ruling import AppliedRule
+from daemon.sync.products.safety_limits import PlanSurvey, SafetyLimits
+from tests.support import rule_model
 from tests.support.mirror_tables import NOON, STORE, Tables
+from tests.support.rule_model import RuleModel
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 TABLES = (
@@ -65,6 +71,7 @@ class Article:
     combo: str = "known"  # what is known of its components: known, none, unknown
     stock: tuple[Decimal | None, ...] = (Decimal(2), None, None)
     levels: tuple[int | None, ...] = (2, None, 5)
+    committed: int | None = 0  # to open orders at Shopify; None: what is on hand is not known
     price: Decimal = Decimal(100_000)
     compare_at: Decimal | None = None
     is_on_sale: bool = False
@@ -72,6 +79,11 @@ class Article:
     twin: str | None = None  # another variant of the same item: mapped to the "same" product, or to "another" one
     twin_tracked: bool | None = True
     twin_is_bundle: bool = False
+    vendor: str | None = None
+    tags: tuple[str, ...] = ()
+    product_type: str | None = None
+    category: int | None = None
+    brand: int | None = None
 
 
 articles = st.builds(
@@ -93,6 +105,7 @@ articles = st.builds(
     combo=st.sampled_from(["known", "known", "none", "unknown"]),
     stock=quantities.map(tuple),
     levels=st.tuples(*[st.sampled_from([None, 0, 2, 7])] * 3),
+    committed=st.sampled_from([0, 0, 1, 2, None]),
     price=st.sampled_from(["90000", "100000", "110000"]).map(Decimal),
     compare_at=amounts.filter(lambda amount: amount is None or amount > 0),
     is_on_sale=st.sampled_from([False] * 5 + [True]),
@@ -100,15 +113,53 @@ articles = st.builds(
     twin=st.sampled_from([None, None, None, "same", "another"]),
     twin_tracked=st.sampled_from([True] * 5 + [False, None]),
     twin_is_bundle=st.sampled_from([False] * 5 + [True]),
+    vendor=st.none() | rule_model.words,
+    tags=st.lists(rule_model.words, max_size=2, unique=True).map(tuple),
+    product_type=st.none() | rule_model.words,
+    category=st.sampled_from([None, 301, 302]),
+    brand=st.sampled_from([None, 301, 302]),
 )
+
+
+def with_rules(sync: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A sync with rules besides, and with what holds stock back in the whole store."""
+    shares = (
+        st.dictionaries(st.sampled_from(sorted(sync["locations"])), st.sampled_from([0, 50, 100]))
+        if (sync["locations"])
+        else st.just({})
+    )
+    return st.fixed_dictionaries(
+        {
+            **{key: st.just(value) for key, value in sync.items()},
+            "reserve": st.sampled_from([0, 0, 1]),
+            "maximum": st.sampled_from([None, None, 3]),
+            "shares": shares,
+            "rules": rule_model.rules(with_prices=sync["price"] is not None),
+        }
+    )
+
+
 syncs = st.fixed_dictionaries(
     {
         "locations": st.sampled_from([{"31": [1, 2], "32": [3]}, {"31": [1, 2, 3]}, {"32": [2]}, {}]),
         "stock_figure": st.sampled_from(["available", "remain"]),
+        "quantity": st.sampled_from(["available", "on_hand"]),
         "price": st.sampled_from(["retail", "retail", "wholesale", None]),
         "compare_at_price": st.sampled_from(["old", None]),
     }
 ).filter(lambda made: bool(made["locations"] or made["price"] or made["compare_at_price"]))
+# With nothing in the way but rules.
+plain_articles = st.builds(
+    Article,
+    retail=amounts,
+    stock=quantities.map(tuple),
+    vendor=rule_model.words,
+    tags=st.lists(rule_model.words, max_size=2, unique=True).map(tuple),
+    product_type=rule_model.words,
+    category=st.sampled_from([301, 302]),
+    brand=st.sampled_from([301, 302]),
+)
+ruled_syncs = syncs.flatmap(with_rules)
 ALL = {"locations": {"31": [1, 2], "32": [3]}, "price": "retail", "compare_at_price": "old"}
 
 
@@ -138,8 +189,8 @@ class Shop:
         document = {} if article.kind is None else {article.kind: "PARENT" if "combined" in article.kind else True}
         await self._tables.insert(
             "shopify_products",
-            {"store": STORE, "id": number, "title": "Áo", "tags": [], "digest": b"",
-             "document": orjson.dumps(document).decode()},
+            {"store": STORE, "id": number, "title": "Áo", "vendor": article.vendor, "tags": list(article.tags),
+             "product_type": article.product_type, "digest": b"", "document": orjson.dumps(document).decode()},
         )  # fmt: skip
         await self._variant(number, number, item, article)
         await self._nhanh(nhanh_id, article)
@@ -156,7 +207,8 @@ class Shop:
                     await self._tables.insert(
                         "shopify_inventory_levels",
                         {"store": STORE, "inventory_item_id": item, "location_id": location, "variant_id": number,
-                         "available": available},
+                         "available": available,
+                         "on_hand": None if article.committed is None else available + article.committed},
                     )  # fmt: skip
         if article.is_on_sale:
             await self._put_on_sale(number)
@@ -188,6 +240,8 @@ class Shop:
             retail_price=article.retail,
             wholesale_price=article.wholesale,
             old_price=article.old,
+            category_id=article.category,
+            brand_id=article.brand,
             document=orjson.dumps({"priceVatMode": article.vat_mode}).decode(),
             deleted_at=NOON if article.nhanh == "deleted" else None,
         )
@@ -245,7 +299,7 @@ def tables(database: Database) -> Tables:
     return Tables(database)
 
 
-@given(some=st.lists(articles, min_size=1, max_size=4), sync=syncs, taxes_included=st.booleans())
+@given(some=st.lists(articles, min_size=1, max_size=4), sync=ruled_syncs, taxes_included=st.booleans())
 @example(some=[Article(old=Decimal(-1), retail=Decimal(-5))], sync=ALL, taxes_included=True)
 @example(some=[Article(is_bundle=True, stock=(Decimal(9), None, None), twin="same")], sync=ALL, taxes_included=True)
 @example(some=[Article(tracked=None, stock=(Decimal(9), None, None), twin="same")], sync=ALL, taxes_included=True)
@@ -291,6 +345,110 @@ async def test_an_explanation_says_what_the_plan_does(
     assert told_stock == planned_stock
     assert told_prices == planned_prices
     await check_counts(database, plan, product_sync, known, list(shop.items))
+    await check_survey(database, product_sync, known)
+
+
+async def check_survey(database: Database, product_sync: ProductSyncSettings, known: shops.Shop) -> None:
+    """A survey of which only what is risky comes back finds the same as one that looks at every row."""
+    usual, queries.SAMPLE = queries.SAMPLE, 0
+    try:
+        plan = ProductPlan(database, STORE, product_sync, known)
+    finally:
+        queries.SAMPLE = usual
+    whole, counted = (PlanSurvey(SafetyLimits(product_sync, ())) for _ in range(2))
+    for stock_windows, survey in ((plan.stock_windows, whole), (plan.stock_survey, counted)):
+        async for stock in stock_windows(START):
+            survey.rows += stock.population
+            survey.add_other_stock(stock)
+            for stock_row in stock.rows:
+                survey.add_stock(stock_row)
+    for price_windows, survey in ((plan.price_windows, whole), (plan.price_survey, counted)):
+        async for prices in price_windows(START):
+            survey.rows += prices.population
+            survey.add_other_prices(prices)
+            for price_row in prices.rows:
+                survey.add_price(price_row)
+    assert (counted.rows, counted.figures()) == (whole.rows, whole.figures())
+    assert counted.sample["sample_of"] == whole.sample["sample_of"]
+    assert (counted.needs_approval, counted.left_out) == (whole.needs_approval, whole.left_out)
+    assert counted.question().to_json() == whole.question().to_json()
+
+
+@pytest.mark.parametrize("one", rule_model.WORDS)
+async def test_words_are_alike_as_people_compare_them(database: Database, one: str) -> None:
+    """Upper and lower case and the encoding of accents make no difference, in any locale; accents do."""
+    async with database.acquire() as connection:
+        found = await connection.fetch(
+            "SELECT word FROM unnest($2::text[]) AS word WHERE dongbo.alike(word) = dongbo.alike($1)",
+            one,
+            rule_model.WORDS,
+        )
+    assert {row["word"] for row in found} == {
+        word for word in rule_model.WORDS if rule_model.alike(word) == rule_model.alike(one)
+    }
+
+
+@given(
+    some=st.lists(plain_articles | articles, min_size=1, max_size=4),
+    sync=ruled_syncs.filter(lambda made: bool(made["rules"])),
+    taxes_included=st.booleans(),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_rules_decide_as_they_are_written(
+    tables: Tables, database: Database, some: list[Article], sync: dict[str, Any], taxes_included: bool
+) -> None:
+    """What is left alone, held back, limited or asked about: as plain Python reads the same rules."""
+    shop = Shop(tables)
+    await shop.open(taxes_included=taxes_included)
+    for number, article in enumerate(some, start=1):
+        await shop.add(number, article)
+    ruled = ProductSyncSettings.model_validate(sync)
+    plain = ruled.model_copy(update={"reserve": 0, "maximum": None, "shares": {}, "rules": ()})
+    known, numbers = shops.Shop(VND, taxes_included), list(shop.items)
+    async with database.acquire() as connection:
+        planned = await planned_values(connection, STORE, ruled, known, numbers)
+        otherwise = await planned_values(connection, STORE, plain, known, numbers)
+    for number in numbers:
+        article = some[(number - 1) % 100]
+        quoted = otherwise.prices.get(number)
+        price = quoted.price.desired if quoted is not None and ruled.price is not None else None
+        if number > 100 and article.twin == "another":
+            article = replace(article, category=None, brand=None)
+        model = RuleModel(
+            ruled,
+            rule_model.Facts(
+                article.vendor,
+                article.tags,
+                article.product_type,
+                article.category,
+                article.brand,
+                price,
+                lacks_price=quoted is not None and price is None and (quoted.quoted or 0) > 0,
+            ),
+        )
+        for location in ruled.depots_of:
+            found, plan = planned.stock[number, location], otherwise.stock[number, location]
+            assert found.obstacle == model.obstacle(plan.obstacle, of_prices=False)
+            if found.obstacle is None and plan.total is not None:
+                assert found.desired == model.desired(location, plan.total)
+                assert is_asked(found.applied) == bool(model.first("ask", plan.total)[1])
+                for effect in ("reserve", "maximum"):
+                    name, value = model.first(effect, plan.total)
+                    assert [(rule.name, rule.value) for rule in found.applied if rule.effect == effect] == (
+                        [] if name is None else [(name, value)]
+                    )
+        if quoted is not None:
+            prices = planned.prices[number]
+            for amount, unruled in ((prices.price, quoted.price), (prices.compare_at_price, quoted.compare_at_price)):
+                assert amount.obstacle == model.obstacle(unruled.obstacle, of_prices=True)
+                assert amount.desired == unruled.desired
+            if prices.price.obstacle not in rule_model.OF_THE_PAIR:
+                assert is_asked(prices.applied) == bool(model.first("ask")[1])
+
+
+def is_asked(applied: Sequence[AppliedRule]) -> bool:
+    """Whether a person is asked."""
+    return any(rule.effect == "ask" for rule in applied)
 
 
 async def check_counts(
@@ -306,7 +464,7 @@ async def check_counts(
         planned.obstacle for (_, at), planned in planned.stock.items() if at == location and planned.obstacle
     )
     counted = {reason: left.variants for reason, left in (await plan.left_alone()).items()}
-    of_stock = {obstacle for obstacle, _ in OF_STOCK}
+    of_stock = {obstacle for obstacle, _ in (*OF_PAIR, *of_item("on_hand"))} | {"by_rule"}
     assert {reason: count for reason, count in counted.items() if reason in of_stock} == {
         reason: count for reason, count in obstacles.items() if reason != "variant_deleted"
     }

@@ -16,8 +16,9 @@ from daemon.jobs import runner
 from daemon.jobs.queue import worker as queue_worker
 from daemon.jobs.types import JobType
 from daemon.sandbox.shopify.writes import AppliedWrite
+from daemon.sync import recording
 from daemon.sync.products import stock_push
-from tests.support.sync_history import Ambush, History, Step, begun_history, make_history
+from tests.support.sync_history import TOGETHER, Ambush, History, Step, begun_history, make_history
 from tests.support.sync_ledger import PUSHES, check_quiet
 
 
@@ -36,10 +37,11 @@ async def live_through(
     monkeypatch: pytest.MonkeyPatch,
     *,
     replays: bool,
+    daemons: int = 1,
     **settings: object,
 ) -> History:
     """Live through a history, and check what must hold when all is quiet."""
-    async with begun_history(database_url, monkeypatch, replays=replays, **settings) as history:
+    async with begun_history(database_url, monkeypatch, replays=replays, daemons=daemons, **settings) as history:
         try:
             await history.live(steps)
             await history.become_quiet()
@@ -65,6 +67,47 @@ async def test_shopify_equals_nhanh_after_any_history(
     """Rule 12, whether Shopify answers a repeated key from memory or executes it anew; at times a person is asked."""
     settings = {"max_zeroed": 1, "max_large_price_changes": 1} if seed % 3 == 0 else {}
     await live_through(make_history(seed), database_url, monkeypatch, replays=seed % 2 == 0, **settings)
+
+
+RULED = {
+    "reserve": 1,
+    "maximum": 30,
+    "rules": [
+        {"name": "last pieces", "when": {"stock": {"to": 3}}, "maximum": 0},
+        {"name": "some kinds", "when": {"category": list(range(301, 304))}, "reserve": 2},
+    ],
+}
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("seed", [7, 16])
+async def test_shopify_equals_what_rules_say_after_any_history(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rule 12 with stock held back: no value is ever pushed that the rules did not make of what Nhanh.vn had then."""
+    await live_through(make_history(seed), database_url, monkeypatch, replays=seed % 2 == 0, **RULED)
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("seed", seeds() if "DONGBO_TEST_SEED" in os.environ else (3, 7))
+async def test_on_hand_equals_nhanh_after_any_history(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rule 12 with what is on hand, while customers order, and orders are sent and cancelled."""
+    settings = {"quantity": "on_hand", "stock_figure": "available"}
+    await live_through(make_history(seed), database_url, monkeypatch, replays=seed % 2 == 0, **settings)
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("seed", seeds() if "DONGBO_TEST_SEED" in os.environ else (1, 4, 9))
+async def test_runs_that_push_at_once_write_nothing_twice_and_nothing_older(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rule 12 with two daemons, on which a full sync, syncs of a few items and pulls run beside each other."""
+    monkeypatch.setattr(recording, "PATIENCE", 2.0)
+    await live_through(
+        make_history(seed, weights=TOGETHER), database_url, monkeypatch, replays=seed % 2 == 0, daemons=2
+    )
 
 
 @pytest.mark.usefixtures("brisk")

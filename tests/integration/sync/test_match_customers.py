@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 
 from daemon.config import CustomerSyncSettings
 from daemon.database.pool import Connection, Database
-from daemon.ids import WorkerName
-from daemon.jobs.context import StopReason
+from daemon.ids import JobId, WorkerName
+from daemon.jobs import store
+from daemon.jobs.context import JobContext, StopReason
 from daemon.jobs.model import Counters, JobStatus
 from daemon.jobs.types import JobType
-from daemon.sync.matching import customer_keys
-from daemon.sync.matching.customers import match_by_phones
-from daemon.sync.matching.products import MatchOutcome
-from tests.support.match_jobs import STORE, MatchJobs, fetch_all
+from daemon.mirror.text_upkeep import TextUpkeep, note_due
+from daemon.sync.matching import customer_keys, related_customers, writing
+from daemon.sync.matching.customer_decisions import set_manual
+from daemon.sync.matching.customers import match_some
+from daemon.sync.matching.outcome import MatchOutcome
+from daemon.tasks.customer_matching import matching_of
+from tests.support.match_jobs import STORE, MatchJobs, fetch_all, in_batches_of, match_in
 
 PUT_NHANH = """
 INSERT INTO dongbo.nhanh_customers (store, id, name, mobile, document, digest, deleted_at)
@@ -319,14 +323,14 @@ async def test_mappings_of_deleted_customers_are_retired(shop: Shop) -> None:
 
 
 async def test_dry_run_tells_the_same_and_writes_nothing(shop: Shop) -> None:
-    """A dry run reads numbers and matches in a transaction that is taken back."""
+    """A dry run decides in a transaction that is taken back; only the numbers are read for good."""
     await shop.put(
         [Buyer(1, number(1)), Buyer(2, number(2)), Buyer(3, number(2))],
         [Customer(11, number(1)), Customer(12, number(2))],
     )
-    before = await fetch_all(shop.database, WRITTEN)
+    before = await fetch_all(shop.database, WRITTEN[2:])
     dry = await shop.match(dry_run=True)
-    assert await fetch_all(shop.database, WRITTEN) == before
+    assert await fetch_all(shop.database, WRITTEN[2:]) == before
     assert dry.metadata["sample"]["matched"] == [
         {
             "shopify_id": 11, "shopify_name": "Customer 11", "nhanh_id": 1, "nhanh_name": "Khách 1",
@@ -339,9 +343,125 @@ async def test_dry_run_tells_the_same_and_writes_nothing(shop: Shop) -> None:
     assert (dry.created, dry.skipped) == (real.created, real.skipped) == (1, 1)
 
 
+async def put_pairs(shop: Shop, pairs: int) -> None:
+    """Customers of both sides, each with a number of one's own: customer 10 + n is buyer n."""
+    numbers = range(1, pairs + 1)
+    await shop.put([Buyer(n, number(n)) for n in numbers], [Customer(10 + n, number(n)) for n in numbers])
+
+
+async def kill_between_two_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> JobId:
+    """A job of which a run was killed while it wrote its second batch; it may be run again."""
+    job = await shop.match_jobs.submit(JobType.MATCH_CUSTOMERS)
+    write_next = writing.MappingWrites.write_next
+    begun = asyncio.Event()
+
+    async def stay_in_second(*arguments: Any) -> Any:
+        written = await write_next(*arguments)
+        if await arguments[1].fetchval("SELECT count(*) FROM dongbo.customer_mappings") == 4:
+            begun.set()
+            await asyncio.Event().wait()
+        return written
+
+    monkeypatch.setattr(writing.MappingWrites, "write_next", stay_in_second)
+    run = asyncio.create_task(shop.match_jobs.runner().run(job.id, WorkerName("first")), name="first-run")
+    await begun.wait()
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+    monkeypatch.setattr(writing.MappingWrites, "write_next", write_next)
+    async with shop.database.acquire() as connection:
+        await store.release_orphans(connection, WorkerName("first"), at_no_cost=True)
+    return job.id
+
+
+async def test_a_run_that_is_killed_between_two_batches_is_gone_on_with(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written of a match counts and stays; the next run writes the rest, and each customer counts once."""
+    monkeypatch.setattr(writing, "BATCH", 2)
+    await put_pairs(shop, 5)
+    job_id = await kill_between_two_batches(shop, monkeypatch)
+    killed = await shop.match_jobs.jobs.get(job_id)
+    assert (killed.processed, killed.created, killed.checkpoint) == (2, 2, "writing")
+    assert len(await shop.rows(LIVE)) == 2
+    await shop.match_jobs.runner().run(job_id, WorkerName("second"))
+    job = await shop.match_jobs.jobs.get(job_id)
+    assert (job.status, job.total, job.processed, job.created) == (JobStatus.COMPLETED, 5, 5, 5)
+    assert [(s, n) for s, n, _source in await shop.rows(LIVE)] == [(10 + n, n) for n in range(1, 6)]
+    assert await shop.rows("SELECT FROM dongbo.match_batches") == []
+
+
+async def test_what_a_killed_run_had_decided_is_not_written_over_what_is_known_since(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Customers may have changed their numbers by the time a job goes on: nobody is mapped by the old ones."""
+    monkeypatch.setattr(writing, "BATCH", 2)
+    await put_pairs(shop, 5)
+    job_id = await kill_between_two_batches(shop, monkeypatch)
+    await shop.put([], [Customer(14, number(5)), Customer(15, number(4))])
+    await shop.match_jobs.runner().run(job_id, WorkerName("second"))
+    job = await shop.match_jobs.jobs.get(job_id)
+    assert (job.status, job.total, job.processed, job.created) == (JobStatus.COMPLETED, 5, 5, 5)
+    assert [(s, n) for s, n, _source in await shop.rows(LIVE)] == [(11, 1), (12, 2), (13, 3), (14, 5), (15, 4)]
+    assert await shop.rows("SELECT FROM dongbo.customer_mappings WHERE retired_at IS NOT NULL") == []
+
+
+async def test_whoever_decides_between_two_batches_waits_for_one_and_is_right(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person and the sync of a single customer come in before the match ends; what no longer fits is left alone."""
+    monkeypatch.setattr(writing, "BATCH", 2)
+    await put_pairs(shop, 6)
+    write_next = writing.MappingWrites.write_next
+    batches = 0
+
+    async def with_others(*arguments: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == 2:  # the first is committed, the rest is decided and not written
+            async with shop.database.acquire() as connection:
+                await set_manual(connection, STORE, [(16, 5)], "they are one")
+                async with connection.transaction():
+                    assert await match_some(connection, STORE, [14])
+        return await write_next(*arguments)
+
+    monkeypatch.setattr(writing.MappingWrites, "write_next", with_others)
+    job = await shop.match()
+    assert [tuple(row) for row in await shop.rows(LIVE)] == [
+        (11, 1, "phone"), (12, 2, "phone"), (13, 3, "phone"), (14, 4, "phone"), (16, 5, "manual"),
+    ]  # fmt: skip
+    assert (job.total, job.processed, job.created) == (6, 6, 3)
+    assert (job.metadata["mapped"], job.metadata["unmatched"]) == (5, 1)
+
+
+TEXTS = "SELECT side, id, text FROM dongbo.customer_texts ORDER BY side, id"
+
+
+async def test_customers_are_found_by_what_they_are_called_soon_after_they_were_read(shop: Shop) -> None:
+    """Matching only says whose texts are due; a page that was not noted to its end stays due."""
+    await shop.put([Buyer(1, number(1))], [Customer(11, number(1))])
+    await shop.match()
+    assert await shop.rows(TEXTS) == []
+    async with shop.database.acquire() as first, shop.database.acquire() as second:
+        interrupted = first.transaction()
+        await interrupted.start()
+        assert await note_due(first)
+        assert await note_due(second)
+        assert [row[:2] for row in await shop.rows(TEXTS)] == [("shopify", 11)]
+        assert not await note_due(second)
+        await interrupted.rollback()
+    upkeep = TextUpkeep(shop.database)
+    async with upkeep, asyncio.timeout(10):
+        while len(await shop.rows(TEXTS)) < 2:
+            await asyncio.sleep(0.01)
+    assert await shop.rows(TEXTS) == [("nhanh", 1, "|0912000001|||khach1"), ("shopify", 11, "|0912000001|||customer11")]
+    assert await shop.rows("SELECT FROM dongbo.customer_texts_due") == []
+
+
 async def test_interrupted_reading_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is stopped between two pages of numbers is gone on with, and counts each customer once."""
     monkeypatch.setattr(customer_keys, "PAGE", 2)
+    monkeypatch.setattr(JobContext.pages, "__defaults__", (1,))  # ahead: so that each page is stored by itself
     await shop.put([Buyer(n, number(n)) for n in range(1, 6)], [Customer(10 + n, number(n)) for n in range(1, 6)])
     job = await shop.match_jobs.submit(JobType.MATCH_CUSTOMERS)
     runner = shop.match_jobs.runner()
@@ -527,8 +647,7 @@ async def arrange(connection: Connection, world: World) -> None:
 
 async def match(connection: Connection) -> MatchOutcome:
     """Match, and commit."""
-    async with connection.transaction():
-        return await match_by_phones(connection, STORE, with_sample=False)
+    return await match_in(connection, matching_of(STORE))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -538,7 +657,8 @@ async def test_sets_decide_as_the_rules_one_by_one(shop: Shop, world: World) -> 
     expected = model(world)
     async with shop.database.acquire() as connection:
         await arrange(connection, world)
-        outcome = await match(connection)
+        with in_batches_of(1):
+            outcome = await match(connection)
         live = await shop.rows(
             "SELECT shopify_id, nhanh_id, phone FROM dongbo.customer_mappings WHERE retired_at IS NULL"
         )
@@ -549,3 +669,55 @@ async def test_sets_decide_as_the_rules_one_by_one(shop: Shop, world: World) -> 
         again = await match(connection)
         assert again.counters == Counters(skipped=expected.counters.processed)
         assert await fetch_all(shop.database, ["customer_mappings", "match_conflicts"]) == before
+
+
+STATE = (
+    "SELECT shopify_id, nhanh_id, source, phone, retired_at IS NULL, retired_reason FROM dongbo.customer_mappings "
+    "ORDER BY 1, 2, 3, 4, 5",
+    CONFLICTS,
+    "SELECT key, nhanh_rows, shopify_rows FROM dongbo.common_keys ORDER BY key",
+)
+
+
+async def state(connection: Connection) -> list[list[tuple[Any, ...]]]:
+    """All that matching has written."""
+    return [[tuple(row) for row in await connection.fetch(statement)] for statement in STATE]
+
+
+def about(customer: int, found: list[list[tuple[Any, ...]]]) -> list[list[tuple[Any, ...]]]:
+    """What of it is about a customer of Shopify."""
+    mappings, conflicts, _common = found
+    return [[row for row in mappings if row[0] == customer], [row for row in conflicts if customer in row[2]]]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(world=worlds(), data=st.data())
+async def test_matching_one_finds_what_matching_all_finds(shop: Shop, world: World, data: st.DataObject) -> None:
+    """For any customer: the same mapping and conflicts; and all after one is the same as all at once."""
+    customer = data.draw(st.sampled_from(sorted(world.shopify))) if world.shopify else 11
+    async with shop.database.acquire() as connection:
+        await arrange(connection, world)
+        await match(connection)
+        all_at_once = await state(connection)
+        await arrange(connection, world)
+        async with connection.transaction():
+            await match_some(connection, STORE, [customer])
+        alone = await state(connection)
+        assert about(customer, alone) == about(customer, all_at_once)
+        await match(connection)
+        assert await state(connection) == all_at_once
+
+
+async def test_a_group_that_is_too_large_is_matched_with_everybody(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is the same; the limit only bounds what is gathered for one."""
+    monkeypatch.setattr(related_customers, "MOST_RELATED", 1)
+    await shop.put([Buyer(1, "0912345678"), Buyer(2, "0987654321")], [Customer(11, "0912345678")])
+    await shop.match()
+    await shop.put(customers=[Customer(12, "0987654321")])
+    async with shop.database.acquire() as connection, connection.transaction():
+        pages = customer_keys.changed_pages(lambda: nullcontext(connection), STORE, with_notes=False)
+        async for side, page in pages:
+            await customer_keys.store_phones(connection, STORE, side, page)
+        assert not await match_some(connection, STORE, [12])
+        await match_in(connection, matching_of(STORE))
+    assert [tuple(row) for row in await shop.rows(LIVE)] == [(11, 1, "phone"), (12, 2, "phone")]

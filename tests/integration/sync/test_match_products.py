@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,9 @@ from daemon.jobs.types import JobType
 from daemon.mirror.keys import RULES
 from daemon.sync.matching.mapping_list import list_mappings, resolve_product, resolve_variant
 from daemon.sync.matching.mappings import DECISIONS, set_manual
-from daemon.sync.matching.products import MatchOutcome, match_products
+from daemon.sync.matching.outcome import MatchOutcome
+from daemon.tasks.customer_matching import matching_of as matching_of_customers
+from daemon.tasks.match_products import matching_of
 from daemon.texts import INVISIBLE
 from tests.support.match_jobs import (
     STORE,
@@ -29,11 +32,16 @@ from tests.support.match_jobs import (
     Product,
     Variant,
     fetch_all,
+    in_batches_of,
+    match_in,
     put_products,
     put_variants,
 )
 
 LIVE = "SELECT variant_id, nhanh_id, source FROM dongbo.product_mappings WHERE retired_at IS NULL ORDER BY variant_id"
+WORKING_TABLES = """
+SELECT relname, oid FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' ORDER BY relname
+"""
 CONFLICTS = "SELECT kind, key, nhanh_ids, shopify_ids FROM dongbo.match_conflicts ORDER BY kind DESC, key"
 
 
@@ -51,8 +59,8 @@ class Shop:
 
     async def match(self) -> MatchOutcome:
         """Match, and commit."""
-        async with self.database.acquire() as connection, connection.transaction():
-            return await match_products(connection, STORE, with_sample=False)
+        async with self.database.acquire() as connection:
+            return await match_in(connection, matching_of(STORE))
 
     async def decide(self, *entries: tuple[int, int | None], note: str | None = None) -> ManualOutcome:
         """A person's word."""
@@ -579,7 +587,7 @@ async def test_deciding_waits_for_a_running_match(shop: Shop) -> None:
     await shop.put([Product(1, "a"), Product(2, "b")], [Variant(11, "a"), Variant(12, "b")])
     async with shop.database.acquire() as connection:
         async with connection.transaction():
-            await match_products(connection, STORE, with_sample=False)
+            await match_in(connection, matching_of(STORE))
             deciding = asyncio.create_task(shop.decide((12, 1)))
             await until_waiting(connection)
         outcome = await deciding
@@ -942,7 +950,8 @@ async def test_sets_decide_as_the_rules_row_by_row(shop: Shop, world: World) -> 
     async with shop.database.acquire() as connection:
         await arrange(connection, world)
     expected = model(world)
-    outcome = await shop.match()
+    with in_batches_of(1):
+        outcome = await shop.match()
     live = sum(not variant.is_deleted for variant in world.variants)
     assert {variant: (product, source) for variant, product, source in await shop.mapped()} == expected.mapped
     assert await shop.conflicts() == sorted(expected.conflicts, key=lambda row: (row[0] != "sku", row[1]))
@@ -985,3 +994,22 @@ async def test_nothing_is_matched_before_everything_was_pulled(database: Databas
     assert ended.status is JobStatus.FAILED
     assert ended.error is not None
     assert "Let PULL_NHANH_PRODUCTS and PULL_SHOPIFY_PRODUCTS complete once" in ended.error
+
+
+async def test_a_match_leaves_no_dead_rows_in_the_catalogue(database: Database) -> None:
+    """Its tables stay with the connection, empty, also after a match that failed: a year of matches bloats nothing."""
+    async with database.acquire() as connection:
+        await put_products(connection, [Product(1, "A")])
+        await put_variants(connection, [Variant(11, sku="A")])
+        tables = []
+        for fails in (False, True, False):
+            with suppress(asyncpg.DivisionByZeroError):
+                async with connection.transaction():
+                    await match_in(connection, matching_of(STORE))
+                    await match_in(connection, matching_of_customers(STORE))
+                    if fails:
+                        await connection.execute("SELECT 1 / 0")
+            tables.append([tuple(row) for row in await connection.fetch(WORKING_TABLES)])
+        assert tables[0] == tables[1] == tables[2] != []
+        for name, _number in tables[0]:
+            assert await connection.fetchval(f"SELECT count(*) FROM pg_temp.{name}") == 0

@@ -183,6 +183,19 @@ async def test_a_shop_without_taxes_gets_prices_without_vat(shop: SyncedShop) ->
     assert pairs[0][0].price == 150_000
 
 
+async def test_a_few_items_know_what_a_pull_has_found_out_of_taxes(shop: SyncedShop) -> None:
+    """What they remember of the shop for a minute is not held against what is known better."""
+    (variant, nhanh_id), *_ = await without_vat(shop)
+    await approved(shop, await waits(shop))
+    await shop.sync(variants=[variant.id])
+    shop.shopify.profile.taxes_included = False
+    await shop.workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    shop.nhanh.clock_offset += 3.0
+    shop.nhanh.change_price(nhanh_id, Decimal(120_000))
+    await shop.sync(variants=[variant.id])
+    assert variant.price == 120_000
+
+
 async def prepare_rest(shop: SyncedShop, pairs: Pairs) -> Pairs:
     """The pairs besides these."""
     return [pair for pair in shop.pairs if pair not in pairs]

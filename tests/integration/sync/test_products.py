@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from daemon.errors import SourceUnavailable
@@ -12,6 +13,7 @@ from daemon.sync import pushes
 from daemon.sync.matching import mappings
 from daemon.sync.products import plan as product_plan
 from daemon.sync.products import stock_push
+from daemon.sync.products.rows import Key, StockRow
 from daemon.tasks import sync_products
 from tests.support.synced_shop import (
     SyncedShop,
@@ -54,6 +56,28 @@ async def test_nothing_changed_writes_nothing(shop: SyncedShop) -> None:
     assert (job.updated, job.skipped) == (0, len(shop.pairs) * len(shop.depot_of))
     assert shop.shopify.writes == []
     assert shop.shopify.requests.calls - calls <= 2
+
+
+async def test_a_mapping_holds_from_the_look_at_it_to_the_note_of_the_push(shop: SyncedShop) -> None:
+    """One that is being changed counts as none, and one that a push counts on changes only after its note."""
+    (first, first_product), (second, second_product) = shop.pairs[:2]
+    rows = [
+        StockRow(Key(1, variant.id, shop.location), place, 1, None, product, 0, 1, "")
+        for place, (variant, product) in enumerate(((first, first_product), (second, second_product)), 1)
+    ]
+    retire = "UPDATE dongbo.product_mappings SET retired_at = now(), retired_reason = 'x' WHERE variant_id = $1"
+    database = shop.workshop.database
+    async with database.acquire() as match, database.acquire() as push:
+        async with match.transaction():
+            await match.execute(retire, first.id)
+            async with push.transaction():
+                left = await product_plan.still_mapped(push, STORE, rows)
+                assert [row.key.variant_id for row in left] == [second.id]
+                await match.execute("SET LOCAL lock_timeout = '50ms'")
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    async with match.transaction():
+                        await match.execute(retire, second.id)
+        await match.execute(retire, second.id)  # now that the push has been noted
 
 
 async def test_depots_of_a_location_add_up(shop: SyncedShop) -> None:
@@ -453,15 +477,17 @@ async def test_two_syncs_at_once_are_one(shop: SyncedShop) -> None:
     await shop.workshop.wait(made[0].id)
 
 
-async def test_failed_rows_are_not_retried_by_themselves(shop: SyncedShop) -> None:
-    """A sync plans anew each time, and says so to who wants to retry its dead letters."""
+async def test_failed_rows_are_retried_by_themselves(shop: SyncedShop) -> None:
+    """A variant that is back in stock at its location, or gone for good, is read and decided about anew."""
     shop.sell(shop.pairs[:2], 508)
     await shop.pull()
     shop.shopify.delete_variant(shop.pairs[0][0].id)
     job = await shop.sync()
     assert job.failed == 1
-    with pytest.raises(Exception, match="plan anew"):
-        await shop.workshop.parts.jobs.retry(job.id, failed_rows=True)
+    retried = await shop.workshop.wait((await shop.workshop.parts.jobs.retry(job.id, failed_rows=True)).id)
+    assert (retried.processed, retried.failed) == (1, 1)
+    (letter,) = await shop.workshop.parts.jobs.list_failures(retried.id)
+    assert "Shopify no longer has it" in letter.reason
 
 
 async def test_depot_that_is_hidden_while_stock_is_pushed_ends_the_run(

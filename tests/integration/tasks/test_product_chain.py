@@ -24,9 +24,9 @@ from tests.support.workshop import ProductSyncOf, Workshop, running_parts
 
 CHAIN = JobType.PRODUCT_CHAIN
 STEPS = [
-    JobType.PULL_NHANH_INVENTORY,
     JobType.PULL_NHANH_PRODUCTS,
     JobType.PULL_SHOPIFY_PRODUCTS,
+    JobType.PULL_NHANH_INVENTORY,
     JobType.MATCH_PRODUCTS,
     JobType.SYNC_PRODUCTS,
 ]
@@ -142,7 +142,7 @@ async def test_products_may_be_left_out(workshop: Workshop) -> None:
     """Without `pull_products` only stock is pulled, and only from Nhanh.vn."""
     await workshop.completed(CHAIN)
     chain = await workshop.completed(CHAIN, pull_products=False)
-    assert [step.type for step in await steps_of(workshop, chain)] == [STEPS[0], *STEPS[3:]]
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[2:]
     assert (chain.total, chain.processed) == (3, 3)
 
 
@@ -155,18 +155,18 @@ async def test_failing_step_ends_the_chain(workshop: Workshop) -> None:
     steps = await steps_of(workshop, chain)
     assert chain.status is JobStatus.FAILED
     assert [(step.type, step.status) for step in steps] == [
-        *((step, JobStatus.COMPLETED) for step in STEPS[:2]),
-        (STEPS[2], JobStatus.FAILED),
+        (STEPS[0], JobStatus.COMPLETED),
+        (STEPS[1], JobStatus.FAILED),
     ]
     assert chain.error == (
-        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, did not complete (job {steps[2].id}): {steps[2].error}"
+        f"Step 2 of 5, PULL_SHOPIFY_PRODUCTS, did not complete (job {steps[1].id}): {steps[1].error}"
     )
     assert "access token" in chain.error
-    assert shown_steps(chain)[2:] == [(STEPS[2], "FAILED"), (STEPS[3], None), (STEPS[4], None)]
+    assert shown_steps(chain)[1:] == [(STEPS[1], "FAILED"), *((step, None) for step in STEPS[2:])]
     shop.token = token
     following = await workshop.completed(CHAIN)
     assert [step.type for step in await steps_of(workshop, following)] == STEPS
-    assert len(await steps_of(workshop, chain)) == 3
+    assert len(await steps_of(workshop, chain)) == 2
 
 
 async def test_retried_chain_goes_on_with_the_step_that_failed(workshop: Workshop) -> None:
@@ -178,7 +178,7 @@ async def test_retried_chain_goes_on_with_the_step_that_failed(workshop: Worksho
     await workshop.parts.jobs.retry(failed.id)
     chain = await workshop.wait(failed.id)
     assert (chain.status, chain.processed) == (JobStatus.COMPLETED, 5)
-    assert [step.type for step in await steps_of(workshop, chain)] == [*STEPS[:3], *STEPS[2:]]
+    assert [step.type for step in await steps_of(workshop, chain)] == [*STEPS[:2], *STEPS[1:]]
     assert shown_steps(chain) == [(step, "COMPLETED") for step in STEPS]
 
 
@@ -366,7 +366,7 @@ async def test_cancelling_the_chain_cancels_the_running_step(workshop: Workshop)
     async with asyncio.timeout(5):
         assert (await workshop.wait(step.id)).status is JobStatus.CANCELLED
         assert (await workshop.wait(chain.id)).status is JobStatus.CANCELLED
-    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:3]
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:2]
     assert (await workshop.completed(CHAIN)).processed == 5
 
 
@@ -379,9 +379,9 @@ async def test_cancelled_step_ends_the_chain(workshop: Workshop) -> None:
     ended = await workshop.wait(chain.id)
     assert ended.status is JobStatus.FAILED
     assert ended.error == (
-        f"Step 3 of 5, PULL_SHOPIFY_PRODUCTS, was cancelled (job {step.id}), so the steps after it did not begin."
+        f"Step 2 of 5, PULL_SHOPIFY_PRODUCTS, was cancelled (job {step.id}), so the steps after it did not begin."
     )
-    assert len(await steps_of(workshop, chain)) == 3
+    assert len(await steps_of(workshop, chain)) == 2
 
 
 async def test_foreign_job_is_waited_for(workshop: Workshop) -> None:
@@ -391,7 +391,7 @@ async def test_foreign_job_is_waited_for(workshop: Workshop) -> None:
     workshop.sandbox.faults.next("slow", path=SHOPIFY)
     foreign = await workshop.submit(JobType.PULL_SHOPIFY_PRODUCTS)
     chain = await workshop.completed(CHAIN)
-    own = (await steps_of(workshop, chain))[2]
+    own = (await steps_of(workshop, chain))[1]
     foreign = await workshop.parts.jobs.get(foreign.id)
     assert (foreign.status, foreign.parent_id) == (JobStatus.COMPLETED, None)
     assert own.type is foreign.type
@@ -406,12 +406,12 @@ async def test_cancelled_chain_leaves_a_foreign_job_alone(workshop: Workshop) ->
     foreign = await workshop.submit(JobType.PULL_SHOPIFY_PRODUCTS)
     await until(lambda: workshop.sandbox.faults.counts.total() > 0)
     chain = await workshop.submit(CHAIN)
-    await workshop.wait(chain.id, lambda job: job.processed == 2)
+    await workshop.wait(chain.id, lambda job: job.processed == 1)
     await workshop.parts.jobs.cancel(chain.id)
     async with asyncio.timeout(5):
         assert (await workshop.wait(chain.id)).status is JobStatus.CANCELLED
     assert (await workshop.parts.jobs.get(foreign.id)).status is JobStatus.RUNNING
-    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:2]
+    assert [step.type for step in await steps_of(workshop, chain)] == STEPS[:1]
     await workshop.parts.jobs.cancel(foreign.id)
 
 
@@ -434,7 +434,7 @@ async def test_chain_goes_on_after_a_restart(database: Database, sandbox_setting
             assert (ended.status, ended.processed) == (JobStatus.COMPLETED, 5), ended.error
             steps = await steps_of(workshop, chain)
             assert [one.type for one in steps] == STEPS, "no step twice"
-            assert steps[2].id == step.id
+            assert steps[1].id == step.id
 
 
 @pytest.fixture
@@ -474,5 +474,5 @@ async def test_an_old_chain_begins_anew(workshop: Workshop) -> None:
     await workshop.parts.jobs.retry(chain.id)
     ended = await workshop.wait(chain.id)
     assert ended.status is JobStatus.COMPLETED
-    assert [step.type for step in await steps_of(workshop, ended)] == [*STEPS[:3], *STEPS]
+    assert [step.type for step in await steps_of(workshop, ended)] == [*STEPS[:2], *STEPS]
     assert ended.total == ended.processed

@@ -1,13 +1,17 @@
 """The four pulls, against the sandbox and a real database."""
 
 import asyncio
+from collections.abc import Iterable
 
+import orjson
 import pytest
 
 from daemon.errors import InvalidTransition
 from daemon.jobs.model import Job, JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.nhanh.cursor import Cursors
+from daemon.sandbox.nhanh.records import NhanhCustomerRecord
+from daemon.sources.nhanh.lists import CUSTOMERS
 from tests.support.workshop import Workshop
 
 PULLS = [
@@ -52,6 +56,58 @@ async def test_changed_new_and_returned_rows_are_told_apart(workshop: Workshop) 
     assert second.metadata["deleted"] == 3
     deleted = await workshop.rows("SELECT id FROM dongbo.nhanh_customers WHERE deleted_at IS NOT NULL ORDER BY id")
     assert [row["id"] for row in deleted] == [ids[0], ids[100], ids[-1]]
+
+
+async def test_what_has_not_changed_is_not_even_read(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each row the id and the digest are compared; only a row that differs is decoded."""
+    shop, read = workshop.sandbox.nhanh, list[bytes]()
+    first = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    decode = CUSTOMERS.decoder.sound_rows
+
+    def sound_rows(documents: Iterable[bytes]) -> object:
+        found = list(documents)
+        read.extend(found)
+        return decode(found)
+
+    monkeypatch.setattr(CUSTOMERS.decoder, "sound_rows", sound_rows)
+    ids = sorted(shop.customers)
+    for touched in (ids[3], ids[400]):
+        shop.touch_customer(touched)
+    job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, full=True)
+    assert (job.created, job.updated, job.skipped, job.failed) == (0, 2, first.processed - 2, 0)
+    assert [int(orjson.loads(document)["id"]) for document in read] == [ids[3], ids[400]]
+    assert job.metadata["newest_change"] > first.metadata["newest_change"]
+
+
+async def test_a_row_that_differs_and_does_not_fit_is_a_dead_letter_each_time(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its fields, the decoder or PostgreSQL says so; the rows beside it are left alone."""
+    shop = workshop.sandbox.nhanh
+    first = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS)
+    ids = sorted(shop.customers)
+    spoilt = {ids[2]: b'{"id":%d,"points":"many"}', ids[500]: b'{"id":%d,"other":1e-99999}'}
+    render = shop.customer_json
+
+    def customer_json(customer: NhanhCustomerRecord) -> bytes:
+        return spoilt[customer.id] % customer.id if customer.id in spoilt else render(customer)
+
+    monkeypatch.setattr(shop, "customer_json", customer_json)
+    shop.customers.forget_rendered()
+    for _time in range(2):
+        job = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, full=True)
+        assert (job.created, job.updated, job.skipped, job.failed) == (0, 0, first.processed - 2, 2)
+        letters = await workshop.parts.jobs.list_failures(job.id, limit=500)
+        reasons = {letter.source_id: letter.reason for letter in letters}
+        assert reasons == {
+            str(ids[2]): "The field points doesn't fit: expected a whole number, got a text.",
+            str(ids[500]): "The row contains a number with more digits than PostgreSQL can store.",
+        }
+    monkeypatch.undo()
+    shop.customers.forget_rendered()
+    last = await workshop.completed(JobType.PULL_NHANH_CUSTOMERS, full=True)
+    assert (last.skipped, last.failed) == (first.processed, 0)
+    assert await mending(workshop, job) == (2, 0, last.id), "a row that is as it is stored is mended"
 
 
 async def test_row_that_comes_back_is_no_longer_deleted(workshop: Workshop) -> None:

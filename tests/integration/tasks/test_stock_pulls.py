@@ -10,13 +10,14 @@ from daemon.jobs.types import JobType
 from daemon.mirror import nhanh as mirror
 from daemon.mirror import places
 from daemon.mirror import shopify as shopify_mirror
-from daemon.mirror.levels import KnownLevel, set_levels
+from daemon.mirror.levels import PushedLevel, set_pushed
 from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.sandbox.nhanh.records import PARENT
 from daemon.sandbox.server import SandboxSettings
 from daemon.sources.meter import CallMeter
 from daemon.sources.nhanh.models import Inventory, NhanhInventory
 from daemon.sources.page import SourceRow
+from daemon.sources.shopify.models import QuantityName
 from tests.support.workshop import STORE, Workshop
 
 INVENTORY = JobType.PULL_NHANH_INVENTORY
@@ -214,7 +215,6 @@ async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(wo
     await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
     variant = next(iter(workshop.sandbox.shopify.variants.values()))
     place = variant.levels[0].location_id
-    level = KnownLevel(variant.id, variant.inventory_item_id, place, 4711)
 
     async def mirrored() -> tuple[int, Decimal]:
         return (
@@ -228,7 +228,10 @@ async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(wo
 
     async with workshop.database.acquire() as connection:
         before = SnapshotTime(await connection.fetchval("SELECT clock_timestamp()"), None)
-        await set_levels(connection, STORE, [level])
+        known_at = await connection.fetchval("SELECT clock_timestamp()")
+        await set_pushed(
+            connection, STORE, [PushedLevel(variant.inventory_item_id, place, 4711, known_at)], "available"
+        )
         await shopify_mirror.set_prices(connection, STORE, {variant.id: (Decimal(99), None)})
         after = SnapshotTime(await connection.fetchval("SELECT clock_timestamp()"), None)
         page = await workshop.parts.registry.stores[STORE].shopify.products_by_ids(
@@ -238,3 +241,53 @@ async def test_a_page_does_not_replace_what_was_pushed_after_it_was_asked_for(wo
         assert await mirrored() == (4711, Decimal(99))
         await shopify_mirror.upsert_products(connection, STORE, page.rows, after)
         assert await mirrored() == (variant.levels[0].available, variant.price)
+
+
+LEVEL = """
+SELECT available, on_hand, changed_at FROM dongbo.shopify_inventory_levels
+WHERE inventory_item_id = $1 AND location_id = $2
+"""
+
+
+async def test_what_is_on_hand_comes_with_what_is_available(workshop: Workshop) -> None:
+    """A pull keeps both figures, and one that only becomes known is no change of the stock."""
+    shop = workshop.sandbox.shopify
+    variant = next(variant for variant in shop.variants.values() if variant.levels[0].available > 3)
+    shop.place_order(variant.id, 2)
+    level = variant.levels[0]
+    await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    ids = variant.inventory_item_id, level.location_id
+    (first,) = await workshop.rows(LEVEL, *ids)
+    assert (first["available"], first["on_hand"]) == (level.available, level.available + 2)
+    async with workshop.database.acquire() as connection:
+        await connection.execute("UPDATE dongbo.shopify_inventory_levels SET on_hand = NULL")
+    upgraded = await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS, full=True)
+    assert (upgraded.updated, upgraded.skipped) == (0, upgraded.processed)
+    assert await workshop.rows(LEVEL, *ids) == [first]
+    assert await workshop.value("SELECT count(*) FROM dongbo.shopify_inventory_levels WHERE on_hand IS NULL") == 0
+    shop.fulfil_order(next(iter(shop.orders)))
+    await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    (sent,) = await workshop.rows(LEVEL, *ids)
+    assert (sent["available"], sent["on_hand"]) == (first["available"], first["on_hand"] - 2)
+    assert sent["changed_at"] > first["changed_at"]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("available", (7, 9)), ("on_hand", (5, 7))])
+async def test_a_pushed_quantity_moves_the_other(
+    workshop: Workshop, name: QuantityName, expected: tuple[int, int]
+) -> None:
+    """As Shopify does: what is committed stays committed."""
+    shop = workshop.sandbox.shopify
+    variant = next(iter(shop.variants.values()))
+    level = variant.levels[0]
+    shop.change_stock(variant.id, 5)
+    shop.place_order(variant.id, 2)
+    await workshop.completed(JobType.PULL_SHOPIFY_PRODUCTS)
+    async with workshop.database.acquire() as connection:
+        known_at = await connection.fetchval("SELECT clock_timestamp()")
+        pushed = PushedLevel(variant.inventory_item_id, level.location_id, 7, known_at)
+        await set_pushed(connection, STORE, [pushed], name)
+    (row,) = await workshop.rows(LEVEL, variant.inventory_item_id, level.location_id)
+    assert (row["available"], row["on_hand"]) == expected
+    (shop.change_stock if name == "available" else shop.change_on_hand)(variant.id, 7)
+    assert (level.available, level.on_hand) == expected

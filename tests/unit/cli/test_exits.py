@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ def test_an_expected_error_is_one_line_each_without_a_stack_trace(capsys: pytest
     printed = capsys.readouterr()
     assert printed.err == "dongbo: a.toml:1: first\ndongbo: a.toml:2: second\n"
     assert printed.out == ""
+
+
+def test_into_the_journal_each_line_goes_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`journalctl -p err` shows why the daemon did not start, also before its log is set up."""
+    with tempfile.TemporaryFile("w+") as journal:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        monkeypatch.setattr(sys, "stderr", journal)
+        run_guarded(raising(ConfigError("a.toml:1: first", "a.toml:2: second")))
+        run_guarded(raising(KeyError("oops")))
+        run_guarded(raising(SystemExit(ExitCode.USAGE)))
+        journal.seek(0)
+        lines = journal.read().splitlines()
+    assert lines[:2] == ["<3>dongbo: a.toml:1: first", "<3>dongbo: a.toml:2: second"]
+    assert [line[:11] for line in lines] == ["<3>dongbo: "] * 4
 
 
 def test_errors_out_of_a_task_group_are_reported_like_single_ones(capsys: pytest.CaptureFixture[str]) -> None:

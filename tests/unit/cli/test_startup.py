@@ -11,6 +11,7 @@ import pytest
 from daemon.cli.application import COMMANDS as COMMANDS_LISTED
 from daemon.cli.application import load
 from daemon.cli.reference import EXIT_CODES, CommandReference, command_reference
+from daemon.errors import ExitCode
 
 DONGBO = [sys.executable, "-c", "from daemon.cli import main; main()"]
 HEAVY = {
@@ -37,6 +38,25 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
     assert loaded & HEAVY == set()
 
 
+@pytest.mark.parametrize("name", [name for name, listed in COMMANDS_LISTED.items() if listed.extra == "sandbox"])
+def test_a_command_whose_extra_was_not_installed_says_so(name: str) -> None:
+    """The sandbox alone needs graphql-core; a daemon in production goes without it."""
+    without = ["-c", f"import sys; sys.modules['graphql'] = None; {DONGBO[2]}", name]
+    ended = subprocess.run([sys.executable, *without], capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.UNAVAILABLE
+    assert ended.stderr.splitlines() == [
+        f"dongbo: `dongbo {name}` needs the extra sandbox: install it with pip install 'dongbo[sandbox]', "
+        "in a checkout pip install '.[sandbox]'"
+    ]
+
+
+def test_what_runs_in_production_does_without_the_extras() -> None:
+    """Nothing but the sandbox and its two commands imports graphql-core."""
+    blocked = "import sys; sys.modules['graphql'] = None; from daemon.cli.application import COMMANDS, load; "
+    loading = "[load(name) for name, listed in COMMANDS.items() if listed.extra is None]"
+    subprocess.run([sys.executable, "-c", blocked + loading], check=True)
+
+
 def test_version_is_the_distribution_s() -> None:
     """`--version` says what is installed."""
     ended = subprocess.run([*DONGBO, "--version"], capture_output=True, text=True, check=True)
@@ -47,6 +67,7 @@ def test_all_commands_are_there() -> None:
     """The reference, from which the README is checked, names every command."""
     assert [command.path for command in COMMANDS if command.path] == [
         "run",
+        "reload",
         "check",
         "status",
         "explain",
@@ -56,6 +77,13 @@ def test_all_commands_are_there() -> None:
         "demo",
         "connect shopify",
         "connect nhanh",
+        "database backup",
+        "database restore",
+        "database upgrade",
+        "database remove-old",
+        "database shell",
+        "install-service",
+        "uninstall-service",
         "config schema",
         "pull nhanh-products",
         "pull nhanh-inventory",
@@ -76,6 +104,8 @@ def test_all_commands_are_there() -> None:
         "map customers remove",
         "sync products",
         "sync customers",
+        "sync pause",
+        "sync resume",
         "sale create",
         "sale list",
         "sale show",
@@ -95,6 +125,12 @@ def test_all_commands_are_there() -> None:
         "jobs pushes",
         "jobs retry",
         "jobs prune",
+        "alerts list",
+        "alerts test",
+        "webhooks install",
+        "webhooks list",
+        "webhooks test",
+        "webhooks remove",
         "schedules list",
         "schedules run",
         "schedules pause",

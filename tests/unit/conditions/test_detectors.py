@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,29 @@ from daemon.api.conditions import Condition, ConditionName, ConditionSeverity
 from daemon.api.sales import CampaignState
 from daemon.api.status import LeftOut
 from daemon.conditions.detectors import detect
-from daemon.conditions.facts import Facts, Outage, Remembered, SlowFacts, StoreFacts
+from daemon.conditions.facts import (
+    ChannelReport,
+    Facts,
+    Outage,
+    Remembered,
+    SlowFacts,
+    StoreFacts,
+    UntoldChanges,
+    WebhookFacts,
+)
 from daemon.conditions.scene import LASTING, Scene
 from daemon.conditions.streams import OTHERS
-from daemon.config import SaleSettings
+from daemon.conditions.verdicts import judge
+from daemon.config import CustomerSyncSettings, SaleSettings
+from daemon.database.usage import DiskSpace, OldTransaction, RefusedSpace, StorageUsage
 from daemon.i18n import Language, day_text, spoken
-from daemon.ids import CampaignId, SaleName, ScheduleName
+from daemon.ids import CampaignId, SaleName, ScheduleName, StoreName
+from daemon.inbox.events import TopicCount, WaitingEvents
+from daemon.inbox.streams import StreamId, WebhookStream
+from daemon.inbox.topics import TEST_TOPIC, Concern
+from daemon.jobs.pauses import StorePause
 from daemon.jobs.types import BOTH, JobType, Source
+from daemon.roles import DaemonRole
 from daemon.sales.model import Campaign
 from daemon.schedules.fires import ScheduleMemory
 from daemon.sources.clock import ClockReport
@@ -34,8 +51,10 @@ from tests.support.scenes import (
     credential,
     facts,
     lost,
+    member,
     minutes,
     question,
+    schedule,
     trouble,
     unstored,
 )
@@ -101,6 +120,21 @@ def test_a_job_that_is_no_stream_fails_as_well(job_type: JobType) -> None:
     ]
 
 
+def test_a_backup_that_is_not_made_is_told() -> None:
+    """One that fails, and one that a schedule should have made; where none was ever asked for, nothing is expected."""
+    nightly = schedule("backup", JobType.BACKUP_DATABASE, "0 1 * * *")
+    memories = {each: ScheduleMemory(NOW - minutes(10_000), None) for each in (ScheduleName("products"), nightly.name)}
+    made = complete(JobType.BACKUP_DATABASE, minutes(25 * 60))
+    known = facts(made, schedules=[*facts().schedules, nightly], memories=memories)
+    late = only(known)
+    assert (late.id, late.severity) == ("late:main:BACKUP_DATABASE", WARN)
+    assert late.text == "Backup of the database: 75 minutes late"
+    scene = Scene.of(known)
+    assert "backup of the database late by 75 minutes" in judge(scene.facts.stores[0], scene, [late]).detail
+    failing = only(facts(replace(made, trouble=trouble(NOW - minutes(40), "There is no room left on the disk."))))
+    assert (failing.id, failing.cause) == ("failing:main:BACKUP_DATABASE", "There is no room left on the disk")
+
+
 def test_a_chain_fails_with_its_step() -> None:
     """One failure, told where it happened."""
     jobs = [
@@ -142,6 +176,14 @@ def test_a_refused_credential_needs_a_person() -> None:
     assert (condition.name, condition.severity, condition.since) == (ConditionName.CREDENTIAL_REFUSED, BAD, since)
     assert condition.cause == "Shopify refuses the token"
     assert condition.needs_person
+    assert "restart" not in condition.next_step
+
+
+def test_a_refused_credential_that_only_a_restart_renews_says_so() -> None:
+    """As a variable, or a credential that systemd does not copy again, which no file that changes makes known."""
+    refused = credential(works=False, refused_since=NOW, problems=("Shopify refuses the token.",))
+    kept = replace(facts(credentials=[refused]), kept_secrets={(refused.store, refused.source)})
+    assert "systemctl restart dongbo" in only(kept).next_step
 
 
 def test_a_token_that_ends_soon_is_told_from_thirty_days_before() -> None:
@@ -212,7 +254,7 @@ def test_clocks_that_differ() -> None:
     condition = only(facts(clocks=[clock]))
     assert condition.text == "The clock of Nhanh.vn is 12 s behind this machine's"
     assert condition.severity is WARN
-    assert only(facts(slow=SlowFacts(clock_offset=75.0))).severity is BAD
+    assert only(facts(clocks=[replace(clock, offset_seconds=75.0)])).severity is BAD
     assert found(facts(clocks=[replace(clock, offset_seconds=-4.0)])) == []
 
 
@@ -222,6 +264,22 @@ def test_a_paused_schedule_says_since_when() -> None:
     memory = {ScheduleName("products"): ScheduleMemory(NOW - minutes(9_000), since)}
     condition = only(facts(complete(JobType.PULL_NHANH_INVENTORY, minutes(500)), memories=memory))
     assert (condition.name, condition.since, condition.schedule) == (ConditionName.SCHEDULE_PAUSED, since, "products")
+
+
+def test_a_paused_store_says_until_when_by_whom_and_what_waits() -> None:
+    """It comes first in the verdict, and ends by itself at its time."""
+    pause = StorePause(STORE, NOW - minutes(30), NOW + minutes(60), "stock-taking", "Lan")
+    waiting = sale(state=CampaignState.APPLYING)
+    known = facts(pauses=[pause], open_sales=[waiting])
+    condition = next(each for each in found(known) if each.name is ConditionName.STORE_PAUSED)
+    assert (condition.since, condition.needs_person) == (pause.since, False)
+    assert "until 03:16" in condition.text
+    assert condition.cause == f"paused by Lan; stock-taking; sales that wait: {waiting.name}"
+    assert "`dongbo sync resume main`" in condition.next_step
+    scene = Scene.of(known)
+    assert judge(known.stores[0], scene, detect(scene)).text.startswith("Paused since 01:46")
+    assert found(facts(pauses=[replace(pause, until=NOW)])) == []
+    assert only(facts(pauses=[replace(pause, until=None, who=None, reason=None)])).needs_person
 
 
 def test_an_outage_of_the_database_is_all_that_is_known() -> None:
@@ -319,6 +377,79 @@ def test_a_sale_that_is_over_waits_for_a_decision() -> None:
     assert (condition.since, condition.needs_person) == (NOW - minutes(80), True)
 
 
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "severity"),
+    [
+        (700 * 2**20, 577 * 2**20, None),
+        (700 * 2**20, 340 * 2**20, WARN),
+        (40 * GIB, 5 * GIB, None),
+        (40 * GIB, 3 * GIB, WARN),
+        (1000 * GIB, 6 * GIB, None),
+        (1000 * GIB, 4 * GIB, WARN),
+        (8 * GIB, GIB + 1, None),
+        (8 * GIB, GIB - 1, WARN),
+        (8 * GIB, 255 * 2**20, BAD),
+    ],
+)
+def test_a_disk_that_fills_is_told_before_it_is_full(size: int, free: int, severity: ConditionSeverity | None) -> None:
+    """A tenth, but at least a GiB and at most five: neither too late on a small disk nor too early on a large one."""
+    conditions = found(facts(disk=DiskSpace(Path("/var/lib/dongbo"), free, size)))
+    assert [each.severity for each in conditions] == ([] if severity is None else [severity])
+    assert all(each.id == "disk_filling" and "/var/lib/dongbo" in each.next_step for each in conditions)
+
+
+def test_a_disk_is_told_of_in_sizes_that_people_know() -> None:
+    """And how much of it the database takes, also while that is away."""
+    known = facts(
+        disk=DiskSpace(Path("/data"), 900 * 2**20, 40 * GIB),
+        slow=SlowFacts(storage=StorageUsage(3 * GIB // 2, 0.0, None)),
+        outage=Outage(NOW, "no answer"),
+    )
+    (condition,) = [each for each in found(known) if each.name is ConditionName.DISK_FILLING]
+    assert condition.text == "900 MiB of 40.0 GiB are free on the disk with the database"
+    assert condition.cause == "The database takes up 1.5 GiB"
+    with spoken(Language.VIETNAMESE):
+        (condition,) = [each for each in found(known) if each.name is ConditionName.DISK_FILLING]
+    assert "40,0 GiB" in condition.text
+
+
+def test_a_full_disk_elsewhere_is_known_by_what_the_server_refuses() -> None:
+    """Of a database that is not the embedded one nobody sees the disk; since it refused first."""
+    refused = RefusedSpace(NOW - minutes(20), NOW - minutes(1), "could not extend file: No space left on device")
+    condition = only(facts(refused_space=refused))
+    assert (condition.severity, condition.since) == (BAD, NOW - minutes(20))
+    assert condition.text == "PostgreSQL has no space left to write, last at 02:15"
+    assert condition.cause == refused.reason
+
+
+def test_an_old_transaction_is_named() -> None:
+    """With what to do about it; one of less than an hour is nobody's concern, and what is not known is not claimed."""
+    old = OldTransaction(NOW - minutes(90), 90 * 60.0, 4711, "psql")
+    condition = only(facts(slow=SlowFacts(storage=StorageUsage(GIB, 0.0, old))))
+    assert (condition.id, condition.severity, condition.since) == ("transaction_old:4711", WARN, NOW - minutes(90))
+    assert condition.text == "A transaction in the database has been open for 90 minutes: psql, process 4711"
+    assert "pg_terminate_backend(4711)" in condition.next_step
+    prepared = replace(old, pid=None, name="two-phase")
+    assert (
+        "ROLLBACK PREPARED 'two-phase'"
+        in only(facts(slow=SlowFacts(storage=StorageUsage(GIB, 0.0, prepared)))).next_step
+    )
+    young = replace(old, seconds=3500.0)
+    assert found(facts(slow=SlowFacts(storage=StorageUsage(GIB, 0.0, young)))) == []
+    away = facts(slow=SlowFacts(storage=StorageUsage(GIB, 0.0, old)), outage=Outage(NOW, "no answer"))
+    assert [each.name for each in found(away)] == [ConditionName.DATABASE_AWAY]
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.09, None), (0.1, WARN), (0.5, BAD)])
+def test_a_queue_of_notifications_that_fills_is_told(share: float, severity: ConditionSeverity | None) -> None:
+    """Long before NOTIFY fails, and every commit with it."""
+    conditions = found(facts(slow=SlowFacts(storage=StorageUsage(GIB, share, None))))
+    assert [each.severity for each in conditions] == ([] if severity is None else [severity])
+
+
 def test_every_condition_without_a_date_of_its_own_is_remembered() -> None:
     """Those whose beginning is only what the daemon has seen."""
     derived = {
@@ -329,7 +460,189 @@ def test_every_condition_without_a_date_of_its_own_is_remembered() -> None:
         ConditionName.APPROVAL_WAITING,
         ConditionName.SALE_OVERDUE,
         ConditionName.SCHEDULE_PAUSED,
+        ConditionName.STORE_PAUSED,
         ConditionName.DATABASE_AWAY,  # there is nowhere to remember it
         ConditionName.DATABASE_SLOW,
+        ConditionName.TRANSACTION_OLD,
+        ConditionName.WEBHOOKS_SILENT,
+        ConditionName.WEBHOOKS_WAITING,
+        ConditionName.APP_UNINSTALLED,
+        ConditionName.ROLE_UNCOVERED,
+        ConditionName.DAEMON_GONE,
     }
     assert set(ConditionName) - derived == LASTING
+
+
+class TestFleet:
+    """The daemons on one database."""
+
+    def test_a_role_that_nobody_has_is_told_after_a_while(self) -> None:
+        """Since the last one that had it was there; one that is started again within seconds is no news."""
+        worker = member("web2", roles={DaemonRole.WORKER}, silent=20.0)
+        rest = member("web1", roles={DaemonRole.SCHEDULES, DaemonRole.STATUS})
+        assert found(facts(fleet=[rest, worker])) == []
+        left = replace(worker, left_at=NOW - minutes(2), seen_at=NOW - minutes(2))
+        condition = only(facts(fleet=[rest, left]))
+        assert (condition.id, condition.severity) == ("role_uncovered:worker", BAD)
+        assert (condition.since, condition.text) == (NOW - minutes(2), "No daemon takes jobs")
+        assert "dongbo run --roles worker" in condition.next_step
+
+    def test_a_role_that_nobody_ever_had_is_missing_since_the_others_are_there(self) -> None:
+        """And one that a daemon has done is covered, whoever else is gone."""
+        worker = member("web1", roles={DaemonRole.WORKER})
+        condition = only(facts(fleet=[worker]))
+        assert (condition.id, condition.since) == ("role_uncovered:schedules", worker.started_at)
+        assert found(facts(fleet=[worker, member("web1-schedules", roles={DaemonRole.SCHEDULES})])) == []
+
+    def test_a_worker_that_takes_no_jobs_covers_nothing(self) -> None:
+        """Its machine is up and says so, and no job runs."""
+        condition = only(facts(fleet=[replace(member("web1"), takes_no_jobs_since=NOW - minutes(1))]))
+        assert (condition.id, condition.since) == ("role_uncovered:worker", NOW - minutes(1))
+        assert condition.cause == "web1 should, and can't"
+
+    def test_a_daemon_that_is_gone_without_a_word_is_told_for_an_hour(self) -> None:
+        """One that has stopped in order is not missed, and neither is one of yesterday."""
+        condition = only(facts(fleet=[member("web1"), member("web2", silent=45.0)]))
+        assert (condition.id, condition.severity) == ("daemon_gone:web2", WARN)
+        assert condition.since == NOW - timedelta(seconds=45)
+        assert "jobs" not in condition.next_step  # it may have run none, and there may be nobody else who takes them
+        for other in (
+            member("web2", silent=20.0),
+            member("web2", silent=3_700.0),
+            replace(member("web2", silent=45.0), left_at=NOW - timedelta(seconds=44)),
+        ):
+            assert found(facts(fleet=[member("web1"), other])) == []
+
+    def test_a_clock_that_is_off_is_told_by_all(self) -> None:
+        """By the database's; of one that is gone nobody knows it."""
+        condition = only(facts(fleet=[member("web1"), replace(member("web2"), clock_offset=-600.4)]))
+        assert (condition.id, condition.severity) == ("daemon_clock_off:web2", BAD)
+        assert condition.text == "The clock of daemon web2 is 600 s behind the database's"
+        assert only(facts(fleet=[replace(member("web1"), clock_offset=7.0)])).severity is WARN
+        gone = replace(member("web2", silent=20.0), clock_offset=-600.4)
+        assert found(facts(fleet=[member("web1"), gone])) == []
+
+
+class TestAlertUndelivered:
+    """A channel, or the heartbeat, that does not get through."""
+
+    def test_a_channel_that_fails_is_named(self) -> None:
+        """Since its first failure, with the service's answer."""
+        condition = only(facts(channels=[ChannelReport("phone", False, NOW - minutes(3), "HTTP 403.")]))
+        assert (condition.id, condition.severity) == ("alert_undelivered:phone", WARN)
+        assert (condition.since, condition.cause) == (NOW - minutes(3), "HTTP 403")
+        assert "dongbo alerts test phone" in condition.next_step
+        assert condition.name in LASTING
+
+    def test_a_restart_makes_it_neither_better_nor_younger(self) -> None:
+        """Until a message has gone out, nobody knows better."""
+        known = {"alert_undelivered:phone": Remembered(None, NOW - minutes(90), "HTTP 403")}
+        untried = only(facts(channels=[ChannelReport("phone")], remembered=known))
+        assert (untried.since, untried.cause) == (NOW - minutes(90), "HTTP 403")
+        failed = only(facts(channels=[ChannelReport("phone", False, NOW, "HTTP 500")], remembered=known))
+        assert (failed.since, failed.cause) == (NOW - minutes(90), "HTTP 500")
+        assert found(facts(channels=[ChannelReport("phone", True)], remembered=known)) == []
+
+    def test_one_that_is_not_tried_yet_is_well(self) -> None:
+        """And so is one that is no longer configured."""
+        assert found(facts(channels=[ChannelReport("phone")])) == []
+        assert found(facts(remembered={"alert_undelivered:phone": Remembered(None, NOW, None)})) == []
+
+    def test_the_heartbeat_goes_on_by_itself(self) -> None:
+        """Nobody has to do anything if its service comes back."""
+        condition = only(facts(channels=[ChannelReport("heartbeat", False, NOW, "HTTP 500")]))
+        assert condition.text == "The heartbeat does not reach its address"
+        assert not condition.needs_person
+
+
+NHANH, SHOPIFY = StreamId(STORE, Source.NHANH), StreamId(STORE, Source.SHOPIFY)
+
+
+def stream(stream_id: StreamId = NHANH, **changes: Any) -> WebhookStream:
+    """A stream that somebody listens to."""
+    return replace(WebhookStream(stream_id, NOW, 0, None, 0, None, None), **changes)
+
+
+def topic(name: str, ago: timedelta, source: Source = Source.NHANH) -> TopicCount:
+    """A topic that came last so long ago."""
+    return TopicCount(STORE, source, name, 5, 1, NOW - ago)
+
+
+def with_webhooks(**known: Any) -> Facts:
+    """A store where all is well but for webhooks."""
+    return facts(webhooks=WebhookFacts(**known))
+
+
+def test_webhooks_that_stopped_coming_are_told() -> None:
+    """A pull has brought what they should have told of; while nobody listens, that is no wonder."""
+    untold = [UntoldChanges(NHANH, JOB, NOW - minutes(20))]
+    topics = [topic("orderAdd", minutes(200)), topic("inventoryChange", minutes(90))]
+    condition = only(with_webhooks(streams=[stream()], topics=topics, untold=untold))
+    assert (condition.id, condition.severity) == ("webhooks_silent:main:nhanh", WARN)
+    assert (condition.since, condition.job_id) == (NOW - minutes(20), JOB)
+    assert condition.text == "Nhanh.vn sends no webhooks"
+    assert condition.cause is not None
+    assert condition.cause.endswith("the last one came 00:46")
+    gone = stream(listened_until=NOW - minutes(6))
+    assert found(with_webhooks(streams=[gone], topics=topics, untold=untold)) == []
+
+
+def test_a_store_that_pushes_no_products_expects_no_webhooks_of_them() -> None:
+    """It is subscribed to what tells of customers alone."""
+    of_customers = [StoreFacts(STORE, frozenset(BOTH), None, CustomerSyncSettings())]
+    untold = [UntoldChanges(NHANH, JOB, NOW - minutes(20))]
+    topics = [topic("orderAdd", minutes(90))]
+    known = replace(with_webhooks(streams=[stream()], topics=topics, untold=untold), stores=of_customers)
+    assert ConditionName.WEBHOOKS_SILENT not in [condition.name for condition in found(known)]
+
+
+def test_refused_webhooks_are_told_while_they_come() -> None:
+    """Since the first of them, as far as that is remembered; each side has another secret to look at."""
+    fresh = [stream(last_refused_at=NOW - minutes(2)), stream(SHOPIFY, last_refused_at=NOW - minutes(3))]
+    nhanh, shopify = found(with_webhooks(streams=fresh))
+    assert (nhanh.id, shopify.id) == ("webhooks_refused:main:nhanh", "webhooks_refused:main:shopify")
+    assert (nhanh.since, shopify.since) == (NOW - minutes(2), NOW - minutes(3))
+    assert "webhook_token" in nhanh.next_step
+    assert "client_secret" in shopify.next_step
+    remembered = {nhanh.id: Remembered(STORE, NOW - minutes(50), None)}
+    again = found(replace(with_webhooks(streams=fresh[:1]), remembered=remembered))
+    assert [each.since for each in again] == [NOW - minutes(50)]
+    assert found(with_webhooks(streams=[stream(last_refused_at=NOW - minutes(16))])) == []
+
+
+def test_events_that_no_job_deals_with_are_told() -> None:
+    """From five minutes on; those of stores that this configuration lacks are others' affair."""
+    waiting = [
+        WaitingEvents(STORE, Concern.PRODUCTS, 1_200, NOW - minutes(6)),
+        WaitingEvents(STORE, Concern.CUSTOMERS, 3, NOW - minutes(4)),
+        WaitingEvents(StoreName("other"), Concern.PRODUCTS, 3, NOW - minutes(60)),
+    ]
+    condition = only(with_webhooks(waiting=waiting))
+    assert (condition.id, condition.since) == ("webhooks_waiting:main:products", NOW - minutes(6))
+    assert condition.text == "1,200 events of webhooks wait for a job"
+
+
+def test_an_app_that_was_removed_is_told() -> None:
+    """Until something comes of it again, or its credential is accepted for good."""
+    goodbye = topic("app/uninstalled", minutes(10), Source.SHOPIFY)
+    known = with_webhooks(streams=[stream(SHOPIFY)], topics=[goodbye])
+    condition = only(known)
+    assert (condition.id, condition.severity) == ("app_uninstalled:main:shopify", BAD)
+    assert condition.since == NOW - minutes(10)
+    tried = topic(TEST_TOPIC, minutes(1), Source.SHOPIFY)
+    assert only(with_webhooks(streams=[stream(SHOPIFY)], topics=[goodbye, tried])) == condition
+    back = topic("products/update", minutes(5), Source.SHOPIFY)
+    assert found(with_webhooks(streams=[stream(SHOPIFY)], topics=[goodbye, back])) == []
+    long_ago = topic("app/uninstalled", minutes(61), Source.SHOPIFY)
+    assert found(with_webhooks(topics=[long_ago])) == []
+    refused = [credential(works=False, refused_since=NOW - minutes(60), problems=("No.",))]
+    assert "app_uninstalled:main:shopify" in [
+        each.id for each in found(replace(with_webhooks(topics=[long_ago]), credentials=refused))
+    ]
+
+
+def test_a_test_of_the_address_is_no_sign_of_life() -> None:
+    """Whoever tries whether webhooks get through must not silence what made them do so."""
+    known = WebhookFacts(topics=[topic("inventoryChange", minutes(90)), topic("webhooksEnabled", minutes(1))])
+    assert known.last_of(NHANH) == known.topics[0]
+    assert WebhookFacts(topics=known.topics[1:]).last_of(NHANH) == known.topics[1]

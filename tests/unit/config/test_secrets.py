@@ -15,6 +15,7 @@ from daemon.config import (
     renewed_secrets,
     resolve_secrets,
 )
+from daemon.config.encrypted_credentials import encrypt
 from daemon.errors import ConfigError
 from daemon.ids import StoreName
 from daemon.logging import redact
@@ -70,6 +71,19 @@ def test_from_each_place(secret_file: Path) -> None:
     assert resolve_token('{ env = "NHANH_TOKEN" }', {"NHANH_TOKEN": TOKEN}) == TOKEN
     assert resolve_token('{ credential = "token" }', {"CREDENTIALS_DIRECTORY": str(secret_file.parent)}) == TOKEN
     assert resolve_token(f'{{ file = "{secret_file}" }}') == TOKEN
+
+
+def test_a_command_reads_a_credential_as_it_lies_on_disk(tmp_path: Path) -> None:
+    """Encrypted for this machine's systemd it is decrypted, and counts before a plain one, as in the unit."""
+    encrypted = encrypt("nhanh-token", TOKEN)
+    if encrypted is None:
+        pytest.skip("systemd-creds can't encrypt here")
+    (tmp_path / "nhanh-token").write_text("an older one")
+    (tmp_path / "nhanh-token.cred").write_bytes(encrypted)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert resolve_token('{ credential = "nhanh-token" }', environ) == TOKEN
+    (tmp_path / "other.cred").write_bytes(encrypted)  # whose name is a part of what is encrypted
+    assert "root" in problem_with('{ credential = "other" }', environ)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -205,6 +219,48 @@ def test_a_short_status_token_gives_a_warning() -> None:
     assert "guessed" in resolve_secrets(settings, {"T": "x" * 15}).warnings[0]
 
 
+def named_tokens(*variables: str) -> Settings:
+    """A configuration with a token for each of Lan, Minh and Hoa, in these variables; T has the one without a name."""
+    tokens = ", ".join(
+        f'{{ name = "{name}", token = {{ env = "{variable}" }}, role = "read" }}'
+        for name, variable in zip(("Lan", "Minh", "Hoa"), variables, strict=False)
+    )
+    return parse_settings(f'[status]\ntoken = {{ env = "T" }}\ntokens = [{tokens}]', source="x")
+
+
+def test_tokens_have_names() -> None:
+    """Each is read from its place, beside the one without a name."""
+    found = resolve_secrets(named_tokens("A", "B"), {"T": "t" * 16, "A": "a" * 16, "B": "b" * 16})
+    assert {name: token.get_secret_value() for name, token in found.status_tokens.items()} == {
+        "Lan": "a" * 16,
+        "Minh": "b" * 16,
+    }
+    assert "a" * 16 not in repr(found)
+
+
+def test_tokens_that_tell_nobody_apart_or_can_be_guessed_are_refused() -> None:
+    """One that is like another's, or like the one without a name, or short; each is said at its key."""
+    environ = {"T": "t" * 16, "A": "a" * 16, "SHORT": "x" * 15}
+    with pytest.raises(ConfigError) as caught:
+        resolve_secrets(named_tokens("A", "A", "T"), environ)
+    assert caught.value.problems == (
+        "status.tokens[1].token: is the same as status.tokens[0].token: give Minh a token of their own",
+        "status.tokens[2].token: is the same as status.token: give Hoa a token of their own",
+    )
+    with pytest.raises(ConfigError, match=r"status.tokens\[0\].token: has under 16 characters"):
+        resolve_secrets(named_tokens("SHORT"), environ)
+
+
+def test_a_token_that_can_not_be_read_any_more_keeps_its_owner_in() -> None:
+    """The others are renewed, and what is wrong is told; a token that is left out of the file is gone."""
+    environ = {"T": "t" * 16, "A": "a" * 16, "B": "b" * 16}
+    known = resolve_secrets(named_tokens("A", "B"), environ)
+    renewed, told = renewed_secrets(named_tokens("A", "GONE"), known, environ | {"A": "c" * 16})
+    assert [token.get_secret_value() for token in renewed.status_tokens.values()] == ["c" * 16, "b" * 16]
+    assert told == ("status.tokens[1].token: environment variable GONE is not set",)
+    assert list(renewed_secrets(named_tokens("A"), known, environ)[0].status_tokens) == ["Lan"]
+
+
 @pytest.mark.parametrize(
     "value", [f'"{TOKEN}"', f'{{ env = "{TOKEN}" }}', f'{{ credential = "/{TOKEN}" }}', "12345678"]
 )
@@ -250,6 +306,34 @@ def test_the_database_url_of_the_file_or_a_secret() -> None:
     assert plain == secret
     assert plain.database_url is not None
     assert plain.database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("key", ["listen_url", "read_url"])
+def test_the_other_addresses_of_the_database_are_secrets_as_well(tmp_path: Path, key: str) -> None:
+    """A password in one of them never shows, gives the same warning, and a changed one needs a restart."""
+    config = tmp_path / "dongbo.toml"
+    config.write_text(f'[database]\nurl = "postgresql://h/d"\n{key} = "postgresql://u:p%40sswort@h/d"\n')
+    config.chmod(0o600)
+    settings = load_settings(config)
+    secrets = resolve_secrets(settings, {}, config=config)
+    assert [warning.partition(":")[0] for warning in secrets.warnings] == [f"database.{key}"]
+    for shown in (repr(settings), settings.model_dump_json(), repr(secrets)):
+        assert "sswort" not in shown
+    assert redact("p@sswort") == "***"
+    with_another = parse_settings(config.read_text().replace("@h/d", "@other/d"), source="x")
+    assert resolve_secrets(with_another, {}).changed_databases(secrets) == [f"database.{key}"]
+
+
+def test_an_address_of_the_database_that_can_not_be_read_keeps_what_is_known(secret_file: Path) -> None:
+    """A running daemon does not lose an address over a file that is being written."""
+    secret_file.write_text("postgresql://u:p%40sswort@h/d")
+    text = f'[database]\nurl = "postgresql://h/d"\nlisten_url = {{ file = "{secret_file}" }}\n'
+    settings = parse_settings(text, source="x")
+    known = resolve_secrets(settings, {})
+    secret_file.write_text("half")
+    renewed, problems = renewed_secrets(settings, known, {})
+    assert renewed.database_listen_url == known.database_listen_url
+    assert [problem.partition(":")[0] for problem in problems] == ["database.listen_url"]
 
 
 def test_nothing_shows_a_secret(secret_file: Path) -> None:

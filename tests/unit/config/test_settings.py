@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.config import (
     DEMO_CONFIG,
+    EXAMPLE_CONFIG,
     CustomerSyncSettings,
     Settings,
     TcpAddress,
@@ -88,6 +89,9 @@ KEYS = (
 )
 
 
+SOMEBODY = '{ name = "%s", token = { env = "T" }, role = "read" }'
+
+
 def problems(text: str) -> list[str]:
     """What is said about a file called `x`, without its name."""
     with pytest.raises(ConfigError) as caught:
@@ -115,6 +119,11 @@ class TestFiles:
         """The installed package brings the same demo configuration as the folder of examples."""
         assert (REPOSITORY / "config" / "demo.toml").read_bytes() == DEMO_CONFIG.read_bytes()
         assert DEMO_CONFIG.is_relative_to(REPOSITORY / "daemon")
+
+    def test_the_example_is_packaged(self) -> None:
+        """A service begins with it, and its package may be all that is there."""
+        assert EXAMPLE.read_bytes() == EXAMPLE_CONFIG.read_bytes()
+        assert EXAMPLE_CONFIG.is_relative_to(REPOSITORY / "daemon")
 
     def test_the_demo_shows_something_within_a_minute(self) -> None:
         """The product chain and the customer pulls of the demo start every minute, and nothing leaves this machine."""
@@ -151,6 +160,19 @@ class TestFiles:
 class TestSettings:
     """What a file is taken to mean."""
 
+    @pytest.mark.parametrize(
+        "guard",
+        [
+            'token = { env = "T" }',
+            f"tokens = [{SOMEBODY % 'Lan'}]",
+            'user_header = "X-User"\ntrusted_proxies = ["10.0.0.0/8", "::1", "unix"]\noperators = ["lan", "*"]',
+        ],
+    )
+    def test_whoever_is_asked_who_they_are_may_come_from_other_machines(self, guard: str) -> None:
+        """By a token, with a name or without, or by a proxy."""
+        settings = parse_settings(f'[status]\nlisten = "0.0.0.0:1"\n{guard}', source="x")
+        assert not settings.status.address.is_loopback
+
     def test_an_empty_file_is_enough(self) -> None:
         """Every key has a default or is only needed by what it configures."""
         settings = parse_settings("", source="x")
@@ -186,6 +208,9 @@ class TestSettings:
             "filters": {"type": 2, "last_bought_from": "2026-01-31"},
         }
         assert parse_settings(STORES + SCHEDULE, source="x").schedules[0].params.to_json() == {}
+        for said, taken in (("bulk", {"method": "bulk"}), ("auto", {})):
+            text = STORES + SCHEDULE.replace("NHANH", "SHOPIFY") + f'params.method = "{said}"'
+            assert parse_settings(text, source="x").schedules[0].params.to_json() == taken
 
     def test_a_product_schedule_is_the_chain_at_an_interval_or_on_a_cron_expression(self) -> None:
         """It says when and for which store; the job and its parameters follow."""
@@ -306,6 +331,9 @@ class TestProblems:
             ("[jobs]\nstop_grace_seconds = 2026-01-01", "2: jobs.stop_grace_seconds: must be a number, not a date"),
             ("[jobs]\nretry_backoff_seconds = 400", "1: jobs: the longest wait (300) is shorter than the first"),
             ("database.max_connections = 7", "1: database.max_connections: must be at least 8, not 7"),
+            ('database.listen_url = "postgresql://h/d"', "1: database.listen_url: goes with url only"),
+            ('database.read_url = "postgresql://h/d"', "1: database.read_url: goes with url only"),
+            ('database = { url = "postgresql://h/d", listen_url = "mysql://h/d" }', "must begin with postgresql://"),
             ("database = 1", "1: database: must be a table, not a whole number"),
             ("schedules = 1", "1: schedules: must be an array, not a whole number"),
             ("[schedules]", "1: schedules: must be an array, not a table"),
@@ -329,6 +357,29 @@ class TestProblems:
             ('status.listen = "unix:run/x"', "the path of a Unix socket must be absolute"),
             (f'status.listen = "unix:/{"x" * 107}"', "at most 107 bytes"),
             ('status.listen = "0.0.0.0:1"', '"0.0.0.0:1" is reachable from other machines: add token = {'),
+            ('status.tokens = [{ name = "Lan", role = "read" }]', "1: status.tokens[0].token: is missing"),
+            (f"status.tokens = [{SOMEBODY % ' Lan '}]", "no space at its ends"),
+            (
+                f"status.tokens = [{SOMEBODY % 'Lan'}, {SOMEBODY % 'LAN'}]",
+                '"LAN" is the name of status.tokens[0] already',
+            ),
+            (f"status.tokens = [{(SOMEBODY % 'Lan').replace('read', 'write')}]", "1: status.tokens[0].role: "),
+            ('status.user_header = "X-Remote-User"', "say whose X-Remote-User can be trusted"),
+            (
+                'status.user_header = "Cookie"\nstatus.trusted_proxies = ["unix"]',
+                '"Cookie" says something else already',
+            ),
+            ('status.trusted_proxies = ["unix"]', "needs user_header"),
+            ('status.operators = ["lan"]', "needs user_header"),
+            (
+                'status.user_header = "X-User"\nstatus.trusted_proxies = ["10.0.0.1/8"]',
+                '"10.0.0.1/8" is not an IP address, a network',
+            ),
+            (
+                'status.user_header = "X-User"\nstatus.trusted_proxies = ["0.0.0.0/0"]',
+                '"0.0.0.0/0" is everybody',
+            ),
+            ('status.user_header = "X-User"\nstatus.trusted_proxies = ["::/0"]', '"::/0" is everybody'),
             ('status.allowed_hosts = ["x:8765"]', "1: status.allowed_hosts[0]: must be a host name without port"),
             ('status.allowed_hosts = ["https://x/"]', "or an origin without path, such as"),
             ('status.allowed_hosts = ["ftp://x"]', "1: status.allowed_hosts[0]: must be a host name without port"),
@@ -401,6 +452,18 @@ class TestProblems:
             (
                 STORES + SCHEDULE.replace("NHANH", "SHOPIFY") + "params.filters = { type = 1 }",
                 "16: schedules[0].params: PULL_SHOPIFY_CUSTOMERS takes no filters",
+            ),
+            (
+                STORES + SCHEDULE.replace("NHANH", "SHOPIFY") + 'params.method = "graphql"',
+                "16: schedules[0].params.method: ",
+            ),
+            (
+                STORES + SCHEDULE + 'params.method = "bulk"',
+                "16: schedules[0].params: PULL_NHANH_CUSTOMERS takes no method",
+            ),
+            (
+                STORES + SCHEDULE + 'params.skus = ["AO-01"]',
+                "16: schedules[0].params: PULL_NHANH_CUSTOMERS takes no skus",
             ),
             (
                 STORES + CHAIN.replace("product", "products"),
@@ -640,7 +703,7 @@ class TestChanges:
                 source="x",
             ),
         )
-        assert set(changes.restart_required) == {"database.url", "status.listen", "status.token"}
+        assert set(changes.restart_required) == {"database.url", "status.listen"}
         assert changes.stores_changed == {"main"}
 
 

@@ -29,7 +29,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for program in ("postgres", "initdb"):
         (tmp_path / "broken" / program).write_text("not a program")
     names = ("absent", "broken", *versions)
-    monkeypatch.setattr(postgres_binaries, "_directories", lambda: iter([tmp_path / name for name in names]))
+    monkeypatch.setattr(postgres_binaries, "binary_directories", lambda: iter([tmp_path / name for name in names]))
     return tmp_path
 
 

@@ -51,6 +51,16 @@ def test_other_errors_would_come_again(error: BaseException) -> None:
     assert not is_connection_error(error)
 
 
+def test_a_rollback_that_a_broken_connection_refuses_is_of_the_connection() -> None:
+    """asyncpg then says the same as to whoever uses a connection twice at once."""
+    broken = asyncpg.InternalClientError("cannot switch to state 21; another operation (2) is in progress")
+    error = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    error.__context__ = broken
+    assert is_connection_error(error)
+    error.__context__ = ValueError("a bug")
+    assert not is_connection_error(error)
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -77,3 +87,15 @@ def test_no_password_is_ever_described(before: str, after: str) -> None:
 def test_every_error_has_a_reason(error: BaseException) -> None:
     """No sentence ends in nothing."""
     assert reason(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InterfaceError("cannot call Transaction.__aexit__(): the underlying connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+    ],
+)
+def test_nobody_is_told_of_methods(error: BaseException) -> None:
+    """What asyncpg says of a connection that has gone is for programmers."""
+    assert reason(error) == "the connection was lost"

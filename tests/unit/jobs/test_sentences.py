@@ -74,6 +74,11 @@ def said(job: Job, aftermath: Aftermath | None = None, *steps: JobStep) -> str:
         (a_job(JobType.SYNC_PRODUCTS, skipped=900, metadata={"applied": {}}), "Shopify had all of it already"),
         (a_job(JobType.SYNC_PRODUCTS, updated=1), "1 value set"),
         (
+            a_job(JobType.SYNC_CHANGED_PRODUCTS, updated=2, metadata={"applied": {"stock": 2}, "events": 1_200}),
+            "2 stock values set (1,200 webhooks)",
+        ),
+        (a_job(JobType.SYNC_CHANGED_CUSTOMERS, metadata={"events": 1}), "nothing was to be pushed (1 webhook)"),
+        (
             a_job(
                 JobType.SYNC_PRODUCTS,
                 skipped=9,
@@ -138,7 +143,25 @@ def test_a_running_job_tells_what_it_waits_for_and_why_it_runs_again() -> None:
     assert said(between) == "tries again by itself: Nhanh.vn did not answer"
 
 
-@pytest.mark.parametrize("job_type", [JobType.PULL_NHANH_PRODUCTS, JobType.SYNC_PRODUCTS])
+@pytest.mark.parametrize(
+    ("bulk", "expected"),
+    [
+        ({"state": "RUNNING", "objects": 120_000}, "Shopify gathers everything: 120,000 objects so far"),
+        ({"state": "downloading", "bytes": 45_000_000, "file_bytes": 129_100_000},
+         "downloading what Shopify has gathered: 45 of 130 MB"),
+        ({"state": "sorting"}, "sorting what was downloaded"),
+        ({"state": "storing"}, "1,200 of 30,000 rows"),
+    ],
+)  # fmt: skip
+def test_a_pull_in_bulk_tells_how_far_its_file_is(bulk: dict[str, Any], expected: str) -> None:
+    """Before there is a row to count, which may take long."""
+    metadata = {"bulk": bulk, "waiting": None}
+    running = a_job(JobType.PULL_SHOPIFY_PRODUCTS, JobStatus.RUNNING, skipped=1_200, total=30_000, metadata=metadata)
+    assert said(running) == expected
+    assert "gather" not in said(replace(running, status=JobStatus.COMPLETED))
+
+
+@pytest.mark.parametrize("job_type", [JobType.PULL_NHANH_PRODUCTS, JobType.SYNC_PRODUCTS, JobType.APPLY_SALE])
 def test_rows_that_failed_ask_for_something_until_they_are_made_up_for(job_type: JobType) -> None:
     """Amber with a next step, then grey with the job that has made up for them."""
     job = a_job(job_type, skipped=1, failed=54)
@@ -146,7 +169,7 @@ def test_rows_that_failed_ask_for_something_until_they_are_made_up_for(job_type:
     assert (open_rows.outcome, open_rows.tone) == (JobOutcome.COMPLETED_WITH_FAILURES, Tone.WARN)
     assert open_rows.unresolved_rows == 4
     assert open_rows.next_step
-    assert open_rows.can_retry_rows is (job_type is JobType.PULL_NHANH_PRODUCTS)
+    assert open_rows.can_retry_rows is (job_type is not JobType.APPLY_SALE)
     repaired = summary_of(job, Aftermath(repaired_by=LATER, taken_up=54))
     assert (repaired.outcome, repaired.tone, repaired.unresolved_rows) == (JobOutcome.REPAIRED, Tone.OFF, 0)
     assert repaired.repaired_by == LATER

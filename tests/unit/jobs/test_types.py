@@ -3,22 +3,27 @@
 import pytest
 
 from daemon.errors import InvalidJobRequest
-from daemon.jobs.types import JOB_TYPES, JobType
+from daemon.jobs.types import ITEMS_FIRST, JOB_TYPES, JobType
 from daemon.tasks import registry
 
 
 def test_every_type_has_a_row_and_a_lane_of_its_own() -> None:
     """Jobs of two types never wait for each other."""
     assert JOB_TYPES.keys() == set(JobType)
-    assert len({spec.lane for spec in JOB_TYPES.values()}) == len(JobType)
+    lanes = {spec.lane for spec in JOB_TYPES.values()}
+    assert len(lanes) == len(JobType)
+    assert lanes.isdisjoint(spec.item_lane for spec in JOB_TYPES.values())
 
 
-def test_only_sales_are_urgent_and_leave_the_queue_first() -> None:
-    """A sale waits behind no pull, and a failed run of one is tried again within seconds."""
+def test_sales_leave_the_queue_first_and_what_webhooks_tell_next() -> None:
+    """Neither waits behind a pull, and a failed run of one is tried again within seconds; no other job is urgent."""
     sales = {JobType.APPLY_SALE, JobType.REVERT_SALE}
-    assert {job_type for job_type, spec in JOB_TYPES.items() if spec.is_urgent} == sales
-    least = min(JOB_TYPES[job_type].priority for job_type in sales)
-    assert all(spec.priority < least for job_type, spec in JOB_TYPES.items() if job_type not in sales)
+    changes = {JobType.SYNC_CHANGED_PRODUCTS, JobType.SYNC_CHANGED_CUSTOMERS}
+    assert {job_type for job_type, spec in JOB_TYPES.items() if spec.is_urgent} == sales | changes
+    assert JOB_TYPES[JobType.SYNC_CHANGED_PRODUCTS].priority == ITEMS_FIRST
+    assert 0 < JOB_TYPES[JobType.SYNC_CHANGED_CUSTOMERS].priority < ITEMS_FIRST
+    assert all(JOB_TYPES[job_type].priority > ITEMS_FIRST for job_type in sales)
+    assert {spec.priority for spec in JOB_TYPES.values() if not spec.is_urgent} == {0}
 
 
 @pytest.mark.parametrize("job_type", JobType)

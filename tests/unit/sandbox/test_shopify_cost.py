@@ -45,6 +45,17 @@ def test_page_size_in_a_variable() -> None:
     assert cost.requested(plan(query, {"n": 250})) == 13
 
 
+def test_a_second_quantity_of_a_level_is_free() -> None:
+    """Their names are an argument of one list: what is on hand comes at the price of what is available."""
+    query = """query($ids: [ID!]!) { nodes(ids: $ids) { ... on InventoryItem { inventoryLevels(first: 4) { nodes {
+        location { id } quantities(names: [NAMES]) { name quantity } } } } } }"""
+    one, both = (
+        cost.requested(plan(query.replace("NAMES", names), {"ids": ["a"] * 100}))
+        for names in ('"available"', '"available", "on_hand"')
+    )
+    assert one == both == 900
+
+
 def test_an_interface_costs_as_much_as_its_dearest_type() -> None:
     """Of the fragments on an interface, only the dearest counts."""
     query = """{ node(id: "x") {

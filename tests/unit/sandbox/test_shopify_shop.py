@@ -68,3 +68,41 @@ def test_an_item_that_is_no_longer_stocked_does_not_count() -> None:
     shop.start_stocking(variant.id, location_id, 3)
     assert variant.inventory_quantity == total - before + 3
     assert variant.inactive_levels == []
+
+
+def test_an_order_is_committed_until_it_is_sent() -> None:
+    """It takes from what is available, and stays on hand until it is sent; cancelled, it is available again."""
+    shop = new_shop()
+    variant = next(v for v in shop.variants.values() if v.levels[0].available > 5)
+    level, before = variant.levels[0], variant.levels[0].available
+    assert (level.committed, level.on_hand) == (0, before)
+    sent, cancelled = shop.place_order(variant.id, 2), shop.place_order(variant.id, 1, level.location_id)
+    assert (level.available, level.committed, level.on_hand) == (before - 3, 3, before)
+    shop.fulfil_order(sent.id)
+    assert (level.available, level.committed, level.on_hand) == (before - 3, 1, before - 2)
+    shop.cancel_order(cancelled.id)
+    assert (level.available, level.committed, level.on_hand) == (before - 2, 0, before - 2)
+    assert shop.orders == {}
+    shop.damage(variant.id, 1)
+    assert (level.available, level.damaged, level.on_hand) == (before - 3, 1, before - 2)
+
+
+def test_available_and_on_hand_move_together() -> None:
+    """Setting one of them moves the other by as much: what is committed stays committed."""
+    shop = new_shop()
+    variant = next(v for v in shop.variants.values() if v.levels[0].available > 5)
+    level = variant.levels[0]
+    shop.place_order(variant.id, 4)
+    shop.change_on_hand(variant.id, 3)
+    assert (level.available, level.committed, level.on_hand) == (-1, 4, 3)
+    shop.change_stock(variant.id, 5)
+    assert (level.available, level.committed, level.on_hand) == (5, 4, 9)
+
+
+def test_a_copy_has_none_of_the_orders() -> None:
+    """The variants of a copied product have nothing, neither available nor committed."""
+    shop = new_shop()
+    variant = next(iter(shop.variants.values()))
+    shop.place_order(variant.id, 1)
+    copy = shop.duplicate_product(variant.product_id)
+    assert {level.on_hand for each in copy.variants for level in each.levels} == {0}

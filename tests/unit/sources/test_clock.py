@@ -51,3 +51,16 @@ def test_a_difference_is_told_with_its_side() -> None:
         clock.observe(1.7e9 + difference, 5.0)
         assert clock.offset is not None
         assert abs(clock.offset - difference) <= 1.0
+
+
+def test_a_clock_of_ours_that_is_set_is_noticed_without_another_answer() -> None:
+    """Nothing is said of clocks that are no longer so, however long the source is not called."""
+    moment, shift = [5.0], [0.0]
+    clock = SourceClock(lambda: moment[0], lambda: moment[0] + 1.7e9 + shift[0])
+    clock.observe(1.7e9 + 5.0, clock.start())
+    assert clock.offset == 0.0
+    moment[0] += 600.0
+    shift[0] = -3600.0
+    assert clock.offset == 3600.0
+    shift[0] = 0.0
+    assert clock.offset == 0.0

@@ -24,8 +24,8 @@ SHOPIFY_CUSTOMERS = RowDecoder(ShopifyCustomer, dec_hook=dec_hook, source_id=sho
 
 def decode_rows(decoder: RowDecoder[Any], *rows: bytes) -> tuple[list[Any], list[BadRow]]:
     body = b"[" + b",".join(rows) + b"]"
-    raws, sound = split_list(body, msgspec.json.Decoder(list[msgspec.Raw]).decode)
-    good, bad = decoder.rows(raws, sound=sound)
+    raws, _sound = split_list(body, msgspec.json.Decoder(list[msgspec.Raw]).decode)
+    good, bad = decoder.rows(raws)
     return [row.value for row in good], bad
 
 
@@ -166,6 +166,39 @@ def test_escapes_that_only_look_dangerous_are_kept(row: bytes) -> None:
     assert len(bad) == 1
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"id":2,"points":"many"}',
+        b'{"id":2,"name":null,"points":"12"}',
+        b'{"id":2,"group":[]}',
+        b'{"id":2,"group":%b%b}' % (b"[" * 900, b"]" * 900),
+        b'{"id":2,"other":"%b"}' % (b"x" * 2**20),
+    ],
+)
+def test_sound_rows_are_read_together_as_each_by_itself(odd: bytes) -> None:
+    """One that needs a closer look gets it, and its neighbours come out the same."""
+    rows = [b'{"id":1,"name":"a"}', odd, b'{"id":3}']
+    assert CUSTOMERS.sound_rows(rows) == CUSTOMERS.rows(rows)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_sound"),
+    [
+        (b'[{"id":1,"name":"\\u1ec7 \\ud83d\\ude00"}]', True),
+        (b'[{"id":1,"name":"\\ud800"}]', False),
+        (b'[{"id":1,"name":"\\udc00"}]', False),
+        (b'[{"id":1,"name":"\xff"}]', False),
+        (b'[{"id":1,"name":"\\u0000"}]', False),
+    ],
+)
+def test_a_list_with_a_broken_character_is_not_sound(body: bytes, is_sound: bool) -> None:
+    """Also in a field that nothing reads."""
+    for spelled in (body, body.replace(b"name", b"other")):
+        rows, sound = split_list(spelled, msgspec.json.Decoder(list[msgspec.Raw]).decode)
+        assert (len(rows), sound) == (1, is_sound)
+
+
 @given(st.binary(max_size=200))
 def test_mending_makes_any_bytes_readable(body: bytes) -> None:
     """Whatever bytes a text holds, it is readable JSON afterwards, if only its characters were broken."""
@@ -177,7 +210,7 @@ def test_mending_makes_any_bytes_readable(body: bytes) -> None:
 def test_the_document_is_the_row_as_it_came() -> None:
     """The row's own JSON is kept byte for byte."""
     row = b'{"id": 5,  "x": 0.10, "y": [1,2]}'
-    good, _ = CUSTOMERS.rows([row], sound=True)
+    good, _ = CUSTOMERS.rows([row])
     assert good[0].document == row
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from daemon.sources.limits import CostBucket, ThrottleStatus, WindowLimiter
 from daemon.sources.window import SlidingWindow
+from tests.support.points import Shop, pull
 from tests.support.virtual_time import run_in_virtual_time
 
 WINDOW = 30.0
@@ -248,47 +249,6 @@ def test_without_a_limit_nothing_waits() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_in_virtual_time(main) == 0
-
-
-class Shop:
-    """Shopify's side of a bucket: takes the requested points when a call arrives, gives back what it did not use."""
-
-    def __init__(self, rate: float = 100.0, maximum: float = 2000.0, available: float | None = None) -> None:
-        self.rate, self.maximum = rate, maximum
-        self.points = maximum if available is None else available
-        self.as_of = 0.0
-        self.throttled = 0
-        self.used = 0.0
-
-    def available(self, now: float) -> float:
-        self.points = min(self.maximum, self.points + (now - self.as_of) * self.rate)
-        self.as_of = now
-        return self.points
-
-    async def call(self, requested: float, actual: float, there: float, back: float) -> ThrottleStatus:
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(there)
-        if self.available(loop.time()) < requested:
-            self.throttled += 1
-            actual = requested = 0
-        self.points -= requested
-        self.used += actual
-        await asyncio.sleep(0.05)
-        self.points = min(self.maximum, self.available(loop.time()) + requested - actual)
-        status = ThrottleStatus(requested or None, self.maximum, self.points, self.rate)
-        await asyncio.sleep(back)
-        return status
-
-
-async def pull(bucket: CostBucket, shop: Shop, costs: list[tuple[float, float]], way: float, until: float) -> None:
-    """Call again and again; `costs` are (requested, actual), taken in turn."""
-    loop = asyncio.get_running_loop()
-    for number in range(1_000_000):
-        if loop.time() > until:
-            return
-        requested, actual = costs[number % len(costs)]
-        async with bucket.reserve(f"pull:{requested}", 1000) as reservation:
-            reservation.report(await shop.call(requested, actual, way, way))
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])

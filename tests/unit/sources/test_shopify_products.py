@@ -12,7 +12,7 @@ def variant(number: int) -> dict[str, Any]:
     level = {
         "isActive": True,
         "location": {"id": "gid://shopify/Location/1"},
-        "quantities": [{"name": "available", "quantity": 5}],
+        "quantities": [{"name": "available", "quantity": 5}, {"name": "on_hand", "quantity": 5}],
     }
     item = {
         "id": f"gid://shopify/InventoryItem/{number}",

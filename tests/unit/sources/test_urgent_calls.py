@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.sources.limits import CostBucket, ThrottleStatus
+from daemon.sources.meter import Rank
 from tests.support.virtual_time import run_in_virtual_time
 
 RATE = 100.0
@@ -44,13 +45,13 @@ class Desk:
     @asynccontextmanager
     async def call(self, name: int, cost: float, *, urgent: bool = False) -> AsyncIterator[None]:
         """A call under way."""
-        async with self.bucket.reserve(f"{name}", cost, urgent=urgent):
+        async with self.bucket.reserve(f"{name}", cost, rank=Rank.SALE if urgent else Rank.OTHER):
             self.served.append((asyncio.get_running_loop().time(), name))
             yield
 
     async def spend(self, name: int, cost: float, *, urgent: bool = False) -> None:
         """A call that uses all that it was charged, and is answered at once."""
-        async with self.bucket.reserve(f"{name}", cost, urgent=urgent) as reservation:
+        async with self.bucket.reserve(f"{name}", cost, rank=Rank.SALE if urgent else Rank.OTHER) as reservation:
             now = asyncio.get_running_loop().time()
             self.served.append((now, name))
             known = self.points
@@ -110,6 +111,24 @@ def test_one_whose_points_are_nearly_there_steps_back_too() -> None:
         return desk.order
 
     assert run_in_virtual_time(main) == [2, 1]
+
+
+def test_what_somebody_waits_for_goes_between_sales_and_all_else() -> None:
+    """A few items overtake customers, who are told of by the hundred; both overtake a pull or a sync of everything."""
+
+    async def main() -> list[Rank]:
+        bucket, served = Desk(points=0).bucket, list[Rank]()
+
+        async def spend(rank: Rank) -> None:
+            async with bucket.reserve(rank.name, 50, rank=rank):
+                served.append(rank)
+
+        async with asyncio.TaskGroup() as group:
+            for rank in (Rank.OTHER, Rank.CUSTOMERS, Rank.ITEMS, Rank.SALE):
+                group.create_task(spend(rank))
+        return served
+
+    assert run_in_virtual_time(main) == [Rank.SALE, Rank.ITEMS, Rank.CUSTOMERS, Rank.OTHER]
 
 
 def test_the_urgent_are_not_starved() -> None:
@@ -266,7 +285,9 @@ def test_whoever_comes_and_goes(callers: list[Caller], points: float) -> None:
             try:
                 async with (
                     asyncio.timeout(caller.gives_up),
-                    desk.bucket.reserve(f"{me}", caller.cost, urgent=caller.urgent) as reservation,
+                    desk.bucket.reserve(
+                        f"{me}", caller.cost, rank=Rank.SALE if caller.urgent else Rank.OTHER
+                    ) as reservation,
                 ):
                     del waiting[me]
                     assert not [other for other in waiting if is_before(other, me, caller)]

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from daemon.api.pushes import PushKind, PushResult
-from daemon.sources.shopify.models import ItemStock, PricePair, Reading
+from daemon.sources.shopify.levels import NAMES
+from daemon.sources.shopify.models import ItemStock, PricePair, Quantities, QuantityName, Reading
 from daemon.sources.shopify.writes import WriteError
 from daemon.sync.products.reconciliation import STOCKED, verdict
 from daemon.sync.products.rows import Key, StockRow
@@ -13,15 +14,34 @@ from daemon.sync.products.stock_decision import StockDecision, decide, moved
 from daemon.sync.pushes import IntendedPush
 
 STALE = "CHANGE_FROM_QUANTITY_STALE"
+ELSEWHERE = 90  # what the quantity that a row is not about is
+
+
 ROWS = [StockRow(Key(number, number, 1), number, number, None, 1, 3, 9, "because") for number in range(4)]
 
 
 def decided(
-    error: WriteError, levels: dict[int, int] | None, *, tracked: bool = True, was_repeated: bool = False
+    error: WriteError,
+    levels: dict[int, int] | None,
+    *,
+    tracked: bool = True,
+    was_repeated: bool = False,
+    quantity: QuantityName = "available",
 ) -> StockDecision:
     """What is decided of the rows where the third is refused, and read again as these levels."""
-    stock = {} if levels is None else {2: ItemStock(tracked, levels)}
-    return decide(ROWS, [error], Reading(stock), was_repeated=was_repeated)
+    stock = {} if levels is None else {2: item_stock(levels, quantity, tracked=tracked)}
+    return decide(ROWS, [error], Reading(stock), was_repeated=was_repeated, quantity=quantity)
+
+
+def item_stock(levels: dict[int, int], quantity: QuantityName, *, tracked: bool = True) -> ItemStock:
+    """An item that has so much of one quantity at these locations, and something else of the other."""
+    return ItemStock(
+        tracked,
+        {
+            location: Quantities(number, ELSEWHERE) if quantity == "available" else Quantities(ELSEWHERE, number)
+            for location, number in levels.items()
+        },
+    )
 
 
 def test_rows_without_an_error_are_sent_again() -> None:
@@ -36,10 +56,11 @@ def test_rows_without_an_error_are_sent_again() -> None:
     ]
 
 
-def test_stale_row_takes_over_what_is_there_now() -> None:
-    """A stale row is sent again with the value that was read, be it none at all."""
-    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {1: 5}).moved] == [5]
-    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {}).moved] == [None]
+@pytest.mark.parametrize("quantity", NAMES)
+def test_stale_row_takes_over_what_is_there_now(quantity: QuantityName) -> None:
+    """A stale row gets the value that was read, of the quantity that it is about, be it none at all."""
+    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {1: 5}, quantity=quantity).moved] == [5]
+    assert [row.present for row in decided(WriteError(2, STALE, "stale"), {}, quantity=quantity).moved] == [None]
 
 
 def test_row_of_a_closed_location_is_refused() -> None:
@@ -90,10 +111,13 @@ def test_only_what_has_moved_is_read_again() -> None:
         (None, PushResult.UNKNOWN),
     ],
 )
-def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> None:
-    """An interrupted push was applied where the new value is seen; else nobody knows: it may come through yet."""
-    push = IntendedPush(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1)
-    stock = {} if levels is None else {70: ItemStock(True, levels)}
+@pytest.mark.parametrize("quantity", NAMES)
+def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult, quantity: QuantityName) -> None:
+    """An interrupted push was applied where the new value of its quantity is seen; else nobody knows: it may come
+    through yet."""
+    name = None if quantity == "available" else quantity
+    push = IntendedPush(PushKind.STOCK, 7, "3", "9", "because", item_id=70, location_id=1, name=name)
+    stock = {} if levels is None else {70: item_stock(levels, quantity)}
     assert verdict(push, Reading(stock), Reading())[0] is result
 
 
@@ -101,7 +125,7 @@ def test_verdict_on_stock(levels: dict[int, int] | None, result: PushResult) -> 
 def test_verdict_on_an_activation(levels: dict[int, int], result: PushResult) -> None:
     """An activation was applied where the item is stocked."""
     push = IntendedPush(PushKind.ACTIVATION, 7, None, STOCKED, "because", item_id=70, location_id=1)
-    assert verdict(push, Reading({70: ItemStock(True, levels)}), Reading())[0] is result
+    assert verdict(push, Reading({70: item_stock(levels, "available")}), Reading())[0] is result
 
 
 @pytest.mark.parametrize(

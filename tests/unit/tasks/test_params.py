@@ -15,19 +15,26 @@ from daemon.tasks import params, params_schemas, read_params
 
 nhanh = params.filtered(CUSTOMERS.filters, {})
 shopify = params.queried({}, PRODUCT_FILTERS)
+items = params.items_or_all({"skus": params.texts("", most=3, longest=8), "variants": params.numbers("", most=3)}, {})
+JOB = "0199c3b0-0000-7000-8000-000000000000"
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-NAMES = st.sampled_from(["full", "restart", "allow_deletions", "filters", "query", "retry_of"]) | st.text()
+NAMES = (
+    st.sampled_from(["full", "restart", "allow_deletions", "filters", "query", "method", "ids", "dry_run", "retry_of"])
+    | st.sampled_from(["skus", "variants"])
+    | st.text()
+)
 
 
 def test_defaults_are_left_out() -> None:
     """Two spellings of the same request are the same request."""
     assert nhanh.read({}) == nhanh.read({"full": False, "filters": None}) == nhanh.read({"filters": {}}) == {}
     assert shopify.read({"query": "  tag:vip "}) == {"query": "tag:vip"}
+    assert shopify.read({"method": "auto"}) == shopify.read({"method": None}) == {}
 
 
 def test_scope_is_about_what_is_pulled() -> None:
@@ -35,6 +42,7 @@ def test_scope_is_about_what_is_pulled() -> None:
     assert params.scope(nhanh.read({"restart": True})) == params.scope(nhanh.read({}))
     assert params.scope(nhanh.read({"filters": {"type": 1}})) != params.scope(nhanh.read({"filters": {"type": 2}}))
     assert params.scope(nhanh.read({"full": True})) != params.scope(nhanh.read({}))
+    assert params.scope(shopify.read({"method": "bulk"})) == params.scope(shopify.read({}))
 
 
 def test_allowing_deletions_means_a_full_pull() -> None:
@@ -52,7 +60,15 @@ def test_allowing_deletions_means_a_full_pull() -> None:
         {"filters": {"type": 9}},
         {"filters": {"last_bought_from": "yesterday"}},
         {"retry_of": "7"},
-        {"retry_of": "0199c3b0-0000-7000-8000-000000000000", "full": True},
+        {"retry_of": JOB, "full": True},
+        {"ids": [7], "full": True},
+        {"ids": [7], "retry_of": JOB},
+        {"ids": []},
+        {"ids": [0]},
+        {"ids": [True]},
+        {"ids": ["7"]},
+        {"ids": [2**63]},
+        {"ids": list(range(1, 1002))},
         {"query": "tag:vip"},
     ],
 )
@@ -62,10 +78,48 @@ def test_bad_parameters_of_a_nhanh_pull_are_refused(bad: dict[str, Any]) -> None
         nhanh.read(bad)
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"method": "graphql"}, {"method": ""}, {"method": ["bulk"]}, {"method": True},
+        {"method": "bulk", "ids": [7]}, {"method": "pages", "retry_of": JOB},
+    ],
+)  # fmt: skip
+def test_bad_methods_of_a_shopify_pull_are_refused(bad: dict[str, Any]) -> None:
+    """One that there is not, and any where rows are named: those are read by their ids."""
+    with pytest.raises(InvalidJobRequest, match=r"params"):
+        shopify.read(bad)
+    with pytest.raises(InvalidJobRequest, match=r"params"):
+        nhanh.read({"method": "bulk"})  # Nhanh.vn has no bulk operations
+
+
+def test_items_are_named_in_one_way() -> None:
+    """Each once and in order, so that the same request in another order is the same request; and none is everything."""
+    assert items.read({"skus": ["b", " a ", "b"]}) == {"skus": ["a", "b"]}
+    assert items.read({"variants": [9, 7, 9], "dry_run": True}) == {"variants": [7, 9], "dry_run": True}
+    assert items.read({"retry_of": JOB}) == {"retry_of": JOB}
+    assert items.read({"skus": None, "variants": None, "dry_run": False}) == {}
+    assert nhanh.read({"ids": [3, 1]}) == {"ids": [1, 3]}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"skus": []}, {"skus": "a"}, {"skus": [""]}, {"skus": ["  "]}, {"skus": ["a\0"]}, {"skus": ["a" * 9]},
+        {"skus": ["a", "b", "c", "d"]}, {"variants": [1, 2, 3, 4]}, {"variants": [1.5]},
+        {"skus": ["a"], "variants": [1]}, {"skus": ["a"], "retry_of": JOB}, {"retry_of": "7"}, {"full": True},
+    ],
+)  # fmt: skip
+def test_bad_names_of_items_are_refused(bad: dict[str, Any]) -> None:
+    """Each with a sentence that names the parameter."""
+    with pytest.raises(InvalidJobRequest, match=r"params"):
+        items.read(bad)
+
+
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_whatever_is_sent_is_made_canonical_or_refused(anything: dict[str, Any]) -> None:
     """No input makes anything but a canonical form, which is its own canonical form, or a refusal."""
-    for read in (nhanh.read, shopify.read, params.none.read):
+    for read in (nhanh.read, shopify.read, items.read, params.none.read):
         try:
             canonical = read(anything)
         except InvalidJobRequest:

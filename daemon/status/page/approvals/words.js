@@ -23,8 +23,8 @@ export const total = (counts) => Object.values(counts).reduce((sum, n) => sum + 
 export const askedAgain = ({ asked_runs: runs }) => (runs > 1 ? tn("asked again by {n} run", "asked again by {n} runs", { n: runs - 1 }) : null);
 
 /** What has become of a question that is not open any more. */
-export function outcome({ state, decided_way: way }) {
-  const by = WAYS[way]?.();
+export function outcome({ state, decided_way: way, decided_by: who }) {
+  const by = decider(WAYS[way]?.(), who);
   const said = (what) => (by ? `${what} ${by}` : what);
   switch (state) {
     case "approved":
@@ -37,6 +37,8 @@ export function outcome({ state, decided_way: way }) {
       return t("Withdrawn: a later run found nothing left to ask");
   }
 }
+
+const decider = (way, who) => (way && who ? t("by {who} {way}", { who, way }) : way);
 
 export const TONES = { open: "ask", approved: "run", carried_out: "ok", rejected: "off", withdrawn: "off" };
 

@@ -96,7 +96,7 @@ export class Filters {
 
   /** The choices that the configuration gives. A filter that names none of them stays in the address. */
   async load() {
-    const [{ types }, { schedules }] = await Promise.all([getJson("/api/job-types"), getJson("/api/schedules")]);
+    const [{ types }, { schedules }] = await Promise.all([getJson("/api/job-types"), getJson("/status")]);
     this.types = new Map(types.map(({ type, name }) => [type, name]));
     fill(this.fields.type, this.types);
     fill(this.fields.schedule, new Map(schedules.map(({ name }) => [name, name])));

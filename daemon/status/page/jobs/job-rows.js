@@ -76,7 +76,7 @@ function owner(push, store) {
 }
 
 /** "Stock · Quận 1" */
-const what = (push) => [word(PUSH_KINDS, push.kind), push.name, push.location_name ?? push.location_id].filter(Boolean).join(" · ");
+const what = (push) => [word(PUSH_KINDS, push.kind), push.name === "on_hand" ? t("on hand") : push.name, push.location_name ?? push.location_id].filter(Boolean).join(" · ");
 
 function result(push) {
   const name = element("span", { class: `tone-${TONES[push.result] ?? "off"}` }, word(PUSH_RESULTS, push.result));

@@ -6,6 +6,7 @@ import { number, t } from "../words.js";
 
 // As the tasks put them into a job's metadata.
 const FIGURES = {
+  topics: () => t("webhooks"),
   mapped: () => t("mapped"),
   excluded: () => t("excluded"),
   ambiguous: () => t("ambiguous"),
@@ -20,6 +21,7 @@ const FIGURES = {
   zeroed: () => t("items to set to zero"),
   large_price_changes: () => t("large price changes"),
   price_changes_by_vat: () => t("price changes by the rule of VAT"),
+  asked_by_rule: () => t("changes about which a rule asks"),
   would_change: () => t("to change"),
   tiers: () => t("customers by tier"),
   without_total: () => t("customers without a total"),
@@ -70,6 +72,8 @@ const OBSTACLES = {
   fulfilment_service: () => t("stock kept by a fulfilment service"),
   depot_hidden: () => t("depot that can’t be read"),
   location_inactive: () => t("location not active"),
+  by_rule: () => t("left alone by a rule"),
+  price_by_rule: () => t("price left alone by a rule"),
   on_sale: () => t("on sale"),
   gift_card: () => t("gift card"),
   bundle_price: () => t("bundle, priced by its app"),
@@ -106,7 +110,7 @@ function figures(metadata) {
   return Object.entries(FIGURES).flatMap(([name, words]) => {
     const value = metadata[name];
     if (typeof value === "number") return [t("{figure}: {n}", { figure: words(), n: number(value) })];
-    const parts = Object.entries(value ?? {}).map(([key, count]) => `${obstacle(key)} ${shown(count)}`);
+    const parts = Object.entries(value ?? {}).map(([key, count]) => `${name === "topics" ? key : obstacle(key)} ${shown(count)}`);
     return parts.length ? [t("{figure}: {n}", { figure: words(), n: parts.join(", ") })] : [];
   });
 }

@@ -1,6 +1,6 @@
 // What the states and origins of jobs are called.
 
-import { t } from "../words.js";
+import { number, t } from "../words.js";
 
 /** How a run stands, in the order of the filter; the tone and the sentence of a run come with its summary. */
 export const OUTCOMES = {
@@ -74,12 +74,33 @@ const WAITS = {
   "the rate limit": () => t("the rate limit"),
   "an access token": () => t("an access token"),
   "a bulk operation": () => t("Shopify’s bulk operation"),
+  "bulk operations of others": () => t("bulk operations of others"),
   "an answer from the source": () => t("an answer from the source"),
   "the source": () => t("an answer from the source"),
 };
 
+const PHASES = {
+  reading_rows: () => t("reading rows"),
+  reading_numbers: () => t("reading phone numbers"),
+  settling_mappings: () => t("looking at the mappings that there are"),
+  comparing_keys: () => t("comparing keys"),
+  counting: () => t("counting what was found"),
+  writing_mappings: () => t("writing mappings"),
+  reading_prices: () => t("reading present prices"),
+  planning: () => t("comparing both sides"),
+  writing_plan: () => t("writing the sale’s prices down"),
+};
+
 /** The word of a table for a code; the code itself where the daemon is newer than this page. */
 export const word = (table, code) => table[code]?.() ?? code;
+
+/** What a running job does while no row of it moves, and how far it is with that. */
+export function phaseWords({ name, done, of: all }) {
+  const phase = word(PHASES, name);
+  if (!done) return phase;
+  if (all === null) return t("{phase}: {n}", { phase, n: number(done) });
+  return t("{phase}: {n} of {all}", { phase, n: number(done), all: number(all) });
+}
 
 /** What a running job waits for. */
 export const waitsFor = (what) => word(WAITS, what);

@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { post } from "../api.js";
-import { button, element } from "../dom.js";
+import { button, element, steeringButton } from "../dom.js";
 import { t } from "../words.js";
 
 /** Decisions about variants. */
@@ -30,7 +30,7 @@ export function choiceButtons(kind, { store, id, choices, note = () => null, don
     });
   return element(
     "div",
-    { class: "actions choices" },
+    { class: "actions choices steering" },
     ...choices.map((choice) => button(t("It is {name}", { name: choice.name }), decide(choice.id, t("mapped to {name}", { name: choice.name })))),
     withNone ? button(t("Has no counterpart"), decide(null, t("noted: no counterpart"))) : "",
   );
@@ -58,12 +58,12 @@ export function otherChoice(kind, { label, find, none, ...about }) {
     event.preventDefault();
     look.click();
   });
-  return element("div", {}, form, found);
+  return element("div", { class: "steering" }, form, found);
 }
 
 /** The button that takes a decision back. */
 export function removeButton(kind, { store, id, done }) {
-  return button(t("Take the decision back"), (pressed) =>
+  return steeringButton(t("Take the decision back"), (pressed) =>
     act(pressed, async () => {
       await kind.remove(store, id);
       await done();
@@ -72,6 +72,7 @@ export function removeButton(kind, { store, id, done }) {
   );
 }
 
-/** A field for why, kept with the decision. */
-export const noteField = () => element("input", { name: "note", maxlength: "500", autocomplete: "off" });
-export const noteOf = (field) => field.value.trim() || null;
+/** A field for why, kept with the decision, in its label. */
+export const noteField = () =>
+  element("label", { class: "block steering" }, t("Why (kept with the decision)"), element("input", { name: "note", maxlength: "500", autocomplete: "off" }));
+export const noteOf = (field) => field.querySelector("input").value.trim() || null;

@@ -2,7 +2,7 @@
 
 import { act, startJob } from "../actions.js";
 import { getJson } from "../api.js";
-import { button, element, prose, renew, setHidden } from "../dom.js";
+import { element, prose, renew, setHidden, steeringButton } from "../dom.js";
 import { firstSteps } from "../status.js";
 import { t } from "../words.js";
 
@@ -20,7 +20,7 @@ export class FirstSteps {
   }
 
   #step(step) {
-    const start = button(t("Start the pulls"), (pressed) => act(pressed, () => this.#pull(step.store)), { class: "main" });
+    const start = steeringButton(t("Start the pulls"), (pressed) => act(pressed, () => this.#pull(step.store)), { class: "main" });
     return element(
       "div",
       { class: "need" },

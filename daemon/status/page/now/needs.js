@@ -2,16 +2,16 @@
 
 import { act, startJob } from "../actions.js";
 import { getJson, post } from "../api.js";
-import { button, element, prose, renew, setHidden, setText } from "../dom.js";
+import { element, prose, renew, setHidden, setText, steeringButton } from "../dom.js";
 import { link } from "../router.js";
 import { needs, notices, refreshSoon } from "../status.js";
 import { number, t, time, tn } from "../words.js";
+import { resumeWriting } from "./pausing.js";
 
 export class Needs {
   constructor(signal) {
     this.signal = signal;
     this.approvals = new Map(); // the open questions, by id
-    this.retrying = null; // the types of jobs of which failed rows can be retried alone, once they are asked for
     this.answered = new Map(); // what has just been dealt with, by id: its answer stays where it was given
     this.count = element("span", { class: "tone-warn" });
     this.list = element("div", { class: "card needs" });
@@ -24,9 +24,10 @@ export class Needs {
   async show(conditions, stores) {
     const waiting = needs(conditions);
     if (waiting.some(asks)) await this.#readApprovals();
-    if (waiting.some((one) => one.name === "rows_failing")) await this.#readTypes();
     const item = (condition) => ({ ...condition, approval: this.approvals.get(condition.approval_id), store: stores.length > 1 ? condition.store : null, of: condition.store });
-    const items = waiting.map(item);
+    // What was answered stays as it is, also where this was looked up before the answer came; what begins anew is new.
+    for (const { id, since } of waiting) if (this.answered.get(id)?.since !== since) this.answered.delete(id);
+    const items = waiting.map((condition) => this.answered.get(condition.id) ?? item(condition));
     const present = new Set(items.map((one) => one.id));
     const kept = [...this.answered.values()].filter((one) => !present.has(one.id));
     renew(this.list, [...kept, ...items], (one) => one.id, (one) => this.#need(one));
@@ -41,33 +42,28 @@ export class Needs {
     this.approvals = new Map(approvals.map((approval) => [approval.id, approval]));
   }
 
-  async #readTypes() {
-    if (this.retrying) return;
-    const { types } = await getJson("/api/job-types", { signal: this.signal });
-    this.retrying = new Set(types.filter((each) => each.retries_rows).map((each) => each.type));
-  }
-
   #need(item) {
     const made = notice(item);
-    made.append(element("div", { class: "actions" }, this.#actions(item)));
+    const actions = this.#actions(item);
+    if (actions.length) made.append(element("div", { class: "actions" }, actions));
     return made;
   }
 
   #actions(item) {
     if (asks(item)) return this.#decisions(item);
     if (item.sale) return [link(`/sales/${encodeURIComponent(item.sale)}?store=${encodeURIComponent(item.of)}`, t("Decide"), { class: "button main" })];
+    if (item.name === "alert_undelivered") return [steeringButton(t("Send a test"), (pressed) => this.#settle(pressed, item, () => sendTest(item.id)))];
+    if (item.name === "store_paused") return [steeringButton(t("Resume writing"), (pressed) => this.#settle(pressed, item, () => resumeWriting(item.of)))];
     if (!item.job_id) return [];
     if (item.name === "rows_failing") {
       return [
         link(`/jobs/${item.job_id}#failed-rows`, t("See the rows"), { class: "button" }),
-        this.retrying.has(item.stream)
-          ? button(t("Try them again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, { failed: true })))
-          : button(t("Run again with the same parameters"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/again`, {}))),
+        steeringButton(t("Try them again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, { failed: true }))),
       ];
     }
     return [
       link(`/jobs/${item.job_id}`, t("See the job"), { class: "button" }),
-      button(t("Try again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, {}))),
+      steeringButton(t("Try again"), (pressed) => this.#settle(pressed, item, () => startJob(`/api/jobs/${item.job_id}/retry`, {}))),
     ];
   }
 
@@ -77,14 +73,14 @@ export class Needs {
     if (!approval) return [see];
     const path = `/api/approvals/${approval.id}`;
     const shown = { asked_runs: approval.asked_runs }; // what other runs have asked since is not decided unseen
-    const approve = button(t("Approve"), (pressed) => {
+    const approve = steeringButton(t("Approve"), (pressed) => {
       if (!confirm(`${t("Approve?")}\n\n${approval.question}`)) return undefined;
       return this.#settle(pressed, item, async () => {
         const decided = await post(`${path}/approve`, shown);
         return [`${t("approved:")} `, link(`/jobs/${decided.decided_job_id ?? approval.job_id}`, t("view"))];
       });
     }, { class: "main" });
-    const reject = button(t("Reject"), (pressed) =>
+    const reject = steeringButton(t("Reject"), (pressed) =>
       this.#settle(pressed, item, async () => {
         await post(`${path}/reject`, shown);
         return t("rejected: nothing is changed");
@@ -103,6 +99,13 @@ export class Needs {
       return answer;
     });
   }
+}
+
+/** Sends a message by the channel that a condition is about; the condition is over if it goes out. */
+async function sendTest(id) {
+  const { tests: [test] } = await post("/api/alerts/test", { channel: id.slice(id.indexOf(":") + 1) });
+  if (!test.went) throw new Error(test.answer);
+  return t("sent");
 }
 
 const asks = (condition) => condition.approval_id !== null && condition.name === "approval_waiting";

@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { getJson, post } from "../api.js";
-import { button, element, setHidden, setText } from "../dom.js";
+import { element, setHidden, setText, steeringButton } from "../dom.js";
 import { Progress } from "../jobs/progress.js";
 import { connection } from "../live.js";
 import { link } from "../router.js";
@@ -94,7 +94,7 @@ class Row {
     this.name = link(`/jobs/${job.id}`, "");
     this.origin = element("small");
     this.progress = new Progress();
-    this.cancel = button(t("Cancel"), (pressed) => this.#cancel(pressed));
+    this.cancel = steeringButton(t("Cancel"), (pressed) => this.#cancel(pressed));
     this.node = element(
       "li",
       {},

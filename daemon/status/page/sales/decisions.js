@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { getJson, post } from "../api.js";
-import { button, element, setHidden, setText } from "../dom.js";
+import { button, element, setHidden, setText, steeringButton } from "../dom.js";
 import { table } from "../table.js";
 import { money, number, t, tn } from "../words.js";
 import { prices, variant } from "./prices.js";
@@ -62,7 +62,7 @@ export class Decisions {
 
   #columns() {
     const found = { key: "found", label: t("Has now"), cell: (item) => prices(item.found_price, item.found_compare_at_price) };
-    const decide = { key: "decide", label: t("Decide"), class: "whole", cell: (item) => this.#buttons(item) };
+    const decide = { key: "decide", label: t("Decide"), class: "whole steering", cell: (item) => this.#buttons(item) };
     return [
       { key: "variant", label: t("Variant"), cell: variant },
       ...(this.state === "DRIFTED" ? [found] : []),
@@ -79,8 +79,8 @@ export class Decisions {
     return element(
       "div",
       { class: "actions" },
-      button(t("Keep"), (pressed) => this.#decide(pressed, "keep", [item.variant_id]), { "aria-label": t("Keep {found} of {name}", said) }),
-      button(t("Restore"), (pressed) => this.#decide(pressed, "restore", [item.variant_id], question), { "aria-label": t("Restore {base} of {name}", said) }),
+      steeringButton(t("Keep"), (pressed) => this.#decide(pressed, "keep", [item.variant_id]), { "aria-label": t("Keep {found} of {name}", said) }),
+      steeringButton(t("Restore"), (pressed) => this.#decide(pressed, "restore", [item.variant_id], question), { "aria-label": t("Restore {base} of {name}", said) }),
     );
   }
 
@@ -96,12 +96,12 @@ export class Decisions {
 
   #forAll(count) {
     if (this.state === "REFUSED") return [];
-    if (this.state === "STUCK") return [button(t("Try again"), (pressed) => this.#decide(pressed, null, null))];
+    if (this.state === "STUCK") return [steeringButton(t("Try again"), (pressed) => this.#decide(pressed, null, null))];
     const keep = tn("Leave this price as somebody else has set it?", "Leave all {n} prices as somebody else has set them?", { n: count });
     const restore = tn("Set this price back to what it was before the sale?", "Set all {n} prices back to what they were before the sale?", { n: count });
     return [
-      button(t("Keep all"), (pressed) => this.#decide(pressed, "keep", null, keep)),
-      button(t("Restore all"), (pressed) => this.#decide(pressed, "restore", null, restore)),
+      steeringButton(t("Keep all"), (pressed) => this.#decide(pressed, "keep", null, keep)),
+      steeringButton(t("Restore all"), (pressed) => this.#decide(pressed, "restore", null, restore)),
     ];
   }
 

@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { post } from "../api.js";
-import { button, element, setAttribute, setHidden, setText } from "../dom.js";
+import { button, element, setAttribute, setHidden, setText, steeringButton } from "../dom.js";
 import { t, zoneName } from "../words.js";
 import { Picker } from "./picker.js";
 import { outcome } from "./preview.js";
@@ -39,8 +39,8 @@ export class SaleForm {
         "div",
         { class: "actions" },
         button(t("Preview"), (pressed) => this.#carryOut(pressed, () => this.#preview())),
-        (this.create = button(t("Create"), (pressed) => this.#carryOut(pressed, () => this.#create(false)), { class: "main" })),
-        button(t("Create draft"), (pressed) => this.#carryOut(pressed, () => this.#create(true))),
+        (this.create = steeringButton(t("Create"), (pressed) => this.#carryOut(pressed, () => this.#create(false)), { class: "main" })),
+        steeringButton(t("Create draft"), (pressed) => this.#carryOut(pressed, () => this.#create(true))),
         button(t("Close"), () => this.#toggle(false)),
       ),
       this.answer,

@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { post } from "../api.js";
-import { button, element, setAttribute, setHidden } from "../dom.js";
+import { element, setAttribute, setHidden, steeringButton } from "../dom.js";
 import { link } from "../router.js";
 import { t } from "../words.js";
 import { isOnSale, isWaiting } from "./words.js";
@@ -12,12 +12,12 @@ export class SaleSteering {
   constructor(onChange) {
     this.onChange = onChange;
     this.decide = link("", t("Decide"), { class: "button main" });
-    this.schedule = button(t("Schedule"), (pressed) => this.#post(pressed, "resume", t("It starts on time."), {}));
-    this.start = button(t("Start now"), (pressed) => this.#ask(pressed, t("Start “{sale}” of {store} now?", this.#named()), "apply", t("It starts.")));
-    this.end = button(t("End now"), (pressed) =>
+    this.schedule = steeringButton(t("Schedule"), (pressed) => this.#post(pressed, "resume", t("It starts on time."), {}));
+    this.start = steeringButton(t("Start now"), (pressed) => this.#ask(pressed, t("Start “{sale}” of {store} now?", this.#named()), "apply", t("It starts.")));
+    this.end = steeringButton(t("End now"), (pressed) =>
       this.#ask(pressed, t("End “{sale}” of {store} now? All prices are restored.", this.#named()), "revert", t("It ends; its prices are being restored.")),
     );
-    this.cancel = button(t("Cancel"), (pressed) => this.#ask(pressed, this.#cancelling(), "cancel", t("It is called off.")));
+    this.cancel = steeringButton(t("Cancel"), (pressed) => this.#ask(pressed, this.#cancelling(), "cancel", t("It is called off.")));
     this.node = element("div", { class: "actions" }, this.decide, this.schedule, this.start, this.end, this.cancel);
   }
 

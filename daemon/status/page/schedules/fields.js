@@ -17,7 +17,7 @@ function fieldOf(name, schema, path) {
   if (types.includes("boolean")) return new Check(about, schema.default === true);
   if (types.includes("array")) return form.items.enum ? new Choices(about, form.items.enum) : new List(about, numberOf(form.items));
   if (types.includes("integer") || types.includes("number")) return new Entry(about, { type: "number", min: form.minimum, max: form.maximum, step: types.includes("integer") ? 1 : "any" }, Number);
-  if (form.enum) return new Select(about, form.enum);
+  if (form.enum) return new Select(about, form.enum.filter((value) => value !== null));
   if (form.format === "date") return new Entry(about, { type: "date" });
   if (form.format === "date-time") return new Entry(about, { type: "datetime-local" }, instant);
   return new Entry(about, { type: "text", maxlength: form.maxLength, autocomplete: "off" });

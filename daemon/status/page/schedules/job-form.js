@@ -8,7 +8,7 @@ import { fieldsOf, valuesOf } from "./fields.js";
 import { started } from "./steering.js";
 
 const TEST = "NOOP"; // of `dongbo doctor`
-const MENTIONS = /\b[a-z]+(?:_[a-z]+)*\b/g; // names of fields in a sentence
+const MENTIONS = /\b[a-z]+(?:[_.][a-z]+)*\b/g; // names of fields in a sentence, such as params.filters.ids
 
 export class JobForm {
   constructor(signal) {
@@ -29,7 +29,7 @@ export class JobForm {
       this.params,
       element("div", { class: "actions" }, this.submit),
     );
-    this.node = element("section", {}, element("h2", { id: "start" }, t("Start a job")), this.form);
+    this.node = element("section", { class: "steering" }, element("h2", { id: "start" }, t("Start a job")), this.form);
     this.type.addEventListener("change", () => this.#choose());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -86,8 +86,10 @@ function grouped(fields) {
   return [element("div", { class: "fields" }, plain.map((field) => field.node)), ...groups.map((field) => field.node)];
 }
 
-/** The field that a sentence of the daemon is about: the innermost that it names. */
+/** The field that a sentence of the daemon is about, such as "params.filters: The filter ids …": the innermost that it names. */
 function mentioned(fields, sentence) {
-  const names = new Set(sentence.match(MENTIONS));
-  return fields.find((field) => field.inputs().length > 0 && names.has(field.name)) ?? fields.find((field) => names.has(field.name));
+  const paths = new Set(sentence.match(MENTIONS)?.map((path) => path.replace(/^params\./, "")));
+  const isNamed = (field) => field.path.split(".").every((_, at, steps) => paths.has(steps.slice(0, at + 1).join(".")) || paths.has(steps[at]));
+  const named = fields.filter(isNamed).sort((one, other) => other.path.split(".").length - one.path.split(".").length);
+  return named.find((field) => field.inputs().length > 0) ?? named[0];
 }

@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { post } from "../api.js";
-import { button, element, setHidden } from "../dom.js";
+import { element, setHidden, steeringButton } from "../dom.js";
 import { link } from "../router.js";
 import { t } from "../words.js";
 
@@ -16,9 +16,9 @@ export class Steering {
         onChange();
         return answer;
       });
-    this.run = button(t("Run now"), (pressed) => act(pressed, () => started(() => post(`${path}/run`), onChange)));
-    this.pause = button(t("Pause"), (pressed) => change(pressed, "pause", t("It does not fire until it is resumed, even after a restart.")));
-    this.resume = button(t("Resume"), (pressed) => change(pressed, "resume", t("It fires again; what it missed is not made up.")));
+    this.run = steeringButton(t("Run now"), (pressed) => act(pressed, () => started(() => post(`${path}/run`), onChange)));
+    this.pause = steeringButton(t("Pause"), (pressed) => change(pressed, "pause", t("It does not fire until it is resumed, even after a restart.")));
+    this.resume = steeringButton(t("Resume"), (pressed) => change(pressed, "resume", t("It fires again; what it missed is not made up.")));
     for (const one of [this.run, this.pause, this.resume]) one.setAttribute("aria-label", `${one.textContent}: ${name}`);
     this.node = element("div", { class: "actions" }, this.run, this.pause, this.resume);
   }

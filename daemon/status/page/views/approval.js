@@ -4,7 +4,7 @@ import { act } from "../actions.js";
 import { getJson, post } from "../api.js";
 import { Changes } from "../approvals/changes.js";
 import { askedAgain, at, counted, jobLink, outcome, TONES } from "../approvals/words.js";
-import { button, element, setHidden } from "../dom.js";
+import { button, element, setHidden, steeringButton } from "../dom.js";
 import { link } from "../router.js";
 import { table } from "../table.js";
 import { ago, moment, t, time } from "../words.js";
@@ -34,8 +34,8 @@ class ApprovalView {
     this.signal = signal;
     this.card = element("div");
     this.changes = new Changes(approval, signal);
-    this.approve = button(t("Approve"), (pressed) => act(pressed, () => this.#decide("approve")), { class: "main" });
-    this.reject = button(t("Reject"), (pressed) => act(pressed, () => this.#decide("reject")));
+    this.approve = steeringButton(t("Approve"), (pressed) => act(pressed, () => this.#decide("approve")), { class: "main" });
+    this.reject = steeringButton(t("Reject"), (pressed) => act(pressed, () => this.#decide("reject")));
     this.actions = element("div", { class: "actions" }, this.approve, this.reject);
     this.renewed = element(
       "p",

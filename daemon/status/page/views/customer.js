@@ -4,6 +4,7 @@ import { getJson } from "../api.js";
 import { element, prose, setHidden } from "../dom.js";
 import { choiceButtons, noteField, noteOf, OF_CUSTOMERS, otherChoice, removeButton } from "../lookup/decisions.js";
 import { Deeds } from "../lookup/deeds.js";
+import { pushNow } from "../lookup/push-now.js";
 import { link } from "../router.js";
 import { table } from "../table.js";
 import { ago, moment, money, t } from "../words.js";
@@ -52,6 +53,8 @@ class CustomerView {
     this.verdict = element("div");
     this.sides = element("div", { class: "sides" });
     this.mapping = element("div", { class: "card" });
+    const about = { store: this.store, type: "SYNC_CUSTOMERS", params: { ids: [this.id] }, signal: this.signal };
+    this.push = pushNow({ ...about, done: () => this.#again() });
     this.pushes = table({ caption: t("Pushes, newest first"), columns: pushColumns(), key: (one) => one.id });
     this.pushed = element("section", {}, element("h2", {}, t("What was pushed")), this.pushes);
     this.deeds = new Deeds();
@@ -59,6 +62,7 @@ class CustomerView {
       element("p", {}, link("/customers", t("Customers"))),
       this.name,
       this.verdict,
+      this.push,
       this.sides,
       element("h2", {}, t("Mapping")),
       this.mapping,
@@ -85,7 +89,7 @@ class CustomerView {
     const about = { store: this.store, id: this.id, done: () => this.#againSoon(), note: () => noteOf(note) };
     const choices = mapping.candidates.map((one) => ({ id: one.nhanh_id, name: called(one) }));
     this.mapping.replaceChildren(
-      element("label", { class: "block" }, t("Why (kept with the decision)"), note),
+      note,
       choiceButtons(OF_CUSTOMERS, { ...about, choices, withNone: mapping.state !== "excluded" }),
       otherChoice(OF_CUSTOMERS, {
         ...about,
@@ -105,9 +109,13 @@ class CustomerView {
     return buyers.map((one) => ({ id: one.nhanh_id, name: [one.name, one.phone, one.nhanh_id].filter(Boolean).join(" · ") }));
   }
 
+  async #again() {
+    this.#show(await this.#read());
+  }
+
   #againSoon() {
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.#read().then((customer) => this.#show(customer)).catch(() => {}), 1_500);
+    this.soon = setTimeout(() => this.#again().catch(() => {}), 1_500); // the answer can be read until then
   }
 }
 

@@ -2,9 +2,10 @@
 
 import { act } from "../actions.js";
 import { getJson, post } from "../api.js";
-import { button, element, prose, setHidden } from "../dom.js";
+import { button, element, prose, setHidden, steeringButton } from "../dom.js";
 import { choiceButtons, noteField, noteOf, OF_VARIANTS, otherChoice, removeButton } from "../lookup/decisions.js";
 import { Deeds } from "../lookup/deeds.js";
+import { pushNow } from "../lookup/push-now.js";
 import { link } from "../router.js";
 import { table } from "../table.js";
 import { ago, moment, money, t } from "../words.js";
@@ -55,7 +56,9 @@ class ItemView {
     this.mapping = element("div", { class: "card" });
     this.pushes = this.#pushes();
     this.deeds = new Deeds();
-    this.check = button(t("Check now"), (pressed) => act(pressed, () => this.#checkNow()), { class: "main" });
+    const about = { store: this.store, type: "SYNC_PRODUCTS", params: { variants: [this.id] }, signal: this.signal };
+    this.push = pushNow({ ...about, done: () => Promise.all([this.#again(), this.pushes.again()]) });
+    this.push.append(steeringButton(t("Check now"), (pressed) => act(pressed, () => this.#checkNow())));
     this.name = element("h1");
     this.facts = element("p", { class: "quiet" });
     this.root.append(
@@ -63,7 +66,7 @@ class ItemView {
       this.name,
       this.facts,
       this.verdict,
-      element("div", { class: "actions" }, this.check),
+      this.push,
       this.readings,
       element("h2", {}, t("Stock")),
       this.places,
@@ -117,7 +120,7 @@ class ItemView {
     this.mapping.replaceChildren(
       element("p", {}, ...prose(mapping.text)),
       mapping.name ? element("p", { class: "quiet" }, [mapping.code, mapping.name].filter(Boolean).join(" · ")) : "",
-      element("label", { class: "block" }, t("Why (kept with the decision)"), note),
+      note,
       choiceButtons(OF_VARIANTS, { ...about, choices, withNone: mapping.state !== "excluded" }),
       otherChoice(OF_VARIANTS, {
         ...about,
@@ -148,7 +151,7 @@ class ItemView {
   #pushes() {
     const columns = [
       { key: "at", label: t("When"), cell: (one) => element("span", { title: moment(one.intended_at) }, ago(one.intended_at)) },
-      { key: "what", label: t("What"), cell: (one) => `${kindName(one.kind)}${one.location_name ? ` · ${one.location_name}` : ""}` },
+      { key: "what", label: t("What"), cell: (one) => [kindName(one.kind), one.name === "on_hand" ? t("on hand") : null, one.location_name].filter(Boolean).join(" · ") },
       { key: "change", label: t("Change"), cell: (one) => `${one.old_value ?? "–"} → ${one.new_value ?? "–"}` },
       { key: "result", label: t("Result"), cell: pushResult },
       { key: "job", label: t("Job"), cell: (one) => element("span", {}, link(`/jobs/${one.job_id}`, t("view"))) },
@@ -167,7 +170,12 @@ class ItemView {
     const more = button(t("More"), (pressed) => act(pressed, load));
     const group = element("div", { class: "actions more-rows", hidden: true }, more);
     const node = element("section", { hidden: true }, element("h2", {}, t("What was pushed")), rows, group);
-    return { node, load };
+    const again = () => {
+      shown.length = 0;
+      cursor = null;
+      return load();
+    };
+    return { node, load, again };
   }
 }
 
@@ -184,15 +192,15 @@ const priceColumns = () => [{ key: "kind", label: t("Price"), cell: (one) => kin
 
 const valueColumns = () => [
   { key: "nhanh", label: t("Nhanh.vn"), class: "number", cell: (one) => seen(one.nhanh, one.seen_at_nhanh) },
-  { key: "shopify", label: t("Shopify"), class: "number", cell: (one) => seen(one.shopify, one.seen_at_shopify) },
+  { key: "shopify", label: t("Shopify"), class: "number", cell: (one) => seen(one.shopify, one.seen_at_shopify, one.quantity) },
   { key: "should", label: t("Should be"), class: "number", cell: (one) => (one.should_be === null ? "–" : money(one.should_be)) },
   { key: "equal", label: t("Equal?"), cell: equality },
   { key: "why", label: t("Why"), cell: why },
 ];
 
-/** A value, with as of when it is known. */
-function seen(value, at) {
-  const shown = value === null ? "–" : money(value);
+/** A value, with which quantity of the stock it is, if it is one, and as of when it is known. */
+function seen(value, at, quantity = null) {
+  const shown = value === null ? "–" : [money(value), quantityName(quantity)].filter(Boolean).join(" ");
   return at === null ? shown : element("span", {}, shown, element("small", { title: moment(at) }, t("seen {ago}", { ago: ago(at) })));
 }
 
@@ -208,6 +216,10 @@ const RESULT_TONES = { applied: "ok", intended: "run", stale: "warn", refused: "
 function pushResult(one) {
   const names = { applied: t("set"), intended: t("under way"), stale: t("was changed meanwhile"), refused: t("refused"), unknown: t("outcome unknown") };
   return element("span", { class: `dot tone-${RESULT_TONES[one.result]}` }, names[one.result], one.detail ? element("small", {}, one.detail) : null);
+}
+
+function quantityName(quantity) {
+  return { available: t("available"), on_hand: t("on hand") }[quantity] ?? null;
 }
 
 function kindName(kind) {

@@ -2,6 +2,7 @@
 
 import { element } from "../dom.js";
 import { choiceButtons, OF_VARIANTS } from "../lookup/decisions.js";
+import { pushNow } from "../lookup/push-now.js";
 import { SearchList } from "../lookup/search-list.js";
 import { itemStates } from "../lookup/states.js";
 import { link } from "../router.js";
@@ -29,7 +30,7 @@ export default {
         { key: "shopify", label: t("Shopify"), class: "number", cell: (item) => amount(item.shopify_stock) },
         { key: "nhanh", label: t("Nhanh.vn"), class: "number", cell: (item) => amount(item.nhanh_stock) },
         { key: "price", label: t("Price"), class: "number", cell: (item) => amount(item.price) },
-        { key: "text", label: t("Is it right?"), cell: verdict },
+        { key: "text", label: t("Is it right?"), cell: (item) => verdict(item, signal) },
       ],
       signal,
     });
@@ -49,9 +50,14 @@ function name(item) {
 
 const itemAddress = (item) => `/items/${item.variant_id}?${new URLSearchParams({ store: item.store })}`;
 
-function verdict(item) {
+function verdict(item, signal) {
   const said = element("span", { class: `dot tone-${item.tone}` }, item.text);
+  if (item.state === "mapped" && item.tone !== "ok") return element("div", {}, said, push(item, signal));
   if (!OPEN.has(item.state) || item.candidates.length === 0) return said;
   const choices = item.candidates.slice(0, 3).map((one) => ({ id: one.nhanh_id, name: [one.code, one.name].filter(Boolean).join(" · ") || one.nhanh_id }));
   return element("div", {}, said, choiceButtons(OF_VARIANTS, { store: item.store, id: item.variant_id, choices, withNone: true }));
 }
+
+/** What is done is said beside the button; the list stays as it was read. */
+const push = ({ store, variant_id }, signal) =>
+  pushNow({ store, type: "SYNC_PRODUCTS", params: { variants: [variant_id] }, signal, done: async () => {} });

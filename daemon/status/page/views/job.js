@@ -2,7 +2,7 @@
 
 import { act } from "../actions.js";
 import { explanation, getJson, post } from "../api.js";
-import { button, element, renew, setAttribute, setHidden, setText } from "../dom.js";
+import { element, renew, setAttribute, setHidden, setText, steeringButton } from "../dom.js";
 import { PaceChart } from "../jobs/chart.js";
 import { failuresOf, pushesOf } from "../jobs/job-rows.js";
 import { JobLog } from "../jobs/log.js";
@@ -17,7 +17,7 @@ import { link } from "../router.js";
 import { duration, moment, t } from "../words.js";
 
 const REREAD = 1_000; // milliseconds from a hint until the story is read again, at the soonest
-const PUSHING = new Set(["SYNC_PRODUCTS", "SYNC_CUSTOMERS", "APPLY_SALE", "REVERT_SALE"]);
+const PUSHING = new Set(["SYNC_PRODUCTS", "SYNC_CUSTOMERS", "SYNC_CHANGED_PRODUCTS", "SYNC_CHANGED_CUSTOMERS", "APPLY_SALE", "REVERT_SALE"]);
 const LIVE = new Set(["PENDING", "RUNNING"]);
 const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 const NOT_THERE = new Set([400, 404, 422]); // what a malformed or unknown id is answered with
@@ -74,10 +74,10 @@ class JobView {
     const dry = job.params.dry_run ? [" · ", t("dry run")] : [];
     const origin = element("p", { class: "quiet job-origin" }, job.store, " · ", ...step, asked, " · ", this.began, this.took, ...dry);
     this.links = element("p", { class: "run-links" });
-    this.cancel = button(t("Cancel"), (pressed) => this.#cancel(pressed, path));
-    this.retry = button(t("Retry"), (pressed) => act(pressed, () => started(post(`${path}/retry`, {}), job)));
-    this.again = button(t("Run again with the same parameters"), (pressed) => act(pressed, () => started(post(`${path}/again`, {}), job)));
-    this.retryRows = button(t("Retry the failed rows"), (pressed) => act(pressed, () => started(post(`${path}/retry`, { failed: true }), job)));
+    this.cancel = steeringButton(t("Cancel"), (pressed) => this.#cancel(pressed, path));
+    this.retry = steeringButton(t("Retry"), (pressed) => act(pressed, () => started(post(`${path}/retry`, {}), job)));
+    this.again = steeringButton(t("Run again with the same parameters"), (pressed) => act(pressed, () => started(post(`${path}/again`, {}), job)));
+    this.retryRows = steeringButton(t("Retry the failed rows"), (pressed) => act(pressed, () => started(post(`${path}/retry`, { failed: true }), job)));
     this.card = element(
       "div",
       {},

@@ -1,12 +1,14 @@
 // All schedules and presets, and a form to start any job.
 
+import { act } from "../actions.js";
 import { explanation, getJson } from "../api.js";
-import { byId, element, setHidden, setText } from "../dom.js";
+import { button, byId, element, setHidden, setText } from "../dom.js";
 import { now } from "../now.js";
 import { JobForm } from "../schedules/job-form.js";
 import { ScheduleRow } from "../schedules/row.js";
 import { t } from "../words.js";
 
+const PAGE = 100; // schedules
 const SOON = 1_000; // milliseconds after a hint until the schedules are read again, at the soonest
 const PAUSE = 3_000; // between two looks because of a fire that has come
 
@@ -27,6 +29,8 @@ class SchedulesView {
     this.signal = signal;
     this.rows = new Map(); // by name
     this.nextLook = 0;
+    this.wanted = PAGE; // how many are shown at most; a person may ask for more
+    this.more = button(t("Show more"), (pressed) => act(pressed, () => this.#showMore()), { hidden: true });
     this.form = new JobForm(signal);
     this.notice = element("p", { class: "notice tone-bad", role: "alert", hidden: true });
     this.timed = new Section(t("Schedules"), TIMED());
@@ -40,19 +44,21 @@ class SchedulesView {
       element("h2", {}, t("Presets")),
       element("p", { class: "quiet" }, t("Jobs of the configuration that only start when somebody asks: [[schedules]] without cron.")),
       this.presets.node,
+      this.more,
       this.form.node,
     );
     this.presetParts = [...root.children].slice(4, 6);
   }
 
   async load() {
-    const { schedules } = await getJson("/api/schedules", { signal: this.signal });
+    const { schedules, isWhole } = await this.#read();
     setHidden(this.notice, true);
     const presets = schedules.filter((schedule) => schedule.is_preset);
     const timed = schedules.filter((schedule) => !schedule.is_preset);
     this.#show(this.timed, timed);
     this.#show(this.presets, presets);
     setHidden(this.empty, schedules.length > 0);
+    setHidden(this.more, isWhole);
     for (const part of this.presetParts) setHidden(part, presets.length === 0);
     for (const name of [...this.rows.keys()]) if (!schedules.some((one) => one.name === name)) this.rows.delete(name);
   }
@@ -79,6 +85,25 @@ class SchedulesView {
   close() {
     clearTimeout(this.soon);
 
+  }
+
+  /** The first schedules, as many as are wanted, and whether these are all. */
+  async #read() {
+    const schedules = [];
+    let cursor = null;
+    do {
+      const asked = new URLSearchParams({ limit: PAGE, ...(cursor === null ? {} : { cursor }) });
+      const page = await getJson(`/api/schedules?${asked}`, { signal: this.signal });
+      schedules.push(...page.schedules);
+      cursor = page.next_cursor;
+    } while (cursor !== null && schedules.length < this.wanted);
+    return { schedules, isWhole: cursor === null };
+  }
+
+  async #showMore() {
+    this.wanted += PAGE;
+    await this.load();
+    return null;
   }
 
   #show(section, schedules) {

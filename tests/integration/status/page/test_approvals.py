@@ -146,7 +146,7 @@ async def test_what_is_asked_anew_is_not_approved_unseen(endpoint: Any, visitor:
     await expect(page.locator(".verdict")).to_contain_text("asked again by 1 run")
     await page.get_by_role("button", name="Reject").click()
     await expect(page.locator(".verdict .answer")).to_contain_text("Rejected")
-    visitor.complaints.clear()  # the browser logs the refusal
+    visitor.expect_complaint()
 
 
 async def test_a_decision_elsewhere_is_shown(endpoint: Any, visitor: Visitor) -> None:
@@ -163,4 +163,4 @@ async def test_what_is_no_question_says_so(endpoint: Any, visitor: Visitor) -> N
     page = await visitor.open(f"{endpoint.url}approvals/4711")
     await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such question")
     await expect(page.get_by_role("link", name="All approvals")).to_have_attribute("href", re.compile("/approvals$"))
-    visitor.complaints.clear()  # the browser logs the answer 404
+    visitor.expect_complaint()

@@ -109,10 +109,10 @@ async def serving_a_page() -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(visitor: Visitor) -> AsyncIterator[Page]:
+async def tab(visitor: Visitor) -> Page:
     """An empty tab, whose console may say what the browser refuses."""
-    yield await visitor.open("about:blank")
-    visitor.complaints.clear()
+    visitor.expect_complaint("")
+    return await visitor.open("about:blank")
 
 
 async def attempted(tab: Page, url: str, body: str) -> Any:

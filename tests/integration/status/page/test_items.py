@@ -1,12 +1,18 @@
 """Items and customers on the page: found, looked at, mapped by hand, in every look."""
 
 import re
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
 from daemon.api.pushes import PushKind, PushResult
+from daemon.config import CustomerSyncSettings, ProductSyncSettings
+from daemon.ids import JobId
+from daemon.jobs.model import Counters, JobStatus
 from tests.support.browser import HOSTILE, Look, Visitor, assert_usable, in_every_look
 from tests.support.endpoint import Endpoint
 from tests.support.mirror_tables import VARIANT, Tables
@@ -45,7 +51,7 @@ async def test_items_are_usable_in_every_look(tables: Tables, endpoint: Endpoint
     await assert_usable(page)
     await page.get_by_role("link", name="Áo thun / Đỏ").click()
     await expect(page.locator(".verdict")).to_be_visible()
-    await expect(page.locator(".verdict + .actions button")).to_be_visible()
+    await expect(page.locator(".verdict + .actions button")).to_have_count(2)
     await page.locator("details summary").first.click()
     await assert_usable(page)
 
@@ -130,14 +136,54 @@ async def test_a_customer_is_decided_about(tables: Tables, endpoint: Endpoint, v
     await expect(page.get_by_role("button", name="Take the decision back")).to_be_visible()
 
 
+async def test_a_customer_is_pushed_now(tables: Tables, endpoint: Endpoint, visitor: Visitor) -> None:
+    """Just this one, and what came of it stands beside the button."""
+    registry = endpoint.parts.registry
+    stores = {
+        name: replace(one, customer_sync_settings=CustomerSyncSettings()) for name, one in registry.stores.items()
+    }
+    endpoint.parts.use_stores(stores, registry.policy)
+    page = await visitor.open(f"{endpoint.url}customers/7?store=main")
+    async with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        await page.get_by_role("button", name="Push now").click()
+    asked = await (await answered.value).json()
+    assert (asked["type"], asked["params"]) == ("SYNC_CUSTOMERS", {"ids": [7]})
+    job = await endpoint.parts.jobs.get(JobId(UUID(asked["id"])))
+    token = await endpoint.claim(job)
+    await endpoint.progress(job, token, Counters(), unmapped=1)
+    await endpoint.finish(job, token, JobStatus.COMPLETED)
+    await expect(page.locator(".verdict + .actions .answer")).to_have_text("1 without a counterpart view")
+    await page.get_by_role("link", name="view").click()
+    await expect(page).to_have_url(re.compile(rf"/jobs/{job.id}$"))
+
+
+@pytest.mark.parametrize("place", [f"items/{VARIANT}?store=main", "items?q=ao+thun"])
+async def test_an_item_is_pushed_now(tables: Tables, endpoint: Endpoint, visitor: Visitor, place: str) -> None:
+    """From the item itself and from the list, where it differs; what came of it stands beside the button."""
+    registry = endpoint.parts.registry
+    settings = ProductSyncSettings.model_validate({"price": "retail"})
+    stores = {name: replace(one, product_sync_settings=settings) for name, one in registry.stores.items()}
+    endpoint.parts.use_stores(stores, registry.policy)
+    page = await visitor.open(f"{endpoint.url}{place}")
+    async with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        await page.get_by_role("button", name="Push now").click()
+    asked = await (await answered.value).json()
+    assert (asked["type"], asked["params"]) == ("SYNC_PRODUCTS", {"variants": [VARIANT]})
+    job = await endpoint.parts.jobs.get(JobId(UUID(asked["id"])))
+    token = await endpoint.claim(job)
+    await endpoint.progress(job, token, Counters(updated=1), applied={"stock": 1})
+    await endpoint.finish(job, token, JobStatus.COMPLETED)
+    await expect(page.locator(".actions .answer", has_text="view")).to_contain_text("1 stock value")
+
+
 async def test_what_is_not_there_leads_on(tables: Tables, endpoint: Endpoint, visitor: Visitor) -> None:
     """An address that is old, or wrong."""
     page = await visitor.open(f"{endpoint.url}items?q=nothing+of+it")
     await expect(page.get_by_text("There are no such items.")).to_be_visible()
-    visitor.complaints.clear()
+    visitor.expect_complaint()
     await page.goto(f"{endpoint.url}items/99?store=main")
     await expect(page.get_by_role("heading", name="There is no such item")).to_be_visible()
-    visitor.complaints.clear()  # Chromium reports every 404
+    visitor.expect_complaint()
 
 
 async def mapping_of(endpoint: Endpoint, variant_id: int) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -145,7 +146,7 @@ async def test_a_job_is_run_again_with_the_same_parameters(endpoint: Any, visito
     await again.click()
     await expect(page.locator(".answer.tone-bad, .answer")).not_to_contain_text("Started")
     assert await page.locator(".answer").get_by_role("link", name="View").get_attribute("href") == started
-    visitor.complaints.clear()  # the browser logs the refusal
+    visitor.expect_complaint()
 
 
 async def test_pushes_are_grouped_paged_and_saved(endpoint: Any, visitor: Visitor) -> None:
@@ -201,4 +202,29 @@ async def test_a_job_that_is_not_known_says_so(endpoint: Any, visitor: Visitor) 
     await expect(page.locator(".verdict")).to_contain_text("Completed")
     assert await endpoint.parts.jobs.prune(timedelta(0)) == 1
     await expect(page.locator(".verdict")).to_contain_text("It is no longer kept")
-    visitor.complaints.clear()  # the browser logs each 404
+    visitor.expect_complaint()
+
+
+async def test_a_pull_in_bulk_tells_how_far_its_file_is(endpoint: Any, visitor: Visitor) -> None:
+    """What Shopify has gathered, and then how much of it is here, by the bar and in words; then its rows."""
+    job: Job = await endpoint.submit(JobType.PULL_SHOPIFY_PRODUCTS)
+    token = await endpoint.claim(job)
+
+    async def tell(**bulk: Any) -> None:
+        metadata = {"method": "bulk", "bulk": bulk}
+        await endpoint.change(lambda c: store.describe(c, job.id, token, 100_000, metadata), job.id)
+
+    await tell(state="RUNNING", objects=120_000, roots=30_000, bytes=0, file_bytes=0)
+    page = await visitor.open(f"{endpoint.url}jobs/{job.id}", Look(width=390, scheme="dark"))
+    sentence, bar = page.locator(".verdict h2"), page.get_by_role("progressbar")
+    await expect(sentence).to_have_text("Shopify gathers everything: 120,000 objects so far")
+    await expect(bar).not_to_have_attribute("value", re.compile(".*"))
+    await tell(state="downloading", objects=850_000, roots=100_000, bytes=45_000_000, file_bytes=130_000_000)
+    await expect(sentence).to_have_text("downloading what Shopify has gathered: 45 of 130 MB")
+    await expect(bar).to_have_attribute("value", "0.3462")
+    await assert_usable(page)
+    await page.goto(endpoint.url)
+    await expect(page.get_by_text("45 of 130 MB downloaded")).to_be_visible()
+    await page.goto(f"{endpoint.url}jobs/{job.id}")
+    await tell(state="storing")
+    await expect(sentence).to_have_text("0 of 100,000 rows")

@@ -5,12 +5,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest_asyncio
-from playwright.async_api import Dialog, Page, expect
+from playwright.async_api import Dialog, Page, Route, expect
 
+from daemon.inbox import events, streams
+from daemon.inbox.events import Arrival
+from daemon.inbox.streams import StreamId, Unaccepted
+from daemon.inbox.topics import Subject
+from daemon.jobs import pauses
 from daemon.jobs.model import Counters, Job, JobStatus
-from daemon.jobs.types import JobType
+from daemon.jobs.types import JobType, Source
+from daemon.roles import DaemonRole
+from tests.support.alarms import channel
 from tests.support.browser import HOSTILE, Look, Visitor, assert_usable, in_every_look
 from tests.support.endpoint import STORE
+from tests.support.fleet import join
+from tests.support.receivers import receiving
 
 DEAD_LETTERS = """
 INSERT INTO dongbo.job_failures (job_id, source_id, reason, payload)
@@ -79,6 +88,12 @@ async def test_a_question_is_answered_where_it_stands(endpoint: Any, troubled: J
     page.on("dialog", accept)
     question = need(page, "It would set 30 items to zero.")
     await expect(question).to_contain_text("asked by 1 run")
+    before = await endpoint.get("/status")
+
+    async def lag(route: Route) -> None:
+        await route.fulfill(json=before)
+
+    await page.route("**/status", lag, times=1)  # as if it had been asked for before the answer came
     await question.get_by_role("button", name="Approve").click()
     await expect(question.get_by_role("status")).to_have_text("approved: view")
     assert asked == [f"Approve?\n\nIt would set 30 items to zero. {HOSTILE}"]
@@ -111,23 +126,37 @@ async def test_rows_that_fail_are_seen_and_tried_again(endpoint: Any, troubled: 
     assert [job["trigger"] for job in jobs] == ["retry"]
 
 
-async def test_a_job_whose_rows_are_not_retried_alone_is_run_again(endpoint: Any, visitor: Visitor) -> None:
-    """What plans anew takes up by itself what failed."""
+async def test_a_dead_channel_is_tried_where_it_is_named(endpoint: Any, visitor: Visitor) -> None:
+    """What the service answers stands beside the button; once a message goes out, nothing is wrong any more."""
+    async with receiving() as service:
+        service.status = 403
+        endpoint.parts.alerts.use([channel(service.alert_url())])
+        await endpoint.parts.alerts.test()
+        page = await visitor.open(endpoint.url)
+        dead = need(page, "Alerts do not get through by phone")
+        await expect(dead).to_contain_text("error=403")
+        await dead.get_by_role("button", name="Send a test").click()
+        await expect(dead.get_by_role("status")).to_contain_text("said by the service", timeout=30_000)
+        service.status = 200
+        await dead.get_by_role("button", name="Send a test").click()
+        await expect(dead.get_by_role("status")).to_have_text("sent", timeout=30_000)
+        assert service.titles == ["dongbo: a test"]
+        await expect(page).to_have_title("dongbo")
+
+
+async def test_failed_rows_of_a_sync_are_tried_again_by_themselves(endpoint: Any, visitor: Visitor) -> None:
+    """As those of a pull are."""
     job = await endpoint.submit(JobType.SYNC_PRODUCTS)
     token = await endpoint.claim(job)
     await endpoint.progress(job, token, Counters(failed=54))
     await endpoint.execute(DEAD_LETTERS, job.id, "it broke")
     await endpoint.finish(job, token, JobStatus.COMPLETED)
-    page = await visitor.open(f"{endpoint.url}jobs/{job.id}")
-    await expect(page.get_by_role("region", name="Failed rows").get_by_role("heading")).to_have_text("Failed rows: 54")
-    await expect(page.get_by_role("button", name="Retry the failed rows")).to_be_hidden()
-    await page.get_by_role("link", name="Now").click()
+    page = await visitor.open(endpoint.url)
     rows = need(page, "54 rows")
-    await expect(rows.get_by_role("button", name="Try them again")).to_have_count(0)
-    await rows.get_by_role("button", name="Run again").click()
+    await rows.get_by_role("button", name="Try them again").click()
     await expect(rows.get_by_role("status")).to_have_text("started: view")
     (again,) = (await endpoint.get("/api/jobs?type=SYNC_PRODUCTS&status=PENDING"))["jobs"]
-    assert again["params"] == {}
+    assert again["params"] == {"retry_of": str(job.id)}
 
 
 async def test_a_failing_stream_says_why_and_is_tried_again(endpoint: Any, troubled: Job, visitor: Visitor) -> None:
@@ -148,7 +177,7 @@ async def test_what_can_not_be_done_is_said_beside_the_button(endpoint: Any, tro
     await stream.get_by_role("button", name="Try again").click()
     await expect(stream.get_by_role("status")).to_have_text("The database is away.")
     await expect(stream.get_by_role("button", name="Try again")).to_be_enabled()
-    visitor.complaints.clear()  # the browser logs the refusal
+    visitor.expect_complaint()
 
 
 async def test_a_running_job_is_followed_without_a_reload(endpoint: Any, visitor: Visitor) -> None:
@@ -224,3 +253,84 @@ async def test_with_both_shops_down_the_verdict_says_so(endpoint: Any, visitor: 
         client.health.answers()
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await expect(need(page, "can't be reached")).to_have_count(0)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def told(endpoint: Any) -> None:
+    """A store that both sides tell what changes, Shopify twice."""
+    nhanh, shopify = (StreamId(STORE, source) for source in Source)
+    stock = Arrival(STORE, Source.NHANH, None, "inventoryChange", Subject.NHANH_PRODUCT, (1,))
+    level = Arrival(STORE, Source.SHOPIFY, "1", "inventory_levels/update", Subject.SHOPIFY_ITEM, (30,))
+    async with endpoint.parts.database.acquire() as connection:
+        await streams.listened(connection, {nhanh: Unaccepted(refused=1_234), shopify: Unaccepted()})
+        await events.insert(connection, [stock, level, level])
+
+
+@in_every_look
+async def test_webhooks_of_both_sides_are_shown(endpoint: Any, told: None, visitor: Visitor, look: Look) -> None:
+    """What came last, how much, and how much of it nobody believed."""
+    page = await visitor.open(endpoint.url, look)
+    nhanh, shopify = (page.locator(".webhooks tbody tr").nth(place) for place in range(2))
+    await expect(nhanh).to_contain_text("inventoryChange")
+    await expect(nhanh).to_contain_text("1.234" if look.language == "vi" else "1,234")
+    await expect(shopify).to_contain_text("inventory_levels/update")
+    await assert_usable(page)
+
+
+async def test_a_store_without_webhooks_has_no_table_of_them(endpoint: Any, visitor: Visitor) -> None:
+    """Nobody need know of what they do not use."""
+    page = await visitor.open(endpoint.url)
+    await expect(page.locator(".verdict h2")).not_to_be_empty()
+    await expect(page.locator(".webhooks")).to_be_hidden()
+
+
+@in_every_look
+async def test_the_daemons_of_a_fleet_are_shown(endpoint: Any, visitor: Visitor, look: Look) -> None:
+    """What each does, which is gone, and whose clock is off."""
+    database = endpoint.parts.database
+    await join(database, "web1", {DaemonRole.STATUS, DaemonRole.SCHEDULES})
+    await join(database, "web2", {DaemonRole.WORKER}, clock_offset=-601.2)
+    await join(database, HOSTILE, silent=timedelta(minutes=5))
+    page = await visitor.open(endpoint.url, look)
+    rows = page.locator(".fleet tbody tr")
+    await expect(rows).to_have_count(3)
+    await expect(rows.filter(has_text="web1").locator(".dot.tone-ok")).to_have_count(1)
+    await expect(rows.filter(has_text="web2")).to_contain_text("601")
+    await expect(rows.filter(has_text=HOSTILE).locator(".dot.tone-bad")).to_have_count(1)
+    await assert_usable(page)
+
+
+async def test_one_daemon_alone_is_no_news(endpoint: Any, visitor: Visitor) -> None:
+    """Nobody need know of what they do not use."""
+    await join(endpoint.parts.database, "web1")
+    page = await visitor.open(endpoint.url)
+    await expect(page.locator(".verdict h2")).not_to_be_empty()
+    await expect(page.locator(".fleet")).to_be_hidden()
+
+
+@in_every_look
+async def test_writing_to_a_store_is_paused_and_resumed(endpoint: Any, visitor: Visitor, look: Look) -> None:
+    """For a reason, and until somebody resumes it; the verdict says so."""
+    page = await visitor.open(endpoint.url, look)
+    pausing = page.locator(".pausing")
+    await pausing.locator("summary").click()
+    await pausing.locator("input").last.fill(HOSTILE)
+    await assert_usable(page)
+    await pausing.locator("form button").click()
+    await expect(pausing.get_by_role("status")).not_to_be_empty()
+    await expect(page.locator(".need", has_text=HOSTILE)).to_be_visible()
+    await assert_usable(page)
+    await pausing.locator("button").first.click()
+    await expect(page.locator(".need", has_text=HOSTILE)).to_have_count(0)
+
+
+async def test_a_pause_is_ended_where_it_is_told(endpoint: Any, visitor: Visitor) -> None:
+    """By the button beside it, which then says what has come of it."""
+    async with endpoint.status.database.acquire() as connection:
+        await pauses.pause(connection, STORE, None, "stock-taking", None)
+    page = await visitor.open(endpoint.url)
+    told = need(page, "stock-taking")
+    await told.get_by_role("button", name="Resume writing").click()
+    await expect(told.get_by_role("status")).to_have_text("Shopify is written to again.")
+    async with endpoint.status.database.acquire() as connection:
+        assert await pauses.active(connection, STORE) is None

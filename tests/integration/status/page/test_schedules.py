@@ -46,6 +46,19 @@ async def furnish(endpoint: Endpoint) -> None:
     await fire(endpoint, start + timedelta(hours=4), None, "skipped", HOSTILE)
 
 
+async def test_more_schedules_than_a_page_are_shown_on_request(endpoint: Any, visitor: Visitor) -> None:
+    """The first hundred at once, the rest when somebody asks; the filter of the jobs knows all of them."""
+    await endpoint.parts.scheduler.apply([schedule(f"s-{number}") for number in range(150)])
+    page = await visitor.open(f"{endpoint.url}schedules")
+    await expect(page.locator("[data-name]")).to_have_count(100)
+    more = page.get_by_role("button", name="Show more")
+    await more.click()
+    await expect(page.locator("[data-name]")).to_have_count(150)
+    await expect(more).to_be_hidden()
+    await page.goto(f"{endpoint.url}jobs")
+    await expect(page.locator("select[name=schedule] option")).to_have_count(151)
+
+
 @in_every_look
 async def test_schedules_are_usable_by_everybody(endpoint: Any, visitor: Visitor, look: Look) -> None:
     """All of them, and one with its history."""
@@ -91,7 +104,7 @@ async def test_what_a_person_does_is_answered_in_its_place(endpoint: Any, visito
     await row.get_by_role("button", name="Run now").click()
     await expect(row.get_by_role("status")).to_have_text("the same is running already: view")
     await expect(row.get_by_role("link", name="view")).to_have_attribute("href", f"/jobs/{job['id']}")
-    visitor.complaints.clear()  # the browser logs the refusal
+    visitor.expect_complaint()
     await row.get_by_role("button", name="Pause").click()
     await expect(row).to_contain_text("paused")
     await row.get_by_role("button", name="Resume").click()
@@ -120,6 +133,19 @@ async def test_one_schedule_shows_its_fires_and_who_steered_it(endpoint: Any, vi
     assert await page.title() != "broken in"
 
 
+async def test_a_mistake_is_said_at_the_field_of_its_path(endpoint: Any, visitor: Visitor) -> None:
+    """Two fields have the same name, one of them among the filters."""
+    page = await visitor.open(f"{endpoint.url}schedules?type=PULL_NHANH_CUSTOMERS")
+    form = page.locator(".job-form")
+    within = form.get_by_role("group", name="Filters").get_by_label("Ids")
+    alone = form.get_by_label("Ids").and_(form.locator(":not(fieldset *)"))
+    await alone.fill("x")
+    await form.get_by_role("button", name="Start").click()
+    visitor.expect_complaint()
+    await expect(alone).to_have_attribute("aria-invalid", "true")
+    await expect(within).not_to_have_attribute("aria-invalid", "true")
+
+
 async def test_any_job_is_started_from_a_form_of_its_parameters(endpoint: Any, visitor: Visitor) -> None:
     """Flags, numbers, days and times on the shop's clock; what is wrong is said at its field."""
     page = await visitor.open(f"{endpoint.url}schedules?type=PULL_NHANH_CUSTOMERS")
@@ -127,14 +153,15 @@ async def test_any_job_is_started_from_a_form_of_its_parameters(endpoint: Any, v
     await form.get_by_label("Type").fill("2")
     await form.get_by_label("Last bought from").fill("2026-10-01")
     await form.get_by_label("Changed from").fill("2026-10-01T07:00")
-    await form.get_by_label("Ids").fill("7, x")
+    ids = form.get_by_role("group", name="Filters").get_by_label("Ids")
+    await ids.fill("7, x")
     await form.get_by_label("Read everything").check()
     await form.get_by_role("button", name="Start").click()
     mistake = form.locator(".mistake:visible")
     await expect(mistake).to_contain_text("ids")
-    await expect(form.get_by_label("Ids")).to_have_attribute("aria-invalid", "true")
-    visitor.complaints.clear()  # the browser logs the refusal
-    await form.get_by_label("Ids").fill("9, 7")
+    await expect(ids).to_have_attribute("aria-invalid", "true")
+    visitor.expect_complaint()
+    await ids.fill("9, 7")
     await form.get_by_role("button", name="Start").click()
     await expect(form.get_by_role("status")).to_have_text("started: view")
     await expect(mistake).to_have_count(0)

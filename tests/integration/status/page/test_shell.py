@@ -1,4 +1,4 @@
-"""The frame of the page: its views, its languages, its connection and its token."""
+"""The frame of the page: its views, its languages and its connection."""
 
 import asyncio
 import re
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.async_api import Request, expect
 
-from daemon.jobs.types import JobType
 from daemon.status.handlers.page import ADDRESSES, page_files
 from tests.support.browser import Look, Visitor, assert_usable, in_every_look
 
@@ -24,7 +23,7 @@ async def test_the_first_view_is_usable_by_everybody(endpoint: Any, visitor: Vis
     """In both languages, on a phone, in the dark; with a keyboard and a screen reader."""
     page = await visitor.open(endpoint.url, look)
     await expect(page.locator("body")).to_have_attribute("data-connection", "live")
-    await expect(page.locator(".view-now h2").last).to_be_visible()
+    await expect(page.locator(".view-now h2").first).to_be_visible()
     assert await page.locator("html").get_attribute("lang") == look.language
     await assert_usable(page)
 
@@ -60,26 +59,6 @@ async def test_an_address_of_no_view_says_so(endpoint: Any, visitor: Visitor) ->
     await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
 
 
-async def test_the_page_asks_for_the_token(open_endpoint: Any, visitor: Visitor) -> None:
-    """It shows nothing before; a wrong token is said to be wrong; the right one is kept in the tab."""
-    async with open_endpoint(token="tokén") as endpoint:
-        await endpoint.submit(JobType.NOOP)
-        page = await visitor.open(endpoint.url)
-        await expect(page).to_have_title("Token needed · dongbo")
-        await expect(page.locator("#view")).to_be_hidden()
-        await page.get_by_label("Token").fill("wrong")
-        await page.get_by_role("button", name="Enter").click()
-        await expect(page.locator("#login-error")).to_contain_text("wrong")
-        await page.get_by_label("Token").fill("tokén")
-        await page.get_by_role("button", name="Enter").click()
-        await expect(page.locator(".view-now")).to_be_visible()
-        await expect(page.locator("body")).to_have_attribute("data-connection", "live")
-        await page.reload()
-        await expect(page.locator("body")).to_have_attribute("data-connection", "live")
-        await page.close()
-    visitor.complaints.clear()  # the browser logs each refusal
-
-
 async def test_the_page_comes_back_soon_after_the_daemon(open_endpoint: Any, visitor: Visitor) -> None:
     """Without one all is dimmed, the clocks stand still, and the title says as of when; nothing claims to be live."""
     attempts = asyncio.Semaphore(0)
@@ -105,7 +84,7 @@ async def test_the_page_comes_back_soon_after_the_daemon(open_endpoint: Any, vis
         await expect(page.locator("body")).to_have_attribute("data-connection", "live", timeout=SOON)
         await expect(page.locator("#away")).to_be_hidden()
         await page.close()
-    visitor.complaints.clear()  # the browser logs each attempt
+    visitor.expect_complaint()
 
 
 async def test_a_daemon_that_does_not_say_how_it_stands_is_not_called_live(endpoint: Any, visitor: Visitor) -> None:
@@ -119,7 +98,18 @@ async def test_a_daemon_that_does_not_say_how_it_stands_is_not_called_live(endpo
     await page.unroute("**/status")
     await page.evaluate(LOOK_AGAIN)
     await expect(page.locator("body")).to_have_attribute("data-connection", "live")
-    visitor.complaints.clear()  # the browser logs the refusals
+    visitor.expect_complaint()
+
+
+async def test_a_daemon_that_starts_is_seen_within_seconds(endpoint: Any, visitor: Visitor) -> None:
+    """It answers 503 while it waits for its database; that is no crowd, which the page would leave alone for longer."""
+    page = await visitor.open(endpoint.url)
+    away = {"type": "urn:dongbo:problem:database-unavailable", "detail": "The daemon is starting."}
+    await page.route("**/api/events", lambda route: route.fulfill(status=503, json=away), times=3)
+    await page.reload()
+    await expect(page.locator("body")).to_have_attribute("data-connection", "lost")
+    await expect(page.locator("body")).to_have_attribute("data-connection", "live", timeout=SOON)
+    visitor.expect_complaint()
 
 
 async def test_a_hidden_tab_gives_its_connection_back(endpoint: Any, visitor: Visitor) -> None:

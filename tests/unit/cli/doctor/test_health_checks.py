@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from daemon.api.conditions import Condition, StreamReport
 from daemon.api.findings import Severity
 from daemon.api.schedules import Schedule
-from daemon.api.status import Status
+from daemon.api.status import Status, Storage
 from daemon.cli.doctor import health_checks
 from daemon.cli.doctor.health_checks import judge_schedules
 from daemon.cli.render import values
@@ -199,3 +199,14 @@ def test_streams_that_are_not_well_are_named() -> None:
     ]
     assert levels(judge(stream)) == [("streams", Severity.OK)]
     assert health_checks.judge_streams(record_of(Status, {"streams": None})) == []
+
+
+def test_what_the_database_takes_up_is_told_as_far_as_it_is_known() -> None:
+    """Of a database elsewhere nobody knows the disk; of one that is away, nothing."""
+    known = Storage(300 * 2**20, 3 * 2**30, 40 * 2**30, 0.0, 0.0)
+    assert [each.detail for each in health_checks.judge_storage(known)] == [
+        "the database takes up 300 MiB; 3.0 GiB of 40.0 GiB are free on its disk"
+    ]
+    elsewhere = Storage(300 * 2**20, None, None, 0.0, 0.0)
+    assert [each.detail for each in health_checks.judge_storage(elsewhere)] == ["the database takes up 300 MiB"]
+    assert health_checks.judge_storage(Storage(None, 3 * 2**30, 40 * 2**30, None, None)) == []

@@ -8,7 +8,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli.jobs.moments import read_moment
+from daemon.cli.jobs.moments import read_end, read_moment
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 NOW = datetime(2026, 11, 28, 2, 14, 56, tzinfo=ZONE)
@@ -31,6 +31,20 @@ def test_what_a_text_means(text: str, expected: datetime) -> None:
     assert read_moment(text, NOW) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("22:00", datetime(2026, 11, 28, 22, 0, tzinfo=ZONE)),
+        ("2:00", datetime(2026, 11, 29, 2, 0, tzinfo=ZONE)),  # tomorrow: today it is past
+        ("2026-11-28 22:00", datetime(2026, 11, 28, 22, 0, tzinfo=ZONE)),
+        ("90m", NOW + timedelta(minutes=90)),
+    ],
+)
+def test_what_a_text_means_of_an_end(text: str, expected: datetime) -> None:
+    """What is to come, rather than what was."""
+    assert read_end(text, NOW) == expected
+
+
 @given(st.times(), st.integers(946_684_800, 4_102_444_800).map(lambda at: datetime.fromtimestamp(at, ZONE)))
 def test_a_time_of_day_is_the_last_that_there_was(clock: object, now: datetime) -> None:
     """Never in the future, never longer ago than a day."""
@@ -43,3 +57,10 @@ def test_nonsense_is_explained(text: str) -> None:
     """With what may be said instead."""
     with pytest.raises(typer.BadParameter, match="22:00"):
         read_moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "25:00", "-5m", "9999999d"])
+def test_nonsense_of_an_end_is_explained(text: str) -> None:
+    """Likewise."""
+    with pytest.raises(typer.BadParameter, match="for how long"):
+        read_end(text, NOW)

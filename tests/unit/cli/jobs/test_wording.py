@@ -1,14 +1,19 @@
 """Numbers, times and jobs in words."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import daemon
 from daemon.cli.jobs import wording
 from daemon.cli.render import output, values
+from daemon.jobs.phases import WORDS as PHASE_WORDS
+from daemon.jobs.phases import JobPhase
 from tests.support.records import job_record
 
 
@@ -103,3 +108,32 @@ def test_a_job_that_waits_for_approval_is_not_live_and_takes_no_more_time() -> N
         f"let it continue: dongbo jobs approve {waiting.id}",
         f"end it: dongbo jobs reject {waiting.id}",
     ]
+
+
+def test_how_long_it_has_waited_is_a_length_of_time() -> None:
+    """Not a moment: "since 9.0 s ago" is no English."""
+    since = (datetime.now(UTC) - timedelta(seconds=9)).isoformat()
+    said = wording.note(job_record(status="RUNNING", metadata={"waiting": {"for": "the rate limit", "since": since}}))
+    assert re.fullmatch(r"has waited 9\.\d s for the rate limit", said)
+
+
+def test_a_running_job_says_what_it_does() -> None:
+    """With how much of it is done, where that is known; a phase of a newer daemon by its name."""
+    said = {
+        "comparing keys": {"name": "comparing_keys", "done": 0, "of": None},
+        "comparing both sides: 120,000": {"name": "planning", "done": 120_000, "of": None},
+        "reading present prices: 250 of 1,000": {"name": "reading_prices", "done": 250, "of": 1_000},
+        "flying": {"name": "flying", "done": 0, "of": None},
+    }
+    for sentence, phase in said.items():
+        assert wording.note(job_record(status="RUNNING", metadata={"phase": phase})) == sentence
+        assert wording.note(job_record(status="COMPLETED", metadata={"phase": phase})) == ""
+    assert set(PHASE_WORDS) == set(JobPhase)
+
+
+def test_the_page_has_words_for_what_jobs_do() -> None:
+    """The same as the terminal, but for quotation marks."""
+    script = Path(daemon.__file__).parent / "status" / "page" / "jobs" / "words.js"
+    table = script.read_text().partition("const PHASES = {")[2].partition("};")[0]
+    words = dict(re.findall(r"^  (\w+): \(\) => t\(\"(.+)\"\),$", table, re.MULTILINE))
+    assert words == {name: text.replace("'", "’") for name, text in PHASE_WORDS.items()}

@@ -1,0 +1,1 @@
+"""`dongbo database`: what an administrator does with the database as a whole."""

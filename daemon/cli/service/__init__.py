@@ -1,0 +1,1 @@
+"""`dongbo install-service` and `dongbo uninstall-service`: dongbo as a service of systemd."""

@@ -1,0 +1,1 @@
+"""Which daemons work on one database, and what each of them does."""

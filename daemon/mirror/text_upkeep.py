@@ -1,0 +1,86 @@
+"""Notes by what people search the customers who have been read: all SQL on `dongbo.customer_texts_due`."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from daemon.database.connection_errors import is_of_database, reason
+from daemon.database.pool import Connection, Database
+from daemon.ids import StoreName
+from daemon.lifecycle import Part
+from daemon.logging.faults import Fault
+
+log = structlog.get_logger()
+
+POLL = 3.0  # seconds between two looks while nothing is due
+
+ADD_DUE = "INSERT INTO dongbo.customer_texts_due (store, side, ids) VALUES ($1, $2, $3)"
+
+# Any number of daemons take pages at the same time.
+TAKE_DUE = """
+DELETE FROM dongbo.customer_texts_due WHERE number = (
+    SELECT number FROM dongbo.customer_texts_due ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING store, side, ids
+"""
+
+IS_DUE = "SELECT EXISTS (SELECT FROM dongbo.customer_texts_due WHERE store = $1)"
+
+WRITE_TEXTS = """
+INSERT INTO dongbo.customer_texts AS known (store, side, id, text)
+SELECT store, side, id, text FROM dongbo.{view} WHERE store = $1 AND id = ANY ($2) ORDER BY id
+ON CONFLICT (store, side, id) DO UPDATE SET text = excluded.text WHERE known.text <> excluded.text
+"""
+VIEWS = {"nhanh": "texts_of_buyers", "shopify": "texts_of_customers"}
+
+
+class TextUpkeep(Part):
+    """Notes texts of customers a page at a time, as soon as others have read these."""
+
+    name = "search_texts"
+
+    def __init__(self, database: Database, poll: float = POLL) -> None:
+        self._database = database
+        self._poll = poll
+        self._fault = Fault(log, "search_texts_failed", over="search_texts_recovered", next_step="tried again at once")
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                while await self._note_page():
+                    pass
+            except Exception as error:
+                if not is_of_database(error):
+                    raise
+                self._fault.happened(reason(error))
+            else:
+                self._fault.passed()
+            await asyncio.sleep(self._poll)
+
+    async def _note_page(self) -> bool:
+        async with self._database.acquire_for_work() as connection, connection.transaction():
+            return await note_due(connection)
+
+
+async def add_due(connection: Connection, store: StoreName, side: str, ids: Sequence[int]) -> None:
+    """Let the texts of these customers be noted, which have been read in the caller's transaction.
+
+    `side`: nhanh or shopify.
+    """
+    await connection.execute(ADD_DUE, store, side, ids)
+
+
+async def note_due(connection: Connection) -> bool:
+    """Note the texts of a page of customers, in the caller's transaction; whether there was one."""
+    due = await connection.fetchrow(TAKE_DUE)
+    if due is None:
+        return False
+    await connection.execute(WRITE_TEXTS.format(view=VIEWS[due["side"]]), due["store"], due["ids"])
+    return True
+
+
+async def is_due(connection: Connection, store: StoreName) -> bool:
+    """Whether texts of customers of the store, who have been read, are not noted yet."""
+    due: bool = await connection.fetchval(IS_DUE, store)
+    return due

@@ -1,0 +1,1 @@
+"""What the endpoint and the listener for webhooks share: opening an address, and knowing who is at the other end."""
