@@ -1,6 +1,7 @@
 """The proxy that goes wrong on demand does just what is asked of it: what the tests of faults rest on."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
@@ -138,3 +139,26 @@ async def test_one_connection_of_several(proxy: FaultProxy, connect: Connect) ->
     assert await said_back(other, b"passes") == b"passes"
     link.follow()
     assert await answer == b"held"
+
+
+async def test_reset_ends_also_what_has_only_just_come(proxy: FaultProxy, connect: Connect) -> None:
+    """A connection that was taken and that is not among the others yet does not outlive them."""
+    taken = asyncio.Event()
+    accept, loop = proxy._accept, asyncio.get_running_loop()
+
+    def accept_and_reset(listener: socket.socket) -> None:
+        accept(listener)
+        assert not proxy.connections
+        proxy.reset()
+        taken.set()
+
+    listener = proxy._listener
+    assert listener is not None
+    loop.add_reader(listener, accept_and_reset, listener)
+    reader, _ = await connect()
+    await taken.wait()
+    async with asyncio.timeout(5.0):
+        with pytest.raises(ConnectionError):
+            await reader.read()
+    await proxy.until(lambda: not proxy.connections, "connections are left")
+    assert proxy.accepted == 1

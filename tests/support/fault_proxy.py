@@ -276,6 +276,7 @@ class FaultProxy:
         self._placeholder: socket.socket | None = None  # keeps the port while nothing listens
         self._plugs: list[socket.socket] = []
         self._links: set[asyncio.Task[None]] = set()
+        self._resets = 0
 
     def __repr__(self) -> str:
         return f"<FaultProxy :{self.port} {self.modes} connections={len(self.connections)}>"
@@ -305,7 +306,8 @@ class FaultProxy:
         self.changed()
 
     def reset(self) -> None:
-        """End all connections that are there with RST."""
+        """End all connections that are there with RST, also those that have only just come."""
+        self._resets += 1
         for link in self.connections:
             link.reset()
 
@@ -421,11 +423,11 @@ class FaultProxy:
         with suppress(BlockingIOError, ConnectionAbortedError):  # whoever came has gone again
             client, _ = listener.accept()
             client.setblocking(False)
-            task = asyncio.create_task(self._carry(client), name="fault-proxy-link")
+            task = asyncio.create_task(self._carry(client, self._resets), name="fault-proxy-link")
             self._links.add(task)
             task.add_done_callback(self._links.discard)
 
-    async def _carry(self, client: socket.socket) -> None:
+    async def _carry(self, client: socket.socket, resets: int) -> None:
         try:
             reader, writer = await asyncio.open_connection(sock=client)
         except OSError:  # it has gone again
@@ -435,6 +437,8 @@ class FaultProxy:
         self.connections.append(link)
         self.accepted += 1
         self.changed()
+        if resets != self._resets:  # since it came: it was not among the links yet
+            link.reset()
         try:
             await link.run(reader)
         finally:

@@ -1,7 +1,7 @@
 """A daemon's parts on a real database, working on the sandbox's shop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,7 +12,8 @@ from daemon.bootstrap import Daemon
 from daemon.config import JobSettings, ProductSyncSettings, Settings
 from daemon.database.pool import Database
 from daemon.ids import JobId, StoreName
-from daemon.jobs.model import Job, JobRequest, JobStatus, JobTrigger
+from daemon.jobs.attempts import list_attempts
+from daemon.jobs.model import Job, JobAttempt, JobRequest, JobStatus, JobTrigger
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from daemon.sources.http import Backoff, open_session
@@ -56,6 +57,18 @@ class Workshop:
                     await events.take()
                     job = await self.parts.jobs.get(job_id)
         return job
+
+    async def first_attempt(self, job_id: JobId) -> JobAttempt:
+        """How a job's first run ended; the next one may have begun meanwhile, so that its status tells nothing."""
+        with self.parts.hub.subscribe() as events:
+            async with asyncio.timeout(60):
+                while (attempt := (await self._attempts(job_id))[0]).ended_at is None:
+                    await events.take()
+        return attempt
+
+    async def _attempts(self, job_id: JobId) -> Sequence[JobAttempt]:
+        async with self.database.acquire() as connection:
+            return await list_attempts(connection, job_id)
 
     async def run(self, job_type: JobType, **params: Any) -> Job:
         """Ask for a job and wait for its end."""

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.errors import SourceUnavailable
 from daemon.jobs.context import StopReason
-from daemon.jobs.model import Counters, Job, JobStatus
+from daemon.jobs.model import AttemptResult, Counters, Job, JobStatus
 from daemon.jobs.types import JobType, PullMethod
 from daemon.mirror import bulk_reads
 from daemon.mirror import shopify as mirror_of_shopify
@@ -523,8 +523,7 @@ async def test_stopped_while_shopify_gathers_it_waits_for_the_same_operation(wor
     job = await workshop.submit(PRODUCTS, method="bulk")
     await workshop.wait(job.id, lambda seen: (seen.metadata.get("bulk") or {}).get("state") == "RUNNING")
     workshop.parts.runner.stop_all(StopReason.DATABASE_LOST)
-    await workshop.wait(job.id, lambda seen: seen.status is JobStatus.PENDING)
-    await workshop.wait(job.id, lambda seen: seen.status is JobStatus.RUNNING)
+    assert (await workshop.first_attempt(job.id)).result is AttemptResult.RELEASED
     (operation,) = bulk.operations
     bulk.end(operation)
     ended = await workshop.wait(job.id)
