@@ -1,6 +1,7 @@
 """Notes by what people search the customers who have been read: all SQL on `dongbo.customer_texts_due`."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -14,6 +15,7 @@ from daemon.logging.faults import Fault
 log = structlog.get_logger()
 
 POLL = 3.0  # seconds between two looks while nothing is due
+REST = 2  # times as long as a page has taken: a first pull and the matching after it come first
 
 ADD_DUE = "INSERT INTO dongbo.customer_texts_due (store, side, ids) VALUES ($1, $2, $3)"
 
@@ -47,20 +49,22 @@ class TextUpkeep(Part):
 
     async def _run(self) -> None:
         while True:
+            took = None
             try:
-                while await self._note_page():
-                    pass
+                took = await self._note_page()
             except Exception as error:
                 if not is_of_database(error):
                     raise
                 self._fault.happened(reason(error))
             else:
                 self._fault.passed()
-            await asyncio.sleep(self._poll)
+            await asyncio.sleep(self._poll if took is None else took * REST)
 
-    async def _note_page(self) -> bool:
+    async def _note_page(self) -> float | None:
+        """How many seconds a page has taken; None where nothing was due."""
         async with self._database.acquire_for_work() as connection, connection.transaction():
-            return await note_due(connection)
+            began = time.perf_counter()
+            return time.perf_counter() - began if await note_due(connection) else None
 
 
 async def add_due(connection: Connection, store: StoreName, side: str, ids: Sequence[int]) -> None:

@@ -6,12 +6,13 @@ from which state of the customer, and by which rules, they were read.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
+import asyncpg
 from asyncpg import Record
 
 from daemon.database.pool import Connection
@@ -77,6 +78,23 @@ LEFT JOIN dongbo.customer_phone_states AS known
 WHERE customer.store = $1 AND customer.deleted_at IS NULL AND known.state IS DISTINCT FROM customer.digest || $2
 """
 
+IS_KNOWN = """
+SELECT EXISTS (
+    SELECT FROM dongbo.customer_phone_states WHERE store = $1 AND side = $2 AND customer_id = ANY ($3)
+)
+"""
+
+# Comes first: a customer's state is what holds up somebody else who stores the same customer's numbers.
+WRITE_STATES = """
+WITH written AS (
+    INSERT INTO dongbo.customer_phone_states (store, side, customer_id, state)
+    SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[])
+    ON CONFLICT (store, side, customer_id) DO UPDATE SET state = excluded.state
+    RETURNING customer_id, xmax <> 0 AS was_known
+)
+SELECT array_agg(customer_id) FILTER (WHERE was_known) FROM written
+"""
+
 # NOT IN, which is hashed whatever the planner believes: a join with the page is planned by nested loops.
 DELETE_PHONES = """
 DELETE FROM dongbo.customer_phones
@@ -91,18 +109,18 @@ ON CONFLICT (store, side, customer_id, phone) DO UPDATE SET origin = excluded.or
 WHERE known.origin <> excluded.origin
 """
 
-WRITE_STATES = """
-INSERT INTO dongbo.customer_phone_states (store, side, customer_id, state)
-SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[])
-ON CONFLICT (store, side, customer_id) DO UPDATE SET state = excluded.state
-"""
-
+# In one statement, which sees a customer's state and numbers as they were stored together.
 FORGET_DELETED = """
-DELETE FROM dongbo.{table} AS known
-WHERE store = $1 AND side = '{side}' AND NOT EXISTS (
-    SELECT FROM dongbo.{side}_customers AS customer
-    WHERE customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
+WITH gone AS (
+    DELETE FROM dongbo.customer_phone_states AS known
+    WHERE store = $1 AND side = '{side}' AND NOT EXISTS (
+        SELECT FROM dongbo.{side}_customers AS customer
+        WHERE customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
+    )
+    RETURNING customer_id
 )
+DELETE FROM dongbo.customer_phones
+WHERE store = $1 AND side = '{side}' AND customer_id IN (SELECT customer_id FROM gone)
 """
 
 
@@ -143,19 +161,58 @@ async def changed_pages(
 async def store_phones(connection: Connection, store: StoreName, side: Side, page: Sequence[CustomerPhones]) -> None:
     """Let the customers of a page have just these numbers, and be found, soon, by what they are called now."""
     phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
-    customers, numbers, origins = [list(column) for column in zip(*phones, strict=True)] if phones else ([], [], [])
+    states = [(customer.customer_id, customer.state) for customer in page]
     owners = [customer.customer_id for customer in page]
-    await connection.execute(DELETE_PHONES, store, side, owners, customers, numbers)
-    await connection.execute(WRITE_PHONES, store, side, customers, numbers, origins)
-    await connection.execute(WRITE_STATES, store, side, owners, [customer.state for customer in page])
+    if not await connection.fetchval(IS_KNOWN, store, side, owners):
+        try:
+            async with connection.transaction():
+                await _copy(connection, "customer_phone_states", store, side, ("customer_id", "state"), states)
+                await _copy(connection, "customer_phones", store, side, ("customer_id", "phone", "origin"), phones)
+        except asyncpg.UniqueViolationError:  # somebody else has just stored one of them
+            await _replace(connection, store, side, states, phones)
+    else:
+        await _replace(connection, store, side, states, phones)
     await text_upkeep.add_due(connection, store, side, owners)
+
+
+async def _copy(
+    connection: Connection,
+    table: str,
+    store: StoreName,
+    side: Side,
+    columns: Sequence[str],
+    rows: Iterable[tuple[object, ...]],
+) -> None:
+    await connection.copy_records_to_table(
+        table,
+        schema_name="dongbo",
+        columns=["store", "side", *columns],
+        records=[(store, side, *row) for row in rows],
+    )
+
+
+async def _replace(
+    connection: Connection,
+    store: StoreName,
+    side: Side,
+    states: Sequence[tuple[int, bytes]],
+    phones: Sequence[tuple[int, str, PhoneOrigin]],
+) -> None:
+    known = await connection.fetchval(WRITE_STATES, store, side, *_columns(states, 2))
+    customers, numbers, origins = _columns(phones, 3)
+    if known:  # nobody else can have a number that is no longer theirs
+        await connection.execute(DELETE_PHONES, store, side, known, customers, numbers)
+    await connection.execute(WRITE_PHONES, store, side, customers, numbers, origins)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], number: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(number)]
 
 
 async def forget_deleted(connection: Connection, store: StoreName) -> None:
     """Drop the numbers of customers that are gone."""
     for side in Side:
-        for table in ("customer_phones", "customer_phone_states"):
-            await connection.execute(FORGET_DELETED.format(table=table, side=side), store)
+        await connection.execute(FORGET_DELETED.format(side=side), store)
 
 
 async def _read(customers: Sequence[Record], *, with_notes: bool) -> list[CustomerPhones]:

@@ -22,6 +22,7 @@ from daemon.jobs.types import JobType
 from daemon.mirror.text_upkeep import TextUpkeep, note_due
 from daemon.sync.matching import customer_keys, related_customers, writing
 from daemon.sync.matching.customer_decisions import set_manual
+from daemon.sync.matching.customer_keys import CustomerPhones, Side
 from daemon.sync.matching.customers import match_some
 from daemon.sync.matching.outcome import MatchOutcome
 from daemon.tasks.customer_matching import matching_of
@@ -456,6 +457,40 @@ async def test_customers_are_found_by_what_they_are_called_soon_after_they_were_
             await asyncio.sleep(0.01)
     assert await shop.rows(TEXTS) == [("nhanh", 1, "|0912000001|||khach1"), ("shopify", 11, "|0912000001|||customer11")]
     assert await shop.rows("SELECT FROM dongbo.customer_texts_due") == []
+
+
+async def test_two_who_read_the_same_new_customers_leave_the_numbers_of_one(shop: Shop) -> None:
+    """Both found them unknown: the second waits for the first, and what it has read holds."""
+    await shop.put([Buyer(1, number(1)), Buyer(2, number(2))], [])
+    async with shop.database.acquire() as connection:
+        pages = customer_keys.changed_pages(lambda: nullcontext(connection), STORE, with_notes=False)
+        ((side, earlier),) = [page async for page in pages]
+        await shop.put([Buyer(2, number(3))], [])
+        pages = customer_keys.changed_pages(lambda: nullcontext(connection), STORE, with_notes=False)
+        ((_, later),) = [page async for page in pages]
+    acquire = shop.database.acquire
+    async with acquire() as first, acquire() as second, asyncio.TaskGroup() as tasks, first.transaction():
+        await customer_keys.store_phones(first, STORE, side, earlier)
+        tasks.create_task(store_alone(second, side, later), name="second")
+        await waits_for_a_lock(shop, second)
+    assert await shop.phones() == [("nhanh", 1, e164(1), "phone"), ("nhanh", 2, e164(3), "phone")]
+    assert (await shop.match()).metadata["customers_to_read"] == 0
+
+
+async def store_alone(connection: Connection, side: Side, page: list[CustomerPhones]) -> None:
+    """In a transaction of its own."""
+    async with connection.transaction():
+        await customer_keys.store_phones(connection, STORE, side, page)
+
+
+async def waits_for_a_lock(shop: Shop, connection: Connection) -> None:
+    """Until a connection waits for another one."""
+    pid, is_waiting = connection.get_server_pid(), False
+    async with asyncio.timeout(10), shop.database.acquire() as third:
+        while not is_waiting:
+            is_waiting = await third.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)", pid
+            )
 
 
 async def test_interrupted_reading_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
