@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from daemon.database.copying import NewRows, copy_new
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror.snapshot_time import SnapshotTime
@@ -64,6 +65,16 @@ ON CONFLICT (store, inventory_item_id, location_id) DO UPDATE SET
 WHERE (mirrored.pushed_at <= $7) IS NOT FALSE
 RETURNING variant_id, changed_at = now() AS has_changed
 """
+
+# Deleted ones as well: a level that comes back replaces what is left of it. One by one, by the index: that none of a
+# page is stocked would be looked for in all that are.
+ARE_STOCKED = """
+SELECT count(*) > 0 FROM unnest($2::bigint[]) AS item (id) CROSS JOIN LATERAL (
+    SELECT FROM dongbo.shopify_inventory_levels WHERE store = $1 AND inventory_item_id = item.id LIMIT 1
+) AS known
+"""
+
+NEW_COLUMNS = ("store", "inventory_item_id", "location_id", "variant_id", *Quantities._fields, "pushed_at")
 
 # Shopify moves the other quantity by as much; where that has changed since it was read, the next pull sees it. What was
 # asked for after the push is newer.
@@ -181,12 +192,27 @@ async def replace_levels(
         levels = [
             KnownLevel(variant_id, item_id, location_id, quantities)
             for item_id, (variant_id, by_location) in portion
-            for location_id, quantities in by_location.items()
+            for location_id, quantities in sorted(by_location.items())
         ]
+        present = [item_id for item_id, _ in portion]
+        if asked is not None and await _copy_new(connection, store, present, levels, asked):
+            changed |= {level.variant_id for level in levels}
+            continue
         if levels:
             changed |= await set_levels(connection, store, levels, asked)
         item_ids, location_ids = [level.item_id for level in levels], [level.location_id for level in levels]
-        present = [item_id for item_id, _ in portion]
         deleted = await connection.fetch(DELETE_LEVELS, store, present, item_ids, location_ids, asked and asked.at)
         changed |= {row["variant_id"] for row in deleted}
     return frozenset(changed)
+
+
+async def _copy_new(
+    connection: Connection, store: StoreName, items: Sequence[int], levels: Sequence[KnownLevel], asked: SnapshotTime
+) -> bool:
+    """Store the levels of items none of which has any yet; whether that is so."""
+    if await connection.fetchval(ARE_STOCKED, store, items):
+        return False
+    rows = [
+        (store, level.item_id, level.location_id, level.variant_id, *level.quantities, asked.at) for level in levels
+    ]
+    return await copy_new(connection, NewRows("shopify_inventory_levels", NEW_COLUMNS, rows))

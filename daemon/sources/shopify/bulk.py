@@ -65,7 +65,7 @@ class Patience:
     """How long to wait for an operation: between polls, longer each time, and in all for one of some rows; seconds."""
 
     first: float = 0.5
-    longest: float = 5.0
+    longest: float = 2.0
     total: float = 60.0
 
 

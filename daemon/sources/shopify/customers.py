@@ -67,6 +67,10 @@ def leave_out(variables: dict[str, Any], refusal: ProtectedDataRefused) -> None:
     variables.update(dict.fromkeys(refused, False))
 
 
+CUSTOMERS = RowDecoder(ShopifyCustomer, dec_hook=dec_hook, source_id=shopify_id)
+METAFIELDS = RowDecoder(Metafield)
+
+
 class CustomerReader:
     """Reads customers and the metafields of these names.
 
@@ -76,8 +80,6 @@ class CustomerReader:
 
     def __init__(self, names: CustomerMetafields) -> None:
         self._aliases = {"totalSpentMetafield": names.total_spent, "tierMetafield": names.tier}
-        self._customers = RowDecoder(ShopifyCustomer, dec_hook=dec_hook, source_id=shopify_id)
-        self._metafields = RowDecoder(Metafield)
         spent_namespace, spent_key = metafield_name(names.total_spent)
         tier_namespace, tier_key = metafield_name(names.tier)
         self.variables: dict[str, Any] = dict.fromkeys(_GROUPS, True) | {
@@ -103,12 +105,12 @@ class CustomerReader:
             if place % CUSTOMERS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             if isinstance(node, Unreadable):
-                bad.append(self._customers.bad(orjson.dumps(node.row), node.reason))
+                bad.append(CUSTOMERS.bad(orjson.dumps(node.row), node.reason))
                 continue
             try:
                 good.append(self._customer(node))
             except UnfitRowError as error:
-                bad.append(self._customers.bad(orjson.dumps(node), str(error)))
+                bad.append(CUSTOMERS.bad(orjson.dumps(node), str(error)))
         return good, bad
 
     def _customer(self, node: Any) -> SourceRow[ShopifyCustomer]:
@@ -116,7 +118,7 @@ class CustomerReader:
             raise UnfitRowError(_("The row is not an object."))
         besides = self._aliases.keys() | {DENIED}
         document = orjson.dumps({name: value for name, value in node.items() if name not in besides})
-        customer = self._customers.checked(document)
+        customer = CUSTOMERS.checked(document)
         # What was not asked for, because it is refused, is missing altogether.
         customer.denied = frozenset(node.get(DENIED, ())) | (_PROTECTED - node.keys())
         customer.metafields = {name: self._metafield(node, alias, name) for alias, name in self._aliases.items()}
@@ -128,7 +130,7 @@ class CustomerReader:
         if node[alias] is None:
             return None
         try:
-            return self._metafields.checked(orjson.dumps(node[alias]))
+            return METAFIELDS.checked(orjson.dumps(node[alias]))
         except UnfitRowError as error:
             raise UnfitRowError(_("Metafield {name}: {error}").format(name=name, error=error)) from error
 

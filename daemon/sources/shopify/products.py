@@ -36,14 +36,16 @@ def items_of(variants: Iterable[Any]) -> Iterator[Any]:
     return (variant.get("inventoryItem") for variant in variants if isinstance(variant, dict))
 
 
+PRODUCTS = RowDecoder(ShopifyProduct, dec_hook=dec_hook, source_id=shopify_id)
+VARIANTS = RowDecoder(ShopifyVariant, dec_hook=dec_hook, source_id=shopify_id)
+
+
 class ProductReader:
     """Reads products; the two functions fetch what follows a (global id, cursor) of a product or inventory item."""
 
     def __init__(self, more_variants: MoreVariants, more_levels: MoreLevels) -> None:
         self._more_variants = more_variants
         self._more_levels = more_levels
-        self._products = RowDecoder(ShopifyProduct, dec_hook=dec_hook, source_id=shopify_id)
-        self._variants = RowDecoder(ShopifyVariant, dec_hook=dec_hook, source_id=shopify_id)
 
     async def read(self, nodes: list[Any]) -> tuple[list[SourceRow[ShopifyProduct]], list[BadRow]]:
         """Typed products with all their variants, and those that don't fit.
@@ -55,12 +57,12 @@ class ProductReader:
         bad: list[BadRow] = []
         for node in nodes:
             if isinstance(node, Unreadable):
-                bad.append(self._products.bad(orjson.dumps(node.row, default=_plain), node.reason))
+                bad.append(PRODUCTS.bad(orjson.dumps(node.row, default=_plain), node.reason))
                 continue
             try:
                 good.append(await self._product(node))
             except UnfitRowError as error:
-                bad.append(self._products.bad(orjson.dumps(node, default=_plain), str(error)))
+                bad.append(PRODUCTS.bad(orjson.dumps(node, default=_plain), str(error)))
         return good, bad
 
     async def _product(self, node: Any) -> SourceRow[ShopifyProduct]:
@@ -69,7 +71,7 @@ class ProductReader:
         if DENIED in node:
             raise UnfitRowError(_("Shopify keeps {fields} from the app.").format(fields=", ".join(node[DENIED])))
         document = orjson.dumps({name: value for name, value in node.items() if name != "variants"})
-        product = self._products.checked(document)
+        product = PRODUCTS.checked(document)
         for place, variant in enumerate(await self._all_variants(node)):
             if place % VARIANTS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # others must have their turn: what was read in bulk takes a second or more
@@ -97,7 +99,7 @@ class ProductReader:
             )
         document = orjson.dumps(_without_levels(node))
         try:
-            variant = self._variants.checked(document)
+            variant = VARIANTS.checked(document)
             if variant.inventory_item is None:  # every variant has one: without it, its stock would be unknown
                 raise UnfitRowError(_("The field inventoryItem is missing."))
             variant.levels = await read_levels(node["inventoryItem"], self._more_levels)

@@ -6,15 +6,15 @@ from which state of the customer, and by which rules, they were read.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-import asyncpg
 from asyncpg import Record
 
+from daemon.database.copying import NewRows, copy_new
 from daemon.database.pool import Connection
 from daemon.ids import StoreName
 from daemon.mirror import text_upkeep
@@ -78,10 +78,14 @@ LEFT JOIN dongbo.customer_phone_states AS known
 WHERE customer.store = $1 AND customer.deleted_at IS NULL AND known.state IS DISTINCT FROM customer.digest || $2
 """
 
+STATE_COLUMNS = ("store", "side", "customer_id", "state")
+PHONE_COLUMNS = ("store", "side", "customer_id", "phone", "origin")
+
+# One by one, by the index: that none of a page is known would be looked for in all that are.
 IS_KNOWN = """
-SELECT EXISTS (
-    SELECT FROM dongbo.customer_phone_states WHERE store = $1 AND side = $2 AND customer_id = ANY ($3)
-)
+SELECT count(*) > 0 FROM unnest($3::bigint[]) AS owner (id) CROSS JOIN LATERAL (
+    SELECT FROM dongbo.customer_phone_states WHERE store = $1 AND side = $2 AND customer_id = owner.id LIMIT 1
+) AS known
 """
 
 # Comes first: a customer's state is what holds up somebody else who stores the same customer's numbers.
@@ -163,32 +167,13 @@ async def store_phones(connection: Connection, store: StoreName, side: Side, pag
     phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
     states = [(customer.customer_id, customer.state) for customer in page]
     owners = [customer.customer_id for customer in page]
-    if not await connection.fetchval(IS_KNOWN, store, side, owners):
-        try:
-            async with connection.transaction():
-                await _copy(connection, "customer_phone_states", store, side, ("customer_id", "state"), states)
-                await _copy(connection, "customer_phones", store, side, ("customer_id", "phone", "origin"), phones)
-        except asyncpg.UniqueViolationError:  # somebody else has just stored one of them
-            await _replace(connection, store, side, states, phones)
-    else:
+    if await connection.fetchval(IS_KNOWN, store, side, owners) or not await copy_new(
+        connection,
+        NewRows("customer_phone_states", STATE_COLUMNS, [(store, side, *state) for state in states]),
+        NewRows("customer_phones", PHONE_COLUMNS, [(store, side, *phone) for phone in phones]),
+    ):
         await _replace(connection, store, side, states, phones)
     await text_upkeep.add_due(connection, store, side, owners)
-
-
-async def _copy(
-    connection: Connection,
-    table: str,
-    store: StoreName,
-    side: Side,
-    columns: Sequence[str],
-    rows: Iterable[tuple[object, ...]],
-) -> None:
-    await connection.copy_records_to_table(
-        table,
-        schema_name="dongbo",
-        columns=["store", "side", *columns],
-        records=[(store, side, *row) for row in rows],
-    )
 
 
 async def _replace(
