@@ -50,6 +50,7 @@ FROM dongbo.shopify_customers;
 ALTER TABLE dongbo.sale_items SET (fillfactor = 50);
 
 -- The variant first: it tells rows apart, and of a tree that goes by the store first, all of it would be looked through.
+CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA dongbo;
 ALTER TABLE dongbo.sale_items
     DROP CONSTRAINT sale_items_no_overlap,
     ADD CONSTRAINT sale_items_no_overlap EXCLUDE USING gist (variant_id WITH =, store WITH =, held WITH &&)
