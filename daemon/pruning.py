@@ -7,7 +7,7 @@ import structlog
 
 from daemon.alerts import store as alerts
 from daemon.bootstrap import Daemon
-from daemon.database.connection_errors import is_of_database, reason
+from daemon.database.connection_errors import noted
 from daemon.database.pool import Connection
 from daemon.fleet import members
 from daemon.inbox import events
@@ -42,14 +42,8 @@ class Pruner(Part):
 
     async def _run(self) -> None:
         while True:
-            try:
+            with noted(self._fault):
                 await self._prune(timedelta(days=self._daemon.settings.jobs.retention_days))
-            except Exception as error:
-                if not is_of_database(error):
-                    raise
-                self._fault.happened(reason(error))
-            else:
-                self._fault.passed()
             await asyncio.sleep(INTERVAL)
 
     async def _prune(self, retention: timedelta) -> None:

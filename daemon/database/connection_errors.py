@@ -1,11 +1,14 @@
 """What asyncpg's errors mean, and how to speak of a database without its password."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
 from daemon.errors import DatabaseError, DatabaseUnavailable, leaves
 from daemon.i18n import gettext as _
+from daemon.logging.faults import Fault
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -173,3 +176,16 @@ def next_step(error: BaseException) -> str:
             )
         case _:
             return _("Check that the server runs and that [database] url is right")
+
+
+@contextmanager
+def noted(fault: Fault) -> Iterator[None]:
+    """Let a fault tell of an error of the database, which ends here, or of its end; other errors go on."""
+    try:
+        yield
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        fault.happened(reason(error))
+    else:
+        fault.passed()

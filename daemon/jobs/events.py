@@ -18,7 +18,7 @@ import asyncpg
 import orjson
 import structlog
 
-from daemon.database.connection_errors import is_notify_queue_full, is_of_database, reason
+from daemon.database.connection_errors import is_notify_queue_full, is_of_database, noted, reason
 from daemon.database.migrate import lineage
 from daemon.database.pool import Connection, Database
 from daemon.i18n import gettext as _
@@ -124,15 +124,9 @@ class JobNotifier(Part):
                 return
 
     async def _send(self, payloads: list[str], channel: str = CHANNEL) -> None:
-        try:
+        with noted(self._failing):
             async with self._database.acquire() as connection:
                 await connection.execute(NOTIFY, channel, payloads)
-        except Exception as error:
-            if not is_of_database(error):
-                raise
-            self._failing.happened(reason(error))
-        else:
-            self._failing.passed()
 
     def _forget_old(self, now: float) -> None:
         if len(self._announced) > 1_000:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from daemon.database.connection_errors import is_of_database, reason
+from daemon.database.connection_errors import noted
 from daemon.database.pool import Connection, Database
 from daemon.ids import StoreName
 from daemon.lifecycle import Part
@@ -50,14 +50,8 @@ class TextUpkeep(Part):
     async def _run(self) -> None:
         while True:
             took = None
-            try:
+            with noted(self._fault):
                 took = await self._note_page()
-            except Exception as error:
-                if not is_of_database(error):
-                    raise
-                self._fault.happened(reason(error))
-            else:
-                self._fault.passed()
             await asyncio.sleep(self._poll if took is None else took * REST)
 
     async def _note_page(self) -> float | None:

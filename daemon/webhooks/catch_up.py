@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from daemon.database.connection_errors import is_of_database, reason
+from daemon.database.connection_errors import noted
 from daemon.database.pool import Connection, Database
 from daemon.errors import InvalidJobRequest
 from daemon.ids import StoreName
@@ -52,14 +52,8 @@ class WebhookWatch(Part):
 
     async def _run(self) -> None:
         while True:
-            try:
+            with noted(self._failing):
                 await self.look()
-            except Exception as error:
-                if not is_of_database(error):
-                    raise
-                self._failing.happened(reason(error))
-            else:
-                self._failing.passed()
             self._intake.tell_refusals()
             await asyncio.sleep(INTERVAL)
 

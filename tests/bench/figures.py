@@ -3,10 +3,11 @@
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from statistics import median
 
 import orjson
 
@@ -51,6 +52,23 @@ class Figure:
                 return self.value > self.target
             case Bound.LESS_THAN:
                 return self.value < self.target
+
+
+def of_seconds(
+    name: str, values: Sequence[float], references: Sequence[float], target: float, **detail: object
+) -> Figure:
+    """How long rounds took, against how long something bare took in the same ones."""
+    return Figure(
+        name,
+        median(values),
+        "s",
+        Bound.LESS_THAN,
+        target,
+        values=list(values),
+        reference=median(references),
+        ratio=median(value / reference for value, reference in zip(values, references, strict=True)),
+        detail=detail,
+    )
 
 
 def write(benchmark: str, figure: Figure, machine: Mapping[str, object]) -> None:

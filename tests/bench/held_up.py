@@ -7,13 +7,14 @@ a lock, and which transaction was open longest.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import asyncpg
 from daemon_process import Bench
+from figures import Bound, Figure
 
 from daemon.database.postgres_socket import running_server_dsn
 
@@ -52,6 +53,19 @@ class HeldUp:
             "lock_wait_seconds": round(self.lock_wait, 3),
             "open_transaction_seconds": round(self.open_transaction, 3),
         }
+
+
+def of_held_up(name: str, rounds: Sequence[HeldUp], target: float) -> Figure:
+    """How long others were held up, over all rounds."""
+    return Figure(
+        name,
+        max(each.longest for each in rounds),
+        "s",
+        Bound.LESS_THAN,
+        target,
+        values=[each.longest for each in rounds],
+        detail=max(rounds, key=lambda each: each.longest).detail(),
+    )
 
 
 @asynccontextmanager

@@ -6,13 +6,12 @@ same round.
 """
 
 from collections.abc import AsyncIterator
-from statistics import median
 
 import asyncpg
 import orjson
 from daemon_process import Bench, running_daemon, state_directory
-from figures import Bound, Figure, say
-from held_up import LOCK_MAPPINGS, HeldUp, longest_pause, moving, watched
+from figures import Bound, Figure, of_seconds, say
+from held_up import LOCK_MAPPINGS, HeldUp, longest_pause, moving, of_held_up, watched
 from matching import hash_join, seconds
 
 CUSTOMERS = 200_000  # of each side
@@ -103,26 +102,9 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
                 f"match_customers: round {number + 1}: join {joins[-1]:.2f}, first {firsts[-1]:.2f}, "
                 f"again {agains[-1]:.2f} s, pause {pause:.2f} s, {held_up}"
             )
-    for name, values in (("match_customers", firsts), ("match_customers_again", agains)):
-        yield Figure(
-            name,
-            median(values),
-            "s",
-            Bound.LESS_THAN,
-            TARGET,
-            values=values,
-            reference=median(joins),
-            ratio=median(value / join for value, join in zip(values, joins, strict=True)),
-        )
-    yield Figure(
-        "match_customers_holds_up",
-        max(each.longest for each in held),
-        "s",
-        Bound.LESS_THAN,
-        HELD_UP,
-        values=[each.longest for each in held],
-        detail=max(held, key=lambda each: each.longest).detail(),
-    )
+    yield of_seconds("match_customers", firsts, joins, TARGET)
+    yield of_seconds("match_customers_again", agains, joins, TARGET)
+    yield of_held_up("match_customers_holds_up", held, HELD_UP)
     yield Figure("match_customers_silent", max(pauses), "s without progress", Bound.AT_MOST, PAUSE, values=pauses)
 
 

@@ -6,12 +6,11 @@ server in the same round.
 
 import time
 from collections.abc import AsyncIterator
-from statistics import median
 
 import asyncpg
 import orjson
 from daemon_process import running_daemon, state_directory
-from figures import Bound, Figure, say
+from figures import Figure, of_seconds, say
 
 PRODUCTS, VARIANTS = 100_000, 200_000
 AMBIGUOUS = PRODUCTS // 40  # products that no key settles
@@ -94,17 +93,8 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
             firsts.append(seconds(first))
             agains.append(seconds(again))
             say(f"matching: round {number + 1}: join {joins[-1]:.2f}, first {firsts[-1]:.2f}, again {agains[-1]:.2f} s")
-    for name, values in (("match_products", firsts), ("match_products_again", agains)):
-        yield Figure(
-            name,
-            median(values),
-            "s",
-            Bound.LESS_THAN,
-            TARGET,
-            values=values,
-            reference=median(joins),
-            ratio=median(value / join for value, join in zip(values, joins, strict=True)),
-        )
+    yield of_seconds("match_products", firsts, joins, TARGET)
+    yield of_seconds("match_products_again", agains, joins, TARGET)
 
 
 async def hash_join(connection: asyncpg.Connection, join: str) -> float:

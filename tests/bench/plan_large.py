@@ -7,11 +7,10 @@ should be and why, on the same server in the same round.
 
 import time
 from collections.abc import AsyncIterator
-from statistics import median
 
 import asyncpg
 from daemon_process import running_daemon, state_directory
-from figures import Bound, Figure, say
+from figures import Figure, of_seconds, say
 
 from daemon.config import ProductSyncSettings
 from daemon.database.pool import Database, open_database
@@ -92,8 +91,8 @@ WHERE variant.store = 'main'
 async def measure(quick: bool) -> AsyncIterator[Figure]:
     """Rounds with nothing changed, then with every value."""
     rounds = 1 if quick else 3
-    bare: list[float] = []
     plans: dict[str, list[float]] = {"nothing": [], "everything": []}
+    bare: dict[str, list[float]] = {name: [] for name in plans}
     longest: dict[str, float] = dict.fromkeys(plans, 0.0)
     async with state_directory() as state, running_daemon(state, shopify_url="http://127.0.0.1:1") as bench:
         say(f"plan_large: writing {VALUES:,} values")
@@ -108,22 +107,19 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
                     await bench.connection.execute(CHANGE_ALL, timeout=FILL_TIMEOUT)
                     await bench.connection.execute("VACUUM ANALYZE", timeout=FILL_TIMEOUT)
                 for _ in range(rounds):
-                    bare.append(await _bare(bench.connection))
+                    bare[name].append(await _bare(bench.connection))
                     seconds, window = await _plan(database, changed=name == "everything")
                     plans[name].append(seconds)
                     longest[name] = max(longest[name], window)
-                    say(f"plan_large: {name} {seconds:.2f} s, one window {window:.2f} s, bare {bare[-1]:.2f} s")
+                    say(f"plan_large: {name} {seconds:.2f} s, one window {window:.2f} s, bare {bare[name][-1]:.2f} s")
     for name, values in plans.items():
-        yield Figure(
+        yield of_seconds(
             f"plan_large_{name}",
-            median(values),
-            "s",
-            Bound.LESS_THAN,
+            values,
+            bare[name],
             TARGET,
-            values=values,
-            reference=median(bare),
-            ratio=median(values) / median(bare),
-            detail={"values": VALUES + VARIANTS, "longest_window_seconds": round(longest[name], 3)},
+            compared=VALUES + VARIANTS,
+            longest_window_seconds=round(longest[name], 3),
         )
 
 

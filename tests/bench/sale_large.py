@@ -8,11 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from statistics import median
 
 from daemon_process import Bench, running_daemon, state_directory
-from figures import Bound, Figure, say
-from held_up import HeldUp, watched
+from figures import Figure, of_seconds, say
+from held_up import HeldUp, of_held_up, watched
 from plan_large import FILL_TIMEOUT, PRODUCTS, VARIANTS, VARIANTS_EACH
 from sale_preview import FAR, KNOW_SHOP, NOWHERE, SALE, opened_sales
 
@@ -90,26 +89,8 @@ async def measure(quick: bool) -> AsyncIterator[Figure]:
                 times = ", ".join(f"{name} {values[-1]:.2f}" for name, values in seconds.items())
                 say(f"sale_large: round {number + 1}: {times}, bare {bare[-1]:.2f} s, {held[-1]}")
     for name, values in seconds.items():
-        yield Figure(
-            f"sale_large_{name}",
-            median(values),
-            "s",
-            Bound.LESS_THAN,
-            TARGET,
-            values=values,
-            reference=median(bare),
-            ratio=median(value / one for value, one in zip(values, bare, strict=True)),
-            detail={"variants": VARIANTS},
-        )
-    yield Figure(
-        "sale_large_holds_up",
-        max(each.longest for each in held),
-        "s",
-        Bound.LESS_THAN,
-        HELD_UP,
-        values=[each.longest for each in held],
-        detail=max(held, key=lambda each: each.longest).detail(),
-    )
+        yield of_seconds(f"sale_large_{name}", values, bare, TARGET, variants=VARIANTS)
+    yield of_held_up("sale_large_holds_up", held, HELD_UP)
 
 
 async def _timed(call: Callable[[], Awaitable[object]]) -> float:

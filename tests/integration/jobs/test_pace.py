@@ -15,19 +15,10 @@ from daemon.jobs.events import JobNotifier
 from daemon.jobs.model import Counters, JobRequest, JobTrigger
 from daemon.jobs.service import Jobs
 from daemon.jobs.types import JobType
+from tests.support.clock import Clock
 from tests.support.one_lane import OneLane, steps_of
 
 PULL = JobRequest(JobType.PULL_NHANH_PRODUCTS, StoreName("main"), JobTrigger.API)
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Waiting:
@@ -46,7 +37,7 @@ class Waiting:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the run."""
-    clock = Clock()
+    clock = Clock(1_000.0)
     monkeypatch.setattr(job_context, "monotonic", clock)
     return clock
 

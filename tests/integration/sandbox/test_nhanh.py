@@ -18,19 +18,10 @@ from daemon.sandbox.nhanh import BusinessChange, NhanhSandbox, customer_id, prod
 from daemon.sandbox.nhanh.application import make_application
 from daemon.sandbox.nhanh.cursor import Cursors, InvalidCursorError, Position
 from daemon.sandbox.nhanh.limits import RateLimit
+from tests.support.clock import Clock
 
 Json = dict[str, Any]
 ALL_STATUSES = {"status": [1, 2, 3, 4]}
-
-
-class Clock:
-    """Unix seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_760_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Caller:
@@ -87,7 +78,7 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_760_000_000.0)
 
 
 @pytest.fixture

@@ -18,20 +18,11 @@ from daemon.sandbox.shopify import catalogue_from_csv
 from daemon.sandbox.shopify.binding import executable_schema
 from daemon.sandbox.shopify.paging import encode_cursor
 from daemon.sandbox.shopify.state import ShopChange
+from tests.support.clock import Clock
 from tests.support.sandbox_client import CATALOGUE, Client, new_sandbox, serving
 
 EXPORTS = Path(__file__).parents[3].parent / "shared" / "data" / "shopify-products"
 OPERATIONS = Path(daemon.sources.shopify.__file__).parent / "operations"
-
-
-class Clock:
-    """Time that moves when told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -363,7 +354,7 @@ async def test_records_by_id(client: Client) -> None:
 
 async def test_points_run_out_and_come_back() -> None:
     """The requested cost is charged, the difference refunded; without points the answer is THROTTLED, at HTTP 200."""
-    clock = Clock()
+    clock = Clock(0.0)
     query = '{ products(first: 250, query: "id:1") { nodes { variants(first: 250) { nodes { id } } } } }'
     async with serving(new_sandbox(limits=True, restore_rate=10, clock=clock)) as client:
         assert (await client.ask(query))["extensions"]["cost"] == {
@@ -377,7 +368,7 @@ async def test_points_run_out_and_come_back() -> None:
         assert "data" not in answer
         assert answer["extensions"]["cost"]["actualQueryCost"] is None
         assert answer["extensions"]["cost"]["throttleStatus"]["currentlyAvailable"] == 148
-        clock.seconds += 0.8
+        clock.now += 0.8
         assert "errors" not in await client.ask(query)
         log = client.sandbox.requests
         assert (log.calls, log.throttled, log.points) == (3, 1, 4)

@@ -27,6 +27,7 @@ from daemon.sources.shopify import credential as credentials
 from daemon.sources.shopify.client import ShopifyClient
 from daemon.sources.shopify.credential import RENEWED_AFTER, ClientCredentials, PermanentToken
 from daemon.tasks import Store
+from tests.support.clock import Clock
 from tests.support.workshop import STORE
 
 QUICK = Backoff(attempts=4, initial=0.01, maximum=0.02)
@@ -35,16 +36,6 @@ GRANT = "/admin/oauth/access_token"
 SMALL = SandboxSettings(products=3, customers=3, limits=False, permanent_token=False)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Clock:
-    """The machine's clock, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -102,7 +93,7 @@ async def test_twenty_calls_at_once_make_one_grant(session: aiohttp.ClientSessio
 
 async def test_a_token_is_renewed_well_before_its_end(session: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     """By `expires_in` and a clock that nobody sets: after three quarters of its life, and not before."""
-    clock, app = Clock(), sandbox.shopify.app
+    clock, app = Clock(1_000.0), sandbox.shopify.app
     app.token_lifetime, app.clock = 86_399.0, clock
     client = client_of(session, sandbox, credential_of(session, sandbox, clock=clock))
     await client.shop()
@@ -271,7 +262,7 @@ async def test_a_renewal_that_fails_costs_nothing_while_the_token_is_good(
     session: aiohttp.ClientSession, sandbox: Sandbox
 ) -> None:
     """A revoked secret: calls go on until the token ends, which is told meanwhile; then they stop; then it is back."""
-    clock, app = Clock(), sandbox.shopify.app
+    clock, app = Clock(1_000.0), sandbox.shopify.app
     app.token_lifetime, app.clock = 1000.0, clock
     client = client_of(session, sandbox, credential_of(session, sandbox, clock=clock))
     await client.shop()
@@ -321,7 +312,7 @@ async def test_a_secret_that_is_renewed_while_a_token_is_asked_for(
 
 async def test_a_renewal_that_hangs_holds_nobody_up_while_the_token_is_good(session: aiohttp.ClientSession) -> None:
     """One caller waits for it, the others go on with the token at hand."""
-    clock, hangs = Clock(), asyncio.Event()
+    clock, hangs = Clock(1_000.0), asyncio.Event()
     hangs.set()
 
     async def answer(_request: web.Request) -> web.Response:
@@ -360,7 +351,7 @@ async def test_a_renewed_secret_is_taken_over_by_calls_under_way(
 
 async def test_a_lost_scope_is_noticed_at_the_renewal(session: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     """The log says so at once, and the status until it is granted again, in the form that the Dev Dashboard takes."""
-    clock, app = Clock(), sandbox.shopify.app
+    clock, app = Clock(1_000.0), sandbox.shopify.app
     app.token_lifetime, app.clock = 100.0, clock
     client = client_of(session, sandbox, credential_of(session, sandbox, clock=clock))
     store = Store(STORE, None, client, needed_scopes=frozenset({"read_products", "write_products", "read_inventory"}))

@@ -8,23 +8,15 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from daemon.logging.faults import INTERVAL, Fault
+from tests.support.clock import Clock
 
 MOST_LINES_A_MINUTE = 4  # of a fault that begins and ends all the time
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
     """The clock of the fault."""
-    return Clock()
+    return Clock(1_000.0)
 
 
 @pytest.fixture

@@ -8,24 +8,16 @@ import pytest
 from daemon.jobs.steering import Role
 from daemon.status.access import Access, AccessRules, AccessToken
 from daemon.status.sessions import IDLE, LONGEST, MOST_ENDED, RENEWED_AFTER, Sessions
+from tests.support.clock import Clock
 
 LAN = AccessToken("Lan", Role.OPERATE, "the-token-of-lan-0123")
 MINH = AccessToken("Minh", Role.READ, "the-token-of-minh-012")
 
 
-class Clock:
-    """Seconds since 1970, moved by the tests."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands."""
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from daemon.ids import StoreName
 from daemon.inbox.streams import StreamId
 from daemon.jobs.types import Source
 from daemon.webhooks.verification import OLD_KEY_COUNTS, Verifier, sign
+from tests.support.clock import Clock
 
 MAIN, OTHER = StoreName("main"), StoreName("other")
 NHANH, SHOPIFY = StreamId(MAIN, Source.NHANH), StreamId(MAIN, Source.SHOPIFY)
@@ -17,20 +18,10 @@ TOKEN, SECRET = "0123456789abcdef", "hush"
 BODY = b'{"id": 1}'
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Now."""
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     """It stands still."""
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture
