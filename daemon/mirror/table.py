@@ -7,7 +7,7 @@ page.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
@@ -23,6 +23,7 @@ from daemon.mirror.snapshot_time import SnapshotTime
 from daemon.sources.page import Page, UnreadRow
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 ROWS_AT_ONCE = 500  # that are encoded for one statement
 DIGEST_SIZE = 16  # bytes: with 128 bits, two documents won't share one by chance
@@ -112,11 +113,19 @@ class MirrorTable(Generic[T]):
 
         Only for tables whose rows are told apart by their documents alone.
         """
+        if page.read is None:
+            return page
         latest: dict[int, UnreadRow] = {row.id: row for row in page.unread}
-        known = await self._known(connection, store, list(latest))
-        differ = {row_id: row.document for row_id, row in latest.items() if known.get(row_id) != digest(row.document)}
-        same = [row.id for row in page.unread if row.id not in differ or row is not latest[row.id]]
-        return page.reading(differ.values(), same)
+        rows, bad = list(page.rows), list(page.bad)
+        same = [*page.same, *(row.id for row in page.unread if row is not latest[row.id])]
+        for portion in _portions(latest):
+            known = await self._known(connection, store, list(portion))
+            differ = [row for row_id, row in portion.items() if known.get(row_id) != digest(row.document)]
+            good, unfit = page.read(row.document for row in differ)
+            rows += good
+            bad += unfit
+            same += portion.keys() - {row.id for row in differ}
+        return replace(page, rows=rows, bad=bad, same=same, unread=[])
 
     async def count_present(self, connection: Connection, store: StoreName) -> int:
         """How many rows of the store are not marked as deleted."""
@@ -244,7 +253,7 @@ class MirrorTable(Generic[T]):
         """
 
 
-def _portions(rows: Mapping[int, tuple[T, bytes]]) -> Iterator[dict[int, tuple[T, bytes]]]:
+def _portions(rows: Mapping[int, R]) -> Iterator[dict[int, R]]:
     """The rows in batches that each hold up the loop for a few milliseconds: a bulk operation brings thousands."""
     items = iter(rows.items())
     while portion := dict(islice(items, ROWS_AT_ONCE)):

@@ -40,7 +40,7 @@ class UnreadRow(msgspec.Struct, gc=False):
 class Page(Generic[T]):
     """One page of a list.
 
-    A list may leave rows unread: whoever stores the page reads those that differ from what is stored, by `reading`.
+    A list may leave rows unread: whoever stores the page reads those that differ from what is stored, by `read`.
     """
 
     rows: list[SourceRow[T]]
@@ -58,13 +58,9 @@ class Page(Generic[T]):
         """How many rows were listed."""
         return len(self.rows) + len(self.bad) + len(self.unread) + len(self.same) + self.unchanged
 
-    def reading(self, differ: Iterable[bytes], same: Iterable[int] = ()) -> "Page[T]":
-        """The page with these of its unread rows read; the others are stored as they came."""
-        if not self.unread or self.read is None:
-            return self
-        good, bad = self.read(differ)
-        return replace(self, rows=[*self.rows, *good], bad=[*self.bad, *bad], unread=[], same=[*self.same, *same])
-
     def whole(self) -> "Page[T]":
         """The page with all of its rows read."""
-        return self.reading(row.document for row in self.unread)
+        if not self.unread or self.read is None:
+            return self
+        good, bad = self.read(row.document for row in self.unread)
+        return replace(self, rows=[*self.rows, *good], bad=[*self.bad, *bad], unread=[])
