@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
+from tests.support.databases import BLOCKED
 from tests.support.ledger import check_ledger
 from tests.support.process import ENDED, RunningDaemon
 from tests.support.site import Site, eventually, gone, is_alive
@@ -20,7 +21,6 @@ LIVE = "SELECT id::text FROM dongbo.background_jobs WHERE status IN ('PENDING', 
 PROCESSED = "SELECT processed FROM dongbo.background_jobs WHERE id::text = $1"
 STATUSES = "SELECT DISTINCT status FROM dongbo.background_jobs"
 LOCK_JOB = "SELECT FROM dongbo.background_jobs WHERE id::text = $1 FOR UPDATE"
-BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 DAEMON_GONE = """
 SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dongbo'
 """

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from daemon.sandbox.server import Sandbox, SandboxSettings
+from tests.support.databases import BLOCKED
 from tests.support.ledger import check_ledger
 from tests.support.process import Job, RunningDaemon
 from tests.support.site import Site, eventually, gone, is_alive
@@ -17,7 +18,6 @@ from tests.support.site import Site, eventually, gone, is_alive
 JOB = "PULL_NHANH_CUSTOMERS"
 AT_ONCE = 3.0  # seconds
 ROW = "SELECT status, attempt, run_token, worker, processed FROM dongbo.background_jobs WHERE id = $1"
-BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture

@@ -16,6 +16,12 @@ FROM generate_series(1, {rows}) AS row, generate_series(1, 1000) GROUP BY row
 """
 """Data that can't be compressed, 32 KB a row."""
 
+# Statements that wait for a row or a table. Whoever notifies waits for whoever notifies, for a moment: not meant here.
+BLOCKED = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event <> 'object'
+"""
+
 
 async def value_in(dsn: str, sql: str, *arguments: Any) -> Any:
     """The one value of a query."""
