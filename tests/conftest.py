@@ -28,6 +28,34 @@ ROOM_NEEDED = 8 * 2**30  # bytes, for all workers and whoever else uses it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Processes that are killed, browsers, servers of their own, long histories: two thirds of the time that all tests take.
+LONG = (
+    "acceptance",
+    "integration/cli/test_connect.py",
+    "integration/cli/test_demo.py",
+    "integration/database/test_replica.py",
+    "integration/database/test_restore.py",
+    "integration/database/test_upgrade.py",
+    "integration/status/page",
+    "integration/status/test_malformed.py",
+    "integration/status/test_openapi.py",
+    "integration/status/test_replica_reads.py",
+    "integration/sync/test_histories.py",
+    "integration/sync/test_killed_item_runs.py",
+    "integration/webhooks/test_histories.py",
+    "integration/webhooks/test_killed_rounds.py",
+)
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long ones."""
+    places = [HERE / name for name in LONG]
+    for item in items:
+        if any(place == item.path or place in item.path.parents for place in places):
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: many tests wait, for a daemon, a rate limit, a server."""
     return min((os.cpu_count() or 1) + 1, MOST_WORKERS)

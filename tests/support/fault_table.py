@@ -32,7 +32,7 @@ def main() -> None:
     """Run the tests, and print the table whether all of them pass or not."""
     with TemporaryDirectory() as directory:
         record = Path(directory) / "outcomes"
-        command = [sys.executable, "-m", "pytest", "-q", str(TESTS), *sys.argv[1:]]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "long", str(TESTS), *sys.argv[1:]]
         code = subprocess.run(command, env={**os.environ, RECORD: str(record)}, stdout=sys.stderr, check=False)
         outcomes = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     outcomes.sort(key=lambda outcome: (ORDER.index(outcome["fault"].split(":")[0]), outcome["fault"]))
