@@ -1,6 +1,6 @@
 """What may be asked of jobs: submit, cancel, retry, look, prune. Endpoint, schedules and CLI all come here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from daemon.jobs.events import JobNotifier
 from daemon.jobs.listing import ALL_JOBS, FoundJobs, JobFilters
 from daemon.jobs.model import Job, JobFailure, JobRequest, JobStatus, JobTrigger, PruningPlan
 from daemon.jobs.queue import places
+from daemon.jobs.queue.places import Place
 
 log = structlog.get_logger()
 
@@ -33,6 +34,16 @@ class Admission:
     lane: Lane
     params: Mapping[str, Any]
     priority: int = 0  # higher ones leave the queue first
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request, and what asks for it: a fire of a schedule, or the job of which the new one is a step."""
+
+    request: JobRequest
+    schedule: ScheduleName | None = None
+    fire_time: datetime | None = None
+    parent_id: JobId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,31 +101,60 @@ class Jobs:
         parent_id: JobId | None = None,
     ) -> Submission:
         """Make a job in the caller's transaction; the caller calls `announce` after its commit."""
-        admission = self._admissions.admit(request)
-        for _attempt in range(SUBMIT_ATTEMPTS):
-            new = store.NewJob(
-                id=new_job_id(self._clock()),
-                store=request.store,
-                type=request.type,
-                lane=admission.lane,
-                trigger=request.trigger,
-                schedule=schedule,
-                fire_time=fire_time,
-                params=admission.params,
-                max_attempts=self._max_attempts,
-                parent_id=parent_id,
-            )
-            job = await store.insert_unless_live(connection, new)
-            if job is not None:
-                await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
-                return Submission(job, is_new=True)
-            live = await store.find_live(connection, request.store, request.type, admission.params)
-            if live is not None:
-                return Submission(live, is_new=False)
+        (submission,) = await self.submit_all_in(connection, [Wanted(request, schedule, fire_time, parent_id)])
+        return submission
+
+    async def submit_all_in(self, connection: Connection, wanted: Sequence[Wanted]) -> list[Submission]:
+        """Make jobs in the caller's transaction, all or none; the caller calls `announce` after its commit.
+
+        Raises InvalidJobRequest for the first that can't be made, and InvalidTransition.
+        """
+        admissions = [self._admissions.admit(each.request) for each in wanted]
+        submissions: dict[int, Submission] = {}
+        for _attempt in range(SUBMIT_ATTEMPTS + 1):
+            left = [place for place in range(len(wanted)) if place not in submissions]
+            if not left:
+                return [submissions[place] for place in range(len(wanted))]
+            new = {place: self._new_job(wanted[place], admissions[place]) for place in left}
+            submissions |= await self._submit_once(connection, new, admissions)
+        request = wanted[left[0]].request
         raise InvalidTransition(
             _("{type} jobs of store {store} start and end too quickly: try again").format(
                 type=request.type, store=request.store
             )
+        )
+
+    async def _submit_once(
+        self, connection: Connection, new: Mapping[int, store.NewJob], admissions: Sequence[Admission]
+    ) -> dict[int, Submission]:
+        """The submissions of those of the jobs, by their places, that could be made or have a live one instead."""
+        made = await store.insert_unless_live(connection, list(new.values()))
+        submissions = {place: Submission(made[job.id], is_new=True) for place, job in new.items() if job.id in made}
+        waiting = [
+            Place(submission.job.id, admissions[place].lane, admissions[place].priority)
+            for place, submission in submissions.items()
+        ]
+        await places.enqueue(connection, waiting)
+        for place, job in new.items():
+            if place not in submissions:
+                live = await store.find_live(connection, job.store, job.type, job.params)
+                if live is not None:
+                    submissions[place] = Submission(live, is_new=False)
+        return submissions
+
+    def _new_job(self, wanted: Wanted, admission: Admission) -> store.NewJob:
+        request = wanted.request
+        return store.NewJob(
+            id=new_job_id(self._clock()),
+            store=request.store,
+            type=request.type,
+            lane=admission.lane,
+            trigger=request.trigger,
+            schedule=wanted.schedule,
+            fire_time=wanted.fire_time,
+            params=admission.params,
+            max_attempts=self._max_attempts,
+            parent_id=wanted.parent_id,
         )
 
     def announce(self, job: Job) -> None:
@@ -243,7 +283,7 @@ class Jobs:
     async def _enqueue(self, connection: Connection, job: Job) -> None:
         """Give a job that runs again its place in the queue."""
         admission = self._admissions.admit(JobRequest(job.type, job.store, JobTrigger.RETRY, job.params))
-        await places.enqueue(connection, job.id, admission.lane, priority=admission.priority)
+        await places.enqueue(connection, [Place(job.id, admission.lane, admission.priority)])
 
     async def _retry_rows(self, job: Job) -> Job:
         if not job.status.has_ended:

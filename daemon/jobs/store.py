@@ -34,10 +34,15 @@ IS_LIVE = "status IN ('PENDING', 'RUNNING')"
 # What a job is to do, apart from its store and type. As a hash: a search query may be longer than an index takes.
 WORK = "md5(params::text)"
 
+# In order, so that two who submit the same jobs at once never wait for each other.
 INSERT_UNLESS_LIVE = f"""
 INSERT INTO dongbo.background_jobs
     (id, store, type, lane, status, trigger, schedule, fire_time, params, max_attempts, parent_id)
-VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7, $8, $9, $10)
+SELECT id, store, type, lane, 'PENDING', trigger, schedule, fire_time, params::jsonb, max_attempts, parent_id
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[],
+    $9::integer[], $10::uuid[])
+    AS new (id, store, type, lane, trigger, schedule, fire_time, params, max_attempts, parent_id)
+ORDER BY store, type, params, id
 ON CONFLICT (store, type, {WORK}) WHERE {IS_LIVE} DO NOTHING
 RETURNING {COLUMNS}
 """
@@ -480,22 +485,22 @@ class LastPruning:
     ended_until: datetime
 
 
-async def insert_unless_live(connection: Connection, new: NewJob) -> Job | None:
-    """Insert a PENDING job; None if there is a live one for the same work."""
-    row = await connection.fetchrow(
+async def insert_unless_live(connection: Connection, new: Sequence[NewJob]) -> dict[JobId, Job]:
+    """Insert PENDING jobs, but for those that have a live one for the same work; {id: job} of those inserted."""
+    rows = await connection.fetch(
         INSERT_UNLESS_LIVE,
-        new.id,
-        new.store,
-        new.type,
-        new.lane,
-        new.trigger,
-        new.schedule,
-        new.fire_time,
-        encode(new.params),
-        new.max_attempts,
-        new.parent_id,
+        [job.id for job in new],
+        [job.store for job in new],
+        [job.type for job in new],
+        [job.lane for job in new],
+        [job.trigger for job in new],
+        [job.schedule for job in new],
+        [job.fire_time for job in new],
+        [encode(job.params) for job in new],
+        [job.max_attempts for job in new],
+        [job.parent_id for job in new],
     )
-    return _job(row) if row else None
+    return {job.id: job for job in map(_job, rows)}
 
 
 async def find_live(

@@ -13,22 +13,28 @@ from asyncpg import Record
 
 from daemon.database.pool import Connection
 from daemon.ids import JobId, ScheduleName, StoreName, WorkerName
-from daemon.schedules.model import FireRecord, FireResult, ScheduleSpec
+from daemon.schedules.model import DueFire, FireOutcome, FireRecord, FireResult, ScheduleSpec
 
-IS_PAUSED = "SELECT FROM dongbo.schedule_states WHERE store = $1 AND schedule = $2 AND paused"
-
-# Waits for a concurrent claim of the same fire to commit or to roll back, so exactly one succeeds.
-CLAIM_FIRE = f"""
+# Waits for a concurrent claim of the same fire to commit or to roll back, so exactly one succeeds. In order: two who
+# claim the same fires never wait for each other.
+CLAIM = """
 INSERT INTO dongbo.schedule_fires (store, schedule, fire_time, outcome, worker)
-SELECT $1::text, $2::text, $3::timestamptz, $4::text, $5::text
-WHERE NOT EXISTS ({IS_PAUSED})
+SELECT store, schedule, fire_time, $4, $5
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS due (store, schedule, fire_time)
+WHERE NOT EXISTS (
+    SELECT FROM dongbo.schedule_states AS state
+    WHERE state.store = due.store AND state.schedule = due.schedule AND state.paused
+)
+ORDER BY store, schedule, fire_time
 ON CONFLICT (store, schedule, fire_time) DO NOTHING
-RETURNING fire_time
+RETURNING store, schedule
 """
 
-RECORD_OUTCOME = """
-UPDATE dongbo.schedule_fires SET outcome = $4, job_id = $5, detail = $6
-WHERE store = $1 AND schedule = $2 AND fire_time = $3
+RECORD_OUTCOMES = """
+UPDATE dongbo.schedule_fires AS fire SET outcome = claimed.outcome, job_id = claimed.job_id, detail = claimed.detail
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[])
+    AS claimed (store, schedule, fire_time, outcome, job_id, detail)
+WHERE fire.store = claimed.store AND fire.schedule = claimed.schedule AND fire.fire_time = claimed.fire_time
 """
 
 # A fire before the present expression was known, or set down for a clock that ran ahead, is none to make up.
@@ -127,27 +133,30 @@ class ScheduleMemory:
     paused_at: datetime | None
 
 
-async def claim_fire(connection: Connection, spec: ScheduleSpec, fire_time: datetime, worker: WorkerName) -> bool:
-    """Take a fire for this daemon; to be called in the transaction that submits the job.
+async def claim(connection: Connection, due: Sequence[DueFire], worker: WorkerName) -> list[DueFire]:
+    """Take fires, each of another schedule, for this daemon; to be called in the transaction that submits the jobs.
 
-    False: another daemon has it, or the schedule is paused. The row says "submitted" until `record_outcome`.
+    Those that another daemon has, or of which the schedule is paused, are not among those returned. The rows say
+    "submitted" until `record_outcomes`.
     """
-    claimed = await connection.fetchval(
-        CLAIM_FIRE, spec.store, spec.name, fire_time, FireResult.SUBMITTED.value, worker
+    times = [each.time for each in due]
+    names = _names([each.spec for each in due])
+    rows = await connection.fetch(CLAIM, *names, times, FireResult.SUBMITTED.value, worker)
+    claimed = {(row["store"], row["schedule"]) for row in rows}
+    return [each for each in due if (each.spec.store, each.spec.name) in claimed]
+
+
+async def record_outcomes(connection: Connection, fires: Sequence[tuple[DueFire, FireOutcome]]) -> None:
+    """Write down what claimed fires came to, in the transaction of the claim."""
+    outcomes = [outcome for _, outcome in fires]
+    await connection.execute(
+        RECORD_OUTCOMES,
+        *_names([due.spec for due, _ in fires]),
+        [due.time for due, _ in fires],
+        [outcome.result.value for outcome in outcomes],
+        [outcome.job_id for outcome in outcomes],
+        [outcome.detail for outcome in outcomes],
     )
-    return claimed is not None
-
-
-async def record_outcome(
-    connection: Connection,
-    spec: ScheduleSpec,
-    fire_time: datetime,
-    outcome: FireResult,
-    job_id: JobId | None,
-    detail: str | None = None,
-) -> None:
-    """Write down what a claimed fire came to, in the transaction of the claim."""
-    await connection.execute(RECORD_OUTCOME, spec.store, spec.name, fire_time, outcome.value, job_id, detail)
 
 
 async def remember(connection: Connection, specs: Sequence[ScheduleSpec], now: datetime) -> None:

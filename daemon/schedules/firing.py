@@ -1,6 +1,6 @@
-"""What a fire does: claim it, submit its job and record both, in one transaction."""
+"""What fires do: claim them, submit their jobs and record both, in one transaction."""
 
-from datetime import datetime
+from collections.abc import Sequence
 
 from daemon.database.pool import Database
 from daemon.errors import JobError
@@ -8,10 +8,10 @@ from daemon.ids import WorkerName
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind
 from daemon.jobs.model import JobRequest, JobTrigger
-from daemon.jobs.service import Jobs
+from daemon.jobs.service import Jobs, Submission, Wanted
 from daemon.jobs.types import JobType
 from daemon.schedules import fires
-from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec
+from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec
 
 
 class Firing:
@@ -22,24 +22,21 @@ class Firing:
         self._jobs = jobs
         self.worker = worker
 
-    async def fire(self, spec: ScheduleSpec, fire_time: datetime) -> FireOutcome:
-        """One job for one fire, whatever number of daemons tries; a refused job is recorded with the reason."""
-        try:
-            async with self._database.acquire() as connection, connection.transaction():
-                if not await fires.claim_fire(connection, spec, fire_time, self.worker):
-                    return FireOutcome(FireResult.NOT_CLAIMED)
-                submission = await self._jobs.submit_in(connection, request_of(spec), spec.name, fire_time)
-                result = FireResult.SUBMITTED if submission.is_new else FireResult.ALREADY_LIVE
-                await fires.record_outcome(connection, spec, fire_time, result, submission.job.id)
-        except JobError as error:
-            return await self._end_without_job(spec, fire_time, FireResult.FAILED, str(error))
-        if submission.is_new:
-            self._jobs.announce(submission.job)
-        return FireOutcome(result, submission.job.id)
+    async def fire(self, due: Sequence[DueFire]) -> list[FireOutcome]:
+        """One job for one fire, whatever number of daemons tries; a refused job is recorded with the reason.
 
-    async def skip(self, spec: ScheduleSpec, fire_time: datetime, reason: str) -> FireOutcome:
+        `due`: of different schedules. In one transaction, unless one of the jobs is refused.
+        """
+        try:
+            return await self._fire(due)
+        except JobError as error:
+            if len(due) == 1:
+                return [await self._end_without_job(due[0], FireResult.FAILED, str(error))]
+        return [outcome for each in due for outcome in await self.fire([each])]
+
+    async def skip(self, due: DueFire, reason: str) -> FireOutcome:
         """Record a missed fire that is not made up."""
-        return await self._end_without_job(spec, fire_time, FireResult.SKIPPED, reason)
+        return await self._end_without_job(due, FireResult.SKIPPED, reason)
 
     async def run_now(self, spec: ScheduleSpec) -> FireOutcome:
         """Submit the schedule's job at a person's request."""
@@ -54,14 +51,31 @@ class Firing:
         self._jobs.announce(job)
         return FireOutcome(FireResult.SUBMITTED, job.id)
 
-    async def _end_without_job(
-        self, spec: ScheduleSpec, fire_time: datetime, result: FireResult, detail: str
-    ) -> FireOutcome:
+    async def _fire(self, due: Sequence[DueFire]) -> list[FireOutcome]:
         async with self._database.acquire() as connection, connection.transaction():
-            if not await fires.claim_fire(connection, spec, fire_time, self.worker):
+            claimed = await fires.claim(connection, due, self.worker)
+            wanted = [Wanted(request_of(each.spec), each.spec.name, each.time) for each in claimed]
+            submissions = await self._jobs.submit_all_in(connection, wanted)
+            outcomes = [_outcome(submission) for submission in submissions]
+            await fires.record_outcomes(connection, list(zip(claimed, outcomes, strict=True)))
+        for submission in submissions:
+            if submission.is_new:
+                self._jobs.announce(submission.job)
+        by_name = {each.spec.name: outcome for each, outcome in zip(claimed, outcomes, strict=True)}
+        return [by_name.get(each.spec.name, FireOutcome(FireResult.NOT_CLAIMED)) for each in due]
+
+    async def _end_without_job(self, due: DueFire, result: FireResult, detail: str) -> FireOutcome:
+        outcome = FireOutcome(result, detail=detail)
+        async with self._database.acquire() as connection, connection.transaction():
+            if not await fires.claim(connection, [due], self.worker):
                 return FireOutcome(FireResult.NOT_CLAIMED)
-            await fires.record_outcome(connection, spec, fire_time, result, None, detail)
-        return FireOutcome(result, detail=detail)
+            await fires.record_outcomes(connection, [(due, outcome)])
+        return outcome
+
+
+def _outcome(submission: Submission) -> FireOutcome:
+    result = FireResult.SUBMITTED if submission.is_new else FireResult.ALREADY_LIVE
+    return FireOutcome(result, submission.job.id)
 
 
 def request_of(spec: ScheduleSpec, trigger: JobTrigger = JobTrigger.SCHEDULE) -> JobRequest:

@@ -69,6 +69,14 @@ class FireResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DueFire:
+    """A fire of a schedule, which has come or is made up. `time` is aware UTC."""
+
+    spec: ScheduleSpec
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FireOutcome:
     """The result of a fire or of a manual run, with the job that was submitted or found live."""
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -29,7 +29,15 @@ from daemon.schedules import fires
 from daemon.schedules.entry import ScheduleEntry
 from daemon.schedules.firing import Firing
 from daemon.schedules.interval import make_timetable
-from daemon.schedules.model import AppliedChanges, FireOutcome, FireResult, ScheduleSpec, ScheduleState, Timetable
+from daemon.schedules.model import (
+    AppliedChanges,
+    DueFire,
+    FireOutcome,
+    FireResult,
+    ScheduleSpec,
+    ScheduleState,
+    Timetable,
+)
 from daemon.schedules.sweeping import INTERVAL, Sweeps, describe
 from daemon.schedules.timer import Timer
 
@@ -42,7 +50,8 @@ TIMETABLES: Final[Mapping[str, Callable[[ScheduleSpec], Timetable]]] = {
 """What each kind of schedule makes its timetable of: a new kind is one file with a `Timetable`, and a line here."""
 
 SWEEP_TIMEOUT = 20.0  # seconds for a sweep's statements
-FIRE_TIMEOUT = 30.0  # seconds for the transaction of one fire
+FIRE_TIMEOUT = 30.0  # seconds for the transaction of some fires
+FIRES_AT_ONCE = 50  # in one transaction, and logged without a break: some milliseconds
 CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
 MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
 NAMES_IN_LOG = 20
@@ -261,51 +270,72 @@ class Scheduler(Part):
     def _begin_due(self, entries: Sequence[ScheduleEntry]) -> None:
         """Begin the fires that are due, in an order of its own: no store is always the last, and several daemons begin
         with different ones."""
-        for entry in random.sample(entries, len(entries)):
-            self._begin_if_due(entry)
-
-    def _begin_if_due(self, entry: ScheduleEntry) -> None:
-        fire_time = entry.unsettled(asyncio.get_running_loop().time())
-        if fire_time is None or self._stopping.is_set() or not self._fires_schedules:
+        if self._stopping.is_set() or not self._fires_schedules:
             return
-        name = f"fire {entry.spec.name} {fire_time:%Y-%m-%dT%H:%MZ}"
-        entry.task = self._group.create_task(self._settle(entry, fire_time), name=name)
+        ticks = asyncio.get_running_loop().time()
+        due = [
+            _Due(entry, fire_time)
+            for entry in random.sample(entries, len(entries))
+            if (fire_time := entry.unsettled(ticks)) is not None
+        ]
+        for start in range(0, len(due), FIRES_AT_ONCE):
+            some = due[start : start + FIRES_AT_ONCE]
+            task = self._group.create_task(self._settle(some), name=_task_name(some))
+            for each in some:
+                each.entry.task = task
 
-    async def _settle(self, entry: ScheduleEntry, fire_time: datetime) -> None:
-        spec = entry.spec
-        about: dict[str, Any] = {"schedule": spec.name, "store": spec.store, "fire_time": fire_time.isoformat()}
+    async def _settle(self, due: Sequence["_Due"]) -> None:
+        """Let fires come to something; one that has a bug does not keep the others from it."""
         try:
             async with self._slots, asyncio.timeout(FIRE_TIMEOUT):
-                late = self._clock() - fire_time
-                outcome = await self._carry_out(spec, fire_time, late)
-        except Exception as error:  # whatever it is, the fire must be tried again
+                now = self._clock()
+                outcomes = await self._carry_out(due, now)
+        except Exception as error:  # whatever it is, the fires must be tried again
             if is_outage(error):  # no pause: the sweep that succeeds next knows that the database is back
-                self._unfired.happened(describe(error), **about)
+                self._unfired.happened(describe(error), **due[0].about)
+            elif len(due) > 1:
+                for each in due:
+                    await self._settle([each])
             else:
-                seconds = entry.fail(fire_time, asyncio.get_running_loop().time())
+                (only,) = due
+                seconds = only.entry.fail(only.time, asyncio.get_running_loop().time())
                 log.error(
-                    "fire_failed", **about, error=describe(error), retry_after=seconds, exc_info=not may_pass(error)
+                    "fire_failed",
+                    **only.about,
+                    error=describe(error),
+                    retry_after=seconds,
+                    exc_info=not may_pass(error),
                 )
             return
         self._unfired.passed()
-        entry.settle(fire_time, outcome, self._firing.worker, self._clock())
-        if outcome.result is not FireResult.NOT_CLAIMED:
-            log.info(
-                "schedule_fired",
-                **about,
-                outcome=outcome.result,
-                job_id=_text(outcome.job_id),
-                detail=outcome.detail,
-                late_seconds=round(late.total_seconds(), 3),
-            )
+        for each, outcome in zip(due, outcomes, strict=True):
+            each.entry.settle(each.time, outcome, self._firing.worker, self._clock())
+            if outcome.result is not FireResult.NOT_CLAIMED:
+                log.info(
+                    "schedule_fired",
+                    **each.about,
+                    outcome=outcome.result,
+                    job_id=_text(outcome.job_id),
+                    detail=outcome.detail,
+                    late_seconds=round((now - each.time).total_seconds(), 3),
+                )
 
-    async def _carry_out(self, spec: ScheduleSpec, fire_time: datetime, late: timedelta) -> FireOutcome:
-        if spec.misfire == "skip" and late > MISFIRE_GRACE:
-            reason = _("missed by {n} s, and this schedule does not make up missed fires").format(
-                n=round(late.total_seconds())
-            )
-            return await self._firing.skip(spec, fire_time, reason)
-        return await self._firing.fire(spec, fire_time)
+    async def _carry_out(self, due: Sequence["_Due"], now: datetime) -> list[FireOutcome]:
+        outcomes: dict[ScheduleName, FireOutcome] = {}
+        fired = []
+        for each in due:
+            spec, late = each.entry.spec, now - each.time
+            if spec.misfire == "skip" and late > MISFIRE_GRACE:
+                reason = _("missed by {n} s, and this schedule does not make up missed fires").format(
+                    n=round(late.total_seconds())
+                )
+                outcomes[spec.name] = await self._firing.skip(DueFire(spec, each.time), reason)
+            else:
+                fired.append(DueFire(spec, each.time))
+        if fired:
+            found = await self._firing.fire(fired)
+            outcomes |= {each.spec.name: outcome for each, outcome in zip(fired, found, strict=True)}
+        return [outcomes[each.entry.spec.name] for each in due]
 
     def _entry(self, name: ScheduleName) -> ScheduleEntry:
         try:
@@ -365,6 +395,19 @@ class Scheduler(Part):
         self._timer.realign({name: entry.upcoming for name, entry in self._entries.items() if entry.upcoming})
 
 
+class _Due(NamedTuple):
+    """A schedule, the time of a fire of which has come."""
+
+    entry: ScheduleEntry
+    time: datetime
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a line of the log names."""
+        spec = self.entry.spec
+        return {"schedule": spec.name, "store": spec.store, "fire_time": self.time.isoformat()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Clocks:
     """What clocks said at one moment.
@@ -384,6 +427,11 @@ class _Clocks:
         passed = timedelta(seconds=self.ticks - before.ticks)
         jumps = self.now - before.now - passed, self.now + self.ahead - before.now - before.ahead - passed
         return max(jumps, key=abs)
+
+
+def _task_name(due: Sequence[_Due]) -> str:
+    first, others = due[0], f" and {len(due) - 1} more" if len(due) > 1 else ""
+    return f"fire {first.entry.spec.name} {first.time:%Y-%m-%dT%H:%MZ}{others}"
 
 
 def _text(job_id: JobId | None) -> str | None:

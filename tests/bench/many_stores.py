@@ -176,13 +176,22 @@ async def _dispatched(connection: asyncpg.Connection) -> tuple[float, float]:
     """Jobs a second from the moment on at which all of them are there, and the share of the daemon with the fewest."""
     async with connection.transaction():
         began = await connection.fetchval("SELECT now()")
-        for name in NAMES:
-            lane = Lane(LANE.format(name))
-            job = store.NewJob(
-                new_job_id(), StoreName(name), JobType.NOOP, lane, JobTrigger.API, None, None, {}, max_attempts=1
+        jobs = [
+            store.NewJob(
+                id=new_job_id(),
+                store=StoreName(name),
+                type=JobType.NOOP,
+                lane=LANE.format(name),
+                trigger=JobTrigger.API,
+                schedule=None,
+                fire_time=None,
+                params={},
+                max_attempts=1,
             )
-            await store.insert_unless_live(connection, job)
-            await places.enqueue(connection, job.id, lane)
+            for name in NAMES
+        ]
+        await store.insert_unless_live(connection, jobs)
+        await places.enqueue(connection, [places.Place(job.id, Lane(job.lane)) for job in jobs])
     committed = await connection.fetchval("SELECT clock_timestamp()")
     async with asyncio.timeout(ALL_END):
         while await connection.fetchval(UNENDED):

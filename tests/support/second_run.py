@@ -41,7 +41,7 @@ async def begin_beside(workshop: Workshop, job_type: JobType = JobType.SYNC_PROD
     )
     async with parts.database.acquire() as connection:
         token = RunToken(uuid4())
-        assert await job_store.insert_unless_live(connection, new) is not None
+        assert await job_store.insert_unless_live(connection, [new])
         job = await job_store.claim(connection, new.id, token, WorkerName("beside"))
     assert job is not None
     return JobContext(job, token, parts.database, parts.notifier, Steps(parts.database, parts.hub, parts.jobs))

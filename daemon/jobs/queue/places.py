@@ -1,5 +1,7 @@
 """A job's place in the queue: given and taken away in the caller's transaction, looked at, pruned."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from daemon.database.pool import Connection
@@ -21,11 +23,25 @@ LOG_KEPT = timedelta(days=1)  # for who looks into a fault of the queue; how run
 PRUNE_LOG = "DELETE FROM dongbo.pgqueuer_log WHERE created < clock_timestamp() - $1::interval"
 
 
-async def enqueue(
-    connection: Connection, job_id: JobId, lane: Lane, delay: timedelta = timedelta(0), *, priority: int = 0
-) -> None:
-    """Give a job its place in the queue."""
-    await queries_on(connection).enqueue(lane, payload(job_id), priority, execute_after=delay)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job waits: of those of a lane that wait, higher ones leave the queue first, and none before its delay."""
+
+    job_id: JobId
+    lane: Lane
+    priority: int = 0
+    delay: timedelta = timedelta(0)
+
+
+async def enqueue(connection: Connection, places: Sequence[Place]) -> None:
+    """Give jobs their places in the queue."""
+    if places:
+        await queries_on(connection).enqueue(
+            [place.lane for place in places],
+            [payload(place.job_id) for place in places],
+            [place.priority for place in places],
+            execute_after=[place.delay for place in places],
+        )
 
 
 async def forget(connection: Connection, job_id: JobId) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from daemon.database.pool import Connection
 from daemon.ids import JobId, Lane, WorkerName
 from daemon.jobs import store
-from daemon.jobs.queue.places import enqueue, payload
+from daemon.jobs.queue.places import Place, enqueue, payload
 
 NAME_PAUSES = (0, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before each attempt to get the first name
 LOCK_SPACE = 0x646F6E67  # "dong": the first key of our advisory locks
@@ -68,6 +68,6 @@ async def restore_places(connection: Connection, at_once: Sequence[JobId] = ()) 
     `at_once`: jobs of which it is certain that nobody is about to give them a place.
     """
     rows = await connection.fetch(LIST_WITHOUT_PLACE, at_once)
-    for row in rows:
-        await enqueue(connection, JobId(row["id"]), Lane(row["lane"]), row["delay"] or timedelta(0))
-    return [JobId(row["id"]) for row in rows]
+    lost = [Place(JobId(row["id"]), Lane(row["lane"]), delay=row["delay"] or timedelta(0)) for row in rows]
+    await enqueue(connection, lost)
+    return [place.job_id for place in lost]

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.database.pool import Database
+from daemon.database.pool import Connection, Database
 from daemon.ids import ScheduleName, StoreName, WorkerName, new_job_id
 from daemon.schedules import fires
-from daemon.schedules.model import FireResult, ScheduleSpec
+from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec
 from tests.support.fires import last_fires
 
 ALICE, BOB = WorkerName("alice"), WorkerName("bob")
@@ -24,6 +24,11 @@ def spec(name: str = "nightly", expression: str = "0 2 * * *") -> ScheduleSpec:
     )
 
 
+async def claim(connection: Connection, wanted: ScheduleSpec, time: datetime, worker: WorkerName) -> bool:
+    """Whether one fire could be claimed."""
+    return bool(await fires.claim(connection, [DueFire(wanted, time)], worker))
+
+
 async def situation(database: Database, wanted: ScheduleSpec, due: datetime | None = NOON) -> fires.ScheduleRecord:
     async with database.acquire() as connection:
         (found,) = await fires.read_situations(connection, [wanted], [due])
@@ -33,9 +38,27 @@ async def situation(database: Database, wanted: ScheduleSpec, due: datetime | No
 async def test_a_fire_is_claimed_once(database: Database):
     """The second claim of a fire is refused; another time of the same schedule is another fire."""
     async with database.acquire() as connection:
-        assert await fires.claim_fire(connection, spec(), NOON, ALICE)
-        assert not await fires.claim_fire(connection, spec(), NOON, BOB)
-        assert await fires.claim_fire(connection, spec(), NOON + HOUR, BOB)
+        assert await claim(connection, spec(), NOON, ALICE)
+        assert not await claim(connection, spec(), NOON, BOB)
+        assert await claim(connection, spec(), NOON + HOUR, BOB)
+
+
+async def test_of_several_fires_those_that_are_free_are_claimed(database: Database):
+    """Not those that another daemon has, nor those of a paused schedule; each keeps its own outcome."""
+    specs = [spec(name) for name in ("b", "a", "taken", "paused")]
+    async with database.acquire() as connection:
+        assert await claim(connection, spec("taken"), NOON, BOB)
+        await fires.pause(connection, spec("paused").store, ScheduleName("paused"), NOON)
+        claimed = await fires.claim(connection, [DueFire(each, NOON) for each in specs], ALICE)
+        assert [due.spec.name for due in claimed] == ["b", "a"]
+        jobs = [new_job_id() for _ in claimed]
+        outcomes = [FireOutcome(FireResult.SUBMITTED, job) for job in jobs]
+        await fires.record_outcomes(connection, list(zip(claimed, outcomes, strict=True)))
+        assert await fires.claim(connection, [], ALICE) == []
+    for due, job in zip(claimed, jobs, strict=True):
+        last = (await situation(database, due.spec)).last
+        assert last is not None
+        assert last.job_id == job
 
 
 async def test_a_concurrent_claim_waits_for_the_first_to_end(database: Database):
@@ -43,22 +66,22 @@ async def test_a_concurrent_claim_waits_for_the_first_to_end(database: Database)
     async with database.acquire() as first, database.acquire() as second:
         transaction = first.transaction()
         await transaction.start()
-        assert await fires.claim_fire(first, spec(), NOON, ALICE)
-        claim = asyncio.create_task(fires.claim_fire(second, spec(), NOON, BOB), name="claim")
-        done, _ = await asyncio.wait([claim], timeout=0.2)
+        assert await claim(first, spec(), NOON, ALICE)
+        waiting = asyncio.create_task(claim(second, spec(), NOON, BOB), name="claim")
+        done, _ = await asyncio.wait([waiting], timeout=0.2)
         assert not done
         await transaction.rollback()
-        assert await claim
+        assert await waiting
 
 
 async def test_a_paused_schedule_cannot_be_claimed(database: Database):
     """The pause holds in the transaction of the fire, whatever a daemon has in memory."""
     async with database.acquire() as connection:
         await fires.pause(connection, spec().store, spec().name, NOON)
-        assert not await fires.claim_fire(connection, spec(), NOON, ALICE)
-        assert await fires.claim_fire(connection, spec("other"), NOON, ALICE)
+        assert not await claim(connection, spec(), NOON, ALICE)
+        assert await claim(connection, spec("other"), NOON, ALICE)
         await fires.resume(connection, spec().store, spec().name, NOON)
-        assert await fires.claim_fire(connection, spec(), NOON, ALICE)
+        assert await claim(connection, spec(), NOON, ALICE)
 
 
 async def test_the_outcome_is_read_back_as_written(database: Database):
@@ -66,10 +89,9 @@ async def test_the_outcome_is_read_back_as_written(database: Database):
     job_id = new_job_id()
     async with database.acquire() as connection:
         for hours in range(3):
-            await fires.claim_fire(connection, spec(), NOON + hours * HOUR, ALICE)
-        await fires.record_outcome(
-            connection, spec(), NOON + 2 * HOUR, FireResult.ALREADY_LIVE, job_id, "runs since noon"
-        )
+            await claim(connection, spec(), NOON + hours * HOUR, ALICE)
+        outcome = FireOutcome(FireResult.ALREADY_LIVE, job_id, "runs since noon")
+        await fires.record_outcomes(connection, [(DueFire(spec(), NOON + 2 * HOUR), outcome)])
         newest, older = await last_fires(connection, spec().store, spec().name, limit=2)
     assert (newest["fire_time"], newest["outcome"], newest["job_id"]) == (NOON + 2 * HOUR, "already_live", job_id)
     assert (newest["detail"], newest["worker"]) == ("runs since noon", ALICE)
@@ -136,7 +158,7 @@ async def test_pruning_keeps_the_last_fire_of_each_schedule(database: Database):
     async with database.acquire() as connection:
         for name, count in (("often", 3), ("yearly", 1)):
             for hours in range(count):
-                await fires.claim_fire(connection, spec(name), NOON + hours * HOUR, ALICE)
+                await claim(connection, spec(name), NOON + hours * HOUR, ALICE)
         assert await fires.prune_fires(connection, HOUR) == 0
         assert await fires.prune_fires(connection, timedelta(0)) == 2
         for name, kept in (("often", NOON + 2 * HOUR), ("yearly", NOON)):
@@ -151,7 +173,7 @@ async def test_situations_come_in_the_order_asked(database: Database, due: datet
     specs = [spec(f"s{number}") for number in (3, 1, 2)]
     async with database.acquire() as connection:
         await fires.remember(connection, [specs[1]], NOON)
-        await fires.claim_fire(connection, specs[2], NOON, ALICE)
+        await claim(connection, specs[2], NOON, ALICE)
         found = await fires.read_situations(connection, specs, [due] * 3)
         assert await fires.read_situations(connection, [], []) == []
     assert [one.since for one in found] == [None, NOON, None]

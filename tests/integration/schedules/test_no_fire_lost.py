@@ -12,7 +12,7 @@ from daemon.jobs.model import JobStatus
 from daemon.jobs.types import JobType
 from daemon.sandbox.server import SandboxSettings
 from daemon.schedules.firing import Firing
-from daemon.schedules.model import FireResult, ScheduleSpec
+from daemon.schedules.model import DueFire, FireResult, ScheduleSpec
 from tests.support.workshop import STORE, Workshop
 
 NIGHT = datetime(2026, 9, 30, 19, tzinfo=UTC)
@@ -41,7 +41,7 @@ async def test_two_schedules_of_one_minute_with_other_parameters_both_run(worksh
     fires, made = firing(workshop), []
     for kind in (1, 2, 3):
         wholesale = spec(f"type-{kind}", CUSTOMERS, filters={"type": kind})
-        outcome = await fires.fire(wholesale, NIGHT)
+        (outcome,) = await fires.fire([DueFire(wholesale, NIGHT)])
         assert outcome.result is FireResult.SUBMITTED
         made.append(outcome.job_id)
     ended = [await workshop.wait(job_id) for job_id in made if job_id is not None]
@@ -53,14 +53,33 @@ async def test_two_schedules_of_one_minute_with_other_parameters_both_run(worksh
     assert sum(job.processed for job in ended) == len(workshop.sandbox.nhanh.customers)
 
 
+async def test_fires_of_one_moment_each_come_to_something(workshop: Workshop) -> None:
+    """In one transaction: a job for each, the same one for the same work; one that is refused keeps no other back."""
+    refused = spec("refused", CUSTOMERS, filters={"type": "none"})
+    twice = [spec(name, PRODUCTS, full=True) for name in ("once", "twice")]
+    due = [DueFire(each, NIGHT) for each in (spec("customers", CUSTOMERS), refused, *twice)]
+    outcomes = await firing(workshop).fire(due)
+    assert [outcome.result for outcome in outcomes] == [
+        FireResult.SUBMITTED, FireResult.FAILED, FireResult.SUBMITTED, FireResult.ALREADY_LIVE,
+    ]  # fmt: skip
+    assert outcomes[3].job_id == outcomes[2].job_id
+    assert "type" in (outcomes[1].detail or "")
+    for outcome in outcomes[0], outcomes[2]:
+        assert outcome.job_id is not None
+        assert (await workshop.wait(outcome.job_id)).status is JobStatus.COMPLETED
+    again = await firing(workshop).fire(due)
+    assert [outcome.result for outcome in again] == [FireResult.NOT_CLAIMED] * 4
+    assert await workshop.value("SELECT count(*) FROM dongbo.schedule_fires WHERE fire_time = $1", NIGHT) == 4
+
+
 async def test_a_nightly_full_pull_runs_after_the_incremental_one_that_is_under_way(workshop: Workshop) -> None:
     """And so does every fire of it, while a second fire for the very same work does not pile up behind the first."""
     workshop.sandbox.faults.next("slow", path="product/list")
     incremental = await workshop.submit(PRODUCTS)
     await workshop.wait(incremental.id, lambda job: job.status is JobStatus.RUNNING)
     fires, nightly = firing(workshop), spec("nightly", PRODUCTS, full=True)
-    first = await fires.fire(nightly, NIGHT)
-    second = await fires.fire(nightly, NIGHT + timedelta(days=1))
+    (first,) = await fires.fire([DueFire(nightly, NIGHT)])
+    (second,) = await fires.fire([DueFire(nightly, NIGHT + timedelta(days=1))])
     assert (first.result, second.result) == (FireResult.SUBMITTED, FireResult.ALREADY_LIVE)
     assert first.job_id is not None
     assert second.job_id == first.job_id

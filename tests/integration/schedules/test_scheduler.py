@@ -1,7 +1,7 @@
 """Every fire exactly once, on time or made up, through restarts, outages, pauses, reloads and jumps of the clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,11 +20,11 @@ from daemon.ids import ScheduleName, StoreName, WorkerName, new_job_id
 from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind, Way, coming_by
 from daemon.jobs.model import Job, JobRequest
-from daemon.jobs.service import Submission
+from daemon.jobs.service import Submission, Wanted
 from daemon.schedules import sweeping
 from daemon.schedules.firing import Firing
-from daemon.schedules.model import FireOutcome, FireResult, ScheduleSpec, ScheduleState
-from daemon.schedules.scheduler import Scheduler
+from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec, ScheduleState
+from daemon.schedules.scheduler import FIRES_AT_ONCE, Scheduler
 from tests.support.fires import last_fires, wait_idle
 
 NIGHTLY = ScheduleName("nightly")
@@ -75,6 +75,8 @@ class Shop:
         self.gate = asyncio.Event()  # closed, it holds up fires in the middle of their transactions
         self.gate.set()
         self.attempts = 0
+        self.transactions = 0
+        self.broken: set[ScheduleName] = set()  # schedules the jobs of which can't be made
         self.errors: list[Exception] = []  # raised by the next fires, after their claims
         self.manual_runs: list[ScheduleName] = []
 
@@ -89,9 +91,18 @@ class Shop:
         await connection.execute("INSERT INTO jobs VALUES ($1, $2, $3)", job_id, schedule, fire_time)
         self.begun.set()
         await self.gate.wait()
+        if schedule in self.broken:
+            raise ZeroDivisionError(schedule)
         if self.errors:
             raise self.errors.pop(0)
         return Submission(SimpleNamespace(id=job_id), is_new=True)  # type: ignore[arg-type]
+
+    async def submit_all_in(self, connection: Connection, wanted: Sequence[Wanted]) -> list[Submission]:
+        """One after the other."""
+        return [
+            await self.submit_in(connection, each.request, each.schedule or ScheduleName(""), each.fire_time)
+            for each in wanted
+        ]
 
     def announce(self, job: Job) -> None:
         """Nobody reads of it."""
@@ -132,10 +143,11 @@ class CountedFiring(Firing):
         super().__init__(shop.database, shop, worker)  # type: ignore[arg-type]
         self.shop = shop
 
-    async def fire(self, spec: ScheduleSpec, fire_time: datetime) -> FireOutcome:
-        """Count it, whether it is this daemon's or not."""
-        self.shop.attempts += 1
-        return await super().fire(spec, fire_time)
+    async def fire(self, due: Sequence[DueFire]) -> list[FireOutcome]:
+        """Count them, whether they are this daemon's or not."""
+        self.shop.attempts += len(due)
+        self.shop.transactions += 1
+        return await super().fire(due)
 
 
 @pytest.fixture
@@ -189,6 +201,33 @@ async def test_fires_on_time(shop: Shop):
             assert only_state(scheduler).next_fire == TWO_O_CLOCK + DAY
             assert only_state(scheduler).last_fire == TWO_O_CLOCK
             assert only_state(scheduler).last_outcome is FireResult.SUBMITTED
+
+
+async def test_many_fires_of_one_moment_come_in_a_few_transactions(shop: Shop):
+    """So that a thousand stores do not wait for each other's commits."""
+    specs = [spec(name=ScheduleName(f"s{number}")) for number in range(2 * FIRES_AT_ONCE + 1)]
+    async with shop.daemon(*specs) as scheduler:
+        await shop.look(scheduler, TWO_O_CLOCK)
+        assert await shop.jobs() == [TWO_O_CLOCK] * len(specs)
+        assert {state.last_outcome for state in scheduler.states()} == {FireResult.SUBMITTED}
+        assert (shop.attempts, shop.transactions) == (len(specs), 3)
+        await shop.look(scheduler, TWO_O_CLOCK)
+        assert shop.transactions == 3
+
+
+async def test_a_fire_with_a_bug_keeps_no_other_back(shop: Shop):
+    """It is tried again later; what it was carried out with is carried out at once."""
+    specs = [spec(name=ScheduleName(f"s{number}")) for number in range(4)]
+    shop.broken = {ScheduleName("s2")}
+    async with shop.daemon(*specs) as scheduler:
+        await shop.look(scheduler, TWO_O_CLOCK)
+        assert await shop.jobs() == [TWO_O_CLOCK] * 3
+        assert [state.last_outcome for state in scheduler.states()] == [
+            FireResult.SUBMITTED, FireResult.SUBMITTED, None, FireResult.SUBMITTED,
+        ]  # fmt: skip
+        shop.broken.clear()
+        await shop.look(scheduler, TWO_O_CLOCK + timedelta(minutes=1))
+        assert await shop.jobs() == [TWO_O_CLOCK] * 4
 
 
 async def test_two_daemons_submit_one_job(shop: Shop):
