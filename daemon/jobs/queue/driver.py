@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Self
 
@@ -36,9 +36,9 @@ RETRY_DELAYS = (0.05, 0.2)  # seconds between attempts at a statement whose conn
 
 
 class LaneQueries(Queries):
-    """PgQueuer's statements, of which the one that takes jobs looks only at lanes in which there is one.
+    """PgQueuer's statements, of which those that look for jobs look only into lanes in which there is one.
 
-    PgQueuer looks into every lane that it knows each time it takes some jobs: a thousand stores have ten thousand.
+    PgQueuer looks into every lane that it knows, each time: a thousand stores have ten thousand.
     """
 
     async def dequeue(
@@ -50,14 +50,33 @@ class LaneQueries(Queries):
         heartbeat_timeout: timedelta,
     ) -> list[QueueRow]:
         """The next jobs, now taken by this worker."""
-        if len(entrypoints) > FEW_LANES:
-            used = [QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)]
-            entrypoints = {lane: entrypoints[lane] for lane in used if lane in entrypoints}
-            if not entrypoints:
-                return []
-        return await super().dequeue(
-            batch_size, entrypoints, queue_manager_id, global_concurrency_limit, heartbeat_timeout
-        )
+        used = {lane: entrypoints[lane] for lane in await self._used(entrypoints)}
+        if not used:
+            return []
+        return await super().dequeue(batch_size, used, queue_manager_id, global_concurrency_limit, heartbeat_timeout)
+
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        """How soon the first of the jobs that wait for their time can be taken; None where none does."""
+        used = await self._used(entrypoints)
+        return await super().next_deferred_eta(used) if used else None
+
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """How many jobs wait."""
+        used = await self._used(entrypoints)
+        return await super().queued_work(used) if used else 0
+
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """How many jobs can be taken."""
+        used = await self._used(entrypoints)
+        return await super().eligible_queued_work(used) if used else 0
+
+    async def _used(self, lanes: Collection[QueueEntrypoint]) -> list[QueueEntrypoint]:
+        """Those of the lanes in which there are jobs; all of a few."""
+        if len(lanes) <= FEW_LANES:
+            return list(lanes)
+        known = lanes if isinstance(lanes, Mapping) else set(lanes)
+        used = [QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)]
+        return [lane for lane in used if lane in known]
 
 
 def queries(driver: Driver) -> Queries:

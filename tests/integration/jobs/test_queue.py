@@ -234,7 +234,23 @@ async def test_of_many_lanes_only_those_with_jobs_are_looked_into(database: Data
             found = await statements.dequeue(10, limits, QueueManagerId(uuid4()), None, timedelta(seconds=15))
             return [row.entrypoint for row in found]
 
+        async def looked_for() -> tuple[int, int, timedelta | None]:
+            lanes = list(limits)
+            return (
+                await statements.queued_work(lanes),
+                await statements.eligible_queued_work(lanes),
+                await statements.next_deferred_eta(lanes),
+            )
+
         assert await taken() == []
+        assert await looked_for() == (0, 0, None)
+        await statements.enqueue("of-another/noop", b"x", 0)
+        assert await looked_for() == (0, 0, None)
+        await statements.enqueue("shop-3/noop", b"x", 0, execute_after=timedelta(hours=1))
+        waiting, ready, eta = await looked_for()
+        assert (waiting, ready) == (1, 0)
+        assert eta is not None
+        assert timedelta(minutes=59) < eta <= timedelta(hours=1)
         for lane, priority in (("shop-1/noop", 0), ("shop-1/noop", 0), ("shop-7/noop", 5), ("of-another/noop", 9)):
             await statements.enqueue(lane, b"x", priority)
         assert await taken() == ["shop-7/noop", "shop-1/noop"]
