@@ -13,6 +13,9 @@ from daemon.jobs.types import JobType
 from daemon.schedules import fires
 from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec
 
+# Whoever is held up by somebody else's claim of one fire shall not hold up the others: then each is tried by itself.
+SHORT_WAIT = "SET LOCAL lock_timeout = '1s'"
+
 
 class Firing:
     """Carries out fires on the jobs of one database; `worker` is recorded with each."""
@@ -53,6 +56,8 @@ class Firing:
 
     async def _fire(self, due: Sequence[DueFire]) -> list[FireOutcome]:
         async with self._database.acquire() as connection, connection.transaction():
+            if len(due) > 1:
+                await connection.execute(SHORT_WAIT)
             claimed = await fires.claim(connection, due, self.worker)
             wanted = [Wanted(request_of(each.spec), each.spec.name, each.time) for each in claimed]
             submissions = await self._jobs.submit_all_in(connection, wanted)

@@ -279,13 +279,15 @@ class Scheduler(Part):
             if (fire_time := entry.unsettled(ticks)) is not None
         ]
         for start in range(0, len(due), FIRES_AT_ONCE):
-            some = due[start : start + FIRES_AT_ONCE]
-            task = self._group.create_task(self._settle(some), name=_task_name(some))
-            for each in some:
-                each.entry.task = task
+            self._begin(due[start : start + FIRES_AT_ONCE])
+
+    def _begin(self, due: Sequence["_Due"]) -> None:
+        task = self._group.create_task(self._settle(due), name=_task_name(due))
+        for each in due:
+            each.entry.task = task
 
     async def _settle(self, due: Sequence["_Due"]) -> None:
-        """Let fires come to something; one that has a bug does not keep the others from it."""
+        """Let fires come to something; one that has a bug, or is held up, does not keep the others from it."""
         try:
             async with self._slots, asyncio.timeout(FIRE_TIMEOUT):
                 now = self._clock()
@@ -294,8 +296,8 @@ class Scheduler(Part):
             if is_outage(error):  # no pause: the sweep that succeeds next knows that the database is back
                 self._unfired.happened(describe(error), **due[0].about)
             elif len(due) > 1:
-                for each in due:
-                    await self._settle([each])
+                for each in due if not self._stopping.is_set() else ():
+                    self._begin([each])
             else:
                 (only,) = due
                 seconds = only.entry.fail(only.time, asyncio.get_running_loop().time())

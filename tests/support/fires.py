@@ -24,5 +24,5 @@ async def last_fires(
 async def wait_idle(scheduler: Scheduler) -> None:
     """Wait until the fires that have begun have ended, also those that the timer has just woken the scheduler for."""
     await asyncio.sleep(0)
-    if tasks := [entry.task for entry in scheduler._entries.values() if entry.task is not None]:
+    while tasks := [entry.task for entry in scheduler._entries.values() if entry.task and not entry.task.done()]:
         await asyncio.wait(tasks)

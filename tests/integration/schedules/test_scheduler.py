@@ -21,7 +21,7 @@ from daemon.jobs import actions
 from daemon.jobs.actions import ActionKind, SubjectKind, Way, coming_by
 from daemon.jobs.model import Job, JobRequest
 from daemon.jobs.service import Submission, Wanted
-from daemon.schedules import sweeping
+from daemon.schedules import fires, sweeping
 from daemon.schedules.firing import Firing
 from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec, ScheduleState
 from daemon.schedules.scheduler import FIRES_AT_ONCE, Scheduler
@@ -227,6 +227,23 @@ async def test_a_fire_with_a_bug_keeps_no_other_back(shop: Shop):
         ]  # fmt: skip
         shop.broken.clear()
         await shop.look(scheduler, TWO_O_CLOCK + timedelta(minutes=1))
+        assert await shop.jobs() == [TWO_O_CLOCK] * 4
+
+
+async def test_a_fire_that_somebody_else_holds_up_keeps_no_other_back(shop: Shop):
+    """As by a daemon that was suspended in the middle of it: the others come soon, and it comes once it can."""
+    specs = [spec(name=ScheduleName(f"s{number}")) for number in range(4)]
+    async with shop.daemon(*specs) as scheduler, shop.database.acquire() as other:
+        held_up = other.transaction()
+        await held_up.start()
+        assert await fires.claim(other, [DueFire(specs[2], TWO_O_CLOCK)], WorkerName("bob"))
+        shop.clock.now = TWO_O_CLOCK
+        await scheduler.sweep()
+        async with asyncio.timeout(WAIT):
+            while len(await shop.jobs()) < 3:
+                await asyncio.sleep(0.05)
+        await held_up.rollback()
+        await wait_idle(scheduler)
         assert await shop.jobs() == [TWO_O_CLOCK] * 4
 
 
