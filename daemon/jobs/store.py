@@ -500,7 +500,7 @@ async def insert_unless_live(connection: Connection, new: Sequence[NewJob]) -> d
         [job.max_attempts for job in new],
         [job.parent_id for job in new],
     )
-    return {job.id: job for job in map(_job, rows)}
+    return {job.id: job for job in await read_jobs(rows)}
 
 
 async def find_live(

@@ -39,7 +39,8 @@ WHERE campaign_id = $1 AND product_id > $3 AND product_id <= $4
   )
 """
 
-# What is already as it should be is not touched.
+# What is already as it should be is not touched. In an order that is the same for all and no one's own: the tree of
+# `sale_items_no_overlap` takes more than twice the time for variants that come by their ids.
 PLAN = """
 WITH written AS (
 INSERT INTO dongbo.sale_items AS item (campaign_id, store, held, variant_id, product_id, sku, title, state, note,
@@ -50,6 +51,7 @@ SELECT $1, $2, CASE WHEN planned.state = 'PLANNED' THEN $3::tstzrange ELSE 'empt
 FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::numeric[], $11::numeric[],
     $12::numeric[], $13::numeric[]) AS planned (variant_id, product_id, sku, title, state, note,
     base_price, base_compare_at, sale_price, sale_compare_at)
+ORDER BY hashint8(planned.variant_id)
 ON CONFLICT (campaign_id, variant_id) DO UPDATE SET
     held = excluded.held, product_id = excluded.product_id, sku = excluded.sku, title = excluded.title,
     state = excluded.state, note = excluded.note, before_price = excluded.before_price,

@@ -1,5 +1,6 @@
 """What fires do: claim them, submit their jobs and record both, in one transaction."""
 
+import asyncio
 from collections.abc import Sequence
 
 from daemon.database.pool import Database
@@ -13,6 +14,7 @@ from daemon.jobs.types import JobType
 from daemon.schedules import fires
 from daemon.schedules.model import DueFire, FireOutcome, FireResult, ScheduleSpec
 
+TOLD_AT_ONCE = 50  # jobs announced without a break: some milliseconds
 # Whoever is held up by somebody else's claim of one fire shall not hold up the others: then each is tried by itself.
 SHORT_WAIT = "SET LOCAL lock_timeout = '1s'"
 
@@ -63,9 +65,11 @@ class Firing:
             submissions = await self._jobs.submit_all_in(connection, wanted)
             outcomes = [_outcome(submission) for submission in submissions]
             await fires.record_outcomes(connection, list(zip(claimed, outcomes, strict=True)))
-        for submission in submissions:
+        for number, submission in enumerate(submissions):
             if submission.is_new:
                 self._jobs.announce(submission.job)
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
         by_name = {each.spec.name: outcome for each, outcome in zip(claimed, outcomes, strict=True)}
         return [by_name.get(each.spec.name, FireOutcome(FireResult.NOT_CLAIMED)) for each in due]
 

@@ -51,9 +51,10 @@ TIMETABLES: Final[Mapping[str, Callable[[ScheduleSpec], Timetable]]] = {
 
 SWEEP_TIMEOUT = 20.0  # seconds for a sweep's statements
 FIRE_TIMEOUT = 30.0  # seconds for the transaction of some fires
-FIRES_AT_ONCE = 50  # in one transaction, and logged without a break: some milliseconds
+FIRES_AT_ONCE = 500  # in one transaction: jobs that run meanwhile would delay those that are not there yet
 CONCURRENT_FIRES = 2  # connections that fires may hold at once, whatever number of schedules is due at the same minute
 MISFIRE_GRACE = timedelta(seconds=60)  # a fire that is later than this has been missed, an earlier one is only late
+LINES_AT_ONCE = 50  # of the log, without a break: some milliseconds
 NAMES_IN_LOG = 20
 CLOCK_JUMP = timedelta(seconds=2)  # more than this between a clock and the monotonic one is not mere slewing
 
@@ -310,7 +311,9 @@ class Scheduler(Part):
                 )
             return
         self._unfired.passed()
-        for each, outcome in zip(due, outcomes, strict=True):
+        for number, (each, outcome) in enumerate(zip(due, outcomes, strict=True)):
+            if number % LINES_AT_ONCE == LINES_AT_ONCE - 1:
+                await asyncio.sleep(0)
             each.entry.settle(each.time, outcome, self._firing.worker, self._clock())
             if outcome.result is not FireResult.NOT_CLAIMED:
                 log.info(
