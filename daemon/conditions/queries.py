@@ -27,7 +27,7 @@ from daemon.jobs.types import JobType, Source
 from daemon.sync.products.question import PlanQuestion
 
 MOST_COUNTED_ROWS = 5_000  # dead letters of a stream
-MOST_QUESTIONS = 500
+MOST_QUESTIONS = 5_000  # of all stores; one has no more than one of each type of job
 
 IS_WANTED = "job.store = wanted.store AND job.type = wanted.type"
 
@@ -212,8 +212,7 @@ async def list_questions(connection: Connection, stores: Collection[StoreName]) 
             approval_id=asked.id,
             asked=PlanQuestion.from_json(asked.facts) if asked.facts else None,
         )
-        for store in stores
-        for asked in await approvals.list_open(connection, store, limit=MOST_QUESTIONS)
+        for asked in await approvals.list_open_of_stores(connection, list(stores), limit=MOST_QUESTIONS)
     ]
 
 

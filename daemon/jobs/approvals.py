@@ -144,6 +144,10 @@ SELECT {COLUMNS} FROM dongbo.approvals
 WHERE state = 'open' AND ($1::text IS NULL OR store = $1) AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
 """
 
+LIST_OPEN_OF_STORES = f"""
+SELECT {COLUMNS} FROM dongbo.approvals WHERE state = 'open' AND store = ANY ($1) ORDER BY id DESC LIMIT $2
+"""
+
 LIST_ENDED = f"""
 SELECT {COLUMNS} FROM dongbo.approvals
 WHERE state <> 'open' AND ($1::text IS NULL OR store = $1) AND ($2::bigint IS NULL OR id < $2)
@@ -235,6 +239,13 @@ async def list_open(
 ) -> list[AskedQuestion]:
     """Questions that wait for somebody, newest first; `before` is the last id of the previous page."""
     return [_question(row) for row in await connection.fetch(LIST_OPEN, store, before, limit)]
+
+
+async def list_open_of_stores(
+    connection: Connection, stores: Sequence[StoreName], *, limit: int
+) -> list[AskedQuestion]:
+    """Questions about these stores that wait for somebody, newest first."""
+    return [_question(row) for row in await connection.fetch(LIST_OPEN_OF_STORES, stores, limit)]
 
 
 async def list_ended(

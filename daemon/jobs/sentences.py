@@ -56,15 +56,15 @@ def sentence(job: Job, outcome: JobOutcome, steps: Sequence[JobStep] = ()) -> st
         case JobOutcome.PENDING:
             return _("waits for its turn")
         case JobOutcome.RETRYING:
-            return _("tries again by itself: {cause}").format(cause=job.error)
+            return _("tries again by itself: {cause}").format(cause=_cause(job) or _("the cause is not known"))
         case JobOutcome.RUNNING:
             return _running(job, steps)
         case JobOutcome.AWAITING_APPROVAL:
-            return _step_in_words(steps) or job.error or _("waits for a person's approval")
+            return _step_in_words(steps) or _cause(job) or _("waits for a person's approval")
         case JobOutcome.FAILED:
-            return _step_in_words(steps) or job.error or _("failed")
+            return _step_in_words(steps) or _cause(job) or _("failed")
         case JobOutcome.REPAIRED if job.status is JobStatus.FAILED:
-            return _("failed, and made up for since: {cause}").format(cause=job.error or _("the cause is not known"))
+            return _("failed, and made up for since: {cause}").format(cause=_cause(job) or _("the cause is not known"))
         case JobOutcome.CANCELLED:
             if job.metadata.get("rejected_at"):
                 return _("rejected by a person: nothing of it was carried out")
@@ -143,7 +143,13 @@ def _running(job: Job, steps: Sequence[JobStep]) -> str:
 
 
 def _last_error(job: Job) -> str | None:
-    return _("before that: {cause}").format(cause=job.error) if job.error else None
+    cause = _cause(job)
+    return _("before that: {cause}").format(cause=cause) if cause else None
+
+
+def _cause(job: Job) -> str | None:
+    """Why it does not go on; None where that is not said, or by nothing that could be read."""
+    return (job.error or "").strip() or None
 
 
 # ── What is done ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -111,7 +111,7 @@ UPDATE dongbo.sale_campaigns SET verify_at = clock_timestamp() + $2::interval WH
 
 LIST_TO_VERIFY = f"""
 SELECT {COLUMNS} FROM dongbo.sale_campaigns
-WHERE store = $1 AND verify_at <= clock_timestamp() AND state IN ('COMPLETED', 'CANCELLED', 'NEEDS_ATTENTION')
+WHERE store = ANY ($1) AND verify_at <= clock_timestamp() AND state IN ('COMPLETED', 'CANCELLED', 'NEEDS_ATTENTION')
 ORDER BY verify_at
 """
 
@@ -316,9 +316,9 @@ async def set_verify(connection: Connection, campaign_id: CampaignId, after: tim
     await connection.execute(SET_VERIFY, campaign_id, after)
 
 
-async def list_to_verify(connection: Connection, store: StoreName) -> list[Campaign]:
-    """Campaigns of a store that are over and due to be verified once more."""
-    return [_campaign(row) for row in await connection.fetch(LIST_TO_VERIFY, store)]
+async def list_to_verify(connection: Connection, stores: Sequence[StoreName]) -> list[Campaign]:
+    """Campaigns of these stores that are over and due to be verified once more."""
+    return [_campaign(row) for row in await connection.fetch(LIST_TO_VERIFY, stores)]
 
 
 async def set_recalled(connection: Connection, campaign_id: CampaignId) -> None:

@@ -128,7 +128,7 @@ class Revert(Rounds):
     async def reopen(self) -> bool:
         """Look once more at campaigns that are over and for which a call may have come late; what did is taken back."""
         async with self._context.database.acquire_for_work() as connection:
-            due = await campaigns.list_to_verify(connection, self._store)
+            due = await campaigns.list_to_verify(connection, [self._store])
         for campaign in due:
             if campaign.id in self._failed:
                 continue

@@ -158,9 +158,11 @@ class SaleClock(Part):
             async with self._database.acquire() as connection:
                 present = await campaigns.list_open(connection, stores)
                 paused = {pause.store: pause.until for pause in await pauses.list_active(connection, stores)}
-            for store in stores:
-                if store not in paused:  # else its campaigns wait; what is due is done when the pause is over
-                    await self._attend(store, [campaign for campaign in present if campaign.store == store], now)
+                to_verify = {campaign.store for campaign in await campaigns.list_to_verify(connection, stores)}
+            # Those of a paused store wait; what is due is done when the pause is over.
+            for store in sorted({*to_verify, *(campaign.store for campaign in present)} - paused.keys()):
+                of_store = [campaign for campaign in present if campaign.store == store]
+                await self._attend(store, of_store, now, is_to_verify=store in to_verify)
             self._report_late(present)
             # By the database's clock, which decides, one that is over by this machine's may last a moment longer.
             self._looks_again |= any(until is not None and until <= self._clock() for until in paused.values())
@@ -342,14 +344,16 @@ class SaleClock(Part):
             if is_new:
                 log.warning("sale_not_planned", sale=campaign.name, store=campaign.store, reason=str(error))
 
-    async def _attend(self, store: StoreName, present: Sequence[Campaign], now: datetime) -> None:
+    async def _attend(
+        self, store: StoreName, present: Sequence[Campaign], now: datetime, *, is_to_verify: bool
+    ) -> None:
         """Make sure that a job is live for whatever there is to do."""
         changed_at = max((campaign.changed_at for campaign in present), default=None)
         async with self._database.acquire() as connection:
             wanted = {
                 JobType.APPLY_SALE: await _is_to_apply(connection, present),
-                JobType.REVERT_SALE: any(campaign.state is CampaignState.REVERTING for campaign in present)
-                or bool(await campaigns.list_to_verify(connection, store)),
+                JobType.REVERT_SALE: is_to_verify
+                or any(campaign.state is CampaignState.REVERTING for campaign in present),
                 JobType.PREPARE_SALE: any(is_to_prepare(campaign, now) for campaign in present),
             }
             for job_type, is_wanted in wanted.items():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.i18n import Language, number_text, spoken
@@ -184,6 +184,14 @@ def test_rows_that_failed_ask_for_something_until_they_are_made_up_for(job_type:
     error=st.none() | st.text(min_size=1),
     params=st.dictionaries(st.sampled_from(["filters", "query", "full", "dry_run", "retry_of"]), st.just("x")),
     aftermath=st.builds(Aftermath, st.none() | st.just(LATER), st.none() | st.just(LATER), st.integers(0, 10**7)),
+)
+@example(
+    job_type=JobType.NOOP,
+    status=JobStatus.AWAITING_APPROVAL,
+    counts=(0, 0, 0, 0),
+    error=" \n",
+    params={},
+    aftermath=Aftermath(),
 )
 @pytest.mark.parametrize("language", Language)
 def test_every_job_has_a_sentence(
