@@ -111,18 +111,21 @@ class Jobs:
         """
         admissions = [self._admissions.admit(each.request) for each in wanted]
         submissions: dict[int, Submission] = {}
-        for _attempt in range(SUBMIT_ATTEMPTS + 1):
-            left = [place for place in range(len(wanted)) if place not in submissions]
+        left = list(range(len(wanted)))
+        for _attempt in range(SUBMIT_ATTEMPTS):
             if not left:
-                return [submissions[place] for place in range(len(wanted))]
+                break
             new = {place: self._new_job(wanted[place], admissions[place]) for place in left}
             submissions |= await self._submit_once(connection, new, admissions)
-        request = wanted[left[0]].request
-        raise InvalidTransition(
-            _("{type} jobs of store {store} start and end too quickly: try again").format(
-                type=request.type, store=request.store
+            left = [place for place in left if place not in submissions]
+        if left:
+            request = wanted[left[0]].request
+            raise InvalidTransition(
+                _("{type} jobs of store {store} start and end too quickly: try again").format(
+                    type=request.type, store=request.store
+                )
             )
-        )
+        return [submissions[place] for place in range(len(wanted))]
 
     async def _submit_once(
         self, connection: Connection, new: Mapping[int, store.NewJob], admissions: Sequence[Admission]
