@@ -28,20 +28,27 @@ ROOM_NEEDED = 8 * 2**30  # bytes, for all workers and whoever else uses it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Processes that are killed, browsers, servers of their own, long histories: two thirds of the time that all tests take.
+# Processes that are killed, browsers, terminals, servers of their own, long histories: two thirds of the time that all
+# tests take.
 LONG = (
     "acceptance",
     "integration/cli/test_connect.py",
     "integration/cli/test_demo.py",
+    "integration/cli/test_terminal.py",
+    "integration/cli/test_webhooks.py",
+    "integration/database/test_embedded_server.py",
     "integration/database/test_replica.py",
     "integration/database/test_restore.py",
     "integration/database/test_upgrade.py",
+    "integration/sales/test_late_calls.py",
+    "integration/sources/test_token_renewals.py",
     "integration/status/page",
     "integration/status/test_malformed.py",
     "integration/status/test_openapi.py",
     "integration/status/test_replica_reads.py",
     "integration/sync/test_histories.py",
     "integration/sync/test_killed_item_runs.py",
+    "integration/tasks/test_bulk_downloads.py",
     "integration/webhooks/test_histories.py",
     "integration/webhooks/test_killed_rounds.py",
 )
