@@ -50,7 +50,10 @@ SELECT id, store, schedule, fire_time, created_at, status,
     (SELECT min(started_at) FROM dongbo.job_attempts WHERE job_id = job.id) AS began_at
 FROM dongbo.background_jobs AS job WHERE trigger = 'schedule' AND fire_time <= $1
 """
-LIVE = "SELECT count(*) FROM dongbo.background_jobs WHERE status IN ('PENDING', 'RUNNING') AND store <> $1"
+LIVE = """
+SELECT count(*) FROM dongbo.background_jobs
+WHERE status IN ('PENDING', 'RUNNING') AND (store <> $1 OR trigger = 'schedule')
+"""
 WRITERS = "SELECT worker, count(*) FROM dongbo.background_jobs WHERE status = 'RUNNING' AND type = ANY ($1) GROUP BY 1"
 RUNNING = "SELECT id FROM dongbo.background_jobs WHERE status = 'RUNNING' AND worker <> $1"
 NOW = "SELECT clock_timestamp()"
@@ -127,7 +130,7 @@ async def all_fired(connection: asyncpg.Connection, since: datetime) -> None:
 
 
 async def is_quiet(connection: asyncpg.Connection) -> None:
-    """Wait until no job waits or runs, but for those of the greedy store."""
+    """Wait until no job waits or runs, but for those that the greedy store has asked for besides its schedule."""
 
     async def none_is_live() -> bool:
         return await connection.fetchval(LIVE, GREEDY) == 0

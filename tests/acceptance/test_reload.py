@@ -13,11 +13,11 @@ from tests.support.process import RunningDaemon
 from tests.support.site import Site, eventually
 
 HOLD_UP_SALES = "LOCK TABLE dongbo.sale_campaigns IN SHARE MODE"
-# Others may wait for a moment, too: whoever notifies waits for whoever notifies.
+# By the lock that is waited for: others may wait for a moment, too, such as who notifies for who notifies.
 END_WAITING = """
-SELECT pg_terminate_backend(pid)
-FROM pg_stat_activity WHERE application_name = 'dongbo' AND datname = current_database() AND wait_event_type = 'Lock'
-  AND query LIKE '%INSERT INTO dongbo.sale_campaigns%'
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE NOT granted AND relation = 'dongbo.sale_campaigns'::regclass
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 TIMETABLES = "SELECT schedule, timetable, known_since FROM dongbo.schedule_states ORDER BY schedule"
 
