@@ -294,6 +294,15 @@ class Shop:
                 )  # fmt: skip
 
 
+async def stocked(tables: Tables, articles: Sequence[Article], *, taxes_included: bool) -> Shop:
+    """A shop with these articles, numbered from 1."""
+    shop = Shop(tables)
+    await shop.open(taxes_included=taxes_included)
+    for number, article in enumerate(articles, start=1):
+        await shop.add(number, article)
+    return shop
+
+
 @pytest.fixture
 def tables(database: Database) -> Tables:
     return Tables(database)
@@ -313,10 +322,7 @@ async def test_an_explanation_says_what_the_plan_does(
     tables: Tables, database: Database, some: list[Article], sync: dict[str, Any], taxes_included: bool
 ) -> None:
     """What Shopify should have, and whether it is pushed: for each value of each variant as in the plan of a sync."""
-    shop = Shop(tables)
-    await shop.open(taxes_included=taxes_included)
-    for number, article in enumerate(some, start=1):
-        await shop.add(number, article)
+    shop = await stocked(tables, some, taxes_included=taxes_included)
     product_sync = ProductSyncSettings.model_validate(sync)
     told_stock: dict[tuple[int | None, int], str | None] = {}
     told_prices: dict[tuple[int, PushKind], str | None] = {}
@@ -398,10 +404,7 @@ async def test_rules_decide_as_they_are_written(
     tables: Tables, database: Database, some: list[Article], sync: dict[str, Any], taxes_included: bool
 ) -> None:
     """What is left alone, held back, limited or asked about: as plain Python reads the same rules."""
-    shop = Shop(tables)
-    await shop.open(taxes_included=taxes_included)
-    for number, article in enumerate(some, start=1):
-        await shop.add(number, article)
+    shop = await stocked(tables, some, taxes_included=taxes_included)
     ruled = ProductSyncSettings.model_validate(sync)
     plain = ruled.model_copy(update={"reserve": 0, "maximum": None, "shares": {}, "rules": ()})
     known, numbers = shops.Shop(VND, taxes_included), list(shop.items)
