@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Self
 
@@ -74,9 +74,8 @@ class LaneQueries(Queries):
         """Those of the lanes in which there are jobs; all of a few."""
         if len(lanes) <= FEW_LANES:
             return list(lanes)
-        known = lanes if isinstance(lanes, Mapping) else set(lanes)
-        used = [QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)]
-        return [lane for lane in used if lane in known]
+        used = {QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)}
+        return [lane for lane in lanes if lane in used] if used else []
 
 
 def queries(driver: Driver) -> Queries:
