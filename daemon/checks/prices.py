@@ -42,8 +42,10 @@ def check_currency(subject: str, shop: ShopInfo, store: StoreSettings) -> list[F
 
 
 async def show_prices(subject: str, client: NhanhClient, shop: ShopInfo, store: StoreSettings) -> list[Finding]:
-    """Three products with both figures; nothing where no prices are synced."""
+    """Three products with both figures; nothing where no prices are synced, or none can be for their currency."""
     if store.nhanh is None or store.product_sync is None or store.product_sync.price is None:
+        return []
+    if store.nhanh.currency != shop.currency:
         return []
     currency = Currency(store.nhanh.currency)
     meter = CallMeter()

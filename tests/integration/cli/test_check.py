@@ -326,6 +326,7 @@ def test_the_currency_is_named_and_another_one_is_a_failure(tmp_path: Path) -> N
     findings = check_sync(tmp_path / "b.toml", change=move)
     assert "the shop's currency is USD" in details(findings, Severity.OK)
     assert "Nhanh.vn's amounts are in VND: no prices and no totals will be pushed" in details(findings, Severity.FAILED)
+    assert not any("without VAT" in finding.detail for finding in findings), "Shopify gets none of them"
 
 
 def test_three_products_are_shown_with_both_figures(tmp_path: Path) -> None:
