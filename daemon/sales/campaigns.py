@@ -185,8 +185,14 @@ COUNT_BY_STATE = "SELECT store, state, count(*) AS campaigns FROM dongbo.sale_ca
 
 # One without an end stays for ever: if the file still names it, it would begin again.
 PRUNE = f"""
-DELETE FROM dongbo.sale_campaigns
-WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
+WITH campaign AS (
+    DELETE FROM dongbo.sale_campaigns
+    WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
+    RETURNING id
+), item AS (
+    DELETE FROM dongbo.sale_items USING campaign WHERE campaign_id = campaign.id
+)
+SELECT count(*) FROM campaign
 """
 
 
@@ -410,8 +416,8 @@ async def count_by_state(connection: Connection) -> list[tuple[StoreName, Campai
 
 async def prune(connection: Connection, older_than: timedelta) -> int:
     """Delete campaigns that ended longer ago, with their journals; how many."""
-    tag: str = await connection.execute(PRUNE, older_than)
-    return int(tag.rpartition(" ")[2])
+    pruned: int = await connection.fetchval(PRUNE, older_than)
+    return pruned
 
 
 def _encoded(definition: SaleSettings) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 
 from asyncpg import Range, Record
 
@@ -29,7 +30,8 @@ SELECT variant.id, variant.product_id, variant.sku, variant.price, variant.compa
     concat_ws(' - ', product.title, nullif(variant.title, 'Default Title')) AS title,
     holder.base_price, holder.base_compare_at, holder.campaign_id IS NOT NULL AS is_held, rival.name AS rival,
     product.is_gift_card, variant.is_bundle, product.is_subscription, product.is_combined_parent,
-    (product.id = ANY ($5::bigint[]) OR variant.sku_key = ANY ($8::text[])) IS TRUE AS is_named
+    (product.is_gift_card OR variant.is_bundle OR product.is_subscription OR product.is_combined_parent) IS NOT TRUE
+        OR (product.id = ANY ($5::bigint[]) OR variant.sku_key = ANY ($8::text[])) IS TRUE AS may_be_sold
 FROM dongbo.shopify_variants AS variant
 JOIN dongbo.shopify_products AS product ON product.store = variant.store AND product.id = variant.product_id
 LEFT JOIN LATERAL (
@@ -153,9 +155,10 @@ async def plan(
     rows = await connection.fetch(
         LIST_TARGETED, definition.store, campaign_id, held, definition.targets.all, *parameters
     )
+    outcome_of = cache(partial(sale_prices, definition))  # a shop has far fewer prices than variants
     planned: list[PlannedItem] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        planned += [_planned(row, definition) for row in rows[start : start + ROWS_AT_ONCE]]
+        planned += [_planned(row, outcome_of) for row in rows[start : start + ROWS_AT_ONCE]]
         await asyncio.sleep(0)
     return planned
 
@@ -268,10 +271,10 @@ def _folded(word: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()).strip()
 
 
-def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
+def _planned(row: Record, outcome_of: Callable[[PricePair], PricePair | NotOnSale]) -> PlannedItem:
     present = PricePair(row["price"], row["compare_at_price"])
     base = PricePair(row["base_price"], row["base_compare_at"]) if row["is_held"] else present
-    outcome = _not_plain(row) or sale_prices(definition, base)
+    outcome = outcome_of(base) if row["may_be_sold"] else _not_plain(row)
     is_sold = isinstance(outcome, PricePair)
     return PlannedItem(
         variant_id=row["id"],
@@ -287,11 +290,10 @@ def _planned(row: Record, definition: SaleSettings) -> PlannedItem:
     )
 
 
-def _not_plain(row: Record) -> NotOnSale | None:
-    """Why a variant is not put on sale unless a person names it or its product, which nobody has."""
-    if row["is_named"]:
-        return None
-    return next((NotOnSale(f"{_(reason)}: {_(NAME_IT)}") for flag, reason in NO_PLAIN_PRICE.items() if row[flag]), None)
+def _not_plain(row: Record) -> NotOnSale:
+    """Why a variant is not put on sale unless a person names it or its product."""
+    reason = next(reason for flag, reason in NO_PLAIN_PRICE.items() if row[flag])
+    return NotOnSale(f"{_(reason)}: {_(NAME_IT)}")
 
 
 def stores_collections(definition: SaleSettings) -> tuple[StoreName, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -312,3 +312,18 @@ async def test_a_plan_is_written_in_portions_without_a_gap(
     assert (portions[0].after, portions[-1].through) == (-1, planning.LARGEST_PRODUCT)
     for one in portions:
         assert all(one.after < item.product_id <= one.through for item in one.items)
+
+
+async def test_pruning_takes_a_campaign_with_its_journal(shop: SaleShop) -> None:
+    """Once it has been over for long; others keep theirs."""
+    over = await shop.create("over", starts=soon(3600), ends=soon(7200))
+    waiting = await shop.create("waiting", starts=soon(9000), ends=soon(10_000))
+    planned = await shop.items(waiting)
+    await shop.sales.cancel(over)
+    async with shop.workshop.database.acquire() as connection:
+        assert await campaigns.prune(connection, timedelta(hours=1)) == 0
+        assert await shop.items(over)
+        assert await campaigns.prune(connection, timedelta(0)) == 1
+        assert await campaigns.get(connection, over.id) is None
+    assert await shop.items(over) == {}
+    assert await shop.items(waiting) == planned != {}

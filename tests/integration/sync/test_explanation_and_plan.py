@@ -35,7 +35,8 @@ from tests.support.rule_model import RuleModel
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 TABLES = (
     "shopify_variants, shopify_products, nhanh_products, nhanh_inventory, nhanh_vat, nhanh_combo_items, pushes, "
-    "product_mappings, shopify_inventory_levels, shopify_locations, nhanh_depots, shopify_shops, sale_campaigns CASCADE"
+    "product_mappings, shopify_inventory_levels, shopify_locations, nhanh_depots, shopify_shops, sale_items, "
+    "sale_campaigns CASCADE"
 )
 DEPOTS = (1, 2, 3)
 LOCATIONS = (31, 32)
