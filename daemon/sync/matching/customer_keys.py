@@ -21,7 +21,8 @@ from daemon.mirror import text_upkeep
 from daemon.sync.matching.phones import RULES, phone_numbers, phones_in_note
 
 PAGE = 1_000  # customers
-SLICE = 0.003  # seconds of reading after which the event loop has its turn
+# Seconds of reading after which the event loop has its turn: who stores a page waits for it at each step.
+SLICE = 0.0003
 
 
 class Side(StrEnum):
@@ -46,28 +47,23 @@ class CustomerPhones:
     customer_id: int
     state: bytes
     phones: dict[str, PhoneOrigin]
+    is_known: bool  # with those of another state
 
 
-# A subquery, not a join: a page must read a page's rows, not hash all states again.
-LIST_NHANH = """
-SELECT id, digest || $3 AS state, mobile AS phone, NULL AS address_phone, NULL AS note
-FROM dongbo.nhanh_customers AS customer
-WHERE store = $1 AND deleted_at IS NULL AND id > $2 {of_these}AND digest || $3 IS DISTINCT FROM (
-    SELECT state FROM dongbo.customer_phone_states AS known
-    WHERE known.store = $1 AND known.side = 'nhanh' AND known.customer_id = customer.id
-)
+# What is known is looked up customer by customer: a page must read a page's rows, not hash all states again.
+LIST_CHANGED = """
+SELECT id, digest || $3 AS state, {fields}, known.state IS NOT NULL AS is_known
+FROM dongbo.{side}_customers AS customer LEFT JOIN LATERAL (
+    SELECT state FROM dongbo.customer_phone_states
+    WHERE store = $1 AND side = '{side}' AND customer_id = customer.id LIMIT 1
+) AS known ON true
+WHERE store = $1 AND deleted_at IS NULL AND id > $2 {of_these}AND digest || $3 IS DISTINCT FROM known.state
 ORDER BY id LIMIT $4
 """
-
-LIST_SHOPIFY = """
-SELECT id, digest || $3 AS state, phone, address_phone, note
-FROM dongbo.shopify_customers AS customer
-WHERE store = $1 AND deleted_at IS NULL AND id > $2 {of_these}AND digest || $3 IS DISTINCT FROM (
-    SELECT state FROM dongbo.customer_phone_states AS known
-    WHERE known.store = $1 AND known.side = 'shopify' AND known.customer_id = customer.id
-)
-ORDER BY id LIMIT $4
-"""
+FIELDS = {
+    Side.NHANH: "mobile AS phone, NULL AS address_phone, NULL AS note",
+    Side.SHOPIFY: "phone, address_phone, note",
+}
 
 OF_THESE = "AND id = ANY ($5) "
 
@@ -80,13 +76,6 @@ WHERE customer.store = $1 AND customer.deleted_at IS NULL AND known.state IS DIS
 
 STATE_COLUMNS = ("store", "side", "customer_id", "state")
 PHONE_COLUMNS = ("store", "side", "customer_id", "phone", "origin")
-
-# One by one, by the index: that none of a page is known would be looked for in all that are.
-IS_KNOWN = """
-SELECT count(*) > 0 FROM unnest($3::bigint[]) AS owner (id) CROSS JOIN LATERAL (
-    SELECT FROM dongbo.customer_phone_states WHERE store = $1 AND side = $2 AND customer_id = owner.id LIMIT 1
-) AS known
-"""
 
 # Comes first: a customer's state is what holds up somebody else who stores the same customer's numbers.
 WRITE_STATES = """
@@ -149,8 +138,8 @@ async def changed_pages(
     `among` names some customers of each side; None: all of them.
     """
     for side in Side:
-        listed = LIST_NHANH if side is Side.NHANH else LIST_SHOPIFY
-        statement = listed.format(of_these=OF_THESE if among is not None else "")
+        of_these = OF_THESE if among is not None else ""
+        statement = LIST_CHANGED.format(side=side, fields=FIELDS[side], of_these=of_these)
         these = [list(among.get(side, ()))] if among is not None else []
         rules, after = _rules(side, with_notes=with_notes), 0
         while True:
@@ -167,7 +156,7 @@ async def store_phones(connection: Connection, store: StoreName, side: Side, pag
     phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
     states = [(customer.customer_id, customer.state) for customer in page]
     owners = [customer.customer_id for customer in page]
-    if await connection.fetchval(IS_KNOWN, store, side, owners) or not await copy_new(
+    if any(customer.is_known for customer in page) or not await copy_new(
         connection,
         NewRows("customer_phone_states", STATE_COLUMNS, [(store, side, *state) for state in states]),
         NewRows("customer_phones", PHONE_COLUMNS, [(store, side, *phone) for phone in phones]),
@@ -205,7 +194,8 @@ async def _read(customers: Sequence[Record], *, with_notes: bool) -> list[Custom
     found = []
     began = time.perf_counter()
     for customer in customers:
-        found.append(CustomerPhones(customer["id"], customer["state"], _phones(customer, with_notes=with_notes)))
+        phones = _phones(customer, with_notes=with_notes)
+        found.append(CustomerPhones(customer["id"], customer["state"], phones, customer["is_known"]))
         if time.perf_counter() - began > SLICE:
             await asyncio.sleep(0)
             began = time.perf_counter()
