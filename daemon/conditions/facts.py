@@ -17,6 +17,7 @@ from daemon.inbox.streams import StreamId, WebhookStream
 from daemon.inbox.topics import TOPICS
 from daemon.jobs.pauses import StorePause
 from daemon.jobs.types import JobType, Source
+from daemon.kept import kept_for_same
 from daemon.sales.model import Campaign
 from daemon.schedules.fires import ScheduleMemory
 from daemon.schedules.model import ScheduleSpec
@@ -222,7 +223,8 @@ class StoreFacts:
     customer_sync: CustomerSyncSettings | None
 
 
-def store_facts(stores: Mapping[StoreName, Store]) -> list[StoreFacts]:
+@kept_for_same
+def store_facts(stores: Mapping[StoreName, Store]) -> Sequence[StoreFacts]:
     """What is configured of each store, by name."""
     return [
         StoreFacts(

@@ -38,11 +38,7 @@ async def read_database(
     """What the database says of these stores and schedules; `clock` tells the present time. Raises what that raises."""
     read_at = clock()
     names = [store.name for store in stores]
-    open_sales = [
-        sale
-        for name in names
-        for sale in await campaigns.list_campaigns(connection, store=name, only_open=True, limit=MOST_SALES)
-    ]
+    open_sales = await campaigns.list_open_of_each(connection, names, MOST_SALES)
     left_out = await _left_out(connection, stores)
     return DatabaseFacts(
         read_at=read_at,

@@ -12,6 +12,7 @@ from daemon.conditions.expectation import Expectation, earliest, expect
 from daemon.conditions.facts import DatabaseFacts, Facts, OpenQuestion, StoreFacts, StreamFacts, StreamKey
 from daemon.ids import StoreName
 from daemon.jobs.types import JOB_TYPES, JobType
+from daemon.kept import kept_for_same
 from daemon.schedules.interval import make_timetable
 from daemon.schedules.model import ScheduleSpec
 from daemon.tasks.product_chain import steps_of
@@ -80,12 +81,14 @@ class Standing:
         return self.facts.last.complete_to if self.facts.last is not None else None
 
 
-def possible_streams(stores: Collection[StoreFacts]) -> list[StreamKey]:
+@kept_for_same
+def possible_streams(stores: Collection[StoreFacts]) -> Sequence[StreamKey]:
     """What the configured stores could have."""
     return [StreamKey(store.name, job_type) for store in stores for job_type in STREAMS if _can_run(store, job_type)]
 
 
-def watched_jobs(stores: Collection[StoreFacts]) -> list[StreamKey]:
+@kept_for_same
+def watched_jobs(stores: Collection[StoreFacts]) -> Sequence[StreamKey]:
     """Those, and the other types of jobs of which it is told that they fail."""
     others = [StreamKey(store.name, job_type) for store in stores for job_type in OTHERS if _can_run(store, job_type)]
     return [*possible_streams(stores), *others]

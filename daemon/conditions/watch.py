@@ -16,7 +16,7 @@ from daemon.conditions.detectors import detect
 from daemon.conditions.facts import ChannelReport, DatabaseFacts, Facts, Outage, Remembered, SlowFacts, StoreFacts
 from daemon.conditions.reading import read_database, read_slowly
 from daemon.conditions.reports import report
-from daemon.conditions.scene import LASTING, Scene
+from daemon.conditions.scene import LASTING, Scene, SourceTrouble
 from daemon.conditions.verdicts import judge
 from daemon.database.clock import DatabaseClock, SharedClock
 from daemon.database.connection_errors import is_connection_error, is_of_database, reason
@@ -98,12 +98,14 @@ class Conditions(Part):
         self._blockage: Blockage | None = None
         self._seen: Mapping[str, Remembered] = {}  # what holds now and nothing else dates
         self._told: Mapping[str, Condition] = {}  # what the log knows of
+        self._source_troubles: Sequence[SourceTrouble] = ()  # as of the last judgement
         self._asked_at: dict[tuple[StoreName, str], float] = {}
         self._asking: set[tuple[StoreName, str]] = set()
 
     def current(self) -> Judgement:
         """What holds as of the last observation, judged by the present time, in the language that is spoken."""
         scene = self._scene()
+        self._source_troubles = scene.source_troubles
         conditions = detect(scene)
         self._seen = {
             each.id: Remembered(each.store, each.since, each.cause) for each in conditions if each.name in LASTING
@@ -222,7 +224,7 @@ class Conditions(Part):
     def _ask_sources(self, questions: asyncio.TaskGroup) -> None:
         """See whether sources answer again that gave nothing when they were called last, be it before a restart."""
         now = asyncio.get_running_loop().time()
-        for trouble in self._scene().source_troubles:
+        for trouble in self._source_troubles:
             key = (trouble.store, trouble.source)
             # One question at a time: where a source is silent, one takes longer than the interval.
             is_due = key not in self._asked_at or now - self._asked_at[key] >= ASK_INTERVAL

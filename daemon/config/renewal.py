@@ -6,13 +6,14 @@ says RefreshOnReload=credentials (systemd.service(5)). Which of both holds can b
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.fields import SecretRef, Section
 from daemon.config.settings import Settings
 from daemon.ids import StoreName
+from daemon.kept import kept_for_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,7 @@ class SecretRenewal:
 
     def kept_sources(self, settings: Settings) -> Collection[tuple[StoreName, str]]:
         """The stores' sources, such as `nhanh`, for which a new secret takes effect with a restart only."""
-        return {
-            (name, kind)
-            for name, store in settings.stores.items()
-            for kind, source in (("nhanh", store.nhanh), ("shopify", store.shopify))
-            if any(self._is_kept(place) for place in _places(source))
-        }
+        return {source for source, places in _places_of_sources(settings) if any(map(self._is_kept, places))}
 
     def _is_kept(self, place: SecretRef) -> bool:
         return place.env is not None or (place.credential is not None and not self._has_new_copies)
@@ -68,6 +64,16 @@ class SecretRenewal:
         except OSError:
             return None
         return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+@kept_for_same
+def _places_of_sources(settings: Settings) -> Sequence[tuple[tuple[StoreName, str], Sequence[SecretRef]]]:
+    """By the store and its source."""
+    return [
+        ((name, kind), list(_places(source)))
+        for name, store in settings.stores.items()
+        for kind, source in (("nhanh", store.nhanh), ("shopify", store.shopify))
+    ]
 
 
 def _places(value: object) -> Iterator[SecretRef]:

@@ -1,7 +1,7 @@
 """Secrets: read from where the configuration says they are kept, and from then on masked in the log."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,6 +16,7 @@ from daemon.config.settings import Settings, StoreSettings
 from daemon.config.shopify_names import check_access_token, check_client_secret
 from daemon.errors import ConfigError
 from daemon.ids import StoreName
+from daemon.kept import kept_for_same
 from daemon.logging import register_secret
 
 LARGEST_SECRET = 64 * 1024  # bytes
@@ -166,17 +167,18 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> Iterator[Path]:
                 yield Path(directory, name)
 
 
-def _references(settings: Settings) -> Iterator[object]:
-    yield from (getattr(settings.database, key) for key in DATABASE_KEYS)
-    yield settings.status.token
-    yield from (entry.token for entry in settings.status.tokens)
-    yield from (alert.url for alert in settings.alerts)
+@kept_for_same
+def _references(settings: Settings) -> Sequence[SecretRef]:
+    places: list[object] = [getattr(settings.database, key) for key in DATABASE_KEYS]
+    places += [settings.status.token, *(entry.token for entry in settings.status.tokens)]
+    places += [alert.url for alert in settings.alerts]
     if settings.heartbeat is not None:
-        yield settings.heartbeat.url
+        places.append(settings.heartbeat.url)
     for store in settings.stores.values():
         for source in (store.nhanh, store.shopify):
             if source is not None:
-                yield from (value for _, value in source)
+                places += [value for _, value in source]
+    return [place for place in places if isinstance(place, SecretRef)]
 
 
 def _version(path: Path) -> object:

@@ -56,6 +56,14 @@ LIST_OPEN = (
     f"SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = ANY ($1) AND NOT {HAS_ENDED} ORDER BY created_at"
 )
 
+LIST_OPEN_OF_EACH = f"""
+SELECT campaign.* FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place) CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = wanted.name AND NOT {HAS_ENDED}
+    ORDER BY created_at DESC LIMIT $2
+) AS campaign
+ORDER BY wanted.place, campaign.created_at DESC
+"""
+
 LIST_IN_STATES = f"""
 SELECT {COLUMNS} FROM dongbo.sale_campaigns WHERE store = $1 AND state = ANY ($2) ORDER BY starts_at, created_at
 """
@@ -265,6 +273,11 @@ async def list_campaigns(
 async def list_open(connection: Connection, stores: Sequence[StoreName]) -> list[Campaign]:
     """Campaigns of these stores that have not ended."""
     return [_campaign(row) for row in await connection.fetch(LIST_OPEN, stores)]
+
+
+async def list_open_of_each(connection: Connection, stores: Sequence[StoreName], limit: int) -> list[Campaign]:
+    """The newest campaigns of each of these stores that have not ended, at most so many of a store."""
+    return [_campaign(row) for row in await connection.fetch(LIST_OPEN_OF_EACH, stores, limit)]
 
 
 async def list_in_states(connection: Connection, store: StoreName, states: Sequence[CampaignState]) -> list[Campaign]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
 from pgqueuer.core.tm import TaskManager
 from pgqueuer.domain.models import Job as QueueRow
 from pgqueuer.domain.schema.notify import notify_function_body
@@ -21,6 +23,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from daemon.database.connection_errors import is_connection_error, is_notify_queue_full, may_pass, reason
 from daemon.database.pool import Connection, Database
+from daemon.ids import Lane
 from daemon.logging.faults import Fault
 
 log = structlog.get_logger()
@@ -76,6 +79,35 @@ class LaneQueries(Queries):
             return list(lanes)
         used = {QueueEntrypoint(str(row["entrypoint"])) for row in await self.driver.fetch(USED_LANES)}
         return [lane for lane in lanes if lane in used] if used else []
+
+
+@dataclass
+class LaneManager(QueueManager):
+    """PgQueuer's worker, which would gather the limits of all its lanes anew at each look."""
+
+    limits: dict[QueueEntrypoint, EntrypointExecutionParameter] = field(init=False, default_factory=dict)
+
+    def set_lanes(self, lanes: Mapping[Lane, int], handle: Callable[[QueueRow], Awaitable[None]]) -> None:
+        """Take jobs from these lanes alone, each with its concurrency limit, 0 for none."""
+        limits = {QueueEntrypoint(lane): EntrypointExecutionParameter(limit) for lane, limit in lanes.items()}
+        for lane in self.entrypoint_registry.keys() - limits.keys():
+            del self.entrypoint_registry[lane]
+        for lane in limits.keys() - self.entrypoint_registry.keys():
+            self.entrypoint(lane, concurrency_limit=limits[lane].concurrency_limit, accepts_context=False)(handle)
+        self.limits = limits
+
+    async def fetch_jobs(
+        self, batch_size: int, global_concurrency_limit: int | None, heartbeat_timeout: timedelta
+    ) -> AsyncGenerator[QueueRow, None]:
+        """The jobs that can be taken, until there are no more."""
+        while not self.shutdown.is_set():
+            jobs = await self.queries.dequeue(
+                batch_size, self.limits, self.queue_manager_id, global_concurrency_limit, heartbeat_timeout
+            )
+            if not jobs:
+                return
+            for job in jobs:
+                yield job
 
 
 def queries(driver: Driver) -> Queries:

@@ -10,7 +10,6 @@ import structlog
 from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job as QueueRow
 from pgqueuer.domain.types import QueueManagerId
-from pgqueuer.qm import QueueManager
 
 from daemon.database.connection_errors import may_pass, reason
 from daemon.database.pool import Connection, Database
@@ -18,7 +17,7 @@ from daemon.errors import leaves
 from daemon.i18n import gettext as _
 from daemon.ids import JobId, Lane, WorkerName
 from daemon.jobs.context import StopReason
-from daemon.jobs.queue.driver import CHANNEL, QueueDriver, queries
+from daemon.jobs.queue.driver import CHANNEL, LaneManager, QueueDriver, queries
 from daemon.jobs.queue.places import HEARTBEAT_TIMEOUT
 from daemon.jobs.queue.recovery import claim_worker_name, release_orphans, restore_places
 from daemon.jobs.runner import JobRunner
@@ -49,7 +48,7 @@ class JobQueue(Part):
         self._runner = runner
         self._worker_base = worker_base
         self._lanes = dict(lanes)
-        self._manager: QueueManager | None = None
+        self._manager: LaneManager | None = None
         self._stopping = asyncio.Event()
         self._taking = asyncio.Event()
         self._has_run = False  # if so, orphans belong to this process, which is alive: the database was away
@@ -73,13 +72,9 @@ class JobQueue(Part):
 
     def set_lanes(self, lanes: Mapping[Lane, int]) -> None:
         """Replace the lanes that this worker takes jobs from."""
-        gone = self._lanes.keys() - lanes.keys()
-        new = {name: limit for name, limit in lanes.items() if name not in self._lanes}
         self._lanes = dict(lanes)
         if self._manager is not None:
-            for name in gone:
-                self._manager.entrypoint_registry.pop(name, None)  # type: ignore[call-overload]
-            self._register(self._manager, new)
+            self._manager.set_lanes(lanes, self._handle)
 
     def stop(self) -> None:
         """Take no more jobs, and end once the running ones have stopped at their next checkpoint."""
@@ -125,17 +120,17 @@ class JobQueue(Part):
                 self._taking.clear()
         log.debug("queue_stopped", worker=worker)
 
-    def _make_manager(self, listener: Connection, worker: WorkerName) -> QueueManager:
+    def _make_manager(self, listener: Connection, worker: WorkerName) -> LaneManager:
         driver = QueueDriver(self._database, listener)
-        manager = QueueManager(queries(driver), CHANNEL)
+        manager = LaneManager(queries(driver), CHANNEL)
         manager.min_dequeue_poll_interval = BUSY_POLL_INTERVAL
         manager.queue_manager_id = QueueManagerId(uuid5(UUID(int=0), worker))
         driver.on_failure = manager.shutdown.set
-        self._register(manager, self._lanes)
+        manager.set_lanes(self._lanes, self._handle)
         self._end_on_loss(listener, manager)
         return manager
 
-    async def _serve(self, manager: QueueManager) -> None:
+    async def _serve(self, manager: LaneManager) -> None:
         async with asyncio.TaskGroup() as tasks:
             sweeper = tasks.create_task(self._sweep(), name="queue-sweep")
             watcher = tasks.create_task(self._interrupt_on_loss(manager), name="queue-loss")
@@ -148,10 +143,6 @@ class JobQueue(Part):
             sweeper.cancel()
             watcher.cancel()
 
-    def _register(self, manager: QueueManager, lanes: Mapping[Lane, int]) -> None:
-        for name, limit in lanes.items():
-            manager.entrypoint(name, concurrency_limit=limit, accepts_context=False)(self._handle)
-
     async def _handle(self, row: QueueRow) -> None:
         if row.payload is None or self.worker is None:
             return
@@ -159,7 +150,7 @@ class JobQueue(Part):
         if requeue is not None:
             raise RetryRequested(delay=requeue.delay, reason=requeue.reason)
 
-    async def _interrupt_on_loss(self, manager: QueueManager) -> None:
+    async def _interrupt_on_loss(self, manager: LaneManager) -> None:
         """End the runs of a cycle that ends by itself: PgQueuer waits for them, and takes no other job meanwhile."""
         await manager.shutdown.wait()
         if not self._stopping.is_set():
@@ -172,7 +163,7 @@ class JobQueue(Part):
         if orphans:
             log.info("orphans_released", worker=worker, jobs=[str(job_id) for job_id in orphans])
 
-    def _end_on_loss(self, listener: Connection, manager: QueueManager) -> None:
+    def _end_on_loss(self, listener: Connection, manager: LaneManager) -> None:
         """End the cycle at once when its LISTEN connection is lost."""
 
         def lost(_connection: object) -> None:

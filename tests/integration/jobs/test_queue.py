@@ -131,6 +131,25 @@ async def test_jobs_of_a_lane_run_one_after_the_other_in_the_order_of_their_aski
     assert order.count(made[2]) == 2
 
 
+async def test_a_lane_that_a_reload_widens_takes_the_next_job_at_once(database: Database, jobs: Jobs) -> None:
+    """Its limit is that of the configuration in force, not the one of when the worker began."""
+    recorder, all_run = Recorder(), asyncio.Barrier(3)
+
+    async def run(job_id: JobId, worker: WorkerName) -> None:
+        await Recorder.run(recorder, job_id, worker)
+        await all_run.wait()
+
+    recorder.run = run  # type: ignore[method-assign]
+    async with running_queue(database, recorder) as queue:
+        for number in range(2):
+            await jobs.submit(replace(request(), params={"n": number}))
+        await arrived(recorder)
+        queue.set_lanes({TEST_LANE: 2})
+        async with asyncio.timeout(30):
+            await all_run.wait()
+    assert len(recorder.given) == 2
+
+
 async def test_job_of_an_unknown_lane_is_left_to_others(database: Database, jobs: Jobs) -> None:
     """A worker takes only jobs of stores that it has; a reload that brings the store brings its jobs."""
     recorder = Recorder()
