@@ -1,6 +1,8 @@
 """Which customer of Nhanh.vn each customer of Shopify is, into `customer_mappings` and `match_conflicts`."""
 
 from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
 
 from daemon.ids import StoreName
 from daemon.jobs.context import JobContext
@@ -54,8 +56,9 @@ async def _read_phones(
             last = {"side": last_side, "after": last_page[-1].customer_id}
             checkpoint = WRITING if context.job.checkpoint == WRITING else last
             async with context.page(checkpoint=checkpoint, pages=len(group)) as transaction:
-                for side, page in group:
-                    await customer_keys.store_phones(transaction.connection, store, side, page)
-                    read += len(page)
+                for side, pages in groupby(group, key=itemgetter(0)):
+                    customers = [customer for _, page in pages for customer in page]
+                    await customer_keys.store_phones(transaction.connection, store, side, customers)
+                    read += len(customers)
                 phase = shown(JobPhase.READING_NUMBERS, read, read_before + to_read)
                 transaction.metadata |= {"customers_read": read, "phase": phase}

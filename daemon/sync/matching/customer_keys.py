@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, assert_never
 
 from asyncpg import Record
@@ -151,18 +152,22 @@ async def changed_pages(
             after = customers[-1]["id"]
 
 
-async def store_phones(connection: Connection, store: StoreName, side: Side, page: Sequence[CustomerPhones]) -> None:
-    """Let the customers of a page have just these numbers, and be found, soon, by what they are called now."""
-    phones = [(customer.customer_id, phone, origin) for customer in page for phone, origin in customer.phones.items()]
-    states = [(customer.customer_id, customer.state) for customer in page]
-    owners = [customer.customer_id for customer in page]
-    if any(customer.is_known for customer in page) or not await copy_new(
+async def store_phones(
+    connection: Connection, store: StoreName, side: Side, customers: Sequence[CustomerPhones]
+) -> None:
+    """Let these customers have just these numbers, and be found, soon, by what they are called now."""
+    phones = [(each.customer_id, phone, origin) for each in customers for phone, origin in each.phones.items()]
+    phones.sort(key=itemgetter(1))  # an index of hundreds of thousands is filled faster in its own order
+    states = [(each.customer_id, each.state) for each in customers]
+    if any(each.is_known for each in customers) or not await copy_new(
         connection,
         NewRows("customer_phone_states", STATE_COLUMNS, [(store, side, *state) for state in states]),
         NewRows("customer_phones", PHONE_COLUMNS, [(store, side, *phone) for phone in phones]),
     ):
         await _replace(connection, store, side, states, phones)
-    await text_upkeep.add_due(connection, store, side, owners)
+    owners = [each.customer_id for each in customers]
+    for start in range(0, len(owners), PAGE):
+        await text_upkeep.add_due(connection, store, side, owners[start : start + PAGE])
 
 
 async def _replace(

@@ -155,14 +155,16 @@ FROM retired
 # there nor in a lesser field does it identify anybody. It may stand in many notes and still be one person's phone.
 FIND_COMMON = """
 INSERT INTO pg_temp.found_common
-SELECT 'phone', phone, nhanh.amount, shopify.amount
-FROM (SELECT phone, count(*) AS amount FROM pg_temp.match_phones WHERE side = 'nhanh' GROUP BY phone) AS nhanh
-JOIN (
-    SELECT phone, max(amount) AS amount FROM (
-        SELECT phone, count(*) AS amount FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone, tier
-    ) AS field GROUP BY phone
-) AS shopify USING (phone)
-WHERE greatest(nhanh.amount, shopify.amount) > $1
+WITH common AS MATERIALIZED (
+    SELECT DISTINCT phone FROM (
+        SELECT phone FROM pg_temp.match_phones GROUP BY phone, side, tier HAVING count(*) > $1
+    ) AS field
+), field AS (
+    SELECT phone, side, tier, count(*) AS amount FROM pg_temp.match_phones
+    WHERE phone IN (SELECT phone FROM common) GROUP BY phone, side, tier
+)
+SELECT 'phone', phone, max(amount) FILTER (WHERE side = 'nhanh'), max(amount) FILTER (WHERE side = 'shopify')
+FROM field GROUP BY phone HAVING count(DISTINCT side) = 2
 """
 
 FORGET_COMMON = """
@@ -192,26 +194,28 @@ SELECT 'retired', id, nhanh_id, shopify_id, source, phone, format(
 FROM retired
 """
 
-# Whether a number belongs to one customer of Shopify depends on how many fields are looked at.
+# Whether a number belongs to one customer of Shopify depends on how many fields are looked at: it does from the first
+# one on in which it stands, if there it is nobody else's.
 FIND_PAIRS = """
 INSERT INTO pg_temp.match_pairs
-SELECT nhanh.customer_id, shopify.customer_id, phone, $1
+SELECT nhanh.customer_id, shopify.customer_id, phone, shopify.tier
 FROM (
     SELECT phone, min(customer_id) AS customer_id FROM pg_temp.match_phones
     WHERE side = 'nhanh' GROUP BY phone HAVING count(*) = 1
 ) AS nhanh
 JOIN (
-    SELECT phone, min(customer_id) AS customer_id, max(tier) AS tier FROM pg_temp.match_phones
-    WHERE side = 'shopify' AND tier <= $1 GROUP BY phone HAVING count(*) = 1
+    SELECT DISTINCT ON (phone) phone, tier, count(*) AS amount, min(customer_id) AS customer_id
+    FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone, tier ORDER BY phone, tier
 ) AS shopify USING (phone)
-WHERE shopify.tier = $1
+WHERE shopify.amount = 1
 """
 
 # A pair of an earlier tier goes on to count: a customer who could be two by phone is not settled by a note.
 MATCH = """
 WITH free AS (
     SELECT DISTINCT ON (nhanh_id, shopify_id) nhanh_id, shopify_id, tier, phone FROM pg_temp.match_pairs AS pair
-    WHERE NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.nhanh_id = pair.nhanh_id)
+    WHERE tier <= $2
+      AND NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.nhanh_id = pair.nhanh_id)
       AND NOT EXISTS (SELECT FROM pg_temp.match_customers AS mapping WHERE mapping.shopify_id = pair.shopify_id)
     ORDER BY nhanh_id, shopify_id, tier, phone
 ), counted AS (
@@ -228,13 +232,19 @@ INSERT INTO pg_temp.customer_changes SELECT 'matched', NULL, nhanh_id, shopify_i
 # Somebody waits, and on either side there is a customer that no other number has settled.
 FIND_SHARED_PHONES = """
 INSERT INTO pg_temp.found_conflicts
+WITH shared AS MATERIALIZED (
+    SELECT DISTINCT phone FROM (
+        SELECT phone FROM pg_temp.match_phones GROUP BY phone, side HAVING count(*) > 1
+    ) AS known
+), known AS MATERIALIZED (
+    SELECT side, customer_id, phone FROM pg_temp.match_phones WHERE phone IN (SELECT phone FROM shared)
+)
 SELECT 'phone', phone, nhanh.ids, shopify.ids, shopify.waiting
 FROM (
     SELECT known.phone, array_agg(known.customer_id ORDER BY known.customer_id) AS ids,
         bool_or(mapping.phone IS NULL OR mapping.phone = known.phone) AS is_open,
         bool_or(mapping.phone IS NULL) AS is_waiting
-    FROM pg_temp.match_phones AS known
-    LEFT JOIN pg_temp.match_customers AS mapping ON mapping.nhanh_id = known.customer_id
+    FROM known LEFT JOIN pg_temp.match_customers AS mapping ON mapping.nhanh_id = known.customer_id
     WHERE known.side = 'nhanh' GROUP BY known.phone
 ) AS nhanh
 JOIN (
@@ -243,12 +253,10 @@ JOIN (
         coalesce(
             array_agg(known.customer_id ORDER BY known.customer_id) FILTER (WHERE mapping.phone IS NULL), '{}'
         ) AS waiting
-    FROM pg_temp.match_phones AS known
-    LEFT JOIN pg_temp.match_customers AS mapping ON mapping.shopify_id = known.customer_id
+    FROM known LEFT JOIN pg_temp.match_customers AS mapping ON mapping.shopify_id = known.customer_id
     WHERE known.side = 'shopify' GROUP BY known.phone
 ) AS shopify USING (phone)
-WHERE (cardinality(nhanh.ids) > 1 OR cardinality(shopify.ids) > 1)
-  AND nhanh.is_open AND shopify.is_open AND (nhanh.is_waiting OR shopify.waiting <> '{}')
+WHERE nhanh.is_open AND shopify.is_open AND (nhanh.is_waiting OR shopify.waiting <> '{}')
 """
 
 # Numbers that belong to one customer on either side, of which one has others that lead to somebody else.
@@ -362,11 +370,12 @@ async def _match(connection: Connection, store: StoreName, tell: Tell = tell_nob
     await connection.execute(RETIRE_OVERRULED)
     await _set_common_aside(connection)
     await connection.execute(LEAVE_OUT_DECIDED)
+    tell(JobPhase.COMPARING_KEYS, 0, len(origins))
+    await connection.execute(FIND_PAIRS)
+    await connection.execute("ANALYZE match_pairs")
     for tier, _origin in enumerate(origins, start=1):
         tell(JobPhase.COMPARING_KEYS, tier, len(origins))
-        await connection.execute(FIND_PAIRS, tier)
-        await connection.execute("ANALYZE match_pairs")
-        await connection.execute(MATCH, origins)
+        await connection.execute(MATCH, origins, tier)
         await connection.execute("ANALYZE match_customers")
     await conflicts.create_table(connection)
     await connection.execute(FIND_SHARED_PHONES)
