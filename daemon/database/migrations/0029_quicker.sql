@@ -14,3 +14,10 @@ ALTER TABLE dongbo.match_batches
     ALTER COLUMN phones SET STORAGE EXTERNAL,
     ALTER COLUMN reasons SET STORAGE EXTERNAL,
     ALTER COLUMN counts SET STORAGE EXTERNAL;
+
+-- One index in place of two: a person may give a customer of Nhanh.vn to several, and matching by itself only to one.
+CREATE UNIQUE INDEX customer_mappings_of_nhanh
+    ON dongbo.customer_mappings (store, nhanh_id, (CASE WHEN source = 'manual' THEN id ELSE 0 END))
+    WHERE retired_at IS NULL;
+DROP INDEX dongbo.customer_mappings_by_nhanh;
+DROP INDEX dongbo.customer_mappings_one_by_phone;

@@ -124,6 +124,8 @@ END
 FROM retired
 """
 
+HAS_DECIDED = "SELECT EXISTS (SELECT FROM pg_temp.match_customers WHERE source = 'manual')"
+
 # About these customers a person has decided: they take part no further, on neither side.
 LEAVE_OUT_DECIDED = """
 DELETE FROM pg_temp.match_phones AS known USING pg_temp.match_customers AS mapping
@@ -369,14 +371,15 @@ async def _match(connection: Connection, store: StoreName, tell: Tell = tell_nob
     await connection.execute(RESTORE, store)
     await connection.execute(RETIRE_OVERRULED)
     await _set_common_aside(connection)
-    await connection.execute(LEAVE_OUT_DECIDED)
+    if await connection.fetchval(HAS_DECIDED):
+        await connection.execute(LEAVE_OUT_DECIDED)
     tell(JobPhase.COMPARING_KEYS, 0, len(origins))
     await connection.execute(FIND_PAIRS)
     await connection.execute("ANALYZE match_pairs")
     for tier, _origin in enumerate(origins, start=1):
         tell(JobPhase.COMPARING_KEYS, tier, len(origins))
         await connection.execute(MATCH, origins, tier)
-        await connection.execute("ANALYZE match_customers")
+    await connection.execute("ANALYZE match_customers")
     await conflicts.create_table(connection)
     await connection.execute(FIND_SHARED_PHONES)
     await connection.execute(FIND_FORKED_PHONES)

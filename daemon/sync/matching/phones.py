@@ -101,7 +101,7 @@ def _plain_mobile(text: str) -> str | None:
     if written is None:
         return None
     national = "".join(written.groups())
-    if _IS_MOBILE.fullmatch(national) is None or len(set(national)) == 1:
+    if _IS_MOBILE.fullmatch(national) is None or national.count(national[0]) == len(national):
         return None
     return f"+{COUNTRY_CODE}{national}"
 
