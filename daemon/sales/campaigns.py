@@ -193,14 +193,8 @@ COUNT_BY_STATE = "SELECT store, state, count(*) AS campaigns FROM dongbo.sale_ca
 
 # One without an end stays for ever: if the file still names it, it would begin again.
 PRUNE = f"""
-WITH campaign AS (
-    DELETE FROM dongbo.sale_campaigns
-    WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
-    RETURNING id
-), item AS (
-    DELETE FROM dongbo.sale_items USING campaign WHERE campaign_id = campaign.id
-)
-SELECT count(*) FROM campaign
+DELETE FROM dongbo.sale_campaigns
+WHERE {HAS_ENDED} AND ends_at IS NOT NULL AND closed_at < clock_timestamp() - $1::interval
 """
 
 
@@ -429,8 +423,8 @@ async def count_by_state(connection: Connection) -> list[tuple[StoreName, Campai
 
 async def prune(connection: Connection, older_than: timedelta) -> int:
     """Delete campaigns that ended longer ago, with their journals; how many."""
-    pruned: int = await connection.fetchval(PRUNE, older_than)
-    return pruned
+    tag: str = await connection.execute(PRUNE, older_than)
+    return int(tag.rpartition(" ")[2])
 
 
 def _encoded(definition: SaleSettings) -> str:

@@ -38,6 +38,8 @@ CHECKS = """
 SELECT conrelid::regclass || '.' || conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
 WHERE connamespace = 'dongbo'::regnamespace AND contype IN ('c', 'x', 'f')
 """
+# Unique indexes in whose place another one says the same, and that no program has gone by.
+REPLACED = {"dongbo.customer_mappings_one_by_phone"}  # 0029: customer_mappings_of_nhanh
 # Checks that a later migration has only widened: what the older program writes still passes.
 WIDENED: set[str] = set()
 
@@ -86,6 +88,8 @@ async def test_what_older_programs_rely_on_is_there(empty_database_url: str) -> 
         if name.partition(".")[0] in tables:
             assert column["is_nullable"] == "YES" or column["column_default"] is not None, name
     for name, index in then["unique_indexes"].items():
+        if name in REPLACED:
+            continue
         assert now["unique_indexes"].get(name) == index, f"{name}: what ON CONFLICT goes by"
     for name, check in now["checks"].items():
         if name.partition(".")[0].removeprefix("dongbo.") in tables and name not in WIDENED:
