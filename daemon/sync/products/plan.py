@@ -222,20 +222,19 @@ class ProductPlan:
 
     async def left_alone(self) -> dict[str, LeftAlone]:
         """The variants that get no stock or no price, by reason; only reasons that there are."""
-        async with self._database.acquire_for_work() as connection:
-            rows = await connection.fetch(
-                self._queries.left_alone, self._store, *self._of_prices, *self._queries.parameters
-            )
-            slipping = (
-                await connection.fetch(
-                    self._queries.slipping, self._store, 0, LAST_ID, 0, 0, *self._of_prices, *self._queries.parameters
-                )
-                if self.has_prices
-                else []
-            )
-        found = {row["reason"]: LeftAlone(row["variants"], row["examples"]) for row in rows}
-        if slipping:
-            found["does_not_stick"] = LeftAlone(len(slipping), [row["name"] for row in slipping[:NAMED]])
+        besides = (*self._of_prices, *self._queries.parameters)
+        slipping = None
+        try:
+            async with asyncio.TaskGroup() as both:
+                reasons = both.create_task(self._fetch(self._queries.left_alone, *besides), name="plan-left-alone")
+                if self.has_prices:
+                    all_prices = self._fetch(self._queries.slipping, 0, LAST_ID, 0, 0, *besides)
+                    slipping = both.create_task(all_prices, name="plan-slipping")
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        found = {row["reason"]: LeftAlone(row["variants"], row["examples"]) for row in reasons.result()}
+        if slipping is not None and (skus := [row["name"] for row in slipping.result()]):
+            found["does_not_stick"] = LeftAlone(len(skus), skus[:NAMED])
         return found
 
     async def pushed_after(self, job_id: JobId, kinds: Sequence[PushKind], after: Key) -> frozenset[Key]:
@@ -260,23 +259,17 @@ class ProductPlan:
         )
 
     async def _read(
-        self, after: Key, asked: Callable[[int, int], Sequence[Any]], at_once: int
+        self, after: Key, asked: Callable[[int, int], tuple[Any, ...]], at_once: int
     ) -> AsyncGenerator[list[Record], None]:
         """The rows of each window in order, of which so many are read at the same time; none after the END.
 
         `asked`: the statement for a window, and its parameters after the store.
         """
 
-        async def read(low: int, high: int) -> list[Record]:
-            statement, *parameters = asked(low, high)
-            async with self._database.acquire_for_work() as connection:
-                rows: list[Record] = await connection.fetch(statement, self._store, *parameters)
-            return rows
-
         reading: deque[asyncio.Task[list[Record]]] = deque()
         try:
             async for low, high in self._windows(after):
-                reading.append(asyncio.create_task(read(low, high), name=f"plan-window-{low}"))
+                reading.append(asyncio.create_task(self._fetch(*asked(low, high)), name=f"plan-window-{low}"))
                 if len(reading) == at_once:
                     yield await reading[0]
                     reading.popleft()
@@ -287,6 +280,12 @@ class ProductPlan:
             for task in reading:
                 task.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
+
+    async def _fetch(self, statement: str, *parameters: Any) -> list[Record]:
+        """The rows of a statement of the store, on a connection of its own."""
+        async with self._database.acquire_for_work() as connection:
+            rows: list[Record] = await connection.fetch(statement, self._store, *parameters)
+        return rows
 
     async def _windows(self, after: Key) -> AsyncIterator[tuple[int, int]]:
         """Ranges (low, high] of product ids, from that of the place on."""
