@@ -34,14 +34,17 @@ CREATE TEMPORARY TABLE IF NOT EXISTS returning_customers (LIKE match_customers) 
 CREATE TEMPORARY TABLE IF NOT EXISTS match_pairs (
     nhanh_id bigint, shopify_id bigint, phone text, tier integer
 ) ON COMMIT DELETE ROWS;
+-- What becomes of mappings that were there; those without an id in match_customers are changes, too.
 CREATE TEMPORARY TABLE IF NOT EXISTS customer_changes (
     kind text, mapping_id bigint, nhanh_id bigint, shopify_id bigint, source text, phone text, reason text
 ) ON COMMIT DELETE ROWS;
 """
 
+TIERS = " ".join(f"WHEN '{origin}' THEN {tier}" for tier, origin in enumerate(PhoneOrigin, start=1))
+
 COPY_PHONES = """
 INSERT INTO pg_temp.match_phones
-SELECT known.side, known.customer_id, known.phone, array_position($2::text[], known.origin)
+SELECT known.side, known.customer_id, known.phone, CASE known.origin {tiers} END
 FROM dongbo.customer_phones AS known JOIN dongbo.{side}_customers AS customer
     ON customer.store = $1 AND customer.id = known.customer_id AND customer.deleted_at IS NULL
 WHERE known.store = $1 AND known.side = '{side}' {of_these}
@@ -59,7 +62,7 @@ SELECT id, nhanh_id, shopify_id, source, phone FROM dongbo.customer_mappings WHE
 """
 
 # Of some customers only: those are related to nobody else, so that a mapping of one is a mapping of two of them.
-PHONES_OF_THESE = "AND known.customer_id = ANY ($3)"
+PHONES_OF_THESE = "AND known.customer_id = ANY ($2)"
 MAPPINGS_OF_THESE = "AND shopify_id = ANY ($2)"
 
 COUNT_CUSTOMERS = "SELECT count(*) FROM dongbo.shopify_customers WHERE store = $1 AND deleted_at IS NULL"
@@ -206,10 +209,12 @@ FROM (
     WHERE side = 'nhanh' GROUP BY phone HAVING count(*) = 1
 ) AS nhanh
 JOIN (
-    SELECT DISTINCT ON (phone) phone, tier, count(*) AS amount, min(customer_id) AS customer_id
-    FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone, tier ORDER BY phone, tier
-) AS shopify USING (phone)
-WHERE shopify.amount = 1
+    SELECT phone, min(tier) AS tier FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone
+) AS field USING (phone)
+JOIN (
+    SELECT phone, tier, min(customer_id) AS customer_id FROM pg_temp.match_phones
+    WHERE side = 'shopify' GROUP BY phone, tier HAVING count(*) = 1
+) AS shopify USING (phone, tier)
 """
 
 # A pair of an earlier tier goes on to count: a customer who could be two by phone is not settled by a note.
@@ -223,12 +228,9 @@ WITH free AS (
 ), counted AS (
     SELECT *, count(*) OVER (PARTITION BY nhanh_id) AS customers, count(*) OVER (PARTITION BY shopify_id) AS partners
     FROM free
-), matched AS (
-    INSERT INTO pg_temp.match_customers
-    SELECT NULL, nhanh_id, shopify_id, ($1::text[])[tier], phone FROM counted WHERE customers = 1 AND partners = 1
-    RETURNING nhanh_id, shopify_id, source, phone
 )
-INSERT INTO pg_temp.customer_changes SELECT 'matched', NULL, nhanh_id, shopify_id, source, phone FROM matched
+INSERT INTO pg_temp.match_customers
+SELECT NULL, nhanh_id, shopify_id, ($1::text[])[tier], phone FROM counted WHERE customers = 1 AND partners = 1
 """
 
 # Somebody waits, and on either side there is a customer that no other number has settled.
@@ -280,11 +282,13 @@ WHERE NOT EXISTS (SELECT FROM pg_temp.found_conflicts AS found WHERE found.key =
 
 # For writing: the changes, and whether the customer of Shopify is there.
 CHANGES = """
-SELECT kind, mapping_id, shopify_id, nhanh_id, source, phone, reason, kind = 'matched' OR EXISTS (
+SELECT kind, mapping_id, shopify_id, nhanh_id, source, phone, reason, EXISTS (
     SELECT FROM dongbo.shopify_customers AS customer
     WHERE customer.store = (SELECT name FROM store) AND customer.id = change.shopify_id AND customer.deleted_at IS NULL
 ) AS is_there
 FROM pg_temp.customer_changes AS change
+UNION ALL
+SELECT 'matched', NULL, shopify_id, nhanh_id, source, phone, NULL, true FROM pg_temp.match_customers WHERE id IS NULL
 """
 
 FIGURES = """
@@ -298,12 +302,11 @@ SAMPLE_CHANGES = """
 SELECT kind, change.shopify_id, shopify.display_name AS shopify_name, change.nhanh_id, nhanh.name AS nhanh_name,
     change.phone, change.source, change.reason
 FROM (
-    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY shopify_id, mapping_id) AS place
-    FROM pg_temp.customer_changes
+    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY place) AS number FROM pg_temp.match_decided
 ) AS change
 LEFT JOIN dongbo.shopify_customers AS shopify ON shopify.store = $1 AND shopify.id = change.shopify_id
 LEFT JOIN dongbo.nhanh_customers AS nhanh ON nhanh.store = $1 AND nhanh.id = change.nhanh_id
-WHERE place <= $2 ORDER BY kind, place
+WHERE number <= $2 ORDER BY kind, number
 """
 
 
@@ -353,10 +356,10 @@ async def _gather(connection: Connection, store: StoreName, related: RelatedCust
     """Copy what matching looks at; None: of all customers."""
     await connection.execute(WHOLE_TABLES)
     await connection.execute(CREATE_TABLES)
-    origins = list(PhoneOrigin)
     for side in Side:
-        statement = COPY_PHONES.format(side=side, of_these=PHONES_OF_THESE if related is not None else "")
-        await connection.execute(statement, store, origins, *([related.of(side)] if related is not None else []))
+        of_these = PHONES_OF_THESE if related is not None else ""
+        statement = COPY_PHONES.format(side=side, tiers=TIERS, of_these=of_these)
+        await connection.execute(statement, store, *([related.of(side)] if related is not None else []))
     these = [related.of(Side.SHOPIFY)] if related is not None else []
     for copying in (COPY_MAPPINGS, COPY_RETURNING):
         await connection.execute(copying.format(of_these=MAPPINGS_OF_THESE if these else ""), store, *these)
