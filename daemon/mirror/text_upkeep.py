@@ -19,10 +19,16 @@ REST = 2  # times as long as a page has taken: a first pull and the matching aft
 
 ADD_DUE = "INSERT INTO dongbo.customer_texts_due (store, side, ids) VALUES ($1, $2, $3)"
 
-# Any number of daemons take pages at the same time.
+# Any number of daemons take pages at the same time. Those of a store wait until the matching ends that reads its
+# customers: it takes all that the machine has.
 TAKE_DUE = """
 DELETE FROM dongbo.customer_texts_due WHERE number = (
-    SELECT number FROM dongbo.customer_texts_due ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT number FROM dongbo.customer_texts_due AS due
+    WHERE NOT EXISTS (
+        SELECT FROM dongbo.background_jobs AS job
+        WHERE job.store = due.store AND job.type = 'MATCH_CUSTOMERS' AND job.status = 'RUNNING'
+    )
+    ORDER BY number LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 )
 RETURNING store, side, ids
 """

@@ -23,9 +23,14 @@ ALTER TABLE dongbo.match_batches
     ALTER COLUMN reasons SET STORAGE EXTERNAL,
     ALTER COLUMN counts SET STORAGE EXTERNAL;
 
--- One index in place of two: a person may give a customer of Nhanh.vn to several, and matching by itself only to one.
+-- One index in place of two, on either side. A person may give a customer of Nhanh.vn to several, and matching by itself
+-- only to one; of a customer of Shopify one mapping holds, and those of before are kept.
 CREATE UNIQUE INDEX customer_mappings_of_nhanh
     ON dongbo.customer_mappings (store, nhanh_id, (CASE WHEN source = 'manual' THEN id ELSE 0 END))
     WHERE retired_at IS NULL;
 DROP INDEX dongbo.customer_mappings_by_nhanh;
 DROP INDEX dongbo.customer_mappings_one_by_phone;
+CREATE UNIQUE INDEX customer_mappings_of_shopify
+    ON dongbo.customer_mappings (store, shopify_id, (CASE WHEN retired_at IS NULL THEN 0 ELSE id END));
+DROP INDEX dongbo.customer_mappings_history;
+DROP INDEX dongbo.customer_mappings_one_per_customer;

@@ -209,12 +209,10 @@ FROM (
     WHERE side = 'nhanh' GROUP BY phone HAVING count(*) = 1
 ) AS nhanh
 JOIN (
-    SELECT phone, min(tier) AS tier FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone
-) AS field USING (phone)
-JOIN (
-    SELECT phone, tier, min(customer_id) AS customer_id FROM pg_temp.match_phones
-    WHERE side = 'shopify' GROUP BY phone, tier HAVING count(*) = 1
-) AS shopify USING (phone, tier)
+    SELECT DISTINCT ON (phone) phone, tier, count(*) AS amount, min(customer_id) AS customer_id
+    FROM pg_temp.match_phones WHERE side = 'shopify' GROUP BY phone, tier ORDER BY phone, tier
+) AS shopify USING (phone)
+WHERE shopify.amount = 1
 """
 
 # A pair of an earlier tier goes on to count: a customer who could be two by phone is not settled by a note.

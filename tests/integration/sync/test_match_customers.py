@@ -459,6 +459,24 @@ async def test_customers_are_found_by_what_they_are_called_soon_after_they_were_
     assert await shop.rows("SELECT FROM dongbo.customer_texts_due") == []
 
 
+async def test_texts_wait_while_the_customers_of_their_store_are_matched(shop: Shop) -> None:
+    """Those of other stores do not, nor while anything else runs."""
+    await shop.put([], [Customer(11, number(1))])
+    await shop.match()
+    set_running = """
+        UPDATE dongbo.background_jobs
+        SET status = 'RUNNING', completed_at = NULL, run_token = gen_random_uuid(), worker = 'w', type = $1, store = $2
+    """
+    async with shop.database.acquire() as connection:
+        for job_type, name in (("MATCH_CUSTOMERS", "other"), ("NOOP", STORE), ("MATCH_CUSTOMERS", STORE)):
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute(set_running, job_type, name)
+            assert await note_due(connection) is (name == "other" or job_type == "NOOP")
+            await transaction.rollback()
+        assert await note_due(connection)
+
+
 async def test_two_who_read_the_same_new_customers_leave_the_numbers_of_one(shop: Shop) -> None:
     """Both found them unknown: the second waits for the first, and what it has read holds."""
     await shop.put([Buyer(1, number(1)), Buyer(2, number(2))], [])
