@@ -42,6 +42,7 @@ LONG = (
     "integration/database/test_restore.py",
     "integration/database/test_upgrade.py",
     "integration/sales/test_late_calls.py",
+    "integration/sources/test_half_read.py",
     "integration/sources/test_shopify_bulk.py",
     "integration/sources/test_token_renewals.py",
     "integration/status/page",
