@@ -74,6 +74,9 @@ WITHOUT_EXTENSION = (
     ("variant_id WITH =", "numrange(variant_id, variant_id, '[]') WITH &&"),
 )
 
+ATTEMPTS = 5  # at a migration that others hold up
+PASSED_ON = (asyncpg.InsufficientPrivilegeError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+
 OLDEST_PROGRAM = re.compile(r"-- oldest-program: ([0-9]+)\n")
 
 Hook = Callable[[Connection], Awaitable[None]]
@@ -242,6 +245,20 @@ async def _text(connection: Connection, migration: Migration) -> str:
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
+    """Others may work on meanwhile, and hold what it needs: then it is tried again."""
+    for _attempt in range(ATTEMPTS):
+        try:
+            return await _apply_once(connection, migration)
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError) as error:
+            log.warning("migration_held_up", version=migration.version, name=migration.name, error=str(error))
+            held_up_by = error
+    raise DatabaseUnavailable(
+        f"migration {migration.version:04}_{migration.name} was held up by another session each time, and left nothing "
+        f"behind: {held_up_by}"
+    )
+
+
+async def _apply_once(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
             await connection.execute(await _text(connection, migration), timeout=LONGEST_MIGRATION)
@@ -249,7 +266,7 @@ async def _apply(connection: Connection, migration: Migration) -> None:
                 RECORD, migration.version, migration.name, migration.checksum, migration.oldest_program
             )
     except asyncpg.PostgresError as error:
-        if is_connection_error(error) or isinstance(error, asyncpg.InsufficientPrivilegeError):
+        if is_connection_error(error) or isinstance(error, PASSED_ON):
             raise
         raise DatabaseUnsuitable(
             f"migration {migration.version:04}_{migration.name} failed and left nothing behind: {error}"

@@ -191,7 +191,7 @@ async def forget_deleted(connection: Connection, store: StoreName) -> None:
 
 
 async def _read(customers: Sequence[Record], *, with_notes: bool) -> list[CustomerPhones]:
-    """Read the numbers out of customers' fields, giving way to the event loop every few milliseconds."""
+    """Read the numbers out of customers' fields, giving way to the event loop again and again."""
     found = []
     began = time.perf_counter()
     for customer in customers:

@@ -131,8 +131,8 @@ async def test_jobs_of_a_lane_run_one_after_the_other_in_the_order_of_their_aski
     assert order.count(made[2]) == 2
 
 
-async def test_a_lane_that_a_reload_widens_takes_the_next_job_at_once(database: Database, jobs: Jobs) -> None:
-    """Its limit is that of the configuration in force, not the one of when the worker began."""
+async def test_a_lane_that_is_widened_takes_the_next_job_at_once(database: Database, jobs: Jobs) -> None:
+    """Its limit is the one it was given last, not the one of when the worker began."""
     recorder, all_run = Recorder(), asyncio.Barrier(3)
 
     async def run(job_id: JobId, worker: WorkerName) -> None:
