@@ -1,6 +1,7 @@
 """Migrations: once, in order, by one daemon at a time, and never backwards."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -245,3 +246,24 @@ async def test_jobs_of_before_have_the_facets_that_the_trigger_gives(empty_datab
             assert [dict(row) for row in await connection.fetch(FACETS)] == given
             await connection.execute(FLUSH)
             assert await connection.fetchval(CALLS) == 70
+
+
+async def test_a_migration_that_crosses_another_session_is_tried_again(empty_database_url: str) -> None:
+    """Each has what the other one needs: whichever PostgreSQL ends, the migration is applied in the end."""
+    crossing = Migration(3, "crossing", "LOCK TABLE dongbo.shapes; LOCK TABLE dongbo.colours;")
+    made = [FIRST, replace(SECOND, sql="CREATE TABLE dongbo.shapes (name text);")]
+    async with open_database(empty_database_url) as database:
+        await migrate(database, migrations=made)
+        async with database.acquire() as other, asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+            transaction = other.transaction()
+            await transaction.start()
+            await other.execute("LOCK TABLE dongbo.colours")
+            migrating = tasks.create_task(migrate(database, migrations=[*made, crossing]), name="migrate")
+            waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'dongbo.colours'::regclass)"
+            while not await other.fetchval(waits):
+                await asyncio.sleep(0.01)
+            with suppress(asyncpg.DeadlockDetectedError):
+                await other.execute("LOCK TABLE dongbo.shapes")
+            await transaction.rollback()
+            await migrating
+            assert (await read_schema(other)).version == 3
